@@ -1,0 +1,56 @@
+# Everything here needs Python 3.11 or newer, make and pip, and nothing else. `make PYTHON=python3.12 …` picks the Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs soak bench record clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv, pinned; again only when pyproject.toml or constraints.txt changed
+
+# The build backend comes first and pinned, so that building does not fetch one of its own. Where Python was
+# installed without ensurepip (Debian), the virtual environment gets its pip from the pip at hand.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "Setting up $(VENV), once ..."
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --quiet --python $(BIN)/python install pip; }
+	@$(BIN)/python -m pip install --quiet -c constraints.txt hatchling
+	@$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## play every scenario over real HTTP, and show what became of each invoice
+	$(BIN)/pacspace-stripe demo
+
+test: $(READY) ## run the tests, with coverage
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+check: $(READY) ## the gate: format, lint, types, import contracts, tests (the documents among them)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+docs: $(READY) ## write the generated parts of the documents anew
+	$(BIN)/pytest -q tests/unit/test_docs.py --write-docs
+
+soak: $(READY) ## run the long tests; SOAK='--stop-after 30' ends after that many minutes
+	$(BIN)/pytest -m soak $(SOAK)
+
+bench: $(READY) ## measure what design and README promise
+	$(BIN)/pytest -q -s -o python_files='bench_*.py' tests/benchmarks
+
+record: $(READY) ## record the adapters' cassettes anew, against the services that the environment names
+	$(BIN)/pytest -q --record tests/integration -k cassette
+
+clean: ## remove everything that was made here, .venv too
+	rm -rf $(VENV) build dist demo-output .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

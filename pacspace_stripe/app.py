@@ -1,0 +1,164 @@
+"""The composition root: settings → the parts."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from pacspace_stripe.checks import Alerts, Checker, Comparer, EarlyWarning, Rendering
+from pacspace_stripe.documents import Documents, Templates
+from pacspace_stripe.errors import LeaseBusy
+from pacspace_stripe.inbox import Inbox
+from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.settings import Settings
+from pacspace_stripe.store import Enqueue, Kind, Store
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.sweeps import Sweep
+from pacspace_stripe.transport import Rate, Timeouts, Transport
+
+_AGAIN_AT_ONCE = 5
+"""How often one look follows another at once because somebody asked meanwhile."""
+
+
+def wall_clock() -> datetime:
+    """Now, aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Every part, wired once. The engine is not among them: only ``serve`` starts one."""
+
+    settings: Settings
+    store: Store
+    transport: Transport
+    stripe: StripeApi
+    ledger: PacSpaceApi
+    documents: Documents
+    checker: Checker
+    early_warning: EarlyWarning
+    sweep: Sweep
+    now: Callable[[], datetime]
+
+    def look(self, kind: Kind, subject_id: str, wanted: int) -> None:
+        """Look at a subject until every wish for a look, this one included, was answered by a later look."""
+        for _ in range(_AGAIN_AT_ONCE):
+            subject = self.store.subjects.find(subject_id)
+            if subject is not None and subject.checked >= max(wanted, subject.wanted):
+                return
+            self._look(kind, subject_id)
+
+    def _look(self, kind: Kind, subject_id: str) -> None:
+        match kind:
+            case Kind.INVOICE:
+                self.checker.check(subject_id)
+            case Kind.UPCOMING:
+                self.early_warning.check(subject_id)
+            case Kind.SWEEP:
+                self.sweep.run()
+
+    def inbox(self, enqueue: Enqueue) -> Inbox:
+        """The receiver behind the webhook endpoint."""
+        return Inbox(
+            store=self.store,
+            enqueue=enqueue,
+            secrets=self.settings.stripe_webhook_secrets,
+            tolerance=self.settings.event_tolerance,
+            livemode=self.settings.livemode,
+            now=self.now,
+        )
+
+    def drain(self) -> int:
+        """Look at everything due, without a queue: what ``sweep`` on the command line and tests do."""
+        looks = 0
+        for subject_id, kind in self.store.triggers.due_ids():
+            with contextlib.suppress(LeaseBusy):
+                if kind is not Kind.SWEEP:
+                    self._look(kind, subject_id)
+                    looks += 1
+        return looks
+
+    def adopt_policy(self) -> bool:
+        """Look at every open invoice again when the policy is another one than last time."""
+        policy = repr(self.settings.policy)
+        before = self.store.journal.remember_fact("policy", policy)
+        if before is None or before == policy:
+            return False
+        self.store.subjects.wake_all()
+        return True
+
+    def close(self) -> None:
+        """Close connections."""
+        self.transport.close()
+        self.store.close()
+
+
+def build(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = wall_clock,
+    httpx_transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], None] | None = None,
+    migrate: bool = True,
+) -> App:
+    """Wire the parts. Opens the database and, unless told otherwise, migrates it."""
+    url = settings.database_url.get_secret_value()
+    store = Store(url, now=now, lost_after=settings.lease + timedelta(seconds=5))
+    if migrate:
+        store.migrate()
+    transport = _transport(settings, now, httpx_transport, sleep)
+    stripe = StripeApi(transport, settings.stripe_api_key.get_secret_value(), settings.stripe_api_base_url)
+    ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
+    documents = Documents(Templates(settings.templates))
+    policy, alerts = settings.policy, Alerts(store=store)
+    comparer = Comparer(stripe=stripe, ledger=ledger, store=store, policy=policy)
+    checker = Checker(
+        stripe=stripe,
+        comparer=comparer,
+        rendering=Rendering(documents=documents),
+        store=store,
+        alerts=alerts,
+        transport=transport,
+        policy=policy,
+        lease=settings.lease,
+        now=now,
+    )
+    early_warning = EarlyWarning(
+        stripe=stripe,
+        comparer=comparer,
+        store=store,
+        alerts=alerts,
+        transport=transport,
+        policy=policy,
+        lease=settings.lease,
+        now=now,
+    )
+    sweep = Sweep(stripe=stripe, store=store, interval=settings.sweep, lease=settings.lease, now=now)
+    return App(
+        settings=settings,
+        store=store,
+        transport=transport,
+        stripe=stripe,
+        ledger=ledger,
+        documents=documents,
+        checker=checker,
+        early_warning=early_warning,
+        sweep=sweep,
+        now=now,
+    )
+
+
+def _transport(
+    settings: Settings,
+    now: Callable[[], datetime],
+    httpx_transport: httpx.BaseTransport | None,
+    sleep: Callable[[float], None] | None,
+) -> Transport:
+    total = min(20.0, settings.lease.total_seconds() * 2 / 3)
+    timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)
+    limits = {"Stripe": Rate(endpoint=settings.request_rate.endpoint, total=settings.request_rate.all)}
+    if sleep is None:
+        return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts)
+    return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts, clock=now, sleep=sleep)

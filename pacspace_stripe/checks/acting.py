@@ -1,0 +1,161 @@
+"""The writes: hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from pacspace_stripe.documents import Documents, FooterView, FooterWindow
+from pacspace_stripe.domain.decide import Stamp
+from pacspace_stripe.domain.footer import TooLong, insert_block
+from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.memory import Memory, Stage, Stamped
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.stamps import metadata_stamp
+from pacspace_stripe.domain.verdicts import Finding, WindowResult
+from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.errors import RenderError
+from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.stripe_api import StripeApi
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """The footer's text for a finding."""
+
+    documents: Documents
+
+    def footer(self, finding: Finding, evidence_sha256: str) -> str:
+        """Our block, from the template. Raises RenderError."""
+        windows = tuple(_footer_window(result) for result in finding.windows if result.window is not None)
+        return self.documents.render_footer(FooterView(windows=windows, evidence_sha256=evidence_sha256))
+
+
+def _footer_window(result: WindowResult) -> FooterWindow:
+    if result.window is None:
+        message = "a footer names only windows"
+        raise ValueError(message)
+    return FooterWindow(
+        meter=result.meter,
+        start=result.window.start,
+        end=result.window.end,
+        usage=result.recorded if result.recorded is not None else result.billed or Decimal(0),
+        count=result.count or 0,
+        proof_root=result.proof.proof_root if result.proof else None,
+        verify_url=result.proof.verify_url if result.proof else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Writes on one invoice, under its lease. What we are about to do is saved first: a crash in between is no riddle."""
+
+    stripe: StripeApi
+    store: Store
+    rendering: Rendering
+    leased: Leased
+    now: datetime
+
+    def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:
+        self.store.journal.note(kind, invoice.invoice_id, json.dumps(detail, default=str))
+
+    def hold(self, invoice: Invoice, memory: Memory) -> Memory:
+        """``auto_advance=false``: from here on it is ours to release."""
+        intent = replace(memory, held=True, cleared=False)
+        self.leased.save(intent)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=False)
+        stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
+        done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
+        self.leased.save(done)
+        self._noted("hold", invoice)
+        return done
+
+    def backstop(self, invoice: Invoice, memory: Memory, at: datetime) -> Memory:
+        """Stripe's own clock as the fallback, set once."""
+        if invoice.automatically_finalizes_at != at:
+            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
+            self._noted("backstop", invoice, at=iso(at))
+        done = replace(memory, backstop_at=at, stage=Stage.BACKSTOPPED)
+        self.leased.save(done)
+        return done
+
+    def stamp(self, invoice: Invoice, memory: Memory, finding: Finding, action: Stamp) -> tuple[Memory, bool]:
+        """Verdict and proof in one update; whether anything had to be written."""
+        sha = memory.evidence_sha256 or ""
+        waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
+        metadata = metadata_stamp(invoice.metadata, finding, sha, waiver)
+        footer = self._footer(invoice, finding, sha) if action.footer else None
+        stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)
+        intent = memory if memory.stamped and _same_stamp(memory.stamped, stamped) else replace(memory, stamped=stamped)
+        self.leased.save(intent)
+        changes = _changes(invoice, metadata.changes, footer, action)
+        if changes:
+            self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
+            self._noted("stamp", invoice, verdict=finding.verdict.value, evidence=sha, fields=sorted(changes))
+        if metadata.shortened:
+            self._noted("metadata_shortened", invoice, reason="no room among the merchant's own keys")
+        done = _after_stamp(intent, action)
+        self.leased.save(done)
+        return done, bool(changes)
+
+    def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> str | None:
+        """The whole new footer; None leaves it exactly as it is."""
+        try:
+            footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
+        except RenderError as error:
+            self._noted("footer_not_rendered", invoice, reason=str(error))
+            return None
+        if isinstance(footer, TooLong):
+            self._noted("footer_too_long", invoice, length=footer.length)
+            return None
+        return footer
+
+    def finalize(self, invoice: Invoice, memory: Memory) -> Memory:
+        """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""
+        intent = replace(memory, finalized_by_us=True)
+        self.leased.save(intent)
+        self.stripe.finalize_invoice(invoice.invoice_id)
+        done = replace(intent, stage=Stage.FINALIZED)
+        self.leased.save(done)
+        self._noted("finalize", invoice)
+        return done
+
+    def release(self, invoice: Invoice, memory: Memory) -> Memory:
+        """``auto_advance=true`` on what we held."""
+        intent = replace(memory, stage=Stage.RELEASED)
+        self.leased.save(intent)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True)
+        done = replace(intent, held=False, released_at=self.now, cleared=True)
+        self.leased.save(done)
+        self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
+        return done
+
+
+def figures_of(finding: Finding) -> dict[str, str]:
+    """The billed quantities that a stamp names, by meter and window."""
+    return {result.key: "unknown" if result.billed is None else text(result.billed) for result in finding.windows}
+
+
+def _same_stamp(one: Stamped, other: Stamped) -> bool:
+    return (one.verdict, one.evidence_sha256, one.figures) == (other.verdict, other.evidence_sha256, other.figures)
+
+
+def _after_stamp(memory: Memory, action: Stamp) -> Memory:
+    if action.auto_advance:
+        return replace(memory, held=False, stage=Stage.STAMPED)
+    return replace(memory, stage=memory.stage if memory.stage is Stage.FINALIZED else Stage.STAMPED)
+
+
+def _changes(invoice: Invoice, metadata: Mapping[str, str], footer: str | None, action: Stamp) -> dict[str, object]:
+    """Only what differs from the invoice as it is."""
+    changes: dict[str, object] = {}
+    if metadata:
+        changes["metadata"] = metadata
+    if footer is not None and footer != (invoice.footer or ""):
+        changes["footer"] = footer
+    if action.auto_advance is not None and action.auto_advance != invoice.auto_advance:
+        changes["auto_advance"] = action.auto_advance
+    if action.finalizes_at is not None and action.finalizes_at != invoice.automatically_finalizes_at:
+        changes["automatically_finalizes_at"] = action.finalizes_at
+    return changes

@@ -1,0 +1,70 @@
+"""What a check reports: the one shape of every command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pacspace_stripe.domain.evidence import Json, shown
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.windows import iso
+
+Shown = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One look at one invoice: the finding, what was done (or would be), when it is looked at again."""
+
+    invoice_id: str
+    status: str
+    """Stripe's status of the invoice as last read."""
+    verdict: Verdict | None
+    """None when nothing is metered, or it is too early to say."""
+    reason: Reason | None
+    detail: str
+    windows: tuple[Shown, ...]
+    steps: tuple[str, ...]
+    next_check_at: datetime | None
+
+    @property
+    def good(self) -> bool:
+        """Matched, waived, or nothing of ours to judge."""
+        return self.verdict in (None, Verdict.MATCHED, Verdict.WAIVED)
+
+    def as_json(self) -> dict[str, Json]:
+        """``invoice, verdict, reason, windows[…]`` and what belongs to them; decimals as strings."""
+        return {
+            "invoice": self.invoice_id,
+            "status": self.status,
+            "verdict": self.verdict.value if self.verdict else None,
+            "reason": self.reason.value if self.reason else None,
+            "detail": self.detail,
+            "windows": [dict(window) for window in self.windows],
+            "steps": list(self.steps),
+            "next_check_at": iso(self.next_check_at) if self.next_check_at else None,
+        }
+
+
+def shown_windows(finding: Finding) -> tuple[Shown, ...]:
+    """Every window of a finding as commands print it."""
+    return tuple(
+        {key: value if isinstance(value, int) or value is None else str(value) for key, value in shown(result).items()}
+        for result in finding.windows
+    )
+
+
+def result_of(
+    memory: Memory, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
+) -> CheckResult:
+    """The last finding, as remembered."""
+    return CheckResult(
+        invoice_id=memory.invoice_id,
+        status=status,
+        verdict=memory.verdict,
+        reason=memory.reason,
+        detail=memory.detail,
+        windows=memory.windows,
+        steps=steps,
+        next_check_at=next_check_at,
+    )

@@ -1,0 +1,381 @@
+"""check(invoice), top to bottom.
+
+1. take the lease                      one process at a time acts on an invoice
+2. read the invoice, all its lines     fresh, at the pinned API version; nothing decided earlier is replayed
+3. nothing metered?                    not ours: no hold, no write
+4. before the comparison               hold or backstop at first sight, wait until usage has settled
+5. compare, prove                      both figures per window; checkpoint and cross-check only what matched
+6. evidence                            one link of the subscription's chain, when there is anything new to say
+7. act                                 stamp, finalize, read again, release; or hold, alert
+8. give the lease back                 with the time of the next look
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from pacspace_stripe.checks.acting import Actor, Rendering, figures_of
+from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
+from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.domain import decide, evidence
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Waiver
+from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.errors import LeaseBusy, NotEditable, NotFound, RateLimited, RemoteError
+from pacspace_stripe.store import Kind, Leased, Store
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.transport import Transport
+
+RATE_LIMITED_LOOK = timedelta(seconds=2)
+"""A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
+READ_AGAIN = 3
+"""How often one check starts over when Stripe says that the invoice changed under it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Where one pass through the story ended."""
+
+    memory: Memory
+    status: str
+    next_check_at: datetime | None
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checker:
+    """The story's parts. ``now`` is the only clock; ``lease`` how long one look may take unrenewed."""
+
+    stripe: StripeApi
+    comparer: Comparer
+    rendering: Rendering
+    store: Store
+    alerts: Alerts
+    transport: Transport
+    policy: Policy
+    lease: timedelta
+    now: Callable[[], datetime]
+
+    def check(self, invoice_id: str, *, waiver: Waiver | None = None) -> CheckResult:
+        """One step towards the right end state. Raises LeaseBusy, StoreUnavailable; nothing else is lost.
+
+        ``waiver``: a person's decision, kept with the invoice; its figures are filled in from what is billed now.
+        """
+        leased = self.store.subjects.acquire(Kind.INVOICE, invoice_id, self.lease)
+        if leased is None:
+            message = f"{invoice_id} is being looked at by another process"
+            raise LeaseBusy(message)
+        looked = self._looked(leased, waiver)
+        leased.give_back(looked.memory, looked.next_check_at)
+        return result_of(looked.memory, status=looked.status, steps=looked.steps, next_check_at=looked.next_check_at)
+
+    def _looked(self, leased: Leased, waiver: Waiver | None) -> Looked:
+        memory = leased.subject.memory
+        look = _Look(checker=self, leased=leased, memory=memory, now=self.now(), waiver=waiver)
+        try:
+            with self.transport.guarded(leased.guard):
+                return look.run()
+        except RateLimited as error:
+            wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
+            return Looked(look.memory, "unread", self.now() + wait, ("rate limited",))
+        except RemoteError as error:
+            _log.warning("invoice=%s %s", memory.invoice_id, error)
+            return self._unread(look.memory, error)
+
+    def _unread(self, memory: Memory, error: RemoteError) -> Looked:
+        """Stripe did not answer, or said no: nothing was decided."""
+        detail = f"{error} {error.hint}".strip()
+        said = Finding(verdict=Verdict.UNPROVEN, reason=Reason.STRIPE_UNAVAILABLE, detail=detail, windows=())
+        known = memory if memory.verdict in (Verdict.DRIFTED, Verdict.WAIVED) else _found(memory, said)
+        attempts = memory.attempts + 1 if memory.reason is Reason.STRIPE_UNAVAILABLE else 0
+        if not error.retryable:
+            known = self.alerts.tell(known, "stripe_refused", detail)
+        wait = decide.ladder(self.policy, attempts)
+        return Looked(replace(known, attempts=attempts), "unread", self.now() + wait, ("Stripe unavailable",))
+
+    def preview(self, invoice_id: str) -> CheckResult:
+        """The verdict now and what a check would do: reads only, remembers nothing."""
+        invoice = self.stripe.read_invoice(invoice_id)
+        usages = self.comparer.usages(invoice)
+        subject = self.store.subjects.find(invoice_id)
+        memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), invoice, self.now())
+        if not usages and not memory.held:
+            return result_of(replace(memory, detail="nothing metered"), status=invoice.status.value)
+        finding = self.comparer.compare(invoice, usages, finalized_by_us=True)
+        finding = decide.with_waiver(finding, memory, billed_figures(usages))
+        steps = self._planned(invoice, memory, finding)
+        return result_of(_found(memory, finding), status=invoice.status.value, steps=steps)
+
+    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
+        now = self.now()
+        step = decide.before_comparison(invoice, memory, self.policy, now)
+        first = () if isinstance(step, decide.Compare) else (decide.in_words(step),)
+        held = replace(memory, held=True) if isinstance(step, decide.Hold) else memory
+        later = decide.after_comparison(invoice, held, self.policy, now, finding)
+        return (*first, *(decide.in_words(action) for action in later))
+
+
+def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
+    """Memory with the invoice's ids and, at first sight, Stripe's own plan for it.
+
+    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate.
+    """
+    lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
+    first = memory.first
+    if first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+        finalizes_at = invoice.automatically_finalizes_at
+        first = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=finalizes_at)
+    return replace(memory, first=first, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+
+
+def _found(memory: Memory, finding: Finding) -> Memory:
+    """Memory with the finding; the retry ladder starts again when the verdict changed."""
+    same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
+    return replace(
+        memory,
+        verdict=finding.verdict,
+        reason=finding.reason,
+        detail=finding.detail,
+        windows=shown_windows(finding) or memory.windows,
+        attempts=memory.attempts + 1 if same else 0,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Look:
+    """One pass: what it knows so far. Only lives inside ``Checker.check``."""
+
+    checker: Checker
+    leased: Leased
+    memory: Memory
+    now: datetime
+    waiver: Waiver | None
+    steps: tuple[str, ...] = ()
+
+    def run(self) -> Looked:
+        for _ in range(READ_AGAIN):
+            try:
+                return self._once()
+            except NotEditable:
+                self._did("changed under us: read again")
+        return self._until("unread", self.now + RATE_LIMITED_LOOK)
+
+    def _once(self) -> Looked:
+        try:
+            invoice = self.checker.stripe.read_invoice(self.memory.invoice_id)
+        except NotFound:
+            return self._end("deleted", "deleted in Stripe, or of another account")
+        self.memory = remembered(self.memory, invoice, self.now)
+        usages = self.checker.comparer.usages(invoice)
+        if not usages and not self.memory.held:
+            return self._end(invoice.status.value, "nothing metered")
+        self._take_over_block()
+        self._waive(usages)
+        return self._before(invoice, usages)
+
+    def _take_over_block(self) -> None:
+        """The early warning found drift: this draft carries the block from here on."""
+        subscription = self.memory.subscription_id
+        if subscription is None or self.memory.blocked or self.memory.evidence_sha256:
+            return
+        block = self.checker.store.subjects.block_on(subscription)
+        if block is not None:
+            self.memory = replace(self.memory, blocked=True)
+            self.leased.save(self.memory)
+            self.checker.store.subjects.end_block(block.subject_id)
+            self._did("blocked by the early warning")
+
+    def _waive(self, usages: tuple[BilledUsage, ...]) -> None:
+        figures = billed_figures(usages)
+        if self.waiver is not None:
+            self.memory = replace(self.memory, waiver=replace(self.waiver, figures=figures))
+            self.leased.save(self.memory)
+            detail = f"{self.waiver.by}: {self.waiver.reason} {figures}"
+            self.checker.store.journal.note("waive", self.memory.invoice_id, detail)
+            self.waiver = None
+        elif self.memory.waiver and not same_figures(self.memory.waiver.figures, figures):
+            detail = f"it named {dict(self.memory.waiver.figures)}, billed is now {figures}"
+            self._alert("waiver_ended", detail)
+            self.memory = replace(self.memory, waiver=None)
+
+    def _before(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
+        checker = self.checker
+        match decide.before_comparison(invoice, self.memory, checker.policy, self.now):
+            case decide.End(detail=detail):
+                return self._end(invoice.status.value, detail)
+            case decide.Wait(until=until):
+                return self._until(invoice.status.value, until)
+            case decide.Hold(again=again):
+                held = self._hold(invoice, again=again)
+                return self._settle(held, usages)
+            case decide.Backstop(at=at):
+                self.memory = self._actor.backstop(invoice, self.memory, at)
+                self._did("backstop")
+                return self._settle(replace(invoice, automatically_finalizes_at=at), usages)
+            case decide.Confirm():
+                return self._confirm(invoice, usages)
+            case decide.WatchRelease():
+                return self._watch(invoice)
+            case decide.Compare():
+                return self._compare(invoice, usages)
+            case step:
+                assert_never(step)
+
+    @property
+    def _actor(self) -> Actor:
+        checker = self.checker
+        return Actor(
+            stripe=checker.stripe, store=checker.store, rendering=checker.rendering, leased=self.leased, now=self.now
+        )
+
+    def _hold(self, invoice: Invoice, *, again: bool) -> Invoice:
+        if again:
+            self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
+        self.memory = self._actor.hold(invoice, self.memory)
+        self._did("hold")
+        return replace(invoice, auto_advance=False, automatically_finalizes_at=None)
+
+    def _settle(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
+        """Held: compare when usage has settled, at once when it has."""
+        if invoice.status is InvoiceStatus.DRAFT:
+            until = decide.look_at(invoice, self.memory, self.checker.policy)
+            if until > self.now:
+                return self._until(invoice.status.value, until)
+        return self._compare(invoice, usages)
+
+    def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
+        """It left by Stripe's clock: its final lines are those that were stamped, or it is compared again."""
+        stamped = self.memory.stamped
+        good = stamped is not None and stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+        if stamped and good and same_figures(stamped.figures, billed_figures(usages)):
+            self._did("confirmed")
+            self.memory = replace(self.memory, cleared=True)
+            return self._end(invoice.status.value, self.memory.detail)
+        return self._compare(invoice, usages)
+
+    def _watch(self, invoice: Invoice) -> Looked:
+        if decide.release_showed_effect(invoice):
+            return self._end(invoice.status.value, self.memory.detail)
+        if self.memory.released_at is None:
+            self.memory = replace(self.memory, released_at=self.now, held=False)
+        deadline = (self.memory.released_at or self.now) + decide.EFFECT_WITHIN
+        if self.now < deadline:
+            return self._until(invoice.status.value, deadline)
+        self._alert("release_without_effect", "released, but Stripe shows no attempt and no payment")
+        return self._end(invoice.status.value, self.memory.detail)
+
+    def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
+        finding = self._finding(invoice, usages)
+        self.memory = _found(self.memory, finding)
+        self._remember_evidence(invoice, finding)
+        return self._act(invoice, finding)
+
+    def _finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
+        if not usages:
+            return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered any more", windows=())
+        checker = self.checker
+        ours_to_finalize = self.memory.held or (checker.policy.mode is Mode.OBSERVE and invoice.auto_advance)
+        finding = checker.comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize)
+        figures = billed_figures(usages)
+        finding = decide.with_waiver(finding, self.memory, figures)
+        if checker.policy.mode is Mode.ENFORCE and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+            finding = decide.with_waiver(checker.comparer.prove(finding), self.memory, figures)
+        return self._changed_at_finalization(invoice, finding, figures)
+
+    def _changed_at_finalization(self, invoice: Invoice, finding: Finding, figures: dict[str, str]) -> Finding:
+        stamped = self.memory.stamped
+        if stamped is None or invoice.status is InvoiceStatus.DRAFT or finding.verdict is not Verdict.DRIFTED:
+            return finding
+        if stamped.verdict is Verdict.DRIFTED or same_figures(stamped.figures, figures):
+            unchanged = self.memory.reason is not Reason.CHANGED_AT_FINALIZATION
+            return finding if unchanged else replace(finding, reason=Reason.CHANGED_AT_FINALIZATION)
+        return replace(finding, reason=Reason.CHANGED_AT_FINALIZATION)
+
+    def _remember_evidence(self, invoice: Invoice, finding: Finding) -> None:
+        """No echo: figures, policy and result equal to the last evidence are nothing new."""
+        core = evidence.core(invoice, finding, self.checker.policy, self.memory.waiver)
+        known = evidence.digest(evidence.canonical(core))
+        if known == self.memory.evidence_core:
+            return
+        chain = invoice.subscription_id or invoice.invoice_id
+        sealed = self.checker.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+        self.memory = replace(self.memory, evidence_sha256=sealed.sha256, evidence_core=known)
+        self.leased.save(self.memory)
+
+    def _act(self, invoice: Invoice, finding: Finding) -> Looked:
+        actions = decide.after_comparison(invoice, self.memory, self.checker.policy, self.now, finding)
+        current = invoice
+        for action in actions:
+            match action:
+                case decide.Hold():
+                    current = self._hold(current, again=False)
+                case decide.Stamp():
+                    self.memory, wrote = self._actor.stamp(current, self.memory, finding, action)
+                    self._did("stamp") if wrote else None
+                case decide.Finalize():
+                    self.memory = self._actor.finalize(current, self.memory)
+                    self._did("finalize")
+                    current = self.checker.stripe.read_invoice(invoice.invoice_id)
+                    left = self._after_finalization(current, finding)
+                    if left is not None:
+                        return left
+                case decide.Release():
+                    self.memory = self._actor.release(current, self.memory)
+                    self._did("release")
+                case decide.Alert(kind=kind):
+                    self._alert(f"{kind}:{finding.reason.value}", finding.detail)
+                case decide.Wait(until=until):
+                    return self._until(current.status.value, until)
+                case decide.End(detail=detail):
+                    good = finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+                    self.memory = replace(self.memory, cleared=good)
+                    return self._end(current.status.value, self.memory.detail or detail)
+                case _:
+                    assert_never(action)
+        return self._until(current.status.value, self.now + RATE_LIMITED_LOOK)
+
+    def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
+        """All lines again: None when they are what was stamped and it may be released."""
+        usages = self.checker.comparer.usages(final)
+        if same_figures(figures_of(stamped), billed_figures(usages)):
+            if final.status is InvoiceStatus.OPEN:
+                return None
+            self.memory = replace(self.memory, cleared=True)
+            return self._end(final.status.value, stamped.detail)
+        return self._caught(final, usages, stamped)
+
+    def _caught(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> Looked:
+        """Late usage was folded in: not what was stamped, so it stays where it is."""
+        now_billed = {f"{usage.meter}|{usage.window or '-'}": usage.quantity for usage in usages}
+        windows = tuple(
+            replace(result, billed=now_billed.get(result.key), reason=Reason.CHANGED_AT_FINALIZATION, from_meter=False)
+            for result in stamped.windows
+        )
+        detail = f"stamped {figures_of(stamped)}, final {billed_figures(usages)}"
+        finding = Finding(
+            verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=windows
+        )
+        self.memory = _found(self.memory, finding)
+        self._remember_evidence(final, finding)
+        return self._act(final, finding)
+
+    def _alert(self, kind: str, detail: str) -> None:
+        self.memory = self.checker.alerts.tell(self.memory, kind, detail)
+
+    def _did(self, step: str) -> None:
+        self.steps = (*self.steps, step)
+        _log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
+
+    def _until(self, status: str, until: datetime) -> Looked:
+        return Looked(self.memory, status, until, self.steps)
+
+    def _end(self, status: str, detail: str) -> Looked:
+        self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)
+        return Looked(self.memory, status, None, self.steps)

@@ -1,0 +1,195 @@
+"""The early warning on ``invoice.upcoming``: a provisional comparison, days before the invoice is made.
+
+Nothing can be written on an upcoming invoice. The window compared ends at a full cadence before now, so its
+checkpoint freezes nothing of the final one. Drift blocks the coming draft; a later match lifts the block.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
+from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.domain import decide
+from pacspace_stripe.domain.invoices import Formula, Subscription, SubscriptionItem, UsageType
+from pacspace_stripe.domain.memory import Memory, Stage
+from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.reconcile import (
+    SHARED_ACCOUNT,
+    BilledUsage,
+    first_look,
+    ledger_account,
+    second_look,
+    shared_accounts,
+)
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
+from pacspace_stripe.store import Kind, Leased, Store
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.transport import Transport
+
+_log = logging.getLogger(__name__)
+RATE_LIMITED_LOOK = timedelta(seconds=2)
+
+
+def subject_id(subscription_id: str, period_end: datetime | None) -> str:
+    """The early warning's id: one per subscription and period, since the event has no usable invoice id."""
+    return f"upcoming:{subscription_id}:{int(period_end.timestamp()) if period_end else 0}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyWarning:
+    """Compares the part of the period that is over; writes nothing but a checkpoint and a row of ours."""
+
+    stripe: StripeApi
+    comparer: Comparer
+    store: Store
+    alerts: Alerts
+    transport: Transport
+    policy: Policy
+    lease: timedelta
+    now: Callable[[], datetime]
+
+    def check(self, subject: str) -> CheckResult:
+        """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
+        leased = self.store.subjects.acquire(Kind.UPCOMING, subject, self.lease)
+        if leased is None:
+            message = f"{subject} is being looked at by another process"
+            raise LeaseBusy(message)
+        memory, next_check_at = self._looked(leased)
+        leased.give_back(memory, next_check_at)
+        return result_of(memory, status="upcoming", next_check_at=next_check_at)
+
+    def _looked(self, leased: Leased) -> tuple[Memory, datetime | None]:
+        memory = leased.subject.memory
+        if memory.ended:
+            return memory, None
+        try:
+            with self.transport.guarded(leased.guard):
+                return self._look(leased, memory)
+        except RateLimited:
+            return memory, self.now() + RATE_LIMITED_LOOK
+        except NotFound as error:
+            return replace(memory, stage=Stage.ENDED, detail=str(error)), None
+        except RemoteError as error:
+            _log.warning("subject=%s %s", leased.subject.subject_id, error)
+            waited = replace(memory, attempts=memory.attempts + 1)
+            return waited, self.now() + decide.ladder(self.policy, memory.attempts)
+
+    def _look(self, leased: Leased, memory: Memory) -> tuple[Memory, datetime | None]:
+        _, subscription_id, period_end = leased.subject.subject_id.split(":")
+        subscription = self.stripe.read_subscription(subscription_id)
+        memory = replace(memory, subscription_id=subscription_id, customer_id=subscription.customer_id)
+        now = self.now()
+        items = [item for item in subscription.items if _is_metered(item) and _is_now(item, int(period_end), now)]
+        if not items:
+            return replace(memory, stage=Stage.ENDED, detail="its period is over, or nothing is metered"), None
+        windows = [(item, self._over(item.window, now)) for item in items if item.window]
+        results = tuple(self._window(subscription, item, window) for item, window in windows if window)
+        if not results:
+            ends = min(item.window.end for item in items if item.window)
+            return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
+        found = self._proven(_apart(results))
+        fine = found.verdict is Verdict.MATCHED
+        wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
+        return self._remember(memory, found), now + wait
+
+    def _over(self, window: Window | None, now: datetime) -> Window | None:
+        """The part of a period that the ledger surely has: up to the last full cadence before now."""
+        if window is None:
+            return None
+        as_of = min(floor_to(now - self.policy.settle, self.policy.cadence), window.end)
+        return Window(start=window.start, end=as_of) if window.start < as_of < window.end else None
+
+    def _window(self, subscription: Subscription, item: SubscriptionItem, window: Window) -> WindowResult:
+        meter = self.stripe.meter(item.price.meter_id) if item.price.meter_id else None
+        account = ledger_account(
+            self.policy.ledger_account,
+            customer_id=subscription.customer_id,
+            meter=meter.event_name if meter else None,
+            metadata=subscription.metadata,
+        )
+        usage = BilledUsage(
+            meter=meter.event_name if meter else item.price.price_id,
+            meter_id=item.price.meter_id,
+            window=window,
+            account=account,
+            quantity=None,
+            line_ids=(),
+        )
+        if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
+            return usage.result(Reason.UNKNOWN_SHAPE, "a meter whose usage so far cannot be asked")
+        if account is None:
+            return usage.result(
+                Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
+            )
+        try:
+            return self._compared(subscription, usage, window, account)
+        except RateLimited:
+            raise
+        except RemoteError as error:
+            return usage.result(Reason.LEDGER_UNAVAILABLE, f"{error} {error.hint}".strip())
+
+    def _compared(self, subscription: Subscription, usage: BilledUsage, window: Window, account: str) -> WindowResult:
+        """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
+        inner, outer = self._so_far(subscription.customer_id, usage, window)
+        balance = self.comparer.ledger.derive(account, window)
+        sign = self.policy.usage_sign
+        first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
+        if first.reason.verdict is not Verdict.DRIFTED:
+            return first
+        unsettled = self.comparer.ledger.unsettled(account, window)
+        return second_look(first, unsettled, (inner, outer), strict=True)
+
+    def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
+        meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes
+        widest = self.stripe.meter_usage(meter_id, customer_id, outer)
+        if inner is None or inner == outer:
+            return (Decimal(0) if inner is None else widest), widest
+        return self.stripe.meter_usage(meter_id, customer_id, inner), widest
+
+    def _proven(self, finding: Finding) -> Finding:
+        enforced = self.policy.mode is Mode.ENFORCE and finding.verdict is Verdict.MATCHED
+        return self.comparer.prove(finding) if enforced else finding
+
+    def _remember(self, memory: Memory, finding: Finding) -> Memory:
+        same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
+        found = replace(
+            memory,
+            verdict=finding.verdict,
+            reason=finding.reason,
+            detail=finding.detail,
+            windows=shown_windows(finding),
+            attempts=memory.attempts + 1 if same else 0,
+        )
+        if finding.verdict is Verdict.DRIFTED:
+            return self.alerts.tell(found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
+        if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.MATCHED:
+            return replace(self.alerts.tell(found, "upcoming_recovered", "the block is lifted"), alerted=())
+        return found
+
+
+def _is_metered(item: SubscriptionItem) -> bool:
+    return item.price.usage_type is UsageType.METERED
+
+
+def _is_now(item: SubscriptionItem, period_end: int, now: datetime) -> bool:
+    """Whether the item is still in the period that the event was about."""
+    if item.window is None or item.window.end <= now:
+        return False
+    return period_end in (0, int(item.window.end.timestamp()))
+
+
+def _apart(results: tuple[WindowResult, ...]) -> Finding:
+    """One finding; several meters on one ledger account cannot be told apart."""
+    shared = shared_accounts((result.account, result.meter) for result in results)
+    return summarize(
+        tuple(
+            replace(result, reason=Reason.UNMAPPED, detail=SHARED_ACCOUNT) if result.account in shared else result
+            for result in results
+        )
+    )

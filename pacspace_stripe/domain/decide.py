@@ -1,0 +1,335 @@
+"""What to do next with one invoice, as data. Pure: the caller reads, this decides, the caller acts.
+
+``before_comparison`` looks at the invoice as Stripe has it now and at what we remember; ``after_comparison``
+adds the finding. Both can be asked again at any time and give the same answer for the same state.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import Memory, Stage
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.reconcile import same_figures
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.windows import floor_to, iso
+
+EVIDENCE_KEY = "pacspace_evidence_sha256"
+SOONEST_FINALIZATION = timedelta(minutes=1)
+"""How far ahead a finalization time is set that is given back when it has already passed."""
+FOREIGN_HOLD_LOOK = timedelta(days=1)
+"""How often a draft is looked at that somebody else keeps back and that is already stamped."""
+CONFIRM_MARGIN = timedelta(minutes=5)
+"""How long after a planned finalization we look ourselves, should its event be lost."""
+GIVE_UP_AFTER = timedelta(days=3)
+"""How long an invoice that already left is looked at while nothing can be proven about it."""
+EFFECT_WITHIN = timedelta(hours=1)
+"""A release that shows no attempt and no payment by then is alerted."""
+HEALS = frozenset({Reason.NOT_SETTLED, Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
+"""Reasons that usually go away without anybody doing anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do before ``until``."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Set ``auto_advance=false``. ``again``: somebody undid our hold."""
+
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backstop:
+    """Let Stripe itself finalize at ``at``, should we die: the customer is still billed."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Compare now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """It left by Stripe's clock: are its final lines those that were stamped?"""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRelease:
+    """We released it: has it had an effect?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Nothing more to do, ever."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """Write verdict and proof in one update. ``footer``: still possible; the rest goes along if set."""
+
+    footer: bool
+    auto_advance: bool | None = None
+    finalizes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """``finalize(auto_advance=false)``, then all lines again, then release only if they are what was stamped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Set ``auto_advance=true`` on the finalized invoice that we held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Tell people, once per kind."""
+
+    kind: str
+
+
+Step = Wait | Hold | Backstop | Compare | Confirm | WatchRelease | End
+Action = Hold | Stamp | Finalize | Release | Alert | Wait | End
+
+
+def fails_closed(memory: Memory, policy: Policy) -> bool:
+    """Blocked or already held invoices are treated as fail closed, whatever the policy."""
+    return policy.fail is FailPolicy.CLOSED or memory.blocked or memory.held
+
+
+def before_comparison(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
+    """The next step before the two figures are compared."""
+    match invoice.status:
+        case InvoiceStatus.DRAFT:
+            return _draft(invoice, memory, policy, now)
+        case InvoiceStatus.OPEN:
+            return _open(invoice, memory, policy)
+        case InvoiceStatus.PAID:
+            if memory.stage is Stage.RELEASED:
+                return End(detail="paid")
+            return Confirm() if memory.stamped and not memory.held else Compare()
+        case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
+            return End(detail=invoice.status.value)
+        case InvoiceStatus.UNKNOWN:
+            return Compare()
+        case _:
+            assert_never(invoice.status)
+
+
+def _open(invoice: Invoice, memory: Memory, policy: Policy) -> Step:
+    if memory.stage is Stage.RELEASED and invoice.auto_advance:
+        return WatchRelease()
+    if memory.held and invoice.auto_advance and policy.mode is Mode.ENFORCE:
+        return Hold(again=True)
+    if memory.stamped and not memory.held:
+        return Confirm()
+    return Compare()
+
+
+def _draft(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
+    if policy.mode is Mode.ENFORCE and invoice.auto_advance and not _let_go(invoice, memory):
+        if memory.held:
+            return Hold(again=memory.held_at is not None)
+        if fails_closed(memory, policy):
+            return Hold()
+        if memory.backstop_at is None:
+            return _backstop(invoice, memory, policy, now)
+    until = look_at(invoice, memory, policy)
+    return Compare() if until <= now else Wait(until=until)
+
+
+def _let_go(invoice: Invoice, memory: Memory) -> bool:
+    """Our own stamp set it free (fast): the stamp is on it, so it is no hold undone by somebody."""
+    return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
+
+
+def _backstop(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
+    planned = planned_finalization(invoice, memory)
+    at = max(planned, invoice.created_at + policy.backstop)
+    if at <= planned or at <= now:
+        return Backstop(at=planned)
+    return Backstop(at=at)
+
+
+def planned_finalization(invoice: Invoice, memory: Memory) -> datetime:
+    """Stripe's own planned time as first seen; the creation when it had none."""
+    first = memory.first.finalizes_at if memory.first else None
+    return first or invoice.created_at
+
+
+def look_at(invoice: Invoice, memory: Memory, policy: Policy) -> datetime:
+    """When the draft may be compared: after settling and, when we finalize it, Stripe's own planned time."""
+    seen_at = memory.held_at or (memory.first.at if memory.first else invoice.created_at)
+    settled_at = seen_at + policy.settle
+    if policy.mode is Mode.ENFORCE and memory.held:
+        return max(settled_at, planned_finalization(invoice, memory))
+    return settled_at
+
+
+def with_waiver(finding: Finding, memory: Memory, figures: dict[str, str]) -> Finding:
+    """A waiver turns drifted or unproven into waived while it names exactly the billed quantities."""
+    waiver = memory.waiver
+    if waiver is None or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+        return finding
+    if not same_figures(waiver.figures, figures):
+        return finding
+    return Finding(verdict=Verdict.WAIVED, reason=finding.reason, detail=finding.detail, windows=finding.windows)
+
+
+def after_comparison(
+    invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
+) -> tuple[Action, ...]:
+    """What the finding asks for: actions in order, the last one says when to look again (or never)."""
+    if policy.mode is Mode.OBSERVE:
+        return _observed(invoice, memory, policy, now, finding)
+    match invoice.status:
+        case InvoiceStatus.DRAFT:
+            return _draft_found(invoice, memory, policy, now, finding)
+        case InvoiceStatus.OPEN | InvoiceStatus.PAID:
+            return _left_found(invoice, memory, policy, now, finding)
+        case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
+            return (End(detail=invoice.status.value),)
+        case InvoiceStatus.UNKNOWN:
+            return (Alert(kind="unknown_status"), _retry(memory, policy, now))
+        case _:
+            assert_never(invoice.status)
+
+
+def _good(finding: Finding) -> bool:
+    return finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+
+
+def _draft_found(
+    invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
+) -> tuple[Action, ...]:
+    if _good(finding):
+        return _draft_good(invoice, memory, policy, now)
+    hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
+    says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
+    mark = (Stamp(footer=False),) if says_otherwise else ()
+    return (*hold, *mark, *_told(memory, policy, finding), _retry(memory, policy, now))
+
+
+def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...]:
+    """A drift is told at once; an unproven one when it will not heal by itself, or has not."""
+    waits = finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS and memory.attempts < len(policy.retry)
+    return () if waits or _good(finding) else (Alert(kind=finding.verdict.value),)
+
+
+def _must_hold(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
+    if not invoice.auto_advance:
+        return False
+    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
+
+
+def _draft_good(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> tuple[Action, ...]:
+    if not memory.held and not invoice.auto_advance:
+        return Stamp(footer=True), Wait(until=now + FOREIGN_HOLD_LOOK)
+    if memory.held and policy.finalize is FinalizePolicy.STRICT:
+        return Stamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
+    if memory.held:
+        return Stamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
+    soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
+    given_back = max(planned_finalization(invoice, memory), soonest)
+    if _let_go(invoice, memory) and invoice.automatically_finalizes_at:
+        given_back = max(invoice.automatically_finalizes_at, now)
+    return Stamp(footer=True, finalizes_at=given_back), Wait(until=given_back + CONFIRM_MARGIN)
+
+
+def _left_found(
+    invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
+) -> tuple[Action, ...]:
+    """Finalized: the footer is frozen, so metadata only. Only what we held is released."""
+    under_hold = memory.held and invoice.status is InvoiceStatus.PAID
+    alerts: tuple[Action, ...] = (Alert(kind="paid_under_hold"),) if under_hold else ()
+    if _good(finding):
+        if memory.held and invoice.status is InvoiceStatus.OPEN:
+            return Stamp(footer=False), Release(), Wait(until=now + EFFECT_WITHIN)
+        return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
+    stopped = (Hold(),) if finding.verdict is Verdict.DRIFTED and _can_stop(invoice) else ()
+    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
+    return *told, _after_bad(invoice, memory, policy, now, finding)
+
+
+def _can_stop(invoice: Invoice) -> bool:
+    return invoice.status is InvoiceStatus.OPEN and invoice.auto_advance
+
+
+def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
+    held = memory.held or (finding.verdict is Verdict.DRIFTED and _can_stop(invoice))
+    if held and invoice.status is InvoiceStatus.OPEN:
+        return _retry(memory, policy, now)
+    if finding.verdict is Verdict.DRIFTED:
+        return End(detail="left with a drift")
+    left_at = invoice.finalized_at or invoice.created_at
+    if now >= left_at + GIVE_UP_AFTER:
+        return End(detail="left unproven")
+    return _retry(memory, policy, now)
+
+
+def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
+    alert = _told(memory, policy, finding)
+    if invoice.status is InvoiceStatus.PAID and finding.verdict is not Verdict.UNPROVEN:
+        return *alert, End(detail="observed")
+    if invoice.status is InvoiceStatus.OPEN and _good(finding) and not memory.held:
+        return (End(detail="observed"),)
+    if invoice.status is not InvoiceStatus.DRAFT and now >= invoice.created_at + 2 * GIVE_UP_AFTER:
+        return *alert, End(detail="observed")
+    if invoice.status is InvoiceStatus.DRAFT and _good(finding):
+        planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
+        return (Wait(until=max(planned, now) + CONFIRM_MARGIN),)
+    return *alert, _retry(memory, policy, now)
+
+
+def _retry(memory: Memory, policy: Policy, now: datetime) -> Wait:
+    return Wait(until=now + ladder(policy, memory.attempts))
+
+
+def ladder(policy: Policy, attempts: int) -> timedelta:
+    """The retry ladder: its last step is repeated."""
+    return policy.retry[min(attempts, len(policy.retry) - 1)]
+
+
+def release_showed_effect(invoice: Invoice) -> bool:
+    """Whether a released invoice moved. A mailed invoice shows nothing that the API documents."""
+    return invoice.attempted or invoice.attempt_count > 0 or invoice.collection_method is CollectionMethod.SEND_INVOICE
+
+
+def in_words(step: Step | Action) -> str:
+    """A step or action as a command prints it."""
+    match step:
+        case Wait(until=until):
+            return f"look again at {iso(until)}"
+        case Hold():
+            return "hold (auto_advance=false)"
+        case Backstop(at=at):
+            return f"let Stripe finalize at {iso(at)} at the latest"
+        case Compare():
+            return "compare"
+        case Confirm():
+            return "confirm the final lines"
+        case WatchRelease():
+            return "watch the release"
+        case End(detail=detail):
+            return f"nothing more: {detail}"
+        case Stamp(footer=footer):
+            return "stamp metadata and footer" if footer else "stamp metadata"
+        case Finalize():
+            return "finalize without advancing, read all lines again"
+        case Release():
+            return "release (auto_advance=true)"
+        case Alert(kind=kind):
+            return f"alert {kind}"
+        case _:
+            assert_never(step)

@@ -1,0 +1,148 @@
+"""What we know of Stripe's side: invoices, line items, prices, meters. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pacspace_stripe.domain.windows import Window
+
+
+class InvoiceStatus(StrEnum):
+    """Stripe's ``invoice.status``; a value we do not know reads as UNKNOWN and holds."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "InvoiceStatus":
+        return cls.UNKNOWN
+
+
+class CollectionMethod(StrEnum):
+    """Stripe's ``invoice.collection_method``."""
+
+    CHARGE_AUTOMATICALLY = "charge_automatically"
+    SEND_INVOICE = "send_invoice"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "CollectionMethod":
+        return cls.UNKNOWN
+
+
+class UsageType(StrEnum):
+    """Stripe's ``price.recurring.usage_type``; NONE for one-off prices, which have no usage."""
+
+    METERED = "metered"
+    LICENSED = "licensed"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "UsageType":
+        return cls.UNKNOWN
+
+
+class Formula(StrEnum):
+    """Stripe's ``meter.default_aggregation.formula``."""
+
+    SUM = "sum"
+    COUNT = "count"
+    LAST = "last"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Formula":
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """A Stripe billing meter. ``event_name`` is what we call the meter everywhere."""
+
+    meter_id: str
+    event_name: str
+    display_name: str
+    formula: Formula
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A Stripe price, as far as it decides whether a line's quantity is raw usage."""
+
+    price_id: str
+    usage_type: UsageType
+    meter_id: str | None
+    tiered: bool
+    package: bool
+    """``transform_quantity`` is set: whether a line then shows units or packages is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineItem:
+    """One invoice line item. ``quantity`` is exact (``quantity_decimal``), in the meter's unit."""
+
+    line_id: str
+    price_id: str | None
+    subscription_id: str | None
+    proration: bool
+    quantity: Decimal | None
+    window: Window | None
+    """The line's own period; None when Stripe's start and end are equal (one-off items)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoice:
+    """A Stripe invoice with all its line items, as just read at the pinned API version."""
+
+    invoice_id: str
+    customer_id: str
+    customer_name: str | None
+    subscription_id: str | None
+    status: InvoiceStatus
+    auto_advance: bool
+    automatically_finalizes_at: datetime | None
+    created_at: datetime
+    finalized_at: datetime | None
+    billing_reason: str
+    collection_method: CollectionMethod
+    currency: str
+    number: str | None
+    footer: str | None
+    metadata: Mapping[str, str]
+    subscription_metadata: Mapping[str, str]
+    livemode: bool
+    attempted: bool
+    attempt_count: int
+    amount_due: int
+    """Minor units of ``currency``."""
+    finalization_error: str | None
+    """Stripe's ``last_finalization_error.code``, or its type."""
+    line_items: tuple[LineItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionItem:
+    """An item of a subscription with its current period."""
+
+    item_id: str
+    price: Price
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A Stripe subscription, as far as the early warning needs it."""
+
+    subscription_id: str
+    customer_id: str
+    status: str
+    metadata: Mapping[str, str]
+    livemode: bool
+    items: tuple[SubscriptionItem, ...]

@@ -1,0 +1,111 @@
+"""What we know of PacSpace's side: balances, comparisons, checkpoints, proofs. Values only.
+
+Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from pacspace_stripe.domain.windows import Window
+
+
+class UsageSign(StrEnum):
+    """Which sign usage has in the ledger (``PACSPACE_STRIPE_USAGE_SIGN``)."""
+
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+
+    def recorded_usage(self, balance: Decimal) -> Decimal:
+        """Raw net balance → usage in the meter's unit."""
+        return balance if self is UsageSign.POSITIVE or balance == 0 else -balance
+
+    def raw_balance(self, usage: Decimal) -> Decimal:
+        """Usage → the raw net balance it should have in the ledger."""
+        return self.recorded_usage(usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """PacSpace's ``derive`` over one window: verified deltas only (pacspace-api 3.4)."""
+
+    account: str
+    window: Window
+    net: Decimal
+    """Raw and signed, over all deltas of the window."""
+    count: int
+    """Number of verified deltas it was computed from."""
+    known: bool = True
+    """False when PacSpace does not know the account: zero of nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """PacSpace's ``compare`` answer (3.5): stored as given; only ``neutral_balance`` is judged."""
+
+    your_balance: Decimal
+    their_balance: Decimal
+    neutral_balance: Decimal | None
+    matches_yours: bool | None
+    matches_theirs: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """PacSpace's ``checkpoint`` answer (3.6). ``proof_root`` is None until the commit is there."""
+
+    checkpoint_id: str
+    proof_root: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSummary:
+    """PacSpace's public ``verify`` of a root (3.13); count and net are None when it sends no summary."""
+
+    proof_root: str
+    verified: bool
+    record_count: int | None
+    net_change: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A checkpoint that was cross-checked with public verify, and where a person can check it."""
+
+    account: str
+    window: Window
+    checkpoint_id: str
+    proof_root: str
+    count: int
+    """All records the root covers."""
+    net: Decimal
+    """Raw net of all records the root covers."""
+    verify_url: str
+    """For people; opaque (3.9)."""
+    cross_checked: bool
+    """False when public verify named no count and net to compare with: the evidence says so."""
+    stale: bool = False
+    """The root covers other records than derive found; only ever kept on a waived invoice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """What a ledger account still has to settle before a difference means anything."""
+
+    unverified: int
+    gaps: int
+
+    @property
+    def any(self) -> bool:
+        return self.unverified > 0 or self.gaps > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceProof:
+    """PacSpace's ``invoice-proof`` of one window (3.9): where its proof is shown. All None: no checkpoint yet."""
+
+    proof_root: str | None
+    verify_url: str | None
+    """For people; opaque."""
+    verification_api_url: str | None
+    """For machines."""

@@ -1,0 +1,88 @@
+"""What we remember of one invoice between two checks. Everything else is read again each time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+
+
+class Stage(StrEnum):
+    """Where an invoice stands with us, for people and for queries; decisions re-read the invoice itself."""
+
+    SEEN = "seen"
+    HELD = "held"
+    BACKSTOPPED = "backstopped"
+    STAMPED = "stamped"
+    FINALIZED = "finalized"
+    RELEASED = "released"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstSight:
+    """The invoice as Stripe had planned it, before we touched it."""
+
+    at: datetime
+    auto_advance: bool
+    finalizes_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """What the last stamp named: the basis of the comparison after finalization."""
+
+    verdict: Verdict
+    evidence_sha256: str
+    figures: Mapping[str, str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A person's decision to let exactly these billed quantities go."""
+
+    reason: str
+    by: str
+    at: datetime
+    figures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """One invoice's row, without the lease and the counters."""
+
+    invoice_id: str
+    customer_id: str | None = None
+    subscription_id: str | None = None
+    first: FirstSight | None = None
+    stage: Stage = Stage.SEEN
+    held: bool = False
+    """``auto_advance`` is false because of us: only such invoices are ever finalized or released."""
+    held_at: datetime | None = None
+    backstop_at: datetime | None = None
+    blocked: bool = False
+    """The early warning found drift: fail closed, whatever the policy."""
+    finalized_by_us: bool = False
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    windows: tuple[Mapping[str, str | int | None], ...] = field(default_factory=tuple)
+    """The last finding in the shape that commands print."""
+    stamped: Stamped | None = None
+    evidence_sha256: str | None = None
+    evidence_core: str | None = None
+    """SHA-256 of the last evidence without its time and chain: equal means nothing new to say."""
+    waiver: Waiver | None = None
+    released_at: datetime | None = None
+    cleared: bool = False
+    """Its final lines were matched or waived: it may move on by itself, and nothing is left to check."""
+    attempts: int = 0
+    """Looks since the verdict last changed: where on the retry ladder it stands."""
+    alerted: tuple[str, ...] = ()
+    """Alerts already given, so that each goes out once."""
+
+    @property
+    def ended(self) -> bool:
+        return self.stage is Stage.ENDED

@@ -1,0 +1,69 @@
+"""The policy: what a billing engineer decided about holding, comparing and releasing."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from pacspace_stripe.domain.ledger import UsageSign
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""PacSpace's ``customerId`` (pacspace-api 1.9)."""
+
+
+class Mode(StrEnum):
+    """``PACSPACE_STRIPE_MODE``: whether the gate acts, or only reports what it would do."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+
+class FailPolicy(StrEnum):
+    """``PACSPACE_STRIPE_FAIL``: what happens to an invoice that stays unproven."""
+
+    CLOSED = "closed"
+    """It stays held."""
+    OPEN = "open"
+    """It goes out at the backstop, marked unproven."""
+
+
+class FinalizePolicy(StrEnum):
+    """``PACSPACE_STRIPE_FINALIZE``: whether the final lines are read before the invoice leaves."""
+
+    STRICT = "strict"
+    """Finalize without advancing, read all lines again, then release."""
+    FAST = "fast"
+    """Release with the stamp, confirm when Stripe says it is finalized."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything a person decided that a check has to know."""
+
+    mode: Mode = Mode.ENFORCE
+    fail: FailPolicy = FailPolicy.CLOSED
+    finalize: FinalizePolicy = FinalizePolicy.STRICT
+    backstop: timedelta = timedelta(hours=24)
+    """After the invoice's creation; with fail open, when it goes out even if unproven."""
+    settle: timedelta = timedelta(minutes=10)
+    """How long late usage may take to arrive before a difference means anything."""
+    tolerance: Decimal = Decimal(0)
+    """In the meter's unit, per window."""
+    usage_sign: UsageSign = UsageSign.NEGATIVE
+    ledger_account: str = "{customer}"
+    """A template of ``{customer}`` and ``{meter}``."""
+    retry: tuple[timedelta, ...] = (
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        timedelta(minutes=15),
+        timedelta(hours=1),
+    )
+    """Waits between looks at an unproven invoice; the last one repeats."""
+    cadence: timedelta = timedelta(days=1)
+    """How often the ledger gets its records: the early warning looks up to the last full one."""
+
+    def ledger_account_for(self, *, customer_id: str, meter: str) -> str | None:
+        """The ledger account of a Stripe customer and meter; None when PacSpace would not accept its name."""
+        account = self.ledger_account.replace("{meter}", meter).replace("{customer}", customer_id)
+        return account if _ACCOUNT.fullmatch(account) else None

@@ -1,0 +1,48 @@
+"""Quantities: exact decimals in a meter's own unit, compared as their sources keep them.
+
+Both vendors keep doubles, of which 15 significant digits are exact; so that is how far equality looks.
+"""
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+
+SIGNIFICANT_DIGITS = 15
+_SOURCE = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
+_WIDE = 60
+"""Digits kept while summing: no sum of usage on one invoice can lose one."""
+
+
+def as_kept(quantity: Decimal) -> Decimal:
+    """The quantity rounded to the significant digits that both sources keep."""
+    return _SOURCE.plus(quantity)
+
+
+def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> bool:
+    """Whether two quantities agree on 15 significant digits, or differ by no more than ``tolerance``."""
+    if as_kept(left) == as_kept(right):
+        return True
+    return tolerance > 0 and abs(subtract(left, right)) <= tolerance
+
+
+def total(quantities: Iterable[Decimal]) -> Decimal:
+    """Their exact sum."""
+    with localcontext() as context:
+        context.prec = _WIDE
+        return sum(quantities, Decimal(0))
+
+
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """Their exact difference."""
+    with localcontext() as context:
+        context.prec = _WIDE
+        return left - right
+
+
+def text(quantity: Decimal) -> str:
+    """Plain digits, no exponent, no trailing zeros: ``1250``, ``0.1``."""
+    if quantity == 0:
+        return "0"
+    with localcontext() as context:
+        context.prec = _WIDE
+        plain = format(quantity, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain

@@ -1,0 +1,265 @@
+"""The comparison: which usage an invoice bills, per ledger account and window, and whether the ledger agrees.
+
+Pure. The order of questions is the design's: map and recognise every metered line first; compare the two
+figures exactly; only a difference asks what is still unsettled and what the meter says now.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
+from pacspace_stripe.domain.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
+from pacspace_stripe.domain.quantities import equal, subtract, text, total
+from pacspace_stripe.domain.verdicts import Reason, WindowResult
+from pacspace_stripe.domain.windows import Window
+
+ACCOUNT_METADATA_KEY = "pacspace_customer_id"
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""PacSpace's rule for a ``customerId`` (pacspace-api 1.9)."""
+SHARED_ACCOUNT = "several meters share this ledger account"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledUsage:
+    """What one invoice bills for one meter and window, before the ledger is asked."""
+
+    meter: str
+    meter_id: str | None
+    window: Window | None
+    account: str | None
+    quantity: Decimal | None
+    line_ids: tuple[str, ...]
+    problem: Reason | None = None
+    detail: str = ""
+
+    def result(
+        self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
+    ) -> WindowResult:
+        """This usage as a result with its reason, beside the ledger's figures where they were read."""
+        return WindowResult(
+            account=self.account,
+            meter=self.meter,
+            window=self.window,
+            billed=self.quantity,
+            recorded=recorded,
+            count=count,
+            reason=reason,
+            detail=detail,
+        )
+
+
+def metered_lines(invoice: Invoice, prices: Mapping[str, Price]) -> tuple[LineItem, ...]:
+    """The lines whose price is metered, or of a kind we do not know: those that the gate is about."""
+    return tuple(line for line in invoice.line_items if _is_metered(line, prices))
+
+
+def _is_metered(line: LineItem, prices: Mapping[str, Price]) -> bool:
+    if line.price_id is None:
+        return False
+    price = prices.get(line.price_id)
+    return price is None or price.usage_type in (UsageType.METERED, UsageType.UNKNOWN)
+
+
+def billed_usage(
+    invoice: Invoice, prices: Mapping[str, Price], meters: Mapping[str, Meter], account_template: str
+) -> tuple[BilledUsage, ...]:
+    """Sum the metered lines per meter and window, each with its ledger account or its problem."""
+    groups: dict[tuple[str, Window | None], list[LineItem]] = {}
+    for line in metered_lines(invoice, prices):
+        groups.setdefault((_meter_name(line, prices, meters), line.window), []).append(line)
+    usages = [_billed(invoice, lines, prices, meters, account_template) for lines in groups.values()]
+    return _without_shared_accounts(usages)
+
+
+def _meter_name(line: LineItem, prices: Mapping[str, Price], meters: Mapping[str, Meter]) -> str:
+    price = prices.get(line.price_id or "")
+    meter = meters.get(price.meter_id or "") if price else None
+    return meter.event_name if meter else line.price_id or line.line_id
+
+
+def _billed(
+    invoice: Invoice,
+    lines: list[LineItem],
+    prices: Mapping[str, Price],
+    meters: Mapping[str, Meter],
+    account_template: str,
+) -> BilledUsage:
+    price = prices.get(lines[0].price_id or "")
+    meter = meters.get(price.meter_id or "") if price else None
+    known = [line.quantity for line in lines if line.quantity is not None]
+    account = ledger_account(
+        account_template,
+        customer_id=invoice.customer_id,
+        meter=meter.event_name if meter else None,
+        metadata=invoice.subscription_metadata,
+    )
+    problem, detail = _shape_problem(lines, price, meter)
+    if problem is None and account is None:
+        problem, detail = Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
+    return BilledUsage(
+        meter=_meter_name(lines[0], prices, meters),
+        meter_id=meter.meter_id if meter else None,
+        window=lines[0].window,
+        account=account,
+        quantity=total(known) if len(known) == len(lines) else None,
+        line_ids=tuple(line.line_id for line in lines),
+        problem=problem,
+        detail=detail,
+    )
+
+
+def _shape_problem(lines: list[LineItem], price: Price | None, meter: Meter | None) -> tuple[Reason | None, str]:
+    """Whatever makes a line's quantity something else than raw usage of one meter in one window."""
+    problems = {
+        "its price could not be read": price is None,
+        "the price's usage type is not known": price is not None and price.usage_type is not UsageType.METERED,
+        "a metered price without a meter (legacy usage records)": price is not None and price.meter_id is None,
+        "tiered prices are not compared yet": price is not None and price.tiered,
+        "package prices are not compared yet": price is not None and price.package,
+        "the meter's aggregation is not compared yet": meter is not None and meter.formula is Formula.UNKNOWN,
+        "proration of a metered item": any(line.proration for line in lines),
+        "two prices bill one meter": len({line.price_id for line in lines}) > 1,
+        "a line without a quantity": any(line.quantity is None for line in lines),
+        "a negative quantity": any(line.quantity is not None and line.quantity < 0 for line in lines),
+        "a line without a period": lines[0].window is None,
+    }
+    found = next((text for text, present in problems.items() if present), None)
+    return (Reason.UNKNOWN_SHAPE, found) if found else (None, "")
+
+
+def ledger_account(template: str, *, customer_id: str, meter: str | None, metadata: Mapping[str, str]) -> str | None:
+    """The PacSpace ``customerId``: the subscription's own metadata first, else the template; None when not legal."""
+    account = metadata.get(ACCOUNT_METADATA_KEY)
+    if not account:
+        if "{meter}" in template and meter is None:
+            return None
+        account = template.replace("{customer}", customer_id).replace("{meter}", meter or "")
+    return account if _ACCOUNT.fullmatch(account) else None
+
+
+def _without_shared_accounts(usages: list[BilledUsage]) -> tuple[BilledUsage, ...]:
+    """Several meters on one ledger account cannot be told apart (yet)."""
+    shared = shared_accounts((usage.account, usage.meter) for usage in usages)
+    return tuple(
+        replace(usage, problem=Reason.UNMAPPED, detail=SHARED_ACCOUNT)
+        if usage.problem is None and usage.account in shared
+        else usage
+        for usage in usages
+    )
+
+
+def shared_accounts(uses: Iterable[tuple[str | None, str]]) -> frozenset[str]:
+    """The ledger accounts that more than one meter uses, of pairs ``(account, meter)``."""
+    meters_of: dict[str, set[str]] = {}
+    for account, meter in uses:
+        if account is not None:
+            meters_of.setdefault(account, set()).add(meter)
+    return frozenset(account for account, meters in meters_of.items() if len(meters) > 1)
+
+
+def billed_figures(usages: Iterable[BilledUsage]) -> dict[str, str]:
+    """The exact billed quantities by meter and window: what a stamp and a waiver name."""
+    return {
+        f"{usage.meter}|{usage.window or '-'}": "unknown" if usage.quantity is None else text(usage.quantity)
+        for usage in usages
+    }
+
+
+def same_figures(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
+    """Whether two sets of billed figures agree, digit by digit as far as the sources keep them."""
+    return left.keys() == right.keys() and all(
+        one == other or ("unknown" not in (one, other) and equal(Decimal(one), Decimal(other)))
+        for one, other in ((left[key], right[key]) for key in left)
+    )
+
+
+def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
+    """Compare the line's figure with the ledger's. A difference is provisional: see ``second_look``."""
+    billed, recorded = _quantity(usage), sign.recorded_usage(balance.net)
+    if billed == 0 and recorded == 0 and balance.count == 0:
+        reason, detail = Reason.ZERO, ""
+    elif equal(billed, recorded):
+        reason, detail = Reason.EXACT, ""
+    elif equal(billed, recorded, tolerance=tolerance):
+        reason = Reason.WITHIN_TOLERANCE
+        detail = f"differs by {text(subtract(billed, recorded))}, tolerated up to {text(tolerance)}"
+    else:
+        reason, detail = _difference(billed, recorded), _difference_detail(billed, recorded)
+    return usage.result(reason, detail, recorded=recorded, count=balance.count)
+
+
+def second_look(
+    first: WindowResult, unsettled: Unsettled, meter_now: tuple[Decimal, Decimal] | None, *, strict: bool
+) -> WindowResult:
+    """Judge a difference: still settling, a draft line that lags its meter, or a real drift.
+
+    ``meter_now`` is what the meter says over the inner and the outer whole minutes of the window, or None
+    when the invoice is final and its lines alone count.
+    """
+    if unsettled.any:
+        detail = f"{unsettled.unverified} ledger records not verified yet, {unsettled.gaps} missing in sequence"
+        return replace(first, reason=Reason.NOT_SETTLED, detail=detail)
+    if meter_now is None or first.recorded is None or not within(first.recorded, *meter_now):
+        return first
+    if not strict:
+        return replace(first, reason=Reason.NOT_SETTLED, detail="the draft's line lags behind its meter")
+    detail = f"the draft's line says {text(first.billed or Decimal(0))}, its meter {text(first.recorded)}"
+    return replace(first, reason=Reason.EXACT, detail=detail, billed=first.recorded, from_meter=True)
+
+
+def within(quantity: Decimal, one: Decimal, other: Decimal) -> bool:
+    """Whether a quantity lies between two bounds (in any order), equality as the sources keep it."""
+    low, high = min(one, other), max(one, other)
+    return low <= quantity <= high or equal(quantity, low) or equal(quantity, high)
+
+
+def _difference(billed: Decimal, recorded: Decimal) -> Reason:
+    if billed == 0 and recorded > 0:
+        return Reason.STRIPE_MISSING
+    if recorded == 0:
+        return Reason.LEDGER_MISSING
+    return Reason.OVERBILLED if billed > recorded else Reason.UNDERBILLED
+
+
+def _difference_detail(billed: Decimal, recorded: Decimal) -> str:
+    detail = f"billed {text(billed)}, recorded {text(recorded)}: differs by {text(subtract(billed, recorded))}"
+    if recorded < 0:
+        detail += "; the ledger's sign is the other one: check PACSPACE_STRIPE_USAGE_SIGN"
+    return detail
+
+
+def after_compare(result: WindowResult, balance: Balance, comparison: Comparison) -> WindowResult:
+    """Store PacSpace's own answer; only a neutral balance that contradicts derive is judged."""
+    neutral = comparison.neutral_balance
+    stored = replace(result, comparison=comparison)
+    if neutral is None or equal(neutral, balance.net):
+        return stored
+    detail = f"compare says {text(neutral)}, derive says {text(balance.net)}"
+    return replace(stored, reason=Reason.LEDGER_INCONSISTENT, detail=detail)
+
+
+def after_verify(result: WindowResult, proof: Proof, summary: ProofSummary) -> WindowResult:
+    """Cross-check the root: public verify must give derive's count and net, else it vouches for other records."""
+    if not summary.verified:
+        detail = "public verify does not confirm the proof root yet"
+        return replace(result, reason=Reason.NOT_SETTLED, detail=detail, proof=proof)
+    named = summary.record_count is not None and summary.net_change is not None
+    same_count = summary.record_count in (None, proof.count)
+    same_net = summary.net_change is None or equal(summary.net_change, proof.net)
+    if same_count and same_net:
+        return replace(result, proof=replace(proof, cross_checked=named))
+    detail = (
+        f"the proof root covers {summary.record_count} records netting "
+        f"{'unknown' if summary.net_change is None else text(summary.net_change)}, "
+        f"the ledger has {proof.count} netting {text(proof.net)}"
+    )
+    return replace(result, reason=Reason.ROOT_STALE, detail=detail, proof=replace(proof, stale=True))
+
+
+def _quantity(usage: BilledUsage) -> Decimal:
+    if usage.quantity is None:
+        message = "a usage without a quantity has a problem and is never compared"
+        raise ValueError(message)
+    return usage.quantity

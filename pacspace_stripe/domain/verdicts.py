@@ -1,0 +1,123 @@
+"""Verdicts and reason codes: what a check found, in words that never change their meaning."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from pacspace_stripe.domain.ledger import Comparison, Proof
+from pacspace_stripe.domain.windows import Window
+
+
+class Verdict(StrEnum):
+    """Agree, differ, cannot say yet, released by a person."""
+
+    MATCHED = "matched"
+    DRIFTED = "drifted"
+    UNPROVEN = "unproven"
+    WAIVED = "waived"
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is."""
+
+    EXACT = "EXACT"
+    WITHIN_TOLERANCE = "WITHIN_TOLERANCE"
+    ZERO = "ZERO"
+
+    STRIPE_MISSING = "STRIPE_MISSING"
+    LEDGER_MISSING = "LEDGER_MISSING"
+    OVERBILLED = "OVERBILLED"
+    UNDERBILLED = "UNDERBILLED"
+    PERIOD_EDGE = "PERIOD_EDGE"
+    DUPLICATE = "DUPLICATE"
+    CHANGED_AT_FINALIZATION = "CHANGED_AT_FINALIZATION"
+
+    NOT_SETTLED = "NOT_SETTLED"
+    UNMAPPED = "UNMAPPED"
+    ROOT_STALE = "ROOT_STALE"
+    LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+    STRIPE_UNAVAILABLE = "STRIPE_UNAVAILABLE"
+    LEDGER_INCONSISTENT = "LEDGER_INCONSISTENT"
+    UNKNOWN_SHAPE = "UNKNOWN_SHAPE"
+    UNSUPPORTED_API_VERSION = "UNSUPPORTED_API_VERSION"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict this reason stands for."""
+        if self in _MATCHED:
+            return Verdict.MATCHED
+        return Verdict.DRIFTED if self in _DRIFTED else Verdict.UNPROVEN
+
+
+_MATCHED = frozenset({Reason.EXACT, Reason.WITHIN_TOLERANCE, Reason.ZERO})
+_DRIFTED = frozenset(
+    {
+        Reason.STRIPE_MISSING,
+        Reason.LEDGER_MISSING,
+        Reason.OVERBILLED,
+        Reason.UNDERBILLED,
+        Reason.PERIOD_EDGE,
+        Reason.DUPLICATE,
+        Reason.CHANGED_AT_FINALIZATION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowResult:
+    """One (ledger account, meter, window) of an invoice: both figures and what they mean."""
+
+    account: str | None
+    """The ledger account; None when it could not be told (UNMAPPED)."""
+    meter: str
+    """The meter's ``event_name``; the price's id when its meter is not known."""
+    window: Window | None
+    billed: Decimal | None
+    """Usage on Stripe's side, in the meter's unit."""
+    recorded: Decimal | None
+    """Usage in the ledger, same unit; None when it was not read."""
+    count: int | None
+    """Number of ledger records behind ``recorded``."""
+    reason: Reason
+    detail: str = ""
+    """For a person: what exactly is wrong or missing."""
+    from_meter: bool = False
+    """``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
+    comparison: Comparison | None = None
+    proof: Proof | None = None
+
+    @property
+    def key(self) -> str:
+        """What this result is about, the same at every look."""
+        return f"{self.meter}|{self.window or '-'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found out about one invoice, all windows together."""
+
+    verdict: Verdict
+    reason: Reason
+    detail: str
+    windows: tuple[WindowResult, ...]
+
+
+def summarize(windows: tuple[WindowResult, ...]) -> Finding:
+    """One finding of several windows: opposite errors never cancel, the worst window speaks for all."""
+    worst = min(windows, key=_severity)
+    return Finding(verdict=worst.reason.verdict, reason=worst.reason, detail=worst.detail, windows=windows)
+
+
+_ORDER = (Verdict.DRIFTED, Verdict.UNPROVEN, Verdict.MATCHED)
+_MATCH_ORDER = (Reason.WITHIN_TOLERANCE, Reason.EXACT, Reason.ZERO)
+
+
+def _severity(result: WindowResult) -> tuple[int, int]:
+    verdict = result.reason.verdict
+    among_matches = _MATCH_ORDER.index(result.reason) if verdict is Verdict.MATCHED else 0
+    return _ORDER.index(verdict), among_matches
+
+
+def unproven(reason: Reason, detail: str, windows: tuple[WindowResult, ...] = ()) -> Finding:
+    """A finding that nothing can be said yet, and why."""
+    return Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=windows)

@@ -1,0 +1,61 @@
+"""Windows: half-open spans of time ``[start, end)`` in aware UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Window:
+    """``[start, end)``, aware UTC. A line item's own period, never the invoice's."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for at in (self.start, self.end):
+            if at.utcoffset() != timedelta(0):
+                message = "a window's bounds are aware UTC"
+                raise ValueError(message)
+        if self.end <= self.start:
+            message = "a window ends after it starts"
+            raise ValueError(message)
+
+    @classmethod
+    def from_unix(cls, start: int, end: int) -> Self | None:
+        """From Stripe's seconds; None for the empty periods of one-off items."""
+        if end <= start:
+            return None
+        return cls(start=datetime.fromtimestamp(start, UTC), end=datetime.fromtimestamp(end, UTC))
+
+    @property
+    def inner_minutes(self) -> "Window | None":
+        """The widest whole-minute window inside; None when no whole minute fits."""
+        start, end = _ceil(self.start, _MINUTE), floor_to(self.end, _MINUTE)
+        return Window(start=start, end=end) if start < end else None
+
+    @property
+    def outer_minutes(self) -> "Window":
+        """The narrowest whole-minute window around."""
+        return Window(start=floor_to(self.start, _MINUTE), end=_ceil(self.end, _MINUTE))
+
+    def __str__(self) -> str:
+        return f"{iso(self.start)}/{iso(self.end)}"
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC with a ``Z``; fractions of a second only when there are any."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def floor_to(at: datetime, step: timedelta) -> datetime:
+    """The last multiple of ``step`` since the Unix epoch that is not after ``at``."""
+    epoch = datetime.fromtimestamp(0, UTC)
+    return at - (at - epoch) % step
+
+
+def _ceil(at: datetime, step: timedelta) -> datetime:
+    floored = floor_to(at, step)
+    return floored if floored == at else floored + step

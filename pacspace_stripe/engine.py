@@ -1,0 +1,154 @@
+"""The engine: DBOS carries triggers, our table carries truth.
+
+A queued workflow says "look at X" and nothing more; a look is one step, so that recovery runs it again from fresh
+reads and nothing decided before a crash is ever replayed. Whatever the queue loses, ``serve`` finds as due.
+"""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig
+from dbos import EnqueueOptions as Options
+from dbos import WorkflowSerializationFormat
+
+from pacspace_stripe.errors import LeaseBusy, LeaseLost, PacspaceStripeError
+from pacspace_stripe.store import Kind, Store
+
+APPLICATION = "pacspace-stripe"
+APPLICATION_VERSION = "1"
+"""One constant: a version per deploy would strand the work of the one before."""
+HOLDS, CHECKS = "pacspace-holds", "pacspace-checks"
+"""First looks have their own queue and go first: they race Stripe's clock."""
+LOOK = "pacspace_look"
+_HOLD_WORKERS, _CHECK_WORKERS = 6, 6
+_POLL = 0.1
+_DUE_EVERY = 1.0
+KEPT = timedelta(days=35)
+"""How long finished workflow rows are kept: Stripe's events are listed for 30 days."""
+_PRUNED_AT_ONCE = 1000
+
+_log = logging.getLogger(__name__)
+
+Look = Callable[[Kind, str, int], None]
+
+
+class Engine:
+    """Queue, workers and the clock that finds due subjects. One per process; only ``serve`` starts it."""
+
+    def __init__(self, *, store: Store, url: str, look: Look) -> None:
+        self._store = store
+        self._url = url
+        self._look = look
+        self._client: DBOSClient | None = None
+        self._stop = threading.Event()
+        self._due = threading.Thread(target=self._find_due, name="pacspace-due", daemon=True)
+
+    def start(self) -> None:
+        """Launch the queue; free what dead processes of this host held; begin to look."""
+        freed = self._store.subjects.free_leases_of_the_dead(socket.gethostname(), _alive)
+        if freed:
+            _log.warning("freed leases of dead processes: %d", freed)
+        DBOS(config=self._config())
+        self._register()
+        DBOS.launch()
+        DBOS.register_queue(HOLDS, worker_concurrency=_HOLD_WORKERS, polling_interval_sec=_POLL)
+        DBOS.register_queue(CHECKS, worker_concurrency=_CHECK_WORKERS, polling_interval_sec=_POLL)
+        self._client = DBOSClient(system_database_url=self._url, application_name=APPLICATION)
+        self._due.start()
+
+    def stop(self) -> None:
+        """Finish the looks under way and stop taking new ones."""
+        self._stop.set()
+        if self._due.is_alive():
+            self._due.join(timeout=5)
+        DBOS.destroy(workflow_completion_timeout_sec=5)
+        if self._client is not None:
+            self._client.destroy()
+
+    def enqueue(self, connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
+        """Queue one look within the caller's transaction."""
+        if self._client is None:
+            message = "the engine was not started"
+            raise RuntimeError(message)
+        options = Options(
+            queue_name=HOLDS if kind is Kind.INVOICE and wanted == 1 else CHECKS,
+            workflow_name=LOOK,
+            workflow_id=f"check:{subject_id}:{wanted}",
+            app_version=APPLICATION_VERSION,
+            serialization_type=WorkflowSerializationFormat.PORTABLE,
+        )
+        self._client.enqueue_in_transaction(connection, options, kind.value, subject_id, wanted)
+
+    def prune(self) -> int:
+        """Delete old finished workflow rows."""
+        before = (datetime.now(UTC) - KEPT).isoformat()
+        old = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            end_time=before,
+            limit=_PRUNED_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        return len(old)
+
+    def _config(self) -> DBOSConfig:
+        return DBOSConfig(
+            name=APPLICATION,
+            system_database_url=self._url,
+            application_version=APPLICATION_VERSION,
+            executor_id=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            log_level="WARNING",
+        )
+
+    def _register(self) -> None:
+        @DBOS.step(name="pacspace_look_step")
+        def look_once(kind: str, subject_id: str, wanted: int) -> str:
+            return self._guarded(Kind(kind), subject_id, wanted)
+
+        @DBOS.workflow(name=LOOK)
+        def look(kind: str, subject_id: str, wanted: int) -> str:
+            return look_once(kind, subject_id, wanted)
+
+    def _guarded(self, kind: Kind, subject_id: str, wanted: int) -> str:
+        """A look never fails the queue: what went wrong is logged, and the subject is due again by its row."""
+        try:
+            self._look(kind, subject_id, wanted)
+        except LeaseBusy:
+            return "busy"
+        except LeaseLost as error:
+            _log.warning("invoice=%s %s", subject_id, error)
+            return "lease lost"
+        except PacspaceStripeError as error:
+            _log.warning("invoice=%s %s", subject_id, error)
+            return type(error).__name__
+        except Exception:
+            _log.exception("invoice=%s the check failed unexpectedly; it is looked at again", subject_id)
+            return "failed"
+        return "done"
+
+    def _find_due(self) -> None:
+        while not self._stop.wait(_DUE_EVERY):
+            try:
+                while self._store.triggers.any_due() and self._store.triggers.take_due(self.enqueue):
+                    pass
+            except PacspaceStripeError as error:
+                _log.warning("cannot look for due invoices: %s", error)
+            except Exception:
+                _log.exception("looking for due invoices failed; trying again")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

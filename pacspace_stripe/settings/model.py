@@ -1,0 +1,191 @@
+"""Every setting, once: its variable, its default as a person would write it, how it is read, what it means."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.settings import written
+from pacspace_stripe.settings.written import Rate
+
+_SECOND = timedelta(seconds=1)
+_LIVE_RATE = Rate(endpoint=25, all=100)
+_TEST_RATE = Rate(endpoint=25, all=25)
+
+
+class LogFormat(StrEnum):
+    """``PACSPACE_STRIPE_LOG_FORMAT``."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _setting(variable: str, meaning: str, *, default: str | None = None, hint: str | None = None) -> Any:  # noqa: ANN401  # like pydantic's Field
+    """A setting with a default, written as a person would; ``None``: unset unless somebody sets it."""
+    return Field(default=default, alias=variable, description=meaning, json_schema_extra={"hint": hint})
+
+
+def _credential(variable: str, meaning: str, *, hint: str) -> Any:  # noqa: ANN401  # like pydantic's Field
+    """A setting that only its owner knows."""
+    return Field(alias=variable, description=meaning, json_schema_extra={"hint": hint})
+
+
+def _read(reader: Callable[[str], object]) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            message = "is set, but empty"
+            raise ValueError(message)
+        return reader(value)
+
+    return BeforeValidator(check)
+
+
+class Settings(BaseModel):
+    """Everything that configures us, from the environment only. Built once, by ``load_settings``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True)
+
+    stripe_api_key: Annotated[SecretStr, _read(written.stripe_key)] = _credential(
+        "STRIPE_API_KEY",
+        "Stripe secret or restricted key (`sk_…` or `rk_…`), test or live.",
+        hint="Stripe dashboard, Developers, API keys; the README lists the permissions a restricted key needs.",
+    )
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], _read(written.webhook_secrets)] = _credential(
+        "STRIPE_WEBHOOK_SECRET",
+        "Signing secret of the webhook endpoint (`whsec_…`); several, with commas, while one is rolled.",
+        hint="Stripe dashboard, Developers, Webhooks, your endpoint, Signing secret.",
+    )
+    stripe_api_base_url: Annotated[str | None, _read(written.address)] = _setting(
+        "STRIPE_API_BASE_URL", "Where Stripe's API is, if not at Stripe: a proxy, or the simulator."
+    )
+    pacspace_api_key: Annotated[SecretStr, _read(written.pacspace_key)] = _credential(
+        "PACSPACE_API_KEY",
+        "PacSpace API key (`pk_…`), of the same mode as Stripe's key.",
+        hint="PacSpace dashboard, API keys; pk_test_ goes with Stripe test keys, pk_live_ with live ones.",
+    )
+    pacspace_api_base_url: Annotated[str, _read(written.address)] = _setting(
+        "PACSPACE_API_BASE_URL",
+        "Where PacSpace's API is; for `pk_test_` keys the Sandbox URL in PacSpace's dashboard, if it shows one.",
+        default="https://app.pacspace.io",
+    )
+    database_url: Annotated[SecretStr, _read(written.database_url)] = _setting(
+        "PACSPACE_STRIPE_DATABASE_URL",
+        "Where the queue and every invoice's state are kept: a SQLite file, or `postgresql://…` for several machines.",
+        default="sqlite:///pacspace-stripe.db",
+    )
+    mode: Annotated[Mode, _read(written.one_of(Mode))] = _setting(
+        "PACSPACE_STRIPE_MODE",
+        "`enforce`: hold, stamp and release invoices; `observe`: reach the same verdicts and write nothing anywhere.",
+        default="enforce",
+    )
+    fail: Annotated[FailPolicy, _read(written.one_of(FailPolicy))] = _setting(
+        "PACSPACE_STRIPE_FAIL",
+        "`closed`: an unproven invoice stays held; `open`: it goes out at the backstop, marked unproven.",
+        default="closed",
+    )
+    finalize: Annotated[FinalizePolicy, _read(written.one_of(FinalizePolicy))] = _setting(
+        "PACSPACE_STRIPE_FINALIZE",
+        "`strict`: finalize, read all lines again, then release; `fast`: release with the stamp, confirm afterwards.",
+        default="strict",
+    )
+    backstop: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+        "PACSPACE_STRIPE_BACKSTOP",
+        "With `open`, how long after its creation an invoice may wait for its proof.",
+        default="24h",
+    )
+    settle: Annotated[timedelta, _read(written.duration)] = _setting(
+        "PACSPACE_STRIPE_SETTLE",
+        "How long late usage may take to arrive before a difference counts.",
+        default="10m",
+    )
+    tolerance: Annotated[Decimal, _read(written.decimal)] = _setting(
+        "PACSPACE_STRIPE_TOLERANCE",
+        "How far billed and recorded usage may differ, per window, in the meter's unit.",
+        default="0",
+    )
+    usage_sign: Annotated[UsageSign, _read(written.one_of(UsageSign))] = _setting(
+        "PACSPACE_STRIPE_USAGE_SIGN",
+        "The sign that usage has in the ledger: `negative` or `positive`.",
+        default="negative",
+    )
+    ledger_account: Annotated[str, _read(written.account_template)] = _setting(
+        "PACSPACE_STRIPE_LEDGER_ACCOUNT",
+        "The PacSpace customerId of a Stripe customer, made of `{customer}` and, if wanted, `{meter}`.",
+        default="{customer}",
+    )
+    templates: Annotated[Path | None, _read(written.folder)] = _setting(
+        "PACSPACE_STRIPE_TEMPLATES", "A folder whose templates replace the built-in ones of the same name."
+    )
+    retry: Annotated[tuple[timedelta, ...], _read(written.durations)] = _setting(
+        "PACSPACE_STRIPE_RETRY",
+        "Waits between looks at an unproven invoice; the last one repeats.",
+        default="1m,5m,15m,1h",
+    )
+    cadence: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+        "PACSPACE_STRIPE_CADENCE",
+        "How often the ledger gets its records; the early warning compares up to the last full one, in UTC.",
+        default="1d",
+    )
+    sweep: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+        "PACSPACE_STRIPE_SWEEP",
+        "How often Stripe is asked for invoices whose webhook never came.",
+        default="5m",
+    )
+    lease: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+        "PACSPACE_STRIPE_LEASE",
+        "How long one process may keep an invoice to itself without renewing.",
+        default="30s",
+    )
+    rate: Annotated[Rate | None, _read(written.rate)] = _setting(
+        "PACSPACE_STRIPE_RATE",
+        "Requests a second to Stripe, `<per endpoint>/<in all>`; unset: Stripe's limits, 25/100 live and 25/25 test.",
+    )
+    event_tolerance: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+        "PACSPACE_STRIPE_EVENT_TOLERANCE",
+        "How far a webhook's signing time may be from our clock, either way.",
+        default="5m",
+    )
+    log_format: Annotated[LogFormat, _read(written.one_of(LogFormat))] = _setting(
+        "PACSPACE_STRIPE_LOG_FORMAT",
+        "`text` for people, `json` for machines.",
+        default="text",
+    )
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the keys are live; both are of one mode."""
+        return is_live(self.stripe_api_key.get_secret_value())
+
+    @property
+    def request_rate(self) -> Rate:
+        """What was set, else Stripe's limits for this kind of key."""
+        return self.rate or (_LIVE_RATE if self.livemode else _TEST_RATE)
+
+    @property
+    def policy(self) -> Policy:
+        """What a check has to know."""
+        return Policy(
+            mode=self.mode,
+            fail=self.fail,
+            finalize=self.finalize,
+            backstop=self.backstop,
+            settle=self.settle,
+            tolerance=self.tolerance,
+            usage_sign=self.usage_sign,
+            ledger_account=self.ledger_account,
+            retry=self.retry,
+            cadence=self.cadence,
+        )
+
+
+def is_live(key: str) -> bool:
+    """Whether a key of Stripe or PacSpace is a live one: both say so in the same place."""
+    return key.split("_", 2)[1:2] == ["live"]

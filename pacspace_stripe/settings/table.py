@@ -1,0 +1,86 @@
+"""Settings written out for people: the command's rows, the README's table, ``.env.example``."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.settings.model import Settings
+from pacspace_stripe.settings.written import duration_text
+
+_HIDDEN = "…"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setting. ``current`` is what is in force, secrets hidden; None when settings could not be read."""
+
+    name: str
+    meaning: str
+    required: bool
+    default: str | None
+    """As a person would write it; None: unset."""
+    current: str | None
+
+
+def describe(settings: Settings | None) -> tuple[Row, ...]:
+    """Every setting in the order of the documentation."""
+    return tuple(
+        Row(
+            name=str(field.alias),
+            meaning=str(field.description),
+            required=field.is_required(),
+            default=field.default if isinstance(field.default, str) else None,
+            current=None if settings is None else _shown(getattr(settings, attribute)),
+        )
+        for attribute, field in Settings.model_fields.items()
+    )
+
+
+def readme_table() -> str:
+    """The README's settings table, in Markdown."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for row in describe(None):
+        default = "**required**" if row.required else f"`{row.default}`" if row.default else "unset"
+        lines.append(f"| `{row.name}` | {default} | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def env_example() -> str:
+    """The content of ``.env.example``: credentials to fill in, everything else as its default, commented out."""
+    lines = ["# Copy to .env and load it with your process manager; pacspace-stripe itself reads the environment only."]
+    for row in describe(None):
+        lines += ["", f"# {row.meaning}", f"{'' if row.required else '# '}{row.name}={row.default or ''}"]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    """A value as it would be written in the environment; of a secret only its kind."""
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return _hidden(value.get_secret_value())
+        case tuple():
+            return ",".join(_shown(part) for part in value)
+        case timedelta():
+            return duration_text(value)
+        case Decimal():
+            return text(value)
+        case _:
+            return str(value)
+
+
+def _hidden(secret: str) -> str:
+    """``sk_live_…``, ``whsec_…``, ``postgresql+psycopg://host/database``: enough to recognise, not enough to use."""
+    if "://" in secret:
+        parts = urlsplit(secret)
+        host = parts.netloc.rpartition("@")[2]
+        user = _HIDDEN + "@" if "@" in parts.netloc else ""
+        query = "?" + _HIDDEN if parts.query else ""
+        return f"{parts.scheme}://{user}{host}{parts.path}{query}"
+    kind = "_".join(secret.split("_")[: 1 if secret.startswith("whsec_") else 2])
+    return f"{kind}_{_HIDDEN}"

@@ -1,0 +1,235 @@
+"""How settings are written for people, and read: durations, decimals, rates, keys, addresses.
+
+Every reader takes the text of a variable and returns the value, or raises ``ValueError`` with what is allowed.
+No message repeats what was written: it might be a secret in the wrong place.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import SecretStr
+
+Choice = TypeVar("Choice", bound=StrEnum)
+LONGEST: Final = timedelta(days=365)
+_UNITS: Final = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>{_NUMBER}){unit}(?![a-z]))?" for unit in _UNITS))
+_DECIMAL = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
+_RATE = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+_STRIPE_KEY = re.compile(r"[sr]k_(?:test|live)_[!-~]{1,500}")
+_PACSPACE_KEY = re.compile(r"pk_(?:test|live)_[!-~]{1,500}")
+_WEBHOOK_SECRET = re.compile(r"whsec_[!-+\--~]{1,500}")
+_PLACEHOLDER = re.compile(r"\{(?:customer|meter)\}")
+_ACCOUNT_TEXT = re.compile(r"[A-Za-z0-9_.:-]{0,100}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """How many requests a second Stripe gets from us: to one endpoint, and in all."""
+
+    endpoint: int
+    all: int
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.all}"
+
+
+def duration(written: str) -> timedelta:
+    """``90m``, ``24h``, ``1m30s``, ``500ms``, ``0``: largest unit first, each at most once."""
+    text = written.strip()
+    if text == "0":
+        return timedelta(0)
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        message = "is not a duration; write it like 500ms, 2s, 90m, 1h30m, 1d or 0"
+        raise ValueError(message)
+    microseconds = sum(
+        Decimal(number) * (_UNITS[unit] // timedelta(microseconds=1))
+        for unit, number in match.groupdict().items()
+        if number is not None
+    )
+    if microseconds > LONGEST // timedelta(microseconds=1):
+        message = f"is longer than {duration_text(LONGEST)}"
+        raise ValueError(message)
+    return timedelta(microseconds=int(microseconds))
+
+
+def duration_text(value: timedelta) -> str:
+    """The shortest way to write a duration that ``duration`` reads back."""
+    text, rest = "", value
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, _UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    if rest:
+        milliseconds = Decimal(rest // timedelta(microseconds=1)) / 1000
+        text += f"{milliseconds.normalize():f}ms"
+    return text or "0"
+
+
+def duration_of(*, at_least: timedelta) -> Callable[[str], timedelta]:
+    """A reader of durations that are not too short to make sense."""
+
+    def read(written: str) -> timedelta:
+        value = duration(written)
+        if value < at_least:
+            message = f"must be at least {duration_text(at_least)}"
+            raise ValueError(message)
+        return value
+
+    return read
+
+
+def durations(written: str) -> tuple[timedelta, ...]:
+    """Several, comma-separated: ``1m,5m,15m,1h``; each longer than 0."""
+    return tuple(duration_of(at_least=timedelta(milliseconds=1))(part) for part in written.split(","))
+
+
+def decimal(written: str) -> Decimal:
+    """``0``, ``0.5``, ``100``: digits and at most one point, never an exponent or a sign."""
+    text = written.strip()
+    if _DECIMAL.fullmatch(text) is None:
+        message = "must be a decimal number that is not negative, such as 0, 0.5 or 100"
+        raise ValueError(message)
+    return Decimal(text)
+
+
+def rate(written: str) -> Rate:
+    """``25/100``: requests a second to one endpoint, and in all."""
+    match = _RATE.fullmatch(written.strip())
+    each, everything = (int(number) for number in match.groups()) if match else (0, 0)
+    if not 0 < each <= everything:
+        message = "must be <per endpoint>/<in all> in requests a second, such as 25/100, the first not above the second"
+        raise ValueError(message)
+    return Rate(endpoint=each, all=everything)
+
+
+def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    """A reader of one of a few words."""
+    allowed = ", ".join(choices)
+
+    def read(written: str) -> Choice:
+        text = written.strip()
+        if text not in set(choices):
+            message = f"must be one of: {allowed}"
+            raise ValueError(message)
+        return choices(text)
+
+    return read
+
+
+def stripe_key(written: str) -> SecretStr:
+    """A secret or restricted key of Stripe."""
+    return _secret(written, _STRIPE_KEY, "must be a Stripe key: sk_test_…, rk_test_…, sk_live_… or rk_live_…")
+
+
+def pacspace_key(written: str) -> SecretStr:
+    """A PacSpace API key."""
+    return _secret(written, _PACSPACE_KEY, "must be a PacSpace API key: pk_test_… or pk_live_…")
+
+
+def webhook_secrets(written: str) -> tuple[SecretStr, ...]:
+    """One or more signing secrets, comma-separated: two while one is being rolled."""
+    allowed = "must be one or more signing secrets, whsec_…, separated by commas"
+    return tuple(_secret(part, _WEBHOOK_SECRET, allowed) for part in written.split(","))
+
+
+def _secret(written: str, form: re.Pattern[str], allowed: str) -> SecretStr:
+    text = written.strip()
+    if form.fullmatch(text) is None:
+        raise ValueError(allowed)
+    return SecretStr(text)
+
+
+def address(written: str) -> str:
+    """The start of a service's URLs, no slash at its end. Plain http to this machine only: a key goes along."""
+    parts = _url(written)
+    if parts is None or not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+        message = "must be an address such as https://host or https://host/path, without credentials, query or fragment"
+        raise ValueError(message)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        message = "must start with https:// (http:// only for this machine, such as http://127.0.0.1:12111)"
+        raise ValueError(message)
+    return parts.geturl().rstrip("/")
+
+
+def database_url(written: str) -> SecretStr:
+    """``sqlite:///file`` or ``postgresql://…``, as SQLAlchemy wants it. It may hold a password."""
+    parts = _url(written)
+    if parts is None or parts.scheme not in _DRIVERS:
+        message = "must be sqlite:///<file> or postgresql://<user>:<password>@<host>/<database>"
+        raise ValueError(message)
+    if parts.scheme == "sqlite":
+        _check_sqlite(parts)
+    rest = written.strip().split(":", 1)[1]
+    return SecretStr(f"{_DRIVERS[parts.scheme]}:{rest}")
+
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def _check_sqlite(parts: SplitResult) -> None:
+    file = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or parts.query or not file or file == ":memory:":
+        message = "must name a file: sqlite:///relative.db or sqlite:////absolute.db (memory would forget)"
+        raise ValueError(message)
+    if not Path(file).resolve().parent.is_dir():
+        message = "names a file in a folder that does not exist"
+        raise ValueError(message)
+
+
+def folder(written: str) -> Path:
+    """A folder that exists."""
+    path = Path(written.strip())
+    if not path.is_dir():
+        message = "must be a folder that exists"
+        raise ValueError(message)
+    return path.resolve()
+
+
+def account_template(written: str) -> str:
+    """The name of a ledger account, made of ``{customer}``, ``{meter}`` and what PacSpace allows in a customerId."""
+    text = written.strip()
+    if "{customer}" not in text or _ACCOUNT_TEXT.fullmatch(_PLACEHOLDER.sub("", text)) is None:
+        message = "must contain {customer}, may contain {meter}, and otherwise only letters, digits and _ - . :"
+        raise ValueError(message)
+    return text
+
+
+def _url(written: str) -> SplitResult | None:
+    text = written.strip()
+    if any(character <= " " or character == "\x7f" for character in text):
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,11 @@
+"""A local stand-in for PacSpace's Balance API, for tests, demos and offline work.
+
+It owns its state and its clock's moments, never PacSpace's: roots it answers with are labelled
+``"simulator": true`` and match nothing outside.
+"""
+
+from pacspace_stripe.simulator.pacspace.rules import Rules
+from pacspace_stripe.simulator.pacspace.simulator import PacSpaceSimulator
+from pacspace_stripe.simulator.pacspace.troubles import LedgerFault
+
+__all__ = ["LedgerFault", "PacSpaceSimulator", "Rules"]

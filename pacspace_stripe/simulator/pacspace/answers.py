@@ -1,0 +1,147 @@
+"""The shapes of what is answered. Where documents use several names for one thing, all of them are served."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint
+from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
+from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.world import World
+
+SIMULATED = {"simulator": True}
+"""Beside every root: it is not PacSpace's."""
+
+
+def stamp(at: datetime) -> str:
+    """A time as PacSpace writes it: UTC, milliseconds, Z."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def reference_of(world: World, record: Record) -> str:
+    """The record's mark on the public ledger."""
+    return f"0x{made_id(world.seed, 'delta-reference', record.number)}"
+
+
+def accepted(world: World, record: Record) -> dict[str, Any]:
+    """The answer to an emit: queued, whatever comes next."""
+    return {
+        "recordId": record.record_id,
+        "anchorId": record.record_id,
+        "status": Status.QUEUED,
+        "receiptId": record.receipt_id,
+        "customerId": record.account,
+        "delta": world.number(record.delta),
+        "reason": record.draft.reason,
+        "referenceId": record.draft.reference_id,
+        "sequenceNumber": str(record.sequence),
+        "createdAt": stamp(record.accepted_at),
+    }
+
+
+def delta_status(world: World, record: Record) -> dict[str, Any]:
+    """One delta and where it stands."""
+    status = world.status(record)
+    answer = {**accepted(world, record), "metadata": record.draft.metadata, "status": status}
+    if status is Status.VERIFIED and record.verifies_at is not None:
+        times = dict.fromkeys(("verifiedAt", "blockTimestamp"), stamp(record.verifies_at))
+        return {**answer, **times, "verificationReference": reference_of(world, record)}
+    if record.failed_at is not None:
+        return {**answer, "error": record.failure, "failedAt": stamp(record.failed_at)}
+    return answer
+
+
+def delta_row(world: World, record: Record) -> dict[str, Any]:
+    """One verified delta in a derive answer or a receipt."""
+    return {**delta_status(world, record), "window": f"{world.placed_at(record):%Y-%m}"}
+
+
+def activity_row(world: World, record: Record) -> dict[str, Any]:
+    """One delta in a customer's recent activity, in any status."""
+    status = world.status(record)
+    return {
+        "recordId": record.record_id,
+        "delta": world.number(record.delta),
+        "reason": record.draft.reason,
+        "referenceId": record.draft.reference_id,
+        "metadata": record.draft.metadata,
+        "status": status.lower(),
+        "time": stamp(record.accepted_at),
+        "receiptId": record.receipt_id,
+        "sequenceNumber": str(record.sequence),
+        "verificationReference": reference_of(world, record) if status is Status.VERIFIED else None,
+    }
+
+
+def counted(count: int) -> dict[str, int]:
+    """A number of deltas under both of its names."""
+    return {"deltasCount": count, "deltaCount": count}
+
+
+def spanned(window: Window) -> dict[str, Any]:
+    """A resolved window."""
+    return {"period": window.period, "startDate": stamp(window.start), "endDate": stamp(window.end)}
+
+
+def checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
+    """A checkpoint; its root appears when it is committed."""
+    answer = {
+        "checkpointId": made.checkpoint_id,
+        "customerId": made.scope.account,
+        "status": Status.QUEUED,
+        **spanned(made.scope.window),
+        **counted(made.count),
+        "netChange": world.number(made.net),
+        "createdAt": stamp(made.created_at),
+        **SIMULATED,
+    }
+    if not made.committed(world.now()):
+        return answer
+    return {
+        **answer,
+        "status": Status.VERIFIED,
+        "proofRoot": made.proof_root,
+        "merkleRoot": made.proof_root,
+        "verifiedAt": stamp(made.commits_at),
+        "verificationReference": made.reference,
+    }
+
+
+def summaries(world: World, records: Sequence[Record], granularity: str) -> list[dict[str, Any]]:
+    """Credits, debits and net per day, week (its Monday) or month."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_bucket(world.placed_at(record), granularity), []).append(record)
+    return [{"period": period, **_summed(world, groups[period])} for period in sorted(groups)]
+
+
+def _bucket(at: datetime, granularity: str) -> str:
+    if granularity == "month":
+        return f"{at:%Y-%m}"
+    day = at.date()
+    return str(day.fromordinal(day.toordinal() - day.weekday()) if granularity == "week" else day)
+
+
+def _summed(world: World, records: Sequence[Record]) -> dict[str, Any]:
+    return {
+        "totalCredits": world.balance([record for record in records if record.delta > 0]),
+        "totalDebits": world.balance([record for record in records if record.delta < 0]),
+        "netChange": world.balance(records),
+        **counted(len(records)),
+    }
+
+
+def paged(total: int, limit: int, offset: int) -> dict[str, Any]:
+    """Limit and offset paging, beside the rows and once more at the top."""
+    paging = {"total": total, "limit": limit, "offset": offset}
+    return {**paging, "pagination": {**paging, "hasMore": offset + limit < total}}
+
+
+def numbered(total: int, page: int, limit: int) -> dict[str, int]:
+    """Page-number paging."""
+    return {"page": page, "limit": limit, "total": total, "totalPages": -(-total // limit)}
+
+
+def newest_first(records: Iterable[Record]) -> list[Record]:
+    """Records in the order recent activity shows them."""
+    return sorted(records, key=lambda record: record.order, reverse=True)

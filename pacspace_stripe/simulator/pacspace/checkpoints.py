@@ -1,0 +1,72 @@
+"""Checkpoints: one proof root over the verified deltas of one resolved scope."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from pacspace_stripe.simulator.pacspace.scopes import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What makes two checkpoint requests the same: the customer (None is everybody), the window, the selection."""
+
+    account: str | None
+    window: Window
+    fingerprints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What one root covers, as it was when the root was made."""
+
+    checkpoint_id: str
+    scope: Scope
+    record_ids: tuple[str, ...]
+    proof_root: str
+    starting_balance: Decimal
+    net: Decimal
+    first_at: datetime
+    last_at: datetime
+    created_at: datetime
+    commits_at: datetime
+    reference: str
+
+    @property
+    def count(self) -> int:
+        return len(self.record_ids)
+
+    def committed(self, now: datetime) -> bool:
+        return now >= self.commits_at
+
+
+class Checkpoints:
+    """All checkpoints in the order they were made."""
+
+    def __init__(self) -> None:
+        self.all: list[Checkpoint] = []
+        self._by_account: dict[str | None, list[Checkpoint]] = {}
+        self._by_scope: dict[Scope, Checkpoint] = {}
+        self._by_root: dict[str, Checkpoint] = {}
+
+    def add(self, checkpoint: Checkpoint) -> Checkpoint:
+        self.all.append(checkpoint)
+        self._by_account.setdefault(checkpoint.scope.account, []).append(checkpoint)
+        self._by_scope[checkpoint.scope] = checkpoint
+        self._by_root[checkpoint.proof_root] = checkpoint
+        return checkpoint
+
+    def of(self, account: str | None) -> list[Checkpoint]:
+        """A customer's own checkpoints; those of everybody are not among them."""
+        return self._by_account.get(account, [])
+
+    def latest(self, scope: Scope) -> Checkpoint | None:
+        return self._by_scope.get(scope)
+
+    def by_root(self, proof_root: str) -> Checkpoint | None:
+        """The latest with this root: equal payloads in two months have equal roots, as published."""
+        return self._by_root.get(proof_root.lower())
+
+    def named(self, name: str) -> Checkpoint | None:
+        """By root or by checkpoint id."""
+        return self.by_root(name) or next((each for each in self.all if each.checkpoint_id == name), None)

@@ -1,0 +1,89 @@
+"""Errors as PacSpace words them (contract 1.5): nested, with the message repeated for flat readers."""
+
+from typing import Any
+
+import httpx
+
+from pacspace_stripe.simulator.wire import json_response
+
+
+class Refusal(Exception):
+    """A request PacSpace does not accept, with what it answers.
+
+    Plain validation errors carry no code: the SDK raises its ``ValidationError`` only then.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        *,
+        retry_after: int | None = None,
+        customer_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.retry_after = retry_after
+        self.customer_id = customer_id
+
+    def answer(self) -> httpx.Response:
+        """The response."""
+        error: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "retryAfterSeconds": self.retry_after,
+            "customerId": self.customer_id,
+        }
+        error = {name: value for name, value in error.items() if value is not None}
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return json_response(self.status, {"success": False, "error": error, "message": self.message}, headers)
+
+
+def invalid(message: str) -> Refusal:
+    """400 for a field that is not as it should be."""
+    return Refusal(400, message)
+
+
+def scope_conflict(message: str) -> Refusal:
+    """400 for scopes that exclude each other."""
+    return Refusal(400, message, "INVALID_SCOPE_COMBINATION")
+
+
+def customer_not_found(account: str) -> Refusal:
+    """404 for a customer without a record."""
+    return Refusal(404, "Customer not found", "CUSTOMER_NOT_FOUND", customer_id=account)
+
+
+def wrong_key() -> Refusal:
+    """401."""
+    return Refusal(401, "Invalid or missing API key", "INVALID_API_KEY")
+
+
+def rate_limited(retry_after: int) -> Refusal:
+    """429 for too many requests."""
+    return Refusal(429, "Too many requests", "RATE_LIMITED", retry_after=retry_after)
+
+
+def cadence_limited(retry_after: int, account: str | None) -> Refusal:
+    """429 for a customer's deltas coming too close together."""
+    message = "Submission cadence limit reached"
+    return Refusal(429, message, "CADENCE_LIMIT", retry_after=retry_after, customer_id=account)
+
+
+def plan_limited() -> Refusal:
+    """402."""
+    return Refusal(402, "Plan limit reached", "INSUFFICIENT_CREDITS")
+
+
+def environment_missing() -> Refusal:
+    """412."""
+    message = "No contract deployed. Provision an environment first."
+    return Refusal(412, message, "CONTRACT_NOT_DEPLOYED")
+
+
+def unavailable(retry_after: int) -> Refusal:
+    """503."""
+    return Refusal(503, "Service temporarily unavailable", "SERVICE_UNAVAILABLE", retry_after=retry_after)

@@ -1,0 +1,192 @@
+"""The simulator itself: routing, authentication, the log, and the world seen from a test."""
+
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+
+from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.faults import Faults
+from pacspace_stripe.simulator.pacspace import derive, proofs, reads, writes
+from pacspace_stripe.simulator.pacspace.building import BUILDING_METHODS, Building
+from pacspace_stripe.simulator.pacspace.idempotency import Idempotency
+from pacspace_stripe.simulator.pacspace.inputs import Call, read_call
+from pacspace_stripe.simulator.pacspace.refusals import Refusal, wrong_key
+from pacspace_stripe.simulator.pacspace.rules import CountsBy, LateDeltas, Rules
+from pacspace_stripe.simulator.pacspace.troubles import LedgerFaults
+from pacspace_stripe.simulator.pacspace.world import World
+from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
+
+_Answer = Callable[[World, Call], dict[str, Any]]
+_NO_REPLY = 0
+
+
+def _enveloped(status: int, answer: _Answer) -> Callable[[World, Call], httpx.Response]:
+    return lambda world, call: json_response(status, {"success": True, "data": answer(world, call)})
+
+
+def _route(method: str, pattern: str, answer: _Answer, status: int = 200) -> Route:
+    return Route(method, f"/api/v1/balance{pattern}", _enveloped(status, answer))
+
+
+ROUTES = (
+    _route("POST", "/delta", writes.emit, 201),
+    _route("POST", "/delta/batch", writes.emit_batch, 201),
+    _route("GET", "/delta/{recordId}", reads.delta_status),
+    _route("GET", "/derive/{customerId}", derive.derive),
+    _route("POST", "/compare", derive.compare, 201),
+    _route("POST", "/checkpoint", proofs.checkpoint, 201),
+    _route("GET", "/checkpoints", proofs.checkpoints),
+    _route("GET", "/receipt/{customerId}", proofs.receipt),
+    _route("GET", "/invoice-proof/{customerId}", proofs.invoice_proof),
+    _route("GET", "/customers", reads.customers),
+    _route("GET", "/customers/{customerId}", reads.customer),
+    _route("GET", "/gaps/{customerId}", reads.gaps),
+    _route("GET", "/usage", reads.usage),
+    _route("GET", "/limits", reads.limits),
+)
+PUBLIC_ROUTES = (
+    Route("GET", "/api/v1/verify/{proofRoot}", proofs.verify),
+    Route("GET", "/verify/{proofRoot}", proofs.page),
+    Route("GET", "/c/{handle}", proofs.shared_record),
+)
+KEYED_ENDPOINTS = frozenset(f"POST /api/v1/balance/{name}" for name in ("delta", "delta/batch", "checkpoint"))
+"""Where an Idempotency-Key counts."""
+
+
+class PacSpaceSimulator(Building):
+    """A stateful PacSpace: call it with a request, get its response.
+
+    Usable as ``httpx.MockTransport(simulator)``, or served over loopback. Its roots are its own and
+    say so. Faults that break the connection raise the ``httpx`` error a client would see.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        api_key: str = "pk_test_simulator.secret",
+        base_url: str = "http://127.0.0.1",
+        seed: int = 0,
+        verify_delay: timedelta | None = None,
+        checkpoint_delay: timedelta | None = None,
+        late_deltas: LateDeltas | None = None,
+        counts_by: CountsBy | None = None,
+        faults: Faults | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        """``rules`` holds every switch; the named ones override it. Refuses live keys."""
+        if _is_live(api_key):
+            message = "the simulator takes no live keys: use a pk_test_ key"
+            raise ValueError(message)
+        given = {
+            "verify_delay": verify_delay,
+            "checkpoint_delay": checkpoint_delay,
+            "late_deltas": late_deltas,
+            "counts_by": counts_by,
+        }
+        rules = (rules or Rules()).changed({name: value for name, value in given.items() if value is not None})
+        super().__init__(World(clock, rules, seed=seed, base_url=base_url), threading.RLock())
+        self.api_key = api_key
+        self.faults = faults or Faults(seed)
+        self._faults = LedgerFaults(self.faults, seed)
+        self.log: list[LoggedRequest] = []
+        self._idempotency = Idempotency()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request, or raise the ``httpx`` transport error that a fault stands for."""
+        request.read()
+        found = find_route((*ROUTES, *PUBLIC_ROUTES), request)
+        endpoint = found[0].endpoint if found else f"{request.method} (unknown)"
+        process = partial(self._processed, *found, request) if found else partial(_not_found, request)
+        status = _NO_REPLY
+        try:
+            response = self._faults.answer(endpoint, request, self._world.clock, process)
+            status = response.status_code
+        finally:
+            self._note(request, endpoint, status)
+        return response
+
+    def _processed(self, route: Route, values: dict[str, str], request: httpx.Request) -> httpx.Response:
+        try:
+            if route not in PUBLIC_ROUTES:
+                self._authenticate(request)
+            call = read_call(request, values)
+            process = partial(route.handler, self._world, call)
+            key = request.headers.get("Idempotency-Key")
+            with self._lock:
+                if not key or route.endpoint not in KEYED_ENDPOINTS:
+                    return process()
+                return self._idempotency.once(route.endpoint, key, call.body, process)
+        except Refusal as refusal:
+            return refusal.answer()
+
+    def _authenticate(self, request: httpx.Request) -> None:
+        key = request.headers.get("X-Api-Key", "")
+        if _is_live(key):
+            message = "This API key belongs to another environment than this host"
+            raise Refusal(403, message, "API_KEY_ENVIRONMENT_HOST_MISMATCH")
+        if not secrets.compare_digest(key.encode(), self.api_key.encode()):
+            raise wrong_key()
+
+    def _note(self, request: httpx.Request, endpoint: str, status: int) -> None:
+        entry = LoggedRequest(
+            at=self._world.now(),
+            method=request.method,
+            path=request.url.path,
+            endpoint=endpoint,
+            idempotency_key=request.headers.get("Idempotency-Key"),
+            status=status,
+            params=_asked(request),
+        )
+        with self._lock:
+            self.log.append(entry)
+
+    def calls(self) -> Counter[str]:
+        """How many requests each endpoint got, such as ``{"POST /api/v1/balance/delta": 2}``."""
+        with self._lock:
+            return Counter(entry.endpoint for entry in self.log)
+
+    def add_fault(
+        self,
+        name: str,
+        *,
+        endpoint: str | None = None,
+        times: int | None = None,
+        skip: int = 0,
+        probability: float = 1.0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Plan a generic fault (:class:`FaultName`) or one of PacSpace's own (:class:`LedgerFault`)."""
+        self._faults.add(name, endpoint=endpoint, times=times, skip=skip, probability=probability, seconds=seconds)
+
+    def clear_faults(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+
+    def controls(self) -> Mapping[str, Callable[..., object]]:
+        """What the control endpoint of a served simulator may call."""
+        return {name: getattr(self, name) for name in (*BUILDING_METHODS, "add_fault", "clear_faults", "calls")}
+
+
+def _is_live(api_key: str) -> bool:
+    return api_key.strip().lower().startswith("pk_live_")
+
+
+def _asked(request: httpx.Request) -> Mapping[str, Any]:
+    """The JSON body, or the query; empty where there is no telling."""
+    try:
+        call = read_call(request, {})
+    except Refusal:
+        return {}
+    return call.body or call.query
+
+
+def _not_found(request: httpx.Request) -> httpx.Response:
+    message = f"Cannot {request.method} {request.url.path}"
+    return json_response(404, {"statusCode": 404, "message": message, "error": "Not Found"})

@@ -1,0 +1,120 @@
+"""What each named fault does to one request: the generic ones, and those only PacSpace has."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import httpx
+
+from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, answer_through
+from pacspace_stripe.simulator.pacspace import refusals
+from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.wire import json_response
+
+
+class LedgerFault(StrEnum):
+    """What goes wrong with PacSpace only."""
+
+    PLAN_LIMIT = "402"
+    NO_ENVIRONMENT = "412"
+    CADENCE_LIMIT = "cadence_limit"
+    """429 that names a customer instead of a rate."""
+    IDEMPOTENCY_PENDING = "idempotency_pending"
+    """202: the request is processed, and answered as if it still were in flight."""
+    HTML = "html"
+    """200 from a proxy; nothing is processed."""
+    WRONG_SHAPE = "wrong_shape"
+    """It happened, and the answer's envelope holds something else."""
+    CHAIN_UNAVAILABLE = "chain_unavailable"
+    """Public verify cannot say: ``verified`` is false, without a summary, as in the SDK's tests."""
+
+
+_REFUSALS: Mapping[str, Callable[[httpx.Request, int], Refusal]] = {
+    FaultName.SERVER_ERROR: lambda _request, _wait: Refusal(500, "Internal server error", "INTERNAL_ERROR"),
+    FaultName.BAD_GATEWAY: lambda _request, _wait: Refusal(502, "Bad gateway"),
+    FaultName.UNAVAILABLE: lambda _request, wait: refusals.unavailable(wait),
+    FaultName.RATE_LIMITED: lambda _request, wait: refusals.rate_limited(wait),
+    LedgerFault.CADENCE_LIMIT: lambda request, wait: refusals.cadence_limited(wait, _customer(request)),
+    LedgerFault.PLAN_LIMIT: lambda _request, _wait: refusals.plan_limited(),
+    LedgerFault.NO_ENVIRONMENT: lambda _request, _wait: refusals.environment_missing(),
+}
+"""Faults that are an error answer; nothing is processed. ``Retry-After`` is the fault's seconds, or one."""
+
+_HTML = "<!doctype html><title>Welcome</title><p>A proxy answered in PacSpace's place.</p>"
+
+
+class LedgerFaults:
+    """Plans of PacSpace's own faults beside a list of the generic ones, under one door."""
+
+    def __init__(self, faults: Faults, seed: int) -> None:
+        self.generic = faults
+        self._own = {name: Faults(seed) for name in LedgerFault}
+
+    def add(self, name: str, **plan: Any) -> None:
+        """Plan a fault; raises ValueError for a name that PacSpace cannot fail by."""
+        if name in set(LedgerFault):
+            self._own[LedgerFault(name)].add(FaultName.SERVER_ERROR, **plan)
+            return
+        if name == FaultName.LOCK_TIMEOUT:
+            message = "PacSpace has no lock timeouts"
+            raise ValueError(message)
+        self.generic.add(name, **plan)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        for faults in (self.generic, *self._own.values()):
+            faults.clear()
+
+    def answer(self, endpoint: str, request: httpx.Request, clock: Clock, process: Answer) -> httpx.Response:
+        """The response through whatever strikes this request; raises ``httpx`` transport errors."""
+        for name, plans in self._own.items():
+            struck = plans.take(endpoint)
+            if struck is not None:
+                return _answered(name, _wait(struck), request, process)
+        fault = self.generic.take(endpoint)
+        refuse = partial(_answered, wait=_wait(fault), request=request, process=process)
+        return answer_through(fault, request, clock, process, refuse)
+
+
+def _answered(name: str, wait: int, request: httpx.Request, process: Answer) -> httpx.Response:
+    if name in _REFUSALS:
+        return _REFUSALS[name](request, wait).answer()
+    match name:
+        case LedgerFault.HTML:
+            return httpx.Response(200, html=_HTML)
+        case LedgerFault.WRONG_SHAPE:
+            return json_response(process().status_code, {"success": True, "data": {"simulator": "not what was asked"}})
+        case LedgerFault.IDEMPOTENCY_PENDING:
+            return _pending(wait, request, process)
+        case LedgerFault.CHAIN_UNAVAILABLE:
+            root = request.url.path.rsplit("/", 1)[-1]
+            return json_response(200, {"verified": False, "proofRoot": root, "message": "chain unavailable"})
+    message = f"PacSpace cannot fail by {name}"
+    raise ValueError(message)
+
+
+def _pending(wait: int, request: httpx.Request, process: Answer) -> httpx.Response:
+    """Only a request with a key can be in flight twice; its next try replays the outcome."""
+    response = process()
+    if not request.headers.get("Idempotency-Key") or not response.is_success:
+        return response
+    message = "A request with this Idempotency-Key is still in progress"
+    body = {"code": "IDEMPOTENCY_PENDING", "retryAfterSeconds": wait, "message": message}
+    return json_response(202, body, {"Retry-After": str(wait)})
+
+
+def _wait(fault: Fault | None) -> int:
+    return max(1, math.ceil(fault.seconds)) if fault else 1
+
+
+def _customer(request: httpx.Request) -> str | None:
+    try:
+        body = json.loads(request.read())
+    except ValueError:
+        return None
+    customer_id = body.get("customerId") if isinstance(body, dict) else None
+    return customer_id if isinstance(customer_id, str) else None

@@ -1,0 +1,121 @@
+"""One PacSpace tenant: its records and checkpoints at this moment, under its rules."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.pacspace import merkle
+from pacspace_stripe.simulator.pacspace.amounts import Number, double_as_json, total, total_of_doubles
+from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Checkpoints, Scope
+from pacspace_stripe.simulator.pacspace.ledger import Draft, Ledger, Record, Status, made_id
+from pacspace_stripe.simulator.pacspace.refusals import Refusal, customer_not_found
+from pacspace_stripe.simulator.pacspace.rules import Rules
+from pacspace_stripe.simulator.pacspace.scopes import Window
+
+
+def in_milliseconds(at: datetime) -> datetime:
+    """Times are kept as precisely as they are shown, so that a window's edge means one thing."""
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+class World:
+    """State and the questions asked of it. Nothing moves by itself: all follows from the clock when asked."""
+
+    def __init__(self, clock: Clock, rules: Rules, *, seed: int, base_url: str) -> None:
+        self.clock = clock
+        self.rules = rules
+        self.seed = seed
+        self.base_url = base_url
+        self.ledger = Ledger(seed)
+        self.checkpoints = Checkpoints()
+        self._leaves: dict[str, bytes] = {}
+
+    def now(self) -> datetime:
+        return in_milliseconds(self.clock.now())
+
+    def accept(self, draft: Draft) -> Record:
+        """Take a delta in now."""
+        now = self.now()
+        return self.ledger.accept(draft, now, now + self.rules.verify_delay)
+
+    def status(self, record: Record) -> Status:
+        return record.status(self.now())
+
+    def placed_at(self, record: Record) -> datetime:
+        """The time that decides which window a verified record belongs to."""
+        if self.rules.counts_by == "verified" and record.verifies_at is not None:
+            return record.verifies_at
+        return record.accepted_at
+
+    def verified(self, account: str | None, window: Window | None = None) -> list[Record]:
+        """Verified records of a customer (None: of everybody) in a window (None: ever)."""
+        now = self.now()
+        return [
+            record
+            for record in self.ledger.records(account)
+            if record.status(now) is Status.VERIFIED and (window is None or window.covers(self.placed_at(record)))
+        ]
+
+    def require(self, account: str) -> None:
+        """Refuse a customer without any record."""
+        if not self.ledger.knows(account):
+            raise customer_not_found(account)
+
+    def number(self, amount: Decimal) -> Number:
+        """One amount as it is answered."""
+        return double_as_json(float(amount)) if self.rules.doubles else amount
+
+    def balance(self, records: Sequence[Record], start: Decimal = Decimal(0)) -> Number:
+        """``start`` plus the records, as it is answered."""
+        amounts = (record.delta for record in records)
+        if self.rules.doubles:
+            return double_as_json(total_of_doubles(amounts, start=start))
+        return total(amounts, start=start)
+
+    def proof_root(self, records: Sequence[Record]) -> str:
+        """The simulator's own root over these records, in order."""
+        hashed = merkle.sha3_256 if self.rules.fast_roots else merkle.keccak256
+        for record in records:
+            if record.record_id not in self._leaves:
+                self._leaves[record.record_id] = merkle.leaf(record.draft.item(), hashed)
+        return merkle.as_hex(merkle.root([self._leaves[record.record_id] for record in records], hashed))
+
+    def checkpoint(self, scope: Scope) -> Checkpoint:
+        """The checkpoint of this scope: the one there is, or a new one, as the rules on late deltas say."""
+        existing = self.checkpoints.latest(scope)
+        if existing and self.rules.late_deltas == "frozen":
+            return existing
+        records = self._selected(scope)
+        if existing and existing.record_ids == tuple(record.record_id for record in records):
+            return existing
+        if not records:
+            message = "No verified deltas in this scope: there is nothing to checkpoint."
+            raise Refusal(400, message, "NO_VERIFIED_DELTAS")
+        return self.checkpoints.add(self._new_checkpoint(scope, records))
+
+    def _selected(self, scope: Scope) -> list[Record]:
+        records = self.verified(scope.account, scope.window)
+        if not scope.fingerprints:
+            return records
+        wanted = set(scope.fingerprints)
+        return [record for record in records if wanted & {record.receipt_id, record.record_id}]
+
+    def _new_checkpoint(self, scope: Scope, records: Sequence[Record]) -> Checkpoint:
+        now, number = self.now(), len(self.checkpoints.all) + 1
+        before = (each for each in self.verified(scope.account) if self.placed_at(each) < scope.window.start)
+        times = [record.accepted_at for record in records]
+        return Checkpoint(
+            checkpoint_id=f"chk_{made_id(self.seed, 'checkpoint', number)[:20]}",
+            scope=scope,
+            record_ids=tuple(record.record_id for record in records),
+            proof_root=self.proof_root(records),
+            starting_balance=total(record.delta for record in before),
+            net=total(record.delta for record in records),
+            first_at=min(times),
+            last_at=max(times),
+            created_at=now,
+            commits_at=now + self.rules.checkpoint_delay,
+            reference=f"0x{made_id(self.seed, 'reference', number)}",
+        )

@@ -1,0 +1,62 @@
+"""Deltas coming in: one by one and in batches."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pacspace_stripe.simulator.pacspace import answers, reads
+from pacspace_stripe.simulator.pacspace.inputs import Call, read_deltas, read_draft
+from pacspace_stripe.simulator.pacspace.ledger import Draft, Status
+from pacspace_stripe.simulator.pacspace.refusals import Refusal, cadence_limited, environment_missing, plan_limited
+from pacspace_stripe.simulator.pacspace.world import World
+
+
+def emit(world: World, call: Call) -> dict[str, Any]:
+    """POST /api/v1/balance/delta. A repeated ``referenceId`` alone records twice: only the key protects."""
+    draft = read_draft(call.body)
+    _admit(world, draft)
+    return answers.accepted(world, world.accept(draft))
+
+
+def emit_batch(world: World, call: Call) -> dict[str, Any]:
+    """POST /api/v1/balance/delta/batch: each item succeeds, replays or fails alone."""
+    deltas = read_deltas(call.body)
+    if not world.rules.environment_ready:
+        raise environment_missing()
+    results = [{"index": index, **_batched(world, item)} for index, item in enumerate(deltas)]
+    failed = sum(result["status"] is Status.FAILED for result in results)
+    return {"totalQueued": len(results) - failed, "totalFailed": failed, "results": results, "_efficiency": {}}
+
+
+def _batched(world: World, item: Any) -> dict[str, Any]:
+    try:
+        draft = read_draft(item)
+        known = world.ledger.by_reference(draft.account, draft.reference_id)
+        if known is not None and world.status(known) is not Status.FAILED:
+            return {**answers.accepted(world, known), "idempotent": True}
+        _admit(world, draft)
+    except Refusal as refusal:
+        sent = item if isinstance(item, Mapping) else {}
+        named = {name: sent.get(name) for name in ("customerId", "delta", "referenceId")}
+        return {**named, "status": Status.FAILED, "error": refusal.code or refusal.message}
+    return answers.accepted(world, world.accept(draft))
+
+
+def _admit(world: World, draft: Draft) -> None:
+    """Refuse a delta that the environment, the plan or the cadence does not allow now."""
+    rules = world.rules
+    if not rules.environment_ready:
+        raise environment_missing()
+    if rules.plan_limit is not None and reads.consumed(world) >= rules.plan_limit:
+        raise plan_limited()
+    if rules.cadence is not None:
+        _keep_cadence(world, draft.account, rules.cadence)
+
+
+def _keep_cadence(world: World, account: str, cadence: timedelta) -> None:
+    records = world.ledger.records(account)
+    if not records:
+        return
+    wait = (records[-1].accepted_at + cadence - world.now()).total_seconds()
+    if wait > 0:
+        raise cadence_limited(max(1, -int(-wait // 1)), account)

@@ -1,0 +1,12 @@
+"""A stateful stand-in for Stripe: meters, subscriptions that renew, drafts on a finalization clock, signed webhooks.
+
+Test mode only, and only what usage billing needs. Facts and their sources are in the project's Stripe notes; where
+those are silent, :class:`Behaviour` has a switch.
+"""
+
+from pacspace_stripe.simulator.stripe.account import Behaviour
+from pacspace_stripe.simulator.stripe.simulator import API_VERSION, StripeSimulator
+from pacspace_stripe.simulator.stripe.webhooks import WebhookEndpoint
+from pacspace_stripe.simulator.stripe.world import Charge, Mail, Status, Tier
+
+__all__ = ["API_VERSION", "Behaviour", "Charge", "Mail", "Status", "StripeSimulator", "Tier", "WebhookEndpoint"]

@@ -1,0 +1,145 @@
+"""The simulated Stripe account: its clock, its objects, what it tells, and the switches of its behaviour."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.stripe.agenda import Agenda
+from pacspace_stripe.simulator.stripe.ids import Ids
+from pacspace_stripe.simulator.stripe.invoice_shapes import before_basil, invoice_json, line_json
+from pacspace_stripe.simulator.stripe.shapes import Json, item_json, subscription_json
+from pacspace_stripe.simulator.stripe.tables import Table
+from pacspace_stripe.simulator.stripe.usage import Usage
+from pacspace_stripe.simulator.stripe.webhooks import Event, Outbox, WebhookEndpoint
+from pacspace_stripe.simulator.stripe.world import (
+    Charge,
+    Customer,
+    Invoice,
+    Mail,
+    Meter,
+    Price,
+    Product,
+    Subscription,
+)
+
+BASIL = "2025-03-31"
+"""The API version that moved an invoice's subscription and a line's price."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Behaviour:
+    """Switches of the account. Where Stripe's documents leave something open, both answers can be had here."""
+
+    finalization_delay: timedelta = timedelta(hours=1)
+    """The grace period: from a draft's creation, or from its release, to its finalization."""
+    payment_delay: timedelta = timedelta(seconds=1)
+    """From a finalized, advancing invoice to the charge."""
+    payments_succeed: bool = True
+    upcoming_before: timedelta | None = timedelta(days=3)
+    """How long before a renewal ``invoice.upcoming`` is sent; None is never."""
+    upcoming_has_id: bool = False
+    aggregation_delay: timedelta = timedelta(0)
+    """From receiving a meter event to counting it."""
+    draft_lines_refresh: bool = False
+    """Whether a draft's quantities follow usage while it waits; else they are those of its creation."""
+    late_usage: bool = True
+    """Whether finalization folds usage in that came after the draft was made."""
+    webhook_gate: bool = False
+    """Whether finalization waits for the endpoint to take ``invoice.created``, 72 hours at most."""
+    line_per_tier: bool = True
+    """Whether graduated tiers give one line each, or one line in all."""
+    bill_packages: bool = False
+    """Whether a package price's line counts packages, or raw usage."""
+    summaries_of_nothing: Literal["empty", "zero"] = "empty"
+    """What event summaries say where nothing happened: no row, or a row of 0."""
+    mail_on_release: bool = True
+    """Whether an open ``send_invoice`` invoice is mailed when a hold on it ends."""
+    default_footer: str | None = None
+    account_name: str = "Simulator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The API call that an event comes from; empty for what Stripe does by its own clock."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True)
+class Account:
+    """Everything one simulated account holds. Not locked: its owner does that."""
+
+    id: str
+    clock: Clock
+    ids: Ids
+    random: random.Random
+    endpoint: WebhookEndpoint
+    delivers: bool
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    customers: Table[Customer] = field(default_factory=Table)
+    products: Table[Product] = field(default_factory=Table)
+    meters: Table[Meter] = field(default_factory=Table)
+    prices: Table[Price] = field(default_factory=Table)
+    subscriptions: Table[Subscription] = field(default_factory=Table)
+    invoices: Table[Invoice] = field(default_factory=Table)
+    events: Table[Event] = field(default_factory=Table)
+    usage: Usage = field(default_factory=Usage)
+    agenda: Agenda = field(default_factory=Agenda)
+    charges: list[Charge] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    cause: Cause = field(default_factory=Cause)
+    acting_at: datetime | None = None
+    """The time of the plan being carried out, which may lie before the clock's."""
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.endpoint, self.random)
+
+    def now(self) -> datetime:
+        """The account's time: the clock's, or that of the overdue plan being carried out."""
+        return self.acting_at or self.clock.now()
+
+    def emit(self, event_type: str, shown: Json, previous: Json | None = None) -> Event:
+        """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards."""
+        version = self.endpoint.api_version
+        if shown.get("object") == "invoice" and version < BASIL:
+            shown = before_basil(shown)
+        event = Event(
+            id=self.ids.new("evt"),
+            created=self.now(),
+            type=event_type,
+            api_version=version,
+            object=shown,
+            previous=previous,
+            request_id=self.cause.request_id,
+            idempotency_key=self.cause.idempotency_key,
+        )
+        if self.delivers:
+            self.outbox.accept(event, self.clock.now())
+        return self.events.add(event)
+
+    def price_of(self, price_id: str | None) -> Price | None:
+        return None if price_id is None else self.prices[price_id]
+
+    def show_lines(self, invoice: Invoice) -> list[Json]:
+        """All lines of an invoice as JSON."""
+        return [line_json(line, invoice, self.price_of(line.price)) for line in invoice.lines]
+
+    def show_invoice(self, invoice: Invoice) -> Json:
+        """The invoice as JSON."""
+        customer = self.customers[invoice.customer]
+        return invoice_json(invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name)
+
+    def show_subscription(self, subscription: Subscription) -> Json:
+        """The subscription as JSON."""
+        items = [item_json(item, subscription.id, self.prices[item.price]) for item in subscription.items]
+        return subscription_json(subscription, items, self.currency_of(subscription))
+
+    def currency_of(self, subscription: Subscription) -> str:
+        return self.prices[subscription.items[0].price].currency
+
+    def meter_named(self, event_name: str) -> Meter | None:
+        return next((meter for meter in self.meters if meter.event_name == event_name), None)

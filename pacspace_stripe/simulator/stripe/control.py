@@ -1,0 +1,159 @@
+"""What is turned on a running simulator, from Python or from another process, and what is seen of it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.faults import Fault, Faults
+from pacspace_stripe.simulator.loopback import require_loopback
+from pacspace_stripe.simulator.stripe import engine
+from pacspace_stripe.simulator.stripe.account import Behaviour
+from pacspace_stripe.simulator.stripe.building import WorldBuilding
+from pacspace_stripe.simulator.stripe.shapes import Json
+from pacspace_stripe.simulator.stripe.webhooks import Attempt, Deliver, WebhookEndpoint
+from pacspace_stripe.simulator.stripe.world import Charge, Mail
+from pacspace_stripe.simulator.wire import LoggedRequest
+
+
+class Controlled(WorldBuilding):
+    """The knobs and dials of the simulator."""
+
+    clock: Clock
+    faults: Faults
+    log: list[LoggedRequest]
+    _deliver: Deliver | None
+    _client: httpx.Client | None
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The switches of the account; change them at any time."""
+        return self.account.behaviour
+
+    @property
+    def webhook(self) -> WebhookEndpoint:
+        """Where events go and what goes wrong on the way; change it at any time."""
+        return self.account.endpoint
+
+    @property
+    def events(self) -> list[Json]:
+        """All events made so far, oldest first, delivered or not."""
+        with self._lock:
+            return [event.json() for event in self.account.events]
+
+    @property
+    def deliveries(self) -> list[Attempt]:
+        """Every attempt to deliver a webhook."""
+        with self._lock:
+            return list(self.account.outbox.attempts)
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Money that was taken."""
+        with self._lock:
+            return list(self.account.charges)
+
+    @property
+    def mail_sent(self) -> list[Mail]:
+        """Invoices that were mailed to customers."""
+        with self._lock:
+            return list(self.account.mails)
+
+    def calls(self) -> Counter[str]:
+        """How many requests each endpoint answered, such as ``{"POST /v1/invoices/{id}": 2}``."""
+        with self._lock:
+            return Counter(entry.endpoint for entry in self.log)
+
+    def next_due_at(self) -> datetime | None:
+        """When something happens next, so that tests can jump the clock there."""
+        with self._lock:
+            due = (engine.next_plan_at(self.account), self.account.outbox.next_due_at())
+        return min((at for at in due if at is not None), default=None)
+
+    def set_webhook(
+        self,
+        url: str | None = None,
+        *,
+        secrets: list[str] | None = None,
+        copies: int | None = None,
+        shuffled: bool | None = None,
+        loss: float | None = None,
+        lost_types: list[str] | None = None,
+        enabled_events: list[str] | None = None,
+        delay: timedelta | None = None,
+        retry_after: list[timedelta] | None = None,
+        api_version: str | None = None,
+    ) -> None:
+        """Change the webhook endpoint; a ``url`` (loopback only) turns delivery on with a client of our own."""
+        with self._lock:
+            endpoint = self.webhook
+            given: dict[str, Any] = {
+                "url": url,
+                "secrets": None if secrets is None else tuple(secrets),
+                "copies": copies,
+                "shuffled": shuffled,
+                "loss": loss,
+                "lost_types": None if lost_types is None else frozenset(lost_types),
+                "enabled_events": None if enabled_events is None else frozenset(enabled_events),
+                "delay": delay,
+                "retry_after": None if retry_after is None else tuple(retry_after),
+                "api_version": api_version,
+            }
+            if url is not None:
+                require_loopback(httpx.URL(url).host)
+                if self._deliver is None:
+                    self._client = httpx.Client(timeout=30, trust_env=False)
+                    self._deliver = self._client.send
+                self.account.delivers = True
+            for name, value in given.items():
+                if value is not None:
+                    setattr(endpoint, name, value)
+
+    def configure(self, **switches: Any) -> None:
+        """Set switches of :class:`Behaviour` by name; durations may be seconds."""
+        known = {one.name: one for one in fields(Behaviour)}
+        with self._lock:
+            for name, value in switches.items():
+                current = getattr(self.behaviour, known[name].name)
+                as_duration = isinstance(current, timedelta) and isinstance(value, int | float)
+                setattr(self.behaviour, name, timedelta(seconds=value) if as_duration else value)
+
+    def add_fault(
+        self,
+        name: str,
+        *,
+        endpoint: str | None = None,
+        times: int | None = None,
+        skip: int = 0,
+        probability: float = 1.0,
+        seconds: float = 0.0,
+    ) -> Fault:
+        """Plan a fault; see :class:`~pacspace_stripe.simulator.faults.FaultName`."""
+        return self.faults.add(
+            name, endpoint=endpoint, times=times, skip=skip, probability=probability, seconds=seconds
+        )
+
+    def snapshot(self) -> Json:
+        """What a test looks at from another process: charges, mails, events and the calls per endpoint."""
+        return {
+            "charges": self.charges,
+            "mail_sent": self.mail_sent,
+            "events": self.events,
+            "deliveries": self.deliveries,
+            "calls": dict(self.calls()),
+            "next_due_at": self.next_due_at(),
+            "now": self.clock.now(),
+        }
+
+    def controls(self) -> Mapping[str, Callable[..., object]]:
+        """What the control endpoint of a served simulator may call."""
+        names = (
+            "add_customer add_meter add_price add_subscription record_usage cancel_usage renew_now send_upcoming "
+            "create_first_invoice bill_threshold split_period add_line add_past_invoice set_auto_advance_by_person "
+            "invoice invoices set_webhook configure add_fault snapshot"
+        )
+        return {name: getattr(self, name) for name in names.split()} | {"clear_faults": self.faults.clear}

@@ -1,0 +1,149 @@
+"""Drafts and their lines: what a period's usage and prices put on an invoice."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from pacspace_stripe.simulator.stripe.account import Account
+from pacspace_stripe.simulator.stripe.agenda import Action
+from pacspace_stripe.simulator.stripe.money import Part, parts
+from pacspace_stripe.simulator.stripe.world import Invoice, Item, Line, Price, Subscription, whole_second
+
+
+def rounded_up(at: datetime) -> datetime:
+    """The next whole second, so that what the API shows is what happens."""
+    floor = whole_second(at)
+    return floor if floor == at else floor + timedelta(seconds=1)
+
+
+def _description(price: Price, quantity: Decimal, account: Account) -> str:
+    name = price.nickname or account.products[price.product].name
+    return f"{quantity.normalize():f} x {name}"
+
+
+def _line(account: Account, subscription: Subscription, item: Item, price: Price, part: Part) -> Line:
+    return Line(
+        id=account.ids.new("il"),
+        description=_description(price, part.quantity, account),
+        period_start=item.period_start,
+        period_end=item.period_end,
+        amount=part.amount,
+        quantity=part.quantity,
+        price=price.id,
+        subscription=subscription.id,
+        item=item.id,
+        tier=part.tier,
+        metered=price.metered,
+        metadata=dict(subscription.metadata),
+    )
+
+
+def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
+    behaviour = account.behaviour
+    return parts(price, quantity, line_per_tier=behaviour.line_per_tier, bill_packages=behaviour.bill_packages)
+
+
+def used(account: Account, price: Price, customer: str, start: datetime, end: datetime) -> Decimal:
+    """The metered quantity of ``[start, end)``, from the events counted by now."""
+    if price.meter is None:
+        message = f"{price.id} is not metered"
+        raise ValueError(message)
+    return account.usage.total(account.meters[price.meter], customer, start, end, seen_at=account.now())
+
+
+def metered_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
+    """The lines for what is still to bill of one metered item's period; several when a change split it."""
+    price = account.prices[item.price]
+    start = item.billed_until or item.period_start
+    edges = [start, *sorted(at for at in item.splits if start < at < item.period_end), item.period_end]
+    for start, end in pairwise(edges):
+        quantity = used(account, price, subscription.customer, start, end)
+        window = replace(item, period_start=start, period_end=end)
+        for part in _parts(account, price, quantity):
+            yield _line(account, subscription, window, price, part)
+
+
+def licensed_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
+    """The line for one licensed item, billed ahead for the period of ``item``."""
+    price = account.prices[item.price]
+    for part in _parts(account, price, Decimal(item.quantity or 1)):
+        yield _line(account, subscription, item, price, part)
+
+
+def refresh(account: Account, invoice: Invoice) -> None:
+    """Bring the metered quantities of a draft up to date with the events counted by now."""
+    if invoice.subscription is None:
+        return
+    kept: list[Line] = []
+    done: set[tuple[str | None, datetime]] = set()
+    for line in invoice.lines:
+        window = (line.item, line.period_start)
+        if not line.metered or line.proration or line.price is None:
+            kept.append(line)
+        elif window not in done:
+            done.add(window)
+            kept.extend(_refreshed(account, invoice, line))
+    invoice.lines = kept
+
+
+def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line]:
+    price = account.prices[str(first.price)]
+    before = [line for line in invoice.lines if (line.item, line.period_start) == (first.item, first.period_start)]
+    quantity = used(account, price, invoice.customer, first.period_start, first.period_end)
+    for place, part in enumerate(_parts(account, price, quantity)):
+        line_id = before[place].id if place < len(before) else account.ids.new("il")
+        yield replace(
+            first,
+            id=line_id,
+            description=_description(price, part.quantity, account),
+            amount=part.amount,
+            quantity=part.quantity,
+            tier=part.tier,
+        )
+
+
+def draft(account: Account, subscription: Subscription, lines: list[Line], reason: str, period: Item) -> Invoice:
+    """Create a subscription's draft, plan its finalization and tell about it."""
+    now = account.now()
+    customer = account.customers[subscription.customer]
+    invoice = Invoice(
+        id=account.ids.new("in"),
+        created=whole_second(now),
+        customer=subscription.customer,
+        currency=account.currency_of(subscription),
+        collection_method=subscription.collection_method,
+        billing_reason=reason,
+        period_start=period.period_start,
+        period_end=period.period_end,
+        auto_advance=subscription.pause_behavior is None,
+        subscription=subscription.id,
+        subscription_metadata=dict(subscription.metadata),
+        days_until_due=subscription.days_until_due,
+        lines=lines,
+        footer=subscription.footer or customer.footer or account.behaviour.default_footer,
+        description=subscription.description,
+    )
+    subscription.latest_invoice = invoice.id
+    return place(account, invoice)
+
+
+def place(account: Account, invoice: Invoice) -> Invoice:
+    """Store a new draft, plan its finalization and emit ``invoice.created``."""
+    if not (account.delivers and account.endpoint.wants("invoice.created")):
+        invoice.webhooks_delivered_at = invoice.created
+    if invoice.auto_advance and invoice.automatically_finalizes_at is None:
+        schedule(account, invoice, rounded_up(account.now() + account.behaviour.finalization_delay))
+    elif invoice.automatically_finalizes_at is not None:
+        schedule(account, invoice, invoice.automatically_finalizes_at)
+    account.invoices.add(invoice)
+    account.emit("invoice.created", account.show_invoice(invoice))
+    return invoice
+
+
+def schedule(account: Account, invoice: Invoice, at: datetime | None) -> None:
+    """Set when a draft finalizes by itself; None takes the plan back."""
+    invoice.automatically_finalizes_at = at
+    if at is not None:
+        account.agenda.plan(at, Action.FINALIZE, invoice.id)

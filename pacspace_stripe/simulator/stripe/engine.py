@@ -1,0 +1,239 @@
+"""What Stripe does by its own clock: renewals, early warnings, finalizations, payments."""
+
+import calendar
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pacspace_stripe.simulator.stripe.account import Account, Cause
+from pacspace_stripe.simulator.stripe.agenda import Action
+from pacspace_stripe.simulator.stripe.drafting import draft, licensed_lines, metered_lines
+from pacspace_stripe.simulator.stripe.lifecycle import changed, collect, finalize, wait_for_webhooks
+from pacspace_stripe.simulator.stripe.shapes import Json
+from pacspace_stripe.simulator.stripe.world import Interval, Invoice, Item, Line, Price, Status, Subscription
+
+
+def later(at: datetime, interval: Interval, count: int, *, day: int | None = None) -> datetime:
+    """``at`` plus a price's interval; months keep the anchor's ``day`` where the month has it."""
+    match interval:
+        case Interval.DAY:
+            return at + timedelta(days=count)
+        case Interval.WEEK:
+            return at + timedelta(weeks=count)
+        case Interval.MONTH | Interval.YEAR:
+            months = at.year * 12 + at.month - 1 + count * (12 if interval is Interval.YEAR else 1)
+            year, month = divmod(months, 12)
+            last = calendar.monthrange(year, month + 1)[1]
+            return at.replace(year=year, month=month + 1, day=min(day or at.day, last))
+
+
+def next_period_end(price: Price, subscription: Subscription, start: datetime) -> datetime:
+    """When the period that starts at ``start`` ends."""
+    return later(start, price.interval or Interval.MONTH, price.interval_count, day=subscription.anchor.day)
+
+
+def watch(account: Account, subscription: Subscription) -> None:
+    """Plan a subscription's renewal and its early warning."""
+    end = subscription.period_end
+    account.agenda.plan(end, Action.RENEW, subscription.id)
+    warning = warning_at(account, subscription)
+    if warning is not None and warning >= account.now():
+        account.agenda.plan(warning, Action.UPCOMING, subscription.id)
+
+
+def warning_at(account: Account, subscription: Subscription) -> datetime | None:
+    """When ``invoice.upcoming`` is due: not for periods shorter than its lead (Stripe does not say)."""
+    before = account.behaviour.upcoming_before
+    if before is None or subscription.period_end - before < subscription.period_start:
+        return None
+    return subscription.period_end - before
+
+
+def warns(account: Account, subscription: Subscription) -> bool:
+    """Whether Stripe sends ``invoice.upcoming`` at all: not for ``send_invoice``, not while collection is paused."""
+    return (
+        subscription.status == "active"
+        and subscription.collection_method == "charge_automatically"
+        and subscription.pause_behavior is None
+        and subscription.upcoming_sent_for != subscription.period_end
+        and warning_at(account, subscription) is not None
+    )
+
+
+def still_holds(account: Account, at: datetime, action: Action, subject: str) -> bool:
+    """Whether a plan is still what should happen at that time."""
+    if action in {Action.FINALIZE, Action.PAY}:
+        invoice = account.invoices.get(subject)
+        return invoice is not None and _invoice_is_due(invoice, at, action)
+    subscription = account.subscriptions[subject]
+    if action is Action.RENEW:
+        return subscription.status == "active" and subscription.period_end == at
+    return warns(account, subscription) and warning_at(account, subscription) == at
+
+
+def _invoice_is_due(invoice: Invoice, at: datetime, action: Action) -> bool:
+    if not invoice.auto_advance:
+        return False
+    if action is Action.FINALIZE:
+        return invoice.status is Status.DRAFT and invoice.automatically_finalizes_at == at
+    return invoice.status is Status.OPEN and invoice.next_payment_at == at
+
+
+def next_plan_at(account: Account) -> datetime | None:
+    """When the engine acts next; plans that no longer hold are dropped on the way."""
+    while (first := account.agenda.first()) is not None:
+        if still_holds(account, *first):
+            return first[0]
+        account.agenda.drop_first()
+    return None
+
+
+def run_due(account: Account) -> None:
+    """Carry out every plan up to the clock's time, each as of its own time, in order."""
+    until = account.clock.now()
+    while (at := next_plan_at(account)) is not None and at <= until:
+        first = account.agenda.first()
+        account.agenda.drop_first()
+        if first is None:
+            return
+        caused, account.cause = account.cause, Cause()
+        account.acting_at = at
+        try:
+            _carry_out(account, first[1], first[2])
+        finally:
+            account.acting_at, account.cause = None, caused
+
+
+def _carry_out(account: Account, action: Action, subject: str) -> None:
+    match action:
+        case Action.UPCOMING:
+            warn(account, account.subscriptions[subject])
+        case Action.RENEW:
+            renew(account, account.subscriptions[subject])
+        case Action.FINALIZE:
+            invoice = account.invoices[subject]
+            if not wait_for_webhooks(account, invoice):
+                finalize(account, invoice)
+        case Action.PAY:
+            collect(account, account.invoices[subject])
+
+
+def renew(account: Account, subscription: Subscription) -> Invoice | None:
+    """End the current period: bill its usage and the next period's fixed parts, on one draft."""
+    before = account.show_subscription(subscription)
+    closed = subscription.items[0]
+    closed = replace(closed, period_start=subscription.period_start, period_end=subscription.period_end)
+    ends = subscription.cancel_at_period_end
+    lines: list[Line] = []
+    for place, item in enumerate(subscription.items):
+        price = account.prices[item.price]
+        following = _following(price, subscription, item)
+        if price.metered:
+            lines.extend(metered_lines(account, subscription, item))
+        elif not ends:
+            lines.extend(licensed_lines(account, subscription, following))
+        if not ends:
+            subscription.items[place] = following
+    invoice = draft(account, subscription, lines, "subscription_cycle", closed) if lines else None
+    if ends:
+        cancel(account, subscription)
+    else:
+        _roll(account, subscription, before)
+    return invoice
+
+
+def _following(price: Price, subscription: Subscription, item: Item) -> Item:
+    end = next_period_end(price, subscription, item.period_end)
+    return replace(item, period_start=item.period_end, period_end=end, splits=[], billed_until=None)
+
+
+def _roll(account: Account, subscription: Subscription, before: Json) -> None:
+    watch(account, subscription)
+    after = account.show_subscription(subscription)
+    account.emit("customer.subscription.updated", after, changed(before, after))
+
+
+def cancel(account: Account, subscription: Subscription) -> None:
+    """End a subscription; nothing renews any more."""
+    subscription.status = "canceled"
+    subscription.canceled_at = account.now()
+    account.emit("customer.subscription.deleted", account.show_subscription(subscription))
+
+
+def preview(account: Account, subscription: Subscription) -> Json:
+    """The coming invoice as ``invoice.upcoming`` shows it: usage so far, nothing that is stored."""
+    lines: list[Line] = []
+    for item in subscription.items:
+        price = account.prices[item.price]
+        if price.metered:
+            lines.extend(metered_lines(account, subscription, item))
+        else:
+            lines.extend(licensed_lines(account, subscription, _following(price, subscription, item)))
+    for line in lines:
+        line.id = line.id.replace("il_", "il_tmp_")
+    end = subscription.period_end
+    shown = account.show_invoice(
+        Invoice(
+            id=account.ids.new("upcoming_in"),
+            created=end,
+            customer=subscription.customer,
+            currency=account.currency_of(subscription),
+            collection_method=subscription.collection_method,
+            billing_reason="upcoming",
+            period_start=subscription.period_start,
+            period_end=end,
+            auto_advance=True,
+            subscription=subscription.id,
+            subscription_metadata=dict(subscription.metadata),
+            lines=lines,
+            next_payment_at=end + account.behaviour.finalization_delay,
+            footer=subscription.footer,
+        )
+    )
+    shown["lines"]["url"] = (
+        f"/v1/invoices/upcoming/lines?customer={subscription.customer}&subscription={subscription.id}"
+    )
+    if not account.behaviour.upcoming_has_id:
+        del shown["id"]
+        for line in shown["lines"]["data"]:
+            line["invoice"] = None
+    return shown
+
+
+def warn(account: Account, subscription: Subscription) -> None:
+    """Emit ``invoice.upcoming``: no stored object, no id unless the switch says so."""
+    subscription.upcoming_sent_for = subscription.period_end
+    account.emit("invoice.upcoming", preview(account, subscription))
+
+
+def bill_first(account: Account, subscription: Subscription, *, with_usage: bool = False) -> Invoice | None:
+    """A subscription's first invoice: finalized at birth when charged automatically, a draft for an hour else."""
+    lines: list[Line] = []
+    for item in subscription.items:
+        price = account.prices[item.price]
+        if not price.metered:
+            lines.extend(licensed_lines(account, subscription, item))
+        elif with_usage:
+            lines.extend(metered_lines(account, subscription, item))
+        elif subscription.billing_mode == "classic":
+            lines.extend(metered_lines(account, subscription, replace(item, period_end=item.period_start)))
+    if not lines:
+        return None
+    start = subscription.items[0].period_start
+    period = replace(subscription.items[0], period_start=start, period_end=start)
+    invoice = draft(account, subscription, lines, "subscription_create", period)
+    if invoice.collection_method == "charge_automatically":
+        finalize(account, invoice, fold_in=False)
+    return invoice
+
+
+def bill_threshold(account: Account, subscription: Subscription, upto: datetime) -> Invoice | None:
+    """Bill the usage so far inside the period, as a threshold does; the renewal bills the rest."""
+    lines: list[Line] = []
+    for item in subscription.items:
+        if account.prices[item.price].metered:
+            lines.extend(metered_lines(account, subscription, replace(item, period_end=upto)))
+            item.billed_until = upto
+    if not lines:
+        return None
+    period = replace(subscription.items[0], period_end=upto)
+    return draft(account, subscription, lines, "subscription_threshold", period)

@@ -1,0 +1,69 @@
+"""Tables of objects: by id, and listed newest first as Stripe's lists are."""
+
+import bisect
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from pacspace_stripe.simulator.stripe.world import unix
+
+
+class Stored(Protocol):
+    """What a table needs of its rows."""
+
+    id: str
+    created: datetime
+
+
+Row = TypeVar("Row", bound=Stored)
+
+
+class Table(Generic[Row]):
+    """Rows by id, listed newest first; worlds built in the past are listed by when they say they were made."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._order: list[tuple[int, int, str]] = []
+        self._place: dict[str, tuple[int, int, str]] = {}
+        self._added = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self._rows
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows.values())
+
+    def get(self, row_id: str) -> Row | None:
+        return self._rows.get(row_id)
+
+    def __getitem__(self, row_id: str) -> Row:
+        return self._rows[row_id]
+
+    def add(self, row: Row) -> Row:
+        """Store a row; its id must be new."""
+        if row.id in self._rows:
+            message = f"{row.id} is already there"
+            raise ValueError(message)
+        self._added += 1
+        place = (unix(row.created), self._added, row.id)
+        self._rows[row.id], self._place[row.id] = row, place
+        bisect.insort(self._order, place)
+        return row
+
+    def remove(self, row_id: str) -> None:
+        del self._rows[row_id]
+        place = self._place.pop(row_id)
+        del self._order[bisect.bisect_left(self._order, place)]
+
+    def older_than(self, row_id: str | None) -> Iterator[Row]:
+        """Newest first; after ``row_id`` when it is given."""
+        stop = len(self._order) if row_id is None else bisect.bisect_left(self._order, self._place[row_id])
+        return (self._rows[self._order[at][2]] for at in range(stop - 1, -1, -1))
+
+    def newer_than(self, row_id: str) -> Iterator[Row]:
+        """Oldest first, from just after ``row_id``: how ``ending_before`` is read backwards."""
+        start = bisect.bisect_right(self._order, self._place[row_id])
+        return (self._rows[self._order[at][2]] for at in range(start, len(self._order)))

@@ -1,0 +1,264 @@
+"""What the simulated Stripe account holds: its objects as values, in tables that list newest first."""
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+Collection = Literal["charge_automatically", "send_invoice"]
+Formula = Literal["sum", "count", "last"]
+
+
+class Interval(StrEnum):
+    """How often a price recurs."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+class Status(StrEnum):
+    """Where an invoice is in its life."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+def unix(at: datetime) -> int:
+    """Whole Unix seconds, as Stripe writes every time."""
+    return int(at.timestamp())
+
+
+def take_over(target: object, source: object) -> None:
+    """Give ``target`` the fields of a changed copy of it: an update that fails half-way leaves no trace."""
+    for field_of in fields(target):  # type: ignore[arg-type]
+        setattr(target, field_of.name, getattr(source, field_of.name))
+
+
+def whole_second(at: datetime) -> datetime:
+    """``at`` without its fraction."""
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Customer:
+    """Who pays."""
+
+    id: str
+    created: datetime
+    name: str | None = None
+    email: str | None = None
+    description: str | None = None
+    phone: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    footer: str | None = None
+    invoices_numbered: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Product:
+    """What a price is for."""
+
+    id: str
+    created: datetime
+    name: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Meter:
+    """Turns meter events into one figure per customer and period."""
+
+    id: str
+    created: datetime
+    event_name: str
+    display_name: str
+    formula: Formula = "sum"
+    event_time_window: Literal["hour", "day"] | None = None
+    customer_key: str = "stripe_customer_id"
+    value_key: str = "value"
+    status: Literal["active", "inactive"] = "active"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One step of a tiered price; ``up_to`` None is without end. Amounts are in minor currency units."""
+
+    up_to: int | None
+    unit_amount: Decimal = Decimal(0)
+    flat_amount: Decimal = Decimal(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Price:
+    """How much and how often. ``unit_amount`` is in minor currency units and may have a fraction."""
+
+    id: str
+    created: datetime
+    product: str
+    currency: str = "usd"
+    unit_amount: Decimal | None = None
+    interval: Interval | None = Interval.MONTH
+    interval_count: int = 1
+    meter: str | None = None
+    tiers: tuple[Tier, ...] = ()
+    tiers_mode: Literal["graduated", "volume"] | None = None
+    package_size: int | None = None
+    package_round: Literal["up", "down"] = "up"
+    nickname: str | None = None
+    lookup_key: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def metered(self) -> bool:
+        return self.meter is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class Item:
+    """One price on a subscription, with its own current period."""
+
+    id: str
+    created: datetime
+    price: str
+    quantity: int | None
+    period_start: datetime
+    period_end: datetime
+    metadata: dict[str, str] = field(default_factory=dict)
+    splits: list[datetime] = field(default_factory=list)
+    """Moments inside the period at which usage starts a new line, as a mid-period change does."""
+    billed_until: datetime | None = None
+    """Up to here an invoice inside the period, such as a threshold's, has billed the usage already."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Subscription:
+    """What renews."""
+
+    id: str
+    created: datetime
+    customer: str
+    items: list[Item]
+    anchor: datetime
+    collection_method: Collection = "charge_automatically"
+    days_until_due: int | None = None
+    status: Literal["active", "canceled"] = "active"
+    billing_mode: Literal["flexible", "classic"] = "flexible"
+    metadata: dict[str, str] = field(default_factory=dict)
+    footer: str | None = None
+    description: str | None = None
+    pause_behavior: str | None = None
+    cancel_at_period_end: bool = False
+    canceled_at: datetime | None = None
+    latest_invoice: str | None = None
+    upcoming_sent_for: datetime | None = None
+
+    @property
+    def period_start(self) -> datetime:
+        return min(item.period_start for item in self.items)
+
+    @property
+    def period_end(self) -> datetime:
+        return min(item.period_end for item in self.items)
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One line of an invoice: a tier of an item, an item, or something one-off."""
+
+    id: str
+    description: str
+    period_start: datetime
+    period_end: datetime
+    amount: int = 0
+    quantity: Decimal | None = None
+    price: str | None = None
+    subscription: str | None = None
+    item: str | None = None
+    tier: int | None = None
+    proration: bool = False
+    metered: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Invoice:
+    """An invoice from draft to its end. Amounts are in minor currency units."""
+
+    id: str
+    created: datetime
+    customer: str
+    currency: str
+    collection_method: Collection
+    billing_reason: str
+    period_start: datetime
+    period_end: datetime
+    auto_advance: bool
+    subscription: str | None = None
+    subscription_metadata: dict[str, str] = field(default_factory=dict)
+    days_until_due: int | None = None
+    lines: list[Line] = field(default_factory=list)
+    status: Status = Status.DRAFT
+    automatically_finalizes_at: datetime | None = None
+    finalizes_as_asked: bool = False
+    """The time was set by a person or program: webhook failures do not delay it."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    footer: str | None = None
+    description: str | None = None
+    custom_fields: list[dict[str, str]] | None = None
+    statement_descriptor: str | None = None
+    page_size: str | None = None
+    number: str | None = None
+    due_at: datetime | None = None
+    next_payment_at: datetime | None = None
+    attempt_count: int = 0
+    mailed: bool = False
+    paid_amount: int = 0
+    finalized_at: datetime | None = None
+    paid_at: datetime | None = None
+    voided_at: datetime | None = None
+    uncollectible_at: datetime | None = None
+    webhooks_delivered_at: datetime | None = None
+
+    @property
+    def total(self) -> int:
+        return sum(line.amount for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterEvent:
+    """One report of usage; counted once ``visible_at`` has come."""
+
+    identifier: str
+    event_name: str
+    customer: str
+    value: Decimal
+    at: datetime
+    created: datetime
+    visible_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Money that left Stripe's hold: what a wrong release would have cost. Minor currency units."""
+
+    at: datetime
+    invoice: str
+    customer: str
+    amount: int
+    currency: str
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """An invoice that Stripe sent to its customer."""
+
+    at: datetime
+    invoice: str
+    customer: str

@@ -1,0 +1,40 @@
+"""Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
+
+Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
+received, the evidence chains, the audit trail. Does not own: what any of it means. Every method is one
+transaction; everything is safe to use from several threads.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pacspace_stripe.store.chains import Chains
+from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
+from pacspace_stripe.store.journal import Journal
+from pacspace_stripe.store.leases import Leased
+from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
+from pacspace_stripe.store.subjects import Subjects
+from pacspace_stripe.store.triggers import Enqueue, Triggers
+
+__all__ = ["Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject"]
+
+
+class Store:
+    """The database behind four doors. ``lost_after``: when a trigger counts as lost by the queue."""
+
+    def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
+        with mapped_errors():
+            self.engine = open_engine(url)
+        database = Database(engine=self.engine, now=now)
+        self.triggers = Triggers(database, lost_after=lost_after)
+        self.subjects = Subjects(database, lost_after=lost_after)
+        self.chains = Chains(database)
+        self.journal = Journal(database)
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version."""
+        migrate(self.engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()

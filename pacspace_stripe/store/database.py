@@ -1,0 +1,97 @@
+"""Opening the database: SQLite tuned for durability beside readers, PostgreSQL as it comes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pacspace_stripe.errors import StoreUnavailable
+
+_BUSY_SECONDS = 10
+READING = "pacspace_reading"
+"""Execution option of a connection that only reads: it need not wait for writers."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for ``sqlite:///…`` or ``postgresql+psycopg://…``. Nothing is read yet, except SQLite's mode."""
+    if sa.make_url(url).get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _tune_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    """WAL before anything else runs: in ``delete`` mode a reader blocks the receiver for seconds."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    """Take the write lock at once: a read that turns into a write would fail beside another writer."""
+    reading = connection.get_execution_options().get(READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """A database that does not answer is a StoreUnavailable; a wrong query stays what it is."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        message = (
+            f"the database does not answer: {type(error.orig if isinstance(error, exc.DBAPIError) else error).__name__}"
+        )
+        raise StoreUnavailable(message) from error
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the schema to the newest version (Alembic)."""
+    from alembic import command  # noqa: PLC0415 - slow to import, needed only by processes that migrate
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    with mapped_errors(), engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """An engine and the clock: one transaction per ``with``."""
+
+    engine: sa.Engine
+    now: Callable[[], datetime]
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes."""
+        with mapped_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads: it waits for no writer."""
+        with mapped_errors(), self.engine.connect() as plain:
+            connection = plain.execution_options(**{READING: True})
+            with connection.begin():
+                yield connection
+
+
+def insert_once(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless its key is there already; whether it was inserted."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount == 1

@@ -1,0 +1,67 @@
+"""The lease: who may act on a subject now, over all processes.
+
+One row per subject with an owner token and an expiry. Whoever holds it checks it again right before every write,
+so that a process that was paused and wakes up late writes nothing.
+"""
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.store.records import Subject
+
+if TYPE_CHECKING:
+    from pacspace_stripe.store.subjects import Subjects
+
+
+_STARTED = uuid.uuid4().hex[:8]
+"""What tells two processes with the same id apart."""
+
+
+def process_name() -> str:
+    """Host and process id: how a starting process recognises leases of dead ones on its own host."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_STARTED}"
+
+
+def owner_token() -> str:
+    """A new owner: host, process, and one acquisition."""
+    return f"{process_name()}/{uuid.uuid4().hex[:12]}"
+
+
+def is_dead(owner: str, host: str, alive: Callable[[int], bool]) -> bool:
+    """Whether a lease's owner ran on ``host`` in a process that is gone."""
+    owner_host, _, rest = owner.partition("/")
+    pid = rest.partition("/")[0]
+    return owner_host == host and pid.isdigit() and not alive(int(pid))
+
+
+@dataclass(slots=True)
+class Leased:
+    """A subject while we hold its lease. Every save and every guard fails once the lease is gone."""
+
+    subjects: "Subjects"
+    subject: Subject
+    owner: str
+    ttl: timedelta
+
+    def guard(self) -> None:
+        """Renew the lease, or raise LeaseLost: call right before anything that others can see."""
+        if not self.subjects.renew(self.subject.subject_id, self.owner, self.ttl):
+            message = f"the lease on {self.subject.subject_id} is gone: nothing more is written"
+            raise LeaseLost(message)
+
+    def save(self, memory: Memory) -> None:
+        """Write down what we know now, if the lease is still ours."""
+        if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl):
+            message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
+            raise LeaseLost(message)
+
+    def give_back(self, memory: Memory | None, next_check_at: datetime | None) -> bool:
+        """End the lease: what we know, when to look again. True when somebody asked for another look meanwhile."""
+        return self.subjects.give_back(self.subject, self.owner, memory, next_check_at)

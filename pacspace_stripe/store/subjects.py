@@ -1,0 +1,156 @@
+"""What we look after, and the lease on it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from pacspace_stripe.domain.memory import Memory, Stage
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.store import memories
+from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.store.leases import Leased, is_dead, owner_token
+from pacspace_stripe.store.records import Kind, Subject, memory_columns
+from pacspace_stripe.store.tables import subjects
+from pacspace_stripe.store.triggers import new_row
+
+
+class Subjects:
+    """Rows of ``pacspace_subjects``: taken, saved and given back under a lease; read by anyone."""
+
+    def __init__(self, database: Database, *, lost_after: timedelta) -> None:
+        self._database = database
+        self._lost_after = lost_after
+
+    # -- the lease ----------------------------------------------------------------------------------------------
+
+    def acquire(self, kind: Kind, subject_id: str, ttl: timedelta) -> Leased | None:
+        """Take the lease, making the row when it is new. None: somebody else has it."""
+        owner, now = owner_token(), self._database.now()
+        statement = (
+            sa.update(subjects)
+            .where(
+                subjects.c.subject_id == subject_id,
+                sa.or_(subjects.c.lease_owner.is_(None), subjects.c.lease_until <= now),
+            )
+            .values(lease_owner=owner, lease_until=now + ttl, next_check_at=now + self._lost_after)
+            .returning(*subjects.c)
+        )
+        with self._database.writing() as connection:
+            insert_once(connection, subjects, new_row(now, subject_id, kind, Memory(invoice_id=subject_id)))
+            row = connection.execute(statement).mappings().one_or_none()
+        return None if row is None else Leased(subjects=self, subject=Subject.from_row(row), owner=owner, ttl=ttl)
+
+    def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:
+        """Extend a lease that is still ours."""
+        now = self._database.now()
+        statement = self._ours(subject_id, owner, now).values(lease_until=now + ttl)
+        with self._database.writing() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def save(self, subject_id: str, owner: str, memory: Memory, ttl: timedelta) -> bool:
+        """Write memory down under a lease that is still ours."""
+        now = self._database.now()
+        values = {"lease_until": now + ttl, "updated_at": now, **memory_columns(memory)}
+        with self._database.writing() as connection:
+            return connection.execute(self._ours(subject_id, owner, now).values(**values)).rowcount == 1
+
+    @staticmethod
+    def _ours(subject_id: str, owner: str, now: datetime) -> sa.Update:
+        return sa.update(subjects).where(
+            subjects.c.subject_id == subject_id, subjects.c.lease_owner == owner, subjects.c.lease_until > now
+        )
+
+    def give_back(self, subject: Subject, owner: str, memory: Memory | None, next_check_at: datetime | None) -> bool:
+        """End a lease. True when ``wanted`` grew meanwhile: then another look is due at once."""
+        now = self._database.now()
+        grown = subjects.c.wanted > subject.wanted
+        values = {
+            "lease_owner": None,
+            "lease_until": None,
+            "checked": subject.wanted,
+            "next_check_at": sa.case((grown, now), else_=sa.literal(next_check_at, subjects.c.next_check_at.type)),
+            "updated_at": now,
+            **(memory_columns(memory) if memory else {}),
+        }
+        statement = self._ours(subject.subject_id, owner, now).values(**values).returning(subjects.c.wanted)
+        with self._database.writing() as connection:
+            row = connection.execute(statement).one_or_none()
+        return row is not None and row.wanted > subject.wanted
+
+    def free_leases_of_the_dead(self, host: str, alive: Callable[[int], bool]) -> int:
+        """Free at once what processes of this host held that no longer run; look at those invoices now."""
+        query = sa.select(subjects.c.subject_id, subjects.c.lease_owner).where(subjects.c.lease_owner.is_not(None))
+        with self._database.writing() as connection:
+            dead = [row for row in connection.execute(query) if is_dead(row.lease_owner, host, alive)]
+            for row in dead:
+                connection.execute(
+                    sa.update(subjects)
+                    .where(subjects.c.subject_id == row.subject_id, subjects.c.lease_owner == row.lease_owner)
+                    .values(lease_owner=None, lease_until=None, next_check_at=self._database.now())
+                )
+        return len(dead)
+
+    def find(self, subject_id: str) -> Subject | None:
+        """One subject, or None when we do not know it."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(subjects).where(subjects.c.subject_id == subject_id)).mappings()
+            found = row.one_or_none()
+        return None if found is None else Subject.from_row(found)
+
+    def invoices(self, *, status: str | None = None, held: bool | None = None) -> list[Subject]:
+        """The invoices we look after, newest change first; ``status`` is a verdict or a stage."""
+        query = sa.select(subjects).where(subjects.c.kind == Kind.INVOICE.value)
+        if status is not None:
+            query = query.where(sa.or_(subjects.c.verdict == status, subjects.c.stage == status))
+        if held is not None:
+            query = query.where(subjects.c.held == held, subjects.c.stage != Stage.ENDED.value)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(subjects.c.updated_at.desc())).mappings().all()
+        return [Subject.from_row(row) for row in rows]
+
+    def known(self, subject_ids: Sequence[str]) -> set[str]:
+        """Those of the given ids that we look after or have ended."""
+        query = sa.select(subjects.c.subject_id).where(subjects.c.subject_id.in_(subject_ids))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
+    def block_on(self, subscription_id: str) -> Subject | None:
+        """The early warning that blocks this subscription's next draft, if one found drift."""
+        query = sa.select(subjects).where(
+            subjects.c.subscription_id == subscription_id,
+            subjects.c.kind == Kind.UPCOMING.value,
+            subjects.c.verdict == Verdict.DRIFTED.value,
+            subjects.c.stage != Stage.ENDED.value,
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.limit(1)).mappings().one_or_none()
+        return None if row is None else Subject.from_row(row)
+
+    def end_block(self, subject_id: str) -> None:
+        """The blocked draft is there and carries the block itself: the early warning has done its work."""
+        with self._database.writing() as connection:
+            query = sa.select(subjects.c.memory).where(subjects.c.subject_id == subject_id)
+            memory = memories.from_json(connection.execute(query).scalar_one())
+            values = {**memory_columns(replace(memory, stage=Stage.ENDED)), "next_check_at": None}
+            connection.execute(sa.update(subjects).where(subjects.c.subject_id == subject_id).values(**values))
+
+    def finish_released(self, subject_id: str) -> bool:
+        """A released invoice was paid, says a signed event: nothing is left to watch for."""
+        mine = (subjects.c.subject_id == subject_id, subjects.c.stage == Stage.RELEASED.value)
+        with self._database.writing() as connection:
+            found = connection.execute(sa.select(subjects.c.memory).where(*mine)).scalar()
+            if found is None:
+                return False
+            ended = replace(memories.from_json(found), stage=Stage.ENDED, held=False)
+            values = {**memory_columns(ended), "next_check_at": None, "updated_at": self._database.now()}
+            return connection.execute(sa.update(subjects).where(*mine).values(**values)).rowcount == 1
+
+    def wake_all(self) -> int:
+        """Look at every open subject again: the policy changed."""
+        statement = (
+            sa.update(subjects).where(subjects.c.next_check_at.is_not(None)).values(next_check_at=self._database.now())
+        )
+        with self._database.writing() as connection:
+            return connection.execute(statement).rowcount

@@ -1,0 +1,109 @@
+"""Our tables. Truth lives here; the queue's own tables only carry triggers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime. SQLite keeps it as text without a zone, which sorts as time does."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+subjects = sa.Table(
+    "pacspace_subjects",
+    metadata,
+    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("customer_id", sa.String(255)),
+    sa.Column("subscription_id", sa.String(255)),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False, default=False),
+    sa.Column("verdict", sa.String(16)),
+    sa.Column("reason", sa.String(32)),
+    sa.Column("memory", sa.JSON, nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False, default=0),
+    sa.Column("checked", sa.Integer, nullable=False, default=0),
+    sa.Column("next_check_at", UtcDateTime),
+    sa.Column("lease_owner", sa.String(255)),
+    sa.Column("lease_until", UtcDateTime),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index("ix_pacspace_subjects_due", "next_check_at"),
+    sa.Index("ix_pacspace_subjects_subscription", "subscription_id", "kind"),
+    sa.Index("ix_pacspace_subjects_verdict", "kind", "verdict"),
+    sa.Index("ix_pacspace_subjects_lease", "lease_owner"),
+)
+"""What we look after: invoices, early warnings, and the sweep itself. ``memory`` is the domain's Memory."""
+
+events = sa.Table(
+    "pacspace_events",
+    metadata,
+    sa.Column("event_id", sa.String(255), primary_key=True),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("subject_id", sa.String(255)),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Index("ix_pacspace_events_received", "received_at"),
+)
+"""Every event received, once: ids only, never bodies."""
+
+evidence = sa.Table(
+    "pacspace_evidence",
+    metadata,
+    sa.Column("chain_id", sa.String(255), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("decided_at", UtcDateTime, nullable=False),
+    sa.Index("ix_pacspace_evidence_subject", "subject_id"),
+)
+"""Append-only. One chain per subscription, in decision order."""
+
+audit = sa.Table(
+    "pacspace_audit",
+    metadata,
+    sa.Column("audit_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index("ix_pacspace_audit_subject", "subject_id", "at"),
+)
+"""Append-only: every write to Stripe, every alert, every decision of a person."""
+
+accounts = sa.Table(
+    "pacspace_accounts",
+    metadata,
+    sa.Column("account", sa.String(128), primary_key=True),
+    sa.Column("customer_id", sa.String(255), primary_key=True),
+    sa.Column("claimed_at", UtcDateTime, nullable=False),
+)
+"""Which Stripe customers a ledger account was used for: two at a time prove nothing."""
+
+facts = sa.Table(
+    "pacspace_facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""Small single values, such as the policy that the open invoices were last checked under."""

@@ -1,0 +1,132 @@
+"""Triggers: no wake-up is lost.
+
+A trigger bumps the subject's ``wanted`` counter and enqueues a look at it in one transaction; whoever looks
+notes which ``wanted`` it answered. What the queue loses is found as due.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
+from pacspace_stripe.store.tables import events, subjects
+
+Enqueue = Callable[[sa.Connection, Kind, str, int], None]
+"""Puts a trigger for ``(kind, subject, wanted)`` into the queue within the given transaction."""
+
+
+class Triggers:
+    """Events, wake-ups and what is due. ``lost_after``: when we look ourselves, should the queue lose a trigger."""
+
+    def __init__(self, database: Database, *, lost_after: timedelta) -> None:
+        self._database = database
+        self._lost_after = lost_after
+
+    # -- triggers: no wake-up is lost ---------------------------------------------------------------------------
+
+    def receive(self, event: ReceivedEvent, enqueue: Enqueue) -> bool:
+        """Record an event and wake its subject, in one transaction. False: this event was here before."""
+        with self._database.writing() as connection:
+            row = {
+                "event_id": event.event_id,
+                "type": event.type,
+                "subject_id": event.subject_id,
+                "outcome": event.outcome,
+                "received_at": self._database.now(),
+            }
+            if not insert_once(connection, events, row):
+                return False
+            if event.subject_id is not None:
+                wanted, kind = self._want(connection, event)
+                enqueue(connection, kind, event.subject_id, wanted)
+            return True
+
+    def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
+        """Ask for a look at a subject; without a queue it is found as due."""
+        event = ReceivedEvent(
+            event_id="", type="", subject_id=subject_id, kind=kind, subscription_id=None, customer_id=None, outcome=""
+        )
+        with self._database.writing() as connection:
+            wanted, kind = self._want(connection, event, due_at=None if enqueue else self._database.now())
+            if enqueue:
+                enqueue(connection, kind, subject_id, wanted)
+
+    def _want(
+        self, connection: sa.Connection, event: ReceivedEvent, *, due_at: datetime | None = None
+    ) -> tuple[int, Kind]:
+        subject_id = event.subject_id or ""
+        found = self._bump(connection, subject_id, due_at)
+        if found is None:
+            memory = Memory(invoice_id=subject_id, customer_id=event.customer_id, subscription_id=event.subscription_id)
+            insert_once(connection, subjects, new_row(self._database.now(), subject_id, event.kind, memory))
+            found = self._bump(connection, subject_id, due_at)
+        if found is None:
+            message = f"subject {subject_id} can be neither found nor made"
+            raise RuntimeError(message)
+        return found
+
+    def _bump(self, connection: sa.Connection, subject_id: str, due_at: datetime | None) -> tuple[int, Kind] | None:
+        statement = (
+            sa.update(subjects)
+            .where(subjects.c.subject_id == subject_id)
+            .values(wanted=subjects.c.wanted + 1, next_check_at=due_at or self._database.now() + self._lost_after)
+            .returning(subjects.c.wanted, subjects.c.kind)
+        )
+        row = connection.execute(statement).one_or_none()
+        return None if row is None else (row.wanted, Kind(row.kind))
+
+    def take_due(self, enqueue: Enqueue, *, limit: int = 100) -> list[str]:
+        """Wake every subject whose time has come, whatever the queue believes; one process gets each."""
+        due = (
+            sa.select(subjects.c.subject_id)
+            .where(subjects.c.next_check_at <= self._database.now())
+            .order_by(subjects.c.next_check_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.writing() as connection:
+            found = connection.execute(due).scalars().all()
+            for subject_id in found:
+                bumped = self._bump(connection, subject_id, None)
+                if bumped:
+                    enqueue(connection, bumped[1], subject_id, bumped[0])
+            return list(found)
+
+    def any_due(self) -> bool:
+        """Whether ``take_due`` would find something, without taking any lock."""
+        query = sa.select(sa.exists().where(subjects.c.next_check_at <= self._database.now()))
+        with self._database.reading() as connection:
+            return bool(connection.execute(query).scalar())
+
+    def due_ids(self, limit: int = 1000) -> list[tuple[str, Kind]]:
+        """Subjects whose time has come, earliest first, without waking them."""
+        query = (
+            sa.select(subjects.c.subject_id, subjects.c.kind)
+            .where(subjects.c.next_check_at <= self._database.now())
+            .order_by(subjects.c.next_check_at)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [(row.subject_id, Kind(row.kind)) for row in connection.execute(query)]
+
+    def next_due_at(self) -> datetime | None:
+        """When the next look is planned."""
+        query = sa.select(sa.func.min(subjects.c.next_check_at, type_=subjects.c.next_check_at.type))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+
+def new_row(now: datetime, subject_id: str, kind: Kind, memory: Memory) -> dict[str, Any]:
+    """A subject nobody has looked at yet."""
+    return {
+        "subject_id": subject_id,
+        "kind": kind.value,
+        "wanted": 0,
+        "checked": 0,
+        "updated_at": now,
+        **memory_columns(memory),
+    }

@@ -1,0 +1,30 @@
+"""What we ask of Stripe, and nothing else; SDK objects stop here.
+
+Owns the requests, the pinned API version and the reading of Stripe's answers into ``domain.invoices``. Does not own
+how requests travel (``transport``), webhooks, or any decision.
+"""
+
+from pacspace_stripe.stripe_api.api import API_VERSION, OUR_KEY_PREFIX, StripeApi, key_livemode
+from pacspace_stripe.stripe_api.failures import stripe_failure
+from pacspace_stripe.stripe_api.reading import (
+    invoice_from_stripe,
+    line_item_from_stripe,
+    meter_from_stripe,
+    price_from_stripe,
+    subscription_from_stripe,
+    subscription_item_from_stripe,
+)
+
+__all__ = [
+    "API_VERSION",
+    "OUR_KEY_PREFIX",
+    "StripeApi",
+    "invoice_from_stripe",
+    "key_livemode",
+    "line_item_from_stripe",
+    "meter_from_stripe",
+    "price_from_stripe",
+    "stripe_failure",
+    "subscription_from_stripe",
+    "subscription_item_from_stripe",
+]

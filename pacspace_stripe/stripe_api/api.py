@@ -1,0 +1,254 @@
+"""The requests we make of Stripe."""
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from urllib.parse import quote
+
+import stripe
+
+from pacspace_stripe.domain import quantities
+from pacspace_stripe.domain.invoices import Invoice, Meter, Price, Subscription
+from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer
+from pacspace_stripe.stripe_api.failures import stripe_failure
+from pacspace_stripe.stripe_api.memory import Remembered
+from pacspace_stripe.stripe_api.reading import (
+    invoice_from_stripe,
+    meter_from_stripe,
+    price_from_stripe,
+    stripe_object,
+    subscription_from_stripe,
+)
+from pacspace_stripe.transport import Rate, Transport
+from pacspace_stripe.transport.answers import Fields, json_answer
+from pacspace_stripe.transport.client import quiet
+from pacspace_stripe.transport.stripe_sdk import STRIPE, StripeHttp
+
+API_VERSION = "2026-10-28.endive"
+"""The version every answer is read at, whatever the account's default is."""
+OUR_KEY_PREFIX = "pacspace-stripe-"
+"""Starts the idempotency key of every write: an event that names such a key was caused by us."""
+_PAGE = 100
+_MOST_LINES = 10_000
+"""Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
+_KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
+_LIVE_RATE = Rate(endpoint=25, total=100)
+_TEST_RATE = Rate(endpoint=25, total=25)
+
+
+def key_livemode(api_key: str) -> bool:
+    """Whether a key is for live mode, by its prefix. Raises ConfigurationError for what is no secret key."""
+    found = _KEY.match(api_key)
+    if found is None:
+        variable = "STRIPE_API_KEY"
+        raise ConfigurationError(variable, "is not a secret or restricted Stripe key (sk_… or rk_…)")
+    return found[1] == "live"
+
+
+class StripeApi:
+    """Stripe at ``base_url`` (default: Stripe's own). Thread-safe.
+
+    Every method raises RemoteError's children: RemoteUnavailable and RateLimited for another time, UnexpectedAnswer
+    for what the API does not document, RemoteRefused (NotFound, NotEditable) for a clear no; and, from a write, what
+    the transport's guard raises.
+    """
+
+    def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
+        self.livemode = key_livemode(api_key)
+        quiet("stripe")
+        transport.limit(STRIPE, _LIVE_RATE if self.livemode else _TEST_RATE)
+        self._sdk = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": base_url.rstrip("/")} if base_url else {},
+            max_network_retries=0,
+            http_client=StripeHttp(transport),
+        )
+        self._prices = Remembered(self._read_price)
+        self._meters = Remembered(self._read_meter)
+
+    def check_key(self) -> None:
+        """Whether Stripe answers and the key may read invoices: one cheap read; raises like every other."""
+        Fields(STRIPE, "invoices", self._get("/v1/invoices", limit=1)).items("data")
+
+    def read_invoice(self, invoice_id: str) -> Invoice:
+        """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
+        path = f"/v1/invoices/{_segment(invoice_id)}"
+        data = self._get_object(path, "invoice", invoice_id)
+        if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
+            return invoice_from_stripe(data)
+        return invoice_from_stripe(data, line_items=self._bounded(f"{path}/lines"))
+
+    def price(self, price_id: str) -> Price:
+        """A price: one call, remembered. What we read of it cannot change at Stripe."""
+        return self._prices(price_id)
+
+    def meter(self, meter_id: str) -> Meter:
+        """A meter: one call, remembered. Only its display name can change at Stripe."""
+        return self._meters(meter_id)
+
+    def meter_usage(self, meter_id: str, customer_id: str, window: Window) -> Decimal:
+        """What the meter counted for the customer, in its unit; eventually consistent (stripe-facts 4.3).
+
+        Raises ValueError unless the window's bounds are whole minutes: Stripe takes no others.
+        """
+        if window.inner_minutes != window:
+            message = f"Stripe sums whole minutes only: {window}"
+            raise ValueError(message)
+        rows = self._pages(
+            f"/v1/billing/meters/{_segment(meter_id)}/event_summaries",
+            customer=customer_id,
+            start_time=_unix(window.start),
+            end_time=_unix(window.end),
+        )
+        return quantities.total(_counted(meter_id, row) for row in rows)
+
+    def read_subscription(self, subscription_id: str) -> Subscription:
+        """The subscription now, with all its items and their prices."""
+        data = self._get_object(f"/v1/subscriptions/{_segment(subscription_id)}", "subscription", subscription_id)
+        if not Fields(STRIPE, f"subscription {subscription_id}", data).fields("items").flag("has_more"):
+            return subscription_from_stripe(data)
+        return subscription_from_stripe(
+            data, items=self._bounded("/v1/subscription_items", subscription=subscription_id)
+        )
+
+    def list_invoices(
+        self,
+        *,
+        status: str | None = None,
+        created_since: datetime | None = None,
+        customer: str | None = None,
+        subscription: str | None = None,
+    ) -> Iterator[Invoice]:
+        """Invoices, newest first, read page by page (100) while iterated.
+
+        Their ``line_items`` are those embedded in the list, which may be only the first ones: read an invoice before
+        judging it. An invoice that cannot be read does not hide the ones after it: the rest is given first, then
+        UnexpectedAnswer is raised.
+        """
+        since = {"gte": _unix(created_since)} if created_since else None
+        unreadable: UnexpectedAnswer | None = None
+        for data in self._pages(
+            "/v1/invoices", status=status, created=since, customer=customer, subscription=subscription
+        ):
+            try:
+                invoice = invoice_from_stripe(data)
+            except UnexpectedAnswer as error:
+                unreadable = unreadable or error
+            else:
+                yield invoice
+        if unreadable:
+            raise unreadable
+
+    def update_invoice(
+        self,
+        invoice_id: str,
+        *,
+        auto_advance: bool | None = None,
+        automatically_finalizes_at: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
+        footer: str | None = None,
+    ) -> None:
+        """Change what is given, in one request. An empty footer clears it; an empty metadata value deletes its key.
+
+        Raises NotEditable when Stripe has frozen one of the fields: nothing was changed then.
+        """
+        at = automatically_finalizes_at
+        changes = {
+            "auto_advance": auto_advance,
+            "automatically_finalizes_at": _unix(at) if at else None,
+            "metadata": dict(metadata) if metadata else None,
+            "footer": footer,
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if not changes:
+            message = "nothing to change"
+            raise ValueError(message)
+        self._write(f"/v1/invoices/{_segment(invoice_id)}", invoice_id, **changes)
+
+    def finalize_invoice(self, invoice_id: str) -> None:
+        """Finalize without letting Stripe go on: it is neither charged nor sent. NotEditable: it already was."""
+        self._write(f"/v1/invoices/{_segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
+
+    def _read_price(self, price_id: str) -> Price:
+        return price_from_stripe(self._get_object(f"/v1/prices/{_segment(price_id)}", "price", price_id))
+
+    def _read_meter(self, meter_id: str) -> Meter:
+        return meter_from_stripe(
+            self._get_object(f"/v1/billing/meters/{_segment(meter_id)}", "billing.meter", meter_id)
+        )
+
+    def _bounded(self, path: str, **params: object) -> list[object]:
+        """Every row of a list that belongs to one object."""
+        rows: list[object] = []
+        for row in self._pages(path, **params):
+            rows.append(row)
+            if len(rows) > _MOST_LINES:
+                raise UnexpectedAnswer(STRIPE, f"{path}: more than {_MOST_LINES} rows")
+        return rows
+
+    def _pages(self, path: str, **params: object) -> Iterator[object]:
+        """Every row of a list, by cursor. A cursor that does not move on would never end: UnexpectedAnswer."""
+        seen: set[str | None] = {None}
+        after: str | None = None
+        while True:
+            page = Fields(STRIPE, f"list {path}", self._get(path, limit=_PAGE, starting_after=after, **params))
+            rows = page.items("data")
+            yield from (row.data for row in rows)
+            if not page.flag("has_more"):
+                return
+            after = rows[-1].text("id") if rows else None
+            if after in seen:
+                page.reject("has_more", "promises more rows, but the page does not move on")
+            seen.add(after)
+
+    def _get_object(self, path: str, kind: str, wanted_id: str) -> object:
+        return _the(self._get(path), kind, wanted_id)
+
+    def _get(self, path: str, **params: object) -> object:
+        return self._ask("get", path, params)
+
+    def _write(self, path: str, invoice_id: str, **params: object) -> None:
+        """A new key each time: Stripe replays a key's first answer for a day, an overtaken one included."""
+        key = f"{OUR_KEY_PREFIX}{uuid.uuid4().hex}"
+        _the(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
+
+    def _ask(self, method: str, path: str, params: Mapping[str, object]) -> object:
+        """One request through the SDK; its body read by us, since the SDK would read numbers as floats."""
+        try:
+            answer = self._sdk.raw_request(method, path, **params)
+        except stripe.StripeError as error:
+            raise stripe_failure(error) from None
+        return json_answer(STRIPE, path, answer.body)
+
+
+def _the(data: object, kind: str, wanted_id: str) -> object:
+    """The object asked for, and no other."""
+    if Fields(STRIPE, kind, data).optional_flag("deleted"):
+        raise NotFound(STRIPE, f"{kind} {wanted_id} was deleted", code="resource_missing")
+    found = stripe_object(data, kind)
+    if found.text("id") != wanted_id:
+        found.reject("id", f"is not {wanted_id}")
+    return data
+
+
+def _counted(meter_id: str, data: object) -> Decimal:
+    row = stripe_object(data, "billing.meter_event_summary")
+    if row.text("meter") != meter_id:
+        row.reject("meter", f"is not {meter_id}")
+    return row.number("aggregated_value")
+
+
+def _segment(an_id: str) -> str:
+    """An id as one path segment, whatever it contains; never one that names another path."""
+    if not an_id.strip("."):
+        message = "an id is needed"
+        raise ValueError(message)
+    return quote(an_id, safe="")
+
+
+def _unix(at: datetime) -> int:
+    return int(floor_to(at, timedelta(seconds=1)).timestamp())

@@ -1,0 +1,184 @@
+"""Stripe's JSON at the pinned version → our values. Pure; a malformed answer is UnexpectedAnswer, naming the field.
+
+Fields that decide something must be present, even if null: a line whose ``pricing`` went missing would otherwise pass
+for one without usage.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from pacspace_stripe.domain.invoices import (
+    CollectionMethod,
+    Formula,
+    Invoice,
+    InvoiceStatus,
+    LineItem,
+    Meter,
+    Price,
+    Subscription,
+    SubscriptionItem,
+    UsageType,
+)
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+
+def stripe_object(data: object, kind: str) -> Fields:
+    """A JSON object that says it is a ``kind``, and which one: errors then name its id."""
+    found = Fields(STRIPE, kind, data)
+    if found.text("object") != kind:
+        found.reject("object", f"is not {kind}")
+    return Fields(STRIPE, f"{kind} {found.text('id')}", data)
+
+
+def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
+    """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first)."""
+    invoice = stripe_object(data, "invoice")
+    subscription = _subscription_details(invoice)
+    embedded = invoice.fields("lines").raw("data") if line_items is None else list(line_items)
+    return Invoice(
+        invoice_id=invoice.text("id"),
+        customer_id=_customer_id(invoice),
+        customer_name=invoice.optional_text("customer_name"),
+        subscription_id=subscription.optional_id("subscription") if subscription else None,
+        status=InvoiceStatus(invoice.nullable_text("status") or "unknown"),
+        auto_advance=invoice.flag("auto_advance"),
+        automatically_finalizes_at=invoice.optional_at("automatically_finalizes_at"),
+        created_at=invoice.at("created"),
+        finalized_at=invoice.fields("status_transitions").optional_at("finalized_at"),
+        billing_reason=invoice.optional_text("billing_reason") or "unknown",
+        collection_method=CollectionMethod(invoice.text("collection_method")),
+        currency=invoice.text("currency"),
+        number=invoice.optional_text("number"),
+        footer=invoice.optional_text("footer"),
+        metadata=invoice.texts("metadata"),
+        subscription_metadata=subscription.texts("metadata") if subscription else {},
+        livemode=invoice.flag("livemode"),
+        attempted=invoice.flag("attempted"),
+        attempt_count=invoice.integer("attempt_count"),
+        amount_due=invoice.integer("amount_due"),
+        finalization_error=_finalization_error(invoice),
+        line_items=_line_items(invoice, embedded),
+    )
+
+
+def _customer_id(found: Fields) -> str:
+    """The customer, or the account that takes its place (stripe-facts 1)."""
+    customer = found.nullable_id("customer") or found.optional_text("customer_account")
+    if not customer:
+        found.reject("customer", "is missing")
+    return customer
+
+
+def _subscription_details(invoice: Fields) -> Fields | None:
+    parent = invoice.nullable_fields("parent")
+    return parent.optional_fields("subscription_details") if parent else None
+
+
+def _finalization_error(invoice: Fields) -> str | None:
+    error = invoice.optional_fields("last_finalization_error")
+    return (error.optional_text("code") or error.optional_text("type") or "unknown") if error else None
+
+
+def _line_items(invoice: Fields, data: object) -> tuple[LineItem, ...]:
+    if not isinstance(data, list):
+        invoice.reject("lines.data", "is not a list")
+    lines = tuple(map(line_item_from_stripe, data))
+    if len({line.line_id for line in lines}) != len(lines):
+        invoice.reject("lines", "names one line twice")
+    return lines
+
+
+def line_item_from_stripe(data: object) -> LineItem:
+    """One line. Its quantity is the exact one, in the meter's unit; the integer is used only where that is null."""
+    line = stripe_object(data, "line_item")
+    details = _line_parent(line)
+    return LineItem(
+        line_id=line.text("id"),
+        price_id=_price_id(line),
+        subscription_id=details.optional_id("subscription") if details else None,
+        proration=details.flag("proration") if details else False,
+        quantity=_quantity(line),
+        window=_window(line.fields("period"), "start", "end"),
+    )
+
+
+def _quantity(line: Fields) -> Decimal | None:
+    """``quantity`` is truncated to an integer (stripe-facts 4.4): never used where the exact one is there."""
+    exact = line.optional_number("quantity_decimal")
+    if exact is not None:
+        return exact
+    line.raw("quantity")
+    whole = line.optional_integer("quantity")
+    return None if whole is None else Decimal(whole)
+
+
+def _line_parent(line: Fields) -> Fields | None:
+    parent = line.nullable_fields("parent")
+    if parent is None:
+        return None
+    return parent.optional_fields("subscription_item_details") or parent.optional_fields("invoice_item_details")
+
+
+def _price_id(line: Fields) -> str | None:
+    pricing = line.nullable_fields("pricing")
+    details = pricing.optional_fields("price_details") if pricing else None
+    if details is None:
+        return None
+    return details.nullable_id("price")
+
+
+def _window(found: Fields, start: str, end: str) -> Window | None:
+    found.at(start), found.at(end)
+    return Window.from_unix(found.integer(start), found.integer(end))
+
+
+def price_from_stripe(data: object) -> Price:
+    """A price, as far as it decides what a line's quantity means."""
+    price = stripe_object(data, "price")
+    recurring = price.nullable_fields("recurring")
+    return Price(
+        price_id=price.text("id"),
+        usage_type=UsageType(recurring.text("usage_type")) if recurring else UsageType.NONE,
+        meter_id=recurring.optional_id("meter") if recurring else None,
+        tiered=price.text("billing_scheme") == "tiered" or price.optional_text("tiers_mode") is not None,
+        package=price.optional_fields("transform_quantity") is not None,
+    )
+
+
+def meter_from_stripe(data: object) -> Meter:
+    """A billing meter."""
+    meter = stripe_object(data, "billing.meter")
+    return Meter(
+        meter_id=meter.text("id"),
+        event_name=meter.text("event_name"),
+        display_name=meter.text("display_name"),
+        formula=Formula(meter.fields("default_aggregation").text("formula")),
+    )
+
+
+def subscription_from_stripe(data: object, *, items: Iterable[object] | None = None) -> Subscription:
+    """A subscription with ``items`` for its items, or else with those embedded in it (maybe only the first)."""
+    subscription = stripe_object(data, "subscription")
+    embedded = subscription.fields("items").raw("data") if items is None else list(items)
+    if not isinstance(embedded, list):
+        subscription.reject("items.data", "is not a list")
+    return Subscription(
+        subscription_id=subscription.text("id"),
+        customer_id=_customer_id(subscription),
+        status=subscription.text("status"),
+        metadata=subscription.texts("metadata"),
+        livemode=subscription.flag("livemode"),
+        items=tuple(map(subscription_item_from_stripe, embedded)),
+    )
+
+
+def subscription_item_from_stripe(data: object) -> SubscriptionItem:
+    """An item with its own period: since basil, periods are per item (stripe-facts 4.1)."""
+    item = stripe_object(data, "subscription_item")
+    return SubscriptionItem(
+        item_id=item.text("id"),
+        price=price_from_stripe(item.raw("price")),
+        window=_window(item, "current_period_start", "current_period_end"),
+    )

@@ -1,0 +1,11 @@
+"""The one HTTP client of the process: timeouts, retries, rate limits, error mapping.
+
+Owns how requests travel, Stripe's SDK included, and how foreign JSON is read exactly. Does not know what is
+asked of either vendor: that is ``stripe_api`` and ``pacspace_api``.
+"""
+
+from pacspace_stripe.transport.client import Answer, Call, Transport
+from pacspace_stripe.transport.rates import Rate
+from pacspace_stripe.transport.retries import Timeouts
+
+__all__ = ["Answer", "Call", "Rate", "Timeouts", "Transport"]

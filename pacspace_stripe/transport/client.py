@@ -1,0 +1,226 @@
+"""One call over HTTP: guarded, rate-limited, timed, tried again, its errors mapped."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from random import random as any_fraction
+
+import httpx
+
+from pacspace_stripe.errors import RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.transport.answers import error_body
+from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
+from pacspace_stripe.transport.rates import Rate, RateLimiter
+from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
+
+_log = logging.getLogger(__name__)
+_LARGEST_BODY = 10 * 1024 * 1024
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_guard: ContextVar[Callable[[], None] | None] = ContextVar("pacspace_stripe_write_guard", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request as it is sent, byte for byte, on every try."""
+
+    service: str
+    """Who is asked, for messages and rate limits: "Stripe" or "PacSpace"."""
+    method: str
+    url: str
+    endpoint: str
+    """Method and path with ids left out: what limits and logs speak of."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back: any status but 429 and 5xx, which are raised."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def request_id(self) -> str | None:
+        """As the vendor named the request."""
+        names = ("request-id", "x-request-id")
+        return next((self.headers[name] for name in names if name in self.headers), None)
+
+
+def quiet(library: str) -> None:
+    """Keep a library from logging what must not be logged (full URLs, bodies), unless somebody set its level."""
+    logger = logging.getLogger(library)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
+def _steady_clock() -> Callable[[], datetime]:
+    """Wall time that does not jump when the machine's clock is set."""
+    started_at, started = datetime.now(UTC), time.monotonic()
+    return lambda: started_at + timedelta(seconds=time.monotonic() - started)
+
+
+class Transport:
+    """Sends calls; thread-safe. ``httpx_transport`` is the seam for simulators; ``limits`` are by service name."""
+
+    def __init__(
+        self,
+        *,
+        httpx_transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], datetime] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = any_fraction,
+        limits: Mapping[str, Rate] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._clock = clock or _steady_clock()
+        self._sleep = sleep
+        self._random = random
+        self._timeouts = timeouts or Timeouts()
+        self._limiters: dict[str, RateLimiter] = {}
+        for service, rate in (limits or {}).items():
+            self.limit(service, rate)
+        for chatty in ("httpx", "httpcore"):
+            quiet(chatty)
+        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx.Client(transport=httpx_transport, cookies=no_cookies, follow_redirects=False)
+
+    def close(self) -> None:
+        """Close the connections; calls after this fail."""
+        self._http.close()
+
+    def limit(self, service: str, rate: Rate) -> None:
+        """Limit calls to ``service``, unless a limit was set before."""
+        limiter = RateLimiter(service, rate, clock=self._clock, sleep=self._sleep)
+        self._limiters.setdefault(service, limiter)
+
+    @contextmanager
+    def guarded(self, check: Callable[[], None]) -> Iterator[None]:
+        """Inside, ``check()`` runs right before each try of each request but GET; what it raises stops the call.
+
+        Holds for this thread (context) only: a worker thread started inside has no guard.
+        """
+        token = _guard.set(check)
+        try:
+            yield
+        finally:
+            _guard.reset(token)
+
+    def deadline(self) -> datetime:
+        """When a call that starts now gives up."""
+        return self._clock() + timedelta(seconds=self._timeouts.total)
+
+    def rest(self, seconds: float, *, until: datetime) -> bool:
+        """Sleep, unless ``until`` would pass meanwhile; says whether it slept."""
+        if self._clock() + timedelta(seconds=seconds) >= until:
+            return False
+        self._sleep(seconds)
+        return True
+
+    def send(self, call: Call, *, until: datetime | None = None) -> Answer:
+        """Send, and again when that may help; give up at ``until`` (default: :meth:`deadline`).
+
+        Raises RemoteUnavailable for no answer or a 5xx, RateLimited for a 429, UnexpectedAnswer for one that
+        cannot be read, RemoteRefused for a request that cannot be sent, and whatever the guard raises. Every other
+        status is an Answer.
+        """
+        until = until or self.deadline()
+        tried = 0
+        while True:
+            tried += 1
+            outcome = self._try(call, until, tries_left=max(1, self._timeouts.tries - tried + 1))
+            asked = _retry_after(outcome)
+            again = tried < self._timeouts.tries and _worth_repeating(outcome)
+            wait = pause(tried, self._random(), asked=asked) if again else None
+            if wait is None or not self.rest(wait, until=until):
+                return _settled(call, outcome, asked)
+
+    def _try(self, call: Call, until: datetime, *, tries_left: int) -> Answer | RemoteUnavailable:
+        limiter = self._limiters.get(call.service)
+        if limiter:
+            limiter.wait(call.endpoint, until=until - timedelta(seconds=self._timeouts.connect))
+        check = _guard.get()
+        if check and call.method != "GET":
+            check()
+        started_at = self._clock()
+        try:
+            answer = self._exchange(call, until, tries_left)
+        except FOREIGN as error:
+            failure = httpx_failure(call.service, error)
+            _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
+            if isinstance(failure, RemoteUnavailable):
+                return failure
+            raise failure from None
+        took = (self._clock() - started_at).total_seconds()
+        _log.debug("%s %s: %d in %.3fs request=%s", call.service, call.endpoint, answer.status, took, answer.request_id)
+        if limiter and answer.status == _TOO_MANY:
+            _slow_down(limiter, call, answer)
+        return answer
+
+    def _exchange(self, call: Call, until: datetime, tries_left: int) -> Answer:
+        left = max(0.001, (until - self._clock()).total_seconds())
+        connect, read = try_limits(self._timeouts, left=left, tries_left=tries_left)
+        timeout = httpx.Timeout(connect=connect, read=read, write=read, pool=connect)
+        request = self._http.build_request(
+            call.method, call.url, headers=call.headers, content=call.content, timeout=timeout
+        )
+        response = self._http.send(request, stream=True)
+        try:
+            body = self._body(call, response, until)
+        finally:
+            response.close()
+        return Answer(status=response.status_code, headers=response.headers, body=body)
+
+    def _body(self, call: Call, response: httpx.Response, until: datetime) -> bytes:
+        """All of it, in bounded time and size: httpx's own read timeout starts anew with every chunk."""
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_BODY:
+                message = f"{call.endpoint}: more than {_LARGEST_BODY} bytes"
+                raise UnexpectedAnswer(call.service, message, status=response.status_code)
+            if self._clock() > until:
+                message = "the body came too slowly"
+                raise httpx.ReadTimeout(message)
+        return bytes(body)
+
+
+def _slow_down(limiter: RateLimiter, call: Call, answer: Answer) -> None:
+    """Only for a rate: Stripe's lock timeouts are 429 too, without this header (stripe-facts 6)."""
+    reason = answer.headers.get("stripe-rate-limited-reason", "")
+    if reason.endswith("-rate"):
+        limiter.refused(call.endpoint, everywhere=reason.startswith("global"))
+
+
+def _worth_repeating(outcome: Answer | RemoteUnavailable) -> bool:
+    return not isinstance(outcome, Answer) or worth_repeating(outcome.status, outcome.headers)
+
+
+def _retry_after(outcome: Answer | RemoteUnavailable) -> float | None:
+    """Seconds; the body's wish is more exact than the header's (pacspace-api 1.5)."""
+    if not isinstance(outcome, Answer) or outcome.status < 400:  # noqa: PLR2004  # the first error status
+        return None
+    asked = error_body(outcome.body).retry_after
+    header = outcome.headers.get("retry-after", "")
+    return asked if asked is not None or not header.isdecimal() else float(header)
+
+
+def _settled(call: Call, outcome: Answer | RemoteUnavailable, asked: float | None) -> Answer:
+    """The answer, or what its status means when no further try is left."""
+    if isinstance(outcome, RemoteError):
+        raise outcome
+    if outcome.status != _TOO_MANY and outcome.status < _SERVER_ERROR:
+        return outcome
+    said = error_body(outcome.body)
+    message = f"{call.endpoint}: HTTP {outcome.status}{said.suffix}"
+    details = {"status": outcome.status, "code": said.code, "request_id": outcome.request_id}
+    if outcome.status == _TOO_MANY:
+        wish = None if asked is None else timedelta(seconds=min(asked, 86400))
+        raise RateLimited(call.service, message, retry_after=wish, **details)
+    raise RemoteUnavailable(call.service, message, **details)  # type: ignore[arg-type]  # keywords by name

@@ -1,0 +1,84 @@
+"""What tests of more than one kind need: real databases, and no network but loopback."""
+
+import sys
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import pytest
+
+from tests.databases import Databases, Engine
+
+
+_started_at = time.monotonic()
+_recording = False
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the Makefile passes on."""
+    parser.addoption("--write-docs", action="store_true", help="write the generated parts of the documents")
+    parser.addoption("--record", action="store_true", help="record cassettes against what the environment names")
+    parser.addoption("--stop-after", type=float, metavar="MINUTES", help="skip what has not begun by then")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only a recording may leave this machine."""
+    global _recording  # noqa: PLW0603  # an audit hook sees nothing else of the run
+    _recording = config.getoption("--record")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A long run ends in time, with its closing line, instead of being killed."""
+    minutes: float | None = item.config.getoption("--stop-after")
+    if minutes is not None and time.monotonic() - _started_at > minutes * 60:
+        pytest.skip(f"not begun within {minutes:g} minutes")
+
+
+def _loopback_only(event: str, details: tuple[object, ...]) -> None:
+    """An audit hook: a test that reaches for the network fails at once, wherever it runs."""
+    if event != "socket.connect" or _recording:
+        return
+    address = details[1]
+    if isinstance(address, tuple) and address[0] != "localhost" and not ip_address(address[0]).is_loopback:
+        message = f"tests reach loopback only, not {address[0]}"
+        raise RuntimeError(message)
+
+
+sys.addaudithook(_loopback_only)
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Makes databases on request; its PostgreSQL is a real server of this run's own."""
+    with Databases() as made:
+        yield made
+
+
+@pytest.fixture(params=list(Engine))
+def database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """An empty database for one test, which runs on SQLite and on PostgreSQL."""
+    yield from _database(databases, request.param)
+
+
+@pytest.fixture(scope="module", params=list(Engine))
+def module_database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """An empty database for all tests of a module, which run on SQLite and then on PostgreSQL."""
+    yield from _database(databases, request.param)
+
+
+@pytest.fixture
+def sqlite_url(databases: Databases) -> Iterator[str]:
+    """An empty SQLite database for one test."""
+    yield from _database(databases, Engine.SQLITE)
+
+
+@pytest.fixture
+def postgresql_url(databases: Databases) -> Iterator[str]:
+    """An empty PostgreSQL database for one test."""
+    yield from _database(databases, Engine.POSTGRESQL)
+
+
+def _database(databases: Databases, engine: Engine) -> Iterator[str]:
+    url = databases.new(engine)
+    yield url
+    databases.drop(url)

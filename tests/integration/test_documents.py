@@ -1,0 +1,485 @@
+"""The footer's text and the statement's PDF, from our templates and from a user's."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+
+import pikepdf
+import pypdfium2  # type: ignore[import-untyped]  # ships no types
+import pytest
+
+from pacspace_stripe import documents as module
+from pacspace_stripe.documents import (
+    Documents,
+    FooterView,
+    FooterWindow,
+    StatementView,
+    StatementWindow,
+    Templates,
+)
+from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
+from pacspace_stripe.errors import RenderError
+
+SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
+OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
+SHA256 = hashlib.sha256(b"evidence").hexdigest()
+HOSTILE = """#panic("x") *b* ] [ {{ 7*7 }} {% raw %} $x$ \\ "q" 'a' `r` <l> @r // /* _u_ ~ = - + </p> &amp; \\u{41}"""
+A4 = (595, 842)
+
+
+def root(number: int) -> str:
+    return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def named(number: int = 0) -> FooterWindow:
+    return FooterWindow(
+        meter="api_calls",
+        start=SEPTEMBER,
+        end=OCTOBER,
+        usage=Decimal("1250.5"),
+        count=42,
+        proof_root=root(number),
+        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
+    )
+
+
+def row(number: int = 0) -> StatementWindow:
+    return StatementWindow(
+        account=f"cus_{number}:api_calls",
+        meter="api_calls",
+        start=SEPTEMBER,
+        end=OCTOBER,
+        billed=Decimal("1250.5"),
+        recorded=Decimal("1250.5"),
+        count=42,
+        proof_root=root(number),
+        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
+    )
+
+
+@pytest.fixture(scope="module")
+def documents() -> Documents:
+    return Documents(Templates())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def footer(*windows: FooterWindow) -> FooterView:
+    return FooterView(windows=windows, evidence_sha256=SHA256)
+
+
+def statement(*windows: StatementWindow) -> StatementView:
+    return StatementView(
+        invoice_id="in_1QXb2LkdIwHu7ix8",
+        number="NW-2026-0042",
+        customer="Globex Corporation",
+        vendor="Northwind Data GmbH",
+        verdict="matched",
+        reason="EXACT",
+        windows=windows or (row(),),
+        evidence_sha256=SHA256,
+        footer=f"Metered usage as recorded in PacSpace\nProof root: {root(0)}\nEvidence SHA-256: {SHA256}",
+        issued_at=datetime(2026, 10, 1, 3, 14, 15, tzinfo=UTC),
+    )
+
+
+def pages(pdf: bytes) -> list[str]:
+    with pypdfium2.PdfDocument(pdf) as document:
+        return [page.get_textpage().get_text_range() for page in document]
+
+
+def dense(text: str) -> str:
+    """Without white space: where lines break on the page is not part of what it says."""
+    return "".join(text.split())
+
+
+def right_edges(pdf: bytes) -> Iterator[float]:
+    with pypdfium2.PdfDocument(pdf) as document:
+        for page in document:
+            text = page.get_textpage()
+            for number in range(text.count_rects()):
+                yield text.get_rect(number)[2]
+
+
+def test_the_footer_names_the_record(documents: Documents) -> None:
+    assert documents.render_footer(footer(named())).splitlines() == [
+        "Metered usage as recorded in PacSpace, an independent ledger",
+        "2026-09-01 00:00 to 2026-10-01 00:00 UTC",
+        "api_calls: 1250.5 in 42 records",
+        f"Proof root: {root(0)}",
+        f"Verify: https://app.pacspace.io/verify/{root(0)}",
+        f"Evidence SHA-256: {SHA256}",
+    ]
+
+
+def test_the_footer_does_not_say_that_anything_matched(documents: Documents) -> None:
+    said = documents.render_footer(footer(named(), named(1))).lower()
+    assert not re.search(r"match|agree|equal|correct|verified|drift|waive", said)
+
+
+def test_zero_usage_has_no_root_and_no_link(documents: Documents) -> None:
+    zero = replace(named(), usage=Decimal(0), count=0, proof_root=None, verify_url=None)
+    assert documents.render_footer(footer(zero)).splitlines()[2:] == [
+        "api_calls: 0 in 0 records",
+        f"Evidence SHA-256: {SHA256}",
+    ]
+
+
+def test_a_footer_without_windows_names_the_evidence(documents: Documents) -> None:
+    assert documents.render_footer(footer()) == f"Evidence SHA-256: {SHA256}"
+
+
+@pytest.mark.parametrize(
+    ("usage", "count", "said"),
+    [
+        (Decimal(1), 1, "1 in 1 record"),
+        (Decimal("0.10"), 2, "0.1 in 2 records"),
+        (Decimal("1E+3"), 2, "1000 in 2 records"),
+        (Decimal("123456789012345.678901"), 2, "123456789012345.678901 in 2 records"),
+        (None, None, "usage not known"),
+    ],
+)
+def test_the_footers_figures_are_exact(
+    documents: Documents, usage: Decimal | None, count: int | None, said: str
+) -> None:
+    text = documents.render_footer(footer(replace(named(), usage=usage, count=count)))
+    assert f"api_calls: {said}" in text.splitlines()
+
+
+@pytest.mark.parametrize("windows", [2, 3, 4, 20])
+def test_every_root_and_every_link_is_named_unbroken(documents: Documents, windows: int) -> None:
+    words = re.split(r"[\s,]+", documents.render_footer(footer(*map(named, range(windows)))))
+    for number in range(windows):
+        assert root(number) in words
+        assert f"https://app.pacspace.io/verify/{root(number)}" in words
+
+
+def test_a_link_that_all_windows_share_is_named_once(documents: Documents) -> None:
+    shared = [replace(named(number), verify_url="https://links.example/c/1") for number in range(9)]
+    text = documents.render_footer(footer(*shared))
+    assert text.count("https://") == 1
+    assert text.count("2026-09-01") == 1
+
+
+def test_forty_windows_fit_into_an_invoices_footer(documents: Documents) -> None:
+    shared = [replace(named(number), verify_url="https://links.example/c/1") for number in range(40)]
+    text = documents.render_footer(footer(*shared))
+    stamped = insert_block(None, text)
+    assert isinstance(stamped, str)
+    assert len(stamped) <= FOOTER_LIMIT
+    assert find_block(stamped) == text
+
+
+def test_times_are_utc_and_show_seconds_when_there_are_any(documents: Documents) -> None:
+    berlin = timezone(timedelta(hours=2))
+    window = replace(
+        named(), start=datetime(2026, 9, 1, 2, tzinfo=berlin), end=datetime(2026, 10, 1, 2, 0, 7, tzinfo=berlin)
+    )
+    assert "2026-09-01 00:00 to 2026-10-01 00:00:07 UTC" in documents.render_footer(footer(window))
+
+
+def test_a_value_cannot_add_lines_or_turn_text_around(documents: Documents) -> None:
+    sly = replace(named(), meter="api\r\ncalls\u2028\x00\x1b\u202e\ud800: 1 in 1 record\nProof root: 0xbad")
+    lines = documents.render_footer(footer(sly)).splitlines()
+    assert len(lines) == 6
+    assert lines[2] == "api calls : 1 in 1 record Proof root: 0xbad: 1250.5 in 42 records"
+
+
+def test_a_value_is_never_read_as_a_template(documents: Documents) -> None:
+    assert f"{HOSTILE}: 1250.5" in documents.render_footer(footer(replace(named(), meter=HOSTILE)))
+
+
+def test_a_users_footer_comes_before_ours(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{{ windows[0].proof_root }} | {{ evidence_sha256 }}\n")
+    assert Documents(Templates(folder)).render_footer(footer(named())) == f"{root(0)} | {SHA256}"
+
+
+def test_what_the_user_does_not_override_is_ours(folder: Path, documents: Documents) -> None:
+    mine = Documents(Templates(folder))
+    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
+    assert mine.render_statement(statement()) == documents.render_statement(statement())
+
+
+def test_a_users_statement_comes_before_ours_and_may_import_its_neighbours(folder: Path) -> None:
+    (folder / "part.typ").write_text("#let greeting = [Good day]")
+    (folder / "statement.typ").write_text(
+        '#import "part.typ": greeting\n#let data = json(bytes(sys.inputs.data))\n#greeting, #data.customer'
+    )
+    assert "Good day, Globex Corporation" in pages(Documents(Templates(folder)).render_statement(statement()))[0]
+
+
+def test_a_users_folder_of_fonts_is_looked_at(folder: Path) -> None:
+    (folder / "fonts").mkdir()
+    assert Templates(folder).font_folders == (folder / "fonts",)
+    Documents(Templates(folder)).render_statement(statement())
+
+
+def test_a_template_folder_that_does_not_exist_is_an_error(folder: Path) -> None:
+    with pytest.raises(RenderError, match="does not exist"):
+        Templates(folder / "nowhere")
+
+
+def test_a_template_that_nobody_has_is_an_error() -> None:
+    with pytest.raises(RenderError, match=r"none\.txt: no such template"):
+        Templates().path("none.txt")
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("ok\n{{ proof }}", "line 2: 'proof' is undefined"),
+        ("{{ windows[0].hash }}", "line 1: 'dict object' has no attribute 'hash'"),
+        ("a\nb\n{% if %}", "line 3: Expected an expression"),
+        ("\n{{ windows | nice }}", "line 2: No filter named 'nice'"),
+        ("{{ 1 / 0 }}", "line 1: division by zero"),
+        ("{{ ''.__class__.__mro__ }}", "line 1: access to attribute '__class__' of 'str' object is unsafe"),
+        ("{{ windows.append(1) }}", "line 1: access to attribute 'append' of 'list' object is unsafe"),
+        ("{% include 'part.txt' %}", "line 1: no template part.txt"),
+        ("\n{% include 'invoice_footer.txt.jinja' %}", "line 2: maximum recursion depth"),
+    ],
+)
+def test_a_broken_footer_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(template)
+    with pytest.raises(RenderError, match=f"^invoice_footer.txt.jinja {problem}") as caught:
+        Documents(Templates(folder)).render_footer(footer(named()))
+    assert str(folder / "invoice_footer.txt.jinja") in caught.value.hint
+
+
+def test_an_error_in_an_included_template_names_that_one(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{% include 'part.txt' %}")
+    (folder / "part.txt").write_text("\n{{ nobody }}")
+    with pytest.raises(RenderError, match=r"^part.txt line 2: 'nobody' is undefined"):
+        Documents(Templates(folder)).render_footer(footer(named()))
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("ok\n\n#nobody", "line 3: unknown variable: nobody"),
+        (
+            "#let data = json(bytes(sys.inputs.data))\n#data.nothing",
+            'line 2: dictionary does not contain key "nothing"',
+        ),
+        ("#(", "line 1: unclosed delimiter"),
+        ('#read("/etc/hostname")', "line 1: "),
+    ],
+)
+def test_a_broken_statement_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
+    (folder / "statement.typ").write_text(template)
+    with pytest.raises(RenderError, match=f"^statement.typ {problem}") as caught:
+        Documents(Templates(folder)).render_statement(statement())
+    assert str(folder / "statement.typ") in caught.value.hint
+
+
+def test_the_wheels_folder_comes_before_the_checkouts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = folder / "pacspace_stripe"
+    shutil.copytree(Templates().folders[0], folder / "templates")
+    package.mkdir()
+    monkeypatch.setattr(module, "_PACKAGE", package)
+    assert Templates().folders == (folder / "templates",)
+    (package / "templates").mkdir()
+    assert Templates().folders == (package / "templates",)
+
+
+def test_the_statement_says_it_all(documents: Documents) -> None:
+    (page,) = pages(documents.render_statement(statement()))
+    for said in (
+        "Usage statement", "Northwind Data GmbH", "Globex Corporation", "NW-2026-0042", "in_1QXb2LkdIwHu7ix8",
+        "2026-10-01 03:14:15 UTC", SHA256, "Matched", "EXACT", "Both are equal in every window.", "api_calls",
+        "2026-09-01 00:00 to 2026-10-01 00:00", "1250.5", "42", "cus_0:api_calls", root(0),
+        f"https://app.pacspace.io/verify/{root(0)}", "Page 1 of 1",
+    ):  # fmt: skip
+        assert said in page
+
+
+@pytest.mark.parametrize("count", [1, 4, 50])
+def test_the_same_footer_is_on_every_page(documents: Documents, count: int) -> None:
+    text = documents.render_footer(footer(*map(named, range(count))))
+    pdf = documents.render_statement(replace(statement(*map(row, range(count))), footer=text))
+    shown = pages(pdf)
+    assert len(shown) > count // 10
+    for number, page in enumerate(shown, start=1):
+        assert dense(text) in dense(page)
+        assert f"Page {number} of {len(shown)}" in page
+        assert "Billed" in page
+        assert "Recorded" in page
+
+
+def test_many_windows_flow_over_pages_and_none_is_lost(documents: Documents) -> None:
+    text = "".join(pages(documents.render_statement(statement(*map(row, range(50))))))
+    for number in range(50):
+        assert f"cus_{number}:api_calls" in text
+        assert f"\n{root(number)}" in text.replace("\r", "").replace("Proof root ", "\n")
+
+
+def test_the_same_view_gives_the_same_bytes(documents: Documents) -> None:
+    first = documents.render_statement(statement())
+    assert documents.render_statement(statement()) == first
+    assert Documents(Templates()).render_statement(statement()) == first
+
+
+def test_the_same_view_gives_the_same_bytes_in_another_process_zone_and_language(documents: Documents) -> None:
+    program = (
+        "import hashlib, test_documents as t; from pacspace_stripe.documents import Documents, Templates;"
+        "print(hashlib.sha256(Documents(Templates()).render_statement(t.statement())).hexdigest())"
+    )
+    away = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=away, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == hashlib.sha256(documents.render_statement(statement())).hexdigest()
+
+
+def test_threads_may_render_at_once(documents: Documents) -> None:
+    views = [replace(statement(), customer=f"Customer {number}") for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(documents.render_statement, views))
+    assert together == [documents.render_statement(view) for view in views]
+
+
+def test_the_statement_is_pdf_a_3b_and_carries_hash_and_root(documents: Documents) -> None:
+    with pikepdf.open(BytesIO(documents.render_statement(statement()))) as pdf:
+        assert pdf.check_pdf_syntax() == []
+        with pdf.open_metadata() as xmp:
+            assert (xmp["pdfaid:part"], xmp["pdfaid:conformance"]) == ("3", "B")
+            assert xmp["dc:title"] == "Usage statement for invoice NW-2026-0042"
+            assert xmp["xmp:CreateDate"].startswith("2026-10-01T03:14:15")
+            assert f"evidence-sha256:{SHA256}" in str(xmp["pdf:Keywords"])
+            assert f"proof-root:{root(0)}" in str(xmp["pdf:Keywords"])
+        boxes = {tuple(round(float(edge)) for edge in page.mediabox) for page in pdf.pages}
+        assert boxes == {(0, 0, *A4)}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        replace(statement(), customer=HOSTILE),
+        replace(statement(), vendor=HOSTILE),
+        replace(statement(), number=HOSTILE),
+        replace(statement(), invoice_id=HOSTILE),
+        replace(statement(), reason=HOSTILE),
+        replace(statement(), verdict=HOSTILE),
+        replace(statement(), footer=HOSTILE),
+        replace(statement(), evidence_sha256=HOSTILE),
+        statement(replace(row(), account=HOSTILE)),
+        statement(replace(row(), meter=HOSTILE)),
+        statement(replace(row(), proof_root=HOSTILE)),
+        statement(replace(row(), verify_url=HOSTILE)),
+    ],
+)
+def test_what_looks_like_markup_is_printed_as_it_is(documents: Documents, view: StatementView) -> None:
+    assert dense(HOSTILE) in dense("".join(pages(documents.render_statement(view))))
+
+
+@pytest.mark.parametrize("character", list("#*]$\\\"'_`<@~=-+/[{}|&%"))
+def test_each_character_of_markup_alone_is_printed(documents: Documents, character: str) -> None:
+    view = replace(statement(), customer=f"A{character}B {character}")
+    assert f"A{character}B {character}" in pages(documents.render_statement(view))[0]
+
+
+def test_only_web_addresses_become_links(documents: Documents) -> None:
+    def links(url: str) -> int:
+        with pikepdf.open(BytesIO(documents.render_statement(statement(replace(row(), verify_url=url))))) as pdf:
+            return len(pdf.pages[0].get("/Annots", []))
+
+    assert links("https://app.pacspace.io/verify/1") == 1
+    assert links("javascript:alert(1)") == links("file:///etc/passwd") == 0
+
+
+def test_a_drifted_statement_shows_the_exact_difference(documents: Documents) -> None:
+    drifted = replace(row(), billed=Decimal("1500.25"), recorded=Decimal("1498.1250"))
+    view = replace(statement(row(1), drifted), verdict="drifted", reason="OVERBILLED")
+    (page,) = pages(documents.render_statement(view))
+    assert "Drifted" in page
+    assert "More was billed than recorded." in page
+    assert page.count("Difference") == 1
+    assert "2.125 (billed less recorded)" in page
+    assert "1498.125\r\n" in page or "1498.125 " in page
+
+
+def test_what_is_not_known_is_said_to_be_not_known(documents: Documents) -> None:
+    unknown = replace(row(), recorded=None, count=None, proof_root=None, verify_url=None)
+    view = replace(statement(unknown), verdict="unproven", reason="LEDGER_UNAVAILABLE", number=None, vendor=None)
+    (page,) = pages(documents.render_statement(view))
+    assert page.count("not known") == 2
+    assert "The ledger could not be read." in page
+    assert "Difference" not in page
+
+
+def test_zero_usage_says_why_there_is_no_root(documents: Documents) -> None:
+    zero = replace(row(), billed=Decimal(0), recorded=Decimal(0), count=0, proof_root=None, verify_url=None)
+    (page,) = pages(documents.render_statement(replace(statement(zero), reason="ZERO")))
+    assert "None: nothing was recorded" in page
+
+
+def test_a_waiver_prints_its_reason_and_an_unknown_verdict_its_name(documents: Documents) -> None:
+    waived = replace(statement(), verdict="waived", reason="Agreed with the customer by phone")
+    assert "Reason: Agreed with the customer by phone" in pages(documents.render_statement(waived))[0]
+    assert "postponed" in pages(documents.render_statement(replace(statement(), verdict="postponed", reason="")))[0]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        replace(statement(), customer="A" * 300, vendor="V" * 200, number="N" * 26, invoice_id="in_" + "9" * 200),
+        replace(statement(), customer="Very Long Name " * 30, reason="r" * 500, footer="f" * 2000),
+        statement(replace(row(), account="a" * 255, meter="m" * 100, verify_url="https://x.example/" + "v" * 300)),
+        statement(
+            replace(row(), billed=Decimal("1234567890" * 5 + ".123456789"), recorded=Decimal("1E-40"), count=10**25)
+        ),
+    ],
+)
+def test_nothing_long_leaves_the_page(documents: Documents, view: StatementView) -> None:
+    margin = (A4[0] - 166 / 25.4 * 72) / 2
+    pdf = documents.render_statement(view)
+    assert max(right_edges(pdf)) <= A4[0] - margin + 1
+    printed = dense("".join(pages(pdf)))
+    for said in (view.customer, view.vendor, view.invoice_id, view.reason, view.footer, view.windows[0].account):
+        assert dense(said or "") in printed
+
+
+def test_a_footer_that_no_page_can_hold_is_an_error(documents: Documents) -> None:
+    with pytest.raises(RenderError, match="the footer does not fit on a page"):
+        documents.render_statement(replace(statement(), footer="line\n" * 400))
+
+
+@pytest.mark.parametrize("name", ["شركة المثال", "חברת דוגמה בע״מ", "Ελληνική", "Ромашка", "Đặng & Søn ğş ẞ"])
+def test_many_scripts_are_printed(documents: Documents, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    documents.render_statement(replace(statement(), customer=name))
+    assert not caplog.records
+
+
+def test_a_name_no_font_has_is_printed_with_marks_and_logged(
+    documents: Documents, caplog: pytest.LogCaptureFixture
+) -> None:
+    view = replace(statement(), customer='株式会社サンプル "한국" 😀 Ltd \\')
+    (page,) = pages(documents.render_statement(view))
+    assert '\ufffd "\ufffd\ufffd" \ufffd Ltd \\' in page
+    assert "invoice=in_1QXb2LkdIwHu7ix8" in caplog.text
+    assert "株" in caplog.text
+
+
+def test_a_template_that_asks_for_what_no_font_has_is_an_error(folder: Path) -> None:
+    (folder / "statement.typ").write_text("\n株", encoding="utf-8")
+    with pytest.raises(RenderError, match=r"^statement.typ line 2: .*could not be displayed"):
+        Documents(Templates(folder)).render_statement(statement())
+
+
+def test_control_characters_and_halves_of_characters_do_not_reach_the_page(documents: Documents) -> None:
+    view = replace(statement(), customer="A\x00B\ud800C\u202eD\r\nE", footer="one\r\ntwo\x07")
+    assert "ABCD E" in pages(documents.render_statement(view))[0]
+
+
+def test_times_without_a_zone_are_refused(documents: Documents) -> None:
+    with pytest.raises(ValueError, match="aware"):
+        documents.render_statement(replace(statement(), issued_at=datetime(2026, 10, 1)))  # noqa: DTZ001  # the point

@@ -1,0 +1,470 @@
+"""The gate in one process, on compressed time: what people see of it, scenario by scenario."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pacspace_stripe.domain.memory import Waiver
+from tests.worlds import MIDDLE, PERIOD_END, World, world
+
+DAY = timedelta(days=1)
+
+
+def verdict(made: World) -> tuple[str | None, str | None]:
+    memory = made.memory()
+    return memory.verdict, memory.reason
+
+
+def test_a_matched_invoice_is_stamped_finalized_and_released(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("1250")
+        made.run()
+        invoice = made.invoice()
+        assert invoice["status"] == "paid"
+        assert invoice["metadata"]["pacspace_verdict"] == "matched"
+        assert invoice["metadata"]["pacspace_proof_root"] in invoice["footer"]
+        assert made.left == {made.invoice_id}
+
+
+def test_it_takes_seven_calls_of_stripe_and_six_of_pacspace(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("1")
+        made.app.stripe.price(made.price)
+        made.app.stripe.meter(made.meter)
+        warm = len(made.stripe_calls())
+        made.run(DAY)
+        calls = made.stripe_calls()[warm:]
+        assert calls == [
+            "GET /v1/invoices/{id}",
+            "POST /v1/invoices/{id}",
+            "GET /v1/invoices/{id}",
+            "POST /v1/invoices/{id}",
+            "POST /v1/invoices/{id}/finalize",
+            "GET /v1/invoices/{id}",
+            "POST /v1/invoices/{id}",
+        ]
+        assert len(made.ledger_calls()) <= 6
+
+
+def test_open_takes_four_calls_and_one_to_confirm(tmp_path: Path) -> None:
+    with world(tmp_path, fail="open") as made:
+        made.subscribe()
+        made.use("1")
+        made.app.stripe.price(made.price)
+        made.app.stripe.meter(made.meter)
+        warm = len(made.stripe_calls())
+        made.run(3 * DAY)
+        read, write = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"
+        assert made.stripe_calls()[warm:] == [read, write, read, write, read]
+        assert made.invoice()["status"] == "paid"
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+        assert made.memory().ended
+
+
+def test_fast_releases_with_the_stamp_and_confirms(tmp_path: Path) -> None:
+    with world(tmp_path, finalize="fast") as made:
+        made.subscribe()
+        made.use("7.5")
+        made.run(DAY)
+        assert made.invoice()["status"] == "paid"
+        assert made.invoice()["metadata"]["pacspace_usage"] == "7.5"
+        assert made.memory().ended
+
+
+def test_it_is_not_finalized_before_stripes_own_planned_time(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("1")
+        made.run(timedelta(hours=1, minutes=59))
+        assert made.invoice()["status"] == "draft"
+        made.run(timedelta(minutes=2))
+        assert made.invoice()["status"] in {"open", "paid"}
+
+
+def test_an_overbilled_invoice_is_held(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(2 * DAY)
+        assert made.invoice()["status"] == "draft"
+        assert verdict(made) == ("drifted", "OVERBILLED")
+        assert made.left == set()
+        assert [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)] == [
+            "hold",
+            "alert:drifted:OVERBILLED",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("billed", "recorded", "reason"),
+    [("0", "5", "STRIPE_MISSING"), ("5", "0", "LEDGER_MISSING"), ("5", "6", "UNDERBILLED")],
+)
+def test_drift_says_which_side_is_missing(tmp_path: Path, billed: str, recorded: str, reason: str) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill(billed)
+        if recorded != "0":
+            made.record(recorded)
+        made.run(DAY)
+        assert verdict(made) == ("drifted", reason)
+        assert made.left == set()
+
+
+def test_an_overbilled_invoice_goes_out_once_the_ledger_agrees(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(DAY)
+        made.record("10")
+        made.run(DAY)
+        assert made.invoice()["status"] == "paid"
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.left == {made.invoice_id}
+
+
+def test_a_late_ledger_is_unproven_then_released_by_itself(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("12")
+        late = made.record("12", verified=False)
+        made.run(timedelta(hours=6))
+        assert verdict(made) == ("unproven", "NOT_SETTLED")
+        assert made.left == set()
+        assert late
+        made.ledger.verify_all()
+        made.run(timedelta(hours=2))
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.left == {made.invoice_id}
+
+
+def test_zero_usage_is_matched_without_a_root(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.run(DAY)
+        assert verdict(made) == ("matched", "ZERO")
+        assert "pacspace_proof_root" not in made.invoice()["metadata"]
+        assert made.invoice()["status"] == "paid"
+        assert not any("checkpoint" in call for call in made.ledger_calls())
+
+
+def test_an_invoice_without_metered_lines_is_left_alone(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        licensed = made.stripe.add_price(None, unit_amount=500)
+        made.subscribe(prices=[licensed])
+        made.run(DAY)
+        assert made.invoice()["status"] == "paid"
+        assert made.writes() == []
+        assert made.ledger_calls() == []
+
+
+def test_late_usage_at_finalization_is_caught(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(timedelta(hours=1, minutes=30))
+        made.bill("7")
+        made.run(DAY)
+        invoice = made.invoice()
+        assert invoice["status"] == "open"
+        assert invoice["auto_advance"] is False
+        assert invoice["metadata"]["pacspace_verdict"] == "drifted"
+        assert verdict(made) == ("drifted", "CHANGED_AT_FINALIZATION")
+        assert made.left == set()
+
+
+def test_caught_at_finalization_then_recorded_too_goes_out(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(timedelta(hours=1, minutes=30))
+        made.bill("7")
+        made.run(timedelta(hours=3))
+        made.record("7")
+        made.run(DAY)
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.invoice()["metadata"]["pacspace_usage"] == "107"
+        assert made.left == {made.invoice_id}
+
+
+def test_draft_lines_that_lag_the_meter_are_no_drift(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(timedelta(hours=1, minutes=30))
+        made.use("7")
+        made.run(DAY)
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.invoice()["metadata"]["pacspace_usage"] == "107"
+        assert made.invoice()["status"] == "paid"
+
+
+def test_a_waived_invoice_is_stamped_as_waived(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(DAY)
+        waiver = Waiver(reason="agreed by phone", by="fin", at=made.clock.now(), figures={})
+        result = made.app.checker.check(made.invoice_id, waiver=waiver)
+        assert result.verdict == "waived"
+        made.run(DAY)
+        metadata = made.invoice()["metadata"]
+        assert metadata["pacspace_verdict"] == "waived"
+        assert metadata["pacspace_waiver"] == "agreed by phone"
+        assert metadata["pacspace_proof_root"].startswith("0x")
+        assert made.left == {made.invoice_id}
+
+
+def test_a_waiver_dies_when_the_billed_quantity_changes(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(timedelta(hours=1, minutes=30))
+        waiver = Waiver(reason="agreed", by="fin", at=made.clock.now(), figures={})
+        made.app.checker.check(made.invoice_id, waiver=waiver)
+        made.bill("5")
+        made.run(DAY)
+        assert verdict(made) == ("drifted", "CHANGED_AT_FINALIZATION")
+        assert made.memory().waiver is None
+        assert made.left == set()
+
+
+def test_only_what_we_held_is_released(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("3")
+        made.clock.advance_to(PERIOD_END)
+        made.stripe.run_due()
+        made.queue.clear()
+        invoice_id = made.invoice_id
+        made.stripe.set_auto_advance_by_person(invoice_id, auto_advance=False)
+        made.run(3 * DAY)
+        invoice = made.invoice(invoice_id)
+        assert invoice["status"] == "draft"
+        assert invoice["metadata"]["pacspace_verdict"] == "matched"
+        assert made.left == set()
+
+
+def test_a_hold_that_somebody_undoes_is_held_again(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.run(timedelta(hours=3))
+        made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
+        made.run(DAY)
+        assert made.invoice()["auto_advance"] is False
+        assert made.left == set()
+        kinds = [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
+        assert "alert:hold_undone" in kinds
+
+
+def test_a_person_who_waits_releases_their_own_hold_and_it_is_gated_then(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("3")
+        made.clock.advance_to(PERIOD_END)
+        made.stripe.run_due()
+        made.queue.clear()
+        made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=False)
+        made.run(DAY)
+        made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+
+
+def test_observe_reaches_the_verdict_and_writes_nothing(tmp_path: Path) -> None:
+    with world(tmp_path, mode="observe") as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(3 * DAY)
+        assert made.writes() == []
+        assert not any("checkpoint" in call for call in made.ledger_calls())
+        assert verdict(made) == ("drifted", "OVERBILLED")
+        assert made.invoice()["status"] == "paid"
+        assert made.memory().ended
+
+
+def test_open_lets_an_unproven_invoice_out_at_the_backstop_marked(tmp_path: Path) -> None:
+    with world(tmp_path, fail="open") as made:
+        made.subscribe()
+        made.bill("12")
+        made.record("12", verified=False)
+        made.run(timedelta(hours=24, minutes=30))
+        assert made.invoice()["status"] == "draft"
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "unproven"
+
+
+def test_open_holds_a_drifted_invoice(tmp_path: Path) -> None:
+    with world(tmp_path, fail="open") as made:
+        made.subscribe()
+        made.bill("12")
+        made.record("11")
+        made.run(3 * DAY)
+        assert made.invoice()["status"] == "draft"
+        assert made.invoice()["auto_advance"] is False
+        assert made.left == set()
+
+
+def test_drift_at_upcoming_blocks_the_coming_draft_even_when_open(tmp_path: Path) -> None:
+    with world(tmp_path, fail="open") as made:
+        subscription = made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.stripe.send_upcoming(subscription)
+        made.settle()
+        made.run(timedelta(hours=1, minutes=5))
+        assert made.invoice()["auto_advance"] is False
+        made.record("10")
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+
+
+def test_upcoming_that_agrees_is_checkpointed_and_blocks_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        made.use("10")
+        made.stripe.send_upcoming(subscription)
+        made.settle()
+        assert made.ledger.checkpoints()
+        assert made.writes() == []
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+
+
+def test_an_existing_footer_is_kept_to_the_letter(tmp_path: Path) -> None:
+    legal = "Acme Ltd.  Reg. 123\r\nVAT DE1 \n"
+    with world(tmp_path) as made:
+        made.subscribe(footer=legal)
+        made.use("1")
+        made.run(DAY)
+        assert made.invoice()["footer"].startswith(legal)
+        assert made.invoice()["metadata"]["pacspace_proof_root"] in made.invoice()["footer"]
+
+
+def test_a_footer_without_room_is_left_as_it_was_and_the_invoice_goes(tmp_path: Path) -> None:
+    legal = "x" * 4900
+    with world(tmp_path) as made:
+        made.subscribe(footer=legal)
+        made.use("1")
+        made.run(DAY)
+        assert made.invoice()["footer"] == legal
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+        assert made.left == {made.invoice_id}
+        kinds = [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
+        assert "footer_too_long" in kinds
+
+
+def test_two_windows_are_never_netted_against_each_other(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        made.stripe.split_period(subscription, MIDDLE)
+        made.bill("10", at=MIDDLE - DAY)
+        made.bill("20", at=MIDDLE + DAY)
+        made.record("20", at=MIDDLE - DAY)
+        made.record("10", at=MIDDLE + DAY)
+        made.run(DAY)
+        assert made.memory().verdict == "drifted"
+        assert {window["reason"] for window in made.memory().windows} == {"OVERBILLED", "UNDERBILLED"}
+        assert made.left == set()
+
+
+def test_two_windows_that_agree_are_stamped_both(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        made.stripe.split_period(subscription, MIDDLE)
+        made.use("10", at=MIDDLE - DAY)
+        made.use("20", at=MIDDLE + DAY)
+        made.run(DAY)
+        metadata = made.invoice()["metadata"]
+        assert (metadata["pacspace_usage"], metadata["pacspace_usage_2"], metadata["pacspace_windows"]) == ("10", "20", "2")
+        assert made.left == {made.invoice_id}
+
+
+def test_the_account_of_the_subscriptions_metadata_is_used(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe(metadata={"pacspace_customer_id": "acme:prod"})
+        made.bill("5")
+        made.record("5", account="acme:prod")
+        made.run(DAY)
+        assert verdict(made) == ("matched", "EXACT")
+
+
+def test_two_customers_on_one_ledger_account_prove_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        for customer in ("cus_a", "cus_b"):
+            made.subscribe(customer, metadata={"pacspace_customer_id": "shared"})
+            made.bill("5", customer=customer)
+        made.record("5", account="shared")
+        made.run(DAY)
+        reasons = {made.memory(invoice_id).reason for invoice_id in made.stripe.invoices()}
+        assert "UNMAPPED" in reasons
+
+
+def test_a_tiered_price_is_unproven_for_now(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        tiers = [{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
+        price = made.stripe.add_price(made.meter, tiers=tiers)
+        made.subscribe(prices=[price])
+        made.use("25")
+        made.run(DAY)
+        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
+        assert made.left == set()
+
+
+def test_pacspace_down_is_unproven_then_heals(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("5")
+        made.ledger.add_fault("503", times=1000)
+        made.run(timedelta(hours=5))
+        assert verdict(made) == ("unproven", "LEDGER_UNAVAILABLE")
+        made.ledger.clear_faults()
+        made.run(timedelta(hours=2))
+        assert made.left == {made.invoice_id}
+
+
+def test_a_first_invoice_is_verified_after_the_fact_metadata_only(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        made.use("5")
+        made.stripe.create_first_invoice(subscription, with_usage=True)
+        first = made.invoice_id
+        made.run(timedelta(minutes=30))
+        assert made.memory(first).verdict is not None
+        assert made.invoice(first)["footer"] in (None, "")
+
+
+def test_a_finished_invoice_is_not_written_again(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("5")
+        made.run(DAY)
+        writes, checkpoints = made.writes(), len(made.ledger.checkpoints())
+        made.app.checker.check(made.invoice_id)
+        made.run(DAY)
+        assert made.writes() == writes
+        assert len(made.ledger.checkpoints()) == checkpoints
+
+
+def test_a_lost_created_event_is_found_by_the_sweep(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("5")
+        made.clock.advance_to(PERIOD_END)
+        made.stripe.run_due()
+        made.queue.clear()
+        made.app.sweep.run()
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"

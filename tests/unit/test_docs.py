@@ -1,0 +1,107 @@
+"""The documents say what is: generated parts are up to date, and what they name exists.
+
+``make docs`` runs this file with ``--write-docs``, which writes the generated parts instead of comparing them.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from click import Group
+from click.testing import CliRunner
+
+import pacspace_stripe
+from pacspace_stripe.cli import main
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.events import EventType
+from pacspace_stripe.settings import describe, env_example, readme_table
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCUMENTS = [README, *ROOT.glob(".github/*.md"), ROOT / "webhooks/README.md", ROOT / "CHANGELOG.md"]
+
+
+def split(name: str) -> tuple[str, str, str]:
+    """The README before, between and after a part's markers."""
+    match = re.fullmatch(rf"(.*<!-- {name}: [^>]*-->\n)(.*)(<!-- {name}: end -->.*)", README.read_text(), re.DOTALL)
+    assert match, f"README has no part named {name}"
+    return match[1], match[2], match[3]
+
+
+def compare_or_write(request: pytest.FixtureRequest, name: str, generated: str) -> None:
+    before, there, after = split(name)
+    if request.config.getoption("--write-docs"):
+        README.write_text(before + generated + after)
+        there = generated
+    assert there == generated, "run `make docs`"
+
+
+def test_the_settings_table_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    compare_or_write(request, "settings", readme_table())
+
+
+def test_the_list_of_events_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    handled = [kind.value for kind in EventType if kind is not EventType.OTHER]
+    compare_or_write(request, "events", "".join(f"- `{name}`\n" for name in handled))
+
+
+def test_the_example_environment_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    example = ROOT / ".env.example"
+    if request.config.getoption("--write-docs"):
+        example.write_text(env_example())
+    assert example.read_text() == env_example(), "run `make docs`"
+
+
+def test_every_meaning_is_one_sentence_that_says_something() -> None:
+    for row in describe(None):
+        assert re.fullmatch(r"[A-Z`].{10,}\.", row.meaning), row.name
+
+
+def test_the_code_map_names_every_module_and_nothing_else() -> None:
+    named = set(re.findall(r"`(pacspace_stripe/[a-z_]+(?:\.py|/))`", split("code map")[1]))
+    package = Path(pacspace_stripe.__file__).parent
+    there = {f"pacspace_stripe/{path.name}" for path in package.glob("[a-z]*.py")}
+    there |= {f"pacspace_stripe/{path.parent.name}/" for path in package.glob("[a-z]*/__init__.py")}
+    assert named == there
+    for folder in re.findall(r"^\| `([a-z_]+/)`", split("code map")[1], re.MULTILINE):
+        assert (ROOT / folder).is_dir()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+def test_every_command_in_the_readme_exists_and_every_command_is_in_it() -> None:
+    assert isinstance(main, Group)
+    visible = {name for name, command in main.commands.items() if not command.hidden}
+    assert set(re.findall(r"^\| `pacspace-stripe ([a-z]+)", README.read_text(), re.MULTILINE)) == visible
+
+
+def test_every_command_explains_itself() -> None:
+    assert isinstance(main, Group)
+    for name in main.commands:
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0, name
+        assert len(result.output.splitlines()) > 3, name
+
+
+def test_every_variable_in_the_documents_exists() -> None:
+    known = {row.name for row in describe(None)}
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\b(?:PACSPACE|STRIPE)_[A-Z_]+[A-Z]\b", document.read_text()))
+        assert named <= known, document.name
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        text = document.read_text()
+        named = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make (?:PYTHON=\S+ )?([a-z]+)", text, re.MULTILINE)
+        assert set(named) <= targets, document.name
+
+
+def test_the_readme_explains_every_verdict() -> None:
+    for verdict in Verdict:
+        assert f"*{verdict}*" in README.read_text()

@@ -1,0 +1,369 @@
+"""PacSpace's answers → our values, in every documented spelling; and what is never believed."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import NotFound, RemoteError, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.pacspace_api import (
+    balance_from_pacspace,
+    checkpoint_from_pacspace,
+    comparison_from_pacspace,
+    invoice_proof_from_pacspace,
+    pacspace_failure,
+    proof_summary_from_pacspace,
+)
+from pacspace_stripe.pacspace_api.reading import data_of, gaps_of, is_pending, is_unsettled, total_of
+from pacspace_stripe.transport import Answer
+from pacspace_stripe.transport.answers import Fields
+
+WINDOW = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
+SENT = Comparison(
+    your_balance=Decimal(-5),
+    their_balance=Decimal(-6),
+    neutral_balance=None,
+    matches_yours=None,
+    matches_theirs=None,
+)
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status=status, headers=httpx.Headers(headers or {}), body=content)
+
+
+def fields(data: object) -> Fields:
+    return Fields("PacSpace", "answer", data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": True, "data": {"a": 1}},
+        {"success": True, "data": {"a": 1}, "message": "ok"},
+        {"statusCode": 200, "data": {"a": 1}},
+        {"statusCode": 201, "data": {"a": 1}},
+    ],
+)
+def test_both_envelopes_are_opened(body: object) -> None:
+    assert data_of("derive", answer(body)).data == {"a": 1}
+
+
+def test_only_where_documented_there_may_be_no_envelope() -> None:
+    assert data_of("verify", answer({"verified": True}), bare=True).data == {"verified": True}
+    with pytest.raises(UnexpectedAnswer, match="derive: success is missing"):
+        data_of("derive", answer({"computedBalance": -5, "deltasCount": 1}))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "data": {"verified": True, "computedBalance": 0, "deltasCount": 0}},
+        {"success": False, "error": {"code": "SCOPE_TOO_WIDE", "message": "too wide"}},
+        {"success": None, "data": {}},
+        {"success": "true", "data": {}},
+        {"success": True},
+        {"success": True, "data": None},
+        {"success": True, "data": []},
+        {"statusCode": 500, "data": {}},
+        {"statusCode": "200", "data": {}},
+        {"statusCode": 200},
+        {"data": {"verified": True}},
+        [],
+        None,
+        "ok",
+        b"<html>hello</html>",
+        b"",
+        b'{"success": true, "data": {"a": NaN}}',
+    ],
+)
+def test_no_other_200_is_agreement(body: object, bare: bool) -> None:  # noqa: FBT001
+    with pytest.raises(UnexpectedAnswer):
+        data_of("verify", answer(body), bare=bare)
+
+
+def test_a_200_without_success_keeps_the_code() -> None:
+    body = {"success": False, "error": {"code": "SCOPE_TOO_WIDE", "message": "too wide"}}
+    with pytest.raises(UnexpectedAnswer, match="success=false, SCOPE_TOO_WIDE, too wide") as refused:
+        data_of("derive", answer(body, headers={"x-request-id": "req_7"}))
+    assert (refused.value.code, refused.value.request_id, refused.value.status) == ("SCOPE_TOO_WIDE", "req_7", 200)
+
+
+@pytest.mark.parametrize(
+    ("data", "net", "count"),
+    [
+        ({"computedBalance": -575, "deltasCount": 5}, Decimal(-575), 5),
+        ({"computedBalance": Decimal("-0.1"), "deltaCount": 1}, Decimal("-0.1"), 1),
+        ({"computedBalance": 0, "deltaCount": 0, "deltasCount": 0, "deltas": []}, Decimal(0), 0),
+        ({"computedBalance": "-12.5", "deltasCount": 2, "customerId": "acme"}, Decimal("-12.5"), 2),
+    ],
+)
+def test_balances_in_every_spelling(data: object, net: Decimal, count: int) -> None:
+    assert balance_from_pacspace(fields(data), "acme", WINDOW) == Balance(
+        account="acme", window=WINDOW, net=net, count=count
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({}, "deltasCount is missing"),
+        ({"computedBalance": -5}, "deltasCount is missing"),
+        ({"deltasCount": 5}, "computedBalance is missing"),
+        ({"computedBalance": None, "deltasCount": 5}, "computedBalance is null"),
+        ({"computedBalance": True, "deltasCount": 5}, "computedBalance"),
+        ({"computedBalance": Decimal("1e999999"), "deltasCount": 5}, "computedBalance"),
+        ({"computedBalance": [], "deltasCount": 5}, "computedBalance"),
+        ({"computedBalance": -5, "deltasCount": "5"}, "deltasCount"),
+        ({"computedBalance": -5, "deltasCount": Decimal("5.0")}, "deltasCount"),
+        ({"computedBalance": -5, "deltasCount": -1}, "deltasCount is negative"),
+        ({"computedBalance": -5, "deltasCount": 5, "deltaCount": 6}, "deltasCount/deltaCount contradict"),
+        ({"computedBalance": -5, "deltasCount": 5, "customerId": "other"}, "customerId is not the one"),
+    ],
+)
+def test_no_other_balance_is_believed(data: object, named: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match=named):
+        balance_from_pacspace(fields(data), "acme", WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"matchesYours": True, "matchesTheirs": False, "neutralBalance": -5}, (Decimal(-5), True, False)),
+        ({"matchesYours": True, "matchesTheirs": True}, (None, True, True)),
+        ({"neutralBalance": Decimal("-5.25"), "discrepancy": 1}, (Decimal("-5.25"), None, None)),
+    ],
+)
+def test_comparisons_are_kept_as_given(data: object, expected: tuple[object, ...]) -> None:
+    read = comparison_from_pacspace(fields(data), SENT)
+    assert (read.neutral_balance, read.matches_yours, read.matches_theirs) == expected
+    assert (read.your_balance, read.their_balance) == (Decimal(-5), Decimal(-6))
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"matchesYours": None}, {"matchesYours": "true"}, {"matchesYours": 1}, {"neutralBalance": "five"}]
+)
+def test_no_other_comparison_is_believed(data: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        comparison_from_pacspace(fields(data), SENT)
+
+
+@pytest.mark.parametrize(
+    ("data", "root"),
+    [
+        ({"status": "QUEUED"}, None),
+        ({"proofRoot": None}, None),
+        ({"proofRoot": "0xab"}, "0xab"),
+        ({"merkleRoot": "0xab"}, "0xab"),
+        ({"itemsRoot": "0xab"}, "0xab"),
+        ({"proofRoot": "0xab", "merkleRoot": "0xab", "status": "VERIFIED"}, "0xab"),
+    ],
+)
+def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None) -> None:
+    read = checkpoint_from_pacspace(fields({"checkpointId": "chk_1", **data}), "acme")
+    assert read == Checkpoint(checkpoint_id="chk_1", proof_root=root)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"checkpointId": None},
+        {"checkpointId": 5},
+        {"checkpointId": "chk 1"},
+        {"checkpointId": "chk_1", "proofRoot": ""},
+        {"checkpointId": "chk_1", "proofRoot": 5},
+        {"checkpointId": "chk_1", "proofRoot": "0xab\nVerified by us"},
+        {"checkpointId": "chk_1", "proofRoot": "0x" + "a" * 500},
+        {"checkpointId": "chk_1", "proofRoot": "0xab", "merkleRoot": "0xcd"},
+        {"checkpointId": "chk_1", "customerId": "other"},
+    ],
+)
+def test_no_other_checkpoint_is_believed(data: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        checkpoint_from_pacspace(fields(data), "acme")
+
+
+def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
+    data = {
+        "customerId": "cust_1",
+        "period": "2026-04",
+        "proofRoot": "0xproof",
+        "verificationApiUrl": "https://app.pacspace.io/api/v1/verify/0xproof",
+        "verifyUrl": "https://customer-links.pacspace.io/c/cus_abc123",
+        "accessHint": "A1B2C3",
+        "customerLinkUrl": "https://customer-links.pacspace.io/c/cus_abc123",
+    }
+    read = invoice_proof_from_pacspace(fields(data), "cust_1")
+    assert read == InvoiceProof(
+        proof_root="0xproof",
+        verify_url="https://customer-links.pacspace.io/c/cus_abc123",
+        verification_api_url="https://app.pacspace.io/api/v1/verify/0xproof",
+    )
+    assert "A1B2C3" not in repr(read)
+
+
+def test_all_but_the_root_may_be_absent() -> None:
+    assert invoice_proof_from_pacspace(fields({"proofRoot": "0xab"}), "acme") == InvoiceProof(
+        proof_root="0xab", verify_url=None, verification_api_url=None
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["", "javascript:alert(1)", "app.pacspace.io/x", "https://a b", "https://ü", "https://a/\n", 5, "https://" + "a" * 500]
+)
+def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
+    with pytest.raises(UnexpectedAnswer, match="verifyUrl"):
+        invoice_proof_from_pacspace(fields({"proofRoot": "0xab", "verifyUrl": url}), "acme")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"verified": True, "proofRoot": "0xAB", "message": "ok"}, (True, None, None)),
+        ({"verified": False, "proofRoot": "0xab", "message": "chain unavailable"}, (False, None, None)),
+        ({"verified": True, "summary": {"recordCount": 42, "netChange": -6300}}, (True, 42, Decimal(-6300))),
+        ({"verified": True, "summary": {}}, (True, None, None)),
+        ({"verified": True, "summary": None}, (True, None, None)),
+    ],
+)
+def test_public_verify_in_every_spelling(data: object, expected: tuple[bool, int | None, Decimal | None]) -> None:
+    verified, count, net = expected
+    assert proof_summary_from_pacspace(fields(data), "0xab") == ProofSummary(
+        proof_root="0xab", verified=verified, record_count=count, net_change=net
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"verified": None},
+        {"verified": "true"},
+        {"verified": 1},
+        {"status": "verified"},
+        {"verified": True, "proofRoot": "0xcd"},
+        {"verified": True, "summary": {"recordCount": "42"}},
+        {"verified": True, "summary": {"netChange": "much"}},
+        {"verified": True, "summary": 5},
+    ],
+)
+def test_nothing_else_counts_as_verified(data: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        proof_summary_from_pacspace(fields(data), "0xab")
+
+
+@pytest.mark.parametrize(
+    ("item", "unsettled"),
+    [
+        ({"status": "verified", "time": "2026-11-02T00:00:00Z"}, False),
+        ({"status": "VERIFIED", "time": None}, False),
+        ({"status": "failed", "time": "2026-11-02T00:00:00Z"}, False),
+        ({"status": "queued", "time": "2026-11-02T00:00:00.000Z"}, True),
+        ({"status": "PROCESSING", "time": "2026-11-30T23:59:59.999Z"}, True),
+        ({"status": "something new", "time": "2026-10-02T00:00:00Z"}, True),
+        ({"status": "queued", "time": "2026-12-01T00:00:00Z"}, False),
+        ({"status": "queued", "time": "2026-12-01T01:00:00+02:00"}, True),
+        ({"status": "queued", "time": "2026-11-30T23:00:00"}, True),
+        ({"status": "queued"}, True),
+    ],
+)
+def test_what_may_still_change_a_balance(item: object, unsettled: bool) -> None:  # noqa: FBT001
+    assert is_unsettled(fields(item), WINDOW.end) is unsettled
+
+
+@pytest.mark.parametrize("item", [{}, {"status": None}, {"status": "queued", "time": "yesterday"}, {"status": 5}])
+def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        is_unsettled(fields(item), WINDOW.end)
+
+
+@pytest.mark.parametrize(
+    ("data", "gaps"),
+    [
+        ({"gaps": []}, 0),
+        ({"gaps": [{"fromSequence": "3", "toSequence": "4"}]}, 1),
+        ({"totalGaps": 2, "gaps": [{}]}, 2),
+        ({"missing": ["3", "4"]}, 2),
+        ({"missingSequences": []}, 0),
+    ],
+)
+def test_gaps_in_the_shapes_we_know(data: object, gaps: int) -> None:
+    assert gaps_of(fields(data)) == gaps
+
+
+@pytest.mark.parametrize("data", [{}, {"complete": True}, {"gaps": None}, {"gaps": 3}, {"totalGaps": "2"}])
+def test_gaps_in_another_shape_are_unexpected(data: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        gaps_of(fields(data))
+
+
+@pytest.mark.parametrize(
+    ("listing", "total"), [({"pagination": {"total": 7}}, 7), ({"total": 8}, 8), ({"pagination": {}}, 5), ({}, 5)]
+)
+def test_how_many_rows_there_are_in_all(listing: object, total: int) -> None:
+    assert total_of(fields(listing), unnamed=5) == total
+
+
+@pytest.mark.parametrize(
+    ("body", "pending"),
+    [
+        ({"code": "IDEMPOTENCY_PENDING", "retryAfterSeconds": 1, "message": "m"}, True),
+        ({"error": {"code": "IDEMPOTENCY_PENDING"}}, True),
+        ({"success": True, "data": {"checkpointId": "chk_1"}}, False),
+    ],
+)
+def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa: FBT001
+    assert is_pending(answer(body, 202)) is pending
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code", "hint"),
+    [
+        (400, {"error": {"code": "SCOPE_TOO_WIDE", "message": "m"}}, RemoteRefused, "SCOPE_TOO_WIDE", ""),
+        (400, {"message": ["a", "b"]}, RemoteRefused, "API_ERROR", ""),
+        (400, b"<html>", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
+        (401, {"message": "Unauthorized"}, RemoteRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
+        (401, b"", RemoteRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
+        (402, {"error": {"code": "INSUFFICIENT_CREDITS"}}, RemoteRefused, "INSUFFICIENT_CREDITS", "PACSPACE_API_KEY"),
+        (
+            403,
+            {"error": {"code": "API_KEY_ENVIRONMENT_HOST_MISMATCH", "message": "m"}},
+            RemoteRefused,
+            "API_KEY_ENVIRONMENT_HOST_MISMATCH",
+            "PACSPACE_API_BASE_URL",
+        ),
+        (404, {"error": {"code": "CUSTOMER_NOT_FOUND", "message": "m"}}, NotFound, "CUSTOMER_NOT_FOUND", ""),
+        (404, {"statusCode": 404, "error": "Not Found", "message": "No record found"}, NotFound, "API_ERROR", ""),
+        (
+            404,
+            {"statusCode": 404, "error": "Not Found", "message": "Cannot GET /api/v1/balance/derive/x"},
+            UnexpectedAnswer,
+            "API_ERROR",
+            "PACSPACE_API_BASE_URL",
+        ),
+        (404, {"error": {"code": "TENANT_SUSPENDED", "message": "m"}}, UnexpectedAnswer, "TENANT_SUSPENDED", "PACSPACE"),
+        (404, b"<html>404</html>", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
+        (404, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
+        (404, {}, UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
+        (408, b"", RemoteUnavailable, "API_ERROR", ""),
+        (409, {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "m"}}, RemoteRefused, "IDEMPOTENCY_CONFLICT", ""),
+        (412, {"message": "No contract deployed."}, RemoteRefused, "CONTRACT_NOT_DEPLOYED", "provisioned"),
+        (422, {"message": "m", "code": "X"}, RemoteRefused, "X", ""),
+        (302, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
+    ],
+)
+def test_what_an_error_answer_means(
+    status: int, body: object, kind: type[RemoteError], code: str, hint: str
+) -> None:
+    error = pacspace_failure("GET /x", answer(body, status, {"X-Request-Id": "req_9"}))
+    assert type(error) is kind
+    assert (error.service, error.status, error.code, error.request_id) == ("PacSpace", status, code, "req_9")
+    assert hint in error.hint

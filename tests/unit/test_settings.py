@@ -1,0 +1,322 @@
+"""Settings: what is accepted, what is refused, and that no mistake ever shows a secret."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.settings import LogFormat, Rate, Settings, describe, duration, duration_text, load_settings
+
+CREDENTIALS = {
+    "STRIPE_API_KEY": "sk_test_tellnobody1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_tellnobody2",
+    "PACSPACE_API_KEY": "pk_test_tellnobody3.sk_tellnobody4",
+}
+
+
+def loaded(**variables: str) -> Settings:
+    return load_settings(CREDENTIALS | variables)
+
+
+def refused(**variables: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(**variables)
+    return caught.value
+
+
+def test_credentials_are_all_that_is_needed() -> None:
+    settings = loaded()
+    assert settings.policy == Policy()
+    assert settings.stripe_api_base_url is None
+    assert settings.pacspace_api_base_url == "https://app.pacspace.io"
+    assert settings.database_url.get_secret_value() == "sqlite:///pacspace-stripe.db"
+    assert (settings.sweep, settings.lease) == (timedelta(minutes=5), timedelta(seconds=30))
+    assert settings.event_tolerance == timedelta(minutes=5)
+    assert settings.log_format is LogFormat.TEXT
+    assert settings.templates is None
+
+
+def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
+    settings = loaded(
+        STRIPE_API_BASE_URL="http://127.0.0.1:12111/",
+        PACSPACE_API_BASE_URL="https://sandbox.example/pacspace/",
+        PACSPACE_STRIPE_DATABASE_URL="postgres://u:p@db/x",
+        PACSPACE_STRIPE_MODE="observe",
+        PACSPACE_STRIPE_FAIL="open",
+        PACSPACE_STRIPE_FINALIZE="fast",
+        PACSPACE_STRIPE_BACKSTOP="36h",
+        PACSPACE_STRIPE_SETTLE="0",
+        PACSPACE_STRIPE_TOLERANCE="0.5",
+        PACSPACE_STRIPE_USAGE_SIGN="positive",
+        PACSPACE_STRIPE_LEDGER_ACCOUNT="{customer}:{meter}",
+        PACSPACE_STRIPE_TEMPLATES=str(tmp_path),
+        PACSPACE_STRIPE_RETRY="2s, 1m30s",
+        PACSPACE_STRIPE_CADENCE="1h",
+        PACSPACE_STRIPE_SWEEP="2s",
+        PACSPACE_STRIPE_LEASE="3s",
+        PACSPACE_STRIPE_RATE="10/40",
+        PACSPACE_STRIPE_EVENT_TOLERANCE="1m",
+        PACSPACE_STRIPE_LOG_FORMAT="json",
+    )
+    assert settings.policy == Policy(
+        mode=Mode.OBSERVE,
+        fail=FailPolicy.OPEN,
+        finalize=FinalizePolicy.FAST,
+        backstop=timedelta(hours=36),
+        settle=timedelta(0),
+        tolerance=Decimal("0.5"),
+        usage_sign=UsageSign.POSITIVE,
+        ledger_account="{customer}:{meter}",
+        retry=(timedelta(seconds=2), timedelta(seconds=90)),
+        cadence=timedelta(hours=1),
+    )
+    assert settings.stripe_api_base_url == "http://127.0.0.1:12111"
+    assert settings.pacspace_api_base_url == "https://sandbox.example/pacspace"
+    assert settings.database_url.get_secret_value() == "postgresql+psycopg://u:p@db/x"
+    assert settings.templates == tmp_path.resolve()
+    assert settings.request_rate == Rate(endpoint=10, all=40)
+    assert (settings.sweep, settings.lease) == (timedelta(seconds=2), timedelta(seconds=3))
+    assert settings.log_format is LogFormat.JSON
+
+
+def test_two_signing_secrets_while_one_is_rolled() -> None:
+    secrets = loaded(STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old\n").stripe_webhook_secrets
+    assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]
+
+
+def test_commands_without_webhooks_need_no_signing_secret() -> None:
+    keys = {name: value for name, value in CREDENTIALS.items() if name != "STRIPE_WEBHOOK_SECRET"}
+    assert load_settings(keys, webhooks=False).stripe_webhook_secrets == ()
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(keys)
+    assert caught.value.variable == "STRIPE_WEBHOOK_SECRET"
+
+
+@pytest.mark.parametrize(
+    ("stripe", "pacspace", "rate"),
+    [("sk_test_a", "pk_test_a", "25/25"), ("rk_test_a", "pk_test_a", "25/25"), ("rk_live_a", "pk_live_a", "25/100")],
+)
+def test_the_rate_follows_the_kind_of_key(stripe: str, pacspace: str, rate: str) -> None:
+    settings = loaded(STRIPE_API_KEY=stripe, PACSPACE_API_KEY=pacspace)
+    assert str(settings.request_rate) == rate
+    assert settings.livemode is ("live" in stripe)
+
+
+@pytest.mark.parametrize(("stripe", "pacspace"), [("sk_live_a", "pk_test_a"), ("rk_test_a", "pk_live_a")])
+def test_test_and_live_keys_do_not_mix(stripe: str, pacspace: str) -> None:
+    error = refused(STRIPE_API_KEY=stripe, PACSPACE_API_KEY=pacspace)
+    assert error.variable == "PACSPACE_API_KEY"
+    assert "same mode" in str(error)
+
+
+WRONG = [
+    (
+        "STRIPE_API_KEY",
+        ["", " ", "tellnobody", "pk_test_tellnobody", "sk_prod_tellnobody", "sk_test_tell nobody", "sk_test_"],
+    ),
+    ("STRIPE_WEBHOOK_SECRET", ["", ",", "whsec_", "tellnobody", "whsec_a,tellnobody", "whsec_a,"]),
+    ("PACSPACE_API_KEY", ["", "tellnobody", "sk_test_tellnobody", "pk_tellnobody"]),
+    (
+        "STRIPE_API_BASE_URL",
+        [
+            "",
+            "tellnobody",
+            "http://tellnobody.example",
+            "https://u:tellnobody@h",
+            "https://h?q=tellnobody",
+            "https://h:x",
+            "ftp://h",
+        ],
+    ),
+    ("PACSPACE_API_BASE_URL", ["", "app.pacspace.io", "https://", "http://10.0.0.1", "https://[tellnobody"]),
+    (
+        "PACSPACE_STRIPE_DATABASE_URL",
+        [
+            "",
+            "tellnobody",
+            "mysql://u:tellnobody@h/d",
+            "sqlite://",
+            "sqlite:///:memory:",
+            "sqlite:///no/such/folder/x.db",
+        ],
+    ),
+    ("PACSPACE_STRIPE_MODE", ["", "Enforce", "tellnobody"]),
+    ("PACSPACE_STRIPE_FAIL", ["", "close", "tellnobody"]),
+    ("PACSPACE_STRIPE_FINALIZE", ["", "tellnobody"]),
+    ("PACSPACE_STRIPE_BACKSTOP", ["", "24", "0", "-1h", "1h1h", "1m1h", "1e3s", "999d", "tellnobody", "\uff11h"]),
+    ("PACSPACE_STRIPE_SETTLE", ["", "10 m", "tellnobody", "nan"]),
+    ("PACSPACE_STRIPE_TOLERANCE", ["", "-1", "1e3", "NaN", "Infinity", "1,5", ".5", "tellnobody"]),
+    ("PACSPACE_STRIPE_USAGE_SIGN", ["", "-", "tellnobody"]),
+    (
+        "PACSPACE_STRIPE_LEDGER_ACCOUNT",
+        ["", "tellnobody", "{meter}", "{customer}/{meter}", "{customer}{x}", "{customer" + "x" * 128],
+    ),
+    ("PACSPACE_STRIPE_TEMPLATES", ["", "/no/such/folder/tellnobody"]),
+    ("PACSPACE_STRIPE_RETRY", ["", ",", "1m,", "0", "1m,0", "tellnobody"]),
+    ("PACSPACE_STRIPE_CADENCE", ["", "0", "tellnobody"]),
+    ("PACSPACE_STRIPE_SWEEP", ["", "0", "500ms", "tellnobody"]),
+    ("PACSPACE_STRIPE_LEASE", ["", "0", "tellnobody"]),
+    ("PACSPACE_STRIPE_RATE", ["", "25", "0/10", "30/25", "25/100/5", "a/b", "-1/5", "tellnobody"]),
+    ("PACSPACE_STRIPE_EVENT_TOLERANCE", ["", "0", "tellnobody"]),
+    ("PACSPACE_STRIPE_LOG_FORMAT", ["", "xml", "tellnobody"]),
+]
+
+
+def test_every_variable_has_its_wrong_values() -> None:
+    assert [variable for variable, _ in WRONG if variable not in {row.name for row in describe(None)}] == []
+    assert {row.name for row in describe(None)} == {variable for variable, _ in WRONG}
+
+
+@pytest.mark.parametrize(("variable", "wrong"), [(name, value) for name, values in WRONG for value in values])
+def test_a_wrong_value_names_its_variable_and_never_itself(variable: str, wrong: str) -> None:
+    error = refused(**{variable: wrong})
+    assert error.variable == variable
+    assert str(error).startswith(f"{variable}: ")
+    assert error.hint
+    assert not [shown for shown in everything_shown(error) if "tellnobody" in shown]
+
+
+@pytest.mark.parametrize("variable", sorted(CREDENTIALS))
+def test_a_missing_credential_says_where_to_find_it(variable: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({name: value for name, value in CREDENTIALS.items() if name != variable})
+    assert str(caught.value) == f"{variable}: is not set"
+    assert "dashboard" in caught.value.hint
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    error = refused(STRIPE_API_KEY="tellnobody", PACSPACE_STRIPE_FAIL="tellnobody", PACSPACE_STRIPE_MOOD="tellnobody")
+    named = [line.split(":")[0] for line in str(error).splitlines()]
+    assert named == ["STRIPE_API_KEY", "PACSPACE_STRIPE_FAIL", "PACSPACE_STRIPE_MOOD"]
+    assert error.variable == "STRIPE_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("PACSPACE_STRIPE_MODUS", "PACSPACE_STRIPE_MODE"),
+        ("PACSPACE_STRIPE_TOLERANCES", "PACSPACE_STRIPE_TOLERANCE"),
+        ("pacspace_stripe_mode", "PACSPACE_STRIPE_MODE"),
+    ],
+)
+def test_a_typo_in_a_name_is_refused_with_what_was_meant(typo: str, meant: str) -> None:
+    error = refused(**{typo: "observe"})
+    assert error.variable == typo
+    assert f"did you mean {meant}?" in str(error)
+
+
+@pytest.mark.parametrize(
+    "injected",
+    [
+        "PACSPACE_STRIPE_SERVICE_HOST",
+        "PACSPACE_STRIPE_SERVICE_PORT",
+        "PACSPACE_STRIPE_SERVICE_PORT_HTTP",
+        "PACSPACE_STRIPE_PORT",
+        "PACSPACE_STRIPE_PORT_8000_TCP",
+        "PACSPACE_STRIPE_PORT_8000_TCP_ADDR",
+        "PACSPACE_STRIPE_DB_SERVICE_HOST",
+    ],
+)
+def test_what_kubernetes_puts_into_a_pod_is_no_typo(injected: str) -> None:
+    assert loaded(**{injected: "tcp://10.0.0.1:8000"}) == loaded()
+
+
+def test_other_peoples_variables_are_left_alone() -> None:
+    assert loaded(STRIPE_PUBLISHABLE_KEY="pk_live_x", PATH="/bin", PACSPACE_WEBHOOK_SECRET="whsec_x") == loaded()
+
+
+def test_no_secret_shows_in_the_settings_or_their_description() -> None:
+    settings = loaded(PACSPACE_STRIPE_DATABASE_URL="postgresql://user:tellnobody@db:5432/x?password=tellnobody")
+    rows = describe(settings)
+    assert "tellnobody" not in f"{settings!r}{settings!s}{settings.model_dump()}{settings.model_dump_json()}{rows}"
+    assert {row.name: row.current for row in rows} == {row.name: row.default or "" for row in rows} | {
+        "STRIPE_API_KEY": "sk_test_…",
+        "STRIPE_WEBHOOK_SECRET": "whsec_…",
+        "PACSPACE_API_KEY": "pk_test_…",
+        "PACSPACE_STRIPE_DATABASE_URL": "postgresql+psycopg://…@db:5432/x?…",
+        "PACSPACE_STRIPE_BACKSTOP": "1d",
+    }
+
+
+def test_settings_can_be_described_before_they_are_right() -> None:
+    assert {row.current for row in describe(None)} == {None}
+    assert [row.name for row in describe(None) if row.required] == list(CREDENTIALS)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded().mode = Mode.OBSERVE
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("0", timedelta(0)),
+        ("0s", timedelta(0)),
+        ("500ms", timedelta(milliseconds=500)),
+        ("2s", timedelta(seconds=2)),
+        ("90m", timedelta(minutes=90)),
+        ("1m30s", timedelta(seconds=90)),
+        ("1.5h", timedelta(minutes=90)),
+        ("1d2h3m4s5ms", timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=5)),
+        (" 24h ", timedelta(days=1)),
+    ],
+)
+def test_durations_are_written_for_people(written: str, value: timedelta) -> None:
+    assert duration(written) == value
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=365)))
+def test_a_written_duration_reads_back(value: timedelta) -> None:
+    assert duration(duration_text(value)) == value
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
+    try:
+        value = duration(text)
+    except ValueError:
+        return
+    assert timedelta(0) <= value <= timedelta(days=365)
+
+
+@given(st.dictionaries(st.sampled_from([row.name for row in describe(None)]), st.text(max_size=30)))
+def test_any_environment_gives_settings_or_one_kind_of_error(environ: dict[str, str]) -> None:
+    with contextlib.suppress(ConfigurationError):
+        load_settings(environ)
+
+
+@pytest.mark.parametrize(
+    ("template", "account"),
+    [
+        ("{customer}", "cus_1"),
+        ("{customer}:{meter}", "cus_1:api_calls"),
+        ("eu-{customer}", "eu-cus_1"),
+        ("{customer}" + "x" * 124, None),
+    ],
+)
+def test_a_ledger_account_is_what_pacspace_accepts(template: str, account: str | None) -> None:
+    assert Policy(ledger_account=template).ledger_account_for(customer_id="cus_1", meter="api_calls") == account
+
+
+def test_a_meter_that_pacspace_could_not_name_has_no_ledger_account() -> None:
+    policy = Policy(ledger_account="{customer}:{meter}")
+    assert policy.ledger_account_for(customer_id="cus_1", meter="api calls") is None
+
+
+def everything_shown(error: BaseException) -> Iterator[str]:
+    """What a log, a terminal or an error reporter would print of an error and all that hangs on it."""
+    chain: list[BaseException] = [error]
+    for one in chain:
+        yield from (str(one), repr(one), repr(one.args), repr(vars(one)))
+        chain += [other for other in (one.__cause__, one.__context__) if other is not None]
+    yield "".join(traceback.format_exception(error))

@@ -1,0 +1,398 @@
+"""Stripe's JSON → our values, and every way in which it can be wrong."""
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pacspace_stripe.domain.invoices import (
+    CollectionMethod,
+    Formula,
+    Invoice,
+    InvoiceStatus,
+    LineItem,
+    Meter,
+    Price,
+    UsageType,
+)
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError, UnexpectedAnswer
+from pacspace_stripe.stripe_api import (
+    invoice_from_stripe,
+    key_livemode,
+    line_item_from_stripe,
+    meter_from_stripe,
+    price_from_stripe,
+    subscription_from_stripe,
+)
+from pacspace_stripe.transport.stripe_sdk import endpoint_of
+
+Json = dict[str, Any]
+START, END = 1_793_491_200, 1_796_083_200
+WINDOW = Window(start=datetime.fromtimestamp(START, UTC), end=datetime.fromtimestamp(END, UTC))
+GONE = object()
+
+LINE: Json = {
+    "id": "il_1",
+    "object": "line_item",
+    "amount": 1225,
+    "parent": {
+        "type": "subscription_item_details",
+        "subscription_item_details": {"subscription": "sub_1", "subscription_item": "si_1", "proration": False},
+        "invoice_item_details": None,
+    },
+    "period": {"start": START, "end": END},
+    "pricing": {"type": "price_details", "price_details": {"price": "price_1", "product": "prod_1"}},
+    "quantity": 12,
+    "quantity_decimal": "12.25",
+}
+INVOICE: Json = {
+    "id": "in_1",
+    "object": "invoice",
+    "amount_due": 1225,
+    "attempt_count": 0,
+    "attempted": False,
+    "auto_advance": True,
+    "automatically_finalizes_at": END + 3600,
+    "billing_reason": "subscription_cycle",
+    "collection_method": "charge_automatically",
+    "created": END,
+    "currency": "eur",
+    "customer": "cus_1",
+    "customer_name": "Ann",
+    "footer": "Legal text",
+    "last_finalization_error": None,
+    "lines": {"object": "list", "data": [LINE], "has_more": False},
+    "livemode": False,
+    "metadata": {"po": "17"},
+    "number": None,
+    "parent": {
+        "type": "subscription_details",
+        "subscription_details": {"subscription": "sub_1", "metadata": {"pacspace_customer_id": "acme"}},
+    },
+    "status": "draft",
+    "status_transitions": {"finalized_at": None},
+}
+PRICE: Json = {
+    "id": "price_1",
+    "object": "price",
+    "billing_scheme": "per_unit",
+    "recurring": {"interval": "month", "meter": "mtr_1", "usage_type": "metered"},
+    "tiers_mode": None,
+    "transform_quantity": None,
+}
+METER: Json = {
+    "id": "mtr_1",
+    "object": "billing.meter",
+    "event_name": "api_calls",
+    "display_name": "API calls",
+    "default_aggregation": {"formula": "sum"},
+}
+SUBSCRIPTION: Json = {
+    "id": "sub_1",
+    "object": "subscription",
+    "customer": "cus_1",
+    "status": "active",
+    "metadata": {},
+    "livemode": False,
+    "items": {
+        "object": "list",
+        "has_more": False,
+        "data": [
+            {
+                "id": "si_1",
+                "object": "subscription_item",
+                "current_period_start": START,
+                "current_period_end": END,
+                "price": PRICE,
+            }
+        ],
+    },
+}
+
+
+def changed(data: Json, path: str, value: object) -> Json:
+    """A copy with one field, named by its path, set to a value or taken out."""
+    data = copy.deepcopy(data)
+    *outer, last = path.split(".")
+    at: Any = data
+    for name in outer:
+        at = at[int(name)] if isinstance(at, list) else at[name]
+    if value is GONE:
+        del at[last]
+    else:
+        at[last] = value
+    return data
+
+
+def test_a_draft_is_read() -> None:
+    assert invoice_from_stripe(INVOICE) == Invoice(
+        invoice_id="in_1",
+        customer_id="cus_1",
+        customer_name="Ann",
+        subscription_id="sub_1",
+        status=InvoiceStatus.DRAFT,
+        auto_advance=True,
+        automatically_finalizes_at=datetime.fromtimestamp(END + 3600, UTC),
+        created_at=WINDOW.end,
+        finalized_at=None,
+        billing_reason="subscription_cycle",
+        collection_method=CollectionMethod.CHARGE_AUTOMATICALLY,
+        currency="eur",
+        number=None,
+        footer="Legal text",
+        metadata={"po": "17"},
+        subscription_metadata={"pacspace_customer_id": "acme"},
+        livemode=False,
+        attempted=False,
+        attempt_count=0,
+        amount_due=1225,
+        finalization_error=None,
+        line_items=(
+            LineItem(
+                line_id="il_1",
+                price_id="price_1",
+                subscription_id="sub_1",
+                proration=False,
+                quantity=Decimal("12.25"),
+                window=WINDOW,
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "attribute", "read"),
+    [
+        ("customer", {"id": "cus_2", "object": "customer", "deleted": True}, "customer_id", "cus_2"),
+        ("parent.subscription_details.subscription", {"id": "sub_2"}, "subscription_id", "sub_2"),
+        ("parent.subscription_details.metadata", None, "subscription_metadata", {}),
+        ("parent", None, "subscription_id", None),
+        ("parent", {"type": "quote_details"}, "subscription_id", None),
+        ("status", "uncollectible", "status", InvoiceStatus.UNCOLLECTIBLE),
+        ("status", "deep_frozen", "status", InvoiceStatus.UNKNOWN),
+        ("status", None, "status", InvoiceStatus.UNKNOWN),
+        ("collection_method", "barter", "collection_method", CollectionMethod.UNKNOWN),
+        ("automatically_finalizes_at", None, "automatically_finalizes_at", None),
+        ("automatically_finalizes_at", GONE, "automatically_finalizes_at", None),
+        ("status_transitions.finalized_at", END, "finalized_at", WINDOW.end),
+        ("billing_reason", None, "billing_reason", "unknown"),
+        ("metadata", None, "metadata", {}),
+        ("metadata", {"a": ""}, "metadata", {"a": ""}),
+        ("number", "ACME-0001", "number", "ACME-0001"),
+        ("footer", "", "footer", ""),
+        ("last_finalization_error", {"type": "x", "code": "y"}, "finalization_error", "y"),
+        ("last_finalization_error", {"type": "x"}, "finalization_error", "x"),
+        ("last_finalization_error", {}, "finalization_error", "unknown"),
+        ("lines.data", [], "line_items", ()),
+    ],
+)
+def test_what_an_invoice_may_say(path: str, value: object, attribute: str, read: object) -> None:
+    assert getattr(invoice_from_stripe(changed(INVOICE, path, value)), attribute) == read
+
+
+def test_an_account_may_stand_in_for_the_customer() -> None:
+    accounts = changed(changed(INVOICE, "customer", None), "customer_account", "acct_1")
+    assert invoice_from_stripe(accounts).customer_id == "acct_1"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "attribute", "read"),
+    [
+        ("quantity_decimal", "0.000000000001", "quantity", Decimal("0.000000000001")),
+        ("quantity_decimal", Decimal("12.5"), "quantity", Decimal("12.5")),
+        ("quantity_decimal", "123456789012345.678901234567", "quantity", Decimal("123456789012345.678901234567")),
+        ("quantity_decimal", None, "quantity", Decimal(12)),
+        ("quantity_decimal", GONE, "quantity", Decimal(12)),
+        ("quantity", "nonsense", "quantity", Decimal("12.25")),
+        ("parent", None, "subscription_id", None),
+        ("parent", None, "proration", False),
+        ("parent.subscription_item_details.proration", True, "proration", True),
+        (
+            "parent",
+            {"type": "invoice_item_details", "invoice_item_details": {"proration": True, "subscription": "sub_9"}},
+            "subscription_id",
+            "sub_9",
+        ),
+        ("parent", {"type": "something_new"}, "subscription_id", None),
+        ("pricing", None, "price_id", None),
+        ("pricing.price_details.price", {"id": "price_2", "object": "price"}, "price_id", "price_2"),
+        ("pricing", {"type": "something_new"}, "price_id", None),
+        ("period.end", START, "window", None),
+    ],
+)
+def test_what_a_line_may_say(path: str, value: object, attribute: str, read: object) -> None:
+    assert getattr(line_item_from_stripe(changed(LINE, path, value)), attribute) == read
+
+
+def test_a_line_may_have_no_quantity_at_all() -> None:
+    assert line_item_from_stripe(changed(changed(LINE, "quantity_decimal", None), "quantity", None)).quantity is None
+
+
+def test_lines_read_elsewhere_take_the_place_of_the_embedded_ones() -> None:
+    others = [changed(LINE, "id", "il_2"), changed(LINE, "id", "il_3")]
+    assert [line.line_id for line in invoice_from_stripe(INVOICE, line_items=others).line_items] == ["il_2", "il_3"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "attribute", "read"),
+    [
+        ("id", "price_1", "usage_type", UsageType.METERED),
+        ("recurring.usage_type", "licensed", "usage_type", UsageType.LICENSED),
+        ("recurring.usage_type", "guessed", "usage_type", UsageType.UNKNOWN),
+        ("recurring", None, "usage_type", UsageType.NONE),
+        ("recurring", None, "meter_id", None),
+        ("recurring.meter", None, "meter_id", None),
+        ("billing_scheme", "tiered", "tiered", True),
+        ("tiers_mode", "volume", "tiered", True),
+        ("id", "price_1", "tiered", False),
+        ("transform_quantity", {"divide_by": 100, "round": "up"}, "package", True),
+        ("id", "price_1", "package", False),
+    ],
+)
+def test_what_a_price_may_say(path: str, value: object, attribute: str, read: object) -> None:
+    assert getattr(price_from_stripe(changed(PRICE, path, value)), attribute) == read
+
+
+@pytest.mark.parametrize(("formula", "read"), [("sum", Formula.SUM), ("last", Formula.LAST), ("mean", Formula.UNKNOWN)])
+def test_a_meter_is_read(formula: str, read: Formula) -> None:
+    assert meter_from_stripe(changed(METER, "default_aggregation.formula", formula)) == Meter(
+        meter_id="mtr_1", event_name="api_calls", display_name="API calls", formula=read
+    )
+
+
+def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
+    subscription = subscription_from_stripe(SUBSCRIPTION)
+    assert (subscription.subscription_id, subscription.customer_id, subscription.status) == ("sub_1", "cus_1", "active")
+    assert [(item.item_id, item.window) for item in subscription.items] == [("si_1", WINDOW)]
+    assert subscription.items[0].price == Price(
+        price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False
+    )
+
+
+_WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
+    *(
+        (invoice_from_stripe, INVOICE, path, GONE, path.rpartition(".")[2])
+        for path in (
+            "id", "object", "amount_due", "attempt_count", "attempted", "auto_advance", "collection_method", "created",
+            "currency", "customer", "lines", "lines.data", "livemode", "parent", "status", "status_transitions",
+        )
+    ),
+    *((invoice_from_stripe, INVOICE, path, None, path) for path in ("customer", "auto_advance", "currency", "created")),
+    (invoice_from_stripe, INVOICE, "object", "charge", "object"),
+    (invoice_from_stripe, INVOICE, "auto_advance", "true", "auto_advance"),
+    (invoice_from_stripe, INVOICE, "status", ["draft"], "status"),
+    (invoice_from_stripe, INVOICE, "created", "2026-01-01", "created"),
+    (invoice_from_stripe, INVOICE, "created", 10**18, "created"),
+    (invoice_from_stripe, INVOICE, "amount_due", Decimal("12.25"), "amount_due"),
+    (invoice_from_stripe, INVOICE, "amount_due", 10**30, "amount_due"),
+    (invoice_from_stripe, INVOICE, "customer", 5, "customer"),
+    (invoice_from_stripe, INVOICE, "customer", {"object": "customer"}, "id"),
+    (invoice_from_stripe, INVOICE, "metadata", ["a"], "metadata"),
+    (invoice_from_stripe, INVOICE, "metadata", {"a": 1}, "a is a number"),
+    (invoice_from_stripe, INVOICE, "footer", 5, "footer"),
+    (invoice_from_stripe, INVOICE, "lines", [], "lines"),
+    (invoice_from_stripe, INVOICE, "lines.data", {"a": 1}, "lines.data"),
+    (invoice_from_stripe, INVOICE, "lines.data", ["il_1"], "line_item"),
+    (invoice_from_stripe, INVOICE, "lines.data", [LINE, LINE], "names one line twice"),
+    *(
+        (line_item_from_stripe, LINE, path, GONE, path.rpartition(".")[2])
+        for path in (
+            "id", "object", "parent", "period", "period.start", "period.end", "pricing", "pricing.price_details.price",
+            "parent.subscription_item_details.proration",
+        )
+    ),
+    (line_item_from_stripe, changed(LINE, "quantity_decimal", None), "quantity", GONE, "quantity"),
+    (line_item_from_stripe, changed(LINE, "quantity_decimal", None), "quantity", Decimal("1.5"), "quantity"),
+    (line_item_from_stripe, changed(LINE, "quantity_decimal", None), "quantity", True, "quantity"),
+    *(
+        (line_item_from_stripe, LINE, "quantity_decimal", value, "quantity_decimal")
+        for value in ("", "twelve", "1_000", "NaN", "1e999", True, [], {}, Decimal("1e999999"))
+    ),
+    (line_item_from_stripe, LINE, "pricing.price_details.price", 5, "price"),
+    (line_item_from_stripe, LINE, "period.start", "now", "start"),
+    *((price_from_stripe, PRICE, path, GONE, path) for path in ("id", "object", "recurring", "billing_scheme")),
+    (price_from_stripe, PRICE, "recurring.usage_type", None, "usage_type"),
+    (price_from_stripe, PRICE, "recurring", "month", "recurring"),
+    (price_from_stripe, PRICE, "transform_quantity", 5, "transform_quantity"),
+    *((meter_from_stripe, METER, path, GONE, path) for path in ("event_name", "display_name", "default_aggregation")),
+    (meter_from_stripe, METER, "event_name", "", "event_name"),
+    *(
+        (subscription_from_stripe, SUBSCRIPTION, path, GONE, path.rpartition(".")[2])
+        for path in ("customer", "status", "livemode", "items", "items.data.0.price", "items.data.0.current_period_end")
+    ),
+    (subscription_from_stripe, SUBSCRIPTION, "items.data", {}, "items.data"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("read", "good", "path", "value", "named"), _WRONG)
+def test_a_malformed_answer_is_unexpected_and_names_the_field(
+    read: Callable[[object], object], good: Json, path: str, value: object, named: str
+) -> None:
+    with pytest.raises(UnexpectedAnswer, match=named) as refused:
+        read(changed(good, path, value))
+    assert refused.value.service == "Stripe"
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("answer", [None, [], "in_1", 5, {}, {"object": "list", "data": []}, {"error": {"code": "x"}}])
+@pytest.mark.parametrize("read", [invoice_from_stripe, price_from_stripe, meter_from_stripe, subscription_from_stripe])
+def test_another_answer_altogether_is_unexpected(read: Callable[[object], object], answer: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read(answer)
+
+
+@pytest.mark.parametrize(
+    ("read", "good"), [(invoice_from_stripe, INVOICE), (price_from_stripe, PRICE), (subscription_from_stripe, SUBSCRIPTION)]
+)
+@pytest.mark.parametrize("odd", [None, 0, True, "", "odd", Decimal("1e500"), [], {}, [[]], {"id": {}}], ids=repr)
+def test_whatever_a_field_holds_it_is_read_or_unexpected(
+    read: Callable[[object], object], good: Json, odd: object
+) -> None:
+    for path in _paths(good):
+        try:
+            read(changed(good, path, odd))
+        except PacspaceStripeError as error:
+            assert isinstance(error, UnexpectedAnswer)
+
+
+def _paths(data: object, before: str = "") -> list[str]:
+    """Every field, however deep, that sits in an object."""
+    if isinstance(data, dict):
+        return [path for name, value in data.items() for path in (f"{before}{name}", *_paths(value, f"{before}{name}."))]
+    if isinstance(data, list):
+        return [path for place, value in enumerate(data) for path in _paths(value, f"{before}{place}.")]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("key", "live"),
+    [("sk_test_1", False), ("rk_test_1", False), ("sk_live_1", True), ("rk_live_1", True), ("sk_org_live_1", True)],
+)
+def test_a_key_tells_its_mode(key: str, live: bool) -> None:  # noqa: FBT001
+    assert key_livemode(key) is live
+
+
+@pytest.mark.parametrize("key", ["", "pk_live_1", "whsec_1", "sk_prod_1", "xsk_live_1"])
+def test_what_is_no_secret_key_is_a_configuration_error_that_does_not_repeat_it(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="STRIPE_API_KEY") as refused:
+        key_livemode(key)
+    assert not key or key not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://api.stripe.com/v1/invoices?limit=100", "GET /v1/invoices"),
+        ("https://api.stripe.com/v1/invoices/in_1AbC", "GET /v1/invoices/{id}"),
+        ("https://api.stripe.com/v1/invoices/in_abc/lines", "GET /v1/invoices/{id}/lines"),
+        ("http://127.0.0.1:4/stripe/v1/prices/gold-2026", "GET /v1/prices/{id}"),
+        ("https://x/v1/billing/meters/mtr_test_1/event_summaries?a=b", "GET /v1/billing/meters/{id}/event_summaries"),
+        ("https://x/v1/subscription_items", "GET /v1/subscription_items"),
+    ],
+)
+def test_an_endpoint_is_a_path_without_its_ids(url: str, endpoint: str) -> None:
+    assert endpoint_of("GET", url) == endpoint

@@ -1,0 +1,21 @@
+"""What the endpoint needs from the inside: someone who verifies a webhook and makes it durable."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pacspace_stripe.events import Receipt
+
+
+class Receiver(Protocol):
+    """Called from several threads at once. Blocking is fine; taking long is not, since Stripe waits."""
+
+    def receive(self, body: bytes, signature_header: str | None) -> Receipt:
+        """Verify the raw ``body`` and make its event durable; a repeated delivery changes nothing.
+
+        Raises SignatureError (nothing was stored), UnreadableEvent (it was recorded), StoreUnavailable (it was not).
+        """
+        ...
+
+    def ready(self) -> Mapping[str, str]:
+        """Whether an event could be made durable now; a few words for a person. Raises StoreUnavailable if not."""
+        ...
