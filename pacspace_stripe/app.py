@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from pacspace_stripe.checks import Alerts, Checker, Comparer, EarlyWarning, Rendering
+from pacspace_stripe.checks import Alerts, Checker, CheckResult, Comparer, EarlyWarning, Rendering, result_of
 from pacspace_stripe.documents import Documents, Templates
 from pacspace_stripe.errors import LeaseBusy
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
-from pacspace_stripe.store import Enqueue, Kind, Store
+from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.sweeps import Sweep
 from pacspace_stripe.transport import Rate, Timeouts, Transport
@@ -58,6 +58,12 @@ class App:
                 self.early_warning.check(subject_id)
             case Kind.SWEEP:
                 self.sweep.run()
+
+    @staticmethod
+    def remembered(subject: Subject) -> CheckResult:
+        """What we know of a subject, in the shape of a check; ``status`` is its stage with us."""
+        memory = subject.memory
+        return result_of(memory, status=memory.stage.value, next_check_at=subject.next_check_at)
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
         """The receiver behind the webhook endpoint."""

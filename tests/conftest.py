@@ -9,7 +9,6 @@ import pytest
 
 from tests.databases import Databases, Engine
 
-
 _started_at = time.monotonic()
 _recording = False
 

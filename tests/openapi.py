@@ -192,7 +192,7 @@ def operations() -> dict[tuple[str, int], list[Operation]]:
 
 def operation_for(request: httpx.Request) -> Operation:
     """The operation that a request means; raises ContractError when Stripe has none."""
-    path = request.url.path
+    path = request.url.raw_path.decode("ascii").partition("?")[0]
     for candidate in operations().get((request.method, len(path.strip("/").split("/"))), []):
         if candidate.path_values(path):
             return candidate

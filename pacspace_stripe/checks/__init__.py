@@ -2,9 +2,9 @@
 
 from pacspace_stripe.checks.acting import Rendering
 from pacspace_stripe.checks.comparing import Comparer
-from pacspace_stripe.checks.result import CheckResult
+from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Checker
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.checks.upcoming import EarlyWarning
 
-__all__ = ["Alerts", "CheckResult", "Checker", "Comparer", "EarlyWarning", "Rendering"]
+__all__ = ["Alerts", "CheckResult", "Checker", "Comparer", "EarlyWarning", "Rendering", "result_of"]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain.decide import Stamp
@@ -40,8 +39,8 @@ def _footer_window(result: WindowResult) -> FooterWindow:
         meter=result.meter,
         start=result.window.start,
         end=result.window.end,
-        usage=result.recorded if result.recorded is not None else result.billed or Decimal(0),
-        count=result.count or 0,
+        usage=result.recorded,
+        count=result.count,
         proof_root=result.proof.proof_root if result.proof else None,
         verify_url=result.proof.verify_url if result.proof else None,
     )

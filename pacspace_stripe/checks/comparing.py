@@ -87,7 +87,8 @@ class Comparer:
             return result
         if result.reason.verdict is Verdict.DRIFTED:
             meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
-            result = second_look(result, self.ledger.unsettled(account, window), meter_now, strict=strict)
+            unsettled, tolerance = self.ledger.unsettled(account, window), self.policy.tolerance
+            result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
         return self._asked(result, balance)
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:

@@ -143,7 +143,7 @@ class EarlyWarning:
         if first.reason.verdict is not Verdict.DRIFTED:
             return first
         unsettled = self.comparer.ledger.unsettled(account, window)
-        return second_look(first, unsettled, (inner, outer), strict=True)
+        return second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes

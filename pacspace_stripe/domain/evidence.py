@@ -79,6 +79,7 @@ def seal(
 def _window(result: WindowResult) -> dict[str, Json]:
     return {
         **shown(result),
+        "line_items": list(result.line_ids),
         "from_meter": result.from_meter,
         "compare": _comparison(result.comparison),
         "proof": _proof(result.proof),

@@ -18,7 +18,7 @@ class UsageSign(StrEnum):
 
     def recorded_usage(self, balance: Decimal) -> Decimal:
         """Raw net balance → usage in the meter's unit."""
-        return balance if self is UsageSign.POSITIVE or balance == 0 else -balance
+        return balance if self is UsageSign.POSITIVE or balance == 0 else balance.copy_negate()
 
     def raw_balance(self, usage: Decimal) -> Decimal:
         """Usage → the raw net balance it should have in the ledger."""

@@ -18,10 +18,9 @@ def as_kept(quantity: Decimal) -> Decimal:
 
 
 def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> bool:
-    """Whether two quantities agree on 15 significant digits, or differ by no more than ``tolerance``."""
-    if as_kept(left) == as_kept(right):
-        return True
-    return tolerance > 0 and abs(subtract(left, right)) <= tolerance
+    """Whether two quantities agree on 15 significant digits, or differ there by no more than ``tolerance``."""
+    one, other = as_kept(left), as_kept(right)
+    return one == other or (tolerance > 0 and subtract(one, other).copy_abs() <= tolerance)
 
 
 def total(quantities: Iterable[Decimal]) -> Decimal:

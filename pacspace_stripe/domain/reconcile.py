@@ -47,6 +47,7 @@ class BilledUsage:
             count=count,
             reason=reason,
             detail=detail,
+            line_ids=tuple(sorted(self.line_ids)),
         )
 
 
@@ -116,6 +117,7 @@ def _shape_problem(lines: list[LineItem], price: Price | None, meter: Meter | No
         "its price could not be read": price is None,
         "the price's usage type is not known": price is not None and price.usage_type is not UsageType.METERED,
         "a metered price without a meter (legacy usage records)": price is not None and price.meter_id is None,
+        "its meter could not be read": price is not None and price.meter_id is not None and meter is None,
         "tiered prices are not compared yet": price is not None and price.tiered,
         "package prices are not compared yet": price is not None and price.package,
         "the meter's aggregation is not compared yet": meter is not None and meter.formula is Formula.UNKNOWN,
@@ -191,7 +193,12 @@ def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance:
 
 
 def second_look(
-    first: WindowResult, unsettled: Unsettled, meter_now: tuple[Decimal, Decimal] | None, *, strict: bool
+    first: WindowResult,
+    unsettled: Unsettled,
+    meter_now: tuple[Decimal, Decimal] | None,
+    *,
+    strict: bool,
+    tolerance: Decimal = Decimal(0),
 ) -> WindowResult:
     """Judge a difference: still settling, a draft line that lags its meter, or a real drift.
 
@@ -201,18 +208,32 @@ def second_look(
     if unsettled.any:
         detail = f"{unsettled.unverified} ledger records not verified yet, {unsettled.gaps} missing in sequence"
         return replace(first, reason=Reason.NOT_SETTLED, detail=detail)
-    if meter_now is None or first.recorded is None or not within(first.recorded, *meter_now):
+    if meter_now is None or first.recorded is None:
+        return first
+    metered = _nearest(first.recorded, *meter_now)
+    if not equal(metered, first.recorded, tolerance=tolerance):
         return first
     if not strict:
         return replace(first, reason=Reason.NOT_SETTLED, detail="the draft's line lags behind its meter")
-    detail = f"the draft's line says {text(first.billed or Decimal(0))}, its meter {text(first.recorded)}"
-    return replace(first, reason=Reason.EXACT, detail=detail, billed=first.recorded, from_meter=True)
+    return _as_metered(first, metered, first.recorded)
 
 
-def within(quantity: Decimal, one: Decimal, other: Decimal) -> bool:
-    """Whether a quantity lies between two bounds (in any order), equality as the sources keep it."""
-    low, high = min(one, other), max(one, other)
-    return low <= quantity <= high or equal(quantity, low) or equal(quantity, high)
+def _nearest(quantity: Decimal, one: Decimal, other: Decimal) -> Decimal:
+    """Of all between two bounds (in any order) what is nearest to a quantity: often the quantity itself."""
+    return min(max(quantity, min(one, other)), max(one, other))
+
+
+def _as_metered(first: WindowResult, metered: Decimal, recorded: Decimal) -> WindowResult:
+    """The meter's figure in the place of the line's, which only finalization brings up to date."""
+    exact = equal(metered, recorded)
+    detail = f"the draft's line says {text(first.billed or Decimal(0))}, its meter {text(metered)}"
+    return replace(
+        first,
+        reason=Reason.EXACT if exact else Reason.WITHIN_TOLERANCE,
+        detail=detail if exact else f"{detail}, the ledger {text(recorded)}",
+        billed=recorded if exact else metered,
+        from_meter=True,
+    )
 
 
 def _difference(billed: Decimal, recorded: Decimal) -> Reason:

@@ -83,6 +83,8 @@ class WindowResult:
     """For a person: what exactly is wrong or missing."""
     from_meter: bool = False
     """``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
+    line_ids: tuple[str, ...] = ()
+    """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
     comparison: Comparison | None = None
     proof: Proof | None = None
 

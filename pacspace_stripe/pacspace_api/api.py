@@ -176,7 +176,7 @@ class PacSpaceApi:
             content=content,
         )
         answer = self._transport.send(call, until=until)
-        if not 200 <= answer.status < 300 and not reading.is_pending(answer):  # noqa: PLR2004  # success
+        if not 200 <= answer.status < 300:  # noqa: PLR2004  # success
             raise pacspace_failure(call.endpoint, answer)
         return answer
 

@@ -89,6 +89,8 @@ def has_failed(data: Fields) -> bool:
 def invoice_proof_from_pacspace(data: Fields, account: str) -> InvoiceProof:
     """An invoice-proof answer (3.9). Its access hint is a secret of the payer and is not even read."""
     _check_account(data, account)
+    if not any(name in data for name in ("customerId", *_ROOTS)):
+        data.reject("proofRoot", "is missing")
     return InvoiceProof(
         proof_root=_root(data),
         verify_url=_url(data, "verifyUrl"),

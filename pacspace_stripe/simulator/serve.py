@@ -111,7 +111,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: RequestHandler, control: Controllable | None) -> None:
         self.handler = handler
-        self.control = control
+        self.control = Control(control) if control is not None else None
         self._open: set[Any] = set()
         super().__init__(address, _Connection)
 
@@ -151,6 +151,11 @@ class _Connection(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
+        if not self._is_for_us():
+            self._write(
+                httpx.Response(421, json={"error": {"message": "the simulators answer to loopback names only"}})
+            )
+            return
         url = f"http://{self.headers.get('Host', 'localhost')}{self.path}"
         request = httpx.Request(self.command, url, headers=list(self.headers.items()), content=body)
         try:
@@ -163,6 +168,14 @@ class _Connection(BaseHTTPRequestHandler):
             response = httpx.Response(500, json={"error": {"type": "api_error", "message": "the simulator failed"}})
         self._write(response)
 
+    def _is_for_us(self) -> bool:
+        """Whether the Host header names this machine: a web page elsewhere must not reach the control endpoint."""
+        try:
+            require_loopback(httpx.URL(f"http://{self.headers.get('Host', 'localhost')}").host)
+        except (ValueError, httpx.InvalidURL):
+            return False
+        return True
+
     def _body(self) -> bytes | None:
         length = int(self.headers.get("Content-Length") or 0)
         if length > LARGEST_BODY or "chunked" in self.headers.get("Transfer-Encoding", ""):
@@ -174,7 +187,7 @@ class _Connection(BaseHTTPRequestHandler):
     def _answer(self, request: httpx.Request) -> httpx.Response:
         control = self.server.control
         if control is not None and request.url.path.startswith(CONTROL):
-            return answer_control(control, request)
+            return control(request)
         return self.server.handler(request)
 
     def _write(self, response: httpx.Response) -> None:
@@ -191,28 +204,38 @@ class _Connection(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def answer_control(control: Controllable, request: httpx.Request) -> httpx.Response:
-    """Steer a simulator: call a method it offers, or read its log. Times are ISO 8601, decimals are strings."""
-    path = request.url.path.removeprefix(CONTROL)
-    if (request.method, path) == ("GET", "log"):
-        return _json(200, {"log": list(control.log)})
-    if (request.method, path) != ("POST", "call"):
-        return _json(404, {"error": f"no such control: {request.method} {path}"})
-    try:
-        asked = json.loads(request.content or b"{}")
-        method, args = asked["method"], asked.get("args", {})
-        found = control.controls()[method]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return _json(400, {"error": f"no such method: {error}"})
-    return _call(found, args)
+class Control:
+    """The control endpoint: calls the methods a simulator offers, and reads its log.
 
+    Times are ISO 8601, decimals are strings; arguments are read by the methods' own annotations.
+    """
 
-def _call(method: Callable[..., object], args: dict[str, Any]) -> httpx.Response:
-    try:
-        checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(method)
-        return _json(200, {"result": checked(**args)})
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        return _json(400, {"error": f"{type(error).__name__}: {error}"})
+    def __init__(self, simulator: Controllable) -> None:
+        self._simulator = simulator
+        self._methods = simulator.controls()
+        self._checked: dict[str, Callable[..., object]] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request under ``/_simulator/``."""
+        asked = (request.method, request.url.path.removeprefix(CONTROL))
+        if asked == ("GET", "log"):
+            return _json(200, {"log": list(self._simulator.log)})
+        if asked == ("POST", "call"):
+            return self._call(request.content)
+        return _json(404, {"error": f"no such control: {asked[0]} {asked[1]}"})
+
+    def _call(self, body: bytes) -> httpx.Response:
+        try:
+            asked = json.loads(body)
+            return _json(200, {"result": self._method(asked["method"])(**asked.get("args", {}))})
+        except (ValidationError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            return _json(400, {"error": f"{type(error).__name__}: {error}"})
+
+    def _method(self, name: str) -> Callable[..., object]:
+        if name not in self._checked:
+            config = ConfigDict(arbitrary_types_allowed=True)
+            self._checked[name] = validate_call(config=config)(self._methods[name])
+        return self._checked[name]
 
 
 def _json(status: int, body: Any) -> httpx.Response:

@@ -23,6 +23,7 @@ class LoggedRequest:
     """Method and path pattern, such as ``POST /v1/invoices/{id}``: Stripe's unit of rate limiting."""
     idempotency_key: str | None
     status: int
+    """0 when a fault kept the answer from arriving."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """What was asked, as the vendor nests it: form parameters (Stripe) or the JSON body (PacSpace)."""
 

@@ -74,7 +74,7 @@ class Transport:
         *,
         httpx_transport: httpx.BaseTransport | None = None,
         clock: Callable[[], datetime] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         random: Callable[[], float] = any_fraction,
         limits: Mapping[str, Rate] | None = None,
         timeouts: Timeouts | None = None,

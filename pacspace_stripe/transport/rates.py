@@ -61,7 +61,7 @@ class RateLimiter:
     """Sliding windows for one vendor. Waits instead of sending too much; gives up at a deadline."""
 
     def __init__(
-        self, service: str, rate: Rate, *, clock: Callable[[], datetime], sleep: Callable[[float], None]
+        self, service: str, rate: Rate, *, clock: Callable[[], datetime], sleep: Callable[[float], object]
     ) -> None:
         self._service = service
         self._rate = rate

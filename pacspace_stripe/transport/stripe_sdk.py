@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import cast
 from urllib.parse import urlsplit
 
 import stripe
@@ -12,6 +11,7 @@ from pacspace_stripe.transport.answers import error_body
 from pacspace_stripe.transport.client import Answer, Call, Transport
 
 STRIPE = "Stripe"
+_NO_SUCCESS = 300
 _ID = re.compile(r"(?:in|il|upcoming|price|mtr|sub|si|cus)_.+|.*[^a-z_].*")
 
 
@@ -39,7 +39,6 @@ class StripeHttp(stripe.HTTPClient):
         *,
         _usage: object = None,
     ) -> tuple[str, int, Mapping[str, str]]:
-        """Send; the body goes back as bytes, which the SDK decodes."""
         verb = method.upper()
         content = post_data.encode() if isinstance(post_data, str) else None
         call = Call(
@@ -51,15 +50,16 @@ class StripeHttp(stripe.HTTPClient):
             content=content,
         )
         answer = self._transport.send(call)
-        _check_error(call, answer)
-        return cast("str", answer.body), answer.status, answer.headers
+        return _readable(call, answer), answer.status, answer.headers
 
     def close(self) -> None:
         """Nothing: whoever made the transport closes it."""
 
 
-def _check_error(call: Call, answer: Answer) -> None:
-    """Keep from the SDK what it would stumble over: pages, and errors that are no objects."""
-    if answer.status >= 300 and not error_body(answer.body).nested:  # noqa: PLR2004  # anything but success
-        message = f"{call.endpoint}: HTTP {answer.status} without an error that can be read"
+def _readable(call: Call, answer: Answer) -> str:
+    """The body, kept from the SDK where it would stumble: bytes that are no text, errors that are no objects."""
+    text = answer.body.decode(errors="replace")
+    if text.encode() != answer.body or (answer.status >= _NO_SUCCESS and not error_body(answer.body).nested):
+        message = f"{call.endpoint}: HTTP {answer.status} with a body that cannot be read"
         raise UnexpectedAnswer(STRIPE, message, status=answer.status, request_id=answer.request_id)
+    return text

@@ -1,4 +1,4 @@
-"""The container's lines, without a container: what the Dockerfile copies, installs and starts, in a clean environment."""
+"""The Dockerfile without a container: what it copies, installs and starts, in a clean virtual environment."""
 
 import json
 import os
@@ -39,8 +39,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = next((folder / "venv").glob("lib/python*/site-packages"))
     (site / "already-fetched.pth").write_text(sysconfig.get_path("purelib"))
     [install] = [line for line in instructions("RUN") if line.startswith("pip install ")]
-    pip = [folder / "venv/bin/python", "-m", *install.split(), "--no-index", "--no-build-isolation"]
-    subprocess.run([*pip, "--quiet", "--ignore-installed", "--no-deps"], check=True, cwd=app)
+    offline = ["--quiet", "--no-index", "--no-build-isolation", "--no-deps", "--ignore-installed"]
+    subprocess.run([str(folder / "venv/bin/python"), "-m", *install.split(), *offline], check=True, cwd=app)
     return folder
 
 

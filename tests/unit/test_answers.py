@@ -232,7 +232,7 @@ def test_values_that_cannot_be_used_are_refused(read: Reader, value: object) -> 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [], True, Decimal(1)])
 def test_what_is_no_object_has_no_fields(data: object) -> None:
-    with pytest.raises(UnexpectedAnswer, match="thing is .*, not an object"):
+    with pytest.raises(UnexpectedAnswer, match=r"thing is .*, not an object"):
         Fields("Stripe", "thing", data)
 
 

@@ -7,11 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from click import Group
 from click.testing import CliRunner
 
 import pacspace_stripe
-from pacspace_stripe.cli import main
+from pacspace_stripe.cli import COMMANDS, cli
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.events import EventType
 from pacspace_stripe.settings import describe, env_example, readme_table
@@ -74,17 +73,14 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_every_command_in_the_readme_exists_and_every_command_is_in_it() -> None:
-    assert isinstance(main, Group)
-    visible = {name for name, command in main.commands.items() if not command.hidden}
-    assert set(re.findall(r"^\| `pacspace-stripe ([a-z]+)", README.read_text(), re.MULTILINE)) == visible
+    assert re.findall(r"^\| `pacspace-stripe ([a-z]+)", README.read_text(), re.MULTILINE) == list(COMMANDS)
 
 
-def test_every_command_explains_itself() -> None:
-    assert isinstance(main, Group)
-    for name in main.commands:
-        result = CliRunner().invoke(main, [name, "--help"])
-        assert result.exit_code == 0, name
-        assert len(result.output.splitlines()) > 3, name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: cli {name}")
 
 
 def test_every_variable_in_the_documents_exists() -> None:

@@ -216,8 +216,23 @@ def test_all_but_the_root_may_be_absent() -> None:
     )
 
 
+def test_a_proof_of_nothing_is_not_believed() -> None:
+    with pytest.raises(UnexpectedAnswer, match="proofRoot is missing"):
+        invoice_proof_from_pacspace(fields({"verifyUrl": "https://app.pacspace.io/x"}), "acme")
+
+
 @pytest.mark.parametrize(
-    "url", ["", "javascript:alert(1)", "app.pacspace.io/x", "https://a b", "https://ü", "https://a/\n", 5, "https://" + "a" * 500]
+    "url",
+    [
+        "",
+        "javascript:alert(1)",
+        "app.pacspace.io/x",
+        "https://a b",
+        "https://ü",
+        "https://a/\n",
+        5,
+        "https://" + "a" * 500,
+    ],
 )
 def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
     with pytest.raises(UnexpectedAnswer, match="verifyUrl"):
@@ -349,7 +364,13 @@ def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa
             "API_ERROR",
             "PACSPACE_API_BASE_URL",
         ),
-        (404, {"error": {"code": "TENANT_SUSPENDED", "message": "m"}}, UnexpectedAnswer, "TENANT_SUSPENDED", "PACSPACE"),
+        (
+            404,
+            {"error": {"code": "TENANT_SUSPENDED", "message": "m"}},
+            UnexpectedAnswer,
+            "TENANT_SUSPENDED",
+            "PACSPACE",
+        ),
         (404, b"<html>404</html>", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
         (404, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
         (404, {}, UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
@@ -360,9 +381,7 @@ def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa
         (302, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
     ],
 )
-def test_what_an_error_answer_means(
-    status: int, body: object, kind: type[RemoteError], code: str, hint: str
-) -> None:
+def test_what_an_error_answer_means(status: int, body: object, kind: type[RemoteError], code: str, hint: str) -> None:
     error = pacspace_failure("GET /x", answer(body, status, {"X-Request-Id": "req_9"}))
     assert type(error) is kind
     assert (error.service, error.status, error.code, error.request_id) == ("PacSpace", status, code, "req_9")

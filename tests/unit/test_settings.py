@@ -88,6 +88,11 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     assert settings.log_format is LogFormat.JSON
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:8080", "[::1]:9"])
+def test_plain_http_is_for_this_machine_only(host: str) -> None:
+    assert loaded(STRIPE_API_BASE_URL=f"http://{host}").stripe_api_base_url == f"http://{host}"
+
+
 def test_two_signing_secrets_while_one_is_rolled() -> None:
     secrets = loaded(STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old\n").stripe_webhook_secrets
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]

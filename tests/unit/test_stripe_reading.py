@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from pacspace_stripe.domain.invoices import (
     UsageType,
 )
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError, UnexpectedAnswer
+from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
 from pacspace_stripe.stripe_api import (
     invoice_from_stripe,
     key_livemode,
@@ -273,6 +274,7 @@ def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
     )
 
 
+_NO_NUMBERS: tuple[object, ...] = ("", "twelve", "1_000", "NaN", "1e999", True, [], {}, Decimal("1e999999"))
 _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
     *(
         (invoice_from_stripe, INVOICE, path, GONE, path.rpartition(".")[2])
@@ -310,7 +312,7 @@ _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
     (line_item_from_stripe, changed(LINE, "quantity_decimal", None), "quantity", True, "quantity"),
     *(
         (line_item_from_stripe, LINE, "quantity_decimal", value, "quantity_decimal")
-        for value in ("", "twelve", "1_000", "NaN", "1e999", True, [], {}, Decimal("1e999999"))
+        for value in _NO_NUMBERS
     ),
     (line_item_from_stripe, LINE, "pricing.price_details.price", 5, "price"),
     (line_item_from_stripe, LINE, "period.start", "now", "start"),
@@ -346,23 +348,24 @@ def test_another_answer_altogether_is_unexpected(read: Callable[[object], object
 
 
 @pytest.mark.parametrize(
-    ("read", "good"), [(invoice_from_stripe, INVOICE), (price_from_stripe, PRICE), (subscription_from_stripe, SUBSCRIPTION)]
+    ("read", "good"),
+    [(invoice_from_stripe, INVOICE), (price_from_stripe, PRICE), (subscription_from_stripe, SUBSCRIPTION)],
 )
 @pytest.mark.parametrize("odd", [None, 0, True, "", "odd", Decimal("1e500"), [], {}, [[]], {"id": {}}], ids=repr)
 def test_whatever_a_field_holds_it_is_read_or_unexpected(
     read: Callable[[object], object], good: Json, odd: object
 ) -> None:
     for path in _paths(good):
-        try:
+        with suppress(UnexpectedAnswer):
             read(changed(good, path, odd))
-        except PacspaceStripeError as error:
-            assert isinstance(error, UnexpectedAnswer)
 
 
 def _paths(data: object, before: str = "") -> list[str]:
     """Every field, however deep, that sits in an object."""
     if isinstance(data, dict):
-        return [path for name, value in data.items() for path in (f"{before}{name}", *_paths(value, f"{before}{name}."))]
+        return [
+            path for name, value in data.items() for path in (f"{before}{name}", *_paths(value, f"{before}{name}."))
+        ]
     if isinstance(data, list):
         return [path for place, value in enumerate(data) for path in _paths(value, f"{before}{place}.")]
     return []

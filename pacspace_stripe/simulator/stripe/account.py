@@ -133,10 +133,13 @@ class Account:
         customer = self.customers[invoice.customer]
         return invoice_json(invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name)
 
+    def show_items(self, subscription: Subscription) -> list[Json]:
+        """All items of a subscription as JSON."""
+        return [item_json(item, subscription.id, self.prices[item.price]) for item in subscription.items]
+
     def show_subscription(self, subscription: Subscription) -> Json:
         """The subscription as JSON."""
-        items = [item_json(item, subscription.id, self.prices[item.price]) for item in subscription.items]
-        return subscription_json(subscription, items, self.currency_of(subscription))
+        return subscription_json(subscription, self.show_items(subscription), self.currency_of(subscription))
 
     def currency_of(self, subscription: Subscription) -> str:
         return self.prices[subscription.items[0].price].currency

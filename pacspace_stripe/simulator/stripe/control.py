@@ -13,6 +13,7 @@ from pacspace_stripe.simulator.faults import Fault, Faults
 from pacspace_stripe.simulator.loopback import require_loopback
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Behaviour
+from pacspace_stripe.simulator.stripe.admission import RateLimits
 from pacspace_stripe.simulator.stripe.building import WorldBuilding
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.webhooks import Attempt, Deliver, WebhookEndpoint
@@ -26,6 +27,9 @@ class Controlled(WorldBuilding):
     clock: Clock
     faults: Faults
     log: list[LoggedRequest]
+    rate_limits: RateLimits
+    enforce_rate_limits: bool
+    forbidden: set[str]
     _deliver: Deliver | None
     _client: httpx.Client | None
 
@@ -43,6 +47,7 @@ class Controlled(WorldBuilding):
     def events(self) -> list[Json]:
         """All events made so far, oldest first, delivered or not."""
         with self._lock:
+            engine.run_due(self.account)
             return [event.json() for event in self.account.events]
 
     @property
@@ -55,12 +60,14 @@ class Controlled(WorldBuilding):
     def charges(self) -> list[Charge]:
         """Money that was taken."""
         with self._lock:
+            engine.run_due(self.account)
             return list(self.account.charges)
 
     @property
     def mail_sent(self) -> list[Mail]:
         """Invoices that were mailed to customers."""
         with self._lock:
+            engine.run_due(self.account)
             return list(self.account.mails)
 
     def calls(self) -> Counter[str]:
@@ -122,6 +129,16 @@ class Controlled(WorldBuilding):
                 as_duration = isinstance(current, timedelta) and isinstance(value, int | float)
                 setattr(self.behaviour, name, timedelta(seconds=value) if as_duration else value)
 
+    def limit_rates(self, per_endpoint: int = 25, overall: int = 25) -> None:
+        """Enforce rate limits from now on: requests a second per endpoint, and in all (25 in test mode, 100 live)."""
+        with self._lock:
+            self.rate_limits = RateLimits(per_endpoint=per_endpoint, overall=overall)
+            self.enforce_rate_limits = True
+
+    def forbid(self, endpoint: str) -> None:
+        """Take an endpoint's permission from the key, as a restricted key lacks it: 403 from now on."""
+        self.forbidden.add(endpoint)
+
     def add_fault(
         self,
         name: str,
@@ -154,6 +171,6 @@ class Controlled(WorldBuilding):
         names = (
             "add_customer add_meter add_price add_subscription record_usage cancel_usage renew_now send_upcoming "
             "create_first_invoice bill_threshold split_period add_line add_past_invoice set_auto_advance_by_person "
-            "invoice invoices set_webhook configure add_fault snapshot"
+            "invoice invoices set_webhook configure limit_rates forbid add_fault snapshot"
         )
         return {name: getattr(self, name) for name in names.split()} | {"clear_faults": self.faults.clear}

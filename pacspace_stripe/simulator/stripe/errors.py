@@ -71,6 +71,15 @@ def unauthorized(key: str) -> StripeError:
     return StripeError(message, status=401, remembered=False)
 
 
+def forbidden(key: str, account: str, endpoint: str) -> StripeError:
+    """403 for a restricted key that lacks a permission. Stripe names the permission; here it is the endpoint."""
+    message = (
+        f"The provided key '{key[:8]}{'*' * 12}{key[-4:]}' does not have the required permissions for this endpoint "
+        f"on account '{account}'. Having the permission for '{endpoint}' would allow this request to continue."
+    )
+    return StripeError(message, status=403, remembered=False)
+
+
 def rate_limited(reason: str) -> StripeError:
     """429 with the limit that was hit; the SDK does not retry it."""
     message = (

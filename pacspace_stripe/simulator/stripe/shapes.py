@@ -198,8 +198,12 @@ def item_json(item: Item, subscription: str, price: Price) -> Json:
     return shown if price.metered else shown | {"quantity": item.quantity or 1}
 
 
+EMBEDDED_ITEMS = 20
+"""How many items a subscription carries itself; the rest has to be paged."""
+
+
 def subscription_json(subscription: Subscription, items: list[Json], currency: str) -> Json:
-    """A subscription."""
+    """A subscription with its first items; ``items`` are all of them."""
     pause = {"behavior": subscription.pause_behavior, "resumes_at": None} if subscription.pause_behavior else None
     return {
         "id": subscription.id,
@@ -235,7 +239,11 @@ def subscription_json(subscription: Subscription, items: list[Json], currency: s
             "footer": subscription.footer,
             "issuer": {"type": "self"},
         },
-        "items": listing(f"/v1/subscription_items?subscription={subscription.id}", items),
+        "items": listing(
+            f"/v1/subscription_items?subscription={subscription.id}",
+            items[:EMBEDDED_ITEMS],
+            has_more=len(items) > EMBEDDED_ITEMS,
+        ),
         "latest_invoice": subscription.latest_invoice,
         "livemode": False,
         "metadata": dict(subscription.metadata),

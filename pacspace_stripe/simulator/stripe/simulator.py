@@ -29,6 +29,7 @@ from pacspace_stripe.simulator.stripe.calls import Call, Endpoint, expand
 from pacspace_stripe.simulator.stripe.control import Controlled
 from pacspace_stripe.simulator.stripe.errors import (
     StripeError,
+    forbidden,
     lock_timeout,
     rate_limited,
     server_error,
@@ -83,6 +84,7 @@ class StripeSimulator(Controlled):
         self.log: list[LoggedRequest] = []
         self.rate_limits = RateLimits()
         self.enforce_rate_limits = enforce_rate_limits
+        self.forbidden: set[str] = set()
         secrets = (webhook_secret,) if isinstance(webhook_secret, str) else tuple(webhook_secret)
         self.account = Account(
             id=account,
@@ -197,6 +199,8 @@ class StripeSimulator(Controlled):
                 if found is None:
                     message = f"Unrecognized request URL ({request.method}: {request.url.path})."
                     raise StripeError(message, status=404, remembered=False)  # noqa: TRY301 - all errors answer below
+                if found[0].endpoint in self.forbidden:
+                    raise forbidden(self.api_key, self.account.id, found[0].endpoint)
                 if self.enforce_rate_limits:
                     self.rate_limits.admit(found[0].endpoint, self.clock.now())
                 return self._once(request, request_id, form, *found)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, time_filter
+from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, page_of, time_filter
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.lifecycle import changed
@@ -156,10 +156,20 @@ def list_subscriptions(call: Call) -> Json:
     return page(call, account.subscriptions, "/v1/subscriptions", account.show_subscription, keep)
 
 
+def list_items(call: Call) -> Json:
+    """``GET /v1/subscription_items``."""
+    account, params = call.account, call.params
+    params.only(*PAGING, "subscription")
+    wanted = params.required("subscription")
+    subscription = named(account.subscriptions, "subscription", wanted, "subscription")
+    return page_of(call, f"/v1/subscription_items?subscription={wanted}", account.show_items(subscription))
+
+
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/v1/subscriptions"): create_subscription,
     ("GET", "/v1/subscriptions"): list_subscriptions,
     ("GET", "/v1/subscriptions/{id}"): get_subscription,
     ("POST", "/v1/subscriptions/{id}"): update_subscription,
     ("DELETE", "/v1/subscriptions/{id}"): cancel_subscription,
+    ("GET", "/v1/subscription_items"): list_items,
 }

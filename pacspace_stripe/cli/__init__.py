@@ -1,0 +1,71 @@
+"""The commands. Each lives in a module of its own that is imported only when it is called.
+
+Exit codes: 0 all matched or nothing metered, 1 any drifted or unproven, 2 configuration or usage.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from pacspace_stripe import __version__
+from pacspace_stripe.errors import ConfigurationError, NotFound, PacspaceStripeError
+
+BAD_USAGE = 2
+COMMANDS = {
+    "serve": ("serving", "Receive Stripe's webhooks and gate every metered invoice."),
+    "check": ("checking", "Compare one invoice with the ledger; --apply to act on it."),
+    "release": ("checking", "Let a drifted or unproven invoice go, with a written reason."),
+    "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
+    "invoices": ("listing", "List the invoices we look after, with their verdicts."),
+    "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
+    "settings": ("listing", "Show every setting with its meaning and current value."),
+    "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
+    "simulate": ("simulating", "Serve a simulated Stripe and a simulated PacSpace on loopback."),
+}
+"""Command → module and first line of help. The table keeps ``--help`` fast: nothing else is imported for it."""
+
+
+class Commands(click.Group):
+    """A group that knows its commands by name and imports them on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"pacspace_stripe.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pacspace-stripe")
+def cli() -> None:
+    """No metered invoice leaves Stripe unless the neutral ledger agrees with it.
+
+    Configured by environment variables only: `pacspace-stripe settings` lists them.
+    """
+
+
+def main() -> None:
+    """The console script: errors as one clear line and a hint, never a traceback."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except PacspaceStripeError as error:
+        click.echo(f"pacspace-stripe: {error}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | NotFound) else 1)

@@ -1,0 +1,92 @@
+"""``check``, ``release`` and ``sweep``: looking at invoices by hand, beside a running ``serve`` or without one."""
+
+import getpass
+import sys
+
+import click
+
+from pacspace_stripe.app import App
+from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.cli.wiring import JSON_OPTION, echo_json, echo_result, exit_code, parts, patiently
+from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.domain.stamps import LONGEST_VALUE
+from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.store import Kind
+
+INVOICE = click.argument("invoice")
+
+
+@click.command()
+@INVOICE
+@click.option("--apply", "act", is_flag=True, help="Act on it: hold, stamp, finalize, release.")
+@JSON_OPTION
+def check(invoice: str, *, act: bool, as_json: bool) -> None:
+    """Compare one invoice with the ledger: verdict, both figures, the reason, and what would be done."""
+    with parts() as app:
+        if act:
+            _refuse_when_observing(app, "check --apply")
+        result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
+    _report([result], as_json=as_json, planned=not act)
+
+
+@click.command()
+@click.argument("invoice", required=False)
+@click.option("--reason", required=True, help="Why it may go although nothing proves it; kept and stamped.")
+@click.option("--all-held", is_flag=True, help="Every invoice that we hold now.")
+@JSON_OPTION
+def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) -> None:
+    """Let a drifted or unproven invoice go, as a person's decision.
+
+    The waiver names exactly the quantities billed now and ends when they change. The invoice is stamped as waived, with
+    the reason, and passes the same finalization as any other.
+    """
+    if (invoice is None) != all_held:
+        message = "name one invoice, or --all-held"
+        raise click.UsageError(message)
+    if not reason.strip() or len(reason) > LONGEST_VALUE:
+        message = f"--reason is a text of 1 to {LONGEST_VALUE} characters"
+        raise click.UsageError(message)
+    with parts() as app:
+        _refuse_when_observing(app, "release")
+        held = [subject.subject_id for subject in app.store.subjects.invoices(held=True)]
+        chosen = held if invoice is None else [invoice]
+        results = [_waived(app, one, reason.strip()) for one in chosen]
+    _report(results, as_json=as_json, planned=False)
+
+
+def _waived(app: App, invoice: str, reason: str) -> CheckResult:
+    waiver = Waiver(reason=reason, by=getpass.getuser(), at=app.now(), figures={})
+    return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
+
+
+@click.command()
+@JSON_OPTION
+def sweep(*, as_json: bool) -> None:
+    """Look once, now: drafts and fresh invoices that no webhook told us of, and everything overdue."""
+    with parts() as app:
+        found = app.sweep.run()
+        due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
+        app.drain()
+        subjects = [app.store.subjects.find(subject) for subject in due]
+        results = [app.remembered(subject) for subject in subjects if subject]
+    if not as_json:
+        click.echo(f"{len(found)} invoices found that we did not know, {len(results)} looked at")
+    _report(results, as_json=as_json, planned=False)
+
+
+def _report(results: list[CheckResult], *, as_json: bool, planned: bool) -> None:
+    if as_json:
+        documents = [result.as_json() for result in results]
+        echo_json(documents[0] if planned or len(documents) == 1 else list(documents))
+    else:
+        for result in results:
+            echo_result(result, planned=planned)
+    sys.exit(exit_code(results))
+
+
+def _refuse_when_observing(app: App, command: str) -> None:
+    if app.settings.mode is Mode.OBSERVE:
+        problem = f"observe writes nothing, so `{command}` has nothing to do"
+        hint = f"Run it once as `PACSPACE_STRIPE_MODE=enforce pacspace-stripe {command} …` to act."
+        raise ConfigurationError("PACSPACE_STRIPE_MODE", problem, hint=hint)

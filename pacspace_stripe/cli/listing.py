@@ -1,0 +1,82 @@
+"""``invoices``, ``statement`` and ``settings``: reading what is known."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pacspace_stripe.cli.wiring import JSON_OPTION, echo_json, echo_table, exit_code, parts
+from pacspace_stripe.domain.memory import Stage
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.settings import describe, load_settings
+from pacspace_stripe.statements import statement_pdf
+
+_STATUSES = [*(verdict.value for verdict in Verdict), *(stage.value for stage in Stage)]
+
+
+@click.command()
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those with this verdict, or at this stage.")
+@JSON_OPTION
+def invoices(status: str | None, *, as_json: bool) -> None:
+    """List the invoices we look after, newest change first."""
+    with parts() as app:
+        results = [app.remembered(subject) for subject in app.store.subjects.invoices(status=status)]
+    if as_json:
+        echo_json([result.as_json() for result in results])
+    else:
+        echo_table(
+            ("invoice", "stage", "verdict", "reason", "detail"),
+            [
+                (
+                    result.invoice_id,
+                    result.status,
+                    result.verdict.value if result.verdict else "-",
+                    result.reason.value if result.reason else "-",
+                    result.detail,
+                )
+                for result in results
+            ],
+        )
+    sys.exit(exit_code(results))
+
+
+@click.command()
+@click.argument("invoice")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The PDF to write."
+)
+def statement(invoice: str, output: Path) -> None:
+    """Write the usage statement of an invoice as a PDF, with the invoice's footer on every page."""
+    with parts() as app:
+        pdf = statement_pdf(app, invoice)
+    try:
+        output.write_bytes(pdf)
+    except OSError as error:
+        raise click.FileError(str(output), hint=error.strerror or str(error)) from error
+    click.echo(f"{output}: {len(pdf):,} bytes")
+
+
+@click.command()
+@JSON_OPTION
+def settings(*, as_json: bool) -> None:
+    """Show every setting with its meaning and its current value; secrets stay hidden."""
+    problem: ConfigurationError | None = None
+    loaded = None
+    try:
+        loaded = load_settings(os.environ)
+    except ConfigurationError as error:
+        problem = error
+    rows = describe(loaded)
+    if as_json:
+        echo_json(
+            [{"name": row.name, "meaning": row.meaning, "default": row.default, "current": row.current} for row in rows]
+        )
+    else:
+        for row in rows:
+            shown = row.current if row.current else row.default or ("(required)" if row.required else "(unset)")
+            click.secho(f"{row.name}={shown}", bold=True)
+            click.echo(f"    {row.meaning}")
+    if problem is not None:
+        raise problem

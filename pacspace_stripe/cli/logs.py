@@ -1,0 +1,46 @@
+"""Logging for processes: one line per record, for people or as JSON. Ids travel in the message as ``name=value``."""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+
+from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.settings import LogFormat
+
+_IDS = re.compile(r"\b([a-z_]+)=('[^']*'|\"[^\"]*\"|\S+)")
+_QUIET = ("httpx", "httpcore", "stripe", "alembic", "dbos", "uvicorn.access")
+
+
+class TextLines(logging.Formatter):
+    """``2026-11-01T00:00:00.123Z INFO pacspace_stripe.checks invoice=in_… step='hold'``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_at(record)} {record.levelname} {record.name} {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line; every ``name=value`` of the message is a field of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        fields = {name: value.strip("'\"") for name, value in _IDS.findall(message)}
+        line = {**fields, "at": _at(record), "level": record.levelname, "logger": record.name, "message": message}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _at(record: logging.LogRecord) -> str:
+    return iso(datetime.fromtimestamp(round(record.created, 3), UTC))
+
+
+def set_up(log_format: LogFormat, *, level: int = logging.INFO) -> None:
+    """Log to standard error in the given format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else TextLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in _QUIET:
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,189 @@
+"""Real processes for the demo and the acceptance tests: both simulators in one, ``serve`` in another."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+COMMAND = (sys.executable, "-c", "from pacspace_stripe.cli import main; main()")
+"""The console script, also where it is not on the PATH."""
+_READY_SECONDS = 30.0
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "USER", "LOGNAME")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on right now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(what: str, ready: Callable[[], Any], *, seconds: float = _READY_SECONDS, every: float = 0.05) -> Any:
+    """Ask until the answer is true and return it. Raises TimeoutError naming ``what``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = ready()
+        if found:
+            return found
+        time.sleep(every)
+    message = f"waited {seconds:g} s for {what}"
+    raise TimeoutError(message)
+
+
+@dataclass(slots=True)
+class Remote:
+    """A served simulator, steered over its control endpoint."""
+
+    url: str
+
+    def __call__(self, method: str, **args: object) -> Any:
+        """Call one of the simulator's control methods; raises RuntimeError with what it said."""
+        answer = httpx.post(f"{self.url}/_simulator/call", json={"method": method, "args": args}, timeout=30)
+        if answer.status_code != httpx.codes.OK:
+            message = f"{method}: {answer.text}"
+            raise RuntimeError(message)
+        return answer.json()["result"]
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every request the simulator answered, oldest first."""
+        return list(httpx.get(f"{self.url}/_simulator/log", timeout=30).json()["log"])
+
+
+@dataclass(slots=True, kw_only=True)
+class Stack:
+    """The simulators and one or more ``serve`` beside them, in a folder that keeps their logs and database."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    database_url: str | None = None
+    port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+    serving: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Every ``serve`` started so far, the newest last."""
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _stripe: Remote | None = None
+    _pacspace: Remote | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._simulate()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def stripe(self) -> Remote:
+        """The simulated Stripe."""
+        if self._stripe is None:
+            message = "the simulators were not started"
+            raise RuntimeError(message)
+        return self._stripe
+
+    @property
+    def pacspace(self) -> Remote:
+        """The simulated PacSpace."""
+        if self._pacspace is None:
+            message = "the simulators were not started"
+            raise RuntimeError(message)
+        return self._pacspace
+
+    def _simulate(self) -> None:
+        announced = self.folder / "simulators.env"
+        hook = f"http://127.0.0.1:{self.port}/webhooks/stripe"
+        arguments = ("simulate", "--stripe-port", "0", "--pacspace-port", "0", "--webhook-url", hook)
+        self._start(arguments, announced, self.folder / "simulators.log", {})
+        lines = wait_for("the simulators", lambda: _complete(announced))
+        self.environment = dict(line.split("=", 1) for line in lines)
+        database = self.database_url or f"sqlite:///{self.folder / 'pacspace-stripe.db'}"
+        self.environment |= {"PACSPACE_STRIPE_DATABASE_URL": database, **self.settings}
+        self._stripe = Remote(self.environment["STRIPE_API_BASE_URL"])
+        self._pacspace = Remote(self.environment["PACSPACE_API_BASE_URL"])
+
+    def serve(self, port: int | None = None) -> subprocess.Popen[bytes]:
+        """Start ``pacspace-stripe serve`` and wait until it is ready."""
+        chosen = port or self.port
+        log = self.folder / "serve.log"
+        process = self._start(("serve", "--port", str(chosen)), log, log, self.environment)
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                message = f"serve ended with {process.returncode}: see {log}"
+                raise RuntimeError(message)
+            with suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{chosen}/readyz", timeout=5).status_code == httpx.codes.OK
+            return False
+
+        wait_for("serve to be ready", ready)
+        self.serving.append(process)
+        return process
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command to its end, in this environment."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=_inherited() | self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def _start(
+        self, arguments: tuple[str, ...], output: Path, errors: Path, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with output.open("ab") as out, errors.open("ab") as err:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], env=_inherited() | dict(environment), cwd=self.folder, stdout=out, stderr=err
+            )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """End every process, politely first."""
+        for process in reversed(self._processes):
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL when that does not help."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=5)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """``kill -9``: no cleaning up."""
+    process.kill()
+    process.wait(timeout=5)
+
+
+def _inherited() -> dict[str, str]:
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return environment | {"PYTHONUNBUFFERED": "1"}
+
+
+def _complete(announced: Path) -> list[str] | None:
+    lines = announced.read_text().splitlines() if announced.exists() else []
+    return lines if any(line.startswith("PACSPACE_API_BASE_URL=") for line in lines) else None

@@ -1,0 +1,65 @@
+"""``pacspace-stripe simulate``: both simulators on loopback, for trying things out."""
+
+import threading
+
+import click
+
+from pacspace_stripe.simulator.clock import WallClock
+from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.serve import serve as serve_simulator
+from pacspace_stripe.simulator.stripe import StripeSimulator
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@click.option("--stripe-port", default=12111, show_default=True, type=PORT, help="0 takes a free one.")
+@click.option("--pacspace-port", default=12112, show_default=True, type=PORT, help="0 takes a free one.")
+@click.option(
+    "--webhook-url",
+    default="http://127.0.0.1:8000/webhooks/stripe",
+    show_default=True,
+    help="Where the simulated Stripe sends its events.",
+)
+@click.option("--fault", "faults", multiple=True, help="stripe:NAME or pacspace:NAME, with @PROBABILITY if wanted.")
+@click.option("--rate-limits", is_flag=True, help="Enforce Stripe's rate limits for test keys.")
+def simulate(
+    stripe_port: int, pacspace_port: int, webhook_url: str, faults: tuple[str, ...], *, rate_limits: bool
+) -> None:
+    """Serve a simulated Stripe and a simulated PacSpace on loopback until Ctrl-C.
+
+    Prints the environment to export. Both are steered over POST /_simulator/call, as the demo does.
+    """
+    clock = WallClock()
+    stripe = StripeSimulator(clock, enforce_rate_limits=rate_limits)
+    pacspace = PacSpaceSimulator(clock)
+    _plan_faults(stripe, pacspace, faults)
+    try:
+        stripe.set_webhook(webhook_url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--webhook-url") from error
+    with (
+        serve_simulator(stripe, port=stripe_port) as at_stripe,
+        serve_simulator(pacspace, port=pacspace_port) as ledger,
+    ):
+        pacspace.base_url = ledger.url
+        click.echo(f"STRIPE_API_KEY={stripe.api_key}")
+        click.echo(f"STRIPE_WEBHOOK_SECRET={stripe.webhook.secrets[0]}")
+        click.echo(f"STRIPE_API_BASE_URL={at_stripe.url}")
+        click.echo(f"PACSPACE_API_KEY={pacspace.api_key}")
+        click.echo(f"PACSPACE_API_BASE_URL={ledger.url}")
+        threading.Event().wait()
+
+
+def _plan_faults(stripe: StripeSimulator, pacspace: PacSpaceSimulator, faults: tuple[str, ...]) -> None:
+    services = {"stripe": stripe.add_fault, "pacspace": pacspace.add_fault}
+    for fault in faults:
+        service, _, rest = fault.partition(":")
+        name, _, probability = rest.partition("@")
+        if service not in services:
+            message = f"{fault!r}: write stripe:NAME or pacspace:NAME"
+            raise click.BadParameter(message, param_hint="--fault")
+        try:
+            services[service](name, probability=float(probability or 1))
+        except ValueError as error:
+            raise click.BadParameter(f"{fault!r}: {error}", param_hint="--fault") from error

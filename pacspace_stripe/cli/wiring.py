@@ -1,0 +1,94 @@
+"""What every command needs: settings from the environment, parts, output."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from pacspace_stripe.app import App, build
+from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.cli.logs import set_up
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.errors import LeaseBusy
+from pacspace_stripe.settings import Settings, load_settings
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
+
+
+def environment_settings() -> Settings:
+    """Settings of this process. Raises ConfigurationError."""
+    return load_settings(os.environ)
+
+
+@contextmanager
+def parts() -> Iterator[App]:
+    """The product, wired for one command; quiet but for warnings."""
+    settings = environment_settings()
+    set_up(settings.log_format, level=30)
+    app = build(settings)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def patiently(app: App, act: Callable[[], CheckResult]) -> CheckResult:
+    """Do it when the invoice is free: another process may be looking at it for a moment."""
+    deadline = time.monotonic() + app.settings.lease.total_seconds() + 5
+    while True:
+        try:
+            return act()
+        except LeaseBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def echo_json(document: Json) -> None:
+    """Indented JSON on standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def exit_code(results: list[CheckResult]) -> int:
+    """0 all matched or nothing metered, 1 any drifted or unproven."""
+    return 0 if all(result.good for result in results) else 1
+
+
+def echo_result(result: CheckResult, *, planned: bool) -> None:
+    """One result for people: the verdict first, then both figures per window, then what happens."""
+    verdict = result.verdict.value if result.verdict else "not judged"
+    reason = f" ({result.reason.value})" if result.reason else ""
+    click.secho(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
+    if result.detail:
+        click.echo(f"  {result.detail}")
+    echo_table(
+        ("account", "meter", "from", "to", "billed", "recorded", "records", "reason"),
+        [
+            tuple(
+                str("-" if window[name] is None else window[name])
+                for name in ("account", "meter", "start", "end", "billed", "recorded", "count", "reason")
+            )
+            for window in result.windows
+        ],
+        right=frozenset({"billed", "recorded", "records"}),
+    )
+    for step in result.steps:
+        click.echo(f"  {'would ' if planned else 'did: '}{step}")
+    if result.next_check_at and not planned:
+        click.echo(f"  next look {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[str] = frozenset()) -> None:
+    """Aligned columns; nothing when there are no rows."""
+    if not rows:
+        return
+    widths = [max(len(row[place]) for row in (names, *rows)) for place in range(len(names))]
+    for row in (names, *rows):
+        cells = (
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(names, row, widths, strict=True)
+        )
+        click.echo(f"  {'  '.join(cells)}".rstrip())
