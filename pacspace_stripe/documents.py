@@ -55,13 +55,13 @@ class FooterView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementWindow:
-    """One row of the statement. ``recorded`` and ``count`` are None when the ledger could not say."""
+    """One row of the statement. A figure is None when its side could not say."""
 
     account: str
     meter: str
     start: datetime
     end: datetime
-    billed: Decimal
+    billed: Decimal | None
     """In the meter's unit, like ``recorded``."""
     recorded: Decimal | None
     count: int | None
@@ -166,7 +166,8 @@ class Documents:
     def _compile(self, path: Path, data: str, issued_at: datetime) -> bytes:
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
         compiler = typst.Compiler(path, root=path.parent, font_paths=self._fonts, ignore_system_fonts=True)
-        pdf = compiler.compile(sys_inputs={"data": data}, pdf_standards=["a-3b"], timestamp=_utc(issued_at).replace(microsecond=0))
+        timestamp = _utc(issued_at).replace(microsecond=0)
+        pdf = compiler.compile(sys_inputs={"data": data}, pdf_standards=["a-3b"], timestamp=timestamp)
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
 
@@ -219,15 +220,16 @@ def _statement_values(view: StatementView) -> dict[str, object]:
 
 
 def _statement_row(window: StatementWindow) -> dict[str, object]:
-    recorded = window.recorded
+    billed, recorded = window.billed, window.recorded
+    difference = None if billed is None or recorded is None else quantities.subtract(billed, recorded)
     return {
         "account": _one_line(window.account),
         "meter": _one_line(window.meter),
         "start": _moment(window.start),
         "end": _moment(window.end),
-        "billed": quantities.text(window.billed),
+        "billed": None if billed is None else quantities.text(billed),
         "recorded": None if recorded is None else quantities.text(recorded),
-        "difference": None if recorded is None else quantities.text(quantities.subtract(window.billed, recorded)),
+        "difference": None if difference is None else quantities.text(difference),
         "count": None if window.count is None else str(window.count),
         "proof_root": _optional(window.proof_root),
         "verify_url": _optional(window.verify_url),

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig
+from dbos import DBOS, DBOSClient, DBOSConfig, WorkflowSerializationFormat
 from dbos import EnqueueOptions as Options
-from dbos import WorkflowSerializationFormat
 
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, PacspaceStripeError
 from pacspace_stripe.store import Kind, Store
@@ -128,7 +127,7 @@ class Engine:
         except PacspaceStripeError as error:
             _log.warning("invoice=%s %s", subject_id, error)
             return type(error).__name__
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged with its traceback; the row is due again
             _log.exception("invoice=%s the check failed unexpectedly; it is looked at again", subject_id)
             return "failed"
         return "done"
@@ -140,7 +139,7 @@ class Engine:
                     pass
             except PacspaceStripeError as error:
                 _log.warning("cannot look for due invoices: %s", error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged with its traceback; the row is due again
                 _log.exception("looking for due invoices failed; trying again")
 
 

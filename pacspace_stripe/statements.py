@@ -12,6 +12,8 @@ from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.errors import NotFound
 
+APPLICATION = "pacspace-stripe"
+
 
 def statement_pdf(app: App, invoice_id: str) -> bytes:
     """The PDF; the same bytes for the same evidence. Raises NotFound for an invoice that was never compared."""
@@ -19,7 +21,7 @@ def statement_pdf(app: App, invoice_id: str) -> bytes:
     decisions = app.store.chains.of_subject(invoice_id)
     if not decisions:
         message = f"no evidence about {invoice_id}: it was not compared yet"
-        raise NotFound("pacspace-stripe", message, hint=f"Run `pacspace-stripe check {invoice_id} --apply` first.")
+        raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice_id} --apply` first.")
     return app.documents.render_statement(_view(app, invoice, decisions[-1]))
 
 
@@ -46,7 +48,7 @@ def _window(window: dict[str, Any]) -> StatementWindow:
         meter=window["meter"],
         start=_moment(window["start"]),
         end=_moment(window["end"]),
-        billed=Decimal(window["billed"] or 0),
+        billed=None if window["billed"] is None else Decimal(window["billed"]),
         recorded=None if window["recorded"] is None else Decimal(window["recorded"]),
         count=window["count"],
         proof_root=proof.get("proof_root"),

@@ -44,13 +44,14 @@ class Sweep:
             raise LeaseBusy(message)
         try:
             found = self._unknown()
+        except RemoteError as error:
+            _log.warning("sweep failed: %s", error)
+            raise
+        else:
             for invoice_id in found:
                 self.store.triggers.want(Kind.INVOICE, invoice_id, enqueue)
             _log.info("sweep found=%d", len(found))
             return found
-        except RemoteError as error:
-            _log.warning("sweep failed: %s", error)
-            raise
         finally:
             leased.give_back(None, self.now() + self.interval)
 

@@ -10,20 +10,12 @@ import pytest
 from tests.databases import Databases, Engine
 
 _started_at = time.monotonic()
-_recording = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What the Makefile passes on."""
     parser.addoption("--write-docs", action="store_true", help="write the generated parts of the documents")
-    parser.addoption("--record", action="store_true", help="record cassettes against what the environment names")
     parser.addoption("--stop-after", type=float, metavar="MINUTES", help="skip what has not begun by then")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Only a recording may leave this machine."""
-    global _recording  # noqa: PLW0603  # an audit hook sees nothing else of the run
-    _recording = config.getoption("--record")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -35,7 +27,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _loopback_only(event: str, details: tuple[object, ...]) -> None:
     """An audit hook: a test that reaches for the network fails at once, wherever it runs."""
-    if event != "socket.connect" or _recording:
+    if event != "socket.connect":
         return
     address = details[1]
     if isinstance(address, tuple) and address[0] != "localhost" and not ip_address(address[0]).is_loopback:

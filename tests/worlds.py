@@ -12,7 +12,7 @@ import httpx
 import sqlalchemy as sa
 
 from pacspace_stripe.app import App, build
-from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.errors import LeaseBusy, SignatureError, StoreUnavailable, UnreadableEvent
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
@@ -48,7 +48,6 @@ class World:
         self.stripe = StripeSimulator(self.clock, seed=self.seed, deliver=self._deliver)
         self.ledger = PacSpaceSimulator(self.clock, base_url=ENVIRONMENT["PACSPACE_API_BASE_URL"], seed=self.seed)
         self.queue: list[tuple[Kind, str, int]] = []
-        self.results: list[CheckResult] = []
         self.app = self.restart()
         self.meter = self.stripe.add_meter(METER)
         self.price = self.stripe.add_price(self.meter)
@@ -88,7 +87,7 @@ class World:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def subscribe(self, customer: str = "cus_acme", **options: Any) -> str:
+    def subscribe(self, customer: str = "cus_acme", **options: Any) -> str:  # noqa: ANN401 - the simulator's own
         """A customer with a metered subscription whose period ends in an hour."""
         with contextlib.suppress(Exception):
             self.stripe.add_customer(customer, name="Acme", footer=options.pop("customer_footer", None))
@@ -149,7 +148,7 @@ class World:
         """The invoice as Stripe has it."""
         return self.stripe.invoice(invoice_id or self.invoice_id)
 
-    def memory(self, invoice_id: str | None = None) -> Any:
+    def memory(self, invoice_id: str | None = None) -> Memory:
         """What we remember of it."""
         subject = self.app.store.subjects.find(invoice_id or self.invoice_id)
         assert subject is not None

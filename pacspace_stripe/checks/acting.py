@@ -48,7 +48,7 @@ def _footer_window(result: WindowResult) -> FooterWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Writes on one invoice, under its lease. What we are about to do is saved first: a crash in between is no riddle."""
+    """Writes on one invoice, under its lease. Each is saved as an intent first: a crash in between is no riddle."""
 
     stripe: StripeApi
     store: Store

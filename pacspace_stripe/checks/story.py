@@ -115,11 +115,15 @@ class Checker:
 
     def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
         now = self.now()
+        if memory.cleared:
+            return ("nothing: it was let go with these lines",)
         step = decide.before_comparison(invoice, memory, self.policy, now)
-        first = () if isinstance(step, decide.Compare) else (decide.in_words(step),)
+        if isinstance(step, decide.End | decide.WatchRelease):
+            return (str(step),)
+        first = () if isinstance(step, decide.Compare) else (str(step),)
         held = replace(memory, held=True) if isinstance(step, decide.Hold) else memory
         later = decide.after_comparison(invoice, held, self.policy, now, finding)
-        return (*first, *(decide.in_words(action) for action in later))
+        return (*first, *(str(action) for action in later))
 
 
 def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
@@ -205,7 +209,7 @@ class _Look:
             self._alert("waiver_ended", detail)
             self.memory = replace(self.memory, waiver=None)
 
-    def _before(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
+    def _before(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:  # noqa: PLR0911 - one per step
         checker = self.checker
         match decide.before_comparison(invoice, self.memory, checker.policy, self.now):
             case decide.End(detail=detail):

@@ -87,6 +87,7 @@ def _report(results: list[CheckResult], *, as_json: bool, planned: bool) -> None
 
 def _refuse_when_observing(app: App, command: str) -> None:
     if app.settings.mode is Mode.OBSERVE:
+        variable = "PACSPACE_STRIPE_MODE"
         problem = f"observe writes nothing, so `{command}` has nothing to do"
         hint = f"Run it once as `PACSPACE_STRIPE_MODE=enforce pacspace-stripe {command} …` to act."
-        raise ConfigurationError("PACSPACE_STRIPE_MODE", problem, hint=hint)
+        raise ConfigurationError(variable, problem, hint=hint)

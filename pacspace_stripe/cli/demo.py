@@ -58,13 +58,13 @@ class Player:
     def _reached(self, scenario: Scenario) -> bool:
         expected = scenario.expected
         if expected.left or expected.verdict:
-            wait_for("the end state", lambda: self._is_so(scenario), seconds=PATIENCE)
+            wait_for("the end state", lambda: self.is_so(scenario), seconds=PATIENCE)
         else:
             self.wait_verdict(scenario, "drifted")
             time.sleep(1)
-        return self._is_so(scenario)
+        return self.is_so(scenario)
 
-    def _is_so(self, scenario: Scenario) -> bool:
+    def is_so(self, scenario: Scenario) -> bool:
         invoice, expected = self.invoice(scenario), scenario.expected
         if invoice is None:
             return False
@@ -102,7 +102,7 @@ class Player:
 
 def _statement(player: Player, scenario: Scenario, _: str) -> None:
     invoice = wait_for(
-        "a released invoice", lambda: player._is_so(scenario) and player.invoice(scenario), seconds=PATIENCE
+        "a released invoice", lambda: player.invoice(scenario) if player.is_so(scenario) else None, seconds=PATIENCE
     )
     target = player.output / "statement.pdf"
     done = player.stack.run("statement", invoice["id"], "-o", str(target))
@@ -130,7 +130,7 @@ def _waive(player: Player, scenario: Scenario, _: str) -> None:
     click.echo(f"  pacspace-stripe release --reason {reason!r}: exit {done.returncode}")
 
 
-def _upcoming(player: Player, scenario: Scenario, subscription: str) -> None:
+def _upcoming(player: Player, _scenario: Scenario, subscription: str) -> None:
     player.stack.stripe("send_upcoming", subscription=subscription)
     log = player.stack.folder / "serve.log"
     line = wait_for("the alert", lambda: _line(log, "alert=upcoming_blocked"), seconds=PATIENCE)

@@ -75,7 +75,7 @@ def settings(*, as_json: bool) -> None:
         )
     else:
         for row in rows:
-            shown = row.current if row.current else row.default or ("(required)" if row.required else "(unset)")
+            shown = row.current or row.default or ("(required)" if row.required else "(unset)")
             click.secho(f"{row.name}={shown}", bold=True)
             click.echo(f"    {row.meaning}")
     if problem is not None:

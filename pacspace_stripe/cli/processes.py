@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -21,6 +21,9 @@ _READY_SECONDS = 30.0
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "USER", "LOGNAME")
 
 
+Found = TypeVar("Found")
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on right now."""
     with socket.socket() as one:
@@ -28,7 +31,9 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_for(what: str, ready: Callable[[], Any], *, seconds: float = _READY_SECONDS, every: float = 0.05) -> Any:
+def wait_for(
+    what: str, ready: Callable[[], Found | None], *, seconds: float = _READY_SECONDS, every: float = 0.05
+) -> Found:
     """Ask until the answer is true and return it. Raises TimeoutError naming ``what``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -46,7 +51,7 @@ class Remote:
 
     url: str
 
-    def __call__(self, method: str, **args: object) -> Any:
+    def __call__(self, method: str, **args: object) -> Any:  # noqa: ANN401 - any JSON
         """Call one of the simulator's control methods; raises RuntimeError with what it said."""
         answer = httpx.post(f"{self.url}/_simulator/call", json={"method": method, "args": args}, timeout=30)
         if answer.status_code != httpx.codes.OK:
@@ -107,7 +112,7 @@ class Stack:
         hook = f"http://127.0.0.1:{self.port}/webhooks/stripe"
         arguments = ("simulate", "--stripe-port", "0", "--pacspace-port", "0", "--webhook-url", hook)
         self._start(arguments, announced, self.folder / "simulators.log", {})
-        lines = wait_for("the simulators", lambda: _complete(announced))
+        lines = wait_for("the simulators", lambda: _complete(announced)) or []
         self.environment = dict(line.split("=", 1) for line in lines)
         database = self.database_url or f"sqlite:///{self.folder / 'pacspace-stripe.db'}"
         self.environment |= {"PACSPACE_STRIPE_DATABASE_URL": database, **self.settings}
@@ -134,7 +139,7 @@ class Stack:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command to its end, in this environment."""
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - our own command
             [*COMMAND, *arguments],
             env=_inherited() | self.environment,
             cwd=self.folder,
@@ -148,7 +153,7 @@ class Stack:
         self, arguments: tuple[str, ...], output: Path, errors: Path, environment: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
         with output.open("ab") as out, errors.open("ab") as err:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own command
                 [*COMMAND, *arguments], env=_inherited() | dict(environment), cwd=self.folder, stdout=out, stderr=err
             )
         self._processes.append(process)

@@ -45,8 +45,8 @@ def serve(host: str, port: int) -> None:
 def _our_endpoint() -> Callable[[Receiver], Starlette]:
     """The ``webhooks`` that ships with us, not a package of the same name in the working folder."""
     if getattr(webhooks, "DISTRIBUTION", None) != "pacspace-stripe":
-        message = f"another package named webhooks comes first ({webhooks.__file__})"
-        raise ConfigurationError("PYTHONPATH", message, hint="Start `pacspace-stripe serve` from another folder.")
+        variable, message = "PYTHONPATH", f"another package named webhooks comes first ({webhooks.__file__})"
+        raise ConfigurationError(variable, message, hint="Start `pacspace-stripe serve` from another folder.")
     from webhooks.app import create_app  # noqa: PLC0415 - only once it is known to be ours
 
     return create_app

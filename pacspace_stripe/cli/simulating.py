@@ -62,4 +62,5 @@ def _plan_faults(stripe: StripeSimulator, pacspace: PacSpaceSimulator, faults: t
         try:
             services[service](name, probability=float(probability or 1))
         except ValueError as error:
-            raise click.BadParameter(f"{fault!r}: {error}", param_hint="--fault") from error
+            message = f"{fault!r}: {error}"
+            raise click.BadParameter(message, param_hint="--fault") from error

@@ -36,12 +36,18 @@ class Wait:
 
     until: datetime
 
+    def __str__(self) -> str:
+        return f"look again at {iso(self.until)}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """Set ``auto_advance=false``. ``again``: somebody undid our hold."""
 
     again: bool = False
+
+    def __str__(self) -> str:
+        return "hold (auto_advance=false)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +56,32 @@ class Backstop:
 
     at: datetime
 
+    def __str__(self) -> str:
+        return f"let Stripe finalize at {iso(self.at)} at the latest"
+
 
 @dataclass(frozen=True, slots=True)
 class Compare:
     """Compare now."""
 
+    def __str__(self) -> str:
+        return "compare"
+
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """It left by Stripe's clock: are its final lines those that were stamped?"""
+    """It left by Stripe's clock: see whether its final lines are those that were stamped."""
+
+    def __str__(self) -> str:
+        return "confirm the final lines"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRelease:
-    """We released it: has it had an effect?"""
+    """We released it: see whether it has had an effect."""
+
+    def __str__(self) -> str:
+        return "watch the release"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +89,9 @@ class End:
     """Nothing more to do, ever."""
 
     detail: str
+
+    def __str__(self) -> str:
+        return f"nothing more: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +102,24 @@ class Stamp:
     auto_advance: bool | None = None
     finalizes_at: datetime | None = None
 
+    def __str__(self) -> str:
+        return "stamp metadata and footer" if self.footer else "stamp metadata"
+
 
 @dataclass(frozen=True, slots=True)
 class Finalize:
     """``finalize(auto_advance=false)``, then all lines again, then release only if they are what was stamped."""
 
+    def __str__(self) -> str:
+        return "finalize without advancing, read all lines again"
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """Set ``auto_advance=true`` on the finalized invoice that we held."""
+
+    def __str__(self) -> str:
+        return "release (auto_advance=true)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +127,9 @@ class Alert:
     """Tell people, once per kind."""
 
     kind: str
+
+    def __str__(self) -> str:
+        return f"alert {self.kind}"
 
 
 Step = Wait | Hold | Backstop | Compare | Confirm | WatchRelease | End
@@ -304,32 +337,3 @@ def ladder(policy: Policy, attempts: int) -> timedelta:
 def release_showed_effect(invoice: Invoice) -> bool:
     """Whether a released invoice moved. A mailed invoice shows nothing that the API documents."""
     return invoice.attempted or invoice.attempt_count > 0 or invoice.collection_method is CollectionMethod.SEND_INVOICE
-
-
-def in_words(step: Step | Action) -> str:
-    """A step or action as a command prints it."""
-    match step:
-        case Wait(until=until):
-            return f"look again at {iso(until)}"
-        case Hold():
-            return "hold (auto_advance=false)"
-        case Backstop(at=at):
-            return f"let Stripe finalize at {iso(at)} at the latest"
-        case Compare():
-            return "compare"
-        case Confirm():
-            return "confirm the final lines"
-        case WatchRelease():
-            return "watch the release"
-        case End(detail=detail):
-            return f"nothing more: {detail}"
-        case Stamp(footer=footer):
-            return "stamp metadata and footer" if footer else "stamp metadata"
-        case Finalize():
-            return "finalize without advancing, read all lines again"
-        case Release():
-            return "release (auto_advance=true)"
-        case Alert(kind=kind):
-            return f"alert {kind}"
-        case _:
-            assert_never(step)

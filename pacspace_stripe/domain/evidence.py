@@ -24,7 +24,7 @@ from pacspace_stripe.domain.windows import iso
 
 FORMAT = "pacspace-stripe/evidence/1"
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ class BilledUsage:
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
     ) -> WindowResult:
-        """This usage as a result with its reason, beside the ledger's figures where they were read."""
+        """The usage as a result with its reason, beside the ledger's figures where they were read."""
         return WindowResult(
             account=self.account,
             meter=self.meter,

@@ -73,19 +73,16 @@ def find_route(routes: Iterable[Route], request: httpx.Request) -> tuple[Route, 
 _MARK = "\ue000"
 
 
-def _numbers_marked(value: Any) -> Any:
+def _marked(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{_MARK}{value:f}{_MARK}"
-    if isinstance(value, dict):
-        return {key: _numbers_marked(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_numbers_marked(item) for item in value]
-    return value
+    message = f"{type(value).__name__} is not JSON"
+    raise TypeError(message)
 
 
 def exact_json(value: Any) -> bytes:
     """JSON bytes in which every Decimal is a number with exactly its digits."""
-    text = json.dumps(_numbers_marked(value), ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=_marked)
     return re.sub(f'"{_MARK}([^{_MARK}]*){_MARK}"', r"\1", text).encode()
 
 

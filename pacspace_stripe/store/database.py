@@ -28,7 +28,7 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
-def _tune_sqlite(connection: Any, _record: Any) -> None:
+def _tune_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
     """WAL before anything else runs: in ``delete`` mode a reader blocks the receiver for seconds."""
     connection.isolation_level = None
     cursor = connection.cursor()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -387,7 +388,8 @@ def test_two_windows_that_agree_are_stamped_both(tmp_path: Path) -> None:
         made.use("20", at=MIDDLE + DAY)
         made.run(DAY)
         metadata = made.invoice()["metadata"]
-        assert (metadata["pacspace_usage"], metadata["pacspace_usage_2"], metadata["pacspace_windows"]) == ("10", "20", "2")
+        stamped = [metadata[f"pacspace_{name}"] for name in ("usage", "usage_2", "windows")]
+        assert stamped == ["10", "20", "2"]
         assert made.left == {made.invoice_id}
 
 
@@ -413,7 +415,7 @@ def test_two_customers_on_one_ledger_account_prove_nothing(tmp_path: Path) -> No
 
 def test_a_tiered_price_is_unproven_for_now(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        tiers = [{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
+        tiers: list[dict[str, Any]] = [{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
         price = made.stripe.add_price(made.meter, tiers=tiers)
         made.subscribe(prices=[price])
         made.use("25")

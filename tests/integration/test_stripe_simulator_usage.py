@@ -195,22 +195,20 @@ def test_bad_prices_are_refused(world: StripeWorld, params: dict[str, str], para
 
 
 def test_a_tiered_price_is_made_over_the_api(world: StripeWorld) -> None:
-    price = world.post(
-        "prices",
-        currency="usd",
-        billing_scheme="tiered",
-        tiers_mode="graduated",
-        **{
-            "product_data[name]": "API",
-            "recurring[interval]": "month",
-            "recurring[usage_type]": "metered",
-            "recurring[meter]": world.meter,
-            "tiers[0][up_to]": 10,
-            "tiers[0][unit_amount]": 3,
-            "tiers[1][up_to]": "inf",
-            "tiers[1][unit_amount_decimal]": "0.25",
-            "expand[]": "tiers",
-        },
-    )
+    asked: dict[str, Any] = {
+        "currency": "usd",
+        "billing_scheme": "tiered",
+        "tiers_mode": "graduated",
+        "product_data[name]": "API",
+        "recurring[interval]": "month",
+        "recurring[usage_type]": "metered",
+        "recurring[meter]": world.meter,
+        "tiers[0][up_to]": 10,
+        "tiers[0][unit_amount]": 3,
+        "tiers[1][up_to]": "inf",
+        "tiers[1][unit_amount_decimal]": "0.25",
+        "expand[]": "tiers",
+    }
+    price = world.post("prices", **asked)
     assert [tier["unit_amount_decimal"] for tier in price["tiers"]] == ["3", "0.25"]
     assert price["unit_amount"] is None
