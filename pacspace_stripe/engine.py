@@ -119,6 +119,8 @@ class Engine:
         """A look never fails the queue: what went wrong is logged, and the subject is due again by its row."""
         try:
             self._look(kind, subject_id, wanted)
+            if kind is Kind.SWEEP:
+                self.prune()
         except LeaseBusy:
             return "busy"
         except LeaseLost as error:

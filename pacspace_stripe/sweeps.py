@@ -32,9 +32,8 @@ class Sweep:
     now: Callable[[], datetime]
 
     def plan(self) -> None:
-        """Make sure that the next sweep is planned."""
-        if self.store.subjects.find(SUBJECT) is None:
-            self.store.triggers.want(Kind.SWEEP, SUBJECT)
+        """Sweep soon: ``serve`` does at every start, and from then on each sweep plans the next one."""
+        self.store.triggers.want(Kind.SWEEP, SUBJECT)
 
     def run(self, enqueue: Enqueue | None = None) -> list[str]:
         """One sweep, now: the invoices it found. Raises LeaseBusy when another process sweeps."""

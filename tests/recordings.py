@@ -95,10 +95,10 @@ def talk_to_pacspace(api: PacSpaceApi, account: str, window: Window, sleep: Call
     assert compared.neutral_balance in {None, balance.net}
 
     made = api.checkpoint(account, window, idempotency_key=f"recording:{account}:{window}")
-    for _ in range(60):
+    for _ in range(120):
         if made.proof_root:
             break
-        sleep(2)
+        sleep(1)
         made = api.find_checkpoint(account, window, made.checkpoint_id) or made
     root = made.proof_root
     assert root, "the checkpoint was not committed in time"
@@ -189,7 +189,7 @@ def served_stripe() -> Iterator[tuple[str, str]]:
 @contextmanager
 def served_pacspace() -> Iterator[tuple[str, str, PacSpaceWorld]]:
     """A served simulator with a month of usage: its address, its key, and what to talk about."""
-    simulator = PacSpaceSimulator(WallClock(), seed=1, base_url=PACSPACE, checkpoint_delay=timedelta(seconds=1))
+    simulator = PacSpaceSimulator(WallClock(), seed=1, base_url=PACSPACE, checkpoint_delay=timedelta(seconds=0.5))
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     world = PacSpaceWorld(account="cus_1:api_calls", window=Window(start=today - timedelta(days=40), end=today))
     simulator.emit_daily_usage(world.account, world.window.start, world.window.end, "1250.5")
@@ -208,10 +208,10 @@ def _pacspace_test_mode(base_url: str, api_key: str) -> PacSpaceWorld:
     httpx.post(f"{base_url}/api/v1/balance/delta", json=body, headers=headers, timeout=30).raise_for_status()
     with connected() as transport:
         api = PacSpaceApi(transport, api_key, base_url)
-        for _ in range(60):
+        for _ in range(120):
             if api.derive(world.account, world.window).count:
                 return world
-            time.sleep(2)
+            time.sleep(1)
     message = "PacSpace did not verify the recorded usage within two minutes"
     raise SystemExit(message)
 

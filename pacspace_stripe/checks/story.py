@@ -180,6 +180,8 @@ class _Look:
         usages = self.checker.comparer.usages(invoice)
         if not usages and not self.memory.held:
             return self._end(invoice.status.value, "nothing metered")
+        if invoice.finalization_error:
+            self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
         self._take_over_block()
         self._waive(usages)
         return self._before(invoice, usages)

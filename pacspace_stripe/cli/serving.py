@@ -1,11 +1,9 @@
 """``pacspace-stripe serve``: the endpoint and the engine in one process."""
 
 import logging
-from collections.abc import Callable
 
 import click
 import uvicorn
-from starlette.applications import Starlette
 
 import webhooks
 from pacspace_stripe.app import App, build
@@ -13,7 +11,7 @@ from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.wiring import environment_settings
 from pacspace_stripe.engine import Engine
 from pacspace_stripe.errors import ConfigurationError
-from webhooks.receiver import Receiver
+from pacspace_stripe.inbox import Inbox
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +25,7 @@ def serve(host: str, port: int) -> None:
     POST /webhooks/stripe, GET /healthz, GET /readyz. Stops cleanly on SIGTERM; after a crash, starting it again is
     all there is to do.
     """
-    endpoint = _our_endpoint()
+    _refuse_other_webhooks()
     settings = environment_settings()
     set_up(settings.log_format)
     app = build(settings)
@@ -35,21 +33,24 @@ def serve(host: str, port: int) -> None:
     try:
         engine.start()
         _say(app, host, port)
-        asgi = endpoint(app.inbox(engine.enqueue))
-        uvicorn.run(asgi, host=host, port=port, log_config=None, access_log=False, server_header=False)
+        _server(app.inbox(engine.enqueue), host, port).run()
     finally:
         engine.stop()
         app.close()
 
 
-def _our_endpoint() -> Callable[[Receiver], Starlette]:
-    """The ``webhooks`` that ships with us, not a package of the same name in the working folder."""
+def _refuse_other_webhooks() -> None:
+    """A package of the same name that happens to be found first is not our endpoint."""
     if getattr(webhooks, "DISTRIBUTION", None) != "pacspace-stripe":
         variable, message = "PYTHONPATH", f"another package named webhooks comes first ({webhooks.__file__})"
-        raise ConfigurationError(variable, message, hint="Start `pacspace-stripe serve` from another folder.")
-    from webhooks.app import create_app  # noqa: PLC0415 - only once it is known to be ours
+        raise ConfigurationError(variable, message, hint="Take that folder off PYTHONPATH for `serve`.")
 
-    return create_app
+
+def _server(inbox: Inbox, host: str, port: int) -> uvicorn.Server:
+    from webhooks.app import create_app  # noqa: PLC0415 - only once `webhooks` is known to be ours
+    from webhooks.server import server_config  # noqa: PLC0415
+
+    return uvicorn.Server(server_config(create_app(inbox), host=host, port=port))
 
 
 def _say(app: App, host: str, port: int) -> None:

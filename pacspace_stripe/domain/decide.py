@@ -312,7 +312,8 @@ def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, 
 
 
 def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
-    alert = _told(memory, policy, finding)
+    inherited: tuple[Action, ...] = (Alert(kind="inherited_hold"),) if memory.held else ()
+    alert = (*inherited, *_told(memory, policy, finding))
     if invoice.status is InvoiceStatus.PAID and finding.verdict is not Verdict.UNPROVEN:
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.OPEN and _good(finding) and not memory.held:

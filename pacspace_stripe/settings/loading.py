@@ -26,7 +26,7 @@ def load_settings(environ: Mapping[str, str], *, webhooks: bool = True) -> Setti
     mistakes = [*_unknown(environ), *_mixed_keys(ours)]
     settings = None
     try:
-        settings = Settings.model_validate(ours if webhooks else {_WEBHOOK_SECRET: ()} | ours)
+        settings = Settings(**(ours if webhooks else {_WEBHOOK_SECRET: ()} | ours))
     except ValidationError as error:
         mistakes = [*_mistakes(error), *mistakes]
     # Raised out here: inside the handler the foreign error, which holds the input, would stay attached as context.

@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pacspace_stripe.domain.ledger import UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
@@ -48,10 +49,29 @@ def _read(reader: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Everything that configures us, from the environment only. Built once, by ``load_settings``."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        case_sensitive=True,
+        enable_decoding=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature of pydantic-settings
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment that ``load_settings`` was given, and no other: no ``.env``, no secrets folder."""
+        return (init_settings,)
 
     stripe_api_key: Annotated[SecretStr, _read(written.stripe_key)] = _credential(
         "STRIPE_API_KEY",

@@ -14,12 +14,12 @@ from pacspace_stripe.errors import (
     SignatureError,
     UnexpectedAnswer,
 )
+from pacspace_stripe.transport.answers import shortened
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _FROZEN = ("finalized invoices can't be updated", "already finalized", "no longer editable")
 """Stripe words a finalized invoice's refusal in several ways, most of them without ``invoice_not_editable``."""
 _OTHER_MODE = "a similar object exists in"
-_LONGEST_MESSAGE = 300
 _HINTS: tuple[tuple[type[stripe.StripeError], str], ...] = (
     (stripe.AuthenticationError, "Set STRIPE_API_KEY to a valid key of this Stripe account."),
     (stripe.PermissionError, "Give the restricted key in STRIPE_API_KEY the permission that the message names."),
@@ -31,7 +31,7 @@ def stripe_failure(error: stripe.StripeError) -> PacspaceStripeError:
     if isinstance(error, stripe.SignatureVerificationError):
         return SignatureError("Stripe: the webhook's signature does not hold")
     status, code = error.http_status, _code(error)
-    said = str(error.user_message or f"HTTP {status}, no message")[:_LONGEST_MESSAGE]
+    said = shortened(str(error.user_message or f"HTTP {status}, no message"))
     details: dict[str, Any] = {"status": status, "code": code, "request_id": error.request_id}
     if isinstance(error, stripe.RateLimitError) or status == 429:  # noqa: PLR2004  # too many requests
         return RateLimited(STRIPE, said, **details)

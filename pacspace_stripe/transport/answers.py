@@ -82,7 +82,12 @@ def error_body(body: bytes) -> ErrorBody:
 
 
 def _text(value: object) -> str | None:
-    return value[:_LONGEST_MESSAGE] if isinstance(value, str) and value else None
+    return shortened(value) or None if isinstance(value, str) else None
+
+
+def shortened(message: str) -> str:
+    """A vendor's message on one line, for logs and people."""
+    return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
 def _seconds(value: object) -> float | None:

@@ -410,6 +410,52 @@ def test_a_failed_payment_is_tried_again(world: StripeWorld) -> None:
     assert len(world.simulator.charges) == 1
 
 
+def test_an_invoice_that_cannot_be_finalized_stays_a_draft_and_says_why(world: StripeWorld) -> None:
+    world.simulator.configure(finalization_fails=True)
+    path = f"invoices/{world.renewed()}"
+    world.run_until(APRIL + 2 * HOUR)
+    draft = world.get(path)
+    assert (draft["status"], draft["automatically_finalizes_at"]) == ("draft", None)
+    assert draft["last_finalization_error"]["code"] == "customer_tax_location_invalid"
+    assert world.inbox.types[-1] == "invoice.finalization_failed"
+    assert world.refused(f"{path}/finalize")["code"] == "customer_tax_location_invalid"
+    world.simulator.configure(finalization_fails=False)
+    assert world.post(f"{path}/finalize")["last_finalization_error"] is None
+
+
+STEPS = ("hold", "release", "finalize", "void", "wait", "late usage", "stamp")
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=12))
+def test_nothing_leaves_while_it_is_held_whatever_happens(steps: list[str]) -> None:
+    world = StripeWorld()
+    world.use("5")
+    path = f"invoices/{world.renewed()}"
+    requests = {
+        "hold": (path, {"auto_advance": "false"}),
+        "release": (path, {"auto_advance": "true"}),
+        "finalize": (f"{path}/finalize", {"auto_advance": "false"}),
+        "void": (f"{path}/void", {}),
+        "stamp": (path, {"metadata[a]": "1"}),
+    }
+    released = True
+    for step in steps:
+        left = len(world.simulator.charges)
+        if step == "wait":
+            world.run_until(world.clock.now() + timedelta(minutes=40))
+        elif step == "late usage":
+            world.use("1")
+        else:
+            world.http.post(f"/v1/{requests[step][0]}", data=requests[step][1])
+        invoice = world.get(path)
+        assert len(world.simulator.charges) == left or released
+        assert bool(world.simulator.charges) is (invoice["status"] == "paid")
+        planned = invoice["status"] == "draft" and invoice["auto_advance"]
+        assert (invoice["automatically_finalizes_at"] is not None) is planned
+        assert not (invoice["auto_advance"] and invoice["status"] in {"paid", "void"})
+        released = invoice["auto_advance"]
+
+
 def test_a_person_pays_a_draft(world: StripeWorld) -> None:
     world.use("5")
     invoice_id = world.renewed()

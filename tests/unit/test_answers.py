@@ -123,6 +123,10 @@ def test_what_error_bodies_say(body: bytes, said: ErrorBody) -> None:
     assert error_body(body) == said
 
 
+def test_a_message_stays_on_one_line() -> None:
+    assert error_body(b'{"message": "one\\n  ERROR two\\u2028three"}').message == "one ERROR two three"
+
+
 def test_a_long_message_is_cut() -> None:
     assert len(error_body(b'{"message": "' + b"x" * 5000 + b'"}').message or "") == 300
 

@@ -37,6 +37,8 @@ class Behaviour:
     payment_delay: timedelta = timedelta(seconds=1)
     """From a finalized, advancing invoice to the charge."""
     payments_succeed: bool = True
+    finalization_fails: bool = False
+    """Whether drafts cannot be finalized, as with a tax location that is missing."""
     upcoming_before: timedelta | None = timedelta(days=3)
     """How long before a renewal ``invoice.upcoming`` is sent; None is never."""
     upcoming_has_id: bool = False

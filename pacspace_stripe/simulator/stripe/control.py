@@ -95,7 +95,7 @@ class Controlled(WorldBuilding):
         retry_after: list[timedelta] | None = None,
         api_version: str | None = None,
     ) -> None:
-        """Change the webhook endpoint; a ``url`` (loopback only) turns delivery on with a client of our own."""
+        """Change the webhook endpoint; a ``url`` turns delivery on, with a client of our own to loopback."""
         with self._lock:
             endpoint = self.webhook
             given: dict[str, Any] = {
@@ -111,7 +111,8 @@ class Controlled(WorldBuilding):
                 "api_version": api_version,
             }
             if url is not None:
-                require_loopback(httpx.URL(url).host)
+                if self._deliver is None or self._client is not None:
+                    require_loopback(httpx.URL(url).host)
                 if self._deliver is None:
                     self._client = httpx.Client(timeout=30, trust_env=False)
                     self._deliver = self._client.send

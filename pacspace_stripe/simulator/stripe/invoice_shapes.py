@@ -134,7 +134,7 @@ def invoice_json(invoice: Invoice, customer: Customer, lines: list[Json], accoun
         "hosted_invoice_url": f"{page}?s=ap" if finalized else None,
         "invoice_pdf": f"https://pay.stripe.com/invoice/{account}/test_{secret}/pdf?s=ap" if finalized else None,
         "issuer": {"type": "self"},
-        "last_finalization_error": None,
+        "last_finalization_error": invoice.finalization_error,
         "latest_revision": None,
         "lines": embedded,
         "livemode": False,

@@ -83,11 +83,28 @@ def webhooks_delivered(account: Account, invoice: Invoice) -> None:
         schedule(account, invoice, rounded_up(account.now() + account.behaviour.finalization_delay))
 
 
+FINALIZATION_ERROR = {
+    "code": "customer_tax_location_invalid",
+    "message": "The customer's location isn't recognized. Set a valid customer address to calculate tax.",
+    "type": "invalid_request_error",
+}
+
+
+def fail_to_finalize(account: Account, invoice: Invoice) -> None:
+    """Finalization did not work: the invoice stays a draft, without a plan, and says why."""
+    invoice.finalization_error = dict(FINALIZATION_ERROR)
+    schedule(account, invoice, None)
+    account.emit("invoice.finalization_failed", account.show_invoice(invoice))
+
+
 def finalize(account: Account, invoice: Invoice, *, auto_advance: bool | None = None, fold_in: bool = True) -> None:
     """Freeze a draft: late usage is folded in, number and pages appear, and it moves on if it may."""
     if invoice.status is not Status.DRAFT:
         message = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         refuse_state(message, code="invoice_not_editable")
+    if account.behaviour.finalization_fails:
+        fail_to_finalize(account, invoice)
+        refuse_state(FINALIZATION_ERROR["message"], code=FINALIZATION_ERROR["code"])
     before = account.show_invoice(invoice)
     if fold_in and account.behaviour.late_usage:
         refresh(account, invoice)
@@ -106,6 +123,7 @@ def _freeze(account: Account, invoice: Invoice) -> None:
     now, customer = account.now(), account.customers[invoice.customer]
     customer.invoices_numbered += 1
     invoice.status = Status.OPEN
+    invoice.finalization_error = None
     invoice.number = invoice.number or f"{invoice_prefix(customer)}-{customer.invoices_numbered:04}"
     invoice.finalized_at = now
     invoice.automatically_finalizes_at = None

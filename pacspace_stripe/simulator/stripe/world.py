@@ -214,6 +214,7 @@ class Invoice:
     statement_descriptor: str | None = None
     page_size: str | None = None
     number: str | None = None
+    finalization_error: dict[str, str] | None = None
     due_at: datetime | None = None
     next_payment_at: datetime | None = None
     attempt_count: int = 0

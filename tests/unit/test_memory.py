@@ -1,0 +1,92 @@
+"""What is remembered of an invoice survives being written down and read by another version."""
+
+from dataclasses import fields
+from datetime import UTC, datetime, timezone
+from typing import get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.store.memories import from_json, to_json
+from tests.unit.examples import BACKSTOPPED, FIGURES, HELD, RELEASED, SEEN, SHA, STAMPED
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+moments = st.datetimes(
+    min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001  # Hypothesis adds it
+)
+figures = st.dictionaries(words, words, max_size=3)
+memories = st.builds(
+    Memory,
+    invoice_id=words,
+    customer_id=st.none() | words,
+    subscription_id=st.none() | words,
+    first=st.none()
+    | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
+    stage=st.sampled_from(Stage),
+    held=st.booleans(),
+    held_at=st.none() | moments,
+    backstop_at=st.none() | moments,
+    blocked=st.booleans(),
+    finalized_by_us=st.booleans(),
+    verdict=st.none() | st.sampled_from(Verdict),
+    reason=st.none() | st.sampled_from(Reason),
+    detail=words,
+    windows=st.lists(st.dictionaries(words, st.none() | words | st.integers(), max_size=3), max_size=3).map(tuple),
+    stamped=st.none()
+    | st.builds(Stamped, verdict=st.sampled_from(Verdict), evidence_sha256=words, figures=figures, at=moments),
+    evidence_sha256=st.none() | words,
+    evidence_core=st.none() | words,
+    waiver=st.none() | st.builds(Waiver, reason=words, by=words, at=moments, figures=figures),
+    released_at=st.none() | moments,
+    cleared=st.booleans(),
+    attempts=st.integers(min_value=0),
+    alerted=st.lists(words, max_size=3).map(tuple),
+)
+
+
+@given(memories)
+def test_what_was_written_down_is_read_as_it_was(memory: Memory) -> None:
+    assert from_json(to_json(memory)) == memory
+
+
+@pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, RELEASED], ids=lambda memory: memory.stage)
+def test_every_stage_is_read_as_it_was(memory: Memory) -> None:
+    assert from_json(to_json(memory)) == memory
+
+
+def test_a_figure_in_digits_stays_text() -> None:
+    read = from_json(to_json(Memory(invoice_id="in_1", windows=({"billed": "100", "count": 4},))))
+    assert read.windows[0]["billed"] == "100"
+    assert read.windows[0]["count"] == 4
+
+
+def test_an_older_version_knew_only_the_id() -> None:
+    assert from_json({"invoice_id": "in_1"}) == Memory(invoice_id="in_1")
+
+
+def test_every_field_but_the_id_has_a_default_so_that_older_rows_can_be_read() -> None:
+    Memory(invoice_id="in_1")
+    assert {field.name for field in fields(Memory)} == set(get_type_hints(Memory))
+
+
+def test_what_a_newer_version_added_is_no_obstacle() -> None:
+    assert from_json(to_json(HELD) | {"from_the_future": 1}) == HELD
+
+
+def test_moments_are_read_as_aware_utc_whatever_zone_they_were_written_in() -> None:
+    elsewhere = datetime(2026, 11, 1, 2, tzinfo=timezone.max)
+    read = from_json(to_json(Memory(invoice_id="in_1", held_at=elsewhere)))
+    assert read.held_at == elsewhere
+
+
+def test_only_an_ended_invoice_has_ended() -> None:
+    assert [stage for stage in Stage if Memory(invoice_id="in_1", stage=stage).ended] == [Stage.ENDED]
+
+
+def test_figures_are_kept_digit_by_digit() -> None:
+    assert from_json(to_json(STAMPED)).stamped == Stamped(
+        verdict=Verdict.MATCHED, evidence_sha256=SHA, figures=FIGURES, at=STAMPED.stamped.at if STAMPED.stamped else None  # type: ignore[arg-type]  # it is stamped
+    )
