@@ -72,6 +72,7 @@ class Actor:
 
     def backstop(self, invoice: Invoice, memory: Memory, at: datetime) -> Memory:
         """Stripe's own clock as the fallback, set once."""
+        self.leased.save(memory)
         if invoice.automatically_finalizes_at != at:
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
             self._noted("backstop", invoice, at=iso(at))

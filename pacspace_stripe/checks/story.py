@@ -84,10 +84,10 @@ class Checker:
                 return look.run()
         except RateLimited as error:
             wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
-            return Looked(look.memory, "unread", self.now() + wait, ("rate limited",))
+            return Looked(look.as_saved(), "unread", self.now() + wait, ("rate limited",))
         except RemoteError as error:
             _log.warning("invoice=%s %s", memory.invoice_id, error)
-            return self._unread(look.memory, error)
+            return self._unread(look.as_saved(), error)
 
     def _unread(self, memory: Memory, error: RemoteError) -> Looked:
         """Stripe did not answer, or said no: nothing was decided."""
@@ -163,11 +163,16 @@ class _Look:
     waiver: Waiver | None
     steps: tuple[str, ...] = ()
 
+    def as_saved(self) -> Memory:
+        """What was last written down, before a write that failed: its intent, not its wish."""
+        return replace(self.leased.saved, alerted=self.memory.alerted)
+
     def run(self) -> Looked:
         for _ in range(READ_AGAIN):
             try:
                 return self._once()
             except NotEditable:
+                self.memory = self.as_saved()
                 self._did("changed under us: read again")
         return self._until("unread", self.now + RATE_LIMITED_LOOK)
 

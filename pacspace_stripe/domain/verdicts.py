@@ -118,8 +118,3 @@ def _severity(result: WindowResult) -> tuple[int, int]:
     verdict = result.reason.verdict
     among_matches = _MATCH_ORDER.index(result.reason) if verdict is Verdict.MATCHED else 0
     return _ORDER.index(verdict), among_matches
-
-
-def unproven(reason: Reason, detail: str, windows: tuple[WindowResult, ...] = ()) -> Finding:
-    """A finding that nothing can be said yet, and why."""
-    return Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=windows)

@@ -22,8 +22,6 @@ _COUNTS = ("deltasCount", "deltaCount")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 """Roots and checkpoint ids go into metadata and footers: nothing but such characters was ever seen in one."""
 _SETTLED = {"verified", "failed"}
-_LONGEST_URL = 500
-"""Characters: what one metadata value holds."""
 
 
 def data_of(what: str, answer: Answer, *, bare: bool = False) -> Fields:
@@ -164,7 +162,7 @@ def _url(data: Fields, name: str) -> str | None:
     url = data.optional_text(name)
     if url is None:
         return None
-    printable = url.isascii() and url.isprintable() and " " not in url and len(url) <= _LONGEST_URL
+    printable = url.isascii() and url.isprintable() and " " not in url
     if not printable or urlsplit(url).scheme not in {"http", "https"}:
         data.reject(name, "is not a web address")
     return url

@@ -49,6 +49,8 @@ class Leased:
     subject: Subject
     owner: str
     ttl: timedelta
+    saved: Memory
+    """What was last written down: where the story stands, whatever fails next."""
 
     def guard(self) -> None:
         """Renew the lease, or raise LeaseLost: call right before anything that others can see."""
@@ -61,6 +63,7 @@ class Leased:
         if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl):
             message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
             raise LeaseLost(message)
+        self.saved = memory
 
     def give_back(self, memory: Memory | None, next_check_at: datetime | None) -> bool:
         """End the lease: what we know, when to look again. True when somebody asked for another look meanwhile."""

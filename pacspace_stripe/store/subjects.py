@@ -40,7 +40,10 @@ class Subjects:
         with self._database.writing() as connection:
             insert_once(connection, subjects, new_row(now, subject_id, kind, Memory(invoice_id=subject_id)))
             row = connection.execute(statement).mappings().one_or_none()
-        return None if row is None else Leased(subjects=self, subject=Subject.from_row(row), owner=owner, ttl=ttl)
+        if row is None:
+            return None
+        subject = Subject.from_row(row)
+        return Leased(subjects=self, subject=subject, owner=owner, ttl=ttl, saved=subject.memory)
 
     def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:
         """Extend a lease that is still ours."""

@@ -347,6 +347,14 @@ def test_public_verify_needs_and_sends_no_key() -> None:
     assert world.ledger.api_key not in str(world.seen[0].headers)
 
 
+def test_the_public_address_of_a_root_is_where_it_is_asked_about() -> None:
+    api, replies = api_over((200, {"verified": True}))
+    api.verify("0xab/c")
+    assert (
+        api.verify_address("0xab/c") == str(replies.requests[0].url) == "https://pacspace.test/api/v1/verify/0xab%2Fc"
+    )
+
+
 @pytest.mark.parametrize("rules", [{"unknown_root": "unverified"}, {"unknown_root": "not_found"}])
 def test_a_root_nobody_made_is_not_verified(rules: dict[str, str]) -> None:
     assert World(**rules).api.verify("0xab") == ProofSummary(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import stripe
 
-from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, UsageType
+from pacspace_stripe.domain.invoices import Formula, InvoiceStatus, UsageType
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
     LeaseLost,

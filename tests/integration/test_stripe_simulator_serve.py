@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.simulator.clock import WallClock
+from pacspace_stripe.simulator.loopback import require_loopback
 from pacspace_stripe.simulator.serve import ServedSimulator, serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 
@@ -43,6 +44,11 @@ def call(http: httpx.Client, method: str, **args: object) -> object:
 def test_only_loopback_is_served(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         serve(lambda _: httpx.Response(200), host=host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1"])
+def test_loopback_has_other_names(host: str) -> None:
+    require_loopback(host)
 
 
 def test_a_webhook_goes_to_loopback_only(simulator: StripeSimulator) -> None:

@@ -195,6 +195,8 @@ def test_events_are_filtered_paged_and_kept_for_thirty_days(world: StripeWorld) 
     assert (first["has_more"], rest["has_more"]) == (True, False)
     invoices = world.get("events", type="invoice.*")["data"]
     assert {event["type"].partition(".")[0] for event in invoices} == {"invoice"}
+    for query in ("type=a&types[]=b", "&".join(["types[]=invoice.paid"] * 21)):
+        assert world.http.get(f"/v1/events?{query}").status_code == 400
     some = world.http.get("/v1/events?types[]=invoice.paid&types[]=invoice.finalized").json()["data"]
     assert [event["type"] for event in some] == ["invoice.paid", "invoice.finalized"]
     since = world.get("events", **{"created[gt]": unix(APRIL)})["data"]

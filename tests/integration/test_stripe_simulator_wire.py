@@ -1,12 +1,13 @@
 """The simulated Stripe as an HTTP server: keys, errors, idempotency, limits, faults, cursors."""
 
 import threading
+import time
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.faults import Faults
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from tests.stripe_worlds import KEY, MARCH, StripeWorld
@@ -78,6 +79,10 @@ def test_the_same_key_with_other_parameters_or_elsewhere_is_an_error(world: Stri
     path = f"/v1/customers/{created['id']}"
     elsewhere = world.http.post(path, data={"name": "Ada"}, headers={"Idempotency-Key": "k"})
     assert elsewhere.json()["error"]["type"] == "idempotency_error"
+
+
+def test_a_key_has_at_most_255_characters(world: StripeWorld) -> None:
+    assert [create(world, "Ada", "k" * length).status_code for length in (255, 256)] == [200, 400]
 
 
 def test_a_key_does_not_remember_parameters_that_did_not_pass(world: StripeWorld) -> None:
@@ -173,6 +178,15 @@ def test_a_slow_answer_takes_time_and_may_come_too_late(
     else:
         assert world.http.get("/v1/invoices").status_code == 200
     assert world.clock.now() == MARCH + timedelta(seconds=seconds)
+
+
+def test_on_wall_time_a_slow_answer_really_takes_its_time() -> None:
+    simulator = StripeSimulator(WallClock())
+    simulator.add_fault("slow", seconds=0.05)
+    request = httpx.Request("GET", "https://api.stripe.com/v1/invoices", headers={"Authorization": f"Bearer {KEY}"})
+    before = time.monotonic()
+    assert simulator(request).status_code == 200
+    assert time.monotonic() - before >= 0.05
 
 
 def test_a_lock_timeout_says_that_it_may_be_retried(world: StripeWorld) -> None:

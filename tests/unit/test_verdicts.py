@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult, summarize, unproven
+from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult, summarize
 from tests.unit.examples import METER, OCTOBER, result
 
 MATCHED = {Reason.EXACT, Reason.WITHIN_TOLERANCE, Reason.ZERO}
@@ -87,8 +87,3 @@ def test_the_window_that_speaks_says_why() -> None:
 def test_a_result_is_about_its_meter_and_window() -> None:
     assert result().key == f"{METER}|{OCTOBER}"
     assert result(window=None).key == f"{METER}|-"
-
-
-def test_what_cannot_be_said_yet_is_unproven() -> None:
-    found = unproven(Reason.STRIPE_UNAVAILABLE, "no answer")
-    assert (found.verdict, found.reason, found.windows) == (Verdict.UNPROVEN, Reason.STRIPE_UNAVAILABLE, ())

@@ -78,7 +78,8 @@ class Controlled(WorldBuilding):
     def next_due_at(self) -> datetime | None:
         """When something happens next, so that tests can jump the clock there."""
         with self._lock:
-            due = (engine.next_plan_at(self.account), self.account.outbox.next_due_at())
+            delivery = self.account.outbox.next_due_at() if self._deliver is not None else None
+            due = (engine.next_plan_at(self.account), delivery)
         return min((at for at in due if at is not None), default=None)
 
     def set_webhook(

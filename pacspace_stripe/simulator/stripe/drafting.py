@@ -46,11 +46,8 @@ def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
 
 
 def used(account: Account, price: Price, customer: str, start: datetime, end: datetime) -> Decimal:
-    """The metered quantity of ``[start, end)``, from the events counted by now."""
-    if price.meter is None:
-        message = f"{price.id} is not metered"
-        raise ValueError(message)
-    return account.usage.total(account.meters[price.meter], customer, start, end, seen_at=account.now())
+    """A metered price's quantity of ``[start, end)``, from the events counted by now."""
+    return account.usage.total(account.meters[str(price.meter)], customer, start, end, seen_at=account.now())
 
 
 def metered_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:

@@ -130,7 +130,7 @@ class StripeSimulator(Controlled):
     def _next_delivery(self) -> Delivery | None:
         with self._lock:
             engine.run_due(self.account)
-            return self.account.outbox.take(self.clock.now()) if self._deliver else None
+            return self.account.outbox.take(self.clock.now()) if self._deliver is not None else None
 
     def tick(self) -> None:
         """What a background thread calls."""
@@ -142,7 +142,7 @@ class StripeSimulator(Controlled):
             request = self.account.outbox.request_for(delivery, now)
         status: int | None = None
         try:
-            status = deliver(request).status_code if deliver else None
+            status = deliver(request).status_code if deliver is not None else None
         except httpx.TransportError:
             status = None
         finally:
