@@ -16,7 +16,8 @@ from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.sweeps import Sweep
-from pacspace_stripe.transport import Rate, Timeouts, Transport
+from pacspace_stripe.transport import Timeouts, Transport
+from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _AGAIN_AT_ONCE = 5
 """How often one look follows another at once because somebody asked meanwhile."""
@@ -164,7 +165,7 @@ def _transport(
 ) -> Transport:
     total = min(20.0, settings.lease.total_seconds() * 2 / 3)
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)
-    limits = {"Stripe": Rate(endpoint=settings.request_rate.endpoint, total=settings.request_rate.all)}
+    limits = {STRIPE: settings.request_rate}
     if sleep is None:
         return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts)
     return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts, clock=now, sleep=sleep)

@@ -4,7 +4,7 @@ It writes nothing anywhere but triggers; each find goes through the same check a
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,42 +41,46 @@ class Sweep:
         if leased is None:
             message = "another process is sweeping"
             raise LeaseBusy(message)
+        found: list[str] = []
         try:
-            found = self._unknown()
-        except RemoteError as error:
-            _log.warning("sweep failed: %s", error)
-            raise
-        else:
-            for invoice_id in found:
+            for invoice_id in self._unknown():
                 self.store.triggers.want(Kind.INVOICE, invoice_id, enqueue)
-            _log.info("sweep found=%d", len(found))
-            return found
+                found.append(invoice_id)
+        except RemoteError as error:
+            _log.warning("sweep ended early: %s", error)
+            raise
         finally:
+            _log.info("sweep found=%d", len(found))
             leased.give_back(None, self.now() + self.interval)
+        return found
 
-    def _unknown(self) -> list[str]:
+    def _unknown(self) -> Iterator[str]:
         drafts = (invoice.invoice_id for invoice in self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value))
         fresh = (
             invoice.invoice_id
             for invoice in self.stripe.list_invoices(created_since=self.now() - FRESH)
             if invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         )
-        return [*self._not_known(drafts), *self._not_known(fresh)]
+        yield from self._not_known(drafts)
+        yield from self._not_known(fresh)
 
-    def _not_known(self, invoice_ids: Iterable[str]) -> list[str]:
-        found: list[str] = []
+    def _not_known(self, invoice_ids: Iterable[str]) -> Iterator[str]:
         for chunk in _chunks(invoice_ids):
             known = self.store.subjects.known(chunk)
-            found += [invoice_id for invoice_id in chunk if invoice_id not in known]
-        return found
+            yield from (invoice_id for invoice_id in chunk if invoice_id not in known)
 
 
-def _chunks(invoice_ids: Iterable[str]) -> Iterable[list[str]]:
+def _chunks(invoice_ids: Iterable[str]) -> Iterator[list[str]]:
+    """In pieces; what was read before Stripe's list broke off is handed on first."""
     chunk: list[str] = []
-    for invoice_id in invoice_ids:
-        chunk.append(invoice_id)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
+    try:
+        for invoice_id in invoice_ids:
+            chunk.append(invoice_id)
+            if len(chunk) == _CHUNK:
+                yield chunk
+                chunk = []
+    except RemoteError:
+        yield chunk
+        raise
     if chunk:
         yield chunk

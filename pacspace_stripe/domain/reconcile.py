@@ -58,7 +58,7 @@ def metered_lines(invoice: Invoice, prices: Mapping[str, Price]) -> tuple[LineIt
 
 def _is_metered(line: LineItem, prices: Mapping[str, Price]) -> bool:
     if line.price_id is None:
-        return False
+        return line.subscription_id is not None
     price = prices.get(line.price_id)
     return price is None or price.usage_type in (UsageType.METERED, UsageType.UNKNOWN)
 

@@ -3,11 +3,10 @@
 from pacspace_stripe.settings.loading import load_settings
 from pacspace_stripe.settings.model import LogFormat, Settings
 from pacspace_stripe.settings.table import Row, describe, env_example, readme_table
-from pacspace_stripe.settings.written import Rate, duration, duration_text
+from pacspace_stripe.settings.written import duration, duration_text
 
 __all__ = [
     "LogFormat",
-    "Rate",
     "Row",
     "Settings",
     "describe",

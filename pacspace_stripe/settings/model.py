@@ -12,12 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pacspace_stripe.domain.ledger import UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
 from pacspace_stripe.settings import written
-from pacspace_stripe.settings.written import Rate
 
 _SECOND = timedelta(seconds=1)
-_LIVE_RATE = Rate(endpoint=25, all=100)
-_TEST_RATE = Rate(endpoint=25, all=25)
 
 
 class LogFormat(StrEnum):
@@ -187,7 +185,7 @@ class Settings(BaseSettings):
     @property
     def request_rate(self) -> Rate:
         """What was set, else Stripe's limits for this kind of key."""
-        return self.rate or (_LIVE_RATE if self.livemode else _TEST_RATE)
+        return self.rate or (STRIPE_LIVE if self.livemode else STRIPE_TEST)
 
     @property
     def policy(self) -> Policy:

@@ -37,17 +37,6 @@ _PLACEHOLDER = re.compile(r"\{(?:customer|meter)\}")
 _ACCOUNT_TEXT = re.compile(r"[A-Za-z0-9_.:-]{0,100}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """How many requests a second Stripe gets from us: to one endpoint, and in all."""
-
-    endpoint: int
-    all: int
-
-    def __str__(self) -> str:
-        return f"{self.endpoint}/{self.all}"
-
-
 def duration(written: str) -> timedelta:
     """``90m``, ``24h``, ``1m30s``, ``500ms``, ``0``: largest unit first, each at most once."""
     text = written.strip()
@@ -114,7 +103,7 @@ def rate(written: str) -> Rate:
     if not 0 < each <= everything:
         message = "must be <per endpoint>/<in all> in requests a second, such as 25/100, the first not above the second"
         raise ValueError(message)
-    return Rate(endpoint=each, all=everything)
+    return Rate(endpoint=each, total=everything)
 
 
 def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
@@ -177,6 +166,8 @@ def database_url(written: str) -> SecretStr:
     rest = written.strip().split(":", 1)[1]
     return SecretStr(f"{_DRIVERS[parts.scheme]}:{rest}")
 
+
+from pacspace_stripe.domain.rates import Rate
 
 _DRIVERS: Final = {
     "sqlite": "sqlite",

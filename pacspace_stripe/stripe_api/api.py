@@ -11,6 +11,7 @@ import stripe
 
 from pacspace_stripe.domain import quantities
 from pacspace_stripe.domain.invoices import Invoice, Meter, Price, Subscription
+from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer
 from pacspace_stripe.stripe_api.failures import stripe_failure
@@ -22,7 +23,7 @@ from pacspace_stripe.stripe_api.reading import (
     stripe_object,
     subscription_from_stripe,
 )
-from pacspace_stripe.transport import Rate, Transport
+from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields, json_answer
 from pacspace_stripe.transport.client import quiet
 from pacspace_stripe.transport.stripe_sdk import STRIPE, StripeHttp
@@ -35,8 +36,6 @@ _PAGE = 100
 _MOST_LINES = 10_000
 """Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
 _KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
-_LIVE_RATE = Rate(endpoint=25, total=100)
-_TEST_RATE = Rate(endpoint=25, total=25)
 
 
 def key_livemode(api_key: str) -> bool:
@@ -59,7 +58,7 @@ class StripeApi:
     def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
         self.livemode = key_livemode(api_key)
         quiet("stripe")
-        transport.limit(STRIPE, _LIVE_RATE if self.livemode else _TEST_RATE)
+        transport.limit(STRIPE, STRIPE_LIVE if self.livemode else STRIPE_TEST)
         self._sdk = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,

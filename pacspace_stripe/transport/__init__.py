@@ -5,7 +5,6 @@ asked of either vendor: that is ``stripe_api`` and ``pacspace_api``.
 """
 
 from pacspace_stripe.transport.client import Answer, Call, Transport
-from pacspace_stripe.transport.rates import Rate
 from pacspace_stripe.transport.retries import Timeouts
 
-__all__ = ["Answer", "Call", "Rate", "Timeouts", "Transport"]
+__all__ = ["Answer", "Call", "Timeouts", "Transport"]

@@ -12,10 +12,11 @@ from random import random as any_fraction
 
 import httpx
 
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.transport.answers import error_body
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
-from pacspace_stripe.transport.rates import Rate, RateLimiter
+from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
 
 _log = logging.getLogger(__name__)

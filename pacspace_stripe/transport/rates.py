@@ -6,25 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import RateLimited
 
 _SPAN = timedelta(seconds=1.02)
 """A second, and what a request's way to the vendor may vary: without it a 26th could arrive in their second."""
 _RECOVERY = timedelta(seconds=1)
 _ENDPOINTS_KEPT = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """Requests per second: to one endpoint (method and path pattern), and to the vendor in all."""
-
-    endpoint: int
-    total: int
-
-    def __post_init__(self) -> None:
-        if self.endpoint < 1 or self.total < 1:
-            message = "a rate allows at least one request per second"
-            raise ValueError(message)
 
 
 @dataclass(slots=True)

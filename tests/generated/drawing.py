@@ -36,7 +36,14 @@ LEDGER_FAULTS = (
     "slow",
 )
 STRIPE_ENDPOINTS = (None, "GET *", "POST *", "POST */finalize", "GET /v1/invoices/{id}", "GET */event_summaries")
-LEDGER_ENDPOINTS = (None, "POST */checkpoint", "POST */compare", "GET */derive/*", "GET */verify/*", "GET */customers/*")
+LEDGER_ENDPOINTS = (
+    None,
+    "POST */checkpoint",
+    "POST */compare",
+    "GET */derive/*",
+    "GET */verify/*",
+    "GET */customers/*",
+)
 CRASHES = ("POST /v1/invoices", "POST", "GET", "POST /api/v1/balance/checkpoint", "")
 PEOPLE = ("on", "off", "finalize", "pay", "void", "waive", "footer", "metadata", "uncollectible")
 CALM_PEOPLE = ("on", "void", "waive", "footer", "metadata", "off")
@@ -228,7 +235,9 @@ class _Drawing:
     def used_at(self, subscription: Subscription) -> datetime:
         first, last = subscription.start, subscription.end - timedelta(seconds=1)
         if self.chance(0.2):
-            return self.dice.choice((first, last, max(first, last - timedelta(seconds=59)), first + timedelta(seconds=1)))
+            return self.dice.choice(
+                (first, last, max(first, last - timedelta(seconds=59)), first + timedelta(seconds=1))
+            )
         return first + self.between(timedelta(0), last - first)
 
     def quantity(self, meter: str) -> Decimal:
@@ -277,7 +286,9 @@ class _Drawing:
                 yield replace(use, side="stripe")
                 yield replace(use, side="ledger", at=START + self.between(2 * HOUR, 9 * HOUR))
             case "after finalization":
-                yield replace(use, side=self.dice.choice(("stripe", "both")), at=subscription.end + self.between(HOUR, 4 * HOUR))
+                yield replace(
+                    use, side=self.dice.choice(("stripe", "both")), at=subscription.end + self.between(HOUR, 4 * HOUR)
+                )
 
     def late_by(self, plan: Plan, use: Usage) -> timedelta:
         """From its acceptance, which may lie in the past, to some hours from now; calm when nobody looks."""
@@ -289,7 +300,9 @@ class _Drawing:
         if self.calm:
             at = plan.heals_at - self.between(70 * MINUTE, 2 * HOUR)
             return Person(at=at, subscription=place, does=self.dice.choice(CALM_PEOPLE))
-        at = plan.subscriptions[place].end + self.between(timedelta(0), self.dice.choice((10 * MINUTE, 2 * HOUR, 8 * HOUR)))
+        at = plan.subscriptions[place].end + self.between(
+            timedelta(0), self.dice.choice((10 * MINUTE, 2 * HOUR, 8 * HOUR))
+        )
         during = self.dice.choice((None, 1, 2, 3, 5, 8))
         return Person(at=at, subscription=place, does=self.dice.choice(PEOPLE), during=during)
 

@@ -158,5 +158,7 @@ def _said(value: object, but: str = "") -> str:
     """A value without what is as usual."""
     fields = type(value).__dataclass_fields__  # type: ignore[attr-defined]  # every value here is one
     shown = {name: getattr(value, name) for name, one in fields.items() if getattr(value, name) != one.default}
-    told = (f"{name}={_at(item) if isinstance(item, datetime) else item}" for name, item in shown.items() if name != but)
+    told = (
+        f"{name}={_at(item) if isinstance(item, datetime) else item}" for name, item in shown.items() if name != but
+    )
     return f"{type(value).__name__} {' '.join(told)}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import stripe
 
 from pacspace_stripe.simulator.stripe.simulator import ENDPOINTS
 from tests import openapi
@@ -127,6 +128,19 @@ def test_the_invoice_has_every_field_that_stripe_documents() -> None:
     assert set(invoice) - fields == set(openapi.BEYOND_OBJECTS["invoice"])
     line_fields = set(openapi.spec()["components"]["schemas"]["line_item"]["properties"])
     assert line_fields == set(invoice["lines"]["data"][0])
+
+
+IN_THE_SDK: dict[str, type] = {
+    "invoice": stripe.Invoice,
+    "subscription": stripe.Subscription,
+    "subscriptions_resource_subscription_invoice_settings": stripe.Subscription.InvoiceSettings,
+}
+
+
+@pytest.mark.parametrize("name", sorted(openapi.BEYOND_OBJECTS))
+def test_what_goes_beyond_the_document_is_in_the_official_package(name: str) -> None:
+    assert stripe.api_version == openapi.PINNED_VERSION
+    assert set(openapi.BEYOND_OBJECTS[name]) <= set(IN_THE_SDK[name].__annotations__)
 
 
 def test_what_goes_beyond_the_document_is_still_beyond_it() -> None:

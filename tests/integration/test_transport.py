@@ -16,6 +16,7 @@ import pytest
 import stripe
 import stripe.oauth_error  # defines more errors
 
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import (
     LeaseLost,
     PacspaceStripeError,
@@ -28,7 +29,7 @@ from pacspace_stripe.errors import (
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.stripe_api import stripe_failure
-from pacspace_stripe.transport import Answer, Call, Rate, Timeouts, Transport
+from pacspace_stripe.transport import Answer, Call, Timeouts, Transport
 from pacspace_stripe.transport.failures import FOREIGN
 from pacspace_stripe.transport.stripe_sdk import StripeHttp
 

@@ -48,9 +48,7 @@ def line(number: int = 1, **changes: Any) -> LineItem:
 
 def price(**changes: Any) -> Price:
     """A metered price per unit."""
-    ordinary = Price(
-        price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False
-    )
+    ordinary = Price(price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False)
     return replace(ordinary, **changes)
 
 

@@ -15,7 +15,9 @@ from tests.unit.examples import BACKSTOPPED, HELD, RELEASED, SEEN, STAMPED
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 moments = st.datetimes(
-    min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001  # Hypothesis adds it
+    min_value=datetime(2000, 1, 1),
+    max_value=datetime(2100, 1, 1),
+    timezones=st.just(UTC),  # noqa: DTZ001  # Hypothesis adds it
 )
 figures = st.dictionaries(words, words, max_size=3)
 memories = st.builds(
@@ -23,8 +25,7 @@ memories = st.builds(
     invoice_id=words,
     customer_id=st.none() | words,
     subscription_id=st.none() | words,
-    first=st.none()
-    | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
+    first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
     stage=st.sampled_from(Stage),
     held=st.booleans(),
     held_at=st.none() | moments,

@@ -60,7 +60,10 @@ def test_fifteen_digits_count(left: str, right: str) -> None:
     ],
 )
 def test_a_tolerance_is_the_largest_difference_that_is_accepted(
-    left: str, right: str, tolerance: str, agree: bool  # noqa: FBT001  # a column of the table
+    left: str,
+    right: str,
+    tolerance: str,
+    agree: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     assert equal(Decimal(left), Decimal(right), tolerance=Decimal(tolerance)) is agree
 

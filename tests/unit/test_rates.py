@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.transport.rates import Rate, RateLimiter
+from pacspace_stripe.transport.rates import RateLimiter
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 READ, WRITE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"

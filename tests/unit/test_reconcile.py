@@ -294,9 +294,13 @@ def test_usage_with_a_problem_is_never_compared() -> None:
 
 
 @given(quantities, quantities, signs)
-def test_a_match_means_equal_figures_and_equal_figures_match(on_line: Decimal, on_ledger: Decimal, sign: UsageSign) -> None:
+def test_a_match_means_equal_figures_and_equal_figures_match(
+    on_line: Decimal, on_ledger: Decimal, sign: UsageSign
+) -> None:
     seen = first_look(usage(quantity=on_line), balance(sign.raw_balance(on_ledger)), sign, NONE)
-    assert (seen.reason.verdict is Verdict.MATCHED) == (f"{on_line:.15g}" == f"{on_ledger:.15g}" or on_line == on_ledger)
+    assert (seen.reason.verdict is Verdict.MATCHED) == (
+        f"{on_line:.15g}" == f"{on_ledger:.15g}" or on_line == on_ledger
+    )
 
 
 @given(quantities, quantities, quantities, signs)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.domain.ledger import UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import ConfigurationError
-from pacspace_stripe.settings import LogFormat, Rate, Settings, describe, duration, duration_text, load_settings
+from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
 
 CREDENTIALS = {
     "STRIPE_API_KEY": "sk_test_tellnobody1",
@@ -83,7 +84,7 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     assert settings.pacspace_api_base_url == "https://sandbox.example/pacspace"
     assert settings.database_url.get_secret_value() == "postgresql+psycopg://u:p@db/x"
     assert settings.templates == tmp_path.resolve()
-    assert settings.request_rate == Rate(endpoint=10, all=40)
+    assert settings.request_rate == Rate(endpoint=10, total=40)
     assert (settings.sweep, settings.lease) == (timedelta(seconds=2), timedelta(seconds=3))
     assert settings.log_format is LogFormat.JSON
 

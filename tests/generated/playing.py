@@ -1,0 +1,584 @@
+"""Playing a plan: the world it makes, what people and vendors do in it, and what is written down on the way."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import assert_never
+
+import httpx
+
+from pacspace_stripe.app import App
+from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.errors import LeaseBusy, PacspaceStripeError
+from pacspace_stripe.simulator.stripe import lifecycle
+from pacspace_stripe.simulator.stripe.world import Invoice
+from pacspace_stripe.store import Kind
+from tests.generated.drawing import COUNTED, TIERED
+from tests.generated.plans import Act, Crash, Delivery, Other, Outage, Person, Plan, Restart, Subscription, Usage
+from tests.worlds import ENVIRONMENT, START, STRIPE_PORT, World
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LADDER_END = timedelta(hours=4)
+"""The last step of every plan's retry ladder."""
+Key = tuple[str, datetime, datetime]
+"""A meter and a window."""
+Figures = dict[Key, Decimal]
+
+
+class Died(BaseException):
+    """The process is gone: nothing catches this, nothing is cleaned up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Both sides of one invoice at a moment, from the simulators' own state."""
+
+    at: datetime
+    status: str
+    auto_advance: bool
+    finalizes_at: datetime | None
+    metadata: dict[str, str]
+    billed: Figures
+    metered: Figures
+    """What its meters say."""
+    recorded: Figures
+    counts: dict[Key, int]
+    unsettled: bool
+    """Whether its ledger accounts have unverified records or gaps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request of ours, and the invoice as it was before and after."""
+
+    at: datetime
+    method: str
+    path: str
+    ours: bool
+    """False: a person's."""
+    mode: str
+    invoice: str | None
+    before: Truth | None
+    after: Truth | None
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET" and not self.path.endswith("/compare")
+
+    @property
+    def holds(self) -> bool:
+        return self.writes and self.after is not None and not self.after.auto_advance
+
+    @property
+    def releases(self) -> bool:
+        return bool(self.before and self.after and not self.before.auto_advance and self.after.auto_advance)
+
+    @property
+    def finalizes(self) -> bool:
+        return bool(self.before and self.after and self.before.status == "draft" != self.after.status)
+
+
+@dataclass
+class Player(World):
+    """A world that follows a plan and keeps a diary."""
+
+    plan: Plan = field(default_factory=lambda: Plan(seed=0))
+    delivery: Delivery = field(default_factory=Delivery)
+
+    def __post_init__(self) -> None:
+        self.seed = self.plan.seed
+        self.settings = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in self.plan.settings}
+        self.diary: list[Request] = []
+        self.waived: dict[str, list[tuple[str, Figures]]] = {}
+        self.own_footer: dict[str, str] = {}
+        self.own_metadata: dict[str, dict[str, str]] = {}
+        self.touched: dict[str, list[tuple[datetime, str, str]]] = {}
+        """What people did to an invoice: when, what, in which status it was."""
+        self.crashes: list[Crash] = []
+        self.ambushes: list[tuple[int, Person]] = []
+        self.outages: list[Outage] = []
+        self.down_until: datetime | None = None
+        self.deaths = 0
+        self.subscription_ids: list[str] = []
+        super().__post_init__()
+        self.stripe.configure(**dict(self.plan.stripe))
+        self.ledger.configure(**dict(self.plan.ledger), fast_roots=True)
+        self._meet()
+        delivery = self.delivery
+        lost = [delivery.lost] if delivery.lost else []
+        self.stripe.set_webhook(
+            copies=delivery.copies, shuffled=delivery.shuffled, delay=delivery.delay, lost_types=lost
+        )
+        self.app.sweep.plan()
+
+    @property
+    def policy_mode(self) -> str:
+        return self.app.settings.mode.value
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def _meet(self) -> None:
+        self.prices = {"api_calls": self.price}
+        for name in ("storage", COUNTED):
+            meter = self.stripe.add_meter(name, "count" if name == COUNTED else "sum")
+            self.prices[name] = self.stripe.add_price(meter)
+        tiers = self.stripe.add_meter(TIERED)
+        self.prices[TIERED] = self.stripe.add_price(
+            tiers, tiers=[{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
+        )
+        self.seats = self.stripe.add_price(None, unit_amount=500)
+        for subscription in self.plan.subscriptions:
+            self.subscription_ids.append(self._subscribed(subscription))
+
+    def _subscribed(self, one: Subscription) -> str:
+        with contextlib.suppress(ValueError):
+            self.stripe.add_customer(one.customer, name=one.customer)
+        prices = [self.prices[meter] for meter in one.meters] + ([self.seats] if one.licensed else [])
+        subscription_id = self.stripe.add_subscription(
+            one.customer,
+            prices,
+            period_start=one.start,
+            period_end=one.end,
+            collection_method="send_invoice" if one.mailed else "charge_automatically",
+            metadata={"pacspace_customer_id": one.account} if one.account else {},
+            footer=one.footer,
+        )
+        if one.split_at:
+            self.stripe.split_period(subscription_id, one.split_at)
+        return subscription_id
+
+    def account(self, subscription: Subscription, meter: str) -> str:
+        """The ledger account where this usage is recorded."""
+        template = self.plan.setting("ledger_account", "{customer}")
+        return subscription.account or template.format(customer=subscription.customer, meter=meter)
+
+    def restart(self, **settings: str) -> App:
+        """As in any world, but over a copy of one migrated database."""
+        if self.database_url is None:
+            shutil.copyfile(_migrated(self.folder.parent), self.folder / "world.db")
+            self.database_url = f"sqlite:///{self.folder / 'world.db'}"
+        return super().restart(**settings)
+
+    # -- looking at the truth -------------------------------------------------------------------------------------
+
+    def raw(self, invoice_id: str) -> Invoice | None:
+        return self.stripe.account.invoices.get(invoice_id)
+
+    def subscription_of(self, invoice: Invoice) -> Subscription:
+        return self.plan.subscriptions[self.subscription_ids.index(str(invoice.subscription))]
+
+    def truth(self, invoice_id: str) -> Truth | None:
+        """Both sides now."""
+        invoice = self.raw(invoice_id)
+        if invoice is None or invoice.subscription not in self.subscription_ids:
+            return None
+        subscription = self.subscription_of(invoice)
+        billed = self.billed(invoice)
+        balances = {key: self.ledger.balance(self.account(subscription, key[0]), key[1], key[2]) for key in billed}
+        sign = 1 if self.plan.setting("usage_sign", "negative") == "positive" else -1
+        return Truth(
+            at=self.clock.now(),
+            status=invoice.status.value,
+            auto_advance=invoice.auto_advance,
+            finalizes_at=invoice.automatically_finalizes_at,
+            metadata=dict(invoice.metadata),
+            billed=billed,
+            metered={key: self.metered(subscription.customer, *key) for key in billed},
+            recorded={key: sign * net for key, (net, _) in balances.items()},
+            counts={key: count for key, (_, count) in balances.items()},
+            unsettled=any(self.unsettled(self.account(subscription, key[0])) for key in billed),
+        )
+
+    def billed(self, invoice: Invoice) -> Figures:
+        """The metered lines, summed by meter and window."""
+        found: Figures = {}
+        for line in invoice.lines:
+            if line.metered and line.price and line.quantity is not None:
+                name = next(name for name, price in self.prices.items() if price == line.price)
+                key = (name, line.period_start, line.period_end)
+                found[key] = found.get(key, Decimal(0)) + line.quantity
+        return found
+
+    def metered(self, customer: str, name: str, start: datetime, end: datetime) -> Decimal:
+        meter = self.stripe.account.meter_named(name)
+        assert meter is not None
+        return self.stripe.account.usage.total(meter, customer, start, end, seen_at=self.clock.now())
+
+    def unsettled(self, account: str) -> bool:
+        records = self.ledger._world.ledger  # noqa: SLF001  # the truth, not an answer about it
+        now = self.ledger._world.now()  # noqa: SLF001
+        waiting = any(record.status(now).value in {"QUEUED", "PROCESSING"} for record in records.records(account))
+        return waiting or bool(records.gaps(account, 1, records.last_sequence(account)))
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self._ambush()
+        line = f"{request.method} {request.url.path}"
+        crash = self._due_crash(line)
+        if crash and not crash.arrives:
+            self._die(crash)
+        response = self._written_down(request)
+        if crash:
+            self._die(crash)
+        return response
+
+    def _written_down(self, request: httpx.Request) -> httpx.Response:
+        path, invoice = request.url.path, None
+        if request.url.port == STRIPE_PORT and path.startswith("/v1/invoices/in_"):
+            invoice = path.split("/")[3]
+        before, at = self.truth(invoice) if invoice else None, self.clock.now()
+        try:
+            return super()._answer(request)
+        finally:
+            after = self.truth(invoice) if invoice and request.method != "GET" else None
+            self.diary.append(
+                Request(
+                    at=at,
+                    method=request.method,
+                    path=path,
+                    ours=True,
+                    mode=self.policy_mode,
+                    invoice=invoice,
+                    before=before,
+                    after=after,
+                )
+            )
+
+    def _due_crash(self, line: str) -> Crash | None:
+        for place, crash in enumerate(self.crashes):
+            if line.startswith(crash.request):
+                if crash.skip == 0:
+                    del self.crashes[place]
+                    return crash
+                self.crashes[place] = Crash(
+                    at=crash.at,
+                    request=crash.request,
+                    skip=crash.skip - 1,
+                    arrives=crash.arrives,
+                    down=crash.down,
+                    drifts=crash.drifts,
+                )
+        return None
+
+    def _die(self, crash: Crash) -> None:
+        self.down_until = self.clock.now() + crash.down
+        self.deaths += 1
+        if crash.drifts:
+            self._drift()
+        raise Died
+
+    def _drift(self) -> None:
+        """The ledger of everything that has not left is another one now."""
+        for invoice in self.stripe.account.invoices:
+            truth = self.truth(invoice.id)
+            if truth and truth.status in {"draft", "open"}:
+                for meter, start, _ in truth.billed:
+                    self._record(self.account(self.subscription_of(invoice), meter), Decimal(1), start)
+
+    def _ambush(self) -> None:
+        due = [person for left, person in self.ambushes if left <= 1]
+        self.ambushes = [(left - 1, person) for left, person in self.ambushes if left > 1]
+        for person in due:
+            self._person(person)
+
+    def _deliver(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            message = "nobody there"
+            raise httpx.ConnectError(message)
+        return super()._deliver(request)
+
+    @property
+    def down(self) -> bool:
+        return self.down_until is not None and self.clock.now() < self.down_until
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def run_until(self, end: datetime) -> None:
+        """Let time pass; everything that falls due happens in order."""
+        while True:
+            self.settle()
+            upcoming = [
+                self.stripe.next_due_at(),
+                self.down_until if self.down else self.app.store.triggers.next_due_at(),
+            ]
+            later = [at for at in upcoming if at and at <= end]
+            if not later or self.clock.now() >= end:
+                break
+            self.clock.advance_to(max(min(later), self.clock.now() + timedelta(milliseconds=1)))
+        self.clock.advance_to(end)
+
+    def settle(self) -> None:
+        """Do all that is due now; a look that fails is over, as in the engine."""
+        for _ in range(300):
+            self.stripe.run_due()
+            self._adorn()
+            if self.down:
+                return
+            if self.down_until is not None:
+                self._reborn()
+            self.app.store.triggers.take_due(self._enqueue)
+            todo, self.queue = self.queue, []
+            if not todo:
+                return
+            self._look_at(todo)
+        message = "it never settles"
+        raise AssertionError(message)
+
+    def _look_at(self, todo: list[tuple[Kind, str, int]]) -> None:
+        for kind, subject, wanted in todo:
+            try:
+                self.app.look(kind, subject, wanted)
+            except Died:
+                return
+            except PacspaceStripeError:
+                continue
+
+    def _reborn(self) -> None:
+        self.down_until = None
+        self.app.close()
+        self.restart()
+        self.app.sweep.plan()
+
+    def _adorn(self) -> None:
+        """The merchant's own metadata, on every new draft."""
+        for invoice in self.stripe.account.invoices:
+            if invoice.id not in self.own_footer and invoice.subscription in self.subscription_ids:
+                invoice.metadata |= {f"own_{n}": f"value {n}" for n in range(self.subscription_of(invoice).metadata)}
+                self.own_footer[invoice.id] = invoice.footer or ""
+                self.own_metadata[invoice.id] = dict(invoice.metadata)
+
+    # -- acts -----------------------------------------------------------------------------------------------------
+
+    def play(self) -> "Player":
+        """The plan, to its healing."""
+        for act in self.plan.acts:
+            if act.at >= self.plan.heals_at:
+                continue
+            self.run_until(act.at)
+            self._act(act)
+        self.run_until(self.plan.heals_at)
+        return self
+
+    def _act(self, act: Act) -> None:
+        match act:
+            case Usage():
+                self._use(act)
+            case Person(during=None):
+                self._person(act)
+            case Person(during=during):
+                self.ambushes.append((during or 1, act))
+            case Outage():
+                self.outages.append(act)
+                self._fail()
+            case Crash():
+                self.crashes.append(act)
+            case Restart():
+                self._restarted(act)
+            case Other():
+                self._other(act)
+            case _:
+                assert_never(act)
+
+    def _use(self, use: Usage) -> None:
+        subscription = self.plan.subscriptions[use.subscription]
+        if use.side != "ledger":
+            self.stripe.record_usage(subscription.customer, use.meter, use.quantity, use.used_at)
+        if use.side == "stripe":
+            return
+        account = self.account(subscription, use.meter)
+        record = self._record(account, use.quantity, use.used_at, state=use.state, late_by=use.late_by)
+        if use.state == "failed":
+            self.ledger.fail(record)
+
+    def _record(
+        self, account: str, usage: Decimal, at: datetime, *, state: str = "verified", late_by: timedelta = timedelta(0)
+    ) -> str:
+        delta = usage if self.plan.setting("usage_sign", "negative") == "positive" else -usage
+        accepted_at = min(at, self.clock.now())
+        late = late_by if state == "late" else None
+        return self.ledger.record(account, delta, accepted_at, verified=state == "verified", verify_delay=late)
+
+    def _other(self, act: Other) -> None:
+        subscription = self.plan.subscriptions[act.subscription]
+        account = self.account(subscription, (*subscription.meters, "none")[0])
+        match act.what:
+            case "upcoming":
+                self.stripe.send_upcoming(self.subscription_ids[act.subscription])
+            case "threshold":
+                self.stripe.bill_threshold(self.subscription_ids[act.subscription])
+            case "gap":
+                self.ledger.inject_gap(account)
+                self._record(account, Decimal(1), subscription.start - HOUR)
+            case "deposit":
+                self._record(account, Decimal(-1000), subscription.start + HOUR)
+            case _:
+                assert_never(act.what)
+
+    def _restarted(self, act: Restart) -> None:
+        self.queue.clear()
+        if self.down:
+            self.settings |= _variables(act.settings)
+            return
+        self.app.close()
+        self.restart(**_variables(act.settings))
+        self.app.sweep.plan()
+
+    def _fail(self) -> None:
+        """Put the outages of now into force."""
+        self.stripe.faults.clear()
+        self.ledger.clear_faults()
+        for outage in self.outages:
+            if outage.at <= self.clock.now() < outage.until:
+                vendor = self.stripe if outage.vendor == "stripe" else self.ledger
+                vendor.add_fault(
+                    outage.fault, endpoint=outage.endpoint, probability=outage.probability, seconds=outage.seconds
+                )
+
+    # -- people ---------------------------------------------------------------------------------------------------
+
+    def _person(self, person: Person) -> None:
+        mine = [
+            invoice
+            for invoice in self.stripe.account.invoices
+            if invoice.subscription == self.subscription_ids[person.subscription]
+        ]
+        if not mine or mine[-1].id not in self.own_footer:
+            return
+        invoice = mine[-1]
+        self.touched.setdefault(invoice.id, []).append((self.clock.now(), person.does, invoice.status.value))
+        with contextlib.suppress(Exception):
+            self._touch(invoice, person.does)
+
+    def _touch(self, invoice: Invoice, does: str) -> None:
+        account = self.stripe.account
+        before = account.show_invoice(invoice)
+        match does:
+            case "on" | "off":
+                self.stripe.set_auto_advance_by_person(invoice.id, auto_advance=does == "on")
+            case "finalize":
+                lifecycle.finalize(account, invoice)
+            case "pay":
+                lifecycle.pay_by_person(account, invoice)
+            case "void":
+                lifecycle.void(account, invoice)
+            case "uncollectible":
+                lifecycle.mark_uncollectible(account, invoice)
+            case "waive":
+                self._waive(invoice)
+            case "footer":
+                self._edit_footer(invoice)
+                lifecycle.tell_update(account, invoice, before)
+            case "metadata":
+                invoice.metadata["own_late"] = self.own_metadata[invoice.id]["own_late"] = "yes"
+                lifecycle.tell_update(account, invoice, before)
+            case _:
+                raise ValueError(does)
+
+    def _edit_footer(self, invoice: Invoice) -> None:
+        if invoice.status.value == "draft" and len(self.own_footer[invoice.id]) < 4000:
+            self.own_footer[invoice.id] = "New first line.\n" + self.own_footer[invoice.id]
+            invoice.footer = "New first line.\n" + (invoice.footer or "")
+
+    def _waive(self, invoice: Invoice) -> None:
+        if self.down or self.policy_mode == "observe":
+            return
+        reason = f"agreed {len(self.waived.get(invoice.id, ())) + 1}"
+        waiver = Waiver(reason=reason, by="finance", at=self.clock.now(), figures={})
+        self.waived.setdefault(invoice.id, []).append((reason, self.billed(invoice)))
+        self._checked(invoice.id, waiver)
+
+    def _checked(self, invoice_id: str, waiver: Waiver | None = None) -> CheckResult | None:
+        try:
+            return self.app.checker.check(invoice_id, waiver=waiver)
+        except (LeaseBusy, PacspaceStripeError, Died):
+            return None
+
+    # -- healing --------------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Everything answers, nobody interferes, and both sides agree wherever the plan says so."""
+        self.crashes, self.ambushes, self.outages = [], [], []
+        self._fail()
+        if self.down_until is not None:
+            self.clock.advance_to(self.down_until)
+            self._reborn()
+        for place, heals in enumerate(self.plan.heals):
+            if heals:
+                self._agree(self.plan.subscriptions[place], self.subscription_ids[place])
+        self.app.close()
+        calm = {"PACSPACE_STRIPE_SWEEP": "6h"}
+        self.restart(**calm | ({} if self.observes else {"PACSPACE_STRIPE_MODE": "enforce"}))
+        self.app.sweep.plan()
+        with contextlib.suppress(PacspaceStripeError):
+            self.app.sweep.run()
+
+    @property
+    def observes(self) -> bool:
+        """Whether it observes from the beginning: then it does to the end."""
+        return self.plan.setting("mode", "enforce") == "observe"
+
+    def _agree(self, subscription: Subscription, subscription_id: str) -> None:
+        for invoice in [one for one in self.stripe.account.invoices if one.subscription == subscription_id]:
+            for meter in subscription.meters:
+                account = self.account(subscription, meter)
+                self.ledger.verify_all(account)
+                self.ledger.close_gaps(account)
+            truth = self.truth(invoice.id)
+            for key in truth.billed if truth else ():
+                self._settle_up(invoice, subscription, key, truth)
+
+    def _settle_up(self, invoice: Invoice, subscription: Subscription, key: Key, truth: Truth | None) -> None:
+        assert truth is not None
+        side = truth.metered if truth.status == "draft" else truth.billed
+        missing = side[key] - truth.recorded[key]
+        if missing:
+            self._record(self.account(subscription, key[0]), missing, key[1] + timedelta(minutes=1))
+
+    def finish(self) -> None:
+        """Time enough for every ladder, backstop and watch to end."""
+        self.run_until(self.leaves_by())
+
+    def leaves_by(self) -> datetime:
+        """When every right invoice has left."""
+        created = max((invoice.created for invoice in self.stripe.account.invoices), default=START)
+        behaviour = self.stripe.behaviour
+        starts = max(self.plan.heals_at, created + behaviour.finalization_delay)
+        if self.app.settings.fail.value == "open":
+            starts = max(starts, created + self.app.settings.backstop)
+        return starts + LADDER_END + behaviour.finalization_delay + HOUR
+
+
+def _variables(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings}
+
+
+def _migrated(folder: Path) -> Path:
+    """A database with our tables and nothing in them, made once per folder."""
+    template = folder / "template.db"
+    if not template.exists():
+        from pacspace_stripe.store import Store  # noqa: PLC0415  # only once
+
+        store = Store(f"sqlite:///{template}", now=lambda: START, lost_after=timedelta(seconds=1))
+        store.migrate()
+        with store.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.close()
+    return template
+
+
+@contextlib.contextmanager
+def played(plan: Plan, folder: Path, delivery: Delivery | None = None) -> Iterator[Player]:
+    """The world of a plan, up to its healing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    player = Player(folder, plan=plan, delivery=delivery or plan.delivery)
+    try:
+        yield player.play()
+    finally:
+        player.app.close()
+        shutil.rmtree(folder, ignore_errors=True)

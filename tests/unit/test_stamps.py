@@ -1,0 +1,213 @@
+"""The stamp: our keys among the merchant's, within Stripe's limits, and nothing written twice."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.stamps import LONGEST_VALUE, MOST_KEYS, OURS, metadata_stamp
+from pacspace_stripe.domain.verdicts import Finding, Reason, WindowResult, summarize
+from tests.unit.examples import METER, OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
+
+LONGEST_KEY = 40
+FULL = summarize((result(proof=proof()),))
+STAMP = {
+    "pacspace_verdict": "matched",
+    "pacspace_evidence_sha256": SHA,
+    "pacspace_window": "2026-10-01T00:00:00Z/2026-11-01T00:00:00Z",
+    "pacspace_usage": "100",
+    "pacspace_delta_count": "4",
+    "pacspace_proof_root": ROOT,
+    "pacspace_checkpoint_id": "chk_1",
+    "pacspace_verify_url": f"https://verify.example/{ROOT}",
+}
+
+words = st.text(min_size=1, max_size=20)
+proofs = st.builds(
+    lambda verify_url, root: proof(verify_url=verify_url, proof_root=root),
+    st.text(max_size=LONGEST_VALUE + 20),
+    words,
+)
+windows = st.builds(
+    lambda reason, billed, count, proven, timeless: result(
+        reason, billed=billed, count=count, proof=proven, window=None if timeless else OCTOBER
+    ),
+    st.sampled_from(Reason),
+    st.none() | st.decimals(min_value=0, max_value=10**9, allow_nan=False, places=3),
+    st.none() | st.integers(min_value=0, max_value=10**6),
+    st.none() | proofs,
+    st.booleans(),
+)
+findings = st.lists(windows, min_size=1, max_size=7).map(lambda drawn: summarize(tuple(drawn)))
+merchants_keys = st.one_of(
+    words, st.sampled_from(["pacspace_customer_id", "pacspace_region", "pacspace_window_5", "pacspace_", "order_id"])
+).filter(lambda key: key not in OURS)
+merchants = st.dictionaries(merchants_keys, words, max_size=MOST_KEYS)
+leftovers = st.dictionaries(st.sampled_from(sorted(OURS)), words, max_size=4)
+waivers = st.none() | st.text(max_size=2 * LONGEST_VALUE)
+
+
+def after(existing: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
+    """What Stripe has then: it merges, and deletes what is set to nothing."""
+    return {key: value for key, value in {**existing, **changes}.items() if value}
+
+
+def several(count: int) -> Finding:
+    month = OCTOBER.end - OCTOBER.start
+    return summarize(
+        tuple(
+            result(
+                window=replace(OCTOBER, start=OCTOBER.start - number * month, end=OCTOBER.end - number * month),
+                billed=Decimal(number),
+                proof=proof(checkpoint_id=f"chk_{number}"),
+            )
+            for number in range(count)
+        )
+    )
+
+
+def test_a_stamp_carries_verdict_figures_and_proof() -> None:
+    stamp = metadata_stamp({}, FULL, SHA)
+    assert (stamp.changes, stamp.shortened) == (STAMP, False)
+
+
+def test_a_stamp_without_a_proof_names_none() -> None:
+    stamp = metadata_stamp({}, finding(Reason.OVERBILLED), SHA)
+    assert stamp.changes == {
+        "pacspace_verdict": "drifted",
+        "pacspace_evidence_sha256": SHA,
+        "pacspace_window": STAMP["pacspace_window"],
+        "pacspace_usage": "100",
+        "pacspace_delta_count": "4",
+    }
+
+
+def test_what_is_not_known_is_not_stamped() -> None:
+    unknown = summarize((result(Reason.UNKNOWN_SHAPE, window=None, billed=None, count=None),))
+    assert metadata_stamp({}, unknown, SHA).changes == {"pacspace_verdict": "unproven", "pacspace_evidence_sha256": SHA}
+
+
+def test_no_usage_is_stamped_as_zero() -> None:
+    nothing = summarize((result(Reason.ZERO, billed=Decimal("0.00"), recorded=Decimal(0), count=0),))
+    changes = metadata_stamp({}, nothing, SHA).changes
+    assert (changes["pacspace_usage"], changes["pacspace_delta_count"]) == ("0", "0")
+
+
+def test_a_waived_invoice_carries_the_reason() -> None:
+    changes = metadata_stamp({}, WAIVED, SHA, waiver="agreed by phone").changes
+    assert (changes["pacspace_verdict"], changes["pacspace_waiver"]) == ("waived", "agreed by phone")
+
+
+def test_a_reason_too_long_for_stripe_is_cut_and_not_lost() -> None:
+    stamped = metadata_stamp({}, WAIVED, SHA, waiver="x" * 600).changes["pacspace_waiver"]
+    assert stamped == "x" * (LONGEST_VALUE - 1) + "…"
+
+
+@pytest.mark.parametrize(
+    ("count", "suffixes"), [(1, {""}), (2, {"", "_2"}), (4, {"", "_2", "_3", "_4"}), (6, {"", "_2", "_3", "_4"})]
+)
+def test_up_to_four_windows_have_keys_of_their_own(count: int, suffixes: set[str]) -> None:
+    changes = metadata_stamp({}, several(count), SHA).changes
+    found = {key.removeprefix("pacspace_usage"): value for key, value in changes.items() if "_usage" in key}
+    assert found == {suffix: str(number) for number, suffix in enumerate(sorted(suffixes))}
+    assert {key.removeprefix("pacspace_checkpoint_id") for key in changes if "_checkpoint_id" in key} == suffixes
+    assert changes.get("pacspace_windows") == (str(count) if count > 1 else None)
+
+
+def test_a_smaller_stamp_deletes_what_the_larger_one_left() -> None:
+    existing = after({}, metadata_stamp({}, several(3), SHA).changes)
+    changes = metadata_stamp(existing, several(1), SHA).changes
+    assert {key for key, value in changes.items() if not value} == {
+        "pacspace_windows",
+        *(
+            f"pacspace_{name}_{number}"
+            for number in (2, 3)
+            for name in ("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url")
+        ),
+    }
+
+
+def test_only_what_differs_is_written() -> None:
+    existing = STAMP | {"order_id": "7", "pacspace_usage": "99"}
+    assert metadata_stamp(existing, FULL, SHA).changes == {"pacspace_usage": "100"}
+
+
+@pytest.mark.parametrize(
+    ("others", "keys"),
+    [
+        pytest.param(42, set(STAMP), id="just enough room"),
+        pytest.param(43, {"pacspace_verdict", "pacspace_evidence_sha256", "pacspace_verify_url"}, id="one too many"),
+        pytest.param(47, {"pacspace_verdict", "pacspace_evidence_sha256", "pacspace_verify_url"}, id="room for three"),
+        pytest.param(48, {"pacspace_verdict", "pacspace_evidence_sha256"}, id="room for two"),
+        pytest.param(49, {"pacspace_verdict"}, id="room for one"),
+        pytest.param(50, set(), id="no room at all"),
+        pytest.param(60, set(), id="more than Stripe allows"),
+    ],
+)
+def test_a_stamp_takes_only_the_room_there_is(others: int, keys: set[str]) -> None:
+    stamp = metadata_stamp({f"merchant_{number}": "x" for number in range(others)}, FULL, SHA)
+    assert set(stamp.changes) == keys
+    assert stamp.shortened == (keys != set(STAMP))
+
+
+def test_our_own_earlier_keys_take_no_room_from_us() -> None:
+    existing = {f"merchant_{number}": "x" for number in range(42)} | STAMP
+    assert metadata_stamp(existing, FULL, SHA).changes == {}
+
+
+@pytest.mark.parametrize("key", ["pacspace_customer_id", "pacspace_region", "Pacspace_verdict", "pacspace_usage_9"])
+def test_the_merchants_own_keys_are_not_ours_however_they_look(key: str) -> None:
+    assert key not in metadata_stamp({key: "theirs"}, FULL, SHA).changes
+
+
+def test_no_key_is_longer_than_stripe_takes() -> None:
+    assert max(map(len, OURS)) <= LONGEST_KEY
+    assert not any(set("[]") & set(key) for key in OURS)
+
+
+@given(merchants, leftovers, findings, waivers)
+def test_a_stamped_invoice_is_within_stripes_limits(
+    theirs: dict[str, str], old: dict[str, str], found: Finding, waiver: str | None
+) -> None:
+    stamped = after({**old, **theirs}, metadata_stamp({**old, **theirs}, found, SHA, waiver).changes)
+    assert len(stamped) <= max(MOST_KEYS, len(theirs))
+    assert all(0 < len(stamped[key]) <= LONGEST_VALUE for key in stamped.keys() & OURS)
+
+
+@given(merchants, leftovers, findings, waivers)
+def test_stamping_again_changes_nothing(
+    theirs: dict[str, str], old: dict[str, str], found: Finding, waiver: str | None
+) -> None:
+    first = metadata_stamp({**old, **theirs}, found, SHA, waiver)
+    again = metadata_stamp(after({**old, **theirs}, first.changes), found, SHA, waiver)
+    assert again.changes == {}
+    assert again.shortened == first.shortened
+
+
+@given(merchants, leftovers, findings, waivers)
+def test_the_merchants_keys_are_never_touched(
+    theirs: dict[str, str], old: dict[str, str], found: Finding, waiver: str | None
+) -> None:
+    existing = {**old, **theirs}
+    stamped = after(existing, metadata_stamp(existing, found, SHA, waiver).changes)
+    assert {key: value for key, value in stamped.items() if key not in OURS} == theirs
+
+
+@given(merchants, leftovers, findings)
+def test_what_an_earlier_stamp_said_leaves_no_trace(
+    theirs: dict[str, str], old: dict[str, str], found: Finding
+) -> None:
+    fresh = after(theirs, metadata_stamp(theirs, found, SHA).changes)
+    existing = {**theirs, **old}
+    assert after(existing, metadata_stamp(existing, found, SHA).changes) == fresh
+
+
+def test_a_longer_period_still_fits() -> None:
+    year = replace(OCTOBER, end=OCTOBER.start + timedelta(days=365, microseconds=1))
+    windows: tuple[WindowResult, ...] = (result(window=year),)
+    assert metadata_stamp({}, summarize(windows), SHA).changes["pacspace_window"] == str(year)
+    assert METER not in str(year)
