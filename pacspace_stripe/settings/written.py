@@ -6,7 +6,6 @@ No message repeats what was written: it might be a secret in the wrong place.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +15,8 @@ from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
+
+from pacspace_stripe.domain.rates import Rate
 
 Choice = TypeVar("Choice", bound=StrEnum)
 LONGEST: Final = timedelta(days=365)
@@ -166,8 +167,6 @@ def database_url(written: str) -> SecretStr:
     rest = written.strip().split(":", 1)[1]
     return SecretStr(f"{_DRIVERS[parts.scheme]}:{rest}")
 
-
-from pacspace_stripe.domain.rates import Rate
 
 _DRIVERS: Final = {
     "sqlite": "sqlite",
