@@ -19,6 +19,7 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind
+from tests.openapi import Checked
 
 START = datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
 PERIOD_START, PERIOD_END = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -43,9 +44,12 @@ class World:
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     seed: int = 0
     database_url: str | None = None
+    validated: bool = True
+    """Whether every request we send Stripe, and every answer, is held to Stripe's OpenAPI."""
 
     def __post_init__(self) -> None:
         self.stripe = StripeSimulator(self.clock, seed=self.seed, deliver=self._deliver)
+        self._at_stripe = Checked(self.stripe) if self.validated else self.stripe
         self.ledger = PacSpaceSimulator(self.clock, base_url=ENVIRONMENT["PACSPACE_API_BASE_URL"], seed=self.seed)
         self.queue: list[tuple[Kind, str, int]] = []
         self.app = self.restart()
@@ -69,7 +73,7 @@ class World:
         self.clock.advance(seconds)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        return self.stripe(request) if request.url.port == STRIPE_PORT else self.ledger(request)
+        return self._at_stripe(request) if request.url.port == STRIPE_PORT else self.ledger(request)
 
     def _enqueue(self, _: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
         self.queue.append((kind, subject_id, wanted))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.stamps import LONGEST_VALUE, MOST_KEYS, OURS, metadata_stamp
-from pacspace_stripe.domain.verdicts import Finding, Reason, WindowResult, summarize
-from tests.unit.examples import METER, OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
+from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
+from tests.unit.examples import OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
 
 LONGEST_KEY = 40
 FULL = summarize((result(proof=proof()),))
@@ -204,10 +203,3 @@ def test_what_an_earlier_stamp_said_leaves_no_trace(
     fresh = after(theirs, metadata_stamp(theirs, found, SHA).changes)
     existing = {**theirs, **old}
     assert after(existing, metadata_stamp(existing, found, SHA).changes) == fresh
-
-
-def test_a_longer_period_still_fits() -> None:
-    year = replace(OCTOBER, end=OCTOBER.start + timedelta(days=365, microseconds=1))
-    windows: tuple[WindowResult, ...] = (result(window=year),)
-    assert metadata_stamp({}, summarize(windows), SHA).changes["pacspace_window"] == str(year)
-    assert METER not in str(year)

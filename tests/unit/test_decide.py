@@ -1,0 +1,542 @@
+"""What is done with an invoice next, for every state it can be in."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.decide import (
+    CONFIRM_MARGIN,
+    EFFECT_WITHIN,
+    EVIDENCE_KEY,
+    FOREIGN_HOLD_LOOK,
+    GIVE_UP_AFTER,
+    Action,
+    Alert,
+    Backstop,
+    Compare,
+    Confirm,
+    End,
+    Finalize,
+    Hold,
+    Release,
+    Stamp,
+    Step,
+    Wait,
+    WatchRelease,
+    after_comparison,
+    before_comparison,
+    ladder,
+    release_showed_effect,
+    with_waiver,
+)
+from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
+from tests.unit.examples import (
+    BACKSTOPPED,
+    CREATED,
+    FIGURES,
+    FOREIGN,
+    HELD,
+    PLANNED,
+    RELEASED,
+    SEEN,
+    SETTLED,
+    SHA,
+    STAMPED,
+    WAIVED,
+    finding,
+    held_draft,
+    invoice,
+    left,
+    result,
+)
+
+CLOSED, OPEN, FAST = Policy(), Policy(fail=FailPolicy.OPEN), Policy(finalize=FinalizePolicy.FAST)
+OBSERVE = Policy(mode=Mode.OBSERVE)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+BACKSTOP = CREATED + DAY
+RIGHT_AWAY, LATER, MUCH_LATER = CREATED + SECOND, PLANNED + HOUR, CREATED + 30 * DAY
+MATCHED, DRIFTED = finding(), finding(Reason.OVERBILLED)
+UNSETTLED, UNMAPPED = finding(Reason.NOT_SETTLED), finding(Reason.UNMAPPED)
+OURS = {EVIDENCE_KEY: SHA, "pacspace_verdict": "matched"}
+BLOCKED = replace(SEEN, blocked=True)
+INTENDED = replace(SEEN, held=True)
+"""A hold was written down but the crash came before Stripe answered."""
+HELD_STAMPED = replace(STAMPED, stage=Stage.STAMPED, held=True, held_at=CREATED)
+FINALIZED = replace(HELD_STAMPED, stage=Stage.FINALIZED, finalized_by_us=True)
+RELEASING = replace(FINALIZED, stage=Stage.RELEASED)
+"""A release was written down but the crash came before Stripe answered."""
+
+
+# -- before the comparison --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "memory", "policy", "now", "step"),
+    [
+        pytest.param(invoice(), SEEN, CLOSED, RIGHT_AWAY, Hold(), id="closed holds at first sight"),
+        pytest.param(invoice(), SEEN, CLOSED, MUCH_LATER, Hold(), id="closed holds a draft found late"),
+        pytest.param(invoice(), SEEN, FAST, RIGHT_AWAY, Hold(), id="fast holds too"),
+        pytest.param(invoice(), SEEN, OPEN, RIGHT_AWAY, Backstop(at=BACKSTOP), id="open gives Stripe a later time"),
+        pytest.param(invoice(), SEEN, OPEN, BACKSTOP, Backstop(at=PLANNED), id="open after its backstop changes none"),
+        pytest.param(invoice(), BLOCKED, OPEN, RIGHT_AWAY, Hold(), id="open holds what the early warning blocked"),
+        pytest.param(held_draft(), HELD, CLOSED, SETTLED, Wait(until=PLANNED), id="held waits for Stripe's own time"),
+        pytest.param(held_draft(), HELD, CLOSED, PLANNED, Compare(), id="held is compared at Stripe's own time"),
+        pytest.param(invoice(), HELD, CLOSED, LATER, Hold(again=True), id="an undone hold is held again"),
+        pytest.param(invoice(), HELD, OPEN, LATER, Hold(again=True), id="in open too"),
+        pytest.param(invoice(), INTENDED, CLOSED, LATER, Hold(), id="a hold that a crash cut short is done again"),
+        pytest.param(held_draft(), INTENDED, CLOSED, LATER, Compare(), id="or was done, and then compared"),
+        pytest.param(invoice(), BACKSTOPPED, OPEN, RIGHT_AWAY, Wait(until=SETTLED), id="open waits until settled"),
+        pytest.param(invoice(), BACKSTOPPED, OPEN, SETTLED, Compare(), id="open compares when settled"),
+        pytest.param(invoice(), BACKSTOPPED, CLOSED, SETTLED, Hold(), id="closed now holds what open let run"),
+        pytest.param(held_draft(), FOREIGN, CLOSED, RIGHT_AWAY, Wait(until=SETTLED), id="a foreign hold is let be"),
+        pytest.param(held_draft(), FOREIGN, CLOSED, SETTLED, Compare(), id="and only compared"),
+        pytest.param(invoice(), SEEN, OBSERVE, RIGHT_AWAY, Wait(until=SETTLED), id="observe waits until settled"),
+        pytest.param(invoice(), SEEN, OBSERVE, SETTLED, Compare(), id="observe compares"),
+        pytest.param(invoice(), HELD, OBSERVE, LATER, Compare(), id="observe does not hold again"),
+        pytest.param(
+            invoice(metadata=OURS), STAMPED, FAST, LATER, Compare(), id="what our stamp set free is not held again"
+        ),
+        pytest.param(
+            invoice(metadata=OURS | {EVIDENCE_KEY: "other"}), STAMPED, FAST, LATER, Hold(), id="another stamp frees not"
+        ),
+        pytest.param(left(), SEEN, CLOSED, LATER, Compare(), id="finalized before we saw it is compared"),
+        pytest.param(left(auto_advance=False), HELD, CLOSED, LATER, Compare(), id="finalized under our hold"),
+        pytest.param(left(), HELD, CLOSED, LATER, Hold(again=True), id="finalized and let go under our hold"),
+        pytest.param(left(), HELD, OBSERVE, LATER, Compare(), id="observe only looks"),
+        pytest.param(left(), STAMPED, OPEN, LATER, Confirm(), id="left by Stripe's clock with our stamp"),
+        pytest.param(left(), RELEASED, CLOSED, LATER, WatchRelease(), id="released by us"),
+        pytest.param(left(), RELEASING, CLOSED, LATER, WatchRelease(), id="released, then a crash"),
+        pytest.param(left(auto_advance=False), RELEASING, CLOSED, LATER, Compare(), id="a crash before the release"),
+        pytest.param(left(InvoiceStatus.PAID), RELEASED, CLOSED, LATER, End(detail="paid"), id="released and paid"),
+        pytest.param(left(InvoiceStatus.PAID), STAMPED, OPEN, LATER, Confirm(), id="paid with our stamp"),
+        pytest.param(left(InvoiceStatus.PAID), SEEN, CLOSED, LATER, Compare(), id="paid before we saw it"),
+        pytest.param(left(InvoiceStatus.PAID), HELD, CLOSED, LATER, Compare(), id="paid under our hold"),
+        pytest.param(left(InvoiceStatus.UNKNOWN), HELD, CLOSED, LATER, Compare(), id="of a status we do not know"),
+    ],
+)
+def test_before_the_comparison(made: Invoice, memory: Memory, policy: Policy, now: datetime, step: Step) -> None:
+    assert before_comparison(made, memory, policy, now) == step
+
+
+@pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, FINALIZED, RELEASED])
+@pytest.mark.parametrize("policy", [CLOSED, OPEN, FAST, OBSERVE])
+@pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
+def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Policy, memory: Memory) -> None:
+    assert before_comparison(left(status), memory, policy, LATER) == End(detail=status.value)
+    assert after_comparison(left(status), memory, replace(policy, mode=Mode.ENFORCE), LATER, DRIFTED) == (
+        End(detail=status.value),
+    )
+
+
+def test_an_invoice_without_a_planned_time_is_compared_when_settled() -> None:
+    memory = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=None))
+    assert before_comparison(held_draft(), memory, CLOSED, SETTLED) == Compare()
+
+
+def test_a_grace_period_longer_than_the_backstop_is_kept() -> None:
+    planned = CREATED + 2 * DAY
+    memory = replace(SEEN, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=planned))
+    made = invoice(automatically_finalizes_at=planned)
+    assert before_comparison(made, memory, OPEN, RIGHT_AWAY) == Backstop(at=planned)
+
+
+# -- after it ---------------------------------------------------------------------------------------------------------
+
+STRICT_END: tuple[Action, ...] = (Stamp(footer=True), Finalize(), Release(), Wait(until=LATER + EFFECT_WITHIN))
+FIRST_RETRY = Wait(until=LATER + MINUTE)
+OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
+
+
+@pytest.mark.parametrize(
+    ("made", "memory", "policy", "found", "actions"),
+    [
+        # drafts
+        pytest.param(held_draft(), HELD, CLOSED, MATCHED, STRICT_END, id="matched, strict"),
+        pytest.param(held_draft(), HELD, CLOSED, WAIVED, STRICT_END, id="waived goes the same way"),
+        pytest.param(held_draft(), HELD, OPEN, MATCHED, STRICT_END, id="matched, open, but held"),
+        pytest.param(
+            held_draft(),
+            HELD,
+            FAST,
+            MATCHED,
+            (Stamp(footer=True, auto_advance=True), Wait(until=LATER + EFFECT_WITHIN + CONFIRM_MARGIN)),
+            id="matched, fast",
+        ),
+        pytest.param(
+            held_draft(),
+            FOREIGN,
+            CLOSED,
+            MATCHED,
+            (Stamp(footer=True), Wait(until=LATER + FOREIGN_HOLD_LOOK)),
+            id="matched under a foreign hold",
+        ),
+        pytest.param(
+            invoice(automatically_finalizes_at=BACKSTOP),
+            BACKSTOPPED,
+            OPEN,
+            MATCHED,
+            (Stamp(footer=True, finalizes_at=LATER + MINUTE), Wait(until=LATER + MINUTE + CONFIRM_MARGIN)),
+            id="matched, open, its own time is over",
+        ),
+        pytest.param(
+            held_draft(), HELD, CLOSED, DRIFTED, (Alert(kind="drifted"), FIRST_RETRY), id="drifted stays held"
+        ),
+        pytest.param(
+            invoice(), BACKSTOPPED, OPEN, DRIFTED, (Hold(), Alert(kind="drifted"), FIRST_RETRY), id="open holds a drift"
+        ),
+        pytest.param(
+            held_draft(metadata=OURS),
+            HELD_STAMPED,
+            CLOSED,
+            DRIFTED,
+            (Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            id="a stamp that is no longer true is replaced",
+        ),
+        pytest.param(held_draft(), HELD, CLOSED, UNSETTLED, (FIRST_RETRY,), id="not settled is looked at again"),
+        pytest.param(invoice(), BACKSTOPPED, OPEN, UNSETTLED, (FIRST_RETRY,), id="open lets it run to its backstop"),
+        pytest.param(
+            held_draft(),
+            OVERDUE,
+            CLOSED,
+            UNSETTLED,
+            (Alert(kind="unproven"), Wait(until=LATER + HOUR)),
+            id="not settled for long is told",
+        ),
+        pytest.param(
+            held_draft(), HELD, CLOSED, UNMAPPED, (Alert(kind="unproven"), FIRST_RETRY), id="unmapped is told at once"
+        ),
+        pytest.param(
+            held_draft(),
+            FOREIGN,
+            CLOSED,
+            DRIFTED,
+            (Alert(kind="drifted"), FIRST_RETRY),
+            id="a drift under a foreign hold is told",
+        ),
+        # finalized
+        pytest.param(
+            left(auto_advance=False),
+            FINALIZED,
+            CLOSED,
+            MATCHED,
+            (Stamp(footer=False), Release(), Wait(until=LATER + EFFECT_WITHIN)),
+            id="finalized by us, then a crash",
+        ),
+        pytest.param(
+            left(auto_advance=False),
+            FINALIZED,
+            CLOSED,
+            DRIFTED,
+            (Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            id="drifted at finalization is not released",
+        ),
+        pytest.param(
+            left(),
+            SEEN,
+            CLOSED,
+            MATCHED,
+            (Stamp(footer=False), End(detail="verified after it was finalized")),
+            id="finalized at birth and matched",
+        ),
+        pytest.param(
+            left(),
+            SEEN,
+            CLOSED,
+            DRIFTED,
+            (Hold(), Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            id="finalized at birth and drifted is stopped",
+        ),
+        pytest.param(
+            left(),
+            SEEN,
+            CLOSED,
+            UNSETTLED,
+            (Stamp(footer=False), Alert(kind="unproven"), FIRST_RETRY),
+            id="finalized at birth and unproven",
+        ),
+        pytest.param(
+            left(InvoiceStatus.PAID),
+            SEEN,
+            CLOSED,
+            DRIFTED,
+            (Stamp(footer=False), Alert(kind="drifted"), End(detail="left with a drift")),
+            id="paid and drifted",
+        ),
+        pytest.param(
+            left(InvoiceStatus.PAID),
+            HELD,
+            CLOSED,
+            MATCHED,
+            (Stamp(footer=False), Alert(kind="paid_under_hold"), End(detail="verified after it was finalized")),
+            id="paid under our hold",
+        ),
+        pytest.param(
+            left(InvoiceStatus.UNKNOWN),
+            HELD,
+            CLOSED,
+            MATCHED,
+            (Alert(kind="unknown_status"), FIRST_RETRY),
+            id="a status we do not know is told and nothing else",
+        ),
+        # observe
+        pytest.param(
+            invoice(), SEEN, OBSERVE, DRIFTED, (Alert(kind="drifted"), FIRST_RETRY), id="observe tells a drift"
+        ),
+        pytest.param(
+            invoice(automatically_finalizes_at=BACKSTOP),
+            SEEN,
+            OBSERVE,
+            MATCHED,
+            (Wait(until=BACKSTOP + CONFIRM_MARGIN),),
+            id="observe looks again when it has left",
+        ),
+        pytest.param(left(), SEEN, OBSERVE, MATCHED, (End(detail="observed"),), id="observe ends with a match"),
+        pytest.param(
+            left(InvoiceStatus.PAID),
+            SEEN,
+            OBSERVE,
+            DRIFTED,
+            (Alert(kind="drifted"), End(detail="observed")),
+            id="observe ends with a paid drift",
+        ),
+    ],
+)
+def test_after_the_comparison(
+    made: Invoice, memory: Memory, policy: Policy, found: Finding, actions: tuple[Action, ...]
+) -> None:
+    assert after_comparison(made, memory, policy, LATER, found) == actions
+
+
+def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
+    made = invoice(automatically_finalizes_at=BACKSTOP)
+    assert after_comparison(made, BACKSTOPPED, OPEN, SETTLED, MATCHED) == (
+        Stamp(footer=True, finalizes_at=PLANNED),
+        Wait(until=PLANNED + CONFIRM_MARGIN),
+    )
+
+
+def test_nobody_looks_for_ever_at_what_left_unproven() -> None:
+    made = left(InvoiceStatus.PAID)
+    assert after_comparison(made, SEEN, CLOSED, PLANNED + GIVE_UP_AFTER, UNSETTLED)[-1] == End(detail="left unproven")
+
+
+# -- always -----------------------------------------------------------------------------------------------------------
+
+moments = st.sampled_from([CREATED, RIGHT_AWAY, SETTLED, PLANNED, LATER, BACKSTOP, CREATED + 3 * DAY, MUCH_LATER])
+invoices = st.builds(
+    lambda status, advance, plan, finalized, method, marked: invoice(
+        status=status,
+        auto_advance=advance,
+        automatically_finalizes_at=plan,
+        finalized_at=finalized,
+        collection_method=method,
+        metadata=OURS if marked else {},
+    ),
+    st.sampled_from(InvoiceStatus),
+    st.booleans(),
+    st.none() | moments,
+    st.none() | moments,
+    st.sampled_from(CollectionMethod),
+    st.booleans(),
+)
+memories = st.builds(
+    Memory,
+    invoice_id=st.just("in_1"),
+    first=st.none()
+    | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
+    stage=st.sampled_from(Stage),
+    held=st.booleans(),
+    held_at=st.none() | moments,
+    backstop_at=st.none() | moments,
+    blocked=st.booleans(),
+    finalized_by_us=st.booleans(),
+    stamped=st.none()
+    | st.builds(
+        Stamped, verdict=st.sampled_from(Verdict), evidence_sha256=st.just(SHA), figures=st.just(FIGURES), at=moments
+    ),
+    cleared=st.booleans(),
+    attempts=st.integers(min_value=0, max_value=10),
+)
+policies = st.builds(
+    Policy,
+    mode=st.sampled_from(Mode),
+    fail=st.sampled_from(FailPolicy),
+    finalize=st.sampled_from(FinalizePolicy),
+    settle=st.sampled_from([timedelta(0), 10 * MINUTE, 2 * DAY]),
+    backstop=st.sampled_from([MINUTE, DAY]),
+)
+findings = st.one_of(
+    st.sampled_from(Reason).map(finding),
+    st.sampled_from(Reason).map(lambda reason: replace(finding(reason), verdict=Verdict.WAIVED)),
+)
+bad_findings = st.sampled_from([reason for reason in Reason if reason.verdict is not Verdict.MATCHED]).map(finding)
+
+
+@given(invoices, memories, policies, moments)
+def test_there_is_always_a_next_step(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+    assert before_comparison(made, memory, policy, now)
+
+
+@given(invoices, memories, policies, moments)
+def test_nobody_waits_for_the_past(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+    step = before_comparison(made, memory, policy, now)
+    assert not isinstance(step, Wait) or step.until > now
+
+
+@given(invoices, memories, policies, moments)
+def test_observe_plans_no_write(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+    step = before_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now)
+    assert not isinstance(step, Hold | Backstop)
+
+
+@given(invoices, memories, policies, moments)
+def test_only_what_advances_by_itself_is_held(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+    step = before_comparison(made, memory, policy, now)
+    assert not isinstance(step, Hold | Backstop) or made.auto_advance
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_the_last_action_and_only_the_last_says_when_to_look_again(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    *done, last = after_comparison(made, memory, policy, now, found)
+    assert isinstance(last, Wait | End)
+    assert not [action for action in done if isinstance(action, Wait | End)]
+    assert not isinstance(last, Wait) or last.until > now
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_only_what_we_held_is_finalized_or_released(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    actions = after_comparison(made, memory, policy, now, found)
+    if not memory.held:
+        assert not [action for action in actions if isinstance(action, Finalize | Release)]
+        assert not [action for action in actions if isinstance(action, Stamp) and action.auto_advance]
+
+
+@given(invoices, memories, policies, moments, bad_findings)
+def test_nothing_leaves_without_a_matched_or_waived_verdict(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    actions = after_comparison(made, memory, policy, now, found)
+    assert not [action for action in actions if isinstance(action, Finalize | Release)]
+    stamps = [action for action in actions if isinstance(action, Stamp)]
+    assert not [stamp for stamp in stamps if stamp.auto_advance or stamp.finalizes_at]
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_what_is_finalized_is_stamped_first_and_released_last(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    kinds = [type(action) for action in after_comparison(made, memory, policy, now, found)]
+    if Finalize in kinds:
+        assert kinds.index(Stamp) < kinds.index(Finalize) < kinds.index(Release)
+        assert made.status is InvoiceStatus.DRAFT
+    if Release in kinds:
+        assert made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_observe_only_tells(made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding) -> None:
+    actions = after_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now, found)
+    assert all(isinstance(action, Wait | Alert | End) for action in actions)
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_a_footer_is_written_on_drafts_alone(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    for action in after_comparison(made, memory, policy, now, found):
+        assert not isinstance(action, Stamp) or not action.footer or made.status is InvoiceStatus.DRAFT
+
+
+@given(invoices, memories, policies, moments, findings)
+def test_void_and_uncollectible_are_never_written(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    for status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
+        gone = replace(made, status=status)
+        assert isinstance(before_comparison(gone, memory, policy, now), End)
+        assert not [
+            action
+            for action in after_comparison(gone, memory, policy, now, found)
+            if not isinstance(action, Wait | Alert | End)
+        ]
+
+
+@given(memories, policies, moments, st.sampled_from(Reason).map(finding))
+def test_a_drift_on_an_advancing_draft_is_held_in_enforce(
+    memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    actions = after_comparison(invoice(), memory, replace(policy, mode=Mode.ENFORCE), now, found)
+    assert found.verdict is not Verdict.DRIFTED or Hold() in actions
+
+
+@given(invoices, memories, policies, moments, bad_findings)
+def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
+    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+) -> None:
+    if memory.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
+        assert isinstance(after_comparison(made, memory, policy, now, found)[-1], Wait)
+
+
+# -- the ladder, the waiver, the release ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("attempts", "minutes"), [(0, 1), (1, 5), (2, 15), (3, 60), (4, 60), (1000, 60)])
+def test_the_last_step_of_the_ladder_repeats(attempts: int, minutes: int) -> None:
+    assert ladder(CLOSED, attempts) == timedelta(minutes=minutes)
+
+
+WAIVER = Waiver(reason="agreed", by="ada", at=CREATED, figures=FIGURES)
+
+
+@pytest.mark.parametrize(
+    ("found", "waiver", "figures", "verdict"),
+    [
+        pytest.param(DRIFTED, WAIVER, FIGURES, Verdict.WAIVED, id="a drift"),
+        pytest.param(UNMAPPED, WAIVER, FIGURES, Verdict.WAIVED, id="an open question"),
+        pytest.param(MATCHED, WAIVER, FIGURES, Verdict.MATCHED, id="a match needs none"),
+        pytest.param(DRIFTED, None, FIGURES, Verdict.DRIFTED, id="nobody waived it"),
+        pytest.param(DRIFTED, WAIVER, dict.fromkeys(FIGURES, "101"), Verdict.DRIFTED, id="another quantity is billed"),
+        pytest.param(DRIFTED, WAIVER, {}, Verdict.DRIFTED, id="nothing is billed any more"),
+        pytest.param(DRIFTED, WAIVER, FIGURES | {"storage|-": "1"}, Verdict.DRIFTED, id="more is billed"),
+        pytest.param(DRIFTED, WAIVER, dict.fromkeys(FIGURES, "100.0"), Verdict.WAIVED, id="written otherwise"),
+    ],
+)
+def test_a_waiver_holds_for_exactly_the_quantities_it_names(
+    found: Finding, waiver: Waiver | None, figures: dict[str, str], verdict: Verdict
+) -> None:
+    waived = with_waiver(found, replace(HELD, waiver=waiver), figures)
+    assert waived == replace(found, verdict=verdict)
+
+
+def test_a_waiver_keeps_the_reason_and_every_window() -> None:
+    found = summarize((result(Reason.OVERBILLED, billed=Decimal(101)), result()))
+    waived = with_waiver(found, replace(HELD, waiver=WAIVER), dict(FIGURES))
+    assert (waived.reason, waived.windows) == (Reason.OVERBILLED, found.windows)
+
+
+@pytest.mark.parametrize(
+    ("made", "effect"),
+    [
+        (left(), False),
+        (left(attempted=True), True),
+        (left(attempt_count=1), True),
+        (left(collection_method=CollectionMethod.SEND_INVOICE), True),
+        (left(collection_method=CollectionMethod.UNKNOWN), False),
+    ],
+)
+def test_a_release_shows_its_effect_in_an_attempt_and_a_mail_shows_nothing(
+    made: Invoice,
+    effect: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    assert release_showed_effect(made) is effect
