@@ -9,7 +9,7 @@ import httpx
 
 from pacspace_stripe.checks import Alerts, Checker, CheckResult, Comparer, EarlyWarning, Rendering, result_of
 from pacspace_stripe.documents import Documents, Templates
-from pacspace_stripe.errors import LeaseBusy
+from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
@@ -81,7 +81,7 @@ class App:
         """Look at everything due, without a queue: what ``sweep`` on the command line and tests do."""
         looks = 0
         for subject_id, kind in self.store.triggers.due_ids():
-            with contextlib.suppress(LeaseBusy):
+            with contextlib.suppress(LeaseBusy, LeaseLost):
                 if kind is not Kind.SWEEP:
                     self._look(kind, subject_id)
                     looks += 1

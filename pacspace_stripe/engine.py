@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, WorkflowSerializationFormat
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import EnqueueOptions as Options
 
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, PacspaceStripeError
@@ -30,7 +30,11 @@ _POLL = 0.1
 _DUE_EVERY = 1.0
 KEPT = timedelta(days=35)
 """How long finished workflow rows are kept: Stripe's events are listed for 30 days."""
-_PRUNED_AT_ONCE = 1000
+_PRUNED_AT_ONCE, _PRUNINGS = 500, 100
+"""Rows in one transaction, which others wait for on SQLite; and how many such transactions in a row."""
+
+_JSON = DBOSPortableJSONSerializer()
+"""For all that the queue stores: its default is pickle, which runs what it reads."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +49,8 @@ class Engine:
         self._url = url
         self._look = look
         self._client: DBOSClient | None = None
+        self._looking: set[int] = set()
+        """The threads that look at something now."""
         self._stop = threading.Event()
         self._due = threading.Thread(target=self._find_due, name="pacspace-due", daemon=True)
 
@@ -53,22 +59,25 @@ class Engine:
         freed = self._store.subjects.free_leases_of_the_dead(socket.gethostname(), _alive)
         if freed:
             _log.warning("freed leases of dead processes: %d", freed)
+        # A trigger that a dead process had taken from the queue comes back at once, not when it counts as lost.
+        self._store.subjects.wake_unanswered()
         DBOS(config=self._config())
         self._register()
         DBOS.launch()
         DBOS.register_queue(HOLDS, worker_concurrency=_HOLD_WORKERS, polling_interval_sec=_POLL)
         DBOS.register_queue(CHECKS, worker_concurrency=_CHECK_WORKERS, polling_interval_sec=_POLL)
-        self._client = DBOSClient(system_database_url=self._url, application_name=APPLICATION)
+        self._client = DBOSClient(system_database_url=self._url, application_name=APPLICATION, serializer=_JSON)
         self._due.start()
 
-    def stop(self) -> None:
-        """Finish the looks under way and stop taking new ones."""
+    def stop(self) -> int:
+        """Take no new looks and give those under way a few seconds; how many of them are still not done."""
         self._stop.set()
         if self._due.is_alive():
             self._due.join(timeout=5)
-        DBOS.destroy(workflow_completion_timeout_sec=5)
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=5)
         if self._client is not None:
             self._client.destroy()
+        return len(self._looking)
 
     def enqueue(self, connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
         """Queue one look within the caller's transaction."""
@@ -80,12 +89,20 @@ class Engine:
             workflow_name=LOOK,
             workflow_id=f"check:{subject_id}:{wanted}",
             app_version=APPLICATION_VERSION,
-            serialization_type=WorkflowSerializationFormat.PORTABLE,
         )
         self._client.enqueue_in_transaction(connection, options, kind.value, subject_id, wanted)
 
     def prune(self) -> int:
-        """Delete old finished workflow rows."""
+        """Delete old finished workflow rows, a bounded number at a time; how many."""
+        pruned = 0
+        for _ in range(_PRUNINGS):
+            found = self._prune_some()
+            pruned += found
+            if found < _PRUNED_AT_ONCE:
+                break
+        return pruned
+
+    def _prune_some(self) -> int:
         before = (datetime.now(UTC) - KEPT).isoformat()
         old = DBOS.list_workflows(
             status=["SUCCESS", "ERROR", "CANCELLED"],
@@ -104,12 +121,17 @@ class Engine:
             application_version=APPLICATION_VERSION,
             executor_id=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
             log_level="WARNING",
+            serializer=_JSON,
         )
 
     def _register(self) -> None:
         @DBOS.step(name="pacspace_look_step")
         def look_once(kind: str, subject_id: str, wanted: int) -> str:
-            return self._guarded(Kind(kind), subject_id, wanted)
+            self._looking.add(threading.get_ident())
+            try:
+                return self._guarded(Kind(kind), subject_id, wanted)
+            finally:
+                self._looking.discard(threading.get_ident())
 
         @DBOS.workflow(name=LOOK)
         def look(kind: str, subject_id: str, wanted: int) -> str:

@@ -1,5 +1,7 @@
 """The sweep: webhooks are lost in practice, so Stripe is asked for what it has that we do not know.
 
+That is also a draft that moves again though we, or somebody else, kept it back when we last looked.
+
 It writes nothing anywhere but triggers; each find goes through the same check as any event.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.errors import LeaseBusy, RemoteError
 from pacspace_stripe.store import Enqueue, Kind, Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -23,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Finds drafts of any age and fresh finalized invoices that we do not know."""
+    """Finds drafts of any age and fresh finalized invoices that we do not know, and holds that were undone."""
 
     stripe: StripeApi
     store: Store
@@ -55,27 +57,29 @@ class Sweep:
         return found
 
     def _unknown(self) -> Iterator[str]:
-        drafts = (invoice.invoice_id for invoice in self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value))
-        fresh = (
-            invoice.invoice_id
-            for invoice in self.stripe.list_invoices(created_since=self.now() - FRESH)
-            if invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+        recent = self.stripe.list_invoices(created_since=self.now() - FRESH)
+        yield from self._not_known(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value))
+        yield from self._not_known(
+            invoice for invoice in recent if invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         )
-        yield from self._not_known(drafts)
-        yield from self._not_known(fresh)
 
-    def _not_known(self, invoice_ids: Iterable[str]) -> Iterator[str]:
-        for chunk in _chunks(invoice_ids):
-            known = self.store.subjects.known(chunk)
-            yield from (invoice_id for invoice_id in chunk if invoice_id not in known)
+    def _not_known(self, invoices: Iterable[Invoice]) -> Iterator[str]:
+        for chunk in _chunks(invoices):
+            known = self.store.subjects.known([invoice.invoice_id for invoice in chunk])
+            yield from (invoice.invoice_id for invoice in chunk if invoice.invoice_id not in known)
+            yield from self.store.subjects.kept_back([invoice.invoice_id for invoice in chunk if _moves(invoice)])
 
 
-def _chunks(invoice_ids: Iterable[str]) -> Iterator[list[str]]:
+def _moves(invoice: Invoice) -> bool:
+    return invoice.status is InvoiceStatus.DRAFT and invoice.auto_advance
+
+
+def _chunks(invoices: Iterable[Invoice]) -> Iterator[list[Invoice]]:
     """In pieces; what was read before Stripe's list broke off is handed on first."""
-    chunk: list[str] = []
+    chunk: list[Invoice] = []
     try:
-        for invoice_id in invoice_ids:
-            chunk.append(invoice_id)
+        for invoice in invoices:
+            chunk.append(invoice)
             if len(chunk) == _CHUNK:
                 yield chunk
                 chunk = []

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.databases import Databases, Engine
+
+# Machines are noisy, so no example has a deadline; and what CI sees is what everybody sees.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 _started_at = time.monotonic()
 

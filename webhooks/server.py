@@ -8,8 +8,8 @@ from starlette.types import ASGIApp
 _CONNECTIONS: Final = 512
 """More at once are answered 503, and Stripe comes again."""
 _HEADER_BYTES: Final = 64 * 1024
-_GRACE_SECONDS: Final = 20
-"""A check that is running may finish; one that does not is picked up after its lease."""
+_GRACE_SECONDS: Final = 3
+"""What is being received when we are told to stop may be finished; what is not, Stripe sends again."""
 
 
 def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:

@@ -48,7 +48,11 @@ def _footer_window(result: WindowResult) -> FooterWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Writes on one invoice, under its lease. Each is saved as an intent first: a crash in between is no riddle."""
+    """Writes on one invoice, under its lease.
+
+    Each is saved as an intent and noted in the audit trail before it is sent: a crash in between is no riddle, and
+    nothing that Stripe got from us is missing there.
+    """
 
     stripe: StripeApi
     store: Store
@@ -63,19 +67,19 @@ class Actor:
         """``auto_advance=false``: from here on it is ours to release."""
         intent = replace(memory, held=True, cleared=False)
         self.leased.save(intent)
+        self._noted("hold", invoice)
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=False)
         stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
         done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
         self.leased.save(done)
-        self._noted("hold", invoice)
         return done
 
     def backstop(self, invoice: Invoice, memory: Memory, at: datetime) -> Memory:
         """Stripe's own clock as the fallback, set once."""
         self.leased.save(memory)
         if invoice.automatically_finalizes_at != at:
-            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
             self._noted("backstop", invoice, at=iso(at))
+            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
         done = replace(memory, backstop_at=at, stage=Stage.BACKSTOPPED)
         self.leased.save(done)
         return done
@@ -91,8 +95,8 @@ class Actor:
         self.leased.save(intent)
         changes = _changes(invoice, metadata.changes, footer, action)
         if changes:
-            self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
             self._noted("stamp", invoice, verdict=finding.verdict.value, evidence=sha, fields=sorted(changes))
+            self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
         if metadata.shortened:
             self._noted("metadata_shortened", invoice, reason="no room among the merchant's own keys")
         done = _after_stamp(intent, action)
@@ -115,20 +119,20 @@ class Actor:
         """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""
         intent = replace(memory, finalized_by_us=True)
         self.leased.save(intent)
+        self._noted("finalize", invoice)
         self.stripe.finalize_invoice(invoice.invoice_id)
         done = replace(intent, stage=Stage.FINALIZED)
         self.leased.save(done)
-        self._noted("finalize", invoice)
         return done
 
     def release(self, invoice: Invoice, memory: Memory) -> Memory:
         """``auto_advance=true`` on what we held."""
         intent = replace(memory, stage=Stage.RELEASED)
         self.leased.save(intent)
+        self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=True)
         done = replace(intent, held=False, released_at=self.now, cleared=True)
         self.leased.save(done)
-        self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
         return done
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.ledger import Balance, Proof
-from pacspace_stripe.domain.policy import FinalizePolicy, Policy
+from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.reconcile import (
     BilledUsage,
@@ -61,8 +61,7 @@ class Comparer:
 
         ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
         """
-        strict = finalized_by_us and self.policy.finalize is FinalizePolicy.STRICT
-        return summarize(tuple(self._window(invoice, usage, strict=strict) for usage in usages))
+        return summarize(tuple(self._window(invoice, usage, strict=finalized_by_us) for usage in usages))
 
     def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool) -> WindowResult:
         if usage.problem is not None or usage.account is None or usage.window is None:

@@ -80,8 +80,9 @@ class Checker:
         memory = leased.subject.memory
         look = _Look(checker=self, leased=leased, memory=memory, now=self.now(), waiver=waiver)
         try:
-            with self.transport.guarded(leased.guard):
-                return look.run()
+            with self.transport.guarded(leased.guard, reading=leased.keep):
+                looked = look.run()
+            return replace(looked, memory=replace(looked.memory, failures=0))
         except RateLimited as error:
             wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
             return Looked(look.as_saved(), "unread", self.now() + wait, ("rate limited",))
@@ -93,12 +94,12 @@ class Checker:
         """Stripe did not answer, or said no: nothing was decided."""
         detail = f"{error} {error.hint}".strip()
         said = Finding(verdict=Verdict.UNPROVEN, reason=Reason.STRIPE_UNAVAILABLE, detail=detail, windows=())
-        known = memory if memory.verdict in (Verdict.DRIFTED, Verdict.WAIVED) else _found(memory, said)
-        attempts = memory.attempts + 1 if memory.reason is Reason.STRIPE_UNAVAILABLE else 0
+        known = _found(memory, said) if memory.verdict in (None, Verdict.UNPROVEN) else replace(memory, detail=detail)
         if not error.retryable:
             known = self.alerts.tell(known, "stripe_refused", detail)
-        wait = decide.ladder(self.policy, attempts)
-        return Looked(replace(known, attempts=attempts), "unread", self.now() + wait, ("Stripe unavailable",))
+        wait = decide.ladder(self.policy, memory.failures)
+        failed = replace(known, failures=memory.failures + 1)
+        return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 
     def preview(self, invoice_id: str) -> CheckResult:
         """The verdict now and what a check would do: reads only, remembers nothing."""
@@ -129,25 +130,27 @@ class Checker:
 def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
     """Memory with the invoice's ids and, at first sight, Stripe's own plan for it.
 
-    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate.
+    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate, and what was
+    stamped meanwhile lets nothing go.
     """
     lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
-    first = memory.first
-    if first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+    if memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
         finalizes_at = invoice.automatically_finalizes_at
         first = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=finalizes_at)
-    return replace(memory, first=first, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+        memory = replace(memory, first=first, stamped=None, backstop_at=None)
+    return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
 
 
 def _found(memory: Memory, finding: Finding) -> Memory:
-    """Memory with the finding; the retry ladder starts again when the verdict changed."""
-    same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
+    """Memory with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
+    windows = shown_windows(finding) or memory.windows
+    same = (memory.verdict, memory.reason, memory.windows) == (finding.verdict, finding.reason, windows)
     return replace(
         memory,
         verdict=finding.verdict,
         reason=finding.reason,
         detail=finding.detail,
-        windows=shown_windows(finding) or memory.windows,
+        windows=windows,
         attempts=memory.attempts + 1 if same else 0,
     )
 
@@ -262,8 +265,8 @@ class _Look:
         return self._compare(invoice, usages)
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
-        """It left by Stripe's clock: its final lines are those that were stamped, or it is compared again."""
-        stamped = self.memory.stamped
+        """It left: its final lines are those of the stamp on it, or it is compared again."""
+        stamped = self.memory.stamped if decide.carries_stamp(invoice, self.memory) else None
         good = stamped is not None and stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
         if stamped and good and same_figures(stamped.figures, billed_figures(usages)):
             self._did("confirmed")
@@ -312,10 +315,12 @@ class _Look:
     def _remember_evidence(self, invoice: Invoice, finding: Finding) -> None:
         """No echo: figures, policy and result equal to the last evidence are nothing new."""
         core = evidence.core(invoice, finding, self.checker.policy, self.memory.waiver)
-        known = evidence.digest(evidence.canonical(core))
+        known = evidence.digest(evidence.meaning(core))
         if known == self.memory.evidence_core:
             return
         chain = invoice.subscription_id or invoice.invoice_id
+        # The chain is not ours to extend once the lease is gone: whoever has it now decides.
+        self.leased.guard()
         sealed = self.checker.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
         self.memory = replace(self.memory, evidence_sha256=sealed.sha256, evidence_core=known)
         self.leased.save(self.memory)

@@ -34,6 +34,8 @@ from pacspace_stripe.transport import Transport
 
 _log = logging.getLogger(__name__)
 RATE_LIMITED_LOOK = timedelta(seconds=2)
+BLOCK_WAITS = timedelta(days=3)
+"""How long after its period a block waits for a draft that we have not seen: far longer than a sweep needs."""
 
 
 def subject_id(subscription_id: str, period_end: datetime | None) -> str:
@@ -69,7 +71,7 @@ class EarlyWarning:
         if memory.ended:
             return memory, None
         try:
-            with self.transport.guarded(leased.guard):
+            with self.transport.guarded(leased.guard, reading=leased.keep):
                 return self._look(leased, memory)
         except RateLimited:
             return memory, self.now() + RATE_LIMITED_LOOK
@@ -87,7 +89,7 @@ class EarlyWarning:
         now = self.now()
         items = [item for item in subscription.items if _is_metered(item) and _is_now(item, int(period_end), now)]
         if not items:
-            return replace(memory, stage=Stage.ENDED, detail="its period is over, or nothing is metered"), None
+            return self._past(memory, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
         results = tuple(self._window(subscription, item, window) for item, window in windows if window)
         if not results:
@@ -97,6 +99,12 @@ class EarlyWarning:
         fine = found.verdict is Verdict.MATCHED
         wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
         return self._remember(memory, found), now + wait
+
+    def _past(self, memory: Memory, period_end: int, now: datetime) -> tuple[Memory, datetime | None]:
+        """Its period is over, or nothing is metered: a block waits for the draft it is about, anything else ends."""
+        if memory.verdict is Verdict.DRIFTED and now.timestamp() < period_end + BLOCK_WAITS.total_seconds():
+            return memory, now + self.policy.cadence
+        return replace(memory, stage=Stage.ENDED, detail="its period is over, or nothing is metered"), None
 
     def _over(self, window: Window | None, now: datetime) -> Window | None:
         """The part of a period that the ledger surely has: up to the last full cadence before now."""

@@ -4,15 +4,17 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
-from pacspace_stripe.cli.processes import Stack, kill, wait_for
+from pacspace_stripe.cli.processes import Found, Stack, kill, wait_for
 from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING, Scenario, Stage
 
 SETTINGS = {
@@ -24,16 +26,33 @@ SETTINGS = {
 """Seconds instead of minutes: the simulators run on wall time."""
 FINALIZATION_SECONDS = 4
 ENDS_IN = timedelta(seconds=2)
-PATIENCE = 45.0
+MARK = "demo.txt"
+"""In the output's folder: it is ours to empty."""
+SCENARIOS = (*CLOSED, DISORDER, UPCOMING, KILLED)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Player:
-    """Plays scenarios in one stack and checks their ends."""
+    """Plays scenarios in one stack and checks their ends. What there is to tell waits in ``told``."""
 
     stack: Stack
     stage: Stage
     output: Path
+    patience: float
+    only: frozenset[str]
+    told: list[str] = field(default_factory=list)
+
+    def say(self, line: str, **style: Any) -> None:  # noqa: ANN401 - as click.style takes it
+        """One line of the story."""
+        self.told.append(click.style(line, **style))
+
+    def wait(self, what: str, ready: Callable[[], Found], *, every: float = 0.05) -> Found:
+        """Wait until it is so. Raises TimeoutError."""
+        return wait_for(what, ready, seconds=self.patience, every=every)
+
+    def chosen(self, *scenarios: Scenario) -> list[Scenario]:
+        """Those of them that are to be played."""
+        return [scenario for scenario in scenarios if scenario.name in self.only]
 
     def invoice(self, scenario: Scenario) -> dict[str, Any] | None:
         """The customer's invoice as Stripe has it now."""
@@ -42,23 +61,23 @@ class Player:
 
     def play(self, scenario: Scenario, subscription: str) -> bool:
         """What happens later, then the end state; whether it is the expected one."""
-        click.secho(f"\n{scenario.name}", bold=True)
-        click.echo(f"  {scenario.story}")
+        self.say(f"\n{scenario.name}", bold=True)
+        self.say(f"  {scenario.story}")
         try:
             for step in scenario.steps:
                 STEPS[step](self, scenario, subscription)
             as_expected = self._reached(scenario)
-        except (TimeoutError, RuntimeError) as error:
-            click.secho(f"  {error}", fg="red")
+            self._show(scenario)
+        except (TimeoutError, RuntimeError, httpx.TransportError) as error:
+            self.say(f"  {error}", fg="red")
             as_expected = False
-        self._show(scenario)
-        click.secho("  as expected" if as_expected else "  NOT AS EXPECTED", fg="green" if as_expected else "red")
+        self.say("  as expected" if as_expected else "  NOT AS EXPECTED", fg="green" if as_expected else "red")
         return as_expected
 
     def _reached(self, scenario: Scenario) -> bool:
         expected = scenario.expected
         if expected.left or expected.verdict:
-            wait_for("the end state", lambda: self.is_so(scenario), seconds=PATIENCE)
+            self.wait("the end state", lambda: self.is_so(scenario))
         else:
             self.wait_verdict(scenario, "drifted")
             time.sleep(1)
@@ -86,7 +105,7 @@ class Player:
                 one["invoice"] == invoice["id"] and one["verdict"] == verdict for one in listed
             )
 
-        wait_for(f"the verdict {verdict}", said, seconds=PATIENCE, every=0.3)
+        self.wait(f"the verdict {verdict}", said, every=0.3)
 
     def _show(self, scenario: Scenario) -> None:
         invoice = self.invoice(scenario)
@@ -96,30 +115,28 @@ class Player:
         (self.output / f"{name}.json").write_text(json.dumps(invoice, indent=2) + "\n")
         stamped = invoice["metadata"].get("pacspace_verdict", "not stamped")
         root = invoice["metadata"].get("pacspace_proof_root", "none")
-        click.echo(f"  Stripe now: {invoice['id']} {invoice['status']}, auto_advance={invoice['auto_advance']}")
-        click.echo(f"  verdict {stamped}, proof root {root}")
+        self.say(f"  Stripe now: {invoice['id']} {invoice['status']}, auto_advance={invoice['auto_advance']}")
+        self.say(f"  verdict {stamped}, proof root {root}")
 
 
 def _statement(player: Player, scenario: Scenario, _: str) -> None:
-    invoice = wait_for(
-        "a released invoice", lambda: player.invoice(scenario) if player.is_so(scenario) else None, seconds=PATIENCE
-    )
+    invoice = player.wait("a released invoice", lambda: player.invoice(scenario) if player.is_so(scenario) else None)
     target = player.output / "statement.pdf"
     done = player.stack.run("statement", invoice["id"], "-o", str(target))
     if done.returncode:
         raise RuntimeError(done.stderr)
-    click.echo(f"  {target.name} written")
+    player.say(f"  {target.name} written")
 
 
 def _verify(player: Player, scenario: Scenario, _: str) -> None:
     player.stack.pacspace("verify_all", account=scenario.customer)
-    click.echo("  the ledger verifies the record")
+    player.say("  the ledger verifies the record")
 
 
 def _send_late_usage(player: Player) -> None:
     """After the drafts were made, before they are finalized: too early or too late, and there is no story."""
-    for scenario in (one for one in CLOSED if one.late_usage):
-        wait_for("the draft", lambda: player.invoice(scenario), seconds=PATIENCE)  # noqa: B023 - called at once
+    for scenario in (one for one in player.chosen(*CLOSED) if one.late_usage):
+        player.wait("the draft", lambda: player.invoice(scenario))  # noqa: B023 - called at once
         player.stage.bill(scenario, scenario.late_usage)
 
 
@@ -127,26 +144,26 @@ def _waive(player: Player, scenario: Scenario, _: str) -> None:
     invoice = player.invoice(scenario)
     reason = "agreed with the customer by phone"
     done = player.stack.run("release", invoice["id"] if invoice else "", "--reason", reason)
-    click.echo(f"  pacspace-stripe release --reason {reason!r}: exit {done.returncode}")
+    player.say(f"  pacspace-stripe release --reason {reason!r}: exit {done.returncode}")
 
 
 def _upcoming(player: Player, _scenario: Scenario, subscription: str) -> None:
     player.stack.stripe("send_upcoming", subscription=subscription)
     log = player.stack.folder / "serve.log"
-    line = wait_for("the alert", lambda: _line(log, "alert=upcoming_blocked"), seconds=PATIENCE)
-    click.echo(f"  {line[line.index('alert=') :]}")
+    line = player.wait("the alert", lambda: _line(log, "alert=upcoming_blocked"))
+    player.say(f"  {line[line.index('alert=') :]}")
     player.stack.stripe("renew_now", subscription=subscription)
 
 
 def _wait_held(player: Player, scenario: Scenario, _: str) -> None:
-    wait_for("the hold", lambda: (player.invoice(scenario) or {}).get("auto_advance") is False, seconds=PATIENCE)
-    click.echo("  held at birth")
+    player.wait("the hold", lambda: (player.invoice(scenario) or {}).get("auto_advance") is False)
+    player.say("  held at birth")
     player.wait_verdict(scenario, "drifted")
 
 
 def _record_missing(player: Player, scenario: Scenario, _: str) -> None:
     player.stage.record(scenario, "10")
-    click.echo("  the missing 10 recorded in the ledger")
+    player.say("  the missing 10 recorded in the ledger")
 
 
 def _kill(player: Player, scenario: Scenario, _: str) -> None:
@@ -157,9 +174,9 @@ def _kill(player: Player, scenario: Scenario, _: str) -> None:
             (player.invoice(scenario) or {}).get("status") == "open"
         )
 
-    wait_for("finalization to begin", finalizing, seconds=PATIENCE, every=0.02)
+    player.wait("finalization to begin", finalizing, every=0.02)
     kill(player.stack.serving[-1])
-    click.echo("  killed while it finalized; starting it again")
+    player.say("  killed while it finalized; starting it again")
     player.stack.serve()
 
 
@@ -180,6 +197,58 @@ def _line(log: Path, wanted: str) -> str | None:
     return next((line for line in log.read_text().splitlines() if wanted in line), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Scenarios that share a stack: its folder's name, its settings, and how they are played."""
+
+    name: str
+    settings: Mapping[str, str]
+    scenarios: tuple[Scenario, ...]
+    play: Callable[[Player], list[bool]]
+    told: list[str] = field(default_factory=list)
+
+    def perform(self, output: Path, patience: float, only: frozenset[str]) -> list[bool]:
+        """Start the processes and play; whether each scenario ended as expected."""
+        try:
+            with Stack(folder=output / self.name, settings=SETTINGS | dict(self.settings)) as stack:
+                stack.stripe("configure", finalization_delay=FINALIZATION_SECONDS, payment_delay=1)
+                stack.serve()
+                stage = Stage(stripe=stack.stripe, pacspace=stack.pacspace)
+                player = Player(stack=stack, stage=stage, output=output, patience=patience, only=only, told=self.told)
+                return self.play(player)
+        except (TimeoutError, RuntimeError, httpx.TransportError) as error:
+            self.told.append(click.style(f"\n{self.name}: {error}", fg="red"))
+            return [False]
+
+
+def _closed(player: Player) -> list[bool]:
+    """The default policy; the worlds run side by side, the stories are told one after the other."""
+    scenarios = player.chosen(*CLOSED)
+    subscriptions = [player.stage.set(scenario, ends_in=ENDS_IN) for scenario in scenarios]
+    _send_late_usage(player)
+    results = [player.play(*each) for each in zip(scenarios, subscriptions, strict=True)]
+    player.stack.stripe("set_webhook", copies=5, shuffled=True)
+    later = player.chosen(DISORDER)
+    return [*results, *(player.play(one, player.stage.set(one, ends_in=ENDS_IN)) for one in later)]
+
+
+def _open(player: Player) -> list[bool]:
+    return [player.play(UPCOMING, player.stage.set(UPCOMING, ends_in=timedelta(days=2)))]
+
+
+def _killed(player: Player) -> list[bool]:
+    player.stack.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=1.5)
+    return [player.play(KILLED, player.stage.set(KILLED, ends_in=ENDS_IN))]
+
+
+def _acts() -> tuple[Act, ...]:
+    return (
+        Act(name="closed", settings={}, scenarios=(*CLOSED, DISORDER), play=_closed),
+        Act(name="open", settings={"PACSPACE_STRIPE_FAIL": "open"}, scenarios=(UPCOMING,), play=_open),
+        Act(name="killed", settings={}, scenarios=(KILLED,), play=_killed),
+    )
+
+
 @click.command()
 @click.option(
     "--output",
@@ -188,53 +257,42 @@ def _line(log: Path, wanted: str) -> str | None:
     show_default=True,
     help="Folder for invoices, PDF, logs and databases; emptied first.",
 )
-def demo(output: Path) -> None:
+@click.option(
+    "--only", type=click.Choice([one.name for one in SCENARIOS]), multiple=True, help="Play this scenario; repeatable."
+)
+@click.option(
+    "--patience", default=45.0, show_default=True, type=click.FloatRange(min=1), help="Seconds to wait for each state."
+)
+def demo(output: Path, only: tuple[str, ...], patience: float) -> None:
     """Play every scenario on this machine and show what became of each invoice.
 
     Simulated Stripe and PacSpace in one process, `serve` in another, real HTTP between them. Exits 1 when any end state
     is not the expected one.
     """
     output = output.resolve()
-    if output.exists() and any(output.iterdir()) and not (output / "closed").is_dir():
+    if output.exists() and any(output.iterdir()) and not (output / MARK).is_file():
         message = f"{output} is not empty and not of an earlier demo"
         raise click.UsageError(message)
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    results = [*_closed(output), *_open(output), *_killed(output)]
+    (output / MARK).write_text("Made by `pacspace-stripe demo`, which empties this folder when it runs again.\n")
+    chosen = frozenset(only) or frozenset(one.name for one in SCENARIOS)
+    acts = [act for act in _acts() if any(one.name in chosen for one in act.scenarios)]
+    with ThreadPoolExecutor(len(acts)) as stages:
+        played = [(act, stages.submit(act.perform, output, patience, chosen)) for act in acts]
+        results = [result for act, future in played for result in _heard(act, future)]
     click.echo(f"\n{sum(results)} of {len(results)} scenarios ended as expected; everything is in {output.name}/")
     sys.exit(0 if all(results) else 1)
 
 
-def _player(stack: Stack, output: Path) -> Player:
-    stack.stripe("configure", finalization_delay=FINALIZATION_SECONDS, payment_delay=1)
-    stack.serve()
-    return Player(stack=stack, stage=Stage(stripe=stack.stripe, pacspace=stack.pacspace), output=output)
-
-
-def _closed(output: Path) -> list[bool]:
-    """The default policy; the worlds run side by side, the stories are told one after the other."""
-    with Stack(folder=output / "closed", settings=SETTINGS) as stack:
-        player = _player(stack, output)
-        subscriptions = [player.stage.set(scenario, ends_in=ENDS_IN) for scenario in CLOSED]
-        _send_late_usage(player)
-        results = _told(player, subscriptions)
-        stack.stripe("set_webhook", copies=5, shuffled=True)
-        return [*results, player.play(DISORDER, player.stage.set(DISORDER, ends_in=ENDS_IN))]
-
-
-def _told(player: Player, subscriptions: list[str]) -> list[bool]:
-    return [player.play(scenario, subscription) for scenario, subscription in zip(CLOSED, subscriptions, strict=True)]
-
-
-def _open(output: Path) -> list[bool]:
-    with Stack(folder=output / "open", settings={**SETTINGS, "PACSPACE_STRIPE_FAIL": "open"}) as stack:
-        player = _player(stack, output)
-        subscription = player.stage.set(UPCOMING, ends_in=timedelta(days=2))
-        return [player.play(UPCOMING, subscription)]
-
-
-def _killed(output: Path) -> list[bool]:
-    with Stack(folder=output / "killed", settings=SETTINGS) as stack:
-        player = _player(stack, output)
-        stack.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=1.5)
-        return [player.play(KILLED, player.stage.set(KILLED, ends_in=ENDS_IN))]
+def _heard(act: Act, future: Future[list[bool]]) -> list[bool]:
+    """Pass on what an act tells, as it is told; its results."""
+    heard = 0
+    while True:
+        over = future.done()
+        for line in act.told[heard:]:
+            click.echo(line)
+            heard += 1
+        if over:
+            return future.result()
+        time.sleep(0.1)

@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pacspace_stripe.domain.windows import iso
@@ -11,6 +13,8 @@ from pacspace_stripe.settings import LogFormat
 
 _IDS = re.compile(r"\b([a-z_]+)=('[^']*'|\"[^\"]*\"|\S+)")
 _QUIET = ("httpx", "httpcore", "stripe", "alembic", "dbos", "uvicorn.access")
+_REPEATS = 60.0
+"""Seconds until the queue may say the same thing again."""
 
 
 class TextLines(logging.Formatter):
@@ -33,6 +37,28 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class Terse(logging.Filter):
+    """What DBOS has to say: one line per place in its code and minute, without tracebacks.
+
+    While the database is down it repeats itself dozens of times a second; what matters we say ourselves.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._quiet_until: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place, now = (record.filename, record.lineno), self._clock()
+        if now < self._quiet_until.get(place, now):
+            return False
+        self._quiet_until[place] = now + _REPEATS
+        first, *_ = record.getMessage().partition("Traceback")[0].splitlines() or [""]
+        record.msg, record.args = first.rstrip(" :"), None
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
+
+
 def _at(record: logging.LogRecord) -> str:
     return iso(datetime.fromtimestamp(round(record.created, 3), UTC))
 
@@ -44,3 +70,6 @@ def set_up(log_format: LogFormat, *, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in _QUIET:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    queue = logging.getLogger("dbos")
+    # DBOS adds a handler of its own, which writes past ours, unless there is one.
+    queue.handlers, queue.filters, queue.propagate = [handler], [Terse()], False

@@ -18,7 +18,7 @@ import httpx
 COMMAND = (sys.executable, "-c", "from pacspace_stripe.cli import main; main()")
 """The console script, also where it is not on the PATH."""
 _READY_SECONDS = 30.0
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "USER", "LOGNAME")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "USER", "LOGNAME")
 
 
 Found = TypeVar("Found")
@@ -50,18 +50,26 @@ class Remote:
     """A served simulator, steered over its control endpoint."""
 
     url: str
+    _client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(base_url=f"{self.url}/_simulator", timeout=30, trust_env=False)
 
     def __call__(self, method: str, **args: object) -> Any:  # noqa: ANN401 - any JSON
         """Call one of the simulator's control methods; raises RuntimeError with what it said."""
-        answer = httpx.post(f"{self.url}/_simulator/call", json={"method": method, "args": args}, timeout=30)
+        answer = self._client.post("/call", json={"method": method, "args": args})
         if answer.status_code != httpx.codes.OK:
             message = f"{method}: {answer.text}"
             raise RuntimeError(message)
         return answer.json()["result"]
 
-    def log(self) -> list[dict[str, Any]]:
-        """Every request the simulator answered, oldest first."""
-        return list(httpx.get(f"{self.url}/_simulator/log", timeout=30).json()["log"])
+    def log(self, *, after: int = 0) -> list[dict[str, Any]]:
+        """The requests the simulator answered, oldest first; without the first ``after`` ones."""
+        return list(self._client.get("/log", params={"after": after}).json()["log"])
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,9 +128,9 @@ class Stack:
         self._pacspace = Remote(self.environment["PACSPACE_API_BASE_URL"])
 
     def serve(self, port: int | None = None) -> subprocess.Popen[bytes]:
-        """Start ``pacspace-stripe serve`` and wait until it is ready."""
+        """Start ``pacspace-stripe serve`` and wait until it is ready. It logs to ``serve.log``, or ``serve-PORT.log``."""
         chosen = port or self.port
-        log = self.folder / "serve.log"
+        log = self.folder / (f"serve-{port}.log" if port else "serve.log")
         process = self._start(("serve", "--port", str(chosen)), log, log, self.environment)
 
         def ready() -> bool:
@@ -130,7 +138,8 @@ class Stack:
                 message = f"serve ended with {process.returncode}: see {log}"
                 raise RuntimeError(message)
             with suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{chosen}/readyz", timeout=5).status_code == httpx.codes.OK
+                answer = httpx.get(f"http://127.0.0.1:{chosen}/readyz", timeout=5, trust_env=False)
+                return answer.status_code == httpx.codes.OK
             return False
 
         wait_for("serve to be ready", ready)
@@ -149,6 +158,10 @@ class Stack:
             check=False,
         )
 
+    def launch(self, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        """One command that runs beside us, in this environment; what it says is in ``log``."""
+        return self._start(arguments, log, log, self.environment)
+
     def _start(
         self, arguments: tuple[str, ...], output: Path, errors: Path, environment: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
@@ -163,6 +176,9 @@ class Stack:
         """End every process, politely first."""
         for process in reversed(self._processes):
             stop(process)
+        for remote in (self._stripe, self._pacspace):
+            if remote is not None:
+                remote.close()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

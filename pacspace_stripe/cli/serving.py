@@ -1,6 +1,9 @@
 """``pacspace-stripe serve``: the endpoint and the engine in one process."""
 
 import logging
+import os
+import socket
+from contextlib import closing
 
 import click
 import uvicorn
@@ -8,10 +11,14 @@ import uvicorn
 import webhooks
 from pacspace_stripe.app import App, build
 from pacspace_stripe.cli.logs import set_up
+from pacspace_stripe.cli.signals import obey_sigterm
 from pacspace_stripe.cli.wiring import environment_settings
 from pacspace_stripe.engine import Engine
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.inbox import Inbox
+
+_WAITING = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,15 +35,36 @@ def serve(host: str, port: int) -> None:
     _refuse_other_webhooks()
     settings = environment_settings()
     set_up(settings.log_format)
-    app = build(settings)
-    engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.look)
+    # uvicorn raises the signal that stopped it once more: without this, nothing of what follows it would be done.
+    obey_sigterm()
+    # The port comes first: when it is taken, nothing was begun beside the one that listens there.
+    with _listener(host, port) as listener, closing(build(settings)) as app:
+        engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.look)
+        try:
+            engine.start()
+            _say(app, *listener.getsockname()[:2])
+            _server(app.inbox(engine.enqueue), host, port).run(sockets=[listener])
+        finally:
+            _leave(engine.stop())
+
+
+def _leave(unfinished: int) -> None:
+    """A check that waits for a slow answer must not keep us: as after a crash, whoever comes next makes it again."""
+    if unfinished:
+        _log.warning("stopped in the middle of %d checks: they are made again", unfinished)
+        logging.shutdown()
+        os._exit(0)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """What arrives before we are ready waits in line. Raises ConfigurationError."""
     try:
-        engine.start()
-        _say(app, host, port)
-        _server(app.inbox(engine.enqueue), host, port).run()
-    finally:
-        engine.stop()
-        app.close()
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=_WAITING)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        option, problem = "--host, --port", f"cannot listen on {host} port {port}: {why}"
+        raise ConfigurationError(option, problem, hint="Choose another port, or stop what listens there.") from error
 
 
 def _refuse_other_webhooks() -> None:

@@ -4,6 +4,7 @@ import threading
 
 import click
 
+from pacspace_stripe.cli.signals import obey_sigterm
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve as serve_simulator
@@ -30,6 +31,7 @@ def simulate(
 
     Prints the environment to export. Both are steered over POST /_simulator/call, as the demo does.
     """
+    obey_sigterm()
     clock = WallClock()
     stripe = StripeSimulator(clock, enforce_rate_limits=rate_limits)
     pacspace = PacSpaceSimulator(clock)

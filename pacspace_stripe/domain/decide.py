@@ -150,7 +150,7 @@ def before_comparison(invoice: Invoice, memory: Memory, policy: Policy, now: dat
             return _open(invoice, memory, policy)
         case InvoiceStatus.PAID:
             if memory.stage is Stage.RELEASED:
-                return End(detail="paid")
+                return Confirm() if memory.held else End(detail="paid")
             return Confirm() if memory.stamped and not memory.held else Compare()
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
             return End(detail=invoice.status.value)
@@ -171,7 +171,7 @@ def _open(invoice: Invoice, memory: Memory, policy: Policy) -> Step:
 
 
 def _draft(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
-    if policy.mode is Mode.ENFORCE and invoice.auto_advance and not _let_go(invoice, memory):
+    if policy.mode is Mode.ENFORCE and invoice.auto_advance and not _let_go(invoice, memory, policy):
         if memory.held:
             return Hold(again=memory.held_at is not None)
         if fails_closed(memory, policy):
@@ -182,8 +182,14 @@ def _draft(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> S
     return Compare() if until <= now else Wait(until=until)
 
 
-def _let_go(invoice: Invoice, memory: Memory) -> bool:
+def _let_go(invoice: Invoice, memory: Memory, policy: Policy) -> bool:
     """Our own stamp set it free (fast): the stamp is on it, so it is no hold undone by somebody."""
+    held = memory.held and policy.finalize is FinalizePolicy.STRICT
+    return carries_stamp(invoice, memory) and not held
+
+
+def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
+    """Whether our last stamp is on it."""
     return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
 
 
@@ -247,7 +253,7 @@ def _draft_found(
     invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     if _good(finding):
-        return _draft_good(invoice, memory, policy, now)
+        return _draft_good(invoice, memory, policy, now, finding)
     hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (Stamp(footer=False),) if says_otherwise else ()
@@ -266,17 +272,20 @@ def _must_hold(invoice: Invoice, memory: Memory, policy: Policy, finding: Findin
     return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
 
 
-def _draft_good(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> tuple[Action, ...]:
+def _draft_good(
+    invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
+) -> tuple[Action, ...]:
     if not memory.held and not invoice.auto_advance:
         return Stamp(footer=True), Wait(until=now + FOREIGN_HOLD_LOOK)
-    if memory.held and policy.finalize is FinalizePolicy.STRICT:
+    lags = any(result.from_meter for result in finding.windows)
+    if memory.held and (lags or policy.finalize is FinalizePolicy.STRICT):
         return Stamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
     if memory.held:
         return Stamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
+    if carries_stamp(invoice, memory) and invoice.automatically_finalizes_at:
+        return Stamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
     soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
     given_back = max(planned_finalization(invoice, memory), soonest)
-    if _let_go(invoice, memory) and invoice.automatically_finalizes_at:
-        given_back = max(invoice.automatically_finalizes_at, now)
     return Stamp(footer=True, finalizes_at=given_back), Wait(until=given_back + CONFIRM_MARGIN)
 
 
@@ -318,7 +327,8 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.OPEN and _good(finding) and not memory.held:
         return (End(detail="observed"),)
-    if invoice.status is not InvoiceStatus.DRAFT and now >= invoice.created_at + 2 * GIVE_UP_AFTER:
+    given_up = now >= invoice.created_at + 2 * GIVE_UP_AFTER
+    if given_up and invoice.status is not InvoiceStatus.DRAFT and not memory.held:
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.DRAFT and _good(finding):
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK

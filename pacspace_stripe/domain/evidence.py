@@ -76,6 +76,19 @@ def seal(
     return Evidence(sha256=digest(document), document=document)
 
 
+def meaning(document: Mapping[str, Json]) -> bytes:
+    """What a core or a document says, canonical: without its time, its place in the chain and, of an invoice that may
+    go, its status. Equal is no news: an invoice that was found right and moved on is still right by the same evidence.
+    """
+    left_out = {"chain", "decided_at"}
+    match document["decision"]:
+        case {"verdict": Verdict.MATCHED.value | Verdict.WAIVED.value}:
+            left_out.add("invoice_status")
+        case _:
+            pass
+    return canonical({name: value for name, value in document.items() if name not in left_out})
+
+
 def _window(result: WindowResult) -> dict[str, Json]:
     return {
         **shown(result),

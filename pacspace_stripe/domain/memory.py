@@ -80,6 +80,8 @@ class Memory:
     """Its final lines were matched or waived: it may move on by itself, and nothing is left to check."""
     attempts: int = 0
     """Looks since the verdict last changed: where on the retry ladder it stands."""
+    failures: int = 0
+    """Looks in a row that Stripe did not let us finish: a retry ladder of their own."""
     alerted: tuple[str, ...] = ()
     """Alerts already given, so that each goes out once."""
 

@@ -18,9 +18,19 @@ def as_kept(quantity: Decimal) -> Decimal:
 
 
 def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> bool:
-    """Whether two quantities agree on 15 significant digits, or differ there by no more than ``tolerance``."""
+    """Whether two quantities agree on 15 significant digits, or differ there by no more than ``tolerance``.
+
+    Two that are closer than half of the last digit agree also when the edge of rounding lies between them.
+    """
     one, other = as_kept(left), as_kept(right)
-    return one == other or (tolerance > 0 and subtract(one, other).copy_abs() <= tolerance)
+    if one == other or (tolerance > 0 and subtract(one, other).copy_abs() <= tolerance):
+        return True
+    return subtract(left, right).copy_abs() <= max(_half_a_digit(one), _half_a_digit(other))
+
+
+def _half_a_digit(quantity: Decimal) -> Decimal:
+    """Half of what a quantity's last significant digit counts."""
+    return Decimal(5).scaleb(quantity.adjusted() - SIGNIFICANT_DIGITS) if quantity else Decimal(0)
 
 
 def total(quantities: Iterable[Decimal]) -> Decimal:

@@ -96,7 +96,8 @@ def serve(
 
     ``tick`` (by default the handler's own ``tick``) is called every ``tick_seconds``. ``control`` (by default the
     handler, when it has ``controls``) is mounted under ``/_simulator/``: ``POST /_simulator/call`` with
-    ``{"method": …, "args": {…}}``, and ``GET /_simulator/log``. Raises ValueError for a host that is not loopback.
+    ``{"method": …, "args": {…}}``, and ``GET /_simulator/log``, with ``?after=N`` to leave out the first N requests.
+    Raises ValueError for a host that is not loopback.
     """
     require_loopback(host)
     if control is None and isinstance(handler, Controllable):
@@ -219,7 +220,7 @@ class Control:
         """Answer a request under ``/_simulator/``."""
         asked = (request.method, request.url.path.removeprefix(CONTROL))
         if asked == ("GET", "log"):
-            return _json(200, {"log": list(self._simulator.log)})
+            return _json(200, {"log": self._simulator.log[int(request.url.params.get("after", 0)) :]})
         if asked == ("POST", "call"):
             return self._call(request.content)
         return _json(404, {"error": f"no such control: {asked[0]} {asked[1]}"})

@@ -1,12 +1,13 @@
 """Evidence chains: append-only, each link names the hash of the one before."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.evidence import Evidence, Json, seal
-from pacspace_stripe.store.database import Database
+from pacspace_stripe.domain.evidence import Evidence, Json, meaning, seal
+from pacspace_stripe.store.database import Database, one_at_a_time
 from pacspace_stripe.store.tables import evidence
 
 
@@ -19,13 +20,14 @@ class Chains:
     def append(self, core: Mapping[str, Json], *, chain: str, subject_id: str, decided_at: datetime) -> Evidence:
         """Seal the core as the next link of its chain and keep it.
 
-        Two processes may append to one chain at once: the primary key lets one of them win, and on PostgreSQL
-        the loser waits on the advisory lock instead (SQLite has one writer).
+        Processes that append to one chain at once do so one after the other.
         """
         last = sa.select(evidence.c.sequence, evidence.c.sha256).where(evidence.c.chain_id == chain)
         with self._database.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(chain))))
+            one_at_a_time(connection, chain)
+            said = connection.execute(_last_said(chain, subject_id)).one_or_none()
+            if said is not None and meaning(json.loads(said.document)) == meaning(core):
+                return Evidence(sha256=said.sha256, document=bytes(said.document))
             found = connection.execute(last.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
             sequence, previous = (found.sequence + 1, found.sha256) if found else (1, None)
             sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
@@ -39,3 +41,9 @@ class Chains:
         query = sa.select(evidence).where(evidence.c.subject_id == subject_id).order_by(evidence.c.sequence)
         with self._database.reading() as connection:
             return [Evidence(sha256=row.sha256, document=bytes(row.document)) for row in connection.execute(query)]
+
+
+def _last_said(chain: str, subject_id: str) -> sa.Select[tuple[str, bytes]]:
+    mine = (evidence.c.chain_id == chain, evidence.c.subject_id == subject_id)
+    query = sa.select(evidence.c.sha256, evidence.c.document).where(*mine)
+    return query.order_by(evidence.c.sequence.desc()).limit(1)

@@ -16,6 +16,8 @@ from pacspace_stripe.errors import StoreUnavailable
 _BUSY_SECONDS = 10
 READING = "pacspace_reading"
 """Execution option of a connection that only reads: it need not wait for writers."""
+_OURS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
+"""Errors in what was asked. All others are the database's: gone, locked, full, broken, a read-only standby."""
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -46,10 +48,12 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """A database that does not answer is a StoreUnavailable; a wrong query stays what it is."""
+    """A database that does not do its work is a StoreUnavailable; a wrong query or value stays what it is."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+    except _OURS:
+        raise
+    except (exc.DBAPIError, exc.TimeoutError) as error:
         message = (
             f"the database does not answer: {type(error.orig if isinstance(error, exc.DBAPIError) else error).__name__}"
         )
@@ -90,8 +94,14 @@ class Database:
                 yield connection
 
 
+def one_at_a_time(connection: sa.Connection, name: str) -> None:
+    """Until its end, no other transaction passes here with the same name. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+
+
 def insert_once(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
     """Insert a row unless its key is there already; whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**row).on_conflict_do_nothing()
+    statement = insert(table).values(**row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(statement).rowcount == 1

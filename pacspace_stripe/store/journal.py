@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
-from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
 from pacspace_stripe.store.tables import accounts, audit, events, facts
 
 CLAIM_LASTS = timedelta(days=40)
@@ -18,14 +20,19 @@ class Journal:
         self._database = database
 
     def ping(self) -> None:
-        """Raise StoreUnavailable unless the database answers and has our tables."""
-        with self._database.reading() as connection:
-            connection.execute(sa.select(facts.c.name).limit(1))
+        """Raise StoreUnavailable unless the database takes writes and has our tables."""
+        try:
+            with self._database.writing() as connection:
+                connection.execute(sa.update(facts).where(sa.false()).values(value=""))
+        except exc.ProgrammingError as error:
+            message = "the database does not have our tables"
+            raise StoreUnavailable(message) from error
 
     def claim_account(self, account: str, customer_id: str) -> str | None:
         """Note that this Stripe customer's usage is on this ledger account.
 
-        Returns another customer who claimed the same account lately, or None when there is none.
+        Returns another customer who claimed the same account lately, or None when there is none. Of two who claim it
+        at the same moment at least one hears of the other.
         """
         now = self._database.now()
         row = {"account": account, "customer_id": customer_id, "claimed_at": now}
@@ -36,6 +43,7 @@ class Journal:
             accounts.c.claimed_at > now - CLAIM_LASTS,
         )
         with self._database.writing() as connection:
+            one_at_a_time(connection, f"account {account}")
             if not insert_once(connection, accounts, row):
                 connection.execute(sa.update(accounts).where(*mine).values(claimed_at=now))
             return connection.execute(others.limit(1)).scalar()

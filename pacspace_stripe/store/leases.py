@@ -35,10 +35,17 @@ def owner_token() -> str:
 
 
 def is_dead(owner: str, host: str, alive: Callable[[int], bool]) -> bool:
-    """Whether a lease's owner ran on ``host`` in a process that is gone."""
+    """Whether a lease's owner ran on ``host`` in a process that is gone.
+
+    A restarted container's process often has the id of the one before: it is alive, but it is not that owner.
+    """
     owner_host, _, rest = owner.partition("/")
-    pid = rest.partition("/")[0]
-    return owner_host == host and pid.isdigit() and not alive(int(pid))
+    pid, _, started = rest.partition("/")
+    if owner_host != host or not pid.isdigit():
+        return False
+    if int(pid) == os.getpid():
+        return started.partition("/")[0] != _STARTED
+    return not alive(int(pid))
 
 
 @dataclass(slots=True)
@@ -51,20 +58,36 @@ class Leased:
     ttl: timedelta
     saved: Memory
     """What was last written down: where the story stands, whatever fails next."""
+    renewed_at: datetime
 
     def guard(self) -> None:
         """Renew the lease, or raise LeaseLost: call right before anything that others can see."""
+        now = self.subjects.now()
         if not self.subjects.renew(self.subject.subject_id, self.owner, self.ttl):
             message = f"the lease on {self.subject.subject_id} is gone: nothing more is written"
             raise LeaseLost(message)
+        self.renewed_at = now
+
+    def keep(self) -> None:
+        """Renew the lease once a quarter of it is over: call before anything that takes less than the rest of it."""
+        if self.subjects.now() >= self.renewed_at + self.ttl / 4:
+            self.guard()
 
     def save(self, memory: Memory) -> None:
         """Write down what we know now, if the lease is still ours."""
+        now = self.subjects.now()
         if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl):
             message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
             raise LeaseLost(message)
-        self.saved = memory
+        self.saved, self.renewed_at = memory, now
 
     def give_back(self, memory: Memory | None, next_check_at: datetime | None) -> bool:
-        """End the lease: what we know, when to look again. True when somebody asked for another look meanwhile."""
-        return self.subjects.give_back(self.subject, self.owner, memory, next_check_at)
+        """End the lease: what we know, when to look again. True when somebody asked for another look meanwhile.
+
+        Raises LeaseLost: what was found out is not saved, and whoever has the lease now finds out for themselves.
+        """
+        wanted_again = self.subjects.give_back(self.subject, self.owner, memory, next_check_at)
+        if wanted_again is None:
+            message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
+            raise LeaseLost(message)
+        return wanted_again

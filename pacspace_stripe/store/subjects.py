@@ -25,6 +25,10 @@ class Subjects:
 
     # -- the lease ----------------------------------------------------------------------------------------------
 
+    def now(self) -> datetime:
+        """The time that leases are kept by."""
+        return self._database.now()
+
     def acquire(self, kind: Kind, subject_id: str, ttl: timedelta) -> Leased | None:
         """Take the lease, making the row when it is new. None: somebody else has it."""
         owner, now = owner_token(), self._database.now()
@@ -43,7 +47,7 @@ class Subjects:
         if row is None:
             return None
         subject = Subject.from_row(row)
-        return Leased(subjects=self, subject=subject, owner=owner, ttl=ttl, saved=subject.memory)
+        return Leased(subjects=self, subject=subject, owner=owner, ttl=ttl, saved=subject.memory, renewed_at=now)
 
     def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:
         """Extend a lease that is still ours."""
@@ -65,26 +69,29 @@ class Subjects:
             subjects.c.subject_id == subject_id, subjects.c.lease_owner == owner, subjects.c.lease_until > now
         )
 
-    def give_back(self, subject: Subject, owner: str, memory: Memory | None, next_check_at: datetime | None) -> bool:
-        """End a lease. True when ``wanted`` grew meanwhile: then another look is due at once."""
+    def give_back(
+        self, subject: Subject, owner: str, memory: Memory | None, next_check_at: datetime | None
+    ) -> bool | None:
+        """End a lease. True when ``wanted`` grew meanwhile: then another look is due at once. None: it was not ours."""
         now = self._database.now()
-        grown = subjects.c.wanted > subject.wanted
+        grown, at = subjects.c.wanted > subject.wanted, subjects.c.next_check_at.type
         values = {
             "lease_owner": None,
             "lease_until": None,
             "checked": subject.wanted,
-            "next_check_at": sa.case((grown, now), else_=sa.literal(next_check_at, subjects.c.next_check_at.type)),
+            "next_check_at": sa.case((grown, sa.literal(now, at)), else_=sa.literal(next_check_at, at)),
             "updated_at": now,
             **(memory_columns(memory) if memory else {}),
         }
         statement = self._ours(subject.subject_id, owner, now).values(**values).returning(subjects.c.wanted)
         with self._database.writing() as connection:
             row = connection.execute(statement).one_or_none()
-        return row is not None and row.wanted > subject.wanted
+        return None if row is None else row.wanted > subject.wanted
 
     def free_leases_of_the_dead(self, host: str, alive: Callable[[int], bool]) -> int:
         """Free at once what processes of this host held that no longer run; look at those invoices now."""
-        query = sa.select(subjects.c.subject_id, subjects.c.lease_owner).where(subjects.c.lease_owner.is_not(None))
+        # Not `IS NOT NULL`: SQLite uses no index for that, and most rows have no owner.
+        query = sa.select(subjects.c.subject_id, subjects.c.lease_owner).where(subjects.c.lease_owner > "")
         with self._database.writing() as connection:
             dead = [row for row in connection.execute(query) if is_dead(row.lease_owner, host, alive)]
             for row in dead:
@@ -119,6 +126,17 @@ class Subjects:
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
+    def kept_back(self, subject_ids: Sequence[str]) -> set[str]:
+        """Those of the given drafts that we hold, or that somebody else held when we first saw them."""
+        foreign = subjects.c.memory["first", "auto_advance"].as_boolean() == sa.false()
+        query = sa.select(subjects.c.subject_id).where(
+            subjects.c.subject_id.in_(subject_ids),
+            subjects.c.stage != Stage.ENDED.value,
+            sa.or_(subjects.c.held == sa.true(), foreign),
+        )
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def block_on(self, subscription_id: str) -> Subject | None:
         """The early warning that blocks this subscription's next draft, if one found drift."""
         query = sa.select(subjects).where(
@@ -134,21 +152,30 @@ class Subjects:
     def end_block(self, subject_id: str) -> None:
         """The blocked draft is there and carries the block itself: the early warning has done its work."""
         with self._database.writing() as connection:
-            query = sa.select(subjects.c.memory).where(subjects.c.subject_id == subject_id)
+            query = sa.select(subjects.c.memory).where(subjects.c.subject_id == subject_id).with_for_update()
             memory = memories.from_json(connection.execute(query).scalar_one())
             values = {**memory_columns(replace(memory, stage=Stage.ENDED)), "next_check_at": None}
             connection.execute(sa.update(subjects).where(subjects.c.subject_id == subject_id).values(**values))
 
     def finish_released(self, subject_id: str) -> bool:
         """A released invoice was paid, says a signed event: nothing is left to watch for."""
-        mine = (subjects.c.subject_id == subject_id, subjects.c.stage == Stage.RELEASED.value)
+        released = (subjects.c.stage == Stage.RELEASED.value, subjects.c.held == sa.false())
+        mine = (subjects.c.subject_id == subject_id, *released)
         with self._database.writing() as connection:
-            found = connection.execute(sa.select(subjects.c.memory).where(*mine)).scalar()
+            found = connection.execute(sa.select(subjects.c.memory).where(*mine).with_for_update()).scalar()
             if found is None:
                 return False
             ended = replace(memories.from_json(found), stage=Stage.ENDED, held=False)
             values = {**memory_columns(ended), "next_check_at": None, "updated_at": self._database.now()}
             return connection.execute(sa.update(subjects).where(*mine).values(**values)).rowcount == 1
+
+    def wake_unanswered(self) -> int:
+        """Look now at every subject that a look was wanted at and not finished: a process died with its trigger."""
+        now = self._database.now()
+        unanswered = (subjects.c.wanted > subjects.c.checked, subjects.c.next_check_at > now)
+        statement = sa.update(subjects).where(*unanswered).values(next_check_at=now)
+        with self._database.writing() as connection:
+            return connection.execute(statement).rowcount
 
     def wake_all(self) -> int:
         """Look at every open subject again: the policy changed."""

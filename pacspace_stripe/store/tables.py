@@ -17,6 +17,9 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
+        if value.tzinfo is None:
+            message = "a moment without a zone"
+            raise ValueError(message)
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
@@ -88,7 +91,7 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Index("ix_pacspace_audit_subject", "subject_id", "at"),
 )
-"""Append-only: every write to Stripe, every alert, every decision of a person."""
+"""Append-only: every write sent to Stripe, every alert, every decision of a person."""
 
 accounts = sa.Table(
     "pacspace_accounts",

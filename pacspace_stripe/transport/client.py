@@ -22,7 +22,7 @@ from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 10 * 1024 * 1024
 _TOO_MANY, _SERVER_ERROR = 429, 500
-_guard: ContextVar[Callable[[], None] | None] = ContextVar("pacspace_stripe_write_guard", default=None)
+_guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = ContextVar("pacspace_guards", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +102,16 @@ class Transport:
         self._limiters.setdefault(service, limiter)
 
     @contextmanager
-    def guarded(self, check: Callable[[], None]) -> Iterator[None]:
-        """Inside, ``check()`` runs right before each try of each request but GET; what it raises stops the call.
+    def guarded(self, check: Callable[[], None], *, reading: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Inside, ``check()`` runs right before each try of each request but GET, ``reading()`` before each of a GET.
 
-        Holds for this thread (context) only: a worker thread started inside has no guard.
+        What they raise stops the call. Holds for this thread (context) only: a worker thread started inside has none.
         """
-        token = _guard.set(check)
+        token = _guards.set((check, reading))
         try:
             yield
         finally:
-            _guard.reset(token)
+            _guards.reset(token)
 
     def deadline(self) -> datetime:
         """When a call that starts now gives up."""
@@ -146,9 +146,9 @@ class Transport:
         limiter = self._limiters.get(call.service)
         if limiter:
             limiter.wait(call.endpoint, until=until - timedelta(seconds=self._timeouts.connect))
-        check = _guard.get()
-        if check and call.method != "GET":
-            check()
+        guards = _guards.get()
+        if guards:
+            guards[call.method == "GET"]()
         started_at = self._clock()
         try:
             answer = self._exchange(call, until, tries_left)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -16,6 +17,7 @@ from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import LeaseBusy, PacspaceStripeError
 from pacspace_stripe.simulator.stripe import lifecycle
+from pacspace_stripe.simulator.stripe.invoice_endpoints import show
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store import Kind
 from tests.generated.drawing import COUNTED, TIERED
@@ -59,11 +61,11 @@ class Request:
     at: datetime
     method: str
     path: str
-    ours: bool
-    """False: a person's."""
+    body: str
     mode: str
     invoice: str | None
     before: Truth | None
+    """None too for reads, which change nothing."""
     after: Truth | None
 
     @property
@@ -71,16 +73,28 @@ class Request:
         return self.method != "GET" and not self.path.endswith("/compare")
 
     @property
+    def finalizes(self) -> bool:
+        return self.path.endswith("/finalize")
+
+    @property
     def holds(self) -> bool:
-        return self.writes and self.after is not None and not self.after.auto_advance
+        return self.writes and not self.finalizes and "auto_advance=false" in self.body
 
     @property
     def releases(self) -> bool:
+        """Whether it let go what stood still."""
         return bool(self.before and self.after and not self.before.auto_advance and self.after.auto_advance)
 
-    @property
-    def finalizes(self) -> bool:
-        return bool(self.before and self.after and self.before.status == "draft" != self.after.status)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touch:
+    """What a person did, and whether ``auto_advance`` changed by it."""
+
+    at: datetime
+    does: str
+    status: str
+    before: bool
+    after: bool
 
 
 @dataclass
@@ -91,14 +105,14 @@ class Player(World):
     delivery: Delivery = field(default_factory=Delivery)
 
     def __post_init__(self) -> None:
-        self.seed = self.plan.seed
+        self.seed, self.validated = self.plan.seed, False
         self.settings = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in self.plan.settings}
         self.diary: list[Request] = []
         self.waived: dict[str, list[tuple[str, Figures]]] = {}
         self.own_footer: dict[str, str] = {}
         self.own_metadata: dict[str, dict[str, str]] = {}
-        self.touched: dict[str, list[tuple[datetime, str, str]]] = {}
-        """What people did to an invoice: when, what, in which status it was."""
+        self.touched: dict[str, list[Touch]] = {}
+        """What people did to each invoice."""
         self.crashes: list[Crash] = []
         self.ambushes: list[tuple[int, Person]] = []
         self.outages: list[Outage] = []
@@ -219,6 +233,8 @@ class Player(World):
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self._ambush()
+        if self.down_until is not None:
+            raise Died
         line = f"{request.method} {request.url.path}"
         crash = self._due_crash(line)
         if crash and not crash.arrives:
@@ -232,17 +248,18 @@ class Player(World):
         path, invoice = request.url.path, None
         if request.url.port == STRIPE_PORT and path.startswith("/v1/invoices/in_"):
             invoice = path.split("/")[3]
-        before, at = self.truth(invoice) if invoice else None, self.clock.now()
+        before = self.truth(invoice) if invoice and request.method != "GET" else None
+        at = self.clock.now()
         try:
             return super()._answer(request)
         finally:
-            after = self.truth(invoice) if invoice and request.method != "GET" else None
+            after = self.truth(invoice) if invoice else None
             self.diary.append(
                 Request(
                     at=at,
                     method=request.method,
                     path=path,
-                    ours=True,
+                    body=request.content.decode(),
                     mode=self.policy_mode,
                     invoice=invoice,
                     before=before,
@@ -357,11 +374,12 @@ class Player(World):
 
     def play(self) -> "Player":
         """The plan, to its healing."""
-        for act in self.plan.acts:
-            if act.at >= self.plan.heals_at:
-                continue
-            self.run_until(act.at)
-            self._act(act)
+        ends = [(act.until, self._fail) for act in self.plan.acts if isinstance(act, Outage)]
+        acts = [(act.at, partial(self._act, act)) for act in self.plan.acts]
+        for at, happens in sorted([*acts, *ends], key=lambda each: each[0]):
+            if at < self.plan.heals_at:
+                self.run_until(at)
+                happens()
         self.run_until(self.plan.heals_at)
         return self
 
@@ -422,7 +440,7 @@ class Player(World):
 
     def _restarted(self, act: Restart) -> None:
         self.queue.clear()
-        if self.down:
+        if self.down_until is not None:
             self.settings |= _variables(act.settings)
             return
         self.app.close()
@@ -450,10 +468,12 @@ class Player(World):
         ]
         if not mine or mine[-1].id not in self.own_footer:
             return
-        invoice = mine[-1]
-        self.touched.setdefault(invoice.id, []).append((self.clock.now(), person.does, invoice.status.value))
+        invoice, status, advances = mine[-1], mine[-1].status.value, mine[-1].auto_advance
+        at = self.clock.now()
         with contextlib.suppress(Exception):
             self._touch(invoice, person.does)
+        touch = Touch(at=at, does=person.does, status=status, before=advances, after=invoice.auto_advance)
+        self.touched.setdefault(invoice.id, []).append(touch)
 
     def _touch(self, invoice: Invoice, does: str) -> None:
         account = self.stripe.account
@@ -486,10 +506,11 @@ class Player(World):
             invoice.footer = "New first line.\n" + (invoice.footer or "")
 
     def _waive(self, invoice: Invoice) -> None:
-        if self.down or self.policy_mode == "observe":
+        if self.down_until is not None or self.policy_mode == "observe":
             return
         reason = f"agreed {len(self.waived.get(invoice.id, ())) + 1}"
         waiver = Waiver(reason=reason, by="finance", at=self.clock.now(), figures={})
+        show(self.stripe.account, invoice)  # as the check reads it
         self.waived.setdefault(invoice.id, []).append((reason, self.billed(invoice)))
         self._checked(invoice.id, waiver)
 
@@ -566,8 +587,6 @@ def _migrated(folder: Path) -> Path:
 
         store = Store(f"sqlite:///{template}", now=lambda: START, lost_after=timedelta(seconds=1))
         store.migrate()
-        with store.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         store.close()
     return template
 

@@ -4,10 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pacspace_stripe.domain.memory import Waiver
-from tests.worlds import MIDDLE, PERIOD_END, World, world
+from pacspace_stripe.domain.windows import Window
+from tests.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
 
 DAY = timedelta(days=1)
 
@@ -470,3 +472,153 @@ def test_a_lost_created_event_is_found_by_the_sweep(tmp_path: Path) -> None:
         made.run(DAY)
         assert made.left == {made.invoice_id}
         assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+
+
+def kinds(made: World) -> list[str]:
+    return [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
+
+
+def test_a_release_without_effect_is_told(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(payment_delay=timedelta(days=5))
+        made.subscribe()
+        made.use("5")
+        made.run(timedelta(hours=2, minutes=30))
+        assert "alert:release_without_effect" not in kinds(made)
+        made.run(DAY)
+        assert "alert:release_without_effect" in kinds(made)
+        assert made.memory().ended
+
+
+def test_a_mailed_invoice_is_released_and_ends(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe(collection_method="send_invoice")
+        made.use("5")
+        made.run(DAY)
+        assert made.invoice()["status"] == "open"
+        assert [mail.invoice for mail in made.stripe.mail_sent] == [made.invoice_id]
+        assert made.memory().ended
+        assert not any(kind.startswith("alert") for kind in kinds(made))
+
+
+def test_observe_reports_the_holds_it_inherits_and_lets_them_be(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.run(timedelta(hours=3))
+        writes = made.writes()
+        made.restart(PACSPACE_STRIPE_MODE="observe")
+        made.run(DAY)
+        assert made.writes() == writes
+        assert "alert:inherited_hold:LEDGER_MISSING" in kinds(made)
+        assert made.left == set()
+
+
+def test_back_to_enforce_the_inherited_hold_is_gated_again(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.run(timedelta(hours=3))
+        made.restart(PACSPACE_STRIPE_MODE="observe")
+        made.run(DAY)
+        made.record("100")
+        made.restart(PACSPACE_STRIPE_MODE="enforce")
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert verdict(made) == ("matched", "EXACT")
+
+
+def test_a_frozen_checkpoint_is_a_stale_root_that_only_a_waiver_releases(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.ledger.configure(late_deltas="frozen")
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        window = Window(start=PERIOD_START, end=PERIOD_END)
+        made.app.ledger.checkpoint("cus_acme", window, idempotency_key="somebody-else")
+        made.record("10")
+        made.run(DAY)
+        assert verdict(made) == ("unproven", "ROOT_STALE")
+        assert made.left == set()
+        waiver = Waiver(reason="records shown to the customer", by="fin", at=made.clock.now(), figures={})
+        made.app.checker.check(made.invoice_id, waiver=waiver)
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "waived"
+
+
+def test_a_checkpoint_that_commits_late_is_waited_for(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.ledger.configure(checkpoint_delay=600)
+        made.subscribe()
+        made.use("5")
+        made.run(timedelta(hours=2, minutes=5))
+        assert verdict(made) == ("unproven", "NOT_SETTLED")
+        made.run(timedelta(hours=2))
+        assert made.left == {made.invoice_id}
+
+
+def test_stripe_that_refuses_to_finalize_is_told_and_nothing_leaves(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(finalization_fails=True)
+        made.subscribe()
+        made.use("5")
+        made.run(DAY)
+        assert made.left == set()
+        assert any(
+            kind.startswith("alert:finalization_failed") or kind == "alert:stripe_refused" for kind in kinds(made)
+        )
+        made.stripe.configure(finalization_fails=False)
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+
+
+def test_a_voided_invoice_ends(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(timedelta(hours=1, minutes=30))
+        made.bill("7")
+        made.run(timedelta(hours=3))
+        request = httpx.Request(
+            "POST",
+            f"http://127.0.0.1:1/v1/invoices/{made.invoice_id}/void",
+            headers={"Authorization": "Bearer sk_test_simulator"},
+        )
+        assert made.stripe(request).status_code == 200
+        made.run(timedelta(hours=2))
+        assert made.memory().ended
+        assert made.left == set()
+
+
+def test_a_zero_invoice_is_paid_at_finalization_and_ends(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.run(DAY)
+        assert made.memory().ended
+        assert not any(kind.startswith("alert") for kind in kinds(made))
+
+
+def test_second_precision_anchors_are_compared_exactly(tmp_path: Path) -> None:
+    start, end = PERIOD_START + timedelta(seconds=56), PERIOD_END + timedelta(seconds=56)
+    with world(tmp_path) as made:
+        made.stripe.add_customer("cus_acme")
+        made.stripe.add_subscription("cus_acme", [made.price], period_start=start, period_end=end)
+        made.use("5", at=start)
+        made.clock.advance_to(end - timedelta(milliseconds=1))
+        made.use("7", at=end - timedelta(seconds=1))
+        made.run(DAY)
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.invoice()["metadata"]["pacspace_usage"] == "12"
+
+
+def test_an_invoice_of_many_lines_is_read_whole(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        for day in range(1, 30):
+            made.stripe.split_period(subscription, PERIOD_START + timedelta(days=day))
+            made.use("1", at=PERIOD_START + timedelta(days=day, hours=1))
+        made.run(DAY)
+        assert len(made.memory().windows) == 30
+        assert made.memory().verdict == "matched"
+        assert made.left == {made.invoice_id}

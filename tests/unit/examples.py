@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from pacspace_stripe.domain.invoices import (
     CollectionMethod,
@@ -21,6 +21,9 @@ from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 
+Change: TypeAlias = Any
+"""Any field of a value: ``replace`` checks its name, the test says what it means."""
+
 OCTOBER = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
 NOVEMBER = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
 CREATED = OCTOBER.end
@@ -33,7 +36,7 @@ FIGURES = {f"{METER}|{OCTOBER}": "100"}
 NOTHING_UNSETTLED = Unsettled(unverified=0, gaps=0)
 
 
-def line(number: int = 1, **changes: Any) -> LineItem:
+def line(number: int = 1, **changes: Change) -> LineItem:
     """A metered line of October."""
     ordinary = LineItem(
         line_id=f"il_{number}",
@@ -46,19 +49,19 @@ def line(number: int = 1, **changes: Any) -> LineItem:
     return replace(ordinary, **changes)
 
 
-def price(**changes: Any) -> Price:
+def price(**changes: Change) -> Price:
     """A metered price per unit."""
     ordinary = Price(price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False)
     return replace(ordinary, **changes)
 
 
-def meter(**changes: Any) -> Meter:
+def meter(**changes: Change) -> Meter:
     """A meter that sums."""
     ordinary = Meter(meter_id="mtr_1", event_name=METER, display_name="API calls", formula=Formula.SUM)
     return replace(ordinary, **changes)
 
 
-def invoice(**changes: Any) -> Invoice:
+def invoice(**changes: Change) -> Invoice:
     """A renewal's draft as Stripe makes it: it advances by itself an hour later."""
     ordinary = Invoice(
         invoice_id="in_1",
@@ -87,12 +90,12 @@ def invoice(**changes: Any) -> Invoice:
     return replace(ordinary, **changes)
 
 
-def held_draft(**changes: Any) -> Invoice:
+def held_draft(**changes: Change) -> Invoice:
     """The same under our hold."""
     return invoice(**({"auto_advance": False, "automatically_finalizes_at": None} | changes))
 
 
-def left(status: InvoiceStatus = InvoiceStatus.OPEN, **changes: Any) -> Invoice:
+def left(status: InvoiceStatus = InvoiceStatus.OPEN, **changes: Change) -> Invoice:
     """The same finalized."""
     ordinary = {"status": status, "automatically_finalizes_at": None, "finalized_at": PLANNED, "number": "A-1"}
     return invoice(**(ordinary | changes))
@@ -115,7 +118,7 @@ STAMPED = replace(
 RELEASED = replace(STAMPED, stage=Stage.RELEASED, released_at=PLANNED, cleared=True)
 
 
-def usage(**changes: Any) -> BilledUsage:
+def usage(**changes: Change) -> BilledUsage:
     """What the ordinary line bills."""
     ordinary = BilledUsage(
         meter=METER,
@@ -133,7 +136,7 @@ def balance(net: str | Decimal = "-100", count: int = 4) -> Balance:
     return Balance(account="cus_1", window=OCTOBER, net=Decimal(net), count=count)
 
 
-def result(reason: Reason = Reason.EXACT, **changes: Any) -> WindowResult:
+def result(reason: Reason = Reason.EXACT, **changes: Change) -> WindowResult:
     """One window's outcome."""
     ordinary = WindowResult(
         account="cus_1",
@@ -148,7 +151,7 @@ def result(reason: Reason = Reason.EXACT, **changes: Any) -> WindowResult:
     return replace(ordinary, **changes)
 
 
-def proof(**changes: Any) -> Proof:
+def proof(**changes: Change) -> Proof:
     """A cross-checked proof of it."""
     ordinary = Proof(
         account="cus_1",
@@ -163,7 +166,7 @@ def proof(**changes: Any) -> Proof:
     return replace(ordinary, **changes)
 
 
-def finding(reason: Reason = Reason.EXACT, **changes: Any) -> Finding:
+def finding(reason: Reason = Reason.EXACT, **changes: Change) -> Finding:
     """What a check found that ended with one window and this reason."""
     return replace(summarize((result(reason),)), **changes)
 

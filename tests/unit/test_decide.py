@@ -299,6 +299,14 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
         ),
         pytest.param(left(), SEEN, OBSERVE, MATCHED, (End(detail="observed"),), id="observe ends with a match"),
         pytest.param(
+            held_draft(),
+            HELD,
+            OBSERVE,
+            DRIFTED,
+            (Alert(kind="inherited_hold"), Alert(kind="drifted"), FIRST_RETRY),
+            id="observe tells the holds it inherits",
+        ),
+        pytest.param(
             left(InvoiceStatus.PAID),
             SEEN,
             OBSERVE,
@@ -349,8 +357,7 @@ invoices = st.builds(
 memories = st.builds(
     Memory,
     invoice_id=st.just("in_1"),
-    first=st.none()
-    | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
+    first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
     stage=st.sampled_from(Stage),
     held=st.booleans(),
     held_at=st.none() | moments,
@@ -381,7 +388,7 @@ bad_findings = st.sampled_from([reason for reason in Reason if reason.verdict is
 
 @given(invoices, memories, policies, moments)
 def test_there_is_always_a_next_step(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
-    assert before_comparison(made, memory, policy, now)
+    assert str(before_comparison(made, memory, policy, now))
 
 
 @given(invoices, memories, policies, moments)
@@ -486,6 +493,31 @@ def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
 ) -> None:
     if memory.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
         assert isinstance(after_comparison(made, memory, policy, now, found)[-1], Wait)
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (Wait(until=PLANNED), "look again at 2026-11-01T01:00:00Z"),
+        (Hold(), "hold (auto_advance=false)"),
+        (Hold(again=True), "hold (auto_advance=false)"),
+        (Backstop(at=PLANNED), "let Stripe finalize at 2026-11-01T01:00:00Z at the latest"),
+        (Compare(), "compare"),
+        (Confirm(), "confirm the final lines"),
+        (WatchRelease(), "watch the release"),
+        (End(detail="paid"), "nothing more: paid"),
+        (Stamp(footer=True), "stamp metadata and footer"),
+        (Stamp(footer=False), "stamp metadata"),
+        (Finalize(), "finalize without advancing, read all lines again"),
+        (Release(), "release (auto_advance=true)"),
+        (Alert(kind="drifted"), "alert drifted"),
+    ],
+)
+def test_every_step_is_told_in_words(step: Step | Action, words: str) -> None:
+    assert str(step) == words
 
 
 # -- the ladder, the waiver, the release ------------------------------------------------------------------------------

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.evidence import FORMAT, Json, canonical, core, digest, seal, shown
+from pacspace_stripe.domain.evidence import FORMAT, Evidence, Json, canonical, core, digest, seal, shown
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.ledger import Comparison, UsageSign
 from pacspace_stripe.domain.memory import Waiver
@@ -28,6 +27,7 @@ from tests.unit.examples import (
     ROOT,
     SHA,
     WAIVED,
+    Change,
     finding,
     invoice,
     left,
@@ -59,8 +59,18 @@ documents = st.dictionaries(
 )
 
 
-def core_of(found: Finding, policy: Policy | None = None, waiver: Waiver | None = None, **changes: Any) -> Any:
+def core_of(
+    found: Finding, policy: Policy | None = None, waiver: Waiver | None = None, **changes: Change
+) -> dict[str, Json]:
     return core(invoice(**changes), found, policy or Policy(), waiver)
+
+
+def window_of(found: Finding) -> Change:
+    """The one window of its core."""
+    windows = core_of(found)["windows"]
+    assert isinstance(windows, list)
+    (window,) = windows
+    return window
 
 
 def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -> None:
@@ -115,7 +125,7 @@ def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -
 
 def test_what_was_not_asked_is_null_and_not_left_out() -> None:
     unknown = result(Reason.UNKNOWN_SHAPE, account=None, window=None, billed=None, recorded=None, count=None)
-    (window,) = core_of(summarize((unknown,)))["windows"]
+    window = window_of(summarize((unknown,)))
     assert window == {
         "account": None,
         "meter": METER,
@@ -207,8 +217,8 @@ def test_no_number_in_a_document_is_a_fraction(quantity: Decimal) -> None:
     assert not [number for number in numbers(document) if isinstance(number, float)]
 
 
-def sealed(core_document: dict[str, Json], **changes: Any) -> Any:
-    ordinary: dict[str, Any] = {"chain": CHAIN, "sequence": 1, "previous": None, "decided_at": CREATED}
+def sealed(core_document: dict[str, Json], **changes: Change) -> Evidence:
+    ordinary: dict[str, Change] = {"chain": CHAIN, "sequence": 1, "previous": None, "decided_at": CREATED}
     return seal(core_document, **(ordinary | changes))
 
 
@@ -278,5 +288,5 @@ def test_finalizing_alone_is_worth_a_link() -> None:
 
 def test_a_stale_root_is_named_as_such() -> None:
     waived = replace(WAIVED, windows=(result(Reason.OVERBILLED, proof=proof(stale=True, cross_checked=False)),))
-    (window,) = core_of(waived)["windows"]
+    window = window_of(waived)
     assert (window["proof"]["stale"], window["proof"]["cross_checked"]) == (True, False)

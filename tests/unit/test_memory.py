@@ -15,9 +15,9 @@ from tests.unit.examples import BACKSTOPPED, HELD, RELEASED, SEEN, STAMPED
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 moments = st.datetimes(
-    min_value=datetime(2000, 1, 1),
-    max_value=datetime(2100, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001  # Hypothesis adds it
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001  # Hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 figures = st.dictionaries(words, words, max_size=3)
 memories = st.builds(

@@ -32,6 +32,7 @@ from tests.unit.examples import (
     NOVEMBER,
     OCTOBER,
     ROOT,
+    Change,
     balance,
     invoice,
     line,
@@ -46,6 +47,8 @@ PRICES = {"price_1": price()}
 METERS = {"mtr_1": meter()}
 TEMPLATE = "{customer}"
 NONE = Decimal(0)
+
+NO_PRICE: dict[str, Change] = {"price_id": None, "subscription_id": None}
 
 quantities = st.decimals(min_value=0, max_value=10**12, allow_nan=False, places=6)
 signs = st.sampled_from(UsageSign)
@@ -66,27 +69,28 @@ def billed(
 
 
 @pytest.mark.parametrize(
-    ("prices", "price_id", "ours"),
+    ("prices", "changes", "ours"),
     [
-        pytest.param({"price_1": price()}, "price_1", True, id="metered"),
-        pytest.param({"price_1": price(usage_type=UsageType.LICENSED, meter_id=None)}, "price_1", False, id="licensed"),
-        pytest.param({"price_1": price(usage_type=UsageType.NONE, meter_id=None)}, "price_1", False, id="one-off"),
-        pytest.param({"price_1": price(usage_type=UsageType.UNKNOWN)}, "price_1", True, id="of a kind we do not know"),
-        pytest.param({}, "price_1", True, id="of a price that cannot be read"),
-        pytest.param({}, None, False, id="without a price"),
+        pytest.param({"price_1": price()}, {}, True, id="metered"),
+        pytest.param({"price_1": price(usage_type=UsageType.LICENSED, meter_id=None)}, {}, False, id="licensed"),
+        pytest.param({"price_1": price(usage_type=UsageType.NONE, meter_id=None)}, {}, False, id="one-off"),
+        pytest.param({"price_1": price(usage_type=UsageType.UNKNOWN)}, {}, True, id="of a kind we do not know"),
+        pytest.param({}, {}, True, id="of a price that cannot be read"),
+        pytest.param({}, {"price_id": None}, True, id="of a subscription, without a price"),
+        pytest.param({}, NO_PRICE, False, id="of no subscription, without a price"),
     ],
 )
 def test_a_line_is_ours_when_it_is_metered_or_might_be(
     prices: dict[str, Price],
-    price_id: str | None,
+    changes: dict[str, Change],
     ours: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    only = line(price_id=price_id)
+    only = line(**changes)
     assert metered_lines(invoice(line_items=(only,)), prices) == ((only,) if ours else ())
 
 
 def test_an_invoice_without_metered_lines_bills_no_usage() -> None:
-    assert billed(line(price_id=None), line(2, price_id=None)) == ()
+    assert billed(line(**NO_PRICE), line(2, **NO_PRICE)) == ()
 
 
 def test_a_line_bills_its_quantity_in_its_own_period() -> None:

@@ -13,9 +13,9 @@ NOON = datetime(2026, 10, 5, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 
 moments = st.datetimes(
-    min_value=datetime(1971, 1, 1),
-    max_value=datetime(2100, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001  # Hypothesis adds it
+    min_value=datetime(1971, 1, 1),  # noqa: DTZ001  # Hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 windows = st.tuples(moments, st.timedeltas(min_value=timedelta(microseconds=1), max_value=400 * DAY)).map(
     lambda drawn: Window(start=drawn[0], end=drawn[0] + drawn[1])

@@ -1,0 +1,107 @@
+"""Many processes on the same invoices: the lease makes it look as if one had run."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from pacspace_stripe.cli.processes import free_port, wait_for
+from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
+
+ALL_THERE_IS_TO_DO = ["hold", "stamp", "finalize", "release"]
+TEN = 10
+
+
+def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, database_url: str) -> None:
+    with town(tmp_path, database_url=database_url, seconds=5, lease="20s") as place:
+        at_once(place)
+
+
+def at_once(place: Town) -> None:
+    # Given a Stripe that takes its time, so that looks at one invoice overlap
+    place.stripe("add_fault", name="slow", endpoint="* /v1/invoices/{id}*", seconds=0.1)
+    place.stack.serve()
+    bills = [place.invoiced(), place.invoiced()]
+    # When ten people check the same two invoices, again and again, while serve does
+    with ThreadPoolExecutor(TEN) as people:
+        said = [
+            problem
+            for each in people.map(lambda one: checked_until_paid(place, bills[one % 2]), range(TEN))
+            for problem in each
+        ]
+    # Then every command went well, and each invoice was written to as if by one
+    assert said == []
+    place.until_paid(*bills)
+    for bill in bills:
+        assert place.writes(bill.invoice_id) == ALL_THERE_IS_TO_DO
+        assert place.charged()[bill.invoice_id] == 1
+        with place.store() as store:
+            assert Links.of(store, bill).verdicts() == ["matched"]
+            assert Links.of(store, bill).problems() == []
+
+
+def checked_until_paid(place: Town, bill: Bill) -> list[str]:
+    """What `check --apply` complained of, called until the invoice is paid."""
+    looks = []
+    while not looks or place.invoice(bill.invoice_id)["status"] != "paid":
+        looks.append(place.stack.run("check", bill.invoice_id, "--apply"))
+    return [look.stdout + look.stderr for look in looks if look.returncode != 0]
+
+
+def test_a_process_that_wakes_up_after_its_lease_ran_out_writes_nothing(tmp_path: Path, database_url: str) -> None:
+    with town(tmp_path, database_url=database_url, lease="3s") as place:
+        woken_late(place)
+
+
+def woken_late(place: Town) -> None:
+    place.quiet()
+    # Given drafts held by serve, which are due together
+    at_checkpoint, at_finalize = place.invoiced(name="paused"), place.invoiced(name="paused")
+    paused = place.stack.serve()
+    place.until_held(at_checkpoint, at_finalize)
+    # When it stops with one in the middle of its checkpoint and one in the middle of being finalized
+    place.pacspace("add_fault", name="slow", endpoint="GET /api/v1/verify/{proofRoot}", times=1, seconds=1)
+    place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=1)
+    wait_for("one to be finalized", lambda: finalized(place, at_checkpoint, at_finalize), seconds=PATIENCE, every=0.01)
+    paused.send_signal(signal.SIGSTOP)
+    # and so does a command, in the middle of holding a third
+    held_by_command = place.invoiced(name="paused")
+    place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}", times=1, seconds=1)
+    command = place.stack.launch(tmp_log(place), "check", held_by_command.invoice_id, "--apply")
+    place.until_held(held_by_command)
+    command.send_signal(signal.SIGSTOP)
+    # Then another process finishes the work once their leases have run out
+    bills = (at_checkpoint, at_finalize, held_by_command)
+    another = free_port()
+    place.stack.serve(another)
+    place.until_paid(*bills)
+    with place.store() as store:
+        decided = [Links.of(store, bill).documents for bill in bills]
+    written = place.all_writes()
+    # and when they wake up, they notice, and write nothing
+    paused.send_signal(signal.SIGCONT)
+    command.send_signal(signal.SIGCONT)
+    assert command.wait(timeout=PATIENCE) == 1
+    assert "the lease on" in place.log("command")
+    assert "Traceback" not in place.log("command")
+    place.until_logged("is gone: nothing", times=2)
+    assert place.all_writes() == written
+    with place.store() as store:
+        assert [Links.of(store, bill).documents for bill in bills] == decided
+    for bill in bills:
+        assert place.writes(bill.invoice_id) == ALL_THERE_IS_TO_DO
+        assert place.charged()[bill.invoice_id] == 1
+    # and the one that serves goes on serving
+    assert httpx.get(f"http://127.0.0.1:{place.stack.port}/readyz", trust_env=False).status_code == 200
+    paused.terminate()
+    assert paused.wait(timeout=PATIENCE) == 0
+    assert "Traceback" not in place.log()
+
+
+def finalized(place: Town, *bills: Bill) -> bool:
+    return any(place.invoice(bill.invoice_id)["status"] == "open" for bill in bills)
+
+
+def tmp_log(place: Town) -> Path:
+    return place.stack.folder / "command.log"

@@ -1,0 +1,486 @@
+"""What has to be true of every world. Each judge looks at one played world and yields what is wrong with it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Context, Decimal
+
+import httpx
+import rfc8785
+import sqlalchemy as sa
+
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.simulator.stripe.world import Invoice
+from pacspace_stripe.store.tables import audit, evidence, subjects
+from tests.generated.drawing import TIERED
+from tests.generated.playing import Figures, Key, Player, Request, Truth
+
+_DIGITS = 15
+_DOUBLE = Context(prec=_DIGITS)
+_WIDE = Context(prec=60)
+OPENING, CLOSING = "— Usage record (PacSpace) —", "— end of usage record —"
+Judge = Callable[[Player], Iterator[str]]
+
+
+def differs(one: Decimal, other: Decimal) -> bool:
+    """Whether two quantities are surely not the same: 15 digits count, what is beyond may be a double's noise."""
+    if max(_length(one), _length(other)) <= _DIGITS:
+        return one != other
+    unit = Decimal(1).scaleb(max(one.adjusted(), other.adjusted()) - _DIGITS + 1)
+    return abs(_WIDE.subtract(one, other)) > unit
+
+
+def _length(quantity: Decimal) -> int:
+    return len(_WIDE.normalize(quantity).as_tuple().digits)
+
+
+def differing(left: Figures, right: Figures) -> list[str]:
+    return [f"{key[0]} {left.get(key)} != {right.get(key)}" for key in left | right if _differs(left, right, key)]
+
+
+def _differs(left: Figures, right: Figures, key: Key) -> bool:
+    return key not in left or key not in right or differs(left[key], right[key])
+
+
+def invoices(player: Player) -> list[Invoice]:
+    """All invoices of the plan, oldest first."""
+    return [one for one in player.stripe.account.invoices if one.subscription in player.subscription_ids]
+
+
+def metered(player: Player) -> list[Invoice]:
+    return [one for one in invoices(player) if player.billed(one)]
+
+
+def ours(player: Player, invoice: Invoice) -> list[Request]:
+    return [request for request in player.diary if request.invoice == invoice.id]
+
+
+def memory(player: Player, invoice: Invoice) -> Memory | None:
+    subject = player.app.store.subjects.find(invoice.id)
+    return subject.memory if subject else None
+
+
+def has_left(player: Player, invoice: Invoice) -> bool:
+    """Paid, mailed, or on its way by itself."""
+    moving = invoice.status.value == "open" and invoice.auto_advance
+    return moving or invoice.status.value == "paid" or invoice.id in player.left
+
+
+# -- 1: no release without proof -----------------------------------------------------------------------------------
+
+
+def released_only_when_proven(player: Player) -> Iterator[str]:
+    for request in player.diary:
+        if request.releases and request.after and request.after.billed:
+            yield from (f"1 released {request.invoice}: {wrong}" for wrong in _unproven(player, request, request.after))
+
+
+def _unproven(player: Player, request: Request, truth: Truth) -> Iterator[str]:
+    match truth.metadata.get("pacspace_verdict"):
+        case "matched":
+            yield from differing(truth.billed, truth.recorded)
+            yield from _stamped_otherwise(truth, truth.billed)
+        case "waived":
+            agreed = [figures for reason, figures in player.waived.get(str(request.invoice), ())]
+            if not any(not differing(figures, truth.billed) for figures in agreed):
+                yield f"nobody waived {truth.billed}, but {agreed}"
+        case verdict:
+            yield f"verdict {verdict}"
+
+
+def _stamped_otherwise(truth: Truth, figures: Figures) -> Iterator[str]:
+    """What is stamped, where there is room for it."""
+    if "pacspace_usage" not in truth.metadata:
+        if len(truth.metadata) < 45:
+            yield "no usage is stamped"
+        return
+    wanted = sorted(_window_text(key) + " " + _plain(_DOUBLE.plus(quantity)) for key, quantity in figures.items())
+    suffixes = ("", "_2", "_3", "_4")[: len(wanted)]
+    said = sorted(
+        f"{truth.metadata.get('pacspace_window' + suffix)} "
+        f"{_plain(_DOUBLE.plus(Decimal(truth.metadata.get('pacspace_usage' + suffix, 'NaN'))))}"
+        for suffix in suffixes
+    )
+    if said != wanted:
+        yield f"stamped {said}, not {wanted}"
+
+
+def _window_text(key: Key) -> str:
+    return f"{key[1]:%Y-%m-%dT%H:%M:%SZ}/{key[2]:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _plain(quantity: Decimal) -> str:
+    return f"{_WIDE.normalize(quantity):f}"
+
+
+# -- 2: only what we held, never too early ---------------------------------------------------------------------------
+
+
+def only_what_we_held(player: Player) -> Iterator[str]:
+    for invoice in invoices(player):
+        held = False
+        for request in ours(player, invoice):
+            held = held or request.holds
+            if (request.finalizes or "auto_advance=true" in request.body) and not held:
+                yield f"2 {request.method} {request.path} without a hold of ours"
+        yield from _by_hand(player, invoice)
+
+
+def _by_hand(player: Player, invoice: Invoice) -> Iterator[str]:
+    """What a person stopped, we don't start."""
+    stops = [(request.at, "us") for request in ours(player, invoice) if _stops(request)]
+    stops += [(touch.at, "a person") for touch in player.touched.get(invoice.id, ()) if touch.before and not touch.after and touch.does == "off"]
+    for request in ours(player, invoice):
+        earlier = [who for at, who in sorted(stops) if at <= request.at]
+        if request.releases and earlier and earlier[-1] != "us":
+            yield f"2 {invoice.id} was stopped by {earlier[-1]} and released by us"
+
+
+def _stops(request: Request) -> bool:
+    return bool(request.before and request.after and request.before.auto_advance and not request.after.auto_advance)
+
+
+def never_before_stripes_own_time(player: Player) -> Iterator[str]:
+    for invoice in metered(player):
+        planned = _planned(player, invoice)
+        for request in ours(player, invoice):
+            early = planned is not None and request.at.timestamp() < planned
+            draft = request.before is not None and request.before.status == "draft"
+            if early and draft and (request.finalizes or "auto_advance=true" in request.body):
+                yield f"2 {request.path} at {request.at}, planned for {planned}"
+
+
+def _planned(player: Player, invoice: Invoice) -> int | None:
+    created = (event.object for event in player.stripe.account.events if event.type == "invoice.created")
+    return next((shown["automatically_finalizes_at"] for shown in created if shown["id"] == invoice.id), None)
+
+
+# -- 3: no right invoice is held for ever ----------------------------------------------------------------------------
+
+
+def no_right_invoice_is_held(player: Player) -> Iterator[str]:
+    if player.observes:
+        return
+    for invoice in metered(player):
+        if has_left(player, invoice) or invoice.status.value in {"void", "uncollectible"}:
+            continue
+        why = _why_held(player, invoice)
+        if why is None:
+            remembered = memory(player, invoice)
+            said = f"{remembered.verdict} {remembered.reason} {remembered.detail}" if remembered else "unknown"
+            yield f"3 {invoice.id} is right and still {invoice.status.value} at {player.clock.now()}: {said}"
+
+
+def _why_held(player: Player, invoice: Invoice) -> str | None:
+    """A good reason for it to be there still; None when there is none."""
+    truth, subscription = player.truth(invoice.id), player.subscription_of(invoice)
+    assert truth is not None
+    figures = truth.metered if truth.status == "draft" else truth.billed
+    accounts = {player.account(subscription, meter) for meter in subscription.meters}
+    if TIERED in subscription.meters or len(accounts) < len(subscription.meters):
+        return "not compared yet"
+    if differing(figures, truth.recorded):
+        return "wrong"
+    if _is_frozen(player, invoice, truth):
+        return "frozen"
+    if truth.unsettled:
+        return "unsettled"
+    if not invoice.auto_advance and _stopped_by_hand(player, invoice):
+        return "a hand hold"
+    return None
+
+
+def _stopped_by_hand(player: Player, invoice: Invoice) -> bool:
+    """The last to stop it was a person."""
+    stops = [(request.at, "us") for request in ours(player, invoice) if _stops(request)]
+    hands = player.touched.get(invoice.id, ())
+    stops += [(touch.at, "a person") for touch in hands if touch.before and not touch.after]
+    return bool(stops) and max(stops)[1] != "us"
+
+
+def _is_frozen(player: Player, invoice: Invoice, truth: Truth) -> bool:
+    if dict(player.plan.ledger).get("late_deltas") != "frozen":
+        return False
+    subscription = player.subscription_of(invoice)
+    for made in player.ledger.checkpoints():
+        for key, count in truth.counts.items():
+            same = made["customerId"] == player.account(subscription, key[0]) and _spans(made, key)
+            if same and made["deltasCount"] != count:
+                return True
+    return False
+
+
+def _spans(made: dict[str, str], key: Key) -> bool:
+    return made["startDate"] == f"{key[1]:%Y-%m-%dT%H:%M:%S}.000Z" and made["endDate"] == f"{key[2]:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+# -- 4: stamps are those of the invoice, and the merchant's own text is kept ------------------------------------------
+
+
+def stamps_are_its_own(player: Player) -> Iterator[str]:
+    made = {each["checkpointId"]: each for each in player.ledger.checkpoints()}
+    for invoice in invoices(player):
+        stamped = {key: value for key, value in invoice.metadata.items() if key.startswith("pacspace_")}
+        if stamped and not player.billed(invoice):
+            yield f"4 {invoice.id} has nothing metered and carries {stamped}"
+        for suffix in ("", "_2", "_3", "_4"):
+            if f"pacspace_proof_root{suffix}" in stamped:
+                one = {key: stamped.get(f"pacspace_{key}{suffix}", "") for key in _WINDOW_KEYS}
+                wrong = _wrong_proof(player, invoice, one, made.get(one["checkpoint_id"], {}))
+                yield from (f"4 {invoice.id}{suffix}: {each}" for each in wrong)
+
+
+_WINDOW_KEYS = ("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url")
+
+
+def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: dict[str, object]) -> Iterator[str]:
+    truth, subscription = player.truth(invoice.id), player.subscription_of(invoice)
+    assert truth is not None
+    keys = [key for key in truth.billed if _window_text(key) == one["window"]]
+    accounts = {player.account(subscription, key[0]) for key in keys}
+    if made.get("proofRoot") != one["proof_root"] or made.get("customerId") not in accounts:
+        yield f"checkpoint {made} is not that of {one}, {accounts}"
+    elif not any(_spans(made, key) for key in keys):  # type: ignore[arg-type]  # the values looked at are text
+        yield f"checkpoint {made} is of another window than {one}"
+    root = httpx.Request("GET", f"http://127.0.0.1:2/api/v1/verify/{one['proof_root']}")
+    verified = json.loads(player.ledger(root).content, parse_float=Decimal)
+    verified = verified.get("data", verified)
+    if not verified["verified"]:
+        yield f"the root does not verify: {verified}"
+    summary = verified.get("summary")
+    matched = invoice.metadata.get("pacspace_verdict") == "matched"
+    if summary and matched and summary["recordCount"] != int(one["delta_count"]):
+        yield f"the root covers {summary['recordCount']} records, stamped are {one['delta_count']}"
+    net = abs(Decimal(str(summary["netChange"]))) if summary else None
+    if net is not None and matched and differs(_DOUBLE.plus(net), _DOUBLE.plus(Decimal(one["usage"]))):
+        yield f"the root nets {net}, stamped is {one['usage']}"
+
+
+def the_merchants_own_is_kept(player: Player) -> Iterator[str]:
+    for invoice in invoices(player):
+        own = {key: value for key, value in invoice.metadata.items() if not key.startswith("pacspace_")}
+        if own != player.own_metadata[invoice.id]:
+            yield f"4 {invoice.id} metadata {own} instead of {player.own_metadata[invoice.id]}"
+        outside = _outside(invoice.footer or "")
+        if outside != player.own_footer[invoice.id]:
+            yield f"4 {invoice.id} footer {outside!r} instead of {player.own_footer[invoice.id]!r}"
+
+
+def _outside(footer: str) -> str:
+    before, opening, rest = footer.partition(OPENING)
+    if not opening:
+        return footer
+    _, _, after = rest.partition(CLOSING)
+    return before.removesuffix("\n\n") + after
+
+
+# -- 7, 8, 9: quiet when finished, silent when observing, all written down --------------------------------------------
+
+
+def finished_is_finished(player: Player) -> Iterator[str]:
+    for invoice in invoices(player):
+        remembered = memory(player, invoice)
+        if remembered is None or not remembered.ended:
+            continue
+        if _is_news(player, invoice):
+            player.app.checker.check(invoice.id)
+        before, asked = _written(player), len(player.diary)
+        player.app.checker.check(invoice.id)
+        after = _written(player)
+        if after != before:
+            wrote = [f"{request.method} {request.path} {request.body}" for request in player.diary[asked:] if request.writes]
+            yield f"7 a second check of {invoice.id} ({remembered.verdict}, {remembered.detail}): {before} to {after} {wrote}"
+
+
+def _is_news(player: Player, invoice: Invoice) -> bool:
+    """Whether either side changed since we last looked, or whether we act."""
+    now, looks = player.truth(invoice.id), [request for request in ours(player, invoice) if request.after]
+    if not now or not looks or not looks[-1].after or looks[-1].mode != player.policy_mode:
+        return True
+    return (now.billed, now.recorded) != (looks[-1].after.billed, looks[-1].after.recorded)
+
+
+def _written(player: Player) -> tuple[int, int, int, int]:
+    writes = sum(request.writes for request in player.diary)
+    with player.app.store.engine.connect() as connection:
+        rows = [connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() for table in (evidence, audit)]
+    return (writes, len(player.ledger.checkpoints()), int(rows[0] or 0), int(rows[1] or 0))
+
+
+def observing_writes_nothing(player: Player) -> Iterator[str]:
+    for request in player.diary:
+        if request.mode == "observe" and request.writes:
+            yield f"8 {request.method} {request.path} {request.body} while observing"
+
+
+def evidence_is_a_chain(player: Player) -> Iterator[str]:
+    last: dict[str, tuple[int, str | None]] = {}
+    with player.app.store.engine.connect() as connection:
+        rows = connection.execute(sa.select(evidence).order_by(evidence.c.chain_id, evidence.c.sequence)).all()
+    for row in rows:
+        document = json.loads(row.document)
+        sequence, previous = last.get(row.chain_id, (0, None))
+        chain = {"id": row.chain_id, "sequence": sequence + 1, "previous_sha256": previous}
+        if rfc8785.dumps(document) != bytes(row.document):
+            yield f"9 {row.sha256} is not canonical"
+        if hashlib.sha256(row.document).hexdigest() != row.sha256:
+            yield f"9 {row.sha256} is not its own hash"
+        if document["chain"] != chain or row.sequence != sequence + 1:
+            yield f"9 {document['chain']} where {chain} comes next"
+        last[row.chain_id] = (row.sequence, row.sha256)
+
+
+def every_write_has_its_audit_row(player: Player) -> Iterator[str]:
+    for invoice in invoices(player):
+        kinds = [kind for _, kind, _ in player.app.store.journal.audit_trail(invoice.id)]
+        done = ours(player, invoice)
+        for kind, happened in (
+            ("hold", any(_stops(request) and request.holds for request in done)),
+            ("finalize", any(request.finalizes and _finalized(request) for request in done)),
+            ("release", any(request.releases and request.after and request.after.status == "open" for request in done)),
+            ("stamp", any(_stamps(request) for request in done)),
+        ):
+            if happened and kind not in kinds:
+                yield f"9 {invoice.id}: {kind} is not in the audit trail {kinds}"
+
+
+def _finalized(request: Request) -> bool:
+    return bool(request.before and request.after and request.before.status == "draft" != request.after.status)
+
+
+def _stamps(request: Request) -> bool:
+    return bool(request.before and request.after and request.before.metadata != request.after.metadata)
+
+
+def stamped_evidence_exists(player: Player) -> Iterator[str]:
+    with player.app.store.engine.connect() as connection:
+        known = {row.sha256: row for row in connection.execute(sa.select(evidence))}
+    for invoice in metered(player):
+        sha = invoice.metadata.get("pacspace_evidence_sha256")
+        if sha is None:
+            continue
+        row = known.get(sha)
+        if row is None or row.subject_id != invoice.id:
+            yield f"9 {invoice.id} names evidence {sha}, which is not its own"
+        elif json.loads(row.document)["decision"]["verdict"] != invoice.metadata.get("pacspace_verdict"):
+            yield f"9 {invoice.id} is stamped otherwise than its evidence says"
+
+
+# -- 10, 11: what leaves by Stripe's own clock ------------------------------------------------------------------------
+
+
+def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
+    """As far as nobody interfered: closed lets out only what we released; open what is unproven, at the backstop."""
+    if player.observes or player.deaths or any(type(act).__name__ in {"Outage", "Restart"} for act in player.plan.acts):
+        return
+    for invoice in metered(player):
+        if has_left(player, invoice) and not _forced(player, invoice):
+            if player.app.settings.fail.value == "closed":
+                yield from _left_unreleased(player, invoice)
+            else:
+                yield from _left_open(player, invoice)
+
+
+def _forced(player: Player, invoice: Invoice) -> bool:
+    forcing = {"pay", "finalize"}
+    return any(touch.does in forcing or (touch.does == "on" and touch.status == "open") for touch in player.touched.get(invoice.id, ()))
+
+
+def _left_unreleased(player: Player, invoice: Invoice) -> Iterator[str]:
+    finalized_to_zero = any(request.finalizes and _finalized(request) for request in ours(player, invoice))
+    if not any(request.releases for request in ours(player, invoice)) and not finalized_to_zero:
+        yield f"11 {invoice.id} left without our release"
+
+
+def _left_open(player: Player, invoice: Invoice) -> Iterator[str]:
+    truth = player.truth(invoice.id)
+    assert truth is not None
+    verdict = truth.metadata.get("pacspace_verdict")
+    waits = timedelta(hours=int(player.plan.setting("backstop", "24h").removesuffix("h")))
+    early = invoice.finalized_at and invoice.finalized_at < invoice.created + waits
+    if verdict == "unproven" and early and not any(_is_matched(request) for request in ours(player, invoice)):
+        yield f"10 {invoice.id} left unproven at {invoice.finalized_at}, before its backstop"
+    if verdict is None:
+        yield f"10 {invoice.id} left without a verdict on it"
+    if verdict == "drifted" and not _changed_late(player, invoice):
+        yield f"10 {invoice.id} left drifted"
+
+
+def _is_matched(request: Request) -> bool:
+    return bool(request.after and request.after.metadata.get("pacspace_verdict") == "matched")
+
+
+def _changed_late(player: Player, invoice: Invoice) -> bool:
+    """One side changed after we had last seen it as a draft."""
+    seen = [request.after for request in ours(player, invoice) if request.after and request.after.status == "draft"]
+    final = player.truth(invoice.id)
+    assert final is not None
+    return not seen or seen[-1].billed != final.billed or seen[-1].recorded != final.recorded
+
+
+def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
+    for invoice in metered(player):
+        remembered, verdict = memory(player, invoice), invoice.metadata.get("pacspace_verdict")
+        if remembered and remembered.ended and verdict and remembered.verdict != verdict:
+            if invoice.status.value not in {"void", "uncollectible"} and not player.observes:
+                yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
+
+
+def everything_is_looked_after(player: Player) -> Iterator[str]:
+    with player.app.store.engine.connect() as connection:
+        rows = {row.subject_id: row for row in connection.execute(sa.select(subjects))}
+    for row in rows.values():
+        if row.stage != "ended" and row.next_check_at is None:
+            yield f"13 {row.subject_id} ({row.stage}) is forgotten"
+        if row.lease_owner is not None:
+            yield f"13 {row.subject_id} is still leased"
+    for invoice in metered(player):
+        if invoice.id not in rows:
+            yield f"13 {invoice.id} is not known"
+
+
+AT_RELEASE: tuple[Judge, ...] = (no_right_invoice_is_held,)
+JUDGES: tuple[Judge, ...] = (
+    released_only_when_proven,
+    only_what_we_held,
+    never_before_stripes_own_time,
+    stamps_are_its_own,
+    the_merchants_own_is_kept,
+    observing_writes_nothing,
+    evidence_is_a_chain,
+    every_write_has_its_audit_row,
+    stamped_evidence_exists,
+    nothing_wrong_leaves_by_itself,
+    what_is_stamped_is_what_we_say,
+    everything_is_looked_after,
+    finished_is_finished,
+)
+
+
+# -- 5: any delivery gives the same end -------------------------------------------------------------------------------
+
+
+def end_state(player: Player) -> list[dict[str, object]]:
+    """Every invoice by subscription, as it ended; without hashes and ids that depend on when we looked."""
+    return [_ended(player, invoice) for invoice in sorted(invoices(player), key=_place(player))]
+
+
+def _place(player: Player) -> Callable[[Invoice], tuple[int, object]]:
+    return lambda invoice: (player.subscription_ids.index(str(invoice.subscription)), invoice.created)
+
+
+def _ended(player: Player, invoice: Invoice) -> dict[str, object]:
+    remembered = memory(player, invoice)
+    volatile = ("pacspace_evidence_sha256", "pacspace_checkpoint_id")
+    metadata = {key: value for key, value in invoice.metadata.items() if not key.startswith(volatile)}
+    sha = invoice.metadata.get("pacspace_evidence_sha256", "-")
+    lines = (invoice.footer or "").replace(sha, "").splitlines()
+    return {
+        "status": invoice.status.value,
+        "left": has_left(player, invoice),
+        "verdict": remembered.verdict if remembered else None,
+        "reason": remembered.reason if remembered else None,
+        "metadata": metadata,
+        "footer": [line for line in lines if "SHA-256" not in line],
+    }

@@ -1,0 +1,332 @@
+"""The engine on SQLite and on PostgreSQL: every trigger becomes one look, whatever else happens."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pacspace_stripe.engine import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Engine
+from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
+from pacspace_stripe.store import Kind, ReceivedEvent, Store
+from tests.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
+from tests.integration.test_store import normal
+
+QUIET = 1.0
+"""Seconds in which a second look would have begun."""
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Bench:
+    """An engine of this process, and what it looked at."""
+
+    url: str
+    looks: list[tuple[Kind, str, int]] = field(default_factory=list)
+    troubles: dict[str, Exception] = field(default_factory=dict)
+    """What a look at a subject raises."""
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.url, now=wall_clock, lost_after=LOST_AFTER)
+        self.store.migrate()
+        self.engine = Engine(store=self.store, url=self.url, look=self._look)
+
+    def _look(self, kind: Kind, subject_id: str, wanted: int) -> None:
+        self.looks.append((kind, subject_id, wanted))
+        if subject_id in self.troubles:
+            raise self.troubles[subject_id]
+        lease = self.store.subjects.acquire(kind, subject_id, LEASE)
+        if lease is not None:
+            lease.give_back(None, None)
+
+    def of(self, subject_id: str) -> list[int]:
+        """Which wishes for a look at a subject were answered."""
+        return [wanted for _, looked_at, wanted in self.looks if looked_at == subject_id]
+
+    def rows(self, subject_id: str) -> list[Any]:
+        """The queue's rows about a subject."""
+        query = f"SELECT * FROM {self.table('workflow_status')} WHERE workflow_uuid LIKE :id ORDER BY workflow_uuid"  # noqa: S608  # our own words
+        with self.store.engine.connect() as connection:
+            return list(connection.execute(sa.text(query), {"id": f"check:{subject_id}:%"}))
+
+    def stored(self, table: str, column: str, workflow_id: str) -> list[Any]:
+        """What one of the queue's other tables has for a row."""
+        query = sa.text(f"SELECT {column} FROM {self.table(table)} WHERE workflow_uuid = :id")  # noqa: S608  # our own words
+        with self.store.engine.connect() as connection:
+            return list(connection.execute(query, {"id": workflow_id}).scalars())
+
+    def outcome(self, workflow_id: str) -> str:
+        """What a look ended with."""
+        (output,) = self.stored("workflow_output", "output", workflow_id)
+        return str(json.loads(output))
+
+    def table(self, name: str) -> str:
+        """One of the queue's tables, as it is called here."""
+        return f"dbos.{name}" if self.store.engine.dialect.name == "postgresql" else name
+
+    def change(self, subject_id: str, column: str, value: object) -> None:
+        """Make the queue's rows about a subject look otherwise."""
+        change = f"UPDATE {self.table('workflow_status')} SET {column} = :value WHERE workflow_uuid LIKE :id"  # noqa: S608  # our own words
+        with self.store.engine.begin() as connection:
+            connection.execute(sa.text(change), {"value": value, "id": f"check:{subject_id}:%"})
+
+    def copy(self, workflow_id: str, times: int) -> None:
+        """As many more rows like one."""
+        schema, _, name = self.table("workflow_status").rpartition(".")
+        table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=self.store.engine)
+        with self.store.engine.begin() as connection:
+            row = connection.execute(sa.select(table).where(table.c.workflow_uuid == workflow_id)).mappings().one()
+            copies = [{**row, "workflow_uuid": f"{workflow_id}:{number}"} for number in range(times)]
+            connection.execute(sa.insert(table), copies)
+
+    def finished(self, subject_id: str) -> bool:
+        """Whether every queued look at a subject is over."""
+        rows = self.rows(subject_id)
+        return bool(rows) and all(row.status == "SUCCESS" for row in rows)
+
+    def answered(self, subject_id: str) -> bool:
+        """Whether every wish for a look was answered."""
+        found = self.store.subjects.find(subject_id)
+        return found is not None and found.checked == found.wanted
+
+
+def event(name: str) -> ReceivedEvent:
+    return ReceivedEvent(
+        event_id=f"evt_{name}",
+        type="invoice.created",
+        subject_id=f"in_{name}",
+        kind=Kind.INVOICE,
+        subscription_id=None,
+        customer_id=None,
+        outcome="queued",
+    )
+
+
+def gone() -> int:
+    """The id of a process that ran and is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture(scope="module")
+def bench(module_database_url: str) -> Iterator[Bench]:
+    """One engine for all tests of a module: there is one in a process. A dead process left a lease behind."""
+    made = Bench(normal(module_database_url))
+    made.store.triggers.want(Kind.INVOICE, "in_of_the_dead")
+    owner = f"{socket.gethostname()}/{gone()}/aaaa/1"
+    columns = "lease_owner = :owner, lease_until = :until, next_check_at = :until"
+    leave = sa.text(f"UPDATE pacspace_subjects SET {columns}")  # noqa: S608  # our own words
+    with made.store.engine.begin() as connection:
+        typed = leave.bindparams(sa.bindparam("until", type_=sa.DateTime(timezone=True)))
+        connection.execute(typed, {"owner": owner, "until": wall_clock() + DAY})
+    made.engine.start()
+    yield made
+    made.engine.stop()
+    made.store.close()
+
+
+# -- one engine -------------------------------------------------------------------------------------------------------
+
+
+def test_the_leases_of_dead_processes_are_freed_at_the_start(bench: Bench) -> None:
+    eventually(lambda: bench.of("in_of_the_dead"))
+
+
+def test_a_trigger_becomes_one_look(bench: Bench) -> None:
+    assert bench.store.triggers.receive(event("one"), bench.engine.enqueue)
+    assert not bench.store.triggers.receive(event("one"), bench.engine.enqueue)
+    eventually(lambda: bench.of("in_one"), within=3)
+    time.sleep(QUIET)
+    assert bench.of("in_one") == [1]
+
+
+def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
+    def fail_afterwards(connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
+        bench.engine.enqueue(connection, kind, subject_id, wanted)
+        message = "the disk is full"
+        raise RuntimeError(message)
+
+    with pytest.raises(RuntimeError, match="disk is full"):
+        bench.store.triggers.receive(event("rolled_back"), fail_afterwards)
+    time.sleep(QUIET)
+    assert bench.rows("in_rolled_back") == []
+    assert bench.of("in_rolled_back") == []
+    assert bench.store.subjects.find("in_rolled_back") is None
+
+
+def test_many_triggers_become_one_look_each(bench: Bench) -> None:
+    for _ in range(3):
+        for number in range(20):
+            bench.store.triggers.want(Kind.INVOICE, f"in_many_{number}", bench.engine.enqueue)
+    eventually(lambda: len([one for _, one, _ in bench.looks if one.startswith("in_many_")]) >= 60)
+    assert [sorted(bench.of(f"in_many_{number}")) for number in range(20)] == [[1, 2, 3]] * 20
+
+
+def test_what_is_due_is_looked_at_within_two_seconds(bench: Bench) -> None:
+    bench.store.triggers.want(Kind.UPCOMING, "upcoming:sub_1:0")
+    eventually(lambda: bench.of("upcoming:sub_1:0"), within=2.5)
+    assert (Kind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
+
+
+TROUBLES = {
+    "in_bug": (RuntimeError("a bug"), "failed"),
+    "in_busy": (LeaseBusy("another process"), "busy"),
+    "in_late": (LeaseLost("it ran out"), "lease lost"),
+    "in_dark": (StoreUnavailable("no answer"), "StoreUnavailable"),
+}
+
+
+def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
+    bench.troubles = {subject_id: trouble for subject_id, (trouble, _) in TROUBLES.items()}
+    for subject_id in TROUBLES:
+        bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
+    eventually(lambda: all(map(bench.finished, TROUBLES)))
+    bench.troubles.clear()
+    assert {one: bench.outcome(f"check:{one}:1") for one in TROUBLES} == {
+        one: outcome for one, (_, outcome) in TROUBLES.items()
+    }
+    eventually(lambda: all(map(bench.answered, TROUBLES)), within=LOST_AFTER.total_seconds() + 5)
+
+
+def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
+    for kind, subject_id in [(Kind.INVOICE, "in_queued"), (Kind.INVOICE, "in_queued"), (Kind.UPCOMING, "upcoming:q:0")]:
+        bench.store.triggers.want(kind, subject_id, bench.engine.enqueue)
+    eventually(lambda: bench.of("in_queued") and bench.of("upcoming:q:0"))
+    assert {row.workflow_uuid: row.queue_name for row in bench.rows("in_queued")} == {
+        "check:in_queued:1": HOLDS,
+        "check:in_queued:2": CHECKS,
+    }
+    assert [row.queue_name for row in bench.rows("upcoming:q:0")] == [CHECKS]
+
+
+def test_what_the_queue_stores_is_json_that_anyone_can_read(bench: Bench) -> None:
+    bench.store.triggers.want(Kind.INVOICE, "in_json", bench.engine.enqueue)
+    eventually(lambda: bench.finished("in_json"))
+    (row,) = bench.rows("in_json")
+    (inputs,) = bench.stored("workflow_input", "inputs", row.workflow_uuid)
+    (step,) = bench.stored("operation_outputs", "output", row.workflow_uuid)
+    assert json.loads(inputs)["positionalArgs"] == ["invoice", "in_json", 1]
+    assert [json.loads(step), bench.outcome(row.workflow_uuid)] == ["done", "done"]
+    assert row.serialization == "portable_json"
+
+
+def test_one_application_version_for_ever_and_one_executor_per_start(bench: Bench) -> None:
+    bench.store.triggers.want(Kind.INVOICE, "in_version", bench.engine.enqueue)
+    eventually(lambda: bench.finished("in_version"))
+    (row,) = bench.rows("in_version")
+    assert row.application_version == APPLICATION_VERSION
+    assert row.executor_id.startswith(f"{socket.gethostname()}-{os.getpid()}-")
+
+
+def age(bench: Bench, subject_id: str, by: timedelta) -> None:
+    created_at = (wall_clock() - by).timestamp() * 1000
+    bench.change(subject_id, "created_at", int(created_at))
+
+
+def test_only_old_finished_rows_are_pruned(bench: Bench) -> None:
+    subject_ids = ["in_old", "in_young", "in_stuck"]
+    for subject_id in subject_ids:
+        bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
+    eventually(lambda: all(map(bench.finished, subject_ids)))
+    age(bench, "in_old", KEPT + DAY)
+    age(bench, "in_young", KEPT - DAY)
+    age(bench, "in_stuck", KEPT + DAY)
+    bench.change("in_stuck", "status", "PENDING")
+    bench.copy("check:in_old:1", times=700)
+    assert bench.engine.prune() == 701
+    assert [len(bench.rows(subject_id)) for subject_id in subject_ids] == [0, 1, 1]
+    for table in ("workflow_input", "workflow_output", "operation_outputs"):
+        assert bench.stored(table, "workflow_uuid", "check:in_old:1") == []
+
+
+def test_a_sweep_prunes_too(bench: Bench) -> None:
+    bench.store.triggers.want(Kind.INVOICE, "in_swept", bench.engine.enqueue)
+    eventually(lambda: bench.finished("in_swept"))
+    age(bench, "in_swept", KEPT + DAY)
+    bench.store.triggers.want(Kind.SWEEP, "sweep", bench.engine.enqueue)
+    eventually(lambda: bench.finished("sweep"))
+    assert bench.rows("in_swept") == []
+    assert bench.outcome("check:sweep:1") == "done"
+
+
+@pytest.mark.usefixtures("bench")
+def test_at_rest_it_sleeps() -> None:
+    time.sleep(QUIET)
+    before = time.process_time()
+    time.sleep(3)
+    assert time.process_time() - before < 0.25 * 3
+
+
+# -- several, one after the other and side by side --------------------------------------------------------------------
+
+
+def test_an_engine_that_was_not_started_queues_nothing(database_url: str) -> None:
+    made = Bench(normal(database_url))
+    with pytest.raises(RuntimeError, match="not started"):
+        made.store.triggers.receive(event("early"), made.engine.enqueue)
+    assert made.store.subjects.find("in_early") is None
+    made.store.close()
+
+
+def looked(*processes: EngineProcess) -> list[str]:
+    return sorted(line.split()[0] for process in processes for line in process.heard("looked"))
+
+
+def names(count: int) -> list[str]:
+    return sorted(f"in_{number:02}" for number in range(count))
+
+
+def test_what_a_killed_engine_left_is_looked_at_by_the_next(database_url: str) -> None:
+    with EngineProcess(normal(database_url)) as first:
+        first.tell("work 60", *(f"want {name}" for name in names(30)))
+        eventually(lambda: len(first.heard("looking")) == 6)
+        first.process.kill()
+        first.process.wait()
+    with EngineProcess(normal(database_url)) as second:
+        eventually(lambda: looked(second) == names(30))
+
+
+def test_what_a_stopped_engine_left_is_looked_at_by_the_next(database_url: str) -> None:
+    with EngineProcess(normal(database_url)) as first:
+        first.tell("work 0.5", *(f"want {name}" for name in names(30)))
+        eventually(lambda: first.heard("looking"))
+        first.tell("stop")
+        assert first.process.wait(timeout=PATIENCE) == 0
+        done = looked(first)
+        assert 0 < len(done) < 30
+        assert len(first.heard("looking")) == len(done)
+    with EngineProcess(normal(database_url)) as second:
+        eventually(lambda: looked(first, second) == names(30))
+
+
+def test_engines_side_by_side_share_the_work_and_repeat_none(database_url: str) -> None:
+    with EngineProcess(normal(database_url)) as one, EngineProcess(normal(database_url)) as other:
+        for process in (one, other):
+            process.tell("work 0.1")
+        for number, name in enumerate(names(40)):
+            (one, other)[number % 2].tell(f"want {name}")
+        eventually(lambda: len(looked(one, other)) >= 40)
+        time.sleep(QUIET)
+        assert looked(one, other) == names(40)
+        assert looked(one)
+        assert looked(other)
+
+
+def test_a_killed_engine_beside_another_delays_nothing_for_long(database_url: str) -> None:
+    with EngineProcess(normal(database_url)) as one, EngineProcess(normal(database_url)) as other:
+        one.tell("work 60", *(f"want {name}" for name in names(4)))
+        other.tell("work 0.1")
+        eventually(lambda: len(one.heard("looking") + other.heard("looking")) >= 4)
+        one.process.kill()
+        one.process.wait()
+        other.tell("want in_99")
+        eventually(lambda: "in_99" in looked(other), within=3)

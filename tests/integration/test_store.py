@@ -1,0 +1,931 @@
+"""The store on SQLite and on PostgreSQL: one transaction each, one taker each, nothing lost."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.errors import LeaseLost, StoreUnavailable
+from pacspace_stripe.settings import load_settings
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
+from pacspace_stripe.store.database import Database
+from pacspace_stripe.store.leases import process_name
+from pacspace_stripe.store.tables import metadata, subjects
+from tests.unit.test_settings import CREDENTIALS
+
+if TYPE_CHECKING:
+    from pacspace_stripe.domain.evidence import Json
+
+START = datetime(2026, 11, 1, 0, 0, 0, 123456, tzinfo=UTC)
+TTL, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=35)
+MICROSECOND, SECOND, DAY = timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=1)
+THREADS = 8
+HELD = Memory(invoice_id="in_1", customer_id="cus_1", subscription_id="sub_1", stage=Stage.HELD, held=True)
+
+Value = TypeVar("Value")
+
+
+def normal(database_url: str) -> str:
+    """The URL as the product reads it from the environment."""
+    settings = load_settings(CREDENTIALS | {"PACSPACE_STRIPE_DATABASE_URL": database_url})
+    return settings.database_url.get_secret_value()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def empty(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    """A store over an empty database."""
+    made = Store(normal(database_url), now=clock.now, lost_after=LOST_AFTER)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(empty: Store) -> Store:
+    """The same with our tables."""
+    empty.migrate()
+    return empty
+
+
+class Queue:
+    """Remembers what was enqueued; safe from several threads, as appending to a list is."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[Kind, str, int]] = []
+
+    def __call__(self, connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
+        assert connection.in_transaction()
+        self.looks.append((kind, subject_id, wanted))
+
+
+def broken(_: sa.Connection, _kind: Kind, _subject_id: str, _wanted: int) -> None:
+    """A queue that fails."""
+    message = "the queue is full"
+    raise RuntimeError(message)
+
+
+def event(number: int = 1, subject_id: str | None = "in_1", kind: Kind = Kind.INVOICE) -> ReceivedEvent:
+    return ReceivedEvent(
+        event_id=f"evt_{number}",
+        type="invoice.created",
+        subject_id=subject_id,
+        kind=kind,
+        subscription_id="sub_1",
+        customer_id="cus_1",
+        outcome="queued",
+    )
+
+
+def at_once(work: Callable[[int], Value], times: int = THREADS) -> list[Value]:
+    """The same work from several threads that begin together."""
+    start = threading.Barrier(THREADS)
+
+    def begin(number: int) -> Value:
+        if number < THREADS:
+            start.wait(timeout=10)
+        return work(number)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(begin, range(times)))
+
+
+def leased(store: Store, subject_id: str = "in_1", kind: Kind = Kind.INVOICE) -> Leased:
+    found = store.subjects.acquire(kind, subject_id, TTL)
+    assert found is not None
+    return found
+
+
+def saved(store: Store, memory: Memory, *, kind: Kind = Kind.INVOICE, next_check_at: datetime | None = None) -> None:
+    """A subject as a finished look leaves it."""
+    leased(store, memory.invoice_id, kind).give_back(memory, next_check_at)
+
+
+# -- migrations -------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_database_gets_exactly_our_tables(store: Store) -> None:
+    assert set(sa.inspect(store.engine).get_table_names()) == {*metadata.tables, "pacspace_alembic_version"}
+    with store.engine.connect() as connection:
+        migrated = MigrationContext.configure(connection, opts={"version_table": "pacspace_alembic_version"})
+        assert compare_metadata(migrated, metadata) == []
+
+
+def test_migrating_again_keeps_what_is_there(store: Store) -> None:
+    saved(store, HELD)
+    store.migrate()
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert found.memory == HELD
+
+
+MIGRATE = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pacspace_stripe.store import Store
+
+store = Store(sys.argv[1], now=lambda: datetime.now(UTC), lost_after=timedelta(seconds=1))
+sys.stdin.readline()
+store.migrate()
+store.journal.ping()
+"""
+
+
+def test_processes_that_migrate_at_once_do_not_disturb_each_other(database_url: str) -> None:
+    command = [sys.executable, "-c", MIGRATE, normal(database_url)]
+    pipe = subprocess.PIPE
+    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60)[1] for process in started]
+    assert [(process.returncode, errors) for process, errors in zip(started, told, strict=True)] == [(0, "")] * 4
+
+
+# -- triggers ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_wakes_its_subject_and_makes_it_known(store: Store) -> None:
+    queue = Queue()
+    assert store.triggers.receive(event(), queue)
+    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.wanted, found.checked, found.kind) == (1, 0, Kind.INVOICE)
+    assert (found.memory.customer_id, found.memory.subscription_id) == ("cus_1", "sub_1")
+
+
+def test_an_event_is_received_once(store: Store) -> None:
+    queue = Queue()
+    assert [store.triggers.receive(event(), queue) for _ in range(3)] == [True, False, False]
+    assert len(queue.looks) == 1
+
+
+def test_an_event_delivered_many_times_at_once_is_received_once(store: Store) -> None:
+    queue = Queue()
+    received = at_once(lambda _: store.triggers.receive(event(), queue))
+    assert sorted(received) == [False] * (THREADS - 1) + [True]
+    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+
+
+def test_events_at_once_each_ask_for_a_look_of_their_own(store: Store) -> None:
+    queue = Queue()
+    assert all(at_once(lambda number: store.triggers.receive(event(number), queue), times=40))
+    assert sorted(queue.looks) == [(Kind.INVOICE, "in_1", wanted) for wanted in range(1, 41)]
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert found.wanted == 40
+
+
+def test_an_event_about_nothing_of_ours_wakes_nothing(store: Store) -> None:
+    queue = Queue()
+    assert store.triggers.receive(event(subject_id=None), queue)
+    assert not store.triggers.receive(event(subject_id=None), queue)
+    assert queue.looks == []
+    assert store.journal.event_outcomes() == {"evt_1": "queued"}
+
+
+def test_a_queue_that_fails_leaves_no_trace(store: Store) -> None:
+    with pytest.raises(RuntimeError, match="queue is full"):
+        store.triggers.receive(event(), broken)
+    assert store.journal.event_outcomes() == {}
+    assert store.subjects.find("in_1") is None
+
+
+def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> None:
+    store.triggers.receive(event(1), Queue())
+    with pytest.raises(RuntimeError, match="queue is full"):
+        store.triggers.receive(event(2), broken)
+    queue = Queue()
+    assert store.triggers.receive(event(2), queue)
+    assert queue.looks == [(Kind.INVOICE, "in_1", 2)]
+
+
+def test_a_wish_without_a_queue_is_due_at_once(store: Store) -> None:
+    store.triggers.want(Kind.UPCOMING, "upcoming:sub_1:0")
+    assert store.triggers.due_ids() == [("upcoming:sub_1:0", Kind.UPCOMING)]
+
+
+def test_a_wish_with_a_queue_is_queued(store: Store) -> None:
+    queue = Queue()
+    store.triggers.want(Kind.INVOICE, "in_1", queue)
+    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+    assert not store.triggers.any_due()
+
+
+def test_a_subject_keeps_the_kind_it_was_made_with(store: Store) -> None:
+    queue = Queue()
+    store.triggers.want(Kind.SWEEP, "sweep", queue)
+    store.triggers.receive(event(subject_id="sweep", kind=Kind.INVOICE), queue)
+    assert [kind for kind, _, _ in queue.looks] == [Kind.SWEEP, Kind.SWEEP]
+
+
+def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: ManualClock) -> None:
+    store.triggers.receive(event(), Queue())
+    clock.advance(LOST_AFTER.total_seconds() - 1)
+    assert not store.triggers.any_due()
+    assert store.triggers.take_due(Queue()) == []
+    clock.advance(1)
+    queue = Queue()
+    assert store.triggers.any_due()
+    assert store.triggers.take_due(queue) == ["in_1"]
+    assert queue.looks == [(Kind.INVOICE, "in_1", 2)]
+    assert not store.triggers.any_due()
+
+
+def test_the_longest_due_come_first(store: Store, clock: ManualClock) -> None:
+    for number in (2, 1, 3):
+        saved(store, Memory(invoice_id=f"in_{number}"), next_check_at=START + number * SECOND)
+    clock.advance(10)
+    assert [subject_id for subject_id, _ in store.triggers.due_ids()] == ["in_1", "in_2", "in_3"]
+    assert store.triggers.take_due(Queue(), limit=2) == ["in_1", "in_2"]
+    assert store.triggers.next_due_at() == START + 3 * SECOND
+
+
+def test_what_has_ended_is_never_due(store: Store, clock: ManualClock) -> None:
+    saved(store, replace(HELD, stage=Stage.ENDED), next_check_at=None)
+    clock.advance(10**8)
+    assert not store.triggers.any_due()
+    assert store.triggers.next_due_at() is None
+
+
+def test_each_due_subject_goes_to_one_taker(store: Store, clock: ManualClock) -> None:
+    ids = [f"in_{number:03}" for number in range(120)]
+    fill(store, ids)
+    clock.advance(10)
+    queue = Queue()
+
+    def take(_: int) -> list[str]:
+        taken: list[str] = []
+        while found := store.triggers.take_due(queue, limit=7):
+            taken += found
+        return taken
+
+    taken = [subject_id for part in at_once(take) for subject_id in part]
+    assert sorted(taken) == ids
+    assert sorted(queue.looks) == [(Kind.INVOICE, subject_id, 1) for subject_id in ids]
+
+
+def test_due_subjects_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
+    fill(store, ["in_1", "in_2"])
+    clock.advance(10)
+    with pytest.raises(RuntimeError, match="queue is full"):
+        store.triggers.take_due(broken)
+    assert len(store.triggers.due_ids()) == 2
+
+
+def fill(store: Store, ids: list[str], *, next_check_at: datetime | None = START, **columns: object) -> None:
+    """Rows as many looks leave them."""
+    row = {
+        "kind": "invoice",
+        "stage": "held",
+        "held": True,
+        "wanted": 0,
+        "checked": 0,
+        "updated_at": START,
+        "next_check_at": next_check_at,
+        **columns,
+    }
+    with store.engine.begin() as connection:
+        rows = [
+            row | {"subject_id": one, "subscription_id": f"sub_of_{one}", "memory": {"invoice_id": one}} for one in ids
+        ]
+        connection.execute(sa.insert(subjects), rows)
+
+
+# -- the lease --------------------------------------------------------------------------------------------------------
+
+
+def asking(store: Store, subject_id: str) -> Callable[[int], Leased | None]:
+    return lambda _: store.subjects.acquire(Kind.INVOICE, subject_id, TTL)
+
+
+def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
+    for number in range(5):
+        taken = at_once(asking(store, f"in_{number}"))
+        assert len([lease for lease in taken if lease is not None]) == 1
+
+
+def test_a_lease_makes_a_subject_that_is_new(store: Store) -> None:
+    lease = leased(store)
+    assert lease.subject.memory == Memory(invoice_id="in_1")
+    assert lease.subject.lease_until == START + TTL
+
+
+def test_a_lease_is_free_again_when_it_was_given_back(store: Store) -> None:
+    leased(store).give_back(HELD, None)
+    again = leased(store)
+    assert again.subject.memory == HELD
+
+
+def test_a_lease_is_free_again_when_it_ran_out(store: Store, clock: ManualClock) -> None:
+    leased(store)
+    clock.advance(TTL.total_seconds() - 0.000001)
+    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is None
+    clock.advance(0.000001)
+    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is not None
+
+
+def test_a_guarded_lease_lasts(store: Store, clock: ManualClock) -> None:
+    lease = leased(store)
+    for _ in range(5):
+        clock.advance(20)
+        lease.guard()
+    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is None
+
+
+def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
+    lease = leased(store)
+    clock.advance(20)
+    lease.save(HELD)
+    clock.advance(20)
+    lease.guard()
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.memory, lease.saved) == (HELD, HELD)
+
+
+@pytest.mark.parametrize("taken_over", [False, True], ids=["run out", "taken over"])
+def test_nothing_is_written_under_a_lease_that_is_gone(
+    store: Store,
+    clock: ManualClock,
+    taken_over: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    late = leased(store)
+    clock.advance(TTL.total_seconds())
+    if taken_over:
+        leased(store).save(Memory(invoice_id="in_1", detail="theirs"))
+    before = store.subjects.find("in_1")
+    with pytest.raises(LeaseLost, match="in_1"):
+        late.guard()
+    with pytest.raises(LeaseLost, match="in_1"):
+        late.save(HELD)
+    with pytest.raises(LeaseLost, match="in_1"):
+        late.give_back(HELD, START)
+    assert store.subjects.find("in_1") == before
+    assert late.saved == Memory(invoice_id="in_1")
+
+
+def test_a_lease_is_kept_by_renewing_it_once_a_quarter_is_over(store: Store, clock: ManualClock) -> None:
+    lease = leased(store)
+    ends = []
+    for _ in range(5):
+        clock.advance(2)
+        lease.keep()
+        found = store.subjects.find("in_1")
+        assert found is not None
+        ends.append(found.lease_until)
+    renewed = START + timedelta(seconds=8) + TTL
+    assert ends == [START + TTL, START + TTL, START + TTL, renewed, renewed]
+
+
+def test_a_lease_that_ran_out_is_not_kept(store: Store, clock: ManualClock) -> None:
+    lease = leased(store)
+    clock.advance(TTL)
+    with pytest.raises(LeaseLost, match="in_1"):
+        lease.keep()
+
+
+def test_a_look_says_when_to_look_again(store: Store) -> None:
+    lease = leased(store)
+    assert lease.give_back(HELD, START + DAY) is False
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.next_check_at, found.lease_owner, found.lease_until) == (START + DAY, None, None)
+
+
+@pytest.mark.parametrize("next_check_at", [None, START + DAY])
+def test_a_wish_during_a_look_is_answered_by_another_look_at_once(store: Store, next_check_at: datetime | None) -> None:
+    lease = leased(store)
+    store.triggers.receive(event(), Queue())
+    assert lease.give_back(HELD, next_check_at) is True
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.next_check_at, found.wanted, found.checked) == (START, 1, 0)
+    again = leased(store)
+    assert again.give_back(HELD, next_check_at) is False
+    answered = store.subjects.find("in_1")
+    assert answered is not None
+    assert (answered.next_check_at, answered.checked) == (next_check_at, 1)
+
+
+def test_a_subject_under_lease_is_looked_at_again_should_its_owner_die(store: Store, clock: ManualClock) -> None:
+    saved(store, HELD, next_check_at=START + DAY)
+    leased(store)
+    clock.advance(LOST_AFTER.total_seconds())
+    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is not None
+
+
+def own(store: Store, subject_id: str, owner: str) -> None:
+    """A lease as another process left it."""
+    fill(store, [subject_id], lease_owner=owner, lease_until=START + TTL, next_check_at=START + DAY)
+
+
+def test_a_starting_process_frees_the_leases_of_the_dead_on_its_host_alone(store: Store) -> None:
+    own(store, "in_dead", "here/100/aaaa/1")
+    own(store, "in_alive", "here/200/aaaa/1")
+    own(store, "in_elsewhere", "there/100/aaaa/1")
+    own(store, "in_odd", "here")
+    assert store.subjects.free_leases_of_the_dead("here", lambda pid: pid == 200) == 1
+    owners = {one.subject_id: one.lease_owner for one in store.subjects.invoices()}
+    assert owners["in_dead"] is None
+    assert owners["in_alive"] == "here/200/aaaa/1"
+    assert owners["in_elsewhere"] == "there/100/aaaa/1"
+    assert owners["in_odd"] == "here"
+    assert store.triggers.due_ids() == [("in_dead", Kind.INVOICE)]
+
+
+def test_a_starting_process_frees_what_the_one_before_held_under_the_same_id(store: Store) -> None:
+    host, pid, started = process_name().split("/")
+    own(store, "in_before", f"{host}/{pid}/{started[::-1]}x/1")
+    own(store, "in_mine", f"{host}/{pid}/{started}/1")
+    assert store.subjects.free_leases_of_the_dead(host, lambda _: True) == 1
+    assert store.triggers.due_ids() == [("in_before", Kind.INVOICE)]
+
+
+def test_a_lease_names_host_and_process(store: Store) -> None:
+    assert leased(store).owner.startswith(f"{socket.gethostname()}/{os.getpid()}/")
+
+
+def test_no_lease_is_freed_twice(store: Store) -> None:
+    own(store, "in_dead", "here/100/aaaa/1")
+    assert [store.subjects.free_leases_of_the_dead("here", lambda _: False) for _ in range(2)] == [1, 0]
+
+
+# -- what is read -----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_knows_what_was_never_seen(store: Store) -> None:
+    assert store.subjects.find("in_1") is None
+    assert store.subjects.known(["in_1"]) == set()
+    assert store.subjects.known([]) == set()
+
+
+def test_the_known_are_told_from_the_unknown(store: Store) -> None:
+    fill(store, [f"in_{number}" for number in range(0, 500, 2)])
+    asked = [f"in_{number}" for number in range(500)]
+    assert store.subjects.known(asked) == {f"in_{number}" for number in range(0, 500, 2)}
+
+
+def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store, clock: ManualClock) -> None:
+    memories = [
+        replace(HELD, invoice_id="in_held", verdict=Verdict.DRIFTED, reason=Reason.OVERBILLED),
+        replace(HELD, invoice_id="in_stamped", stage=Stage.STAMPED, verdict=Verdict.MATCHED),
+        replace(HELD, invoice_id="in_ended", stage=Stage.ENDED, verdict=Verdict.DRIFTED),
+        replace(HELD, invoice_id="in_free", held=False, verdict=None),
+    ]
+    for memory in memories:
+        clock.advance(1)
+        saved(store, memory)
+    saved(store, Memory(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=Kind.UPCOMING)
+
+    def listed(*, status: str | None = None, held: bool | None = None) -> list[str]:
+        return [found.subject_id for found in store.subjects.invoices(status=status, held=held)]
+
+    assert listed() == ["in_free", "in_ended", "in_stamped", "in_held"]
+    assert listed(status="drifted") == ["in_ended", "in_held"]
+    assert listed(status="stamped") == ["in_stamped"]
+    assert listed(held=True) == ["in_stamped", "in_held"]
+    assert listed(status="drifted", held=True) == ["in_held"]
+    assert listed(held=False) == ["in_free"]
+
+
+def seen(*, auto_advance: bool) -> FirstSight:
+    return FirstSight(at=START, auto_advance=auto_advance, finalizes_at=None)
+
+
+@pytest.mark.parametrize(
+    ("memory", "kept"),
+    [
+        pytest.param(replace(HELD, first=seen(auto_advance=True)), True, id="held by us"),
+        pytest.param(replace(HELD, first=None), True, id="held by us, never read"),
+        pytest.param(replace(HELD, held=False, first=seen(auto_advance=False)), True, id="held by somebody else"),
+        pytest.param(replace(HELD, held=False, first=seen(auto_advance=True)), False, id="held by nobody"),
+        pytest.param(replace(HELD, held=False, first=None), False, id="never read"),
+        pytest.param(replace(HELD, stage=Stage.ENDED), False, id="ended"),
+    ],
+)
+def test_drafts_that_were_kept_back_are_told(
+    store: Store,
+    memory: Memory,
+    kept: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    saved(store, memory)
+    saved(store, replace(HELD, invoice_id="in_2"))
+    assert store.subjects.kept_back(["in_1", "in_9"]) == ({"in_1"} if kept else set())
+
+
+BLOCK = Memory(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", verdict=Verdict.DRIFTED)
+
+
+@pytest.mark.parametrize(
+    ("memory", "kind", "blocks"),
+    [
+        pytest.param(BLOCK, Kind.UPCOMING, True, id="a drift"),
+        pytest.param(replace(BLOCK, verdict=Verdict.MATCHED), Kind.UPCOMING, False, id="a match"),
+        pytest.param(replace(BLOCK, verdict=Verdict.UNPROVEN), Kind.UPCOMING, False, id="an open question"),
+        pytest.param(replace(BLOCK, stage=Stage.ENDED), Kind.UPCOMING, False, id="one that has ended"),
+        pytest.param(replace(BLOCK, subscription_id="sub_2"), Kind.UPCOMING, False, id="another subscription's"),
+        pytest.param(BLOCK, Kind.INVOICE, False, id="an invoice is no early warning"),
+    ],
+)
+def test_a_draft_is_blocked_by_a_drift_that_the_early_warning_found(
+    store: Store,
+    memory: Memory,
+    kind: Kind,
+    blocks: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    saved(store, memory, kind=kind)
+    assert (store.subjects.block_on("sub_1") is not None) is blocks
+
+
+def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock) -> None:
+    saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
+    store.subjects.end_block(BLOCK.invoice_id)
+    assert store.subjects.block_on("sub_1") is None
+    clock.advance(10**6)
+    assert not store.triggers.any_due()
+
+
+def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
+    saved(store, replace(HELD, stage=Stage.RELEASED, held=False), next_check_at=START + DAY)
+    assert store.subjects.finish_released("in_1")
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.memory.stage, found.memory.held, found.next_check_at) == (Stage.ENDED, False, None)
+
+
+def test_an_invoice_that_is_held_again_does_not_end_by_being_paid(store: Store) -> None:
+    saved(store, replace(HELD, stage=Stage.RELEASED, held=True))
+    assert not store.subjects.finish_released("in_1")
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.RELEASED])
+def test_no_other_invoice_ends_by_being_paid(store: Store, stage: Stage) -> None:
+    saved(store, replace(HELD, stage=stage, held=False))
+    before = store.subjects.find("in_1")
+    assert not store.subjects.finish_released("in_1")
+    assert not store.subjects.finish_released("in_2")
+    assert store.subjects.find("in_1") == before
+
+
+def test_another_policy_wakes_every_open_subject(store: Store) -> None:
+    fill(store, ["in_1", "in_2"], next_check_at=START + DAY)
+    saved(store, replace(HELD, invoice_id="in_3", stage=Stage.ENDED))
+    assert store.subjects.wake_all() == 2
+    assert {subject_id for subject_id, _ in store.triggers.due_ids()} == {"in_1", "in_2"}
+
+
+def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: Store, clock: ManualClock) -> None:
+    store.triggers.receive(event(), Queue())
+    saved(store, replace(HELD, invoice_id="in_2"), next_check_at=START + DAY)
+    saved(store, replace(HELD, invoice_id="in_3"))
+    clock.advance(1)
+    assert store.subjects.wake_unanswered() == 1
+    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+
+
+# -- moments ----------------------------------------------------------------------------------------------------------
+
+
+def test_moments_come_back_in_utc_with_their_microseconds(store: Store) -> None:
+    at = START + 7 * MICROSECOND
+    saved(store, HELD, next_check_at=at.astimezone(timezone(timedelta(hours=5, minutes=45))))
+    found = store.subjects.find("in_1")
+    assert found is not None
+    assert (found.next_check_at, found.updated_at) == (at, START)
+    assert [moment.utcoffset() for moment in (at, found.updated_at)] == [timedelta(0)] * 2
+    assert store.triggers.next_due_at() == at
+
+
+def test_moments_are_ordered_by_their_microseconds(store: Store, clock: ManualClock) -> None:
+    for number, at in enumerate([START + MICROSECOND, START, START + SECOND, START.replace(microsecond=0)]):
+        saved(store, Memory(invoice_id=f"in_{number}"), next_check_at=at)
+    assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1"]
+    clock.advance(1)
+    assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1", "in_0", "in_2"]
+
+
+def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
+    with pytest.raises(sa.exc.StatementError, match="without a zone"):
+        saved(store, HELD, next_check_at=START.replace(tzinfo=None))
+
+
+# -- chains -----------------------------------------------------------------------------------------------------------
+
+
+def append(store: Store, number: int = 1, chain: str = "sub_1", subject_id: str = "in_1") -> str:
+    core: dict[str, Json] = {"decision": {"verdict": "drifted", "reason": "OVERBILLED"}, "number": number}
+    return store.chains.append(core, chain=chain, subject_id=subject_id, decided_at=START).sha256
+
+
+def test_every_link_names_the_one_before(store: Store) -> None:
+    hashes = [append(store, number) for number in range(3)]
+    links = [json.loads(link.document)["chain"] for link in store.chains.of_subject("in_1")]
+    assert [link["sequence"] for link in links] == [1, 2, 3]
+    assert [link["previous_sha256"] for link in links] == [None, *hashes[:-1]]
+
+
+def test_every_chain_begins_anew(store: Store) -> None:
+    append(store, chain="sub_1")
+    append(store, chain="sub_2", subject_id="in_2")
+    (link,) = store.chains.of_subject("in_2")
+    assert json.loads(link.document)["chain"] == {"id": "sub_2", "sequence": 1, "previous_sha256": None}
+
+
+def test_a_chain_goes_on_from_invoice_to_invoice(store: Store) -> None:
+    first = append(store, subject_id="in_1")
+    append(store, subject_id="in_2")
+    (link,) = store.chains.of_subject("in_2")
+    assert json.loads(link.document)["chain"]["previous_sha256"] == first
+
+
+def test_the_same_decision_again_is_no_news(store: Store) -> None:
+    assert len({append(store) for _ in range(3)}) == 1
+    assert len(store.chains.of_subject("in_1")) == 1
+
+
+def test_a_decision_that_was_another_meanwhile_is_news(store: Store) -> None:
+    assert len({append(store, number) for number in (1, 2, 1)}) == 3
+
+
+def test_evidence_comes_back_to_the_byte(store: Store) -> None:
+    sealed = store.chains.append(
+        {"decision": {}, "text": "ß \u2028 東京"}, chain="sub_1", subject_id="in_1", decided_at=START
+    )
+    assert store.chains.of_subject("in_1") == [sealed]
+
+
+def test_a_chain_has_no_gap_and_no_fork_when_many_append_at_once(store: Store) -> None:
+    hashes = at_once(lambda number: append(store, number), times=48)
+    assert len(set(hashes)) == 48
+    links = store.chains.of_subject("in_1")
+    places = [json.loads(link.document)["chain"] for link in links]
+    assert [place["sequence"] for place in places] == list(range(1, 49))
+    assert [place["previous_sha256"] for place in places] == [None, *(link.sha256 for link in links[:-1])]
+
+
+# -- the journal ------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_of_one_customer_has_no_rival(store: Store) -> None:
+    assert [store.journal.claim_account("acme", "cus_1") for _ in range(2)] == [None, None]
+
+
+def test_an_account_of_two_customers_has_a_rival_for_each(store: Store) -> None:
+    store.journal.claim_account("acme", "cus_1")
+    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
+    assert store.journal.claim_account("acme", "cus_1") == "cus_2"
+    assert store.journal.claim_account("other", "cus_2") is None
+
+
+def test_a_claim_is_forgotten_after_forty_days(store: Store, clock: ManualClock) -> None:
+    store.journal.claim_account("acme", "cus_1")
+    clock.advance(timedelta(days=39).total_seconds())
+    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
+    clock.advance(DAY.total_seconds())
+    assert store.journal.claim_account("acme", "cus_2") is None
+
+
+def test_a_claim_repeated_stays_young(store: Store, clock: ManualClock) -> None:
+    for _ in range(3):
+        store.journal.claim_account("acme", "cus_1")
+        clock.advance(timedelta(days=30).total_seconds())
+    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
+
+
+def claiming(store: Store, account: str) -> Callable[[int], str | None]:
+    return lambda who: store.journal.claim_account(account, f"cus_{who}")
+
+
+def test_of_all_who_claim_an_account_at_once_only_one_may_think_it_his(store: Store) -> None:
+    for number in range(5):
+        rivals = at_once(claiming(store, f"acct_{number}"))
+        assert rivals.count(None) == 1
+
+
+def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
+    for number in range(12):
+        store.journal.note("hold", "in_1", str(number))
+    store.journal.note("hold", "in_2", "another")
+    trail = store.journal.audit_trail("in_1")
+    assert trail == [(START, "hold", str(number)) for number in range(12)]
+
+
+def test_a_fact_tells_what_it_was_before(store: Store) -> None:
+    assert [store.journal.remember_fact("policy", value) for value in ("a", "b", "b")] == [None, "a", "b"]
+
+
+# -- a database that does not answer ----------------------------------------------------------------------------------
+
+DEAD_DATABASES = {
+    "a closed port": "postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2",
+    "a folder that is not there": "sqlite:////nonexistent/folder/gate.db",
+}
+EVERYTHING: dict[str, Callable[[Store], object]] = {
+    "migrate": lambda store: store.migrate(),
+    "ping": lambda store: store.journal.ping(),
+    "claim": lambda store: store.journal.claim_account("acme", "cus_1"),
+    "fact": lambda store: store.journal.remember_fact("policy", "x"),
+    "note": lambda store: store.journal.note("hold", "in_1", ""),
+    "trail": lambda store: store.journal.audit_trail("in_1"),
+    "outcomes": lambda store: store.journal.event_outcomes(),
+    "append": append,
+    "evidence": lambda store: store.chains.of_subject("in_1"),
+    "receive": lambda store: store.triggers.receive(event(), Queue()),
+    "want": lambda store: store.triggers.want(Kind.INVOICE, "in_1"),
+    "take": lambda store: store.triggers.take_due(Queue()),
+    "any": lambda store: store.triggers.any_due(),
+    "due": lambda store: store.triggers.due_ids(),
+    "next": lambda store: store.triggers.next_due_at(),
+    "acquire": lambda store: store.subjects.acquire(Kind.INVOICE, "in_1", TTL),
+    "renew": lambda store: store.subjects.renew("in_1", "me", TTL),
+    "save": lambda store: store.subjects.save("in_1", "me", HELD, TTL),
+    "free": lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
+    "find": lambda store: store.subjects.find("in_1"),
+    "invoices": lambda store: store.subjects.invoices(),
+    "known": lambda store: store.subjects.known(["in_1"]),
+    "block": lambda store: store.subjects.block_on("sub_1"),
+    "unblock": lambda store: store.subjects.end_block("in_1"),
+    "finish": lambda store: store.subjects.finish_released("in_1"),
+    "wake": lambda store: store.subjects.wake_all(),
+    "unanswered": lambda store: store.subjects.wake_unanswered(),
+    "kept back": lambda store: store.subjects.kept_back(["in_1"]),
+}
+
+
+@pytest.mark.parametrize("ask", EVERYTHING.values(), ids=EVERYTHING)
+@pytest.mark.parametrize("url", DEAD_DATABASES.values(), ids=DEAD_DATABASES)
+def test_whatever_is_asked_of_a_dead_database_is_unavailable(
+    url: str, ask: Callable[[Store], object], clock: ManualClock
+) -> None:
+    dead = Store(url, now=clock.now, lost_after=LOST_AFTER)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        ask(dead)
+    dead.close()
+
+
+def test_a_database_without_our_tables_is_not_ready(empty: Store) -> None:
+    with pytest.raises(StoreUnavailable):
+        empty.journal.ping()
+
+
+def test_a_migrated_database_is_ready(store: Store) -> None:
+    store.journal.ping()
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(database_url: str, store: Store, clock: ManualClock) -> None:
+    refusing = Store(read_only(database_url, store), now=clock.now, lost_after=LOST_AFTER)
+    with pytest.raises(StoreUnavailable):
+        refusing.journal.ping()
+    with pytest.raises(StoreUnavailable):
+        refusing.triggers.receive(event(), Queue())
+    assert refusing.subjects.find("in_1") is None
+    refusing.close()
+
+
+def read_only(database_url: str, store: Store) -> str:
+    """The same database as a standby or a read-only disk would show it."""
+    url = sa.make_url(normal(database_url))
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///file:{url.database}?mode=ro&uri=true"
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{url.database}" SET default_transaction_read_only = on')
+    return normal(database_url)
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "gate.db").write_text("This is a letter to a friend, and longer than a database's header. " * 20)
+    letter = Store(f"sqlite:///{tmp_path / 'gate.db'}", now=clock.now, lost_after=LOST_AFTER)
+    with pytest.raises(StoreUnavailable):
+        letter.journal.ping()
+    letter.close()
+
+
+def test_an_error_of_the_database_keeps_its_secrets(clock: ManualClock) -> None:
+    url = "postgresql+psycopg://someone:hunter2@127.0.0.1:1/none?connect_timeout=2"
+    dead = Store(url, now=clock.now, lost_after=LOST_AFTER)
+    with pytest.raises(StoreUnavailable) as raised:
+        dead.journal.ping()
+    assert "hunter2" not in str(raised.value) + raised.value.hint
+    dead.close()
+
+
+def test_a_connection_that_broke_is_replaced(postgresql_url: str, clock: ManualClock) -> None:
+    made = Store(normal(postgresql_url), now=clock.now, lost_after=LOST_AFTER)
+    made.migrate()
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(postgresql_url) as other:
+        other.execute(f"{cut} AND pid <> pg_backend_pid()", [other.info.dbname])
+    made.journal.ping()
+    made.close()
+
+
+# -- how it is read ---------------------------------------------------------------------------------------------------
+
+LOOKUPS: dict[str, tuple[Callable[[Store], object], str]] = {
+    "whether something is due": (lambda store: store.triggers.any_due(), "ix_pacspace_subjects_due"),
+    "what is due": (lambda store: store.triggers.due_ids(), "ix_pacspace_subjects_due"),
+    "what to take": (lambda store: store.triggers.take_due(Queue()), "ix_pacspace_subjects_due"),
+    "when the next is due": (lambda store: store.triggers.next_due_at(), "ix_pacspace_subjects_due"),
+    "a block": (lambda store: store.subjects.block_on("sub_of_in_7"), "ix_pacspace_subjects_subscription"),
+    "the known": (lambda store: store.subjects.known([f"in_{one}" for one in range(50)]), "pacspace_subjects"),
+    "leases": (
+        lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
+        "ix_pacspace_subjects_lease",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ask", "index"), LOOKUPS.values(), ids=LOOKUPS)
+def test_a_lookup_among_many_uses_an_index(store: Store, ask: Callable[[Store], object], index: str) -> None:
+    fill(
+        store, [f"in_{number}" for number in range(5000)], next_check_at=START + DAY, kind="upcoming", verdict="drifted"
+    )
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE")
+        connection.commit()
+    (plan,) = plans(store, ask)
+    assert index in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN pacspace_subjects\n" not in plan
+
+
+def plans(store: Store, ask: Callable[[Store], object]) -> list[str]:
+    """How the database goes about the queries that are asked of it."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_: object, _cursor: object, statement: str, parameters: object, *_rest: object) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    sa.event.listen(store.engine, "before_cursor_execute", listen)
+    ask(store)
+    sa.event.remove(store.engine, "before_cursor_execute", listen)
+    explain = "EXPLAIN QUERY PLAN " if store.engine.dialect.name == "sqlite" else "EXPLAIN "
+    with store.engine.connect() as connection:
+        found = [connection.exec_driver_sql(explain + statement, parameters) for statement, parameters in asked]
+        return ["".join(f"{row[-1]}\n" for row in plan) for plan in found]
+
+
+def test_sqlite_survives_a_power_cut_and_lets_readers_read(sqlite_url: str, clock: ManualClock) -> None:
+    made = Store(sqlite_url, now=clock.now, lost_after=LOST_AFTER)
+    with made.engine.connect() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        ]
+    assert found == ["wal", 2, 10_000]
+    made.close()
+
+
+def test_a_reader_does_not_keep_a_writer_waiting(store: Store, clock: ManualClock) -> None:
+    database = Database(engine=store.engine, now=clock.now)
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar() == 0
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(store.triggers.receive, event(), Queue()).result(timeout=2)
+        assert connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar() in (0, 1)
+
+
+def test_a_writer_does_not_keep_a_reader_waiting(store: Store, clock: ManualClock) -> None:
+    saved(store, HELD)
+    database = Database(engine=store.engine, now=clock.now)
+    with database.writing() as connection:
+        connection.execute(sa.update(subjects).values(stage="ended"))
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(store.subjects.find, "in_1").result(timeout=2)
+    assert found is not None
+    assert found.memory.stage is Stage.HELD
+
+
+def test_writers_wait_for_each_other(store: Store) -> None:
+    def work(number: int) -> bool:
+        store.journal.note("hold", f"in_{number % 3}", str(number))
+        lease = store.subjects.acquire(Kind.INVOICE, f"in_{number}", TTL)
+        return lease is not None and not lease.give_back(HELD, None)
+
+    assert all(at_once(work, times=80))
+    assert sum(len(store.journal.audit_trail(f"in_{number}")) for number in range(3)) == 80
