@@ -15,13 +15,16 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from traceback import walk_tb
+from typing import TYPE_CHECKING
 
-import typst
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pacspace_stripe.domain import quantities
 from pacspace_stripe.errors import RenderError
+
+if TYPE_CHECKING:
+    import typst
 
 FOOTER_TEMPLATE = "invoice_footer.txt.jinja"
 STATEMENT_TEMPLATE = "statement.typ"
@@ -144,6 +147,8 @@ class Documents:
 
     def render_statement(self, view: StatementView) -> bytes:
         """The statement as PDF/A-3b, byte-identical for an equal view; RenderError names what is wrong."""
+        import typst  # noqa: PLC0415 - 7 MB that only a statement needs
+
         path = self._templates.path(STATEMENT_TEMPLATE)
         data = json.dumps(_statement_values(view), ensure_ascii=False)
         try:
@@ -159,11 +164,15 @@ class Documents:
             raise _typst_failure(error, path) from error
 
     @cached_property
-    def _fonts(self) -> typst.Fonts:
+    def _fonts(self) -> "typst.Fonts":
         """Typst's own fonts and the user's, never the machine's: the same bytes everywhere."""
+        import typst  # noqa: PLC0415 - as above
+
         return typst.Fonts(include_system_fonts=False, font_paths=list(self._templates.font_folders))
 
     def _compile(self, path: Path, data: str, issued_at: datetime) -> bytes:
+        import typst  # noqa: PLC0415 - as above
+
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
         compiler = typst.Compiler(path, root=path.parent, font_paths=self._fonts, ignore_system_fonts=True)
         timestamp = _utc(issued_at).replace(microsecond=0)
@@ -268,14 +277,14 @@ _TYPST_MISSING = re.compile(r'the text `"(.*?)"` could not be displayed')
 _RUST_ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
-def _missing_glyphs(error: typst.TypstError) -> set[str]:
+def _missing_glyphs(error: "typst.TypstError") -> set[str]:
     """The characters that no font has. PDF/A allows no empty box in their place, so Typst names them as errors."""
     runs = _TYPST_MISSING.findall(error.diagnostic)
     named = "".join(_RUST_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), run) for run in runs)
     return {char for char in named if not char.isascii()}
 
 
-def _typst_failure(error: typst.TypstError, path: Path) -> RenderError:
+def _typst_failure(error: "typst.TypstError", path: Path) -> RenderError:
     line = _TYPST_LINE.search(error.diagnostic)
     return _failure(path, int(line[1]) if line else None, error.message, *error.hints)
 

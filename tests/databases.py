@@ -66,7 +66,7 @@ class Databases:
             connection.execute(statement)
 
 
-class PostgresServer:
+class OwnServer:
     """A PostgreSQL of a test's own, which may be stopped under whoever uses it."""
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from typing import Self
 from pacspace_stripe.engine import Engine
 from pacspace_stripe.store import Kind, Store
 
-LEASE, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=4)
+LEASE, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=6)
 PATIENCE = 20.0
 """Seconds until something that should happen counts as not happening."""
 

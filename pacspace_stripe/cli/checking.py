@@ -26,8 +26,9 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
     with parts() as app:
         if act:
             _refuse_when_observing(app, "check --apply")
+            _require(app, invoice)
         result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
-    _report([result], as_json=as_json, planned=not act)
+    _report(result, as_json=as_json, planned=not act)
 
 
 @click.command()
@@ -49,10 +50,17 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         raise click.UsageError(message)
     with parts() as app:
         _refuse_when_observing(app, "release")
+        if invoice is not None:
+            _require(app, invoice)
         held = [subject.subject_id for subject in app.store.subjects.invoices(held=True)]
         chosen = held if invoice is None else [invoice]
         results = [_waived(app, one, reason.strip()) for one in chosen]
-    _report(results, as_json=as_json, planned=False)
+    _report(results if all_held else results[0], as_json=as_json)
+
+
+def _require(app: App, invoice: str) -> None:
+    """Raise NotFound for an invoice that Stripe does not know: nobody should look after a typo."""
+    app.stripe.read_invoice(invoice)
 
 
 def _waived(app: App, invoice: str, reason: str) -> CheckResult:
@@ -72,13 +80,14 @@ def sweep(*, as_json: bool) -> None:
         results = [app.remembered(subject) for subject in subjects if subject]
     if not as_json:
         click.echo(f"{len(found)} invoices found that we did not know, {len(results)} looked at")
-    _report(results, as_json=as_json, planned=False)
+    _report(results, as_json=as_json)
 
 
-def _report(results: list[CheckResult], *, as_json: bool, planned: bool) -> None:
+def _report(found: CheckResult | list[CheckResult], *, as_json: bool, planned: bool = False) -> None:
+    """One invoice as one JSON object; several, however many there are, as a list."""
+    results = found if isinstance(found, list) else [found]
     if as_json:
-        documents = [result.as_json() for result in results]
-        echo_json(documents[0] if planned or len(documents) == 1 else list(documents))
+        echo_json([result.as_json() for result in found] if isinstance(found, list) else found.as_json())
     else:
         for result in results:
             echo_result(result, planned=planned)

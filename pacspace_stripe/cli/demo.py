@@ -46,7 +46,7 @@ class Player:
         """One line of the story."""
         self.told.append(click.style(line, **style))
 
-    def wait(self, what: str, ready: Callable[[], Found], *, every: float = 0.05) -> Found:
+    def wait(self, what: str, ready: Callable[[], Found | None], *, every: float = 0.05) -> Found:
         """Wait until it is so. Raises TimeoutError."""
         return wait_for(what, ready, seconds=self.patience, every=every)
 

@@ -105,7 +105,12 @@ class Finding:
 
 
 def summarize(windows: tuple[WindowResult, ...]) -> Finding:
-    """One finding of several windows: opposite errors never cancel, the worst window speaks for all."""
+    """One finding of several windows: opposite errors never cancel, the worst window speaks for all.
+
+    Of an invoice on which nothing is metered, nothing can be wrong.
+    """
+    if not windows:
+        return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered", windows=())
     worst = min(windows, key=_severity)
     return Finding(verdict=worst.reason.verdict, reason=worst.reason, detail=worst.detail, windows=windows)
 

@@ -1,10 +1,11 @@
 """Opening the database: SQLite tuned for durability beside readers, PostgreSQL as it comes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,9 +61,17 @@ def mapped_errors() -> Iterator[None]:
         raise StoreUnavailable(message) from error
 
 
+NEWEST = "0001"
+"""The newest revision in ``migrations/versions``."""
+_VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.String))
+
+
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to the newest version (Alembic)."""
-    from alembic import command  # noqa: PLC0415 - slow to import, needed only by processes that migrate
+    if _is_newest(engine):
+        return
+    # Alembic costs 8 MB and 0.1 s: only a process that migrates pays for it.
+    from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
@@ -72,18 +81,31 @@ def migrate(engine: sa.Engine) -> None:
         command.upgrade(config, "head")
 
 
+def _is_newest(engine: sa.Engine) -> bool:
+    with mapped_errors(), engine.connect() as plain:
+        connection = plain.execution_options(**{READING: True})
+        if not sa.inspect(connection).has_table(_VERSION.name):
+            return False
+        return connection.execute(sa.select(_VERSION.c.version_num)).scalars().all() == [NEWEST]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """An engine and the clock: one transaction per ``with``."""
 
     engine: sa.Engine
     now: Callable[[], datetime]
+    _turn: Lock = field(default_factory=Lock)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that writes."""
-        with mapped_errors(), self.engine.begin() as connection:
+        with self._one_writer(), mapped_errors(), self.engine.begin() as connection:
             yield connection
+
+    def _one_writer(self) -> AbstractContextManager[object]:
+        """SQLite lets one write and the others sleep and try again, some for seconds: within a process they queue."""
+        return self._turn if self.engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

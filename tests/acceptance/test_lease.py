@@ -43,10 +43,13 @@ def at_once(place: Town) -> None:
 
 def checked_until_paid(place: Town, bill: Bill) -> list[str]:
     """What `check --apply` complained of, called until the invoice is paid."""
-    looks = []
-    while not looks or place.invoice(bill.invoice_id)["status"] != "paid":
-        looks.append(place.stack.run("check", bill.invoice_id, "--apply"))
-    return [look.stdout + look.stderr for look in looks if look.returncode != 0]
+    problems: list[str] = []
+    paid = False
+    while not paid:
+        done = place.stack.run("check", bill.invoice_id, "--apply")
+        problems += [done.stdout + done.stderr] if done.returncode else []
+        paid = place.invoice(bill.invoice_id)["status"] == "paid"
+    return problems
 
 
 def test_a_process_that_wakes_up_after_its_lease_ran_out_writes_nothing(tmp_path: Path, database_url: str) -> None:

@@ -14,10 +14,10 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
 from tests.generated.drawing import TIERED
+from tests.generated.plans import Restart
 from tests.generated.playing import Figures, Key, Player, Request, Truth
 
 _DIGITS = 15
-_DOUBLE = Context(prec=_DIGITS)
 _WIDE = Context(prec=60)
 OPENING, CLOSING = "— Usage record (PacSpace) —", "— end of usage record —"
 Judge = Callable[[Player], Iterator[str]]
@@ -95,23 +95,15 @@ def _stamped_otherwise(truth: Truth, figures: Figures) -> Iterator[str]:
         if len(truth.metadata) < 45:
             yield "no usage is stamped"
         return
-    wanted = sorted(_window_text(key) + " " + _plain(_DOUBLE.plus(quantity)) for key, quantity in figures.items())
-    suffixes = ("", "_2", "_3", "_4")[: len(wanted)]
-    said = sorted(
-        f"{truth.metadata.get('pacspace_window' + suffix)} "
-        f"{_plain(_DOUBLE.plus(Decimal(truth.metadata.get('pacspace_usage' + suffix, 'NaN'))))}"
-        for suffix in suffixes
-    )
-    if said != wanted:
-        yield f"stamped {said}, not {wanted}"
+    for suffix in ("", "_2", "_3", "_4")[: len(figures)]:
+        window = truth.metadata.get(f"pacspace_window{suffix}")
+        usage = Decimal(truth.metadata.get(f"pacspace_usage{suffix}", "NaN"))
+        if not any(_window_text(key) == window and not differs(usage, figures[key]) for key in figures):
+            yield f"stamped {usage} for {window}, not one of {figures}"
 
 
 def _window_text(key: Key) -> str:
     return f"{key[1]:%Y-%m-%dT%H:%M:%SZ}/{key[2]:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _plain(quantity: Decimal) -> str:
-    return f"{_WIDE.normalize(quantity):f}"
 
 
 # -- 2: only what we held, never too early ---------------------------------------------------------------------------
@@ -253,7 +245,7 @@ def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: di
     if summary and matched and summary["recordCount"] != int(one["delta_count"]):
         yield f"the root covers {summary['recordCount']} records, stamped are {one['delta_count']}"
     net = abs(Decimal(str(summary["netChange"]))) if summary else None
-    if net is not None and matched and differs(_DOUBLE.plus(net), _DOUBLE.plus(Decimal(one["usage"]))):
+    if net is not None and matched and differs(net, Decimal(one["usage"])):
         yield f"the root nets {net}, stamped is {one['usage']}"
 
 
@@ -296,13 +288,14 @@ def finished_is_finished(player: Player) -> Iterator[str]:
 def _is_news(player: Player, invoice: Invoice) -> bool:
     """Whether either side changed since we last looked, or whether we act."""
     now, looks = player.truth(invoice.id), [request for request in ours(player, invoice) if request.after]
-    if not now or not looks or not looks[-1].after or looks[-1].mode != player.policy_mode:
+    policies = any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
+    if policies or not now or not looks or not looks[-1].after:
         return True
     return (now.billed, now.recorded) != (looks[-1].after.billed, looks[-1].after.recorded)
 
 
 def _written(player: Player) -> tuple[int, int, int, int]:
-    writes = sum(request.writes for request in player.diary)
+    writes = sum(request.writes and request.path.startswith("/v1/") for request in player.diary)
     with player.app.store.engine.connect() as connection:
         rows = [connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() for table in (evidence, audit)]
     return (writes, len(player.ledger.checkpoints()), int(rows[0] or 0), int(rows[1] or 0))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from pacspace_stripe.engine import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Eng
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
 from tests.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
-from tests.integration.test_store import normal
+from tests.integration.test_store import fill, normal
 
 QUIET = 1.0
 """Seconds in which a second look would have begun."""
@@ -117,17 +118,18 @@ def gone() -> int:
     return process.pid
 
 
+def lease_left_by(bench: Bench, subject_id: str, owner: str) -> None:
+    fill(bench.store, [subject_id], lease_owner=owner, lease_until=wall_clock() + DAY, next_check_at=wall_clock() + DAY)
+
+
 @pytest.fixture(scope="module")
 def bench(module_database_url: str) -> Iterator[Bench]:
-    """One engine for all tests of a module: there is one in a process. A dead process left a lease behind."""
+    """One engine for all tests of a module: there is one in a process. Others left leases behind."""
     made = Bench(normal(module_database_url))
-    made.store.triggers.want(Kind.INVOICE, "in_of_the_dead")
-    owner = f"{socket.gethostname()}/{gone()}/aaaa/1"
-    columns = "lease_owner = :owner, lease_until = :until, next_check_at = :until"
-    leave = sa.text(f"UPDATE pacspace_subjects SET {columns}")  # noqa: S608  # our own words
-    with made.store.engine.begin() as connection:
-        typed = leave.bindparams(sa.bindparam("until", type_=sa.DateTime(timezone=True)))
-        connection.execute(typed, {"owner": owner, "until": wall_clock() + DAY})
+    here = socket.gethostname()
+    lease_left_by(made, "in_of_the_dead", f"{here}/{gone()}/aaaa/1")
+    lease_left_by(made, "in_of_the_living", f"{here}/1/aaaa/1")
+    lease_left_by(made, "in_of_another_host", f"not-{here}/{gone()}/aaaa/1")
     made.engine.start()
     yield made
     made.engine.stop()
@@ -137,8 +139,10 @@ def bench(module_database_url: str) -> Iterator[Bench]:
 # -- one engine -------------------------------------------------------------------------------------------------------
 
 
-def test_the_leases_of_dead_processes_are_freed_at_the_start(bench: Bench) -> None:
+def test_the_leases_of_dead_processes_of_this_host_are_freed_at_the_start(bench: Bench) -> None:
     eventually(lambda: bench.of("in_of_the_dead"))
+    assert not bench.of("in_of_the_living")
+    assert not bench.of("in_of_another_host")
 
 
 def test_a_trigger_becomes_one_look(bench: Bench) -> None:
@@ -195,6 +199,25 @@ def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
         one: outcome for one, (_, outcome) in TROUBLES.items()
     }
     eventually(lambda: all(map(bench.answered, TROUBLES)), within=LOST_AFTER.total_seconds() + 5)
+
+
+def test_a_database_that_is_away_for_a_moment_is_survived(bench: Bench) -> None:
+    """Nothing is found as due meanwhile, and everything afterwards."""
+    bench.store.triggers.want(Kind.UPCOMING, "upcoming:away:0")
+    with away(bench):
+        time.sleep(2)
+    eventually(lambda: bench.answered("upcoming:away:0"), within=LOST_AFTER.total_seconds() + 5)
+
+
+@contextmanager
+def away(bench: Bench) -> Iterator[None]:
+    """Our table is not where it was."""
+    renaming = "ALTER TABLE {} RENAME TO {}"
+    for old, new in [("pacspace_subjects", "elsewhere"), ("elsewhere", "pacspace_subjects")]:
+        with bench.store.engine.begin() as connection:
+            connection.exec_driver_sql(renaming.format(old, new))
+        if new == "elsewhere":
+            yield
 
 
 def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:

@@ -18,14 +18,16 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+import pacspace_stripe
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
-from pacspace_stripe.store.database import Database
+from pacspace_stripe.store.database import NEWEST, Database
 from pacspace_stripe.store.leases import process_name
 from pacspace_stripe.store.tables import metadata, subjects
 from tests.unit.test_settings import CREDENTIALS
@@ -129,6 +131,11 @@ def test_an_empty_database_gets_exactly_our_tables(store: Store) -> None:
     with store.engine.connect() as connection:
         migrated = MigrationContext.configure(connection, opts={"version_table": "pacspace_alembic_version"})
         assert compare_metadata(migrated, metadata) == []
+
+
+def test_the_newest_version_is_that_of_the_last_migration() -> None:
+    folder = Path(pacspace_stripe.__file__).parent / "migrations"
+    assert ScriptDirectory(str(folder)).get_current_head() == NEWEST
 
 
 def test_migrating_again_keeps_what_is_there(store: Store) -> None:

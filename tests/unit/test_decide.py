@@ -115,6 +115,7 @@ RELEASING = replace(FINALIZED, stage=Stage.RELEASED)
         pytest.param(left(), RELEASING, CLOSED, LATER, WatchRelease(), id="released, then a crash"),
         pytest.param(left(auto_advance=False), RELEASING, CLOSED, LATER, Compare(), id="a crash before the release"),
         pytest.param(left(InvoiceStatus.PAID), RELEASED, CLOSED, LATER, End(detail="paid"), id="released and paid"),
+        pytest.param(left(InvoiceStatus.PAID), RELEASING, CLOSED, LATER, Confirm(), id="a crash, released and paid"),
         pytest.param(left(InvoiceStatus.PAID), STAMPED, OPEN, LATER, Confirm(), id="paid with our stamp"),
         pytest.param(left(InvoiceStatus.PAID), SEEN, CLOSED, LATER, Compare(), id="paid before we saw it"),
         pytest.param(left(InvoiceStatus.PAID), HELD, CLOSED, LATER, Compare(), id="paid under our hold"),
@@ -328,6 +329,20 @@ def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
         Stamp(footer=True, finalizes_at=PLANNED),
         Wait(until=PLANNED + CONFIRM_MARGIN),
     )
+
+
+def test_open_leaves_the_time_alone_that_it_has_given_back() -> None:
+    given_back = invoice(automatically_finalizes_at=PLANNED, metadata=OURS)
+    memory = replace(STAMPED, backstop_at=BACKSTOP)
+    assert after_comparison(given_back, memory, OPEN, SETTLED, MATCHED) == (
+        Stamp(footer=True),
+        Wait(until=PLANNED + CONFIRM_MARGIN),
+    )
+
+
+def test_fast_is_strict_with_a_line_that_lags_behind_its_meter() -> None:
+    lagging = summarize((result(from_meter=True),))
+    assert after_comparison(held_draft(), HELD, FAST, LATER, lagging) == STRICT_END
 
 
 def test_nobody_looks_for_ever_at_what_left_unproven() -> None:

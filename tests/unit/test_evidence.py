@@ -12,7 +12,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.evidence import FORMAT, Evidence, Json, canonical, core, digest, seal, shown
+from pacspace_stripe.domain.evidence import FORMAT, Evidence, Json, canonical, core, digest, meaning, seal, shown
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.ledger import Comparison, UsageSign
 from pacspace_stripe.domain.memory import Waiver
@@ -282,8 +282,26 @@ def test_a_chain_holds_together_from_its_first_link(reasons: list[Reason]) -> No
     assert len({link["sha256"] for link in links}) == len(links)
 
 
-def test_finalizing_alone_is_worth_a_link() -> None:
-    assert core(left(), finding(), Policy(), None)["invoice_status"] == "open"
+def test_time_and_place_are_no_part_of_what_a_document_says() -> None:
+    document = json.loads(sealed(core_of(FULL), sequence=7, previous=SHA).document)
+    assert meaning(document) == meaning(core_of(FULL))
+
+
+@pytest.mark.parametrize(
+    ("found", "news"),
+    [(finding(), False), (WAIVED, False), (finding(Reason.OVERBILLED), True), (finding(Reason.NOT_SETTLED), True)],
+    ids=["matched", "waived", "drifted", "unproven"],
+)
+def test_finalizing_is_news_of_an_invoice_that_should_not_have_gone(
+    found: Finding,
+    news: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    before, after = (core(one, found, Policy(), WAIVER) for one in (invoice(), left()))
+    assert (meaning(before) != meaning(after)) is news
+
+
+def test_any_other_result_is_news() -> None:
+    assert len({meaning(core_of(finding(reason))) for reason in Reason}) == len(Reason)
 
 
 def test_a_stale_root_is_named_as_such() -> None:

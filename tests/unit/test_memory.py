@@ -44,6 +44,7 @@ memories = st.builds(
     released_at=st.none() | moments,
     cleared=st.booleans(),
     attempts=st.integers(min_value=0),
+    failures=st.integers(min_value=0),
     alerted=st.lists(words, max_size=3).map(tuple),
 )
 

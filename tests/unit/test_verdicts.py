@@ -79,6 +79,11 @@ def test_another_window_never_makes_it_better(windows: tuple[WindowResult, ...],
     assert order.index(after) <= order.index(before)
 
 
+def test_where_nothing_is_metered_nothing_is_wrong() -> None:
+    found = summarize(())
+    assert (found.verdict, found.reason, found.windows) == (Verdict.MATCHED, Reason.ZERO, ())
+
+
 def test_the_window_that_speaks_says_why() -> None:
     windows = (result(), result(Reason.OVERBILLED, detail="billed 2, recorded 1"), result(Reason.UNMAPPED))
     assert summarize(windows).detail == "billed 2, recorded 1"

@@ -1,0 +1,60 @@
+"""``pacspace-stripe demo``: what anybody sees first, and that it would say so if it went wrong."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+
+from pacspace_stripe.cli.processes import COMMAND, wait_for
+from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING
+from tests.acceptance.town import PATIENCE
+
+SECONDS = 90
+"""What the demo may take, once everything is installed."""
+
+
+def demo(*arguments: str) -> subprocess.Popen[str]:
+    command = [*COMMAND, "demo", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
+    output, begun = tmp_path / "output", time.monotonic()
+    said, complaints = demo("--output", str(output)).communicate(timeout=3 * SECONDS)
+    assert "8 of 8 scenarios ended as expected; everything is in output/" in said, said
+    assert complaints == ""
+    assert time.monotonic() - begun < SECONDS
+    for scenario in (*CLOSED, DISORDER, UPCOMING, KILLED):
+        assert f"\n{scenario.name}\n  {scenario.story}\n" in said
+        assert (output / f"{scenario.name.replace(' ', '-')}.json").is_file()
+    assert (output / "statement.pdf").read_bytes().startswith(b"%PDF-")
+    for log in output.glob("*/*.log"):
+        assert "Traceback" not in log.read_text(), log
+
+
+def test_an_end_that_is_not_the_expected_one_fails_the_demo(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    playing = demo("--output", str(output), "--only", KILLED.name, "--patience", "15")
+    # Given a Stripe whose payments fail, which nobody told the demo
+    announced = output / "killed" / "simulators.env"
+    wait_for("the simulators", lambda: announced.exists() and "PACSPACE_API_BASE_URL=" in announced.read_text())
+    [url] = [line.partition("=")[2] for line in announced.read_text().splitlines() if line.startswith("STRIPE_API_B")]
+    fault = {"method": "configure", "args": {"payments_succeed": False}}
+    httpx.post(f"{url}/_simulator/call", json=fault, timeout=30, trust_env=False).raise_for_status()
+    # Then it waits for the payment, says what it found instead, and fails
+    said, complaints = playing.communicate(timeout=PATIENCE)
+    assert playing.returncode == 1
+    assert "waited 15 s for the end state" in said
+    assert "NOT AS EXPECTED" in said
+    assert "0 of 1 scenarios ended as expected" in said
+    assert "Traceback" not in complaints
+
+
+def test_a_folder_of_somebody_else_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    playing = demo("--output", str(tmp_path))
+    _, complaints = playing.communicate(timeout=PATIENCE)
+    assert playing.returncode == 2
+    assert "is not empty and not of an earlier demo" in complaints
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
