@@ -28,6 +28,9 @@ LOOK = "pacspace_look"
 _HOLD_WORKERS, _CHECK_WORKERS = 6, 6
 _POLL = 0.1
 _DUE_EVERY = 1.0
+_FINISH_SECONDS = 5
+"""How long a stop waits for looks under way. ``serve`` then ends without them, as in a crash, which they are made for:
+whoever runs us kills after ten seconds, and a look may wait longer than that for an answer."""
 KEPT = timedelta(days=35)
 """How long finished workflow rows are kept: Stripe's events are listed for 30 days."""
 _PRUNED_AT_ONCE, _PRUNINGS = 500, 100
@@ -74,7 +77,9 @@ class Engine:
         self._stop.set()
         if self._due.is_alive():
             self._due.join(timeout=5)
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=5)
+        # DBOS waits in whole seconds, even for nothing.
+        patience = _FINISH_SECONDS if self._looking else 0
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
         if self._client is not None:
             self._client.destroy()
         return len(self._looking)

@@ -46,7 +46,9 @@ class EngineProcess:
         command = [sys.executable, "-m", "tests.engines", self._url]
         folder = Path(__file__).parent.parent
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
         self._reader = threading.Thread(target=self._listen)
         self._reader.start()
         eventually(lambda: "started" in self.told)

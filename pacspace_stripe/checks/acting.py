@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain.decide import Stamp
-from pacspace_stripe.domain.footer import TooLong, insert_block
+from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.quantities import text
@@ -89,31 +89,31 @@ class Actor:
         sha = memory.evidence_sha256 or ""
         waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
         metadata = metadata_stamp(invoice.metadata, finding, sha, waiver)
-        footer = self._footer(invoice, finding, sha) if action.footer else None
+        footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
         stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)
         intent = memory if memory.stamped and _same_stamp(memory.stamped, stamped) else replace(memory, stamped=stamped)
         self.leased.save(intent)
         changes = _changes(invoice, metadata.changes, footer, action)
         if changes:
             self._noted("stamp", invoice, verdict=finding.verdict.value, evidence=sha, fields=sorted(changes))
+            if metadata.shortened:
+                left_out["metadata_shortened"] = "no room among the merchant's own keys"
+            for kind, reason in left_out.items():
+                self._noted(kind, invoice, reason=reason)
             self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
-        if metadata.shortened:
-            self._noted("metadata_shortened", invoice, reason="no room among the merchant's own keys")
         done = _after_stamp(intent, action)
         self.leased.save(done)
         return done, bool(changes)
 
-    def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> str | None:
-        """The whole new footer; None leaves it exactly as it is."""
+    def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> tuple[str | None, dict[str, str]]:
+        """The whole new footer; None leaves it exactly as it is, and why is to be noted."""
         try:
             footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
         except RenderError as error:
-            self._noted("footer_not_rendered", invoice, reason=str(error))
-            return None
+            return None, {"footer_not_rendered": str(error)}
         if isinstance(footer, TooLong):
-            self._noted("footer_too_long", invoice, length=footer.length)
-            return None
-        return footer
+            return None, {"footer_too_long": f"{footer.length} characters, more than {FOOTER_LIMIT}"}
+        return footer, {}
 
     def finalize(self, invoice: Invoice, memory: Memory) -> Memory:
         """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""

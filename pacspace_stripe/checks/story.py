@@ -138,6 +138,9 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         finalizes_at = invoice.automatically_finalizes_at
         first = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=finalizes_at)
         memory = replace(memory, first=first, stamped=None, backstop_at=None)
+    if memory.held and memory.held_at is None and not invoice.auto_advance:
+        # We died after the hold was sent and before it was noted: it is ours.
+        memory = replace(memory, held_at=now, stage=Stage.HELD)
     return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
 
 

@@ -77,8 +77,10 @@ def seal(
 
 
 def meaning(document: Mapping[str, Json]) -> bytes:
-    """What a core or a document says, canonical: without its time, its place in the chain and, of an invoice that may
-    go, its status. Equal is no news: an invoice that was found right and moved on is still right by the same evidence.
+    """What a core or a document says, canonical: equal is no news.
+
+    That is without its time, its place in the chain and, of an invoice that may go, its status: one that was found
+    right and moved on is still right by the same evidence.
     """
     left_out = {"chain", "decided_at"}
     match document["decision"]:

@@ -203,7 +203,8 @@ def second_look(
     """Judge a difference: still settling, a draft line that lags its meter, or a real drift.
 
     ``meter_now`` is what the meter says over the inner and the outer whole minutes of the window, or None
-    when the invoice is final and its lines alone count.
+    when the invoice is final and its lines alone count. Between those two both figures may lie: only where the
+    final lines are read again (``strict``) the ledger's is then taken for the meter's.
     """
     if unsettled.any:
         detail = f"{unsettled.unverified} ledger records not verified yet, {unsettled.gaps} missing in sequence"
@@ -213,9 +214,11 @@ def second_look(
     metered = _nearest(first.recorded, *meter_now)
     if not equal(metered, first.recorded, tolerance=tolerance):
         return first
-    if not strict:
-        return replace(first, reason=Reason.NOT_SETTLED, detail="the draft's line lags behind its meter")
-    return _as_metered(first, metered, first.recorded)
+    if strict:
+        return _as_metered(first, metered, first.recorded)
+    if first.billed is not None and equal(_nearest(first.billed, *meter_now), first.billed):
+        return first
+    return replace(first, reason=Reason.NOT_SETTLED, detail="the draft's line lags behind its meter")
 
 
 def _nearest(quantity: Decimal, one: Decimal, other: Decimal) -> Decimal:

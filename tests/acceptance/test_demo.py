@@ -35,9 +35,9 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
 
 def test_an_end_that_is_not_the_expected_one_fails_the_demo(tmp_path: Path) -> None:
     output = tmp_path / "output"
-    playing = demo("--output", str(output), "--only", KILLED.name, "--patience", "15")
+    playing = demo("--output", str(output), "--only", "matched", "--patience", "12")
     # Given a Stripe whose payments fail, which nobody told the demo
-    announced = output / "killed" / "simulators.env"
+    announced = output / "closed" / "simulators.env"
     wait_for("the simulators", lambda: announced.exists() and "PACSPACE_API_BASE_URL=" in announced.read_text())
     [url] = [line.partition("=")[2] for line in announced.read_text().splitlines() if line.startswith("STRIPE_API_B")]
     fault = {"method": "configure", "args": {"payments_succeed": False}}
@@ -45,7 +45,7 @@ def test_an_end_that_is_not_the_expected_one_fails_the_demo(tmp_path: Path) -> N
     # Then it waits for the payment, says what it found instead, and fails
     said, complaints = playing.communicate(timeout=PATIENCE)
     assert playing.returncode == 1
-    assert "waited 15 s for the end state" in said
+    assert "waited 12 s for a released invoice" in said
     assert "NOT AS EXPECTED" in said
     assert "0 of 1 scenarios ended as expected" in said
     assert "Traceback" not in complaints

@@ -14,7 +14,7 @@ TEN = 10
 
 
 def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, database_url: str) -> None:
-    with town(tmp_path, database_url=database_url, seconds=5, lease="20s") as place:
+    with town(tmp_path, database_url=database_url, seconds=4, lease="20s") as place:
         at_once(place)
 
 
@@ -58,11 +58,11 @@ def test_a_process_that_wakes_up_after_its_lease_ran_out_writes_nothing(tmp_path
 
 
 def woken_late(place: Town) -> None:
-    place.quiet()
     # Given drafts held by serve, which are due together
-    at_checkpoint, at_finalize = place.invoiced(name="paused"), place.invoiced(name="paused")
     paused = place.stack.serve()
+    at_checkpoint, at_finalize = place.invoiced(name="paused"), place.invoiced(name="paused")
     place.until_held(at_checkpoint, at_finalize)
+    place.quiet()
     # When it stops with one in the middle of its checkpoint and one in the middle of being finalized
     place.pacspace("add_fault", name="slow", endpoint="GET /api/v1/verify/{proofRoot}", times=1, seconds=1)
     place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=1)

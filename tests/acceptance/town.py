@@ -213,10 +213,13 @@ class Town:
 
 @contextmanager
 def town(folder: Path, *, database_url: str | None = None, seconds: float = 3, **settings: str) -> Iterator[Town]:
-    """A town whose drafts Stripe finalizes after ``seconds``; ``fail="open"`` is PACSPACE_STRIPE_FAIL."""
+    """A town whose drafts Stripe finalizes after ``seconds``; ``fail="open"`` is PACSPACE_STRIPE_FAIL.
+
+    As at Stripe, that time begins when the endpoint has taken ``invoice.created``: a slow start lets no draft slip.
+    """
     ours = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     with Stack(folder=folder, settings=FAST | ours, database_url=database_url) as stack:
-        stack.stripe("configure", finalization_delay=seconds, payment_delay=0.2)
+        stack.stripe("configure", finalization_delay=seconds, payment_delay=0.2, webhook_gate=True)
         stack.stripe("set_webhook", retry_after=[0.3])
         yield Town(stack=stack)
         discreet(stack)

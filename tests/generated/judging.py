@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Context, Decimal
 
 import httpx
@@ -27,8 +27,17 @@ def differs(one: Decimal, other: Decimal) -> bool:
     """Whether two quantities are surely not the same: 15 digits count, what is beyond may be a double's noise."""
     if max(_length(one), _length(other)) <= _DIGITS:
         return one != other
-    unit = Decimal(1).scaleb(max(one.adjusted(), other.adjusted()) - _DIGITS + 1)
-    return abs(_WIDE.subtract(one, other)) > unit
+    return abs(_WIDE.subtract(one, other)) > _unit(one, other)
+
+
+def same(one: Decimal, other: Decimal) -> bool:
+    """Whether they surely are: what is neither has its last digit on an edge."""
+    return one == other or abs(_WIDE.subtract(one, other)) < _unit(one, other) / 4
+
+
+def _unit(one: Decimal, other: Decimal) -> Decimal:
+    """What the last of 15 digits counts."""
+    return Decimal(1).scaleb(max(one.adjusted(), other.adjusted()) - _DIGITS + 1)
 
 
 def _length(quantity: Decimal) -> int:
@@ -121,15 +130,20 @@ def only_what_we_held(player: Player) -> Iterator[str]:
 
 def _by_hand(player: Player, invoice: Invoice) -> Iterator[str]:
     """What a person stopped, we don't start."""
-    stops = [(request.at, "us") for request in ours(player, invoice) if _stops(request)]
-    stops += [(touch.at, "a person") for touch in player.touched.get(invoice.id, ()) if touch.before and not touch.after and touch.does == "off"]
     for request in ours(player, invoice):
-        earlier = [who for at, who in sorted(stops) if at <= request.at]
+        earlier = [who for at, who in _stops(player, invoice) if at <= request.at]
         if request.releases and earlier and earlier[-1] != "us":
             yield f"2 {invoice.id} was stopped by {earlier[-1]} and released by us"
 
 
-def _stops(request: Request) -> bool:
+def _stops(player: Player, invoice: Invoice) -> list[tuple[datetime, str]]:
+    """Who held it and when. We cannot know that somebody did between our read and our write."""
+    stops = [(request.at, "us") for request in ours(player, invoice) if request.holds and request.after]
+    hands = player.touched.get(invoice.id, ())
+    return sorted(stops + [(touch.at, "a person") for touch in hands if touch.before and not touch.after])
+
+
+def _held(request: Request) -> bool:
     return bool(request.before and request.after and request.before.auto_advance and not request.after.auto_advance)
 
 
@@ -172,8 +186,8 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     accounts = {player.account(subscription, meter) for meter in subscription.meters}
     if TIERED in subscription.meters or len(accounts) < len(subscription.meters):
         return "not compared yet"
-    if differing(figures, truth.recorded):
-        return "wrong"
+    if not all(same(figures[key], truth.answered[key]) for key in figures):
+        return "wrong, or as far as a double tells"
     if _is_frozen(player, invoice, truth):
         return "frozen"
     if truth.unsettled:
@@ -185,10 +199,8 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
 
 def _stopped_by_hand(player: Player, invoice: Invoice) -> bool:
     """The last to stop it was a person."""
-    stops = [(request.at, "us") for request in ours(player, invoice) if _stops(request)]
-    hands = player.touched.get(invoice.id, ())
-    stops += [(touch.at, "a person") for touch in hands if touch.before and not touch.after]
-    return bool(stops) and max(stops)[1] != "us"
+    stops = _stops(player, invoice)
+    return bool(stops) and stops[-1][1] != "us"
 
 
 def _is_frozen(player: Player, invoice: Invoice, truth: Truth) -> bool:
@@ -291,7 +303,8 @@ def _is_news(player: Player, invoice: Invoice) -> bool:
     policies = any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
     if policies or not now or not looks or not looks[-1].after:
         return True
-    return (now.billed, now.recorded) != (looks[-1].after.billed, looks[-1].after.recorded)
+    seen = looks[-1].after
+    return (now.billed, now.recorded, now.counts) != (seen.billed, seen.recorded, seen.counts)
 
 
 def _written(player: Player) -> tuple[int, int, int, int]:
@@ -329,7 +342,7 @@ def every_write_has_its_audit_row(player: Player) -> Iterator[str]:
         kinds = [kind for _, kind, _ in player.app.store.journal.audit_trail(invoice.id)]
         done = ours(player, invoice)
         for kind, happened in (
-            ("hold", any(_stops(request) and request.holds for request in done)),
+            ("hold", any(_held(request) and request.holds for request in done)),
             ("finalize", any(request.finalizes and _finalized(request) for request in done)),
             ("release", any(request.releases and request.after and request.after.status == "open" for request in done)),
             ("stamp", any(_stamps(request) for request in done)),

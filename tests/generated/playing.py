@@ -16,6 +16,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import LeaseBusy, PacspaceStripeError
+from pacspace_stripe.simulator.pacspace.scopes import Window
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.invoice_endpoints import show
 from pacspace_stripe.simulator.stripe.world import Invoice
@@ -49,6 +50,8 @@ class Truth:
     metered: Figures
     """What its meters say."""
     recorded: Figures
+    answered: Figures
+    """What the ledger says is recorded: the same, unless it counts in doubles."""
     counts: dict[Key, int]
     unsettled: bool
     """Whether its ledger accounts have unverified records or gaps."""
@@ -204,9 +207,17 @@ class Player(World):
             billed=billed,
             metered={key: self.metered(subscription.customer, *key) for key in billed},
             recorded={key: sign * net for key, (net, _) in balances.items()},
+            answered={key: sign * self._answered(subscription, key, net) for key, (net, _) in balances.items()},
             counts={key: count for key, (_, count) in balances.items()},
             unsettled=any(self.unsettled(self.account(subscription, key[0])) for key in billed),
         )
+
+    def _answered(self, subscription: Subscription, key: Key, net: Decimal) -> Decimal:
+        if not self.ledger.rules.doubles:
+            return net
+        world = self.ledger._world  # noqa: SLF001  # as it answers, without a request
+        window = Window(start=key[1], end=key[2])
+        return Decimal(repr(world.balance(world.verified(self.account(subscription, key[0]), window))))
 
     def billed(self, invoice: Invoice) -> Figures:
         """The metered lines, summed by meter and window."""

@@ -64,10 +64,15 @@ def empty(database_url: str, clock: ManualClock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(empty: Store) -> Store:
-    """The same with our tables."""
-    empty.migrate()
-    return empty
+def store(module_database_url: str, clock: ManualClock) -> Iterator[Store]:
+    """A store over our tables, empty; the database is that of all tests here."""
+    made = Store(normal(module_database_url), now=clock.now, lost_after=LOST_AFTER)
+    made.migrate()
+    with made.engine.begin() as connection:
+        for table in metadata.tables.values():
+            connection.execute(sa.delete(table))
+    yield made
+    made.close()
 
 
 class Queue:
@@ -126,9 +131,10 @@ def saved(store: Store, memory: Memory, *, kind: Kind = Kind.INVOICE, next_check
 # -- migrations -------------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_database_gets_exactly_our_tables(store: Store) -> None:
-    assert set(sa.inspect(store.engine).get_table_names()) == {*metadata.tables, "pacspace_alembic_version"}
-    with store.engine.connect() as connection:
+def test_an_empty_database_gets_exactly_our_tables(empty: Store) -> None:
+    empty.migrate()
+    assert set(sa.inspect(empty.engine).get_table_names()) == {*metadata.tables, "pacspace_alembic_version"}
+    with empty.engine.connect() as connection:
         migrated = MigrationContext.configure(connection, opts={"version_table": "pacspace_alembic_version"})
         assert compare_metadata(migrated, metadata) == []
 
@@ -803,8 +809,9 @@ def test_a_migrated_database_is_ready(store: Store) -> None:
     store.journal.ping()
 
 
-def test_a_database_that_takes_no_writes_is_not_ready(database_url: str, store: Store, clock: ManualClock) -> None:
-    refusing = Store(read_only(database_url, store), now=clock.now, lost_after=LOST_AFTER)
+def test_a_database_that_takes_no_writes_is_not_ready(database_url: str, empty: Store, clock: ManualClock) -> None:
+    empty.migrate()
+    refusing = Store(read_only(database_url, empty), now=clock.now, lost_after=LOST_AFTER)
     with pytest.raises(StoreUnavailable):
         refusing.journal.ping()
     with pytest.raises(StoreUnavailable):
