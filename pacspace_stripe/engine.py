@@ -26,7 +26,7 @@ HOLDS, CHECKS = "pacspace-holds", "pacspace-checks"
 """First looks have their own queue and go first: they race Stripe's clock."""
 LOOK = "pacspace_look"
 _HOLD_WORKERS, _CHECK_WORKERS = 6, 6
-_POLL = 0.1
+_POLL = 0.2
 _DUE_EVERY = 1.0
 _FINISH_SECONDS = 5
 """How long a stop waits for looks under way. ``serve`` then ends without them, as in a crash, which they are made for:

@@ -56,17 +56,21 @@ class Comparer:
         meter_ids = {price.meter_id for price in prices.values() if price.meter_id}
         return {meter_id: self.stripe.meter(meter_id) for meter_id in meter_ids}
 
-    def compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool) -> Finding:
-        """Both figures per window, and what they mean. Writes nothing.
+    def compare(
+        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, claims: bool = True
+    ) -> Finding:
+        """Both figures per window, and what they mean. Writes nothing to either vendor.
 
         ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
+        ``claims``: note which ledger accounts this customer uses; without it nothing is remembered either.
         """
-        return summarize(tuple(self._window(invoice, usage, strict=finalized_by_us) for usage in usages))
+        return summarize(tuple(self._window(invoice, usage, strict=finalized_by_us, claims=claims) for usage in usages))
 
-    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool) -> WindowResult:
+    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, claims: bool) -> WindowResult:
         if usage.problem is not None or usage.account is None or usage.window is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
-        rival = self.store.journal.claim_account(usage.account, invoice.customer_id)
+        journal = self.store.journal
+        rival = (journal.claim_account if claims else journal.rival_of)(usage.account, invoice.customer_id)
         if rival is not None:
             return usage.result(Reason.UNMAPPED, f"Stripe customer {rival} uses this ledger account too")
         try:

@@ -109,7 +109,7 @@ class Checker:
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), invoice, self.now())
         if not usages and not memory.held:
             return result_of(replace(memory, detail="nothing metered"), status=invoice.status.value)
-        finding = self.comparer.compare(invoice, usages, finalized_by_us=True)
+        finding = self.comparer.compare(invoice, usages, finalized_by_us=True, claims=False)
         finding = decide.with_waiver(finding, memory, billed_figures(usages))
         steps = self._planned(invoice, memory, finding)
         return result_of(_found(memory, finding), status=invoice.status.value, steps=steps)

@@ -45,8 +45,8 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
     if (invoice is None) != all_held:
         message = "name one invoice, or --all-held"
         raise click.UsageError(message)
-    if not reason.strip() or len(reason) > LONGEST_VALUE:
-        message = f"--reason is a text of 1 to {LONGEST_VALUE} characters"
+    if not reason.strip() or len(reason) > LONGEST_VALUE or not reason.isprintable():
+        message = f"--reason is one line of 1 to {LONGEST_VALUE} printable characters"
         raise click.UsageError(message)
     with parts() as app:
         _refuse_when_observing(app, "release")

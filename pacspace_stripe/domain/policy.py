@@ -1,15 +1,11 @@
 """The policy: what a billing engineer decided about holding, comparing and releasing."""
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from pacspace_stripe.domain.ledger import UsageSign
-
-_ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""PacSpace's ``customerId`` (pacspace-api 1.9)."""
 
 
 class Mode(StrEnum):
@@ -62,8 +58,3 @@ class Policy:
     """Waits between looks at an unproven invoice; the last one repeats."""
     cadence: timedelta = timedelta(days=1)
     """How often the ledger gets its records: the early warning looks up to the last full one."""
-
-    def ledger_account_for(self, *, customer_id: str, meter: str) -> str | None:
-        """The ledger account of a Stripe customer and meter; None when PacSpace would not accept its name."""
-        account = self.ledger_account.replace("{meter}", meter).replace("{customer}", customer_id)
-        return account if _ACCOUNT.fullmatch(account) else None

@@ -37,16 +37,21 @@ class Journal:
         now = self._database.now()
         row = {"account": account, "customer_id": customer_id, "claimed_at": now}
         mine = (accounts.c.account == account, accounts.c.customer_id == customer_id)
-        others = sa.select(accounts.c.customer_id).where(
-            accounts.c.account == account,
-            accounts.c.customer_id != customer_id,
-            accounts.c.claimed_at > now - CLAIM_LASTS,
-        )
         with self._database.writing() as connection:
             one_at_a_time(connection, f"account {account}")
             if not insert_once(connection, accounts, row):
                 connection.execute(sa.update(accounts).where(*mine).values(claimed_at=now))
-            return connection.execute(others.limit(1)).scalar()
+            return connection.execute(self._rival(account, customer_id)).scalar()
+
+    def rival_of(self, account: str, customer_id: str) -> str | None:
+        """Another customer who claimed this account lately; claims nothing."""
+        with self._database.reading() as connection:
+            return connection.execute(self._rival(account, customer_id)).scalar()
+
+    def _rival(self, account: str, customer_id: str) -> sa.Select[tuple[str]]:
+        others = (accounts.c.account == account, accounts.c.customer_id != customer_id)
+        lately = accounts.c.claimed_at > self._database.now() - CLAIM_LASTS
+        return sa.select(accounts.c.customer_id).where(*others, lately).limit(1)
 
     def remember_fact(self, name: str, value: str) -> str | None:
         """Store a fact; the value it had before."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pacspace_stripe.domain.ledger import UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.domain.reconcile import ledger_account
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
 
@@ -311,12 +312,11 @@ def test_any_environment_gives_settings_or_one_kind_of_error(environ: dict[str, 
     ],
 )
 def test_a_ledger_account_is_what_pacspace_accepts(template: str, account: str | None) -> None:
-    assert Policy(ledger_account=template).ledger_account_for(customer_id="cus_1", meter="api_calls") == account
+    assert ledger_account(template, customer_id="cus_1", meter="api_calls", metadata={}) == account
 
 
 def test_a_meter_that_pacspace_could_not_name_has_no_ledger_account() -> None:
-    policy = Policy(ledger_account="{customer}:{meter}")
-    assert policy.ledger_account_for(customer_id="cus_1", meter="api calls") is None
+    assert ledger_account("{customer}:{meter}", customer_id="cus_1", meter="api calls", metadata={}) is None
 
 
 def everything_shown(error: BaseException) -> Iterator[str]:
