@@ -128,7 +128,7 @@ class Stack:
         self._pacspace = Remote(self.environment["PACSPACE_API_BASE_URL"])
 
     def serve(self, port: int | None = None) -> subprocess.Popen[bytes]:
-        """Start ``pacspace-stripe serve`` and wait until it is ready; it logs to ``serve.log``, or ``serve-PORT.log``."""
+        """Start ``pacspace-stripe serve`` and wait until it is ready; logs to ``serve.log`` or ``serve-PORT.log``."""
         chosen = port or self.port
         log = self.folder / (f"serve-{port}.log" if port else "serve.log")
         process = self._start(("serve", "--port", str(chosen)), log, log, self.environment)

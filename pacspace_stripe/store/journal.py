@@ -48,7 +48,7 @@ class Journal:
         with self._database.reading() as connection:
             return connection.execute(self._rival(account, customer_id)).scalar()
 
-    def _rival(self, account: str, customer_id: str) -> sa.Select[tuple[str]]:
+    def _rival(self, account: str, customer_id: str) -> sa.Select[str]:
         others = (accounts.c.account == account, accounts.c.customer_id != customer_id)
         lately = accounts.c.claimed_at > self._database.now() - CLAIM_LASTS
         return sa.select(accounts.c.customer_id).where(*others, lately).limit(1)
