@@ -217,7 +217,7 @@ class _Look:
             detail = f"{self.waiver.by}: {self.waiver.reason} {figures}"
             self.checker.store.journal.note("waive", self.memory.invoice_id, detail)
             self.waiver = None
-        elif self.memory.waiver and not same_figures(self.memory.waiver.figures, figures):
+        elif self.memory.waiver and not self.memory.cleared and not same_figures(self.memory.waiver.figures, figures):
             detail = f"it named {dict(self.memory.waiver.figures)}, billed is now {figures}"
             self._alert("waiver_ended", detail)
             self.memory = replace(self.memory, waiver=None)

@@ -11,6 +11,7 @@ import click
 from pacspace_stripe import __version__
 from pacspace_stripe.errors import ConfigurationError, NotFound, PacspaceStripeError
 
+PROGRAM = "pacspace-stripe"
 BAD_USAGE = 2
 COMMANDS = {
     "serve": ("serving", "Receive Stripe's webhooks and gate every metered invoice."),
@@ -45,7 +46,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pacspace-stripe")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """No metered invoice leaves Stripe unless the neutral ledger agrees with it.
 
@@ -56,7 +57,7 @@ def cli() -> None:
 def main() -> None:
     """The console script: errors as one clear line and a hint, never a traceback."""
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name=PROGRAM, standalone_mode=False) or 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:
@@ -65,7 +66,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except PacspaceStripeError as error:
-        click.echo(f"pacspace-stripe: {error}", err=True)
+        click.echo(f"{PROGRAM}: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
         sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | NotFound) else 1)
