@@ -53,7 +53,8 @@ class Inbox:
         if received is None:
             return Receipt(outcome=Outcome.RECORDED, event_id=event.event_id)
         new = self.store.triggers.receive(received, self.enqueue)
-        if new and event.type is EventType.INVOICE_PAID and event.invoice_id:
+        ours = self._ignored(event) is None
+        if new and ours and event.type is EventType.INVOICE_PAID and event.invoice_id:
             self.store.subjects.finish_released(event.invoice_id)
         queued = new and received.subject_id is not None
         outcome = Outcome.QUEUED if queued else Outcome.RECORDED

@@ -77,10 +77,18 @@ class Actor:
     def backstop(self, invoice: Invoice, memory: Memory, at: datetime) -> Memory:
         """Stripe's own clock as the fallback, set once."""
         self.leased.save(memory)
-        if invoice.automatically_finalizes_at != at:
+        if at > self.now and invoice.automatically_finalizes_at != at:
             self._noted("backstop", invoice, at=iso(at))
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
         done = replace(memory, backstop_at=at, stage=Stage.BACKSTOPPED)
+        self.leased.save(done)
+        return done
+
+    def give_back(self, invoice: Invoice, memory: Memory) -> Memory:
+        """``auto_advance=true`` on what we held before we could read that nothing on it is metered."""
+        self._noted("give_back", invoice)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True)
+        done = replace(memory, held=False, precaution=False)
         self.leased.save(done)
         return done
 

@@ -57,27 +57,28 @@ class Comparer:
         return {meter_id: self.stripe.meter(meter_id) for meter_id in meter_ids}
 
     def compare(
-        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, claims: bool = True
+        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, patient: bool = True
     ) -> Finding:
         """Both figures per window, and what they mean. Writes nothing to either vendor.
 
         ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
-        ``claims``: note which ledger accounts this customer uses; without it nothing is remembered either.
+        ``patient``: a 429 ends the look (RateLimited) instead of counting as a ledger that does not answer.
         """
-        return summarize(tuple(self._window(invoice, usage, strict=finalized_by_us, claims=claims) for usage in usages))
+        return summarize(
+            tuple(self._window(invoice, usage, strict=finalized_by_us, patient=patient) for usage in usages)
+        )
 
-    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, claims: bool) -> WindowResult:
+    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, patient: bool) -> WindowResult:
         if usage.problem is not None or usage.account is None or usage.window is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
-        journal = self.store.journal
-        rival = (journal.claim_account if claims else journal.rival_of)(usage.account, invoice.customer_id)
+        rival = self.store.claims.rival_of(invoice.invoice_id, usage.account, usage.window)
         if rival is not None:
-            return usage.result(Reason.UNMAPPED, f"Stripe customer {rival} uses this ledger account too")
+            return usage.result(Reason.UNMAPPED, f"invoice {rival} bills this ledger account for the same time")
         try:
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
-        except RateLimited:
-            raise
         except RemoteError as error:
+            if patient and isinstance(error, RateLimited):
+                raise
             return usage.result(_unavailable(error), _said(error))
 
     def _compared(
@@ -116,22 +117,22 @@ class Comparer:
         comparison = self.ledger.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
         return after_compare(result, balance, comparison)
 
-    def prove(self, finding: Finding) -> Finding:
+    def prove(self, finding: Finding, *, patient: bool = True) -> Finding:
         """Checkpoint every window that has records, and cross-check each proof root. Freezes: never in observe mode."""
         waived = finding.verdict is Verdict.WAIVED
-        proven = tuple(self._proven(result, waived=waived) for result in finding.windows)
+        proven = tuple(self._proven(result, waived=waived, patient=patient) for result in finding.windows)
         if waived:
             return replace(finding, windows=proven)
         return summarize(proven) if proven else finding
 
-    def _proven(self, result: WindowResult, *, waived: bool) -> WindowResult:
+    def _proven(self, result: WindowResult, *, waived: bool, patient: bool) -> WindowResult:
         if not result.count or result.account is None or result.window is None or result.recorded is None:
             return result
         try:
             proven = self._proof(result, result.account, result.window)
-        except RateLimited:
-            raise
         except RemoteError as error:
+            if patient and isinstance(error, RateLimited):
+                raise
             proven = replace(result, reason=_unavailable(error), detail=_said(error))
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
 

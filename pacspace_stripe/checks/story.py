@@ -11,7 +11,7 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -23,16 +23,19 @@ from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import decide, evidence
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Waiver
-from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.policy import FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.errors import LeaseBusy, NotEditable, NotFound, RateLimited, RemoteError
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import LeaseBusy, NotEditable, NotFound, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
 
 RATE_LIMITED_LOOK = timedelta(seconds=2)
 """A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
+PATIENT_LOOKS = 5
+"""Looks in a row that 429s may end before they count as no answer."""
 READ_AGAIN = 3
 """How often one check starts over when Stripe says that the invoice changed under it."""
 
@@ -82,10 +85,14 @@ class Checker:
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 looked = look.run()
-            return replace(looked, memory=replace(looked.memory, failures=0))
+            unanswered = looked.memory.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
+            return looked if unanswered else replace(looked, memory=replace(looked.memory, failures=0))
         except RateLimited as error:
+            if memory.failures >= PATIENT_LOOKS:
+                return self._unread(look.as_saved(), error)
             wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
-            return Looked(look.as_saved(), "unread", self.now() + wait, ("rate limited",))
+            again = replace(look.as_saved(), failures=memory.failures + 1)
+            return Looked(again, "unread", self.now() + wait, ("rate limited",))
         except RemoteError as error:
             _log.warning("invoice=%s %s", memory.invoice_id, error)
             return self._unread(look.as_saved(), error)
@@ -93,11 +100,14 @@ class Checker:
     def _unread(self, memory: Memory, error: RemoteError) -> Looked:
         """Stripe did not answer, or said no: nothing was decided."""
         detail = f"{error} {error.hint}".strip()
-        said = Finding(verdict=Verdict.UNPROVEN, reason=Reason.STRIPE_UNAVAILABLE, detail=detail, windows=())
+        reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
+        said = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=())
         known = _found(memory, said) if memory.verdict in (None, Verdict.UNPROVEN) else replace(memory, detail=detail)
         if not error.retryable:
             known = self.alerts.tell(known, "stripe_refused", detail)
-        wait = decide.ladder(self.policy, memory.failures)
+        elif isinstance(error, UnexpectedAnswer) or memory.failures >= PATIENT_LOOKS:
+            known = self.alerts.tell(known, "unanswered", detail)
+        wait = decide.ladder(self.policy, max(0, memory.failures - PATIENT_LOOKS))
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 
@@ -109,7 +119,8 @@ class Checker:
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), invoice, self.now())
         if not usages and not memory.held:
             return result_of(replace(memory, detail="nothing metered"), status=invoice.status.value)
-        finding = self.comparer.compare(invoice, usages, finalized_by_us=True, claims=False)
+        ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.policy))
+        finding = self.comparer.compare(invoice, usages, finalized_by_us=ours)
         finding = decide.with_waiver(finding, memory, billed_figures(usages))
         steps = self._planned(invoice, memory, finding)
         return result_of(_found(memory, finding), status=invoice.status.value, steps=steps)
@@ -155,7 +166,13 @@ def _found(memory: Memory, finding: Finding) -> Memory:
         detail=finding.detail,
         windows=windows,
         attempts=memory.attempts + 1 if same else 0,
+        alerted=() if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED) else memory.alerted,
     )
+
+
+def _claims(usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
+    """Which ledger accounts it bills, for which times."""
+    return ((usage.account, usage.window) for usage in usages if usage.account and usage.window)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -186,16 +203,62 @@ class _Look:
         try:
             invoice = self.checker.stripe.read_invoice(self.memory.invoice_id)
         except NotFound:
-            return self._end("deleted", "deleted in Stripe, or of another account")
-        self.memory = remembered(self.memory, invoice, self.now)
-        usages = self.checker.comparer.usages(invoice)
-        if not usages and not self.memory.held:
+            return self._gone()
+        self.memory = self._adopted(invoice, remembered(self.memory, invoice, self.now))
+        usages = self._usages(invoice)
+        if not usages and (self.memory.precaution or not self.memory.held):
+            self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
+        self.checker.store.claims.put(self.memory.invoice_id, _claims(usages))
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
         self._take_over_block()
-        self._waive(usages)
+        self._waive(invoice, usages)
         return self._before(invoice, usages)
+
+    def _gone(self) -> Looked:
+        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended."""
+        if not self.memory.held:
+            self.checker.store.claims.put(self.memory.invoice_id, ())
+            return self._end("deleted", "deleted in Stripe, or of another account")
+        self._alert("held_but_gone", "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?")
+        self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
+        return self._until("deleted", self.now + decide.ladder(self.checker.policy, self.memory.attempts))
+
+    def _adopted(self, invoice: Invoice, memory: Memory) -> Memory:
+        """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
+        fast = self.checker.policy.finalize is FinalizePolicy.FAST
+        moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
+        if fast and moving and memory.held and not memory.finalized_by_us and decide.carries_stamp(invoice, memory):
+            return replace(memory, held=False, stage=Stage.STAMPED)
+        return memory
+
+    def _usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
+        """What it bills. What we cannot read, we cannot let pass: held before the error goes on."""
+        try:
+            usages = self.checker.comparer.usages(invoice)
+        except RemoteError:
+            self._hold_unread(invoice)
+            raise
+        if usages and self.memory.precaution:
+            self.memory = replace(self.memory, precaution=False)
+        return usages
+
+    def _hold_unread(self, invoice: Invoice) -> None:
+        if self.memory.held or not invoice.auto_advance or invoice.status is not InvoiceStatus.DRAFT:
+            return
+        policy = self.checker.policy
+        priced = any(line.price_id or line.subscription_id for line in invoice.line_items)
+        if policy.mode is Mode.ENFORCE and decide.fails_closed(self.memory, policy) and priced:
+            self.memory = replace(self.memory, precaution=True)
+            self._hold(invoice, again=False)
+            self._alert("held_unread", "its prices or meters could not be read: held until they can be")
+
+    def _give_back(self, invoice: Invoice) -> None:
+        """Nothing on it is metered after all: as if we had never held it."""
+        if self.memory.precaution and self.memory.held:
+            self.memory = self._actor.give_back(invoice, self.memory)
+            self._did("give back")
 
     def _take_over_block(self) -> None:
         """The early warning found drift: this draft carries the block from here on."""
@@ -209,24 +272,34 @@ class _Look:
             self.checker.store.subjects.end_block(block.subject_id)
             self._did("blocked by the early warning")
 
-    def _waive(self, usages: tuple[BilledUsage, ...]) -> None:
+    def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
         figures = billed_figures(usages)
         if self.waiver is not None:
-            self.memory = replace(self.memory, waiver=replace(self.waiver, figures=figures))
-            self.leased.save(self.memory)
-            detail = f"{self.waiver.by}: {self.waiver.reason} {figures}"
-            self.checker.store.journal.note("waive", self.memory.invoice_id, detail)
-            self.waiver = None
+            given, self.waiver = self.waiver, None
+            self._accept(invoice, usages, replace(given, figures=figures))
         elif self.memory.waiver and not self.memory.cleared and not same_figures(self.memory.waiver.figures, figures):
             detail = f"it named {dict(self.memory.waiver.figures)}, billed is now {figures}"
             self._alert("waiver_ended", detail)
             self.memory = replace(self.memory, waiver=None)
 
+    def _accept(self, invoice: Invoice, usages: tuple[BilledUsage, ...], waiver: Waiver) -> None:
+        """A person waives what was found wrong or unproven, and nothing that was not even compared."""
+        finding = self._compared(invoice, usages)
+        if finding.verdict is Verdict.MATCHED:
+            finding = self.checker.comparer.prove(finding, patient=self._patient)
+        if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+            self._did(f"not waived: it is {finding.verdict.value}")
+            return
+        self.memory = replace(self.memory, waiver=waiver)
+        self.leased.save(self.memory)
+        detail = f"{waiver.by}: {waiver.reason} {dict(waiver.figures)}"
+        self.checker.store.journal.note("waive", self.memory.invoice_id, detail)
+
     def _before(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:  # noqa: PLR0911 - one per step
         checker = self.checker
         match decide.before_comparison(invoice, self.memory, checker.policy, self.now):
             case decide.End(detail=detail):
-                return self._end(invoice.status.value, detail)
+                return self._over(invoice, detail)
             case decide.Wait(until=until):
                 return self._until(invoice.status.value, until)
             case decide.Hold(again=again):
@@ -255,6 +328,8 @@ class _Look:
     def _hold(self, invoice: Invoice, *, again: bool) -> Invoice:
         if again:
             self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
+            told = tuple(kind for kind in self.memory.alerted if kind != "hold_undone")
+            self.memory = replace(self.memory, alerted=told)
         self.memory = self._actor.hold(invoice, self.memory)
         self._did("hold")
         return replace(invoice, auto_advance=False, automatically_finalizes_at=None)
@@ -295,16 +370,24 @@ class _Look:
         return self._act(invoice, finding)
 
     def _finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
-        if not usages:
-            return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered any more", windows=())
-        checker = self.checker
-        ours_to_finalize = self.memory.held or (checker.policy.mode is Mode.OBSERVE and invoice.auto_advance)
-        finding = checker.comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize)
         figures = billed_figures(usages)
-        finding = decide.with_waiver(finding, self.memory, figures)
-        if checker.policy.mode is Mode.ENFORCE and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
-            finding = decide.with_waiver(checker.comparer.prove(finding), self.memory, figures)
+        finding = decide.with_waiver(self._compared(invoice, usages), self.memory, figures)
+        if self.checker.policy.mode is Mode.ENFORCE and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+            proven = self.checker.comparer.prove(finding, patient=self._patient)
+            finding = decide.with_waiver(proven, self.memory, figures)
         return self._changed_at_finalization(invoice, finding, figures)
+
+    @property
+    def _patient(self) -> bool:
+        return self.memory.failures < PATIENT_LOOKS
+
+    def _compared(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
+        if not usages:
+            detail = "the metered lines that we held it for are gone"
+            return Finding(verdict=Verdict.UNPROVEN, reason=Reason.UNKNOWN_SHAPE, detail=detail, windows=())
+        observing = self.checker.policy.mode is Mode.OBSERVE and invoice.auto_advance
+        ours_to_finalize = self.memory.held or observing
+        return self.checker.comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, patient=self._patient)
 
     def _changed_at_finalization(self, invoice: Invoice, finding: Finding, figures: dict[str, str]) -> Finding:
         stamped = self.memory.stamped
@@ -372,14 +455,11 @@ class _Look:
 
     def _caught(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> Looked:
         """Late usage was folded in: not what was stamped, so it stays where it is."""
-        now_billed = {f"{usage.meter}|{usage.window or '-'}": usage.quantity for usage in usages}
-        windows = tuple(
-            replace(result, billed=now_billed.get(result.key), reason=Reason.CHANGED_AT_FINALIZATION, from_meter=False)
-            for result in stamped.windows
-        )
+        comparer = self.checker.comparer
+        now = comparer.compare(final, usages, finalized_by_us=False, patient=False) if usages else stamped
         detail = f"stamped {figures_of(stamped)}, final {billed_figures(usages)}"
         finding = Finding(
-            verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=windows
+            verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=now.windows
         )
         self.memory = _found(self.memory, finding)
         self._remember_evidence(final, finding)
@@ -394,6 +474,14 @@ class _Look:
 
     def _until(self, status: str, until: datetime) -> Looked:
         return Looked(self.memory, status, until, self.steps)
+
+    def _over(self, invoice: Invoice, detail: str) -> Looked:
+        """Terminal at Stripe. What was voided may be billed again: its claims are free."""
+        if invoice.status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
+            self.checker.store.claims.put(self.memory.invoice_id, ())
+            if self.memory.held:
+                self._alert(f"{invoice.status.value}_under_hold", f"a person made it {invoice.status.value}")
+        return self._end(invoice.status.value, detail)
 
     def _end(self, status: str, detail: str) -> Looked:
         self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)

@@ -1,6 +1,8 @@
 """``check``, ``release`` and ``sweep``: looking at invoices by hand, beside a running ``serve`` or without one."""
 
 import getpass
+import os
+import re
 import sys
 
 import click
@@ -11,10 +13,21 @@ from pacspace_stripe.cli.wiring import JSON_OPTION, echo_json, echo_result, exit
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.store import Kind
 
-INVOICE = click.argument("invoice")
+_INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
+
+
+def _an_invoice_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _INVOICE_ID.fullmatch(value):
+        message = "an invoice's id starts with in_"
+        raise click.BadParameter(message)
+    return value
+
+
+INVOICE = click.argument("invoice", callback=_an_invoice_id)
 
 
 @click.command()
@@ -32,9 +45,9 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("invoice", required=False)
+@click.argument("invoice", required=False, callback=_an_invoice_id)
 @click.option("--reason", required=True, help="Why it may go although nothing proves it; kept and stamped.")
-@click.option("--all-held", is_flag=True, help="Every invoice that we hold now.")
+@click.option("--all-held", is_flag=True, help="Every invoice that we hold as drifted or unproven now.")
 @JSON_OPTION
 def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) -> None:
     """Let a drifted or unproven invoice go, as a person's decision.
@@ -52,7 +65,8 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         _refuse_when_observing(app, "release")
         if invoice is not None:
             _require(app, invoice)
-        held = [subject.subject_id for subject in app.store.subjects.invoices(held=True)]
+        judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
+        held = [one.subject_id for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
         chosen = held if invoice is None else [invoice]
         results = [_waived(app, one, reason.strip()) for one in chosen]
     _report(results if all_held else results[0], as_json=as_json)
@@ -63,8 +77,16 @@ def _require(app: App, invoice: str) -> None:
     app.stripe.read_invoice(invoice)
 
 
+def _somebody() -> str:
+    """Who decides: the user, or the user's number where it has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"user {os.getuid()}"
+
+
 def _waived(app: App, invoice: str, reason: str) -> CheckResult:
-    waiver = Waiver(reason=reason, by=getpass.getuser(), at=app.now(), figures={})
+    waiver = Waiver(reason=reason, by=_somebody(), at=app.now(), figures={})
     return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
 
 
@@ -73,7 +95,7 @@ def _waived(app: App, invoice: str, reason: str) -> CheckResult:
 def sweep(*, as_json: bool) -> None:
     """Look once, now: drafts and fresh invoices that no webhook told us of, and everything overdue."""
     with parts() as app:
-        found = app.sweep.run()
+        found = patiently(app, app.sweep.run)
         due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
         app.drain()
         subjects = [app.store.subjects.find(subject) for subject in due]

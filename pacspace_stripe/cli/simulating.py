@@ -7,6 +7,7 @@ import click
 from pacspace_stripe.cli.signals import obey_sigterm
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.serve import ServedSimulator
 from pacspace_stripe.simulator.serve import serve as serve_simulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
 
@@ -41,8 +42,8 @@ def simulate(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--webhook-url") from error
     with (
-        serve_simulator(stripe, port=stripe_port) as at_stripe,
-        serve_simulator(pacspace, port=pacspace_port) as ledger,
+        _served(stripe, stripe_port, "--stripe-port") as at_stripe,
+        _served(pacspace, pacspace_port, "--pacspace-port") as ledger,
     ):
         pacspace.base_url = ledger.url
         click.echo(f"STRIPE_API_KEY={stripe.api_key}")
@@ -51,6 +52,14 @@ def simulate(
         click.echo(f"PACSPACE_API_KEY={pacspace.api_key}")
         click.echo(f"PACSPACE_API_BASE_URL={ledger.url}")
         threading.Event().wait()
+
+
+def _served(simulator: StripeSimulator | PacSpaceSimulator, port: int, option: str) -> ServedSimulator:
+    try:
+        return serve_simulator(simulator, port=port)
+    except OSError as error:
+        message = f"cannot listen on port {port}: {error.strerror}"
+        raise click.BadParameter(message, param_hint=option) from error
 
 
 def _plan_faults(stripe: StripeSimulator, pacspace: PacSpaceSimulator, faults: tuple[str, ...]) -> None:

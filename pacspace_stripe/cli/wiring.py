@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import click
 
@@ -15,6 +16,7 @@ from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.errors import LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
 
+Done = TypeVar("Done")
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
 
@@ -35,7 +37,7 @@ def parts() -> Iterator[App]:
         app.close()
 
 
-def patiently(app: App, act: Callable[[], CheckResult]) -> CheckResult:
+def patiently(app: App, act: Callable[[], Done]) -> Done:
     """Do it when the invoice is free: another process may be looking at it for a moment."""
     deadline = time.monotonic() + app.settings.lease.total_seconds() + 5
     while True:

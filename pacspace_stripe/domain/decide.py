@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
@@ -183,9 +184,12 @@ def _draft(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> S
 
 
 def _let_go(invoice: Invoice, memory: Memory, policy: Policy) -> bool:
-    """Our own stamp set it free (fast): the stamp is on it, so it is no hold undone by somebody."""
-    held = memory.held and policy.finalize is FinalizePolicy.STRICT
-    return carries_stamp(invoice, memory) and not held
+    """Our own stamp set it free, as the policy in force allows: it is no hold undone by somebody."""
+    if fails_closed(memory, policy) and policy.finalize is FinalizePolicy.STRICT:
+        return False
+    noted = memory.stage is Stage.STAMPED and memory.stamped is not None and not memory.held
+    no_room = EVIDENCE_KEY not in invoice.metadata
+    return carries_stamp(invoice, memory) or (noted and no_room)
 
 
 def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
@@ -293,23 +297,38 @@ def _left_found(
     invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     """Finalized: the footer is frozen, so metadata only. Only what we held is released."""
-    under_hold = memory.held and invoice.status is InvoiceStatus.PAID
+    free = memory.finalized_by_us and invoice.amount_due == 0
+    under_hold = memory.held and invoice.status is InvoiceStatus.PAID and not free
     alerts: tuple[Action, ...] = (Alert(kind="paid_under_hold"),) if under_hold else ()
     if _good(finding):
         if memory.held and invoice.status is InvoiceStatus.OPEN:
-            return Stamp(footer=False), Release(), Wait(until=now + EFFECT_WITHIN)
+            footer = (Alert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
+            return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
-    stopped = (Hold(),) if finding.verdict is Verdict.DRIFTED and _can_stop(invoice) else ()
+    stopped = (Hold(),) if _must_stop(invoice, memory, policy, finding) else ()
     told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
     return *told, _after_bad(invoice, memory, policy, now, finding)
 
 
-def _can_stop(invoice: Invoice) -> bool:
-    return invoice.status is InvoiceStatus.OPEN and invoice.auto_advance
+def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:
+    """The frozen footer names an earlier evidence than the one it leaves with."""
+    return find_block(invoice.footer) is not None and (memory.evidence_sha256 or "") not in (invoice.footer or "")
+
+
+def _must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
+    """Whether a finalized invoice that still advances is held: a drift always, an unproven one when failing closed.
+
+    First invoices are finalized at birth and can only be verified after the fact.
+    """
+    if invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
+        return False
+    at_birth = invoice.billing_reason == "subscription_create"
+    closed = fails_closed(memory, policy) and not invoice.attempted and not at_birth
+    return finding.verdict is Verdict.DRIFTED or closed
 
 
 def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
-    held = memory.held or (finding.verdict is Verdict.DRIFTED and _can_stop(invoice))
+    held = memory.held or _must_stop(invoice, memory, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
         return _retry(memory, policy, now)
     if finding.verdict is Verdict.DRIFTED:
@@ -332,7 +351,7 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.DRAFT and _good(finding):
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
-        return (Wait(until=max(planned, now) + CONFIRM_MARGIN),)
+        return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
     return *alert, _retry(memory, policy, now)
 
 

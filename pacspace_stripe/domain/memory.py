@@ -61,6 +61,8 @@ class Memory:
     held: bool = False
     """``auto_advance`` is false because of us: only such invoices are ever finalized or released."""
     held_at: datetime | None = None
+    precaution: bool = False
+    """Held before we could read whether anything on it is metered: given back when nothing is."""
     backstop_at: datetime | None = None
     blocked: bool = False
     """The early warning found drift: fail closed, whatever the policy."""

@@ -18,6 +18,8 @@ from pacspace_stripe.domain.windows import Window
 ACCOUNT_METADATA_KEY = "pacspace_customer_id"
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """PacSpace's rule for a ``customerId`` (pacspace-api 1.9)."""
+_SUMMED = (Formula.SUM, Formula.COUNT)
+"""Aggregations that a ledger's sum of records can agree with."""
 SHARED_ACCOUNT = "several meters share this ledger account"
 
 
@@ -120,7 +122,7 @@ def _shape_problem(lines: list[LineItem], price: Price | None, meter: Meter | No
         "its meter could not be read": price is not None and price.meter_id is not None and meter is None,
         "tiered prices are not compared yet": price is not None and price.tiered,
         "package prices are not compared yet": price is not None and price.package,
-        "the meter's aggregation is not compared yet": meter is not None and meter.formula is Formula.UNKNOWN,
+        "the meter's aggregation is not compared yet": meter is not None and meter.formula not in _SUMMED,
         "proration of a metered item": any(line.proration for line in lines),
         "two prices bill one meter": len({line.price_id for line in lines}) > 1,
         "a line without a quantity": any(line.quantity is None for line in lines),
@@ -204,7 +206,8 @@ def second_look(
 
     ``meter_now`` is what the meter says over the inner and the outer whole minutes of the window, or None
     when the invoice is final and its lines alone count. Between those two both figures may lie: only where the
-    final lines are read again (``strict``) the ledger's is then taken for the meter's.
+    final lines are read again (``strict``) the ledger's is then taken for the meter's. A difference within the
+    minutes at a period's edge thus shows after finalization; held before it, a right invoice could be held for ever.
     """
     if unsettled.any:
         detail = f"{unsettled.unverified} ledger records not verified yet, {unsettled.gaps} missing in sequence"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
@@ -119,12 +119,14 @@ class PacSpaceApi:
         return f"{self._base_url}/api/v1/verify/{_segment(proof_root)}"
 
     def unsettled(self, account: str, window: Window) -> Unsettled:
-        """Deltas of before the window's end that are neither verified nor failed, and sequence gaps (3.11, 3.12).
+        """Deltas of the window that are neither verified nor failed, and sequence gaps (3.11, 3.12).
 
-        Looks at the newest 1,000 deltas: older ones are long settled.
+        Which clock places a delta is not documented (4), so those of the day before count too. Looks at the newest
+        1,000 deltas only.
         """
+        since = window.start - timedelta(days=1)
         try:
-            unverified = sum(reading.is_unsettled(row, window.end) for row in self._recent(account))
+            unverified = sum(reading.is_unsettled(row, since, window.end) for row in self._recent(account))
             gaps = self._get(
                 "gaps", "/api/v1/balance/gaps/{id}", f"/api/v1/balance/gaps/{_segment(account)}", {"limit": str(_PAGE)}
             )

@@ -110,12 +110,12 @@ def proof_summary_from_pacspace(data: Fields, proof_root: str) -> ProofSummary:
     )
 
 
-def is_unsettled(item: Fields, before: datetime) -> bool:
-    """Whether a row of recent activity (3.11) lies before a moment and may still change the balance."""
+def is_unsettled(item: Fields, since: datetime, before: datetime) -> bool:
+    """Whether a row of recent activity (3.11) lies between two moments and may still change the balance."""
     if item.text("status").lower() in _SETTLED:
         return False
     at = item.optional_written_at("time")
-    return at is None or at < before
+    return at is None or since <= at < before
 
 
 def total_of(listing: Fields, *, unnamed: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pacspace_stripe.store.chains import Chains
+from pacspace_stripe.store.claims import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased
@@ -20,7 +21,7 @@ __all__ = ["Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject"]
 
 
 class Store:
-    """The database behind four doors. ``lost_after``: when a trigger counts as lost by the queue."""
+    """The database behind five doors. ``lost_after``: when a trigger counts as lost by the queue."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
         with mapped_errors():
@@ -30,6 +31,7 @@ class Store:
         self.subjects = Subjects(database, lost_after=lost_after)
         self.chains = Chains(database)
         self.journal = Journal(database)
+        self.claims = Claims(database)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

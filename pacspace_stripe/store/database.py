@@ -67,18 +67,23 @@ _VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.Stri
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to the newest version (Alembic)."""
+    """Bring the schema to the newest version (Alembic). Raises StoreUnavailable when a newer one of us made it."""
     if _is_newest(engine):
         return
     # Alembic costs 8 MB and 0.1 s: only a process that migrates pays for it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
     with mapped_errors(), engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            message = "the database was made by a newer version of pacspace-stripe"
+            raise StoreUnavailable(message, hint="Install that version again, or name another database.") from error
 
 
 def _is_newest(engine: sa.Engine) -> bool:

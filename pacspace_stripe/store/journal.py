@@ -1,16 +1,13 @@
-"""Small facts: account claims, the audit trail, events received."""
+"""Small facts: the audit trail, events received."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from pacspace_stripe.errors import StoreUnavailable
-from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
-from pacspace_stripe.store.tables import accounts, audit, events, facts
-
-CLAIM_LASTS = timedelta(days=40)
-"""How long a claim on a ledger account counts: longer than a month, so that a corrected mapping heals."""
+from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.store.tables import audit, events, facts
 
 
 class Journal:
@@ -27,31 +24,6 @@ class Journal:
         except exc.ProgrammingError as error:
             message = "the database does not have our tables"
             raise StoreUnavailable(message) from error
-
-    def claim_account(self, account: str, customer_id: str) -> str | None:
-        """Note that this Stripe customer's usage is on this ledger account.
-
-        Returns another customer who claimed the same account lately, or None when there is none. Of two who claim it
-        at the same moment at least one hears of the other.
-        """
-        now = self._database.now()
-        row = {"account": account, "customer_id": customer_id, "claimed_at": now}
-        mine = (accounts.c.account == account, accounts.c.customer_id == customer_id)
-        with self._database.writing() as connection:
-            one_at_a_time(connection, f"account {account}")
-            if not insert_once(connection, accounts, row):
-                connection.execute(sa.update(accounts).where(*mine).values(claimed_at=now))
-            return connection.execute(self._rival(account, customer_id)).scalar()
-
-    def rival_of(self, account: str, customer_id: str) -> str | None:
-        """Another customer who claimed this account lately; claims nothing."""
-        with self._database.reading() as connection:
-            return connection.execute(self._rival(account, customer_id)).scalar()
-
-    def _rival(self, account: str, customer_id: str) -> sa.Select[str]:
-        others = (accounts.c.account == account, accounts.c.customer_id != customer_id)
-        lately = accounts.c.claimed_at > self._database.now() - CLAIM_LASTS
-        return sa.select(accounts.c.customer_id).where(*others, lately).limit(1)
 
     def remember_fact(self, name: str, value: str) -> str | None:
         """Store a fact; the value it had before."""

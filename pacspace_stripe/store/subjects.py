@@ -112,7 +112,9 @@ class Subjects:
     def invoices(self, *, status: str | None = None, held: bool | None = None) -> list[Subject]:
         """The invoices we look after, newest change first; ``status`` is a verdict or a stage."""
         query = sa.select(subjects).where(subjects.c.kind == Kind.INVOICE.value)
-        if status is not None:
+        if status == Stage.HELD.value:
+            held = True
+        elif status is not None:
             query = query.where(sa.or_(subjects.c.verdict == status, subjects.c.stage == status))
         if held is not None:
             query = query.where(subjects.c.held == held, subjects.c.stage != Stage.ENDED.value)

@@ -93,14 +93,16 @@ audit = sa.Table(
 )
 """Append-only: every write sent to Stripe, every alert, every decision of a person."""
 
-accounts = sa.Table(
-    "pacspace_accounts",
+claims = sa.Table(
+    "pacspace_claims",
     metadata,
     sa.Column("account", sa.String(128), primary_key=True),
-    sa.Column("customer_id", sa.String(255), primary_key=True),
-    sa.Column("claimed_at", UtcDateTime, nullable=False),
+    sa.Column("invoice_id", sa.String(255), primary_key=True),
+    sa.Column("starts_at", UtcDateTime, primary_key=True),
+    sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which Stripe customers a ledger account was used for: two at a time prove nothing."""
+"""Which invoice bills which ledger account for which time: two at a time prove nothing."""
 
 facts = sa.Table(
     "pacspace_facts",

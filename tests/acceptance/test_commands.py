@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -281,12 +283,16 @@ def test_simulate_prints_an_environment_that_works(street: Street) -> None:
         (("--fault", "stripe:earthquake"), "'stripe:earthquake'"),
         (("--fault", "mail:500"), "write stripe:NAME or pacspace:NAME"),
         (("--webhook-url", "https://example.com/hook"), "loopback"),
+        (("--stripe-port", "{taken}"), "cannot listen on port"),
     ],
 )
 def test_simulate_refuses_what_it_cannot_do(street: Street, arguments: Sequence[str], said: str) -> None:
-    done = street.run("simulate", "--stripe-port", "0", "--pacspace-port", "0", *arguments)
+    taken = street.place.stripe.url.rpartition(":")[2]
+    chosen = [argument.format(taken=taken) for argument in arguments]
+    done = street.run("simulate", "--stripe-port", "0", "--pacspace-port", "0", *chosen)
     assert done.returncode == 2
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_loads_nothing_that_takes_time() -> None:
@@ -333,6 +339,19 @@ def test_a_database_that_does_not_answer_is_told(street: Street) -> None:
     said, hint = complaint(done)
     assert said == "pacspace-stripe: the database does not answer: OperationalError"
     assert hint == "Check PACSPACE_STRIPE_DATABASE_URL and that the database runs."
+
+
+def test_a_database_of_a_newer_version_is_told(street: Street, tmp_path: Path) -> None:
+    file = tmp_path / "newer.db"
+    address = f"sqlite:///{file}"
+    assert street.run("invoices", PACSPACE_STRIPE_DATABASE_URL=address).returncode == 0
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE pacspace_alembic_version SET version_num = '9999'")
+    done = street.run("invoices", PACSPACE_STRIPE_DATABASE_URL=address)
+    assert done.returncode == 1
+    said, hint = complaint(done)
+    assert said == "pacspace-stripe: the database was made by a newer version of pacspace-stripe"
+    assert hint == "Install that version again, or name another database."
 
 
 def test_ctrl_c_ends_a_command_without_a_word_too_many(street: Street) -> None:

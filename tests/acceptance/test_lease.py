@@ -19,8 +19,9 @@ def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, da
 
 
 def at_once(place: Town) -> None:
-    # Given a Stripe that takes its time, so that looks at one invoice overlap
-    place.stripe("add_fault", name="slow", endpoint="* /v1/invoices/{id}*", seconds=0.1)
+    # Given services that take their time, so that looks at one invoice would overlap
+    place.stripe("add_fault", name="slow", endpoint="* /v1/invoices/{id}*", seconds=0.25)
+    place.pacspace("add_fault", name="slow", seconds=0.25)
     place.stack.serve()
     bills = [place.invoiced(), place.invoiced()]
     # When ten people check the same two invoices, again and again, while serve does

@@ -123,11 +123,11 @@ class Town:
         return Counter(charge["invoice"] for charge in self.stripe("snapshot")["charges"])
 
     def writes(self, invoice_id: str) -> list[str]:
-        """What was changed on an invoice through Stripe's API, oldest first, in our words."""
+        """What was changed on an invoice through Stripe's API, oldest first, in our words; what was refused, too."""
         return [
-            _in_words(entry)
+            _in_words(entry) if entry["status"] == 200 else f"refused {_in_words(entry)}"
             for entry in self.stripe.log()
-            if entry["method"] == "POST" and entry["status"] == 200 and f"/{invoice_id}" in entry["path"]
+            if entry["method"] == "POST" and f"/{invoice_id}" in entry["path"]
         ]
 
     def all_writes(self) -> list[str]:

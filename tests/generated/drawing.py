@@ -6,7 +6,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.generated.plans import Act, Crash, Delivery, Other, Outage, Person, Plan, Restart, Subscription, Usage
+from tests.generated.plans import (
+    Act,
+    Crash,
+    Delivery,
+    Other,
+    Outage,
+    Person,
+    Plan,
+    Restart,
+    Stall,
+    Subscription,
+    Usage,
+)
 from tests.worlds import START
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -44,7 +56,7 @@ LEDGER_ENDPOINTS = (
     "GET */verify/*",
     "GET */customers/*",
 )
-CRASHES = ("POST /v1/invoices", "POST", "GET", "POST /api/v1/balance/checkpoint", "")
+CRASHES = ("POST /v1/invoices", "POST", "GET", "POST /api/v1/balance/checkpoint", "", "BEGIN", "BEGIN")
 PEOPLE = ("on", "off", "finalize", "pay", "void", "waive", "footer", "metadata", "uncollectible")
 CALM_PEOPLE = ("on", "void", "waive", "footer", "metadata", "off")
 FLAVOURS = (
@@ -110,7 +122,7 @@ class _Drawing:
         choice = self.dice.choice
         drawn = {
             "retry": "5m,30m,4h",
-            "sweep": choice(("20m", "25m")) if delivery.lost else choice(("20m", "6h", "6h")),
+            "sweep": "45m" if delivery.lost or self.chance(0.2) else "6h",
             "ledger_account": choice(("{customer}", "{customer}:{meter}", "{customer}:{meter}")),
         }
         if self.chance(0.3):
@@ -217,7 +229,13 @@ class _Drawing:
         for _ in range(self.dice.choice((0, 0, 0, 1, 1, 3))):
             yield self.crash(plan)
         for _ in range(self.dice.choice((0, 0, 0, 1, 2))):
-            yield self.restart(plan)
+            yield self.restart()
+        for _ in range(self.dice.choice((0, 0, 0, 0, 1, 2))):
+            yield self.stall()
+        if self.chance(0.1):
+            place = self.dice.randrange(len(plan.subscriptions))
+            what = self.dice.choice(("threshold", "first"))
+            yield Other(at=START + self.between(timedelta(0), 9 * MINUTE), subscription=place, what=what)  # type: ignore[arg-type]  # one of the two
 
     def usage(self, plan: Plan, place: int) -> Iterator[Act]:
         subscription = plan.subscriptions[place]
@@ -331,13 +349,16 @@ class _Drawing:
         return Crash(
             at=START + self.between(timedelta(0), 6 * HOUR),
             request=self.dice.choice(CRASHES),
-            skip=self.dice.choice((0, 0, 1, 2, 3)),
+            skip=self.dice.choice((0, 0, 1, 2, 3, 5, 9, 20)),
             arrives=self.chance(0.5),
             down=self.dice.choice((timedelta(0), timedelta(seconds=20), 5 * MINUTE, 30 * MINUTE)),
             drifts=self.chance(0.25),
         )
 
-    def restart(self, plan: Plan) -> Restart:
+    def stall(self) -> Stall:
+        return Stall(at=START + self.between(timedelta(0), 5 * HOUR), skip=self.dice.choice((0, 1, 2, 3, 4, 6, 8)))
+
+    def restart(self) -> Restart:
         changes: dict[str, str] = {}
         if self.chance(0.6):
             name, values = self.dice.choice(

@@ -14,7 +14,7 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
 from tests.generated.drawing import TIERED
-from tests.generated.plans import Restart
+from tests.generated.plans import Outage, Restart, Stall
 from tests.generated.playing import Figures, Key, Player, Request, Truth
 
 _DIGITS = 15
@@ -378,10 +378,11 @@ def stamped_evidence_exists(player: Player) -> Iterator[str]:
 
 def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
     """As far as nobody interfered: closed lets out only what we released; open what is unproven, at the backstop."""
-    if player.observes or player.deaths or any(type(act).__name__ in {"Outage", "Restart"} for act in player.plan.acts):
+    disturbing = (Outage, Restart, Stall)
+    if player.observes or player.deaths or any(isinstance(act, disturbing) for act in player.plan.acts):
         return
     for invoice in metered(player):
-        if has_left(player, invoice) and not _forced(player, invoice):
+        if invoice.billing_reason != "subscription_create" and has_left(player, invoice) and not _forced(player, invoice):
             if player.app.settings.fail.value == "closed":
                 yield from _left_unreleased(player, invoice)
             else:

@@ -78,12 +78,21 @@ class Crash:
 
     at: datetime
     request: str
-    """What the request must begin with, such as ``POST /v1/invoices``; the ``skip``-th after it is the one."""
+    """How the request begins, such as ``POST /v1/invoices``; ``BEGIN`` is a transaction. The one after ``skip`` others."""
     skip: int = 0
     arrives: bool = False
     down: timedelta = timedelta(0)
     drifts: bool = False
     """Whether the ledger of every open invoice is another one when the new process starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """The process is paused after a request, longer than its lease; another one looks meanwhile; then it goes on."""
+
+    at: datetime
+    skip: int = 0
+    lasts: timedelta = timedelta(seconds=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +105,16 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """What the vendors do: ``upcoming`` is sent, a ``gap`` in the ledger's sequence, a ``deposit`` on the account."""
+    """What the vendors do: ``upcoming`` is sent, the ``first`` invoice or one for a ``threshold`` is made, a ``gap``
+    in the ledger's sequence, a ``deposit`` on its account.
+    """
 
     at: datetime
     subscription: int
-    what: Literal["upcoming", "gap", "deposit", "threshold"]
+    what: Literal["upcoming", "gap", "deposit", "threshold", "first"]
 
 
-Act = Usage | Person | Outage | Crash | Restart | Other
+Act = Usage | Person | Outage | Crash | Stall | Restart | Other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 import httpx
+import sqlalchemy as sa
 
 from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
@@ -22,7 +23,19 @@ from pacspace_stripe.simulator.stripe.invoice_endpoints import show
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store import Kind
 from tests.generated.drawing import COUNTED, TIERED
-from tests.generated.plans import Act, Crash, Delivery, Other, Outage, Person, Plan, Restart, Subscription, Usage
+from tests.generated.plans import (
+    Act,
+    Crash,
+    Delivery,
+    Other,
+    Outage,
+    Person,
+    Plan,
+    Restart,
+    Stall,
+    Subscription,
+    Usage,
+)
 from tests.worlds import ENVIRONMENT, START, STRIPE_PORT, World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -117,9 +130,11 @@ class Player(World):
         self.touched: dict[str, list[Touch]] = {}
         """What people did to each invoice."""
         self.crashes: list[Crash] = []
+        self.stalls: list[tuple[int, Stall]] = []
         self.ambushes: list[tuple[int, Person]] = []
         self.outages: list[Outage] = []
         self.down_until: datetime | None = None
+        self.at_work = False
         self.deaths = 0
         self.subscription_ids: list[str] = []
         super().__post_init__()
@@ -179,7 +194,9 @@ class Player(World):
         if self.database_url is None:
             shutil.copyfile(_migrated(self.folder.parent), self.folder / "world.db")
             self.database_url = f"sqlite:///{self.folder / 'world.db'}"
-        return super().restart(**settings)
+        app = super().restart(**settings)
+        sa.event.listen(app.store.engine, "begin", self._begins)
+        return app
 
     # -- looking at the truth -------------------------------------------------------------------------------------
 
@@ -253,7 +270,39 @@ class Player(World):
         response = self._written_down(request)
         if crash:
             self._die(crash)
+        self._stall()
         return response
+
+    def _begins(self, _: sa.Connection) -> None:
+        """A transaction begins while the product is at work: it can die there too."""
+        if not self.at_work:
+            return
+        if self.down_until is not None:
+            raise Died
+        if crash := self._due_crash("BEGIN"):
+            self._die(crash)
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        before, self.at_work = self.at_work, True
+        try:
+            yield
+        finally:
+            self.at_work = before
+
+    def _stall(self) -> None:
+        """Paused here for longer than a lease, while another process looks at everything that is open."""
+        due = [stall for left, stall in self.stalls if left == 0]
+        self.stalls = [(left - 1, stall) for left, stall in self.stalls if left > 0]
+        for stall in due:
+            self.clock.advance(stall.lasts)
+            paused = self.app
+            self.restart()
+            for invoice in list(self.stripe.account.invoices):
+                self._checked(invoice.id)
+            self.app.close()
+            self.app = paused
+            self.inbox = paused.inbox(self._enqueue)
 
     def _written_down(self, request: httpx.Request) -> httpx.Response:
         path, invoice = request.url.path, None
@@ -280,7 +329,7 @@ class Player(World):
 
     def _due_crash(self, line: str) -> Crash | None:
         for place, crash in enumerate(self.crashes):
-            if line.startswith(crash.request):
+            if line.startswith(crash.request) and (crash.request or line != "BEGIN"):
                 if crash.skip == 0:
                     del self.crashes[place]
                     return crash
@@ -319,7 +368,8 @@ class Player(World):
         if self.down:
             message = "nobody there"
             raise httpx.ConnectError(message)
-        return super()._deliver(request)
+        with self.working():
+            return super()._deliver(request)
 
     @property
     def down(self) -> bool:
@@ -344,24 +394,30 @@ class Player(World):
     def settle(self) -> None:
         """Do all that is due now; a look that fails is over, as in the engine."""
         for _ in range(300):
-            self.stripe.run_due()
-            self._adorn()
-            if self.down:
-                return
-            if self.down_until is not None:
-                self._reborn()
-            self.app.store.triggers.take_due(self._enqueue)
-            todo, self.queue = self.queue, []
-            if not todo:
-                return
-            self._look_at(todo)
+            with contextlib.suppress(Died):
+                if not self._settled_once():
+                    return
         message = "it never settles"
         raise AssertionError(message)
+
+    def _settled_once(self) -> bool:
+        """Whether there may be more to do now."""
+        self.stripe.run_due()
+        self._adorn()
+        if self.down:
+            return False
+        if self.down_until is not None:
+            self._reborn()
+        self.app.store.triggers.take_due(self._enqueue)
+        todo, self.queue = self.queue, []
+        self._look_at(todo)
+        return bool(todo)
 
     def _look_at(self, todo: list[tuple[Kind, str, int]]) -> None:
         for kind, subject, wanted in todo:
             try:
-                self.app.look(kind, subject, wanted)
+                with self.working():
+                    self.app.look(kind, subject, wanted)
             except Died:
                 return
             except PacspaceStripeError:
@@ -407,6 +463,8 @@ class Player(World):
                 self._fail()
             case Crash():
                 self.crashes.append(act)
+            case Stall():
+                self.stalls.append((act.skip, act))
             case Restart():
                 self._restarted(act)
             case Other():
@@ -441,6 +499,8 @@ class Player(World):
                 self.stripe.send_upcoming(self.subscription_ids[act.subscription])
             case "threshold":
                 self.stripe.bill_threshold(self.subscription_ids[act.subscription])
+            case "first":
+                self.stripe.create_first_invoice(self.subscription_ids[act.subscription], with_usage=True)
             case "gap":
                 self.ledger.inject_gap(account)
                 self._record(account, Decimal(1), subscription.start - HOUR)
@@ -527,7 +587,8 @@ class Player(World):
 
     def _checked(self, invoice_id: str, waiver: Waiver | None = None) -> CheckResult | None:
         try:
-            return self.app.checker.check(invoice_id, waiver=waiver)
+            with self.working():
+                return self.app.checker.check(invoice_id, waiver=waiver)
         except (LeaseBusy, PacspaceStripeError, Died):
             return None
 
@@ -535,7 +596,7 @@ class Player(World):
 
     def heal(self) -> None:
         """Everything answers, nobody interferes, and both sides agree wherever the plan says so."""
-        self.crashes, self.ambushes, self.outages = [], [], []
+        self.crashes, self.ambushes, self.outages, self.stalls = [], [], [], []
         self._fail()
         if self.down_until is not None:
             self.clock.advance_to(self.down_until)

@@ -23,6 +23,7 @@ from alembic.script import ScriptDirectory
 import pacspace_stripe
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
@@ -703,40 +704,37 @@ def test_a_chain_has_no_gap_and_no_fork_when_many_append_at_once(store: Store) -
 # -- the journal ------------------------------------------------------------------------------------------------------
 
 
-def test_an_account_of_one_customer_has_no_rival(store: Store) -> None:
-    assert [store.journal.claim_account("acme", "cus_1") for _ in range(2)] == [None, None]
+OCTOBER = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
+HALF = Window(start=datetime(2026, 10, 16, tzinfo=UTC), end=datetime(2026, 11, 16, tzinfo=UTC))
+NOVEMBER = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
 
 
-def test_an_account_of_two_customers_has_a_rival_for_each(store: Store) -> None:
-    store.journal.claim_account("acme", "cus_1")
-    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
-    assert store.journal.claim_account("acme", "cus_1") == "cus_2"
-    assert store.journal.claim_account("other", "cus_2") is None
+def test_an_account_that_one_invoice_bills_has_no_rival(store: Store) -> None:
+    for _ in range(2):
+        store.claims.put("in_1", [("acme", OCTOBER), ("acme", NOVEMBER)])
+    assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
 
 
-def test_a_claim_is_forgotten_after_forty_days(store: Store, clock: ManualClock) -> None:
-    store.journal.claim_account("acme", "cus_1")
-    clock.advance(timedelta(days=39).total_seconds())
-    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
-    clock.advance(DAY.total_seconds())
-    assert store.journal.claim_account("acme", "cus_2") is None
+def test_two_invoices_for_one_time_are_each_others_rivals(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER)])
+    store.claims.put("in_2", [("acme", HALF)])
+    assert store.claims.rival_of("in_1", "acme", OCTOBER) == "in_2"
+    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+    assert store.claims.rival_of("in_2", "other", HALF) is None
 
 
-def test_a_claim_repeated_stays_young(store: Store, clock: ManualClock) -> None:
-    for _ in range(3):
-        store.journal.claim_account("acme", "cus_1")
-        clock.advance(timedelta(days=30).total_seconds())
-    assert store.journal.claim_account("acme", "cus_2") == "cus_1"
+def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER)])
+    store.claims.put("in_2", [("acme", NOVEMBER)])
+    assert store.claims.rival_of("in_2", "acme", NOVEMBER) is None
 
 
-def claiming(store: Store, account: str) -> Callable[[int], str | None]:
-    return lambda who: store.journal.claim_account(account, f"cus_{who}")
-
-
-def test_of_all_who_claim_an_account_at_once_only_one_may_think_it_his(store: Store) -> None:
-    for number in range(5):
-        rivals = at_once(claiming(store, f"acct_{number}"))
-        assert rivals.count(None) == 1
+def test_a_corrected_mapping_frees_what_was_claimed_before(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER)])
+    store.claims.put("in_1", [("other", OCTOBER)])
+    assert store.claims.rival_of("in_2", "acme", OCTOBER) is None
+    store.claims.put("in_1", [])
+    assert store.claims.rival_of("in_2", "other", OCTOBER) is None
 
 
 def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
@@ -760,7 +758,8 @@ DEAD_DATABASES = {
 EVERYTHING: dict[str, Callable[[Store], object]] = {
     "migrate": lambda store: store.migrate(),
     "ping": lambda store: store.journal.ping(),
-    "claim": lambda store: store.journal.claim_account("acme", "cus_1"),
+    "claim": lambda store: store.claims.put("in_1", ()),
+    "rival": lambda store: store.claims.rival_of("in_1", "acme", OCTOBER),
     "fact": lambda store: store.journal.remember_fact("policy", "x"),
     "note": lambda store: store.journal.note("hold", "in_1", ""),
     "trail": lambda store: store.journal.audit_trail("in_1"),

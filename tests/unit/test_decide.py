@@ -255,12 +255,20 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             id="finalized at birth and drifted is stopped",
         ),
         pytest.param(
-            left(),
+            left(billing_reason="subscription_create"),
             SEEN,
             CLOSED,
             UNSETTLED,
             (Stamp(footer=False), Alert(kind="unproven"), FIRST_RETRY),
             id="finalized at birth and unproven",
+        ),
+        pytest.param(
+            left(),
+            SEEN,
+            CLOSED,
+            UNSETTLED,
+            (Hold(), Stamp(footer=False), Alert(kind="unproven"), FIRST_RETRY),
+            id="finalized before we saw it and unproven is stopped",
         ),
         pytest.param(
             left(InvoiceStatus.PAID),

@@ -274,7 +274,8 @@ def test_nothing_else_counts_as_verified(data: object) -> None:
         ({"status": "failed", "time": "2026-11-02T00:00:00Z"}, False),
         ({"status": "queued", "time": "2026-11-02T00:00:00.000Z"}, True),
         ({"status": "PROCESSING", "time": "2026-11-30T23:59:59.999Z"}, True),
-        ({"status": "something new", "time": "2026-10-02T00:00:00Z"}, True),
+        ({"status": "something new", "time": "2026-11-02T00:00:00Z"}, True),
+        ({"status": "queued", "time": "2026-10-02T00:00:00Z"}, False),
         ({"status": "queued", "time": "2026-12-01T00:00:00Z"}, False),
         ({"status": "queued", "time": "2026-12-01T01:00:00+02:00"}, True),
         ({"status": "queued", "time": "2026-11-30T23:00:00"}, True),
@@ -282,13 +283,13 @@ def test_nothing_else_counts_as_verified(data: object) -> None:
     ],
 )
 def test_what_may_still_change_a_balance(item: object, unsettled: bool) -> None:  # noqa: FBT001
-    assert is_unsettled(fields(item), WINDOW.end) is unsettled
+    assert is_unsettled(fields(item), WINDOW.start, WINDOW.end) is unsettled
 
 
 @pytest.mark.parametrize("item", [{}, {"status": None}, {"status": "queued", "time": "yesterday"}, {"status": 5}])
 def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
     with pytest.raises(UnexpectedAnswer):
-        is_unsettled(fields(item), WINDOW.end)
+        is_unsettled(fields(item), WINDOW.start, WINDOW.end)
 
 
 @pytest.mark.parametrize(

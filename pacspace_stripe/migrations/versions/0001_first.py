@@ -12,13 +12,6 @@ depends_on = None
 def upgrade() -> None:
     """Create every table."""
     op.create_table(
-        "pacspace_accounts",
-        sa.Column("account", sa.String(length=128), nullable=False),
-        sa.Column("customer_id", sa.String(length=255), nullable=False),
-        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("account", "customer_id"),
-    )
-    op.create_table(
         "pacspace_audit",
         sa.Column("audit_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -28,6 +21,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("audit_id"),
     )
     op.create_index("ix_pacspace_audit_subject", "pacspace_audit", ["subject_id", "at"], unique=False)
+    op.create_table(
+        "pacspace_claims",
+        sa.Column("account", sa.String(length=128), nullable=False),
+        sa.Column("invoice_id", sa.String(length=255), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account", "invoice_id", "starts_at"),
+    )
+    op.create_index("ix_pacspace_claims_invoice", "pacspace_claims", ["invoice_id"], unique=False)
     op.create_table(
         "pacspace_events",
         sa.Column("event_id", sa.String(length=255), nullable=False),
@@ -93,6 +95,7 @@ def downgrade() -> None:
     op.drop_table("pacspace_evidence")
     op.drop_index("ix_pacspace_events_received", table_name="pacspace_events")
     op.drop_table("pacspace_events")
+    op.drop_index("ix_pacspace_claims_invoice", table_name="pacspace_claims")
+    op.drop_table("pacspace_claims")
     op.drop_index("ix_pacspace_audit_subject", table_name="pacspace_audit")
     op.drop_table("pacspace_audit")
-    op.drop_table("pacspace_accounts")
