@@ -18,7 +18,7 @@ from pacspace_stripe.engine import Engine
 from pacspace_stripe.store import Kind, Store
 
 LEASE, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=6)
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds until something that should happen counts as not happening."""
 
 

@@ -629,9 +629,11 @@ class Player(World):
     def _settle_up(self, invoice: Invoice, subscription: Subscription, key: Key, truth: Truth | None) -> None:
         assert truth is not None
         side = truth.metered if truth.status == "draft" else truth.billed
-        missing = side[key] - truth.recorded[key]
-        if missing:
-            self._record(self.account(subscription, key[0]), missing, key[1] + timedelta(minutes=1))
+        missing, most = side[key] - truth.recorded[key], Decimal(10**9)
+        while missing:
+            part = max(-most, min(most, missing))
+            self._record(self.account(subscription, key[0]), part, key[1] + timedelta(minutes=1))
+            missing -= part
 
     def finish(self) -> None:
         """Time enough for every ladder, backstop and watch to end."""
@@ -642,8 +644,8 @@ class Player(World):
         created = max((invoice.created for invoice in self.stripe.account.invoices), default=START)
         behaviour = self.stripe.behaviour
         starts = max(self.plan.heals_at, created + behaviour.finalization_delay)
-        if self.app.settings.fail.value == "open":
-            starts = max(starts, created + self.app.settings.backstop)
+        by_itself = [one.automatically_finalizes_at for one in self.stripe.account.invoices if one.auto_advance]
+        starts = max([starts, *(at for at in by_itself if at)])
         return starts + LADDER_END + behaviour.finalization_delay + HOUR
 
 
