@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 from tests.generated.plans import (
     Act,
@@ -287,7 +288,7 @@ class _Drawing:
             case "stripe misses" | "ledger doubles":
                 yield replace(use, side="ledger")
             case "last digit":
-                side = self.dice.choice(("stripe", "ledger"))
+                side: Literal["stripe", "ledger"] = self.dice.choice(("stripe", "ledger"))
                 quantity = Decimal(1) if meter == COUNTED else Decimal(1).scaleb(self.dice.choice((-12, -6, 0)))
                 yield replace(use, side=side, quantity=quantity)
             case "never verified":
@@ -297,7 +298,7 @@ class _Drawing:
             case "failed":
                 yield replace(use, state="failed")
             case "gap" | "deposit":
-                yield Other(at=START, subscription=place, what=name)  # type: ignore[arg-type]  # one of the two
+                yield Other(at=START, subscription=place, what=name)
             case "late on both":
                 yield replace(use, at=after)
             case "late on stripe":

@@ -37,7 +37,7 @@ def same(one: Decimal, other: Decimal) -> bool:
 
 def _unit(one: Decimal, other: Decimal) -> Decimal:
     """What the last of 15 digits counts."""
-    return Decimal(1).scaleb(max(one.adjusted(), other.adjusted()) - _DIGITS + 1)
+    return Decimal(1).scaleb(max(each.adjusted() for each in (one, other) if each) - _DIGITS + 1)
 
 
 def _length(quantity: Decimal) -> int:
@@ -186,6 +186,8 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     accounts = {player.account(subscription, meter) for meter in subscription.meters}
     if TIERED in subscription.meters or len(accounts) < len(subscription.meters):
         return "not compared yet"
+    if _has_rival(player, invoice):
+        return "another invoice bills the same"
     if not all(same(figures[key], truth.answered[key]) for key in figures):
         return "wrong, or as far as a double tells"
     if _is_frozen(player, invoice, truth):
@@ -195,6 +197,18 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     if not invoice.auto_advance and _stopped_by_hand(player, invoice):
         return "a hand hold"
     return None
+
+
+def _has_rival(player: Player, invoice: Invoice) -> bool:
+    """Whether another invoice was ever made for the same ledger account and time."""
+    mine = _claims(player, invoice)
+    others = [claim for other in metered(player) if other.id != invoice.id for claim in _claims(player, other)]
+    return any(one[0] == two[0] and one[1] < two[2] and two[1] < one[2] for one in mine for two in others)
+
+
+def _claims(player: Player, invoice: Invoice) -> list[tuple[str, datetime, datetime]]:
+    subscription = player.subscription_of(invoice)
+    return [(player.account(subscription, meter), start, end) for meter, start, end in player.billed(invoice)]
 
 
 def _stopped_by_hand(player: Player, invoice: Invoice) -> bool:
@@ -216,7 +230,8 @@ def _is_frozen(player: Player, invoice: Invoice, truth: Truth) -> bool:
 
 
 def _spans(made: dict[str, str], key: Key) -> bool:
-    return made["startDate"] == f"{key[1]:%Y-%m-%dT%H:%M:%S}.000Z" and made["endDate"] == f"{key[2]:%Y-%m-%dT%H:%M:%S}.000Z"
+    start, end = (f"{at:%Y-%m-%dT%H:%M:%S}.000Z" for at in key[1:3])
+    return made["startDate"] == start and made["endDate"] == end
 
 
 # -- 4: stamps are those of the invoice, and the merchant's own text is kept ------------------------------------------
@@ -293,8 +308,10 @@ def finished_is_finished(player: Player) -> Iterator[str]:
         player.app.checker.check(invoice.id)
         after = _written(player)
         if after != before:
-            wrote = [f"{request.method} {request.path} {request.body}" for request in player.diary[asked:] if request.writes]
-            yield f"7 a second check of {invoice.id} ({remembered.verdict}, {remembered.detail}): {before} to {after} {wrote}"
+            news = [request for request in player.diary[asked:] if request.writes]
+            wrote = [f"{request.method} {request.path} {request.body}" for request in news]
+            found = f"{remembered.verdict}, {remembered.detail}"
+            yield f"7 a second check of {invoice.id} ({found}): {before} to {after} {wrote}"
 
 
 def _is_news(player: Player, invoice: Invoice) -> bool:
@@ -310,7 +327,8 @@ def _is_news(player: Player, invoice: Invoice) -> bool:
 def _written(player: Player) -> tuple[int, int, int, int]:
     writes = sum(request.writes and request.path.startswith("/v1/") for request in player.diary)
     with player.app.store.engine.connect() as connection:
-        rows = [connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() for table in (evidence, audit)]
+        counts = [sa.select(sa.func.count()).select_from(table) for table in (evidence, audit)]
+        rows = [connection.execute(count).scalar() for count in counts]
     return (writes, len(player.ledger.checkpoints()), int(rows[0] or 0), int(rows[1] or 0))
 
 
@@ -382,7 +400,8 @@ def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
     if player.observes or player.deaths or any(isinstance(act, disturbing) for act in player.plan.acts):
         return
     for invoice in metered(player):
-        if invoice.billing_reason != "subscription_create" and has_left(player, invoice) and not _forced(player, invoice):
+        at_birth = invoice.billing_reason == "subscription_create"
+        if not at_birth and has_left(player, invoice) and not _forced(player, invoice):
             if player.app.settings.fail.value == "closed":
                 yield from _left_unreleased(player, invoice)
             else:
@@ -391,7 +410,8 @@ def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
 
 def _forced(player: Player, invoice: Invoice) -> bool:
     forcing = {"pay", "finalize"}
-    return any(touch.does in forcing or (touch.does == "on" and touch.status == "open") for touch in player.touched.get(invoice.id, ()))
+    touches = player.touched.get(invoice.id, ())
+    return any(touch.does in forcing or (touch.does == "on" and touch.status == "open") for touch in touches)
 
 
 def _left_unreleased(player: Player, invoice: Invoice) -> Iterator[str]:
@@ -429,9 +449,9 @@ def _changed_late(player: Player, invoice: Invoice) -> bool:
 def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
     for invoice in metered(player):
         remembered, verdict = memory(player, invoice), invoice.metadata.get("pacspace_verdict")
-        if remembered and remembered.ended and verdict and remembered.verdict != verdict:
-            if invoice.status.value not in {"void", "uncollectible"} and not player.observes:
-                yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
+        gone = invoice.status.value in {"void", "uncollectible"} or player.observes
+        if remembered and remembered.ended and verdict and remembered.verdict != verdict and not gone:
+            yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
 
 
 def everything_is_looked_after(player: Player) -> Iterator[str]:

@@ -78,7 +78,7 @@ class Crash:
 
     at: datetime
     request: str
-    """How the request begins, such as ``POST /v1/invoices``; ``BEGIN`` is a transaction. The one after ``skip`` others."""
+    """How the request after ``skip`` others begins, such as ``POST /v1/invoices``; ``BEGIN`` is a transaction."""
     skip: int = 0
     arrives: bool = False
     down: timedelta = timedelta(0)

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
-from tests.generated.judging import AT_RELEASE, JUDGES, end_state
-from tests.generated.plans import Delivery, Plan
-from tests.generated.playing import Player, played
 from tests.generated.drawing import draw
+from tests.generated.judging import AT_RELEASE, JUDGES, end_state
+from tests.generated.plans import Act, Delivery, Plan
+from tests.generated.playing import Player, played
 
 SHRINKING_SECONDS = 60
 Fails = Callable[[Plan], list[str]]
+Item = TypeVar("Item")
+_PLAIN = {"split_at": None, "mailed": False, "footer": None, "metadata": 0, "account": None}
+"""A subscription without anything special."""
 
 
 def folder() -> Path:
@@ -97,7 +101,8 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
         keep = {"retry", "ledger_account", "sweep"}
         for place, (switch, _) in enumerate(switches):
             if switch not in keep:
-                yield replace(plan, **{name: _without(switches, place)})
+                fewer: dict[str, Any] = {name: _without(switches, place)}
+                yield replace(plan, **fewer)
     if plan.delivery != Delivery():
         yield replace(plan, delivery=Delivery())
     for name in ("copies", "shuffled", "delay", "lost"):
@@ -106,7 +111,7 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
             yield replace(plan, delivery=replace(plan.delivery, **{name: default}))
     yield from _fewer_subscriptions(plan)
     for place, one in enumerate(plan.subscriptions):
-        for name, default in (("split_at", None), ("mailed", False), ("footer", None), ("metadata", 0), ("account", None)):
+        for name, default in _PLAIN.items():
             if getattr(one, name) != default:
                 changed = replace(one, **{name: default})  # type: ignore[arg-type]  # by name
                 yield replace(plan, subscriptions=_with(plan.subscriptions, place, changed))
@@ -127,14 +132,16 @@ def _fewer_subscriptions(plan: Plan) -> Iterator[Plan]:
             )
 
 
-def _moved(act, place):  # type: ignore[no-untyped-def]
+def _moved(act: Act, place: int) -> Act:
     number = getattr(act, "subscription", -1)
-    return replace(act, subscription=number - 1) if number > place else act
+    changes: dict[str, Any] = {"subscription": number - 1}
+    moved: Act = replace(act, **changes) if number > place else act
+    return moved
 
 
-def _without(items, place):  # type: ignore[no-untyped-def]
+def _without(items: tuple[Item, ...], place: int) -> tuple[Item, ...]:
     return (*items[:place], *items[place + 1 :])
 
 
-def _with(items, place, item):  # type: ignore[no-untyped-def]
+def _with(items: tuple[Item, ...], place: int, item: Item) -> tuple[Item, ...]:
     return (*items[:place], item, *items[place + 1 :])

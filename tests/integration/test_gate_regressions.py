@@ -112,7 +112,7 @@ def test_stripes_own_plan_survives_a_crash_at_the_backstop(tmp_path: Path) -> No
         assert made.left == {made.invoice_id}
 
 
-def test_a_release_that_did_not_arrive_before_the_truth_changed_guards_the_invoice_like_any_hold(tmp_path: Path) -> None:
+def test_a_release_that_did_not_arrive_before_the_truth_changed_guards_it_like_any_hold(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("5")
