@@ -318,7 +318,7 @@ def _is_news(player: Player, invoice: Invoice) -> bool:
     """Whether either side changed since we last looked, or whether we act."""
     now, looks = player.truth(invoice.id), [request for request in ours(player, invoice) if request.after]
     policies = any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
-    if policies or not now or not looks or not looks[-1].after:
+    if policies or not now or not looks or not looks[-1].after or _has_rival(player, invoice):
         return True
     seen = looks[-1].after
     return (now.billed, now.recorded, now.counts) != (seen.billed, seen.recorded, seen.counts)
