@@ -45,6 +45,10 @@ class Street:
             environment.update(before)
 
 
+def _all_judged(place: Town) -> bool:
+    return all(one["verdict"] for one in place.listed().values())
+
+
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     with town(tmp_path_factory.mktemp("commands"), seconds=5) as place:
@@ -53,7 +57,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
         unproven, also_drifted = place.invoiced("7", "0"), place.invoiced("3", "0")
         place.record(unproven.customer, "7", verified=False)
         swept = [place.stack.run("sweep", "--json")]
-        while place.invoice(matched.invoice_id)["status"] != "paid":
+        while place.invoice(matched.invoice_id)["status"] != "paid" or not _all_judged(place):
             swept.append(place.stack.run("sweep", "--json"))
             assert len(swept) < PATIENCE
         made = Street(

@@ -102,7 +102,7 @@ class _Drawing:
         delivery = self.delivery()
         settings = self.settings(delivery)
         subscriptions = tuple(self.subscriptions(dict(settings)))
-        heals_at = START + self.between(9 * HOUR, 14 * HOUR)
+        heals_at = START + self.between(8 * HOUR, 10 * HOUR)
         drawn = Plan(
             seed=self.seed,
             settings=settings,
@@ -128,7 +128,7 @@ class _Drawing:
         }
         if self.chance(0.3):
             drawn["fail"] = "open"
-            drawn["backstop"] = choice(("3h", "24h", "20h"))
+            drawn["backstop"] = choice(("3h", "12h", "24h"))
         if self.chance(0.3):
             drawn["finalize"] = "fast"
         if self.chance(0.4):
@@ -306,7 +306,7 @@ class _Drawing:
                 yield replace(use, side="stripe", at=after)
             case "late on ledger":
                 yield replace(use, side="stripe")
-                yield replace(use, side="ledger", at=START + self.between(2 * HOUR, 9 * HOUR))
+                yield replace(use, side="ledger", at=START + self.between(2 * HOUR, 7 * HOUR))
             case "after finalization":
                 yield replace(
                     use, side=self.dice.choice(("stripe", "both")), at=subscription.end + self.between(HOUR, 4 * HOUR)
@@ -315,7 +315,7 @@ class _Drawing:
     def late_by(self, plan: Plan, use: Usage) -> timedelta:
         """From its acceptance, which may lie in the past, to some hours from now; calm when nobody looks."""
         told = max(use.at, START) - use.used_at
-        return told + (self.between(7 * HOUR, 8 * HOUR) if self.calm else self.between(HOUR, 9 * HOUR))
+        return told + (self.between(6 * HOUR, 7 * HOUR) if self.calm else self.between(HOUR, 9 * HOUR))
 
     def person(self, plan: Plan) -> Person:
         place = self.dice.randrange(len(plan.subscriptions))

@@ -26,7 +26,6 @@ from tests.generated.drawing import COUNTED, TIERED
 from tests.generated.plans import (
     Act,
     Crash,
-    Delivery,
     Other,
     Outage,
     Person,
@@ -118,7 +117,6 @@ class Player(World):
     """A world that follows a plan and keeps a diary."""
 
     plan: Plan = field(default_factory=lambda: Plan(seed=0))
-    delivery: Delivery = field(default_factory=Delivery)
 
     def __post_init__(self) -> None:
         self.seed, self.validated = self.plan.seed, False
@@ -141,7 +139,7 @@ class Player(World):
         self.stripe.configure(**dict(self.plan.stripe))
         self.ledger.configure(**dict(self.plan.ledger), fast_roots=True)
         self._meet()
-        delivery = self.delivery
+        delivery = self.plan.delivery
         lost = [delivery.lost] if delivery.lost else []
         self.stripe.set_webhook(
             copies=delivery.copies, shuffled=delivery.shuffled, delay=delivery.delay, lost_types=lost
@@ -670,10 +668,10 @@ def _migrated(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def played(plan: Plan, folder: Path, delivery: Delivery | None = None) -> Iterator[Player]:
+def played(plan: Plan, folder: Path) -> Iterator[Player]:
     """The world of a plan, up to its healing."""
     folder.mkdir(parents=True, exist_ok=True)
-    player = Player(folder, plan=plan, delivery=delivery or plan.delivery)
+    player = Player(folder, plan=plan)
     try:
         yield player.play()
     finally:

@@ -30,22 +30,24 @@ def folder() -> Path:
 def verdicts_of(plan: Plan, where: Path) -> list[str]:
     """What is wrong with a world, played once; calm ones a second time, with perfect delivery."""
     with played(plan, where / "world") as player:
-        wrong = _judged(player)
+        wrong = _ended(player)
         ended = end_state(player)
+        wrong += [said for judge in JUDGES for said in judge(player)]
     if plan.calm and not wrong:
-        with played(plan, where / "again", Delivery()) as again:
-            wrong = _judged(again)
+        perfect = replace(plan, delivery=Delivery(), settings=(*plan.settings, ("sweep", "6h")))
+        with played(perfect, where / "again") as again:
+            wrong += _ended(again)
             other = end_state(again)
         wrong += [f"5 {one} with this delivery, {two} with a perfect one" for one, two in _unlike(ended, other)]
     return wrong
 
 
-def _judged(player: Player) -> list[str]:
+def _ended(player: Player) -> list[str]:
     player.heal()
     player.finish()
     wrong = [said for judge in AT_RELEASE for said in judge(player)]
     player.run_until(player.clock.now() + timedelta(hours=26))
-    return wrong + [said for judge in JUDGES for said in judge(player)]
+    return wrong
 
 
 def _unlike(one: list[dict[str, object]], other: list[dict[str, object]]) -> Iterator[tuple[object, object]]:
