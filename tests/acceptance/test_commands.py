@@ -163,6 +163,14 @@ def test_an_invoice_that_stripe_does_not_know_is_told(street: Street, arguments:
     assert "in_nobodyKnows" not in street.place.listed()
 
 
+def test_what_is_no_invoices_id_is_not_looked_up(street: Street) -> None:
+    asked = len(street.place.stripe.log())
+    done = street.run("check", "../customers/cus_1")
+    assert done.returncode == 2
+    assert "an invoice's id starts with in_" in done.stderr
+    assert len(street.place.stripe.log()) == asked
+
+
 # -- release, statement -------------------------------------------------------------------------------------------
 
 
