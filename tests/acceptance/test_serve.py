@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -259,9 +260,10 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
 def test_two_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str) -> None:
     with town(tmp_path, database_url=postgresql_url) as place:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=0.2)
+        # Given two that start at once, on a database with nothing in it
         second = free_port()
-        place.stack.serve()
-        place.stack.serve(second)
+        with ThreadPoolExecutor() as starts:
+            list(starts.map(place.stack.serve, (None, second)))
         bills = [place.invoiced() for _ in range(16)]
         place.until_paid(*bills)
         assert "step='stamp'" in place.log()
