@@ -98,7 +98,10 @@ class Engine:
         self._client.enqueue_in_transaction(connection, options, kind.value, subject_id, wanted)
 
     def prune(self) -> int:
-        """Delete old finished workflow rows, a bounded number at a time; how many."""
+        """Delete old workflow rows, a bounded number at a time; how many.
+
+        Those of killed processes never finished; so old, they are no less done with.
+        """
         pruned = 0
         for _ in range(_PRUNINGS):
             found = self._prune_some()
@@ -110,7 +113,6 @@ class Engine:
     def _prune_some(self) -> int:
         before = (datetime.now(UTC) - KEPT).isoformat()
         old = DBOS.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED"],
             end_time=before,
             limit=_PRUNED_AT_ONCE,
             load_input=False,

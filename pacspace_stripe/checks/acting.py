@@ -11,7 +11,7 @@ from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.stamps import metadata_stamp
+from pacspace_stripe.domain.stamps import HOLD_KEY, metadata_stamp, sign_of_hold
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import RenderError
@@ -63,16 +63,18 @@ class Actor:
     def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:
         self.store.journal.note(kind, invoice.invoice_id, json.dumps(detail, default=str))
 
-    def hold(self, invoice: Invoice, memory: Memory) -> Memory:
-        """``auto_advance=false``: from here on it is ours to release."""
+    def hold(self, invoice: Invoice, memory: Memory) -> tuple[Memory, Invoice]:
+        """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""
         intent = replace(memory, held=True, cleared=False)
         self.leased.save(intent)
         self._noted("hold", invoice)
-        self.stripe.update_invoice(invoice.invoice_id, auto_advance=False)
+        sign = sign_of_hold(invoice.metadata, invoice.invoice_id, self.now)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=False, metadata=sign)
         stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
         done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
         self.leased.save(done)
-        return done
+        metadata = {**invoice.metadata, **sign}
+        return done, replace(invoice, auto_advance=False, automatically_finalizes_at=None, metadata=metadata)
 
     def backstop(self, invoice: Invoice, memory: Memory, at: datetime) -> Memory:
         """Stripe's own clock as the fallback, set once."""
@@ -87,7 +89,7 @@ class Actor:
     def give_back(self, invoice: Invoice, memory: Memory) -> Memory:
         """``auto_advance=true`` on what we held before we could read that nothing on it is metered."""
         self._noted("give_back", invoice)
-        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
         done = replace(memory, held=False, precaution=False)
         self.leased.save(done)
         return done
@@ -96,7 +98,9 @@ class Actor:
         """Verdict and proof in one update; whether anything had to be written."""
         sha = memory.evidence_sha256 or ""
         waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
-        metadata = metadata_stamp(invoice.metadata, finding, sha, waiver)
+        metadata = metadata_stamp(
+            invoice.metadata, finding, sha, waiver, stays_held=memory.held and not action.auto_advance
+        )
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
         stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)
         intent = memory if memory.stamped and _same_stamp(memory.stamped, stamped) else replace(memory, stamped=stamped)
@@ -138,10 +142,15 @@ class Actor:
         intent = replace(memory, stage=Stage.RELEASED)
         self.leased.save(intent)
         self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
-        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
         done = replace(intent, held=False, released_at=self.now, cleared=True)
         self.leased.save(done)
         return done
+
+
+def _unsigned(invoice: Invoice) -> dict[str, str]:
+    """The metadata change that takes the sign of our hold off it."""
+    return {HOLD_KEY: ""} if HOLD_KEY in invoice.metadata else {}
 
 
 def figures_of(finding: Finding) -> dict[str, str]:

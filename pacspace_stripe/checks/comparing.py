@@ -93,7 +93,7 @@ class Comparer:
             meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
             unsettled, tolerance = self.ledger.unsettled(account, window), self.policy.tolerance
             result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
-        return self._asked(result, balance)
+        return self.asked(result, balance)
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
         if usage.meter_id is None or usage.window is None:
@@ -109,8 +109,8 @@ class Comparer:
             self.stripe.meter_usage(usage.meter_id, invoice.customer_id, outer),
         )
 
-    def _asked(self, result: WindowResult, balance: Balance) -> WindowResult:
-        """PacSpace's own compare: asked, not assumed."""
+    def asked(self, result: WindowResult, balance: Balance) -> WindowResult:
+        """The result with the answer of PacSpace's own compare: asked, not assumed."""
         if result.billed is None or not balance.known:
             return result
         yours = self.policy.usage_sign.raw_balance(result.billed)

@@ -24,7 +24,8 @@ from pacspace_stripe.domain import decide, evidence
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
+from pacspace_stripe.domain.reconcile import ACCOUNT_METADATA_KEY, BilledUsage, billed_figures, same_figures
+from pacspace_stripe.domain.stamps import carries_our_hold, sign_of_hold
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import LeaseBusy, NotEditable, NotFound, RateLimited, RemoteError, UnexpectedAnswer
@@ -36,6 +37,7 @@ RATE_LIMITED_LOOK = timedelta(seconds=2)
 """A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
 PATIENT_LOOKS = 5
 """Looks in a row that 429s may end before they count as no answer."""
+_GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
 READ_AGAIN = 3
 """How often one check starts over when Stripe says that the invoice changed under it."""
 
@@ -111,12 +113,33 @@ class Checker:
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 
+    def mapped(self, memory: Memory, invoice: Invoice) -> tuple[Memory, Invoice]:
+        """The invoice with its subscription's mapping as corrected since.
+
+        Stripe copies a subscription's metadata onto a draft once. Where that led to no match, a person may have put
+        it right meanwhile.
+        """
+        copied = invoice.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
+        if invoice.subscription_id and (memory.verdict is Verdict.DRIFTED or memory.reason is Reason.UNMAPPED):
+            subscription = self.stripe.read_subscription(invoice.subscription_id)
+            named = subscription.metadata.get(ACCOUNT_METADATA_KEY, "")
+            memory = replace(memory, mapping=None if named == copied else named)
+        if memory.mapping is None:
+            return memory, invoice
+        metadata = {**invoice.subscription_metadata, ACCOUNT_METADATA_KEY: memory.mapping}
+        return memory, replace(invoice, subscription_metadata=metadata)
+
     def preview(self, invoice_id: str) -> CheckResult:
         """The verdict now and what a check would do: reads only, remembers nothing."""
         invoice = self.stripe.read_invoice(invoice_id)
-        usages = self.comparer.usages(invoice)
         subject = self.store.subjects.find(invoice_id)
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), invoice, self.now())
+        shown = self._previewed(*self.mapped(memory, invoice))
+        corrected, again = self.mapped(replace(memory, verdict=shown.verdict, reason=shown.reason), invoice)
+        return shown if corrected.mapping == memory.mapping else self._previewed(corrected, again)
+
+    def _previewed(self, memory: Memory, invoice: Invoice) -> CheckResult:
+        usages = self.comparer.usages(invoice)
         if not usages and not memory.held:
             return result_of(replace(memory, detail="nothing metered"), status=invoice.status.value)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.policy))
@@ -145,13 +168,18 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
     stamped meanwhile lets nothing go.
     """
     lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
-    if memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
-        finalizes_at = invoice.automatically_finalizes_at
-        first = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=finalizes_at)
-        memory = replace(memory, first=first, stamped=None, backstop_at=None)
-    if memory.held and memory.held_at is None and not invoice.auto_advance:
-        # We died after the hold was sent and before it was noted: it is ours.
-        memory = replace(memory, held_at=now, stage=Stage.HELD)
+    seen = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=invoice.automatically_finalizes_at)
+    signed = carries_our_hold(invoice.metadata, invoice.invoice_id)
+    if memory.first is None and signed and not invoice.auto_advance:
+        # Our database is a new one.
+        memory = replace(memory, first=replace(seen, auto_advance=True), held=True, held_at=now, stage=Stage.HELD)
+    elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+        memory = replace(memory, first=seen, stamped=None, backstop_at=None)
+    elif memory.held and memory.held_at is None and not invoice.auto_advance:
+        # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
+        could_sign = sign_of_hold(invoice.metadata, invoice.invoice_id, now)
+        ours = replace(memory, held_at=now, stage=Stage.HELD)
+        memory = ours if signed or not could_sign else replace(memory, first=seen, held=False)
     return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
 
 
@@ -170,9 +198,10 @@ def _found(memory: Memory, finding: Finding) -> Memory:
     )
 
 
-def _claims(usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
-    """Which ledger accounts it bills, for which times."""
-    return ((usage.account, usage.window) for usage in usages if usage.account and usage.window)
+def _claims(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
+    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
+    bills = () if invoice.status in _GIVEN_UP else usages
+    return ((usage.account, usage.window) for usage in bills if usage.account and usage.window)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,11 +234,12 @@ class _Look:
         except NotFound:
             return self._gone()
         self.memory = self._adopted(invoice, remembered(self.memory, invoice, self.now))
+        self.memory, invoice = self.checker.mapped(self.memory, invoice)
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
             self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
-        self.checker.store.claims.put(self.memory.invoice_id, _claims(usages))
+        self.checker.store.claims.put(self.memory.invoice_id, _claims(invoice, usages))
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
         self._take_over_block()
@@ -299,7 +329,7 @@ class _Look:
         checker = self.checker
         match decide.before_comparison(invoice, self.memory, checker.policy, self.now):
             case decide.End(detail=detail):
-                return self._over(invoice, detail)
+                return self._end(invoice.status.value, detail)
             case decide.Wait(until=until):
                 return self._until(invoice.status.value, until)
             case decide.Hold(again=again):
@@ -330,9 +360,9 @@ class _Look:
             self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
             told = tuple(kind for kind in self.memory.alerted if kind != "hold_undone")
             self.memory = replace(self.memory, alerted=told)
-        self.memory = self._actor.hold(invoice, self.memory)
+        self.memory, held = self._actor.hold(invoice, self.memory)
         self._did("hold")
-        return replace(invoice, auto_advance=False, automatically_finalizes_at=None)
+        return held
 
     def _settle(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """Held: compare when usage has settled, at once when it has."""
@@ -372,7 +402,8 @@ class _Look:
     def _finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
         figures = billed_figures(usages)
         finding = decide.with_waiver(self._compared(invoice, usages), self.memory, figures)
-        if self.checker.policy.mode is Mode.ENFORCE and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+        enforced = self.checker.policy.mode is Mode.ENFORCE and invoice.status not in _GIVEN_UP
+        if enforced and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
             proven = self.checker.comparer.prove(finding, patient=self._patient)
             finding = decide.with_waiver(proven, self.memory, figures)
         return self._changed_at_finalization(invoice, finding, figures)
@@ -424,7 +455,7 @@ class _Look:
                 case decide.Finalize():
                     self.memory = self._actor.finalize(current, self.memory)
                     self._did("finalize")
-                    current = self.checker.stripe.read_invoice(invoice.invoice_id)
+                    _, current = self.checker.mapped(self.memory, self.checker.stripe.read_invoice(invoice.invoice_id))
                     left = self._after_finalization(current, finding)
                     if left is not None:
                         return left
@@ -474,14 +505,6 @@ class _Look:
 
     def _until(self, status: str, until: datetime) -> Looked:
         return Looked(self.memory, status, until, self.steps)
-
-    def _over(self, invoice: Invoice, detail: str) -> Looked:
-        """Terminal at Stripe. What was voided may be billed again: its claims are free."""
-        if invoice.status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
-            self.checker.store.claims.put(self.memory.invoice_id, ())
-            if self.memory.held:
-                self._alert(f"{invoice.status.value}_under_hold", f"a person made it {invoice.status.value}")
-        return self._end(invoice.status.value, detail)
 
     def _end(self, status: str, detail: str) -> Looked:
         self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)

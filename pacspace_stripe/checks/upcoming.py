@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.checks.comparing import Comparer
-from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
+from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
-from pacspace_stripe.domain import decide
+from pacspace_stripe.domain import decide, evidence
 from pacspace_stripe.domain.invoices import Formula, Subscription, SubscriptionItem, UsageType
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
@@ -148,10 +148,12 @@ class EarlyWarning:
         balance = self.comparer.ledger.derive(account, window)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
-        if first.reason.verdict is not Verdict.DRIFTED:
+        if first.reason is Reason.ZERO:
             return first
-        unsettled = self.comparer.ledger.unsettled(account, window)
-        return second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
+        if first.reason.verdict is Verdict.DRIFTED:
+            unsettled = self.comparer.ledger.unsettled(account, window)
+            first = second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
+        return self.comparer.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes
@@ -166,12 +168,17 @@ class EarlyWarning:
 
     def _remember(self, memory: Memory, finding: Finding) -> Memory:
         same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
+        document = evidence.canonical(evidence.found(finding))
+        known = evidence.digest(document)
+        if known != memory.evidence_core:
+            self.store.journal.note("early_warning", memory.invoice_id, document.decode())
         found = replace(
             memory,
             verdict=finding.verdict,
             reason=finding.reason,
             detail=finding.detail,
-            windows=shown_windows(finding),
+            windows=_with_proofs(finding),
+            evidence_core=known,
             attempts=memory.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:
@@ -190,6 +197,18 @@ def _is_now(item: SubscriptionItem, period_end: int, now: datetime) -> bool:
     if item.window is None or item.window.end <= now:
         return False
     return period_end in (0, int(item.window.end.timestamp()))
+
+
+def _with_proofs(finding: Finding) -> tuple[Shown, ...]:
+    """What the row keeps: no invoice carries this proof yet, and no evidence names it."""
+    return tuple(
+        {
+            **window,
+            "proof_root": result.proof.proof_root if result.proof else None,
+            "checkpoint_id": result.proof.checkpoint_id if result.proof else None,
+        }
+        for window, result in zip(shown_windows(finding), finding.windows, strict=True)
+    )
 
 
 def _apart(results: tuple[WindowResult, ...]) -> Finding:

@@ -154,7 +154,7 @@ def before_comparison(invoice: Invoice, memory: Memory, policy: Policy, now: dat
                 return Confirm() if memory.held else End(detail="paid")
             return Confirm() if memory.stamped and not memory.held else Compare()
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            return End(detail=invoice.status.value)
+            return Compare() if memory.held and policy.mode is Mode.ENFORCE else End(detail=invoice.status.value)
         case InvoiceStatus.UNKNOWN:
             return Compare()
         case _:
@@ -242,11 +242,18 @@ def after_comparison(
         case InvoiceStatus.OPEN | InvoiceStatus.PAID:
             return _left_found(invoice, memory, policy, now, finding)
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            return (End(detail=invoice.status.value),)
+            return _given_up(invoice, finding)
         case InvoiceStatus.UNKNOWN:
             return (Alert(kind="unknown_status"), _retry(memory, policy, now))
         case _:
             assert_never(invoice.status)
+
+
+def _given_up(invoice: Invoice, finding: Finding) -> tuple[Action, ...]:
+    """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
+    mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
+    status = invoice.status.value
+    return *mark, Alert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
 
 
 def _good(finding: Finding) -> bool:

@@ -55,10 +55,17 @@ def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | No
         "customer": invoice.customer_id,
         "subscription": invoice.subscription_id,
         "livemode": invoice.livemode,
-        "decision": {"verdict": finding.verdict.value, "reason": finding.reason.value},
-        "windows": [_window(result) for result in finding.windows],
+        **found(finding),
         "policy": _policy(policy),
         "waiver": _waiver(waived),
+    }
+
+
+def found(finding: Finding) -> dict[str, Json]:
+    """The decision, and both sides' figures with their proofs, window by window."""
+    return {
+        "decision": {"verdict": finding.verdict.value, "reason": finding.reason.value},
+        "windows": [_window(result) for result in finding.windows],
     }
 
 

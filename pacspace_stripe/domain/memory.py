@@ -63,6 +63,8 @@ class Memory:
     held_at: datetime | None = None
     precaution: bool = False
     """Held before we could read whether anything on it is metered: given back when nothing is."""
+    mapping: str | None = None
+    """The ledger account that the subscription names since its copy on the draft led to no match; "" names none."""
     backstop_at: datetime | None = None
     blocked: bool = False
     """The early warning found drift: fail closed, whatever the policy."""

@@ -1,12 +1,19 @@
-"""The stamp: verdict and proof as invoice metadata, within Stripe's limits (stripe-facts 3)."""
+"""What we write into an invoice's metadata, within Stripe's limits (stripe-facts 3): the stamp, and the sign of a hold.
+
+The stamp is verdict and proof. The sign says that ``auto_advance`` is false because of us; it is written with the
+hold in one update, so it tells our hold from a person's after a crash, and even when our database was lost.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
+from pacspace_stripe.domain.windows import iso
 
 PREFIX = "pacspace_"
+HOLD_KEY = f"{PREFIX}hold"
 MOST_KEYS = 50
 LONGEST_VALUE = 500
 MOST_WINDOWS = 4
@@ -15,10 +22,11 @@ _PER_INVOICE = ("verdict", "evidence_sha256", "waiver", "windows")
 _PER_WINDOW = ("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url")
 _SUFFIXES = ("", *(f"_{number}" for number in range(2, MOST_WINDOWS + 1)))
 OURS = frozenset(
-    [f"{PREFIX}{name}" for name in _PER_INVOICE]
+    [HOLD_KEY]
+    + [f"{PREFIX}{name}" for name in _PER_INVOICE]
     + [f"{PREFIX}{name}{suffix}" for name in _PER_WINDOW for suffix in _SUFFIXES]
 )
-"""Every key a stamp may carry. All others are the merchant's, ``pacspace_customer_id`` among them: never touched."""
+"""Every key that is ours to write. All others are the merchant's, ``pacspace_customer_id`` among them, untouched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +37,39 @@ class MetadataStamp:
     shortened: bool
 
 
+def sign_of_hold(existing: Mapping[str, str], invoice_id: str, at: datetime) -> dict[str, str]:
+    """What a hold writes beside ``auto_advance``; empty when there is no room for another key.
+
+    It names the invoice: Stripe copies metadata onto the revision of an invoice, which we do not hold.
+    """
+    room = HOLD_KEY in existing or len(existing) < MOST_KEYS
+    return {HOLD_KEY: f"{invoice_id} since {iso(at)}"} if room else {}
+
+
+def carries_our_hold(existing: Mapping[str, str], invoice_id: str) -> bool:
+    """Whether the sign of our hold on this very invoice is there."""
+    return existing.get(HOLD_KEY, "").startswith(f"{invoice_id} ")
+
+
 def metadata_stamp(
-    existing: Mapping[str, str], finding: Finding, evidence_sha256: str, waiver: str | None = None
+    existing: Mapping[str, str],
+    finding: Finding,
+    evidence_sha256: str,
+    waiver: str | None = None,
+    *,
+    stays_held: bool = False,
 ) -> MetadataStamp:
-    """The metadata changes that make ``existing`` carry exactly this finding; empty when it already does."""
+    """The metadata changes that make ``existing`` carry exactly this finding; empty when it already does.
+
+    ``stays_held``: the sign of our hold stays on it.
+    """
     wanted = _all_keys(finding, evidence_sha256, waiver)
-    room = MOST_KEYS - len(existing.keys() - OURS)
+    kept = {HOLD_KEY} if stays_held and HOLD_KEY in existing else set()
+    room = MOST_KEYS - len(existing.keys() - OURS) - len(kept)
     shortened = len(wanted) > room
     if shortened:
         wanted = _few_keys(wanted, room)
-    stale = {key: "" for key in existing if key in OURS and key not in wanted}
+    stale = {key: "" for key in existing if key in OURS and key not in kept and key not in wanted}
     changed = {key: value for key, value in wanted.items() if existing.get(key) != value}
     return MetadataStamp(changes={**changed, **stale}, shortened=shortened)
 

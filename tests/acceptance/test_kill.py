@@ -119,7 +119,7 @@ def test_a_killed_process_loses_nothing_and_doubles_nothing(place: Town, seed: i
 
 
 def stamping(place: Town, after: int) -> bool:
-    return any("metadata" in one["params"] for one in place.stripe.log(after=after))
+    return any("pacspace_verdict" in one["params"].get("metadata", {}) for one in place.stripe.log(after=after))
 
 
 def assert_right(place: Town, played: Round) -> None:

@@ -275,7 +275,7 @@ def _in_words(entry: Mapping[str, Any]) -> str:
         return "finalize"
     asked = entry["params"]
     words = {
-        "stamp": "metadata" in asked,
+        "stamp": "pacspace_verdict" in asked.get("metadata", {}),
         "backstop": "automatically_finalizes_at" in asked,
         "hold": str(asked.get("auto_advance", "")).lower() == "false",
         "release": str(asked.get("auto_advance", "")).lower() == "true",

@@ -499,7 +499,7 @@ def _place(player: Player) -> Callable[[Invoice], tuple[int, object]]:
 
 def _ended(player: Player, invoice: Invoice) -> dict[str, object]:
     remembered = memory(player, invoice)
-    volatile = ("pacspace_evidence_sha256", "pacspace_checkpoint_id")
+    volatile = ("pacspace_evidence_sha256", "pacspace_checkpoint_id", "pacspace_hold")
     metadata = {key: value for key, value in invoice.metadata.items() if not key.startswith(volatile)}
     sha = invoice.metadata.get("pacspace_evidence_sha256", "-")
     lines = (invoice.footer or "").replace(sha, "").splitlines()

@@ -262,18 +262,18 @@ def age(bench: Bench, subject_id: str, by: timedelta) -> None:
     bench.change(subject_id, "created_at", int(created_at))
 
 
-def test_only_old_finished_rows_are_pruned(bench: Bench) -> None:
-    subject_ids = ["in_old", "in_young", "in_stuck"]
+def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
+    subject_ids = ["in_old", "in_young", "in_killed"]
     for subject_id in subject_ids:
         bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
     eventually(lambda: all(map(bench.finished, subject_ids)))
     age(bench, "in_old", KEPT + DAY)
     age(bench, "in_young", KEPT - DAY)
-    age(bench, "in_stuck", KEPT + DAY)
-    bench.change("in_stuck", "status", "PENDING")
+    age(bench, "in_killed", KEPT + DAY)
+    bench.change("in_killed", "status", "PENDING")
     bench.copy("check:in_old:1", times=700)
-    assert bench.engine.prune() == 701
-    assert [len(bench.rows(subject_id)) for subject_id in subject_ids] == [0, 1, 1]
+    assert bench.engine.prune() == 702
+    assert [len(bench.rows(subject_id)) for subject_id in subject_ids] == [0, 1, 0]
     for table in ("workflow_input", "workflow_output", "operation_outputs"):
         assert bench.stored(table, "workflow_uuid", "check:in_old:1") == []
 

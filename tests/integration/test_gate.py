@@ -1,5 +1,6 @@
 """The gate in one process, on compressed time: what people see of it, scenario by scenario."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.windows import Window
 from tests.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
@@ -339,10 +341,84 @@ def test_upcoming_that_agrees_is_checkpointed_and_blocks_nothing(tmp_path: Path)
         made.use("10")
         made.stripe.send_upcoming(subscription)
         made.settle()
-        assert made.ledger.checkpoints()
+        [checkpoint] = made.ledger.checkpoints()
+        assert made.ledger_calls().count("POST /api/v1/balance/compare") == 1
         assert made.writes() == []
+        early = subject_id(subscription, PERIOD_END)
+        [window] = made.memory(early).windows
+        assert (window["billed"], window["recorded"], window["end"]) == ("10", "10", "2026-10-31T00:00:00Z")
+        assert window["proof_root"] == checkpoint["proofRoot"]
+        [(_, kind, detail)] = made.app.store.journal.audit_trail(early)
+        assert kind == "early_warning"
+        assert json.loads(detail)["windows"][0]["compare"]["neutral_balance"] == "-10"
         made.run(DAY)
         assert made.left == {made.invoice_id}
+
+
+@pytest.mark.parametrize("fail", ["closed", "open"])
+def test_a_ledger_account_corrected_on_the_subscription_is_seen_by_the_draft(tmp_path: Path, fail: str) -> None:
+    with world(tmp_path, fail=fail) as made:
+        subscription = made.subscribe(metadata={"pacspace_customer_id": "acme-typo"})
+        made.bill("10")
+        made.record("10", account="acme-berlin")
+        made.run(timedelta(hours=3))
+        assert verdict(made) == ("drifted", "LEDGER_MISSING")
+        ask(made, f"/v1/subscriptions/{subscription}", **{"metadata[pacspace_customer_id]": "acme-berlin"})
+        assert made.app.checker.preview(made.invoice_id).windows[0]["account"] == "acme-berlin"
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert verdict(made) == ("matched", "EXACT")
+        assert made.memory().windows[0]["account"] == "acme-berlin"
+
+
+@pytest.mark.parametrize(("fault", "left"), [("lost_reply", True), ("500", False)])
+def test_a_hold_of_ours_that_was_never_answered_is_told_from_a_persons(
+    tmp_path: Path, fault: str, *, left: bool
+) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("5")
+        made.stripe.add_fault(fault, endpoint="POST /v1/invoices/{id}", times=3)
+        made.run(timedelta(hours=1))
+        if fault == "500":
+            ask(made, f"/v1/invoices/{made.invoice_id}", auto_advance="false")
+        assert (made.memory().held, made.memory().held_at) == (True, None)
+        made.run(DAY)
+        assert made.memory().held is False
+        assert made.invoice()["status"] == ("paid" if left else "draft")
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+        assert "pacspace_hold" not in made.invoice()["metadata"]
+        assert made.left == ({made.invoice_id} if left else set())
+
+
+def test_what_we_held_is_ours_even_when_our_database_is_lost(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.run(timedelta(hours=2))
+        assert made.invoice()["metadata"]["pacspace_hold"].startswith(made.invoice_id)
+        made.database_url = f"sqlite:///{tmp_path / 'new.db'}"
+        made.app.close()
+        made.restart()
+        made.record("100")
+        made.app.sweep.run()
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert "pacspace_hold" not in made.invoice()["metadata"]
+
+
+def test_the_sign_of_a_hold_copied_from_another_invoice_means_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("5")
+        made.stripe.set_webhook(lost_types=["invoice.created", "invoice.updated"])
+        made.run(timedelta(hours=1))
+        sign = {"metadata[pacspace_hold]": "in_other since 2026-10-01T00:00:00Z"}
+        ask(made, f"/v1/invoices/{made.invoice_id}", auto_advance="false", **sign)
+        made.app.sweep.run()
+        made.run(DAY)
+        assert made.invoice()["status"] == "draft"
+        assert made.left == set()
 
 
 def test_an_existing_footer_is_kept_to_the_letter(tmp_path: Path) -> None:
@@ -436,7 +512,24 @@ def test_a_voided_invoice_frees_its_usage_for_another(tmp_path: Path) -> None:
         made.run(timedelta(hours=1))
         window = Window(start=PERIOD_START, end=PERIOD_END)
         assert made.app.store.claims.rival_of("in_other", "cus_acme", window) is None
-        assert "alert:void_under_hold" in kinds(made)
+
+
+def test_voided_under_our_hold_is_told_kept_and_marked(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(timedelta(hours=3))
+        ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false")
+        ask(made, f"/v1/invoices/{made.invoice_id}/void")
+        made.run(timedelta(hours=1))
+        assert "alert:void_under_hold:OVERBILLED" in kinds(made)
+        said = [json.loads(link.document) for link in made.app.store.chains.of_subject(made.invoice_id)]
+        assert [one["invoice_status"] for one in said] == ["draft", "void"]
+        assert said[-1]["decision"] == {"verdict": "drifted", "reason": "OVERBILLED"}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "drifted"
+        assert made.memory().ended
+        assert made.memory().held is False
 
 
 @pytest.mark.parametrize("endpoint", ["GET /v1/prices/{id}", "GET /v1/billing/meters/{id}"])

@@ -130,10 +130,18 @@ def test_before_the_comparison(made: Invoice, memory: Memory, policy: Policy, no
 @pytest.mark.parametrize("policy", [CLOSED, OPEN, FAST, OBSERVE])
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
 def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Policy, memory: Memory) -> None:
-    assert before_comparison(left(status), memory, policy, LATER) == End(detail=status.value)
-    assert after_comparison(left(status), memory, replace(policy, mode=Mode.ENFORCE), LATER, DRIFTED) == (
-        End(detail=status.value),
-    )
+    under_hold = memory.held and policy.mode is Mode.ENFORCE
+    step = Compare() if under_hold else End(detail=status.value)
+    assert before_comparison(left(status), memory, policy, LATER) == step
+
+
+@pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
+@pytest.mark.parametrize(("found", "marks"), [(DRIFTED, (Stamp(footer=False),)), (MATCHED, ())])
+def test_what_a_person_gives_up_under_our_hold_is_told_and_ends(
+    status: InvoiceStatus, found: Finding, marks: tuple[Action, ...]
+) -> None:
+    told, end = Alert(kind=f"{status.value}_under_hold"), End(detail=f"a person made it {status.value}")
+    assert after_comparison(left(status), HELD, CLOSED, LATER, found) == (*marks, told, end)
 
 
 def test_an_invoice_without_a_planned_time_is_compared_when_settled() -> None:
@@ -489,17 +497,16 @@ def test_a_footer_is_written_on_drafts_alone(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_void_and_uncollectible_are_never_written(
+def test_void_and_uncollectible_get_no_more_than_their_verdict(
     made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
         gone = replace(made, status=status)
-        assert isinstance(before_comparison(gone, memory, policy, now), End)
-        assert not [
-            action
-            for action in after_comparison(gone, memory, policy, now, found)
-            if not isinstance(action, Wait | Alert | End)
-        ]
+        assert isinstance(before_comparison(gone, memory, policy, now), Compare if memory.held else End) or (
+            policy.mode is Mode.OBSERVE
+        )
+        for action in after_comparison(gone, memory, policy, now, found):
+            assert isinstance(action, Wait | Alert | End) or action == Stamp(footer=False)
 
 
 @given(memories, policies, moments, st.sampled_from(Reason).map(finding))

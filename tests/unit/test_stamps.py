@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.stamps import LONGEST_VALUE, MOST_KEYS, OURS, metadata_stamp
+from pacspace_stripe.domain.stamps import (
+    HOLD_KEY,
+    LONGEST_VALUE,
+    MOST_KEYS,
+    OURS,
+    carries_our_hold,
+    metadata_stamp,
+    sign_of_hold,
+)
 from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
-from tests.unit.examples import OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
+from tests.unit.examples import CREATED, OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
 
 LONGEST_KEY = 40
 FULL = summarize((result(proof=proof()),))
@@ -203,3 +211,28 @@ def test_what_an_earlier_stamp_said_leaves_no_trace(
     fresh = after(theirs, metadata_stamp(theirs, found, SHA).changes)
     existing = {**theirs, **old}
     assert after(existing, metadata_stamp(existing, found, SHA).changes) == fresh
+
+
+def test_a_hold_is_signed_with_the_invoice_it_is_about() -> None:
+    signed = after({"order_id": "7"}, sign_of_hold({"order_id": "7"}, "in_1", CREATED))
+    assert carries_our_hold(signed, "in_1")
+    assert not carries_our_hold(signed, "in_12")
+    assert not carries_our_hold({}, "in_1")
+
+
+def test_a_hold_goes_unsigned_where_there_is_no_room() -> None:
+    full = {f"key_{number}": "x" for number in range(MOST_KEYS)}
+    assert sign_of_hold(full, "in_1", CREATED) == {}
+
+
+@pytest.mark.parametrize("stays_held", [True, False])
+def test_the_sign_stays_while_it_is_held(*, stays_held: bool) -> None:
+    existing = sign_of_hold({}, "in_1", CREATED)
+    stamp = metadata_stamp(existing, FULL, SHA, stays_held=stays_held)
+    assert (HOLD_KEY in after(existing, stamp.changes)) is stays_held
+
+
+@given(merchants, findings)
+def test_a_stamp_beside_the_sign_fits_too(existing: Mapping[str, str], found: Finding) -> None:
+    signed = after(existing, sign_of_hold(existing, "in_1", CREATED))
+    assert len(after(signed, metadata_stamp(signed, found, SHA, stays_held=True).changes)) <= MOST_KEYS
