@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from pacspace_stripe.checks import Alerts, Checker, CheckResult, Comparer, EarlyWarning, Rendering, result_of
+from pacspace_stripe.checks import (
+    Alerts,
+    Checker,
+    CheckResult,
+    Comparer,
+    EarlyWarning,
+    Judge,
+    Parts,
+    Rendering,
+    result_of,
+)
 from pacspace_stripe.documents import Documents, Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
@@ -121,17 +131,16 @@ def build(
     documents = Documents(Templates(settings.templates))
     policy, alerts = settings.policy, Alerts(store=store)
     comparer = Comparer(stripe=stripe, ledger=ledger, store=store, policy=policy)
-    checker = Checker(
+    parts = Parts(
         stripe=stripe,
         comparer=comparer,
+        judge=Judge(stripe=stripe, comparer=comparer, policy=policy),
         rendering=Rendering(documents=documents),
         store=store,
         alerts=alerts,
-        transport=transport,
         policy=policy,
-        lease=settings.lease,
-        now=now,
     )
+    checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
         stripe=stripe,
         comparer=comparer,

@@ -1,10 +1,22 @@
 """The one story: take one invoice one step towards its right end state, from fresh reads, at any time."""
 
 from pacspace_stripe.checks.acting import Rendering
+from pacspace_stripe.checks.checker import Checker
 from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.judging import Judge
+from pacspace_stripe.checks.parts import Parts
 from pacspace_stripe.checks.result import CheckResult, result_of
-from pacspace_stripe.checks.story import Checker
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.checks.upcoming import EarlyWarning
 
-__all__ = ["Alerts", "CheckResult", "Checker", "Comparer", "EarlyWarning", "Rendering", "result_of"]
+__all__ = [
+    "Alerts",
+    "CheckResult",
+    "Checker",
+    "Comparer",
+    "EarlyWarning",
+    "Judge",
+    "Parts",
+    "Rendering",
+    "result_of",
+]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
-from pacspace_stripe.domain.decide import Stamp
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.stamps import HOLD_KEY, metadata_stamp, sign_of_hold
+from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import RenderError

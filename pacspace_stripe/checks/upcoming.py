@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
+from pacspace_stripe.checks.story import RATE_LIMITED_LOOK
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import decide, evidence
 from pacspace_stripe.domain.invoices import Formula, Subscription, SubscriptionItem, UsageType
@@ -33,7 +34,6 @@ from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
 
 _log = logging.getLogger(__name__)
-RATE_LIMITED_LOOK = timedelta(seconds=2)
 BLOCK_WAITS = timedelta(days=3)
 """How long after its period a block waits for a draft that we have not seen: far longer than a sweep needs."""
 

@@ -4,7 +4,6 @@
 adds the finding. Both can be asked again at any time and give the same answer for the same state.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -13,8 +12,23 @@ from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceSt
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.reconcile import same_figures
+from pacspace_stripe.domain.steps import (
+    Action,
+    Alert,
+    Backstop,
+    Compare,
+    Confirm,
+    End,
+    Finalize,
+    Hold,
+    Release,
+    Stamp,
+    Step,
+    Wait,
+    WatchRelease,
+)
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.domain.windows import floor_to, iso
+from pacspace_stripe.domain.windows import floor_to
 
 EVIDENCE_KEY = "pacspace_evidence_sha256"
 SOONEST_FINALIZATION = timedelta(minutes=1)
@@ -29,112 +43,6 @@ EFFECT_WITHIN = timedelta(hours=1)
 """A release that shows no attempt and no payment by then is alerted."""
 HEALS = frozenset({Reason.NOT_SETTLED, Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
 """Reasons that usually go away without anybody doing anything."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Nothing to do before ``until``."""
-
-    until: datetime
-
-    def __str__(self) -> str:
-        return f"look again at {iso(self.until)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Set ``auto_advance=false``. ``again``: somebody undid our hold."""
-
-    again: bool = False
-
-    def __str__(self) -> str:
-        return "hold (auto_advance=false)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backstop:
-    """Let Stripe itself finalize at ``at``, should we die: the customer is still billed."""
-
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"let Stripe finalize at {iso(self.at)} at the latest"
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """Compare now."""
-
-    def __str__(self) -> str:
-        return "compare"
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """It left by Stripe's clock: see whether its final lines are those that were stamped."""
-
-    def __str__(self) -> str:
-        return "confirm the final lines"
-
-
-@dataclass(frozen=True, slots=True)
-class WatchRelease:
-    """We released it: see whether it has had an effect."""
-
-    def __str__(self) -> str:
-        return "watch the release"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Nothing more to do, ever."""
-
-    detail: str
-
-    def __str__(self) -> str:
-        return f"nothing more: {self.detail}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """Write verdict and proof in one update. ``footer``: still possible; the rest goes along if set."""
-
-    footer: bool
-    auto_advance: bool | None = None
-    finalizes_at: datetime | None = None
-
-    def __str__(self) -> str:
-        return "stamp metadata and footer" if self.footer else "stamp metadata"
-
-
-@dataclass(frozen=True, slots=True)
-class Finalize:
-    """``finalize(auto_advance=false)``, then all lines again, then release only if they are what was stamped."""
-
-    def __str__(self) -> str:
-        return "finalize without advancing, read all lines again"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Set ``auto_advance=true`` on the finalized invoice that we held."""
-
-    def __str__(self) -> str:
-        return "release (auto_advance=true)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """Tell people, once per kind."""
-
-    kind: str
-
-    def __str__(self) -> str:
-        return f"alert {self.kind}"
-
-
-Step = Wait | Hold | Backstop | Compare | Confirm | WatchRelease | End
-Action = Hold | Stamp | Finalize | Release | Alert | Wait | End
 
 
 def fails_closed(memory: Memory, policy: Policy) -> bool:

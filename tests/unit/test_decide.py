@@ -14,6 +14,16 @@ from pacspace_stripe.domain.decide import (
     EVIDENCE_KEY,
     FOREIGN_HOLD_LOOK,
     GIVE_UP_AFTER,
+    after_comparison,
+    before_comparison,
+    ladder,
+    release_showed_effect,
+    with_waiver,
+)
+from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.steps import (
     Action,
     Alert,
     Backstop,
@@ -27,15 +37,7 @@ from pacspace_stripe.domain.decide import (
     Step,
     Wait,
     WatchRelease,
-    after_comparison,
-    before_comparison,
-    ladder,
-    release_showed_effect,
-    with_waiver,
 )
-from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
-from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
 from tests.unit.examples import (
     BACKSTOPPED,

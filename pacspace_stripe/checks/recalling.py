@@ -1,0 +1,69 @@
+"""What a new look makes of what we remember: whose hold it is, what was found, what it claims. No I/O."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from pacspace_stripe.checks.result import shown_windows
+from pacspace_stripe.domain.decide import carries_stamp
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
+from pacspace_stripe.domain.policy import FinalizePolicy
+from pacspace_stripe.domain.reconcile import BilledUsage
+from pacspace_stripe.domain.stamps import carries_our_hold, sign_of_hold
+from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.domain.windows import Window
+
+GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
+"""Nothing is collected for it any more: a person decided so."""
+
+
+def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
+    """Memory with the invoice's ids and, at first sight, Stripe's own plan for it.
+
+    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate, and what was
+    stamped meanwhile lets nothing go.
+    """
+    lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
+    seen = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=invoice.automatically_finalizes_at)
+    signed = carries_our_hold(invoice.metadata, invoice.invoice_id)
+    if memory.first is None and signed and not invoice.auto_advance:
+        # Our database is a new one.
+        memory = replace(memory, first=replace(seen, auto_advance=True), held=True, held_at=now, stage=Stage.HELD)
+    elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+        memory = replace(memory, first=seen, stamped=None, backstop_at=None)
+    elif memory.held and memory.held_at is None and not invoice.auto_advance:
+        # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
+        could_sign = sign_of_hold(invoice.metadata, invoice.invoice_id, now)
+        ours = replace(memory, held_at=now, stage=Stage.HELD)
+        memory = ours if signed or not could_sign else replace(memory, first=seen, held=False)
+    return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+
+
+def let_go(memory: Memory, invoice: Invoice, finalize: FinalizePolicy) -> Memory:
+    """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
+    moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
+    if finalize is FinalizePolicy.FAST and moving and memory.held and not memory.finalized_by_us:
+        return replace(memory, held=False, stage=Stage.STAMPED) if carries_stamp(invoice, memory) else memory
+    return memory
+
+
+def with_finding(memory: Memory, finding: Finding) -> Memory:
+    """Memory with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
+    windows = shown_windows(finding) or memory.windows
+    same = (memory.verdict, memory.reason, memory.windows) == (finding.verdict, finding.reason, windows)
+    return replace(
+        memory,
+        verdict=finding.verdict,
+        reason=finding.reason,
+        detail=finding.detail,
+        windows=windows,
+        attempts=memory.attempts + 1 if same else 0,
+        alerted=() if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED) else memory.alerted,
+    )
+
+
+def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
+    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
+    bills = () if invoice.status in GIVEN_UP else usages
+    return ((usage.account, usage.window) for usage in bills if usage.account and usage.window)
