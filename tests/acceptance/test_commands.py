@@ -369,7 +369,7 @@ def test_a_database_of_a_newer_version_is_told(street: Street, tmp_path: Path) -
 def test_ctrl_c_ends_a_command_without_a_word_too_many(street: Street) -> None:
     place = street.place
     bill = place.invoiced()
-    place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", skip=1, times=1, seconds=3)
+    place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", skip=1, times=1, seconds=6)
     process = place.stack.launch(place.stack.folder / "interrupted.log", "check", bill.invoice_id, "--apply")
     place.until_looked_at(bill)
     process.send_signal(signal.SIGINT)

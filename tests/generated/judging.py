@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 
@@ -374,7 +374,18 @@ def _finalized(request: Request) -> bool:
 
 
 def _stamps(request: Request) -> bool:
-    return bool(request.before and request.after and request.before.metadata != request.after.metadata)
+    return bool(request.before and request.after and _stamp(request.before.metadata) != _stamp(request.after.metadata))
+
+
+def _stamp(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key != "pacspace_hold"}
+
+
+def what_we_let_go_is_signed_no_more(player: Player) -> Iterator[str]:
+    for invoice in invoices(player):
+        for request in ours(player, invoice):
+            if request.releases and request.after and "pacspace_hold" in request.after.metadata:
+                yield f"9 {invoice.id} was let go and still says that we hold it"
 
 
 def stamped_evidence_exists(player: Player) -> Iterator[str]:
@@ -477,6 +488,7 @@ JUDGES: tuple[Judge, ...] = (
     observing_writes_nothing,
     evidence_is_a_chain,
     every_write_has_its_audit_row,
+    what_we_let_go_is_signed_no_more,
     stamped_evidence_exists,
     nothing_wrong_leaves_by_itself,
     what_is_stamped_is_what_we_say,

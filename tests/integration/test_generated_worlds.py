@@ -30,6 +30,7 @@ def where() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.mark.no_cover  # twice as fast; every rule has its own tests that count
 @pytest.mark.parametrize("seed", range(WORLDS))
 def test_properties_hold_in_generated_worlds(seed: int, where: Path) -> None:
     why = tried(seed, where)
