@@ -1,3 +1,23 @@
-"""No metered invoice leaves Stripe unless the neutral ledger agrees with it."""
+"""No metered invoice leaves Stripe unless the neutral ledger agrees with it.
 
+``from pacspace_stripe import PacSpace`` is the client of PacSpace; what it takes and answers with is in
+``pacspace_stripe.pacspace_api``.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pacspace_stripe.pacspace_api import Month, NewDelta, PacSpace, Since, Window, Write
+
+__all__ = ["Month", "NewDelta", "PacSpace", "Since", "Window", "Write", "__version__"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """The client, imported when somebody asks for it: the commands' ``--help`` must not wait for an HTTP library."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from pacspace_stripe import pacspace_api  # noqa: PLC0415  # the point of this function
+
+    return getattr(pacspace_api, name)

@@ -4,13 +4,23 @@
     ├── ConfigurationError         a setting is missing or wrong: names the variable, never its value
     ├── SignatureError             a webhook that the sender's secret did not sign
     ├── UnreadableEvent            a signed webhook body that is not an event we can read
+    ├── InvalidInput               not what PacSpace takes: nothing was sent
     ├── RemoteError                Stripe or PacSpace
     │   ├── RemoteUnavailable      no answer, or one that may be different later: try again
-    │   │   └── RateLimited        429: try again soon; says nothing about the invoice
+    │   │   ├── RateLimited        429: try again soon; says nothing about the invoice
+    │   │   │   └── CadenceLimited 429 for one ledger account: its records come too often
+    │   │   └── StillInFlight      accepted, but not done within the time allowed
     │   ├── UnexpectedAnswer       an answer that is not what the contract says: never counts as agreement
     │   └── RemoteRefused          a clear no: do not repeat the same request
     │       ├── NotFound           the thing does not exist
-    │       └── NotEditable        Stripe froze it: read again
+    │       ├── NotEditable        Stripe froze it: read again
+    │       ├── KeyRefused         401: an unknown or disabled key
+    │       ├── HostMismatch       403: the key is of another environment than the address
+    │       ├── PlanLimitReached   402: PacSpace's plan has no room for more
+    │       ├── NotProvisioned     412: the key's environment does not exist yet
+    │       ├── ScopeRefused       400: a span of time that PacSpace does not look at in one request
+    │       ├── Conflict           409: the idempotency key, or the name, already stands for something else
+    │       └── DeltaFailed        PacSpace took a delta and could not verify it
     ├── StoreUnavailable           our database does not answer
     ├── LeaseBusy                  another process is looking at this invoice now
     ├── LeaseLost                  the lease ran out while we worked: nothing more is written
@@ -51,8 +61,17 @@ class UnreadableEvent(PacspaceStripeError):
     """The webhook's signature holds but its body is not an event we can read."""
 
 
+class InvalidInput(PacspaceStripeError, ValueError):
+    """What was asked is not what PacSpace takes (pacspace-api 1.9): nothing was sent."""
+
+    hint = "Correct the value; sending it again as it is changes nothing."
+
+
 class RemoteError(PacspaceStripeError):
-    """Something about ``service`` ("Stripe" or "PacSpace"); ``request_id`` as the service named it."""
+    """Something about ``service`` ("Stripe" or "PacSpace"); ``request_id`` as the service named it.
+
+    ``retry_after`` is how long the service wishes us to wait, if it named a time.
+    """
 
     def __init__(
         self,
@@ -62,6 +81,7 @@ class RemoteError(PacspaceStripeError):
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
+        retry_after: timedelta | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(f"{service}: {message}", hint=hint)
@@ -69,6 +89,7 @@ class RemoteError(PacspaceStripeError):
         self.status = status
         self.code = code
         self.request_id = request_id
+        self.retry_after = retry_after
 
     @property
     def retryable(self) -> bool:
@@ -85,9 +106,21 @@ class RemoteUnavailable(RemoteError):
 class RateLimited(RemoteUnavailable):
     """Refused for its rate. ``retry_after`` is the service's wish, if it named one."""
 
-    def __init__(self, service: str, message: str, *, retry_after: timedelta | None = None, **details: object) -> None:
+
+class CadenceLimited(RateLimited):
+    """PacSpace takes this ledger account's records less often (pacspace-api 1.8). Never repeated by itself."""
+
+    hint = "Send one summary per day and ledger account, or wait for retry_after."
+
+    def __init__(self, service: str, message: str, *, customer_id: str | None = None, **details: object) -> None:
         super().__init__(service, message, **details)  # type: ignore[arg-type]  # same keywords as RemoteError
-        self.retry_after = retry_after
+        self.customer_id = customer_id
+
+
+class StillInFlight(RemoteUnavailable):
+    """Accepted, but not done within the time allowed: ask again with the same idempotency key."""
+
+    hint = "Ask again later, with the same idempotency key: nothing happens twice."
 
 
 class UnexpectedAnswer(RemoteError):
@@ -104,6 +137,48 @@ class NotFound(RemoteRefused):
 
 class NotEditable(RemoteRefused):
     """Stripe froze the invoice (``invoice_not_editable``): read it again, write metadata only."""
+
+
+class KeyRefused(RemoteRefused):
+    """401: PacSpace does not know the key, or disabled it."""
+
+    hint = "Set PACSPACE_API_KEY to an active key from PacSpace's dashboard."
+
+
+class HostMismatch(RemoteRefused):
+    """403: the key is of another environment than the address."""
+
+    hint = "PACSPACE_API_KEY may not be used at PACSPACE_API_BASE_URL: check that both are of one environment."
+
+
+class PlanLimitReached(RemoteRefused):
+    """402: PacSpace's plan has no room for more."""
+
+    hint = "The plan behind PACSPACE_API_KEY has reached its limit: raise it in PacSpace's dashboard."
+
+
+class NotProvisioned(RemoteRefused):
+    """412: the key's environment does not exist yet."""
+
+    hint = "The environment of PACSPACE_API_KEY is not provisioned: do so in PacSpace's dashboard."
+
+
+class ScopeRefused(RemoteRefused):
+    """400: two scopes at once, or a span of time wider than PacSpace looks at in one request."""
+
+    hint = "Ask for one scope, no wider than PacSpace's limits (`limits()` names them)."
+
+
+class Conflict(RemoteRefused):
+    """409: the idempotency key was used for another request, or the name is taken."""
+
+    hint = "Use a new idempotency key for a new request; the first one stands."
+
+
+class DeltaFailed(RemoteRefused):
+    """PacSpace took a delta and could not verify it: it counts nowhere."""
+
+    hint = "Emit it again under a new idempotency key; what failed is not billed."
 
 
 class StoreUnavailable(PacspaceStripeError):

@@ -1,6 +1,18 @@
 """What PacSpace's error answers mean for us (1.5). 429 and 5xx never come here: the transport raises them."""
 
-from pacspace_stripe.errors import NotFound, RemoteError, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.errors import (
+    Conflict,
+    HostMismatch,
+    KeyRefused,
+    NotFound,
+    NotProvisioned,
+    PlanLimitReached,
+    RemoteError,
+    RemoteRefused,
+    RemoteUnavailable,
+    ScopeRefused,
+    UnexpectedAnswer,
+)
 from pacspace_stripe.transport.answers import ErrorBody, error_body
 from pacspace_stripe.transport.client import Answer
 
@@ -8,52 +20,58 @@ PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "
 """How the framework that PacSpace's flat errors come from begins the 404 of a path it does not serve."""
 
-_KNOWN: dict[int, tuple[str, str]] = {
-    401: ("INVALID_API_KEY", "Set PACSPACE_API_KEY to an active key from PacSpace's dashboard."),
-    402: (
-        "INSUFFICIENT_CREDITS",
-        "The plan behind PACSPACE_API_KEY has reached its limit: raise it in PacSpace's dashboard.",
-    ),
-    403: (
-        "API_ERROR",
-        "PACSPACE_API_KEY may not do this at PACSPACE_API_BASE_URL: check that both are of one environment.",
-    ),
-    412: (
-        "CONTRACT_NOT_DEPLOYED",
-        "The environment of PACSPACE_API_KEY is not provisioned: do so in PacSpace's dashboard.",
-    ),
+_BY_CODE: dict[str, type[RemoteRefused]] = {
+    "API_KEY_ENVIRONMENT_HOST_MISMATCH": HostMismatch,
+    "INVALID_SCOPE_COMBINATION": ScopeRefused,
+    "SCOPE_TOO_WIDE": ScopeRefused,
 }
+_BY_STATUS: dict[int, tuple[type[RemoteRefused], str]] = {
+    401: (KeyRefused, "INVALID_API_KEY"),
+    402: (PlanLimitReached, "INSUFFICIENT_CREDITS"),
+    403: (RemoteRefused, "API_ERROR"),
+    412: (NotProvisioned, "CONTRACT_NOT_DEPLOYED"),
+}
+"""What these mean however they are worded, and the code of those that name none."""
+_FORBIDDEN = "PACSPACE_API_KEY may not do this at PACSPACE_API_BASE_URL: check that both are of one environment."
 _ADDRESS = "Check PACSPACE_API_BASE_URL: this does not look like PacSpace's Balance API."
 
 
 def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
     """The error of ours that an answer outside 2xx is, with PacSpace's own code where it names one."""
     said = error_body(answer.body)
-    code, hint = _KNOWN.get(answer.status, ("API_ERROR", None))
     kind = _kind(answer.status, said)
     return kind(
         PACSPACE,
         f"{endpoint}: HTTP {answer.status}{said.suffix}",
         status=answer.status,
-        code=said.code or code,
+        code=said.code or _BY_STATUS.get(answer.status, (kind, "API_ERROR"))[1],
         request_id=answer.request_id,
-        hint=_ADDRESS if kind is UnexpectedAnswer else hint,
+        hint=_hint(kind, answer.status),
     )
 
 
 def _kind(status: int, said: ErrorBody) -> type[RemoteError]:
     """A 404 counts as "does not exist" only in PacSpace's own words: a wrong address answers 404 too."""
     match status:
+        case 400 | 403 if said.code in _BY_CODE:
+            return _BY_CODE[said.code]
         case 401 | 402 | 403 | 412:
-            return RemoteRefused
+            return _BY_STATUS[status][0]
         case 404 if said.readable and _is_missing(said):
             return NotFound
         case 408 | 425:
             return RemoteUnavailable
         case _ if status >= 400 and status != 404 and said.readable:  # noqa: PLR2004  # errors, but no stray 404
-            return RemoteRefused
+            return Conflict if status == 409 else RemoteRefused  # noqa: PLR2004  # conflict
         case _:
             return UnexpectedAnswer
+
+
+def _hint(kind: type[RemoteError], status: int) -> str | None:
+    """None is the hint of the error's own class."""
+    if kind is UnexpectedAnswer:
+        return _ADDRESS
+    return _FORBIDDEN if kind is RemoteRefused and status == 403 else None  # noqa: PLR2004  # forbidden
 
 
 def _is_missing(said: ErrorBody) -> bool:

@@ -50,6 +50,8 @@ class ErrorBody:
     message: str | None = None
     retry_after: float | None = None
     """Seconds, from ``retryAfterSeconds``."""
+    customer_id: str | None = None
+    """The PacSpace customer it is about."""
     readable: bool = False
     """Whether it is an error body at all."""
     nested: bool = False
@@ -76,6 +78,7 @@ def error_body(body: bytes) -> ErrorBody:
         code=_text(inner.get("code", data.get("code"))),
         message=_text("; ".join(map(str, message)) if isinstance(message, list) else message),
         retry_after=_seconds(inner.get("retryAfterSeconds", data.get("retryAfterSeconds"))),
+        customer_id=_text(inner.get("customerId", data.get("customerId"))),
         readable=bool(inner) or "message" in data,
         nested=isinstance(error, dict),
     )

@@ -13,7 +13,7 @@ from random import random as any_fraction
 import httpx
 
 from pacspace_stripe.domain.rates import Rate
-from pacspace_stripe.errors import RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.transport.answers import error_body
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.rates import RateLimiter
@@ -22,6 +22,9 @@ from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 10 * 1024 * 1024
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_CADENCE = "CADENCE_LIMIT"
+_FINAL_CODES = {_CADENCE, "IDEMPOTENCY_CONFLICT"}
+"""PacSpace's codes under a status that is else worth repeating (pacspace-api 1.6, 1.7)."""
 _guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = ContextVar("pacspace_guards", default=None)
 
 
@@ -113,9 +116,9 @@ class Transport:
         finally:
             _guards.reset(token)
 
-    def deadline(self) -> datetime:
-        """When a call that starts now gives up."""
-        return self._clock() + timedelta(seconds=self._timeouts.total)
+    def deadline(self, seconds: float | None = None) -> datetime:
+        """When a call that starts now gives up; or what else may take ``seconds``."""
+        return self._clock() + timedelta(seconds=self._timeouts.total if seconds is None else seconds)
 
     def rest(self, seconds: float, *, until: datetime) -> bool:
         """Sleep, unless ``until`` would pass meanwhile; says whether it slept."""
@@ -200,7 +203,9 @@ def _slow_down(limiter: RateLimiter, call: Call, answer: Answer) -> None:
 
 
 def _worth_repeating(outcome: Answer | RemoteUnavailable) -> bool:
-    return not isinstance(outcome, Answer) or worth_repeating(outcome.status, outcome.headers)
+    if not isinstance(outcome, Answer):
+        return True
+    return worth_repeating(outcome.status, outcome.headers) and error_body(outcome.body).code not in _FINAL_CODES
 
 
 def _retry_after(outcome: Answer | RemoteUnavailable) -> float | None:
@@ -220,8 +225,13 @@ def _settled(call: Call, outcome: Answer | RemoteUnavailable, asked: float | Non
         return outcome
     said = error_body(outcome.body)
     message = f"{call.endpoint}: HTTP {outcome.status}{said.suffix}"
-    details = {"status": outcome.status, "code": said.code, "request_id": outcome.request_id}
-    if outcome.status == _TOO_MANY:
-        wish = None if asked is None else timedelta(seconds=min(asked, 86400))
-        raise RateLimited(call.service, message, retry_after=wish, **details)
-    raise RemoteUnavailable(call.service, message, **details)  # type: ignore[arg-type]  # keywords by name
+    details = {
+        "status": outcome.status,
+        "code": said.code,
+        "request_id": outcome.request_id,
+        "retry_after": None if asked is None else timedelta(seconds=min(asked, 86400)),
+    }
+    if outcome.status == _TOO_MANY and said.code == _CADENCE:
+        raise CadenceLimited(call.service, message, customer_id=said.customer_id, **details)
+    kind = RateLimited if outcome.status == _TOO_MANY else RemoteUnavailable
+    raise kind(call.service, message, **details)  # type: ignore[arg-type]  # keywords by name

@@ -14,8 +14,11 @@ import pytest
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
+    CadenceLimited,
     LeaseLost,
     NotFound,
+    NotProvisioned,
+    PlanLimitReached,
     RateLimited,
     RemoteError,
     RemoteRefused,
@@ -456,9 +459,9 @@ def every_call(api: PacSpaceApi) -> list[Callable[[], object]]:
         ("502", RemoteUnavailable, None),
         ("503", RemoteUnavailable, "SERVICE_UNAVAILABLE"),
         ("429", RateLimited, "RATE_LIMITED"),
-        ("cadence_limit", RateLimited, "CADENCE_LIMIT"),
-        ("402", RemoteRefused, "INSUFFICIENT_CREDITS"),
-        ("412", RemoteRefused, "CONTRACT_NOT_DEPLOYED"),
+        ("cadence_limit", CadenceLimited, "CADENCE_LIMIT"),
+        ("402", PlanLimitReached, "INSUFFICIENT_CREDITS"),
+        ("412", NotProvisioned, "CONTRACT_NOT_DEPLOYED"),
         ("timeout", RemoteUnavailable, None),
         ("connection_error", RemoteUnavailable, None),
         ("html", UnexpectedAnswer, None),

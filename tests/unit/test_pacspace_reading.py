@@ -10,7 +10,19 @@ import pytest
 
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import NotFound, RemoteError, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.errors import (
+    Conflict,
+    HostMismatch,
+    KeyRefused,
+    NotFound,
+    NotProvisioned,
+    PlanLimitReached,
+    RemoteError,
+    RemoteRefused,
+    RemoteUnavailable,
+    ScopeRefused,
+    UnexpectedAnswer,
+)
 from pacspace_stripe.pacspace_api import (
     balance_from_pacspace,
     checkpoint_from_pacspace,
@@ -19,7 +31,8 @@ from pacspace_stripe.pacspace_api import (
     pacspace_failure,
     proof_summary_from_pacspace,
 )
-from pacspace_stripe.pacspace_api.reading import data_of, gaps_of, is_pending, is_unsettled, total_of
+from pacspace_stripe.pacspace_api.opening import data_of, is_pending, total_of
+from pacspace_stripe.pacspace_api.reading import gaps_of, is_unsettled
 from pacspace_stripe.transport import Answer
 from pacspace_stripe.transport.answers import Fields
 
@@ -334,16 +347,22 @@ def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code", "hint"),
     [
-        (400, {"error": {"code": "SCOPE_TOO_WIDE", "message": "m"}}, RemoteRefused, "SCOPE_TOO_WIDE", ""),
+        (400, {"error": {"code": "SCOPE_TOO_WIDE", "message": "m"}}, ScopeRefused, "SCOPE_TOO_WIDE", "one scope"),
         (400, {"message": ["a", "b"]}, RemoteRefused, "API_ERROR", ""),
         (400, b"<html>", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
-        (401, {"message": "Unauthorized"}, RemoteRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
-        (401, b"", RemoteRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
-        (402, {"error": {"code": "INSUFFICIENT_CREDITS"}}, RemoteRefused, "INSUFFICIENT_CREDITS", "PACSPACE_API_KEY"),
+        (401, {"message": "Unauthorized"}, KeyRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
+        (401, b"", KeyRefused, "INVALID_API_KEY", "PACSPACE_API_KEY"),
+        (
+            402,
+            {"error": {"code": "INSUFFICIENT_CREDITS"}},
+            PlanLimitReached,
+            "INSUFFICIENT_CREDITS",
+            "PACSPACE_API_KEY",
+        ),
         (
             403,
             {"error": {"code": "API_KEY_ENVIRONMENT_HOST_MISMATCH", "message": "m"}},
-            RemoteRefused,
+            HostMismatch,
             "API_KEY_ENVIRONMENT_HOST_MISMATCH",
             "PACSPACE_API_BASE_URL",
         ),
@@ -367,8 +386,9 @@ def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa
         (404, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
         (404, {}, UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
         (408, b"", RemoteUnavailable, "API_ERROR", ""),
-        (409, {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "m"}}, RemoteRefused, "IDEMPOTENCY_CONFLICT", ""),
-        (412, {"message": "No contract deployed."}, RemoteRefused, "CONTRACT_NOT_DEPLOYED", "provisioned"),
+        (409, {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "m"}}, Conflict, "IDEMPOTENCY_CONFLICT", "new"),
+        (403, {"message": "no"}, RemoteRefused, "API_ERROR", "PACSPACE_API_BASE_URL"),
+        (412, {"message": "No contract deployed."}, NotProvisioned, "CONTRACT_NOT_DEPLOYED", "provisioned"),
         (422, {"message": "m", "code": "X"}, RemoteRefused, "X", ""),
         (302, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
     ],
