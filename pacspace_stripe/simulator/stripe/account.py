@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.outbox import Outbox
 from pacspace_stripe.simulator.stripe.agenda import Agenda
 from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_shapes import before_basil, invoice_json, line_json
 from pacspace_stripe.simulator.stripe.shapes import Json, item_json, subscription_json
 from pacspace_stripe.simulator.stripe.tables import Table
 from pacspace_stripe.simulator.stripe.usage import Usage
-from pacspace_stripe.simulator.stripe.webhooks import Event, Outbox, WebhookEndpoint
+from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint
 from pacspace_stripe.simulator.stripe.world import (
     Charge,
     Customer,
@@ -95,7 +96,7 @@ class Account:
     cause: Cause = field(default_factory=Cause)
     acting_at: datetime | None = None
     """The time of the plan being carried out, which may lie before the clock's."""
-    outbox: Outbox = field(init=False)
+    outbox: Outbox[Event] = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.endpoint, self.random)

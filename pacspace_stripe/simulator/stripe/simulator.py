@@ -14,6 +14,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import FaultName, Faults, answer_through
+from pacspace_stripe.simulator.outbox import Deliver, Delivery
 from pacspace_stripe.simulator.stripe import (
     catalog_endpoints,
     engine,
@@ -38,7 +39,7 @@ from pacspace_stripe.simulator.stripe.errors import (
 from pacspace_stripe.simulator.stripe.forms import Params, read_form
 from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.webhooks import Deliver, Delivery, WebhookEndpoint
+from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint, request_for
 from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
 
 API_VERSION = "2026-10-28.endive"
@@ -127,7 +128,7 @@ class StripeSimulator(Controlled):
             tried += 1
         return tried
 
-    def _next_delivery(self) -> Delivery | None:
+    def _next_delivery(self) -> Delivery[Event] | None:
         with self._lock:
             engine.run_due(self.account)
             return self.account.outbox.take(self.clock.now()) if self._deliver is not None else None
@@ -136,10 +137,10 @@ class StripeSimulator(Controlled):
         """What a background thread calls."""
         self.run_due()
 
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: Delivery[Event]) -> None:
         with self._lock:
             now, deliver = self.clock.now(), self._deliver
-            request = self.account.outbox.request_for(delivery, now)
+            request = request_for(delivery.event, self.account.endpoint, now)
         status: int | None = None
         try:
             status = deliver(request).status_code if deliver is not None else None
@@ -148,7 +149,7 @@ class StripeSimulator(Controlled):
         finally:
             self._settle(delivery, status)
 
-    def _settle(self, delivery: Delivery, status: int | None) -> None:
+    def _settle(self, delivery: Delivery[Event], status: int | None) -> None:
         with self._lock:
             first = self.account.outbox.settle(delivery, status, self.clock.now())
             if first and delivery.event.type == "invoice.created":
