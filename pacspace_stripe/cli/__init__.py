@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 from pacspace_stripe import __version__
-from pacspace_stripe.errors import ConfigurationError, NotFound, PacspaceStripeError
+from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError
 
 PROGRAM = "pacspace-stripe"
 BAD_USAGE = 2
@@ -19,6 +19,7 @@ COMMANDS = {
     "release": ("checking", "Let a drifted or unproven invoice go, with a written reason."),
     "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
+    "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
@@ -69,4 +70,4 @@ def main() -> None:
         click.echo(f"{PROGRAM}: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
-        sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | NotFound) else 1)
+        sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | InvalidInput | NotFound) else 1)

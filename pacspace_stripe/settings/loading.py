@@ -3,8 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings.model import Settings, is_live
@@ -17,16 +18,18 @@ _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_
 """What Kubernetes sets in every pod beside a Service named ``pacspace-stripe…``: not ours, and no typo."""
 
 
-def load_settings(environ: Mapping[str, str], *, webhooks: bool = True) -> Settings:
+def load_settings(environ: Mapping[str, str], *, webhooks: bool = True, stripe: bool = True) -> Settings:
     """Read all settings. Without ``webhooks`` (commands that receive none) the signing secret may be missing.
 
+    Without ``stripe`` (commands that speak with PacSpace alone) Stripe's credentials are not read at all.
     Raises ConfigurationError for the first mistake, its message listing all of them, without any value.
     """
-    ours = {name: environ[name] for name in VARIABLES if name in environ}
+    unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
+    ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
     mistakes = [*_unknown(environ), *_mixed_keys(ours)]
     settings = None
     try:
-        settings = Settings(**(ours if webhooks else {_WEBHOOK_SECRET: ()} | ours))
+        settings = Settings(**({} if webhooks else {_WEBHOOK_SECRET: ()}) | unread | ours)
     except ValidationError as error:
         mistakes = [*_mistakes(error), *mistakes]
     # Raised out here: inside the handler the foreign error, which holds the input, would stay attached as context.

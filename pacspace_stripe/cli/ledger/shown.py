@@ -1,0 +1,59 @@
+"""What the commands show: PacSpace's answers for people, or as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import click
+
+from pacspace_stripe.cli.wiring import echo_json
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.windows import iso
+
+_CENTS = -2
+"""PacSpace's pages write ``100.00``; so do we, and never fewer digits than there are."""
+
+
+def amount(number: Decimal | None) -> str:
+    """Every digit there is, and at least two after the point."""
+    if number is None:
+        return "unknown"
+    plain = Decimal(text(number))
+    return f"{plain:.2f}" if int(plain.as_tuple().exponent) > _CENTS else f"{plain:f}"
+
+
+def records(count: int | None) -> str:
+    """So many records, in words."""
+    return f"{'an unknown number of' if count is None else count} record{'' if count == 1 else 's'}"
+
+
+def document(value: object) -> Json:
+    """A result as JSON: decimals as strings, times in UTC; without what opens a customer's record, and raw bodies."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: document(getattr(value, field.name)) for field in fields(value) if field.repr}
+    if isinstance(value, Mapping):
+        return {str(name): document(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [document(each) for each in value]
+    return value if value is None or isinstance(value, bool | int) else _word(value)
+
+
+def _word(value: object) -> str:
+    match value:
+        case Decimal():
+            return text(value)
+        case datetime():
+            return iso(value)
+        case _:
+            return str(value)
+
+
+def say(result: object, *lines: str, as_json: bool) -> None:
+    """The lines for people, or the whole result as JSON."""
+    if as_json:
+        echo_json(document(result))
+        return
+    for line in lines:
+        click.echo(line)
