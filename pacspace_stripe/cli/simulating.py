@@ -23,10 +23,22 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="Where the simulated Stripe sends its events.",
 )
+@click.option(
+    "--pacspace-webhook-url",
+    default="http://127.0.0.1:8000/webhooks/pacspace",
+    show_default=True,
+    help="Where the simulated PacSpace sends its events.",
+)
 @click.option("--fault", "faults", multiple=True, help="stripe:NAME or pacspace:NAME, with @PROBABILITY if wanted.")
 @click.option("--rate-limits", is_flag=True, help="Enforce Stripe's rate limits for test keys.")
 def simulate(
-    stripe_port: int, pacspace_port: int, webhook_url: str, faults: tuple[str, ...], *, rate_limits: bool
+    stripe_port: int,
+    pacspace_port: int,
+    webhook_url: str,
+    pacspace_webhook_url: str,
+    faults: tuple[str, ...],
+    *,
+    rate_limits: bool,
 ) -> None:
     """Serve a simulated Stripe and a simulated PacSpace on loopback until Ctrl-C.
 
@@ -37,10 +49,8 @@ def simulate(
     stripe = StripeSimulator(clock, enforce_rate_limits=rate_limits)
     pacspace = PacSpaceSimulator(clock)
     _plan_faults(stripe, pacspace, faults)
-    try:
-        stripe.set_webhook(webhook_url)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--webhook-url") from error
+    _send_webhooks(stripe, webhook_url, "--webhook-url")
+    _send_webhooks(pacspace, pacspace_webhook_url, "--pacspace-webhook-url")
     with (
         _served(stripe, stripe_port, "--stripe-port") as at_stripe,
         _served(pacspace, pacspace_port, "--pacspace-port") as ledger,
@@ -51,7 +61,15 @@ def simulate(
         click.echo(f"STRIPE_API_BASE_URL={at_stripe.url}")
         click.echo(f"PACSPACE_API_KEY={pacspace.api_key}")
         click.echo(f"PACSPACE_API_BASE_URL={ledger.url}")
+        click.echo(f"PACSPACE_WEBHOOK_SECRET={pacspace.webhook.secrets[0]}")
         threading.Event().wait()
+
+
+def _send_webhooks(simulator: StripeSimulator | PacSpaceSimulator, url: str, option: str) -> None:
+    try:
+        simulator.set_webhook(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def _served(simulator: StripeSimulator | PacSpaceSimulator, port: int, option: str) -> ServedSimulator:

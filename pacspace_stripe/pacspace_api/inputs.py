@@ -6,9 +6,9 @@ Arguments are ``object``: callers without a type checker are told what is wrong,
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from pacspace_stripe.errors import InvalidInput
+from pacspace_stripe.settings import written
 
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -130,11 +130,7 @@ def address(key: str, base_url: str | None, sandbox_url: str | None) -> str:
     """``base_url`` if given; else for test keys ``sandbox_url`` if given; else PacSpace's own, which serves both."""
     chosen = base_url or (sandbox_url if key.startswith("pk_test_") else None) or DEFAULT_ADDRESS
     try:
-        parts = urlsplit(chosen)
-        usable = bool(parts.hostname) and parts.scheme in {"http", "https"} and not (parts.query or parts.fragment)
-    except ValueError:
-        usable = False
-    if not usable:
-        message = "the base URL must be an address such as https://host"
-        raise InvalidInput(message)
-    return chosen
+        return written.address(chosen)
+    except ValueError as error:
+        message = f"the base URL {error}"
+        raise InvalidInput(message) from None

@@ -233,9 +233,9 @@ class Fields:
             return None
         try:
             at = datetime.fromisoformat(written)
-        except ValueError:
+            return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
             self.reject(name, "is not an ISO 8601 time")
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
     def optional_fields(self, name: str) -> "Fields | None":
         """An object or None."""

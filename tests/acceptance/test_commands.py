@@ -279,6 +279,7 @@ def test_simulate_prints_an_environment_that_works(street: Street) -> None:
         "STRIPE_API_BASE_URL",
         "PACSPACE_API_KEY",
         "PACSPACE_API_BASE_URL",
+        "PACSPACE_WEBHOOK_SECRET",
     ]
     environment = {"PATH": os.environ["PATH"], **dict(line.split("=", 1) for line in lines)}
     ours = street.place.stack.folder / "another.db"
@@ -295,6 +296,7 @@ def test_simulate_prints_an_environment_that_works(street: Street) -> None:
         (("--fault", "stripe:earthquake"), "'stripe:earthquake'"),
         (("--fault", "mail:500"), "write stripe:NAME or pacspace:NAME"),
         (("--webhook-url", "https://example.com/hook"), "loopback"),
+        (("--pacspace-webhook-url", "https://example.com/hook"), "loopback"),
         (("--stripe-port", "{taken}"), "cannot listen on port"),
     ],
 )

@@ -1,7 +1,7 @@
-"""A local stand-in for PacSpace's Balance API, for tests, demos and offline work.
+"""A local stand-in for PacSpace, for tests, demos and offline work.
 
-It owns its state and its clock's moments, never PacSpace's: roots it answers with are labelled
-``"simulator": true`` and match nothing outside.
+Both its APIs, its webhooks, and the dashboard's pages for getting started. It owns its state and its clock's moments,
+never PacSpace's: roots it answers with are labelled ``"simulator": true`` and match nothing outside.
 """
 
 from pacspace_stripe.simulator.pacspace.rules import Rules

@@ -12,6 +12,7 @@ from typing import Any
 
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import negated, refused_delta, total
+from pacspace_stripe.simulator.pacspace.buckets import Write
 from pacspace_stripe.simulator.pacspace.inputs import read_customer_id
 from pacspace_stripe.simulator.pacspace.ledger import Draft, Record, Status
 from pacspace_stripe.simulator.pacspace.rules import Rules
@@ -31,6 +32,9 @@ BUILDING_METHODS = (
     "balance",
     "status",
     "checkpoints",
+    "settle",
+    "approve_access",
+    "dashboard_token",
 )
 """What other processes may call too."""
 
@@ -96,7 +100,41 @@ class Building:
         with self._lock:
             accepted_at = self._past(at)
             verifies_at = self._verifies_at(accepted_at, verify_delay, verified=verified)
-            return self._world.ledger.accept(draft, accepted_at, verifies_at).record_id
+            return self._world.take(draft, accepted_at, verifies_at).record_id
+
+    def settle(
+        self,
+        key: str,
+        account: str,
+        bits: int,
+        at: datetime | str | None = None,
+        *,
+        verified: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A write of the settlement API, made at ``at`` (now, or earlier); ``verified=False`` is never verified."""
+        with self._lock:
+            accepted_at = self._past(at)
+            verifies_at = self._verifies_at(accepted_at, None, verified=verified)
+            written = Write(
+                key=key,
+                account=account,
+                bits=bits,
+                metadata=metadata or {},
+                accepted_at=accepted_at,
+                verifies_at=verifies_at,
+            )
+            self._world.settlement.add(written)
+
+    def approve_access(self, email: str) -> str:
+        """PacSpace approves a request for access to its dashboard; the token that its mail would bring."""
+        with self._lock:
+            return self._world.dashboard.approve(email, self._world.seed)
+
+    def dashboard_token(self, email: str = "owner@example.com") -> str:
+        """A token of a session in the dashboard, as older documents hand out."""
+        with self._lock:
+            return self._world.dashboard.session(email, self._world.seed)
 
     def _past(self, at: datetime | str | None) -> datetime:
         now = self._world.now()

@@ -1,12 +1,16 @@
 """Idempotency keys (contract 1.7): one outcome per endpoint and key, replayed for the same body."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
 
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.world import World
+from pacspace_stripe.simulator.wire import json_response
 
 _SUCCESS = range(200, 300)
 
@@ -16,6 +20,7 @@ class _Outcome:
     body: Mapping[str, Any]
     status: int
     content: bytes
+    first_at: datetime
 
 
 class Idempotency:
@@ -28,16 +33,31 @@ class Idempotency:
         self._outcomes: dict[tuple[str, str], _Outcome] = {}
 
     def once(
-        self, endpoint: str, key: str, body: Mapping[str, Any], process: Callable[[], httpx.Response]
+        self, endpoint: str, key: str, world: World, body: Mapping[str, Any], process: Callable[[], httpx.Response]
     ) -> httpx.Response:
-        """The first outcome of this key, processing the request if there is none yet."""
+        """The first outcome of this key, processing the request if there is none yet.
+
+        With the rule ``in_flight``, it is answered as in flight until that long after its first arrival.
+        """
         known = self._outcomes.get((endpoint, key))
         if known is None:
             response = process()
-            if response.status_code in _SUCCESS:
-                self._outcomes[endpoint, key] = _Outcome(body, response.status_code, response.content)
-            return response
-        if known.body != body:
+            if response.status_code not in _SUCCESS:
+                return response
+            known = _Outcome(body, response.status_code, response.content, world.now())
+            self._outcomes[endpoint, key] = known
+        elif known.body != body:
             message = "Idempotency-Key was already used with a different request body"
             raise Refusal(409, message, "IDEMPOTENCY_CONFLICT")
+        left = (known.first_at + world.rules.in_flight - world.now()).total_seconds()
+        if left > 0:
+            return pending(world.rules.in_flight_status, math.ceil(left))
         return httpx.Response(known.status, content=known.content, headers={"Content-Type": "application/json"})
+
+
+def pending(status: int, wait: int) -> httpx.Response:
+    """The first request with this key is not done: 202 at the top level, or an error that says the same."""
+    message = "A request with this Idempotency-Key is still in progress"
+    said = {"code": "IDEMPOTENCY_PENDING", "retryAfterSeconds": wait, "message": message}
+    body = said if status in _SUCCESS else {"success": False, "error": said, "message": message}
+    return json_response(status, body, {"Retry-After": str(wait)})

@@ -23,10 +23,12 @@ _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-.:]{1,128}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One routed request: its path values, query and JSON body."""
+    """One routed request: its path values, query, headers and JSON body."""
 
     values: Mapping[str, str]
     query: Mapping[str, str]
+    headers: httpx.Headers
+    writes: bool = False
     body: Mapping[str, Any] = field(default_factory=dict)
 
     def customer(self) -> str:
@@ -44,9 +46,10 @@ class Call:
 def read_call(request: httpx.Request, values: Mapping[str, str]) -> Call:
     """The request with its body parsed; refuses a body that is not a JSON object."""
     query = dict(request.url.params)
-    if request.method != "POST":
-        return Call(values=values, query=query)
-    return Call(values=values, query=query, body=_json_object(request.read()))
+    if request.method not in {"POST", "PATCH"}:
+        return Call(values=values, query=query, headers=request.headers)
+    body = _json_object(request.read())
+    return Call(values=values, query=query, headers=request.headers, body=body, writes=True)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

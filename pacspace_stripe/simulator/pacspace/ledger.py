@@ -68,6 +68,14 @@ class Record:
     def order(self) -> tuple[datetime, int]:
         return self.accepted_at, self.number
 
+    @property
+    def final_at(self) -> datetime | None:
+        """When it fails or is verified; None while neither is planned."""
+        return self.failed_at or self.verifies_at
+
+    def is_final(self, now: datetime) -> bool:
+        return self.status(now) in {Status.FAILED, Status.VERIFIED}
+
     def status(self, now: datetime) -> Status:
         """Half of the verification delay is spent queued, half in processing."""
         if self.failed_at is not None:

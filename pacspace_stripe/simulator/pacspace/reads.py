@@ -47,6 +47,18 @@ def customer(world: World, call: Call) -> dict[str, Any]:
     }
 
 
+def customers_summary(world: World, _call: Call) -> dict[str, Any]:
+    """GET /api/v1/balance/customers/summary. Its fields are not published: these are the simulator's."""
+    records, now = world.ledger.records(None), world.now()
+    counts = {status: sum(each.status(now) is status for each in records) for status in Status}
+    return {
+        "totalCustomers": len(world.ledger.accounts()),
+        "totalDeltas": len(records),
+        "totalBalance": world.balance(world.verified(None)),
+        "verificationHealth": {status.lower(): count for status, count in counts.items()},
+    }
+
+
 def _in_period(world: World, records: list[Record], call: Call) -> list[Record]:
     if "period" not in call.query:
         return records

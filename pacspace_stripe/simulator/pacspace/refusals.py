@@ -1,5 +1,6 @@
 """Errors as PacSpace words them (contract 1.5): nested, with the message repeated for flat readers."""
 
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ class Refusal(Exception):
         *,
         retry_after: int | None = None,
         customer_id: str | None = None,
+        flat: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -28,9 +30,14 @@ class Refusal(Exception):
         self.code = code
         self.retry_after = retry_after
         self.customer_id = customer_id
+        self.flat = flat
+        """The framework's own shape, as the settlement API answers."""
 
     def answer(self) -> httpx.Response:
         """The response."""
+        if self.flat:
+            body = {"statusCode": self.status, "error": HTTPStatus(self.status).phrase, "message": self.message}
+            return json_response(self.status, body)
         error: dict[str, Any] = {
             "code": self.code,
             "message": self.message,

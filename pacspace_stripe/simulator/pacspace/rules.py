@@ -1,5 +1,6 @@
 """How this PacSpace behaves where the contract is silent or the documents disagree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -40,6 +41,18 @@ class Rules:
     """Wider windows are ``SCOPE_TOO_WIDE``."""
     environment_ready: bool = True
     """Without it every delta is refused with 412."""
+    activation_delay: timedelta = timedelta(seconds=1)
+    """From a provision request in the dashboard to an active environment."""
+    in_flight: timedelta = timedelta(0)
+    """How long a write with an idempotency key is answered as still in flight before its outcome is."""
+    in_flight_status: int = 202
+    """How "in flight" is said: 202, or an error status with the same code."""
+    webhook_data: Literal["both", "flat", "nested"] = "both"
+    """The data of ``delta.verified``: the SDK's flat fields, the documents' nested ones, or both in one."""
+    mfa: bool = False
+    """Whether logging in to the dashboard takes a code as well."""
+    login_token: bool = False
+    """Whether a login hands out a token too, as older documents show, and not cookies only."""
     fast_roots: bool = False
     """SHA3 in place of Keccak, ten times quicker: for benchmarks, where no one looks at roots."""
 
@@ -55,3 +68,19 @@ def _as_declared(name: str, value: Any) -> Any:
     if name in _DURATIONS and isinstance(value, (int, float, str)):
         return timedelta(seconds=float(value))
     return value
+
+
+BY_NAME: Mapping[str, Mapping[str, Any]] = {
+    "cadence": {"cadence": timedelta(days=1)},
+    "checkpoint_later": {"checkpoint_delay": timedelta(seconds=5)},
+    "counts_by_verified": {"counts_by": "verified"},
+    "doubles": {"doubles": True},
+    "environment_missing": {"environment_ready": False},
+    "in_flight": {"in_flight": timedelta(seconds=2)},
+    "late_deltas_frozen": {"late_deltas": "frozen"},
+    "never_verified": {"verify_delay": timedelta(days=365)},
+    "plan_full": {"plan_limit": 0},
+    "unknown_customer_zero": {"unknown_customer": "zero"},
+    "verify_bare": {"verify_summary": False},
+}
+"""Behaviours with a name, for ``simulate --fault``: they last, where a fault strikes."""

@@ -12,55 +12,23 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Faults
-from pacspace_stripe.simulator.pacspace import derive, proofs, reads, writes
+from pacspace_stripe.simulator.outbox import Deliver
 from pacspace_stripe.simulator.pacspace.building import BUILDING_METHODS, Building
 from pacspace_stripe.simulator.pacspace.idempotency import Idempotency
-from pacspace_stripe.simulator.pacspace.inputs import Call, read_call
+from pacspace_stripe.simulator.pacspace.inputs import read_call
+from pacspace_stripe.simulator.pacspace.posting import POSTING_METHODS, Posting
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, wrong_key
-from pacspace_stripe.simulator.pacspace.rules import CountsBy, LateDeltas, Rules
+from pacspace_stripe.simulator.pacspace.routes import KEY_ROUTES, KEYED_ENDPOINTS, OPEN_ROUTES, PRIVATE
+from pacspace_stripe.simulator.pacspace.rules import BY_NAME, CountsBy, LateDeltas, Rules
 from pacspace_stripe.simulator.pacspace.troubles import LedgerFaults
 from pacspace_stripe.simulator.pacspace.world import World
 from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
 
-_Answer = Callable[[World, Call], dict[str, Any]]
 _NO_REPLY = 0
 
 
-def _enveloped(status: int, answer: _Answer) -> Callable[[World, Call], httpx.Response]:
-    return lambda world, call: json_response(status, {"success": True, "data": answer(world, call)})
-
-
-def _route(method: str, pattern: str, answer: _Answer, status: int = 200) -> Route:
-    return Route(method, f"/api/v1/balance{pattern}", _enveloped(status, answer))
-
-
-ROUTES = (
-    _route("POST", "/delta", writes.emit, 201),
-    _route("POST", "/delta/batch", writes.emit_batch, 201),
-    _route("GET", "/delta/{recordId}", reads.delta_status),
-    _route("GET", "/derive/{customerId}", derive.derive),
-    _route("POST", "/compare", derive.compare, 201),
-    _route("POST", "/checkpoint", proofs.checkpoint, 201),
-    _route("GET", "/checkpoints", proofs.checkpoints),
-    _route("GET", "/receipt/{customerId}", proofs.receipt),
-    _route("GET", "/invoice-proof/{customerId}", proofs.invoice_proof),
-    _route("GET", "/customers", reads.customers),
-    _route("GET", "/customers/{customerId}", reads.customer),
-    _route("GET", "/gaps/{customerId}", reads.gaps),
-    _route("GET", "/usage", reads.usage),
-    _route("GET", "/limits", reads.limits),
-)
-PUBLIC_ROUTES = (
-    Route("GET", "/api/v1/verify/{proofRoot}", proofs.verify),
-    Route("GET", "/verify/{proofRoot}", proofs.page),
-    Route("GET", "/c/{handle}", proofs.shared_record),
-)
-KEYED_ENDPOINTS = frozenset(f"POST /api/v1/balance/{name}" for name in ("delta", "delta/batch", "checkpoint"))
-"""Where an Idempotency-Key counts."""
-
-
-class PacSpaceSimulator(Building):
-    """A stateful PacSpace: call it with a request, get its response.
+class PacSpaceSimulator(Posting, Building):
+    """A stateful PacSpace: call it with a request, get its response. Webhooks go through ``deliver``, when given.
 
     Usable as ``httpx.MockTransport(simulator)``, or served over loopback. Its roots are its own and
     say so. Faults that break the connection raise the ``httpx`` error a client would see.
@@ -79,6 +47,7 @@ class PacSpaceSimulator(Building):
         counts_by: CountsBy | None = None,
         faults: Faults | None = None,
         rules: Rules | None = None,
+        deliver: Deliver | None = None,
     ) -> None:
         """``rules`` holds every switch; the named ones override it. Refuses live keys."""
         if _is_live(api_key):
@@ -91,7 +60,9 @@ class PacSpaceSimulator(Building):
             "counts_by": counts_by,
         }
         rules = (rules or Rules()).changed({name: value for name, value in given.items() if value is not None})
-        super().__init__(World(clock, rules, seed=seed, base_url=base_url), threading.RLock())
+        world, lock = World(clock, rules, seed=seed, base_url=base_url), threading.RLock()
+        Building.__init__(self, world, lock)
+        Posting.__init__(self, world, lock, deliver)
         self.api_key = api_key
         self.faults = faults or Faults(seed)
         self._faults = LedgerFaults(self.faults, seed)
@@ -101,7 +72,7 @@ class PacSpaceSimulator(Building):
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one request, or raise the ``httpx`` transport error that a fault stands for."""
         request.read()
-        found = find_route((*ROUTES, *PUBLIC_ROUTES), request)
+        found = find_route((*KEY_ROUTES, *OPEN_ROUTES), request)
         endpoint = found[0].endpoint if found else f"{request.method} (unknown)"
         process = partial(self._processed, *found, request) if found else partial(_not_found, request)
         status = _NO_REPLY
@@ -114,7 +85,7 @@ class PacSpaceSimulator(Building):
 
     def _processed(self, route: Route, values: dict[str, str], request: httpx.Request) -> httpx.Response:
         try:
-            if route not in PUBLIC_ROUTES:
+            if route in KEY_ROUTES:
                 self._authenticate(request)
             call = read_call(request, values)
             process = partial(route.handler, self._world, call)
@@ -122,7 +93,7 @@ class PacSpaceSimulator(Building):
             with self._lock:
                 if not key or route.endpoint not in KEYED_ENDPOINTS:
                     return process()
-                return self._idempotency.once(route.endpoint, key, call.body, process)
+                return self._idempotency.once(route.endpoint, key, self._world, call.body, process)
         except Refusal as refusal:
             return refusal.answer()
 
@@ -131,7 +102,8 @@ class PacSpaceSimulator(Building):
         if _is_live(key):
             message = "This API key belongs to another environment than this host"
             raise Refusal(403, message, "API_KEY_ENVIRONMENT_HOST_MISMATCH")
-        if not secrets.compare_digest(key.encode(), self.api_key.encode()):
+        known = (self.api_key, *(made.full for made in self._world.dashboard.keys))
+        if not any(secrets.compare_digest(key.encode(), each.encode()) for each in known):
             raise wrong_key()
 
     def _note(self, request: httpx.Request, endpoint: str, status: int) -> None:
@@ -162,7 +134,13 @@ class PacSpaceSimulator(Building):
         probability: float = 1.0,
         seconds: float = 0.0,
     ) -> None:
-        """Plan a generic fault (:class:`FaultName`) or one of PacSpace's own (:class:`LedgerFault`)."""
+        """Plan a generic fault (:class:`FaultName`) or one of PacSpace's own (:class:`LedgerFault`).
+
+        The name of a lasting behaviour (``rules.BY_NAME``) turns that on instead, wholly.
+        """
+        if name in BY_NAME:
+            self.configure(**BY_NAME[name])
+            return
         self._faults.add(name, endpoint=endpoint, times=times, skip=skip, probability=probability, seconds=seconds)
 
     def clear_faults(self) -> None:
@@ -171,7 +149,10 @@ class PacSpaceSimulator(Building):
 
     def controls(self) -> Mapping[str, Callable[..., object]]:
         """What the control endpoint of a served simulator may call."""
-        return {name: getattr(self, name) for name in (*BUILDING_METHODS, "add_fault", "clear_faults", "calls")}
+        return {
+            name: getattr(self, name)
+            for name in (*BUILDING_METHODS, *POSTING_METHODS, "add_fault", "clear_faults", "calls")
+        }
 
 
 def _is_live(api_key: str) -> bool:
@@ -180,6 +161,8 @@ def _is_live(api_key: str) -> bool:
 
 def _asked(request: httpx.Request) -> Mapping[str, Any]:
     """The JSON body, or the query; empty where there is no telling."""
+    if request.url.path.startswith(PRIVATE):
+        return {}
     try:
         call = read_call(request, {})
     except Refusal:

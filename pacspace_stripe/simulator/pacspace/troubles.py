@@ -12,6 +12,7 @@ import httpx
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, answer_through
 from pacspace_stripe.simulator.pacspace import refusals
+from pacspace_stripe.simulator.pacspace.idempotency import pending
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
 from pacspace_stripe.simulator.wire import json_response
 
@@ -102,9 +103,7 @@ def _pending(wait: int, request: httpx.Request, process: Answer) -> httpx.Respon
     response = process()
     if not request.headers.get("Idempotency-Key") or not response.is_success:
         return response
-    message = "A request with this Idempotency-Key is still in progress"
-    body = {"code": "IDEMPOTENCY_PENDING", "retryAfterSeconds": wait, "message": message}
-    return json_response(202, body, {"Retry-After": str(wait)})
+    return pending(202, wait)
 
 
 def _wait(fault: Fault | None) -> int:

@@ -1,17 +1,22 @@
 """One PacSpace tenant: its records and checkpoints at this moment, under its rules."""
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from pacspace_stripe.simulator.clock import Clock
+from pacspace_stripe.simulator.outbox import Outbox
 from pacspace_stripe.simulator.pacspace import merkle
+from pacspace_stripe.simulator.pacspace.accounts import Dashboard
 from pacspace_stripe.simulator.pacspace.amounts import Number, double_as_json, total, total_of_doubles
+from pacspace_stripe.simulator.pacspace.buckets import Settlement
 from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Checkpoints, Scope
 from pacspace_stripe.simulator.pacspace.ledger import Draft, Ledger, Record, Status, made_id
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, customer_not_found
 from pacspace_stripe.simulator.pacspace.rules import Rules
 from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.webhooks import LedgerEvent, LedgerWebhook
 
 
 def in_milliseconds(at: datetime) -> datetime:
@@ -30,6 +35,16 @@ class World:
         self.base_url = base_url
         self.ledger = Ledger(seed)
         self.checkpoints = Checkpoints()
+        self.settlement = Settlement()
+        self.dashboard = Dashboard()
+        self.webhook = LedgerWebhook()
+        self.outbox: Outbox[LedgerEvent] = Outbox(self.webhook, random.Random(seed))
+        self.events: list[LedgerEvent] = []
+        self.announces = False
+        """Whether anybody wants events: else none are made."""
+        self.unannounced: list[str] = []
+        self.new_customers: list[str] = []
+        self.announced_checkpoints = 0
         self._leaves: dict[str, bytes] = {}
 
     def now(self) -> datetime:
@@ -38,7 +53,21 @@ class World:
     def accept(self, draft: Draft) -> Record:
         """Take a delta in now."""
         now = self.now()
-        return self.ledger.accept(draft, now, now + self.rules.verify_delay)
+        return self.take(draft, now, now + self.rules.verify_delay)
+
+    def take(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> Record:
+        """Write a delta down, accepted and verified when it is said."""
+        if self.announces and not self.ledger.knows(draft.account):
+            self.new_customers.append(draft.account)
+        record = self.ledger.accept(draft, accepted_at, verifies_at)
+        if self.announces:
+            self.unannounced.append(record.record_id)
+        return record
+
+    def environment_ready(self) -> bool:
+        """Whether deltas are taken at all: from the beginning, or since the dashboard's activation is done."""
+        active_at = self.dashboard.active_at.get("sandbox")
+        return self.rules.environment_ready or (active_at is not None and active_at <= self.now())
 
     def status(self, record: Record) -> Status:
         return record.status(self.now())

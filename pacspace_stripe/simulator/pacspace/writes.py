@@ -21,7 +21,7 @@ def emit(world: World, call: Call) -> dict[str, Any]:
 def emit_batch(world: World, call: Call) -> dict[str, Any]:
     """POST /api/v1/balance/delta/batch: each item succeeds, replays or fails alone."""
     deltas = read_deltas(call.body)
-    if not world.rules.environment_ready:
+    if not world.environment_ready():
         raise environment_missing()
     results = [{"index": index, **_batched(world, item)} for index, item in enumerate(deltas)]
     failed = sum(result["status"] is Status.FAILED for result in results)
@@ -45,7 +45,7 @@ def _batched(world: World, item: Any) -> dict[str, Any]:
 def _admit(world: World, draft: Draft) -> None:
     """Refuse a delta that the environment, the plan or the cadence does not allow now."""
     rules = world.rules
-    if not rules.environment_ready:
+    if not world.environment_ready():
         raise environment_missing()
     if rules.plan_limit is not None and reads.consumed(world) >= rules.plan_limit:
         raise plan_limited()

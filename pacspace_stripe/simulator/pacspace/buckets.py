@@ -1,0 +1,41 @@
+"""What was written through the settlement API, and when each write is verified."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One accepted write."""
+
+    key: str
+    account: str
+    bits: int
+    metadata: Mapping[str, Any]
+    accepted_at: datetime
+    verifies_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One posted fact."""
+
+    content_hash: str
+    content: Any
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    verifies_at: datetime
+
+
+@dataclass(slots=True)
+class Settlement:
+    """All writes and facts, in the order they came."""
+
+    writes: dict[str, list[Write]] = field(default_factory=dict)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    batches: int = 0
+
+    def add(self, write: Write) -> None:
+        self.writes.setdefault(write.key, []).append(write)

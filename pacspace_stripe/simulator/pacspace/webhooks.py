@@ -1,0 +1,74 @@
+"""PacSpace's webhooks (contract 5): the envelope, the two shapes of its data, and the signature."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from pacspace_stripe.simulator.outbox import Receiver
+from pacspace_stripe.simulator.wire import exact_json
+
+RETRY_AFTER = tuple(timedelta(seconds=5 * 2**retry) for retry in range(10))
+"""Ten retries with doubling waits; the real schedule is not published (5.5)."""
+TENANT = "tenant_simulator"
+
+
+@dataclass(slots=True, kw_only=True)
+class LedgerEvent:
+    """Something that happened, with its data as it was then."""
+
+    id: str
+    type: str
+    happened_at: str
+    data: Mapping[str, Any] = field(repr=False)
+    pending: int = 0
+    acknowledged: bool = False
+    lost: bool = False
+
+    def json(self) -> dict[str, Any]:
+        """Both envelopes at once (5.2): the documents' and the SDK's."""
+        return {
+            "id": self.id,
+            "event": self.type,
+            "tenantId": TENANT,
+            "createdAt": self.happened_at,
+            "timestamp": self.happened_at,
+            "data": self.data,
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class LedgerWebhook(Receiver):
+    """Where PacSpace's events go; see :class:`Receiver`. Two secrets sign while one is rotated, the current first."""
+
+    url: str = "http://127.0.0.1/webhooks/pacspace"
+    secrets: tuple[str, ...] = ("whsec_pacspace_simulator",)
+    milliseconds: bool = False
+    """Whether the signing time is in milliseconds, as in the SDK's tests, or in seconds, as documented."""
+    retry_after: tuple[timedelta, ...] = RETRY_AFTER
+    most_attempts: int | None = 11
+
+
+def signature(body: bytes, timestamp: str, secrets: tuple[str, ...]) -> str:
+    """``X-PacSpace-Signature`` over the raw body (5.1): one ``v1`` per secret that is alive."""
+    signed = f"{timestamp}.".encode() + body
+    return ",".join(f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets)
+
+
+def request_for(event: LedgerEvent, endpoint: LedgerWebhook, now: datetime) -> httpx.Request:
+    """The signed POST of one attempt."""
+    body = exact_json(event.json())
+    timestamp = str(int(now.timestamp() * 1000) if endpoint.milliseconds else int(now.timestamp()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "PacSpace-Webhooks/1.0",
+        "X-PacSpace-Signature": signature(body, timestamp, endpoint.secrets),
+        "X-PacSpace-Timestamp": timestamp,
+        "X-Webhook-Event": event.type,
+        "X-Event-ID": event.id,
+    }
+    return httpx.Request("POST", endpoint.url, content=body, headers=headers)
