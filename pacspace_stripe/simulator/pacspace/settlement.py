@@ -63,7 +63,7 @@ def bucket(world: World, call: Call) -> httpx.Response:
     if not writes:
         message = f"No record found for key: {key}"
         raise _flat(404, message)
-    last, now = max(writes, key=lambda each: each.accepted_at), world.now()
+    last, now = max(reversed(writes), key=lambda each: each.accepted_at), world.now()
     data = {
         "key": key,
         "accountId": last.account,
