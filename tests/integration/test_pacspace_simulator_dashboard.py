@@ -188,12 +188,14 @@ def test_what_the_settlement_api_refuses(path: str, body: object) -> None:
 
 def test_a_bucket_is_verified_when_each_of_its_writes_is() -> None:
     world = World({"verify_delay": 3})
-    world.ledger.settle("k", "a", 5, at=NOW - timedelta(days=1))
+    world.ledger.write("k", 5, at=NOW - timedelta(days=1))
     assert world.pac.settlement.bucket("k").verified
-    world.ledger.settle("k", "a", 5, verified=False)
+    world.ledger.write("k", "5", verified=False)
     world.clock.advance(60)
     bucket = world.pac.settlement.bucket("k")
     assert (bucket.verified, bucket.current_bits) == (False, Decimal(10))
+    world.ledger.verify_all()
+    assert world.pac.settlement.bucket("k").verified
 
 
 # Receipt documents, and behaviours by name
