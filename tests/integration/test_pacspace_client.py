@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import httpx
@@ -71,6 +72,13 @@ def over(*planned: tuple[int, Any], clock: ManualClock | None = None) -> tuple[P
 
 def good(**data: object) -> dict[str, object]:
     return {"success": True, "data": data}
+
+
+def deep(levels: int) -> dict[str, object]:
+    nested: dict[str, object] = {}
+    for _ in range(levels):
+        nested = {"a": nested}
+    return nested
 
 
 # Every call has an answer
@@ -304,6 +312,29 @@ def test_an_answer_about_another_delta_is_not_believed(data: dict[str, object]) 
         pac.balance.emit(delta())
 
 
+def test_the_state_of_another_delta_is_not_believed() -> None:
+    pac, _ = over((200, good(recordId="rec_2", status="VERIFIED")))
+    with pytest.raises(UnexpectedAnswer):
+        pac.balance.wait_for_verified("rec_1")
+
+
+def test_a_scope_without_an_end_is_not_followed_for_ever() -> None:
+    numbers = count()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        rows = [{"recordId": f"rec_{next(numbers)}", "delta": 1}]
+        return httpx.Response(200, json=good(computedBalance=1, deltasCount=10**9, deltas=rows))
+
+    with pytest.raises(RemoteUnavailable, match="one scope") as endless:
+        client(transport(answer, ManualClock(NOW))).balance.derive_all(CUSTOMER)
+    assert "shorter" in endless.value.hint
+
+
+def test_the_address_of_a_proof_is_where_anyone_may_ask() -> None:
+    world, names = populated()
+    assert world.pac.proofs.verify_address(names.root) == f"{ADDRESS}/api/v1/verify/{names.root}"
+
+
 def test_older_names_are_read_too() -> None:
     pac, _ = over((201, {"statusCode": 201, "data": {"anchorId": "a_1", "status": "queued", "receiptId": "rcpt_1"}}))
     emitted = pac.balance.emit(delta())
@@ -479,6 +510,7 @@ def test_scopes_that_pacspace_does_not_take() -> None:
         lambda pac: pac.balance.emit_batch([delta()] * 101),
         lambda pac: pac.balance.emit(delta(), idempotency_key="a b"),
         lambda pac: pac.balance.emit(delta(metadata={"a": float("nan")})),
+        lambda pac: pac.balance.emit(delta(metadata=deep(5000))),
         lambda pac: pac.balance.delta(""),
         lambda pac: pac.balance.delta(".."),
         lambda pac: pac.balance.checkpoint("a", fingerprints=[""]),

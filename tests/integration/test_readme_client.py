@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pacspace_sdk
 
+from pacspace_stripe import errors
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
@@ -70,6 +71,13 @@ def test_the_sdk_has_no_client_but_those_of_the_table() -> None:
 def test_every_call_in_the_tables_exists_and_every_call_is_in_one() -> None:
     named = set(OUR_CALL.findall(part("pages") + part("sdk")))
     assert named == our_calls()
+
+
+def test_every_error_that_is_named_exists() -> None:
+    section = README.partition("## PacSpace from Python")[2].partition("What PacSpace's two pages do")[0]
+    named = set(re.findall(r"`([A-Z][a-zA-Z]+)`", section)) - {"Decimal", "NaN"}
+    assert len(named) > 10
+    assert [name for name in named if not issubclass(getattr(errors, name), errors.PacspaceStripeError)] == []
 
 
 def test_every_row_says_what_serves_it() -> None:
