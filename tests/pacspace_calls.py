@@ -137,7 +137,7 @@ def populated(**rules: object) -> tuple[World, Names]:
     world.ledger.record(CUSTOMER, "-42.50", NOW - timedelta(hours=2), reference_id="r1", metadata={"region": "eu"})
     record = world.ledger.record(CUSTOMER, "-1", NOW - timedelta(hours=1))
     world.ledger.inject_gap(CUSTOMER, 2)
-    world.ledger.settle("settlement-1", "acme", 100)
+    world.ledger.write("settlement-1", 100, account="acme")
     made = world.pac.balance.checkpoint(CUSTOMER, APRIL)
     fact = world.pac.settlement.post_fact({"price": Decimal("0.10")})
     world.ledger.run_due()

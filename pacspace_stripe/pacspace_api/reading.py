@@ -29,6 +29,15 @@ def net_and_count(data: Fields, account: str) -> tuple[Decimal, int]:
     return data.number("computedBalance"), count
 
 
+def bucket_figures(data: Fields, key: str) -> tuple[Decimal, int, bool]:
+    """The figures of a settlement record (7): the sum, the number of writes, and whether all of them are verified."""
+    check_same(data, "key", key)
+    writes = count_of(data, "totalWrites")
+    if writes is None:
+        data.reject("totalWrites", "is missing")
+    return data.number("currentBits"), writes, data.flag("verified")
+
+
 def comparison_from_pacspace(data: Fields, sent: Comparison) -> Comparison:
     """A compare answer (3.5), beside the figures that were sent. Something of it must be there."""
     neutral = data.optional_number("neutralBalance")

@@ -173,6 +173,7 @@ def receipt_from_pacspace(data: Fields, customer_id: str) -> CustomerReceipt:
     return CustomerReceipt(
         customer_id=customer_id,
         proof_root=proof.proof_root,
+        receipt_id=data.optional_text("receiptId"),
         count=count_of(data, *COUNTS),
         starting_balance=data.optional_number("startingBalance"),
         final_balance=data.optional_number("finalBalance"),

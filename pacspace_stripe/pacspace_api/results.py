@@ -153,6 +153,8 @@ class CustomerReceipt:
     customer_id: str
     proof_root: str | None
     """None: the scope has no checkpoint yet."""
+    receipt_id: str | None
+    """The same root under another name, or an older name of its own."""
     count: int | None
     starting_balance: Decimal | None
     final_balance: Decimal | None

@@ -12,6 +12,7 @@ from pacspace_stripe.errors import InvalidInput
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.calls import Calls
 from pacspace_stripe.pacspace_api.opening import check_same, count_of, text_of
+from pacspace_stripe.pacspace_api.reading import bucket_figures
 from pacspace_stripe.pacspace_api.records import plain, status_of
 from pacspace_stripe.pacspace_api.results import Status
 from pacspace_stripe.transport.answers import Fields
@@ -109,15 +110,14 @@ class SettlementApi:
     def bucket(self, key: str) -> Bucket:
         """What a record's writes add up to. NotFound for a key nothing was written under."""
         data = self._calls.bucket(inputs.text("key", key))
-        check_same(data, "key", key)
-        writes = count_of(data, "totalWrites")
+        bits, writes, verified = bucket_figures(data, key)
         metadata = data.optional_fields("metadata")
         return Bucket(
             key=key,
             account_id=data.optional_text("accountId"),
-            current_bits=data.number("currentBits"),
-            total_writes=data.reject("totalWrites", "is missing") if writes is None else writes,
-            verified=data.flag("verified"),
+            current_bits=bits,
+            total_writes=writes,
+            verified=verified,
             last_write_at=data.optional_written_at("lastWriteAt"),
             metadata=plain(metadata) if metadata else {},
         )

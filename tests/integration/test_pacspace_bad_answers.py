@@ -179,15 +179,16 @@ def justified(result: object, said: dict[str, Any], names: Names) -> bool:
     """Whether a result says no more than the answer did; nothing of it may be made up."""
     match result:
         case Balance(known=True):
-            count = said.get("deltasCount", said.get("deltaCount"))
-            return result.count == count and result.net == Decimal(said["computedBalance"])
+            counts = {said.get(name) for name in ("deltasCount", "deltaCount")} - {None}
+            return counts == {result.count} and result.net == Decimal(said["computedBalance"])
         case Comparison():
             flags = (said.get("matchesYours"), said.get("matchesTheirs"))
             neutral = said.get("neutralBalance")
             same = neutral is None or result.neutral_balance == Decimal(neutral)
             return flags == (result.matches_yours, result.matches_theirs) and same
         case ProofSummary(verified=True):
-            return said["verified"] is True and str(said.get("proofRoot", names.root)).lower() == names.root
+            named = said.get("proofRoot")
+            return said["verified"] is True and (named is None or named.lower() == names.root)
         case Checkpoint(proof_root=str() as root):
             rows = [said, *(row for row in said.get("checkpoints") or [] if isinstance(row, dict))]
             roots = [(row.get("checkpointId"), row.get(key)) for row in rows for key in ("proofRoot", "merkleRoot")]

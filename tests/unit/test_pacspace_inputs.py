@@ -193,11 +193,12 @@ def test_the_address_follows_the_key_unless_it_is_given(key: str, given: dict[st
         assert pac.base_url == chosen
 
 
-@pytest.mark.parametrize("key", ["", "sk_test_a", "pk_live", "pk_test_a b", "pk_test_ü", None])
+@pytest.mark.parametrize("key", ["", "sk_test_a", "pk_live_", "pk_test_a b", "pk_test_ü", None])
 def test_a_wrong_key_is_not_repeated(key: Any) -> None:  # noqa: ANN401  # right or wrong
     with pytest.raises(InvalidInput) as refused:
         PacSpace(key)
-    assert not key or key not in f"{refused.value}{refused.value.hint}"
+    said = f"{refused.value}{refused.value.hint}".replace("pk_test_…", "").replace("pk_live_…", "")
+    assert not key or key not in said
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """What was written through the settlement API, and when each write is verified."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 
@@ -12,7 +13,7 @@ class Write:
 
     key: str
     account: str
-    bits: int
+    bits: Decimal
     metadata: Mapping[str, Any]
     accepted_at: datetime
     verifies_at: datetime | None
@@ -39,3 +40,8 @@ class Settlement:
 
     def add(self, write: Write) -> None:
         self.writes.setdefault(write.key, []).append(write)
+
+    def verify_all(self, now: datetime) -> None:
+        """No write waits any more."""
+        for key, writes in self.writes.items():
+            self.writes[key] = [replace(each, verifies_at=min(each.verifies_at or now, now)) for each in writes]

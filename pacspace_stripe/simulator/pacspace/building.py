@@ -24,6 +24,7 @@ _DAY = timedelta(days=1)
 BUILDING_METHODS = (
     "configure",
     "record",
+    "write",
     "emit_daily_usage",
     "verify_all",
     "fail",
@@ -32,7 +33,6 @@ BUILDING_METHODS = (
     "balance",
     "status",
     "checkpoints",
-    "settle",
     "approve_access",
     "dashboard_token",
 )
@@ -102,27 +102,26 @@ class Building:
             verifies_at = self._verifies_at(accepted_at, verify_delay, verified=verified)
             return self._world.take(draft, accepted_at, verifies_at).record_id
 
-    def settle(
+    def write(
         self,
         key: str,
-        account: str,
-        bits: int,
-        at: datetime | str | None = None,
+        bits: Decimal | str | int,
         *,
+        account: str = "account",
+        at: datetime | str | None = None,
         verified: bool = True,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """A write of the settlement API, made at ``at`` (now, or earlier); ``verified=False`` is never verified."""
+        """A write of the settlement API at ``at`` (now); ``verified=False`` leaves it queued until ``verify_all``."""
         with self._lock:
             accepted_at = self._past(at)
-            verifies_at = self._verifies_at(accepted_at, None, verified=verified)
             written = Write(
                 key=key,
                 account=account,
-                bits=bits,
+                bits=Decimal(bits),
                 metadata=metadata or {},
                 accepted_at=accepted_at,
-                verifies_at=verifies_at,
+                verifies_at=self._verifies_at(accepted_at, None, verified=verified),
             )
             self._world.settlement.add(written)
 
@@ -179,7 +178,7 @@ class Building:
         return record_ids
 
     def verify_all(self, account: str | None = None) -> int:
-        """Verify whatever of a customer (None: of everybody) is still waiting; how many that were."""
+        """Verify a customer's waiting deltas (None: everybody's, and all writes); how many deltas that were."""
         with self._lock:
             now = self._world.now()
             waiting = [
@@ -189,6 +188,8 @@ class Building:
             ]
             for record in waiting:
                 self._world.ledger.change(record, verifies_at=now)
+            if account is None:
+                self._world.settlement.verify_all(now)
             return len(waiting)
 
     def fail(self, record_id: str, error: str = "Verification failed") -> None:

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
 
 from pacspace_stripe.simulator.pacspace import answers
+from pacspace_stripe.simulator.pacspace.amounts import total
 from pacspace_stripe.simulator.pacspace.buckets import Fact, Write
 from pacspace_stripe.simulator.pacspace.inputs import Call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
@@ -49,7 +51,7 @@ def _written(item: Any, now: datetime, verifies_at: datetime) -> Write:
     return Write(
         key=sent["key"],
         account=sent["accountId"],
-        bits=bits,
+        bits=Decimal(bits),
         metadata=metadata,
         accepted_at=now,
         verifies_at=verifies_at,
@@ -63,11 +65,11 @@ def bucket(world: World, call: Call) -> httpx.Response:
     if not writes:
         message = f"No record found for key: {key}"
         raise _flat(404, message)
-    last, now = max(writes, key=lambda each: each.accepted_at), world.now()
+    last, now = max(reversed(writes), key=lambda each: each.accepted_at), world.now()
     data = {
         "key": key,
         "accountId": last.account,
-        "currentBits": sum(each.bits for each in writes),
+        "currentBits": total(each.bits for each in writes),
         "totalWrites": len(writes),
         "lastWriteAt": answers.stamp(last.accepted_at),
         "verified": all(each.verifies_at is not None and each.verifies_at <= now for each in writes),

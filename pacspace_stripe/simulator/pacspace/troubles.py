@@ -14,6 +14,7 @@ from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, a
 from pacspace_stripe.simulator.pacspace import refusals
 from pacspace_stripe.simulator.pacspace.idempotency import pending
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.rules import BY_NAME
 from pacspace_stripe.simulator.wire import json_response
 
 
@@ -62,6 +63,10 @@ class LedgerFaults:
             return
         if name == FaultName.LOCK_TIMEOUT:
             message = "PacSpace has no lock timeouts"
+            raise ValueError(message)
+        if name not in set(FaultName):
+            known = sorted({*FaultName, *LedgerFault, *BY_NAME} - {FaultName.LOCK_TIMEOUT})
+            message = f"PacSpace cannot fail by {name!r}, only by {', '.join(known)}"
             raise ValueError(message)
         self.generic.add(name, **plan)
 
