@@ -9,19 +9,23 @@ import httpx
 
 from pacspace_stripe.checks import (
     Alerts,
+    BalanceLedger,
     Checker,
     CheckResult,
     Comparer,
     EarlyWarning,
     Judge,
+    Ledger,
     Parts,
     Rendering,
+    SettlementLedger,
     result_of,
 )
 from pacspace_stripe.documents import Documents, Templates
+from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpaceApi, SettlementApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
@@ -130,7 +134,7 @@ def build(
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates))
     policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=ledger, store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, transport, ledger), store=store, policy=policy)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -164,6 +168,15 @@ def build(
         sweep=sweep,
         now=now,
     )
+
+
+def _ledger(settings: Settings, transport: Transport, balances: PacSpaceApi) -> Ledger:
+    match settings.ledger:
+        case LedgerProtocol.BALANCE:
+            return BalanceLedger(api=balances, usage_sign=settings.policy.usage_sign)
+        case LedgerProtocol.SETTLEMENT:
+            key, url = settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url
+            return SettlementLedger(api=SettlementApi(transport, key, url))
 
 
 def _transport(

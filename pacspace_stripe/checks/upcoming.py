@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 BLOCK_WAITS = timedelta(days=3)
 """How long after its period a block waits for a draft that we have not seen: far longer than a sweep needs."""
 
+_NO_WINDOWS = "a record of the settlement ledger has no window: nothing can be compared before the invoice is there"
+
 
 def subject_id(subscription_id: str, period_end: datetime | None) -> str:
     """The early warning's id: one per subscription and period, since the event has no usable invoice id."""
@@ -70,6 +72,8 @@ class EarlyWarning:
         memory = leased.subject.memory
         if memory.ended:
             return memory, None
+        if not self.comparer.ledger.has_windows:
+            return replace(memory, stage=Stage.ENDED, verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 return self._look(leased, memory)
@@ -145,7 +149,7 @@ class EarlyWarning:
     def _compared(self, subscription: Subscription, usage: BilledUsage, window: Window, account: str) -> WindowResult:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = self.comparer.ledger.derive(account, window)
+        balance = self.comparer.ledger.recorded(account, window)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
@@ -153,7 +157,7 @@ class EarlyWarning:
         if first.reason.verdict is Verdict.DRIFTED:
             unsettled = self.comparer.ledger.unsettled(account, window)
             first = second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
-        return self.comparer.asked(first, balance)
+        return self.comparer.ledger.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes

@@ -1,4 +1,4 @@
-"""What we ask of PacSpace's Balance API, and nothing else.
+"""What we ask of PacSpace's Balance API and of its older settlement API, and nothing else.
 
 Owns the requests and the reading of PacSpace's answers, in all their documented spellings, into ``domain.ledger``.
 Does not own how requests travel (``transport``), webhooks, or any decision. Section numbers are those of the contract.
@@ -13,9 +13,11 @@ from pacspace_stripe.pacspace_api.reading import (
     invoice_proof_from_pacspace,
     proof_summary_from_pacspace,
 )
+from pacspace_stripe.pacspace_api.settlement import SettlementApi
 
 __all__ = [
     "PacSpaceApi",
+    "SettlementApi",
     "balance_from_pacspace",
     "checkpoint_from_pacspace",
     "comparison_from_pacspace",
