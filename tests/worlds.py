@@ -113,6 +113,10 @@ class World:
         """Usage recorded in the ledger alone."""
         return self.ledger.record(account, -Decimal(quantity), at, verified=verified)
 
+    def write(self, bits: str, *, key: str = "usage-cus_acme-2026-10", verified: bool = True) -> None:
+        """Usage written to a record of the settlement ledger."""
+        self.ledger.write(key, bits, verified=verified)
+
     def run(self, how_long: timedelta | float = timedelta(hours=4)) -> "World":
         """Let time pass; everything that falls due happens in order."""
         step = how_long if isinstance(how_long, timedelta) else timedelta(seconds=how_long)

@@ -6,6 +6,7 @@ strings, durations in seconds.
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from pacspace_stripe.simulator.pacspace.inputs import read_customer_id
 from pacspace_stripe.simulator.pacspace.ledger import Draft, Record, Status
 from pacspace_stripe.simulator.pacspace.rules import Rules
 from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.settlement import Write
 from pacspace_stripe.simulator.pacspace.world import World, in_milliseconds
 
 _DAY = timedelta(days=1)
@@ -23,6 +25,7 @@ _DAY = timedelta(days=1)
 BUILDING_METHODS = (
     "configure",
     "record",
+    "write",
     "emit_daily_usage",
     "verify_all",
     "fail",
@@ -98,6 +101,15 @@ class Building:
             verifies_at = self._verifies_at(accepted_at, verify_delay, verified=verified)
             return self._world.ledger.accept(draft, accepted_at, verifies_at).record_id
 
+    def write(self, key: str, bits: Decimal | str | int, *, account: str = "account", verified: bool = True) -> None:
+        """A write to a record of the settlement API, now; ``verified=False`` leaves it queued until ``verify_all``."""
+        with self._lock:
+            now = self._world.now()
+            made = Write(
+                account=account, bits=Decimal(bits), metadata={}, at=now, verifies_at=now if verified else None
+            )
+            self._world.records.setdefault(key, []).append(made)
+
     def _past(self, at: datetime | str | None) -> datetime:
         now = self._world.now()
         accepted_at = now if at is None else in_milliseconds(_at(at))
@@ -151,6 +163,8 @@ class Building:
             ]
             for record in waiting:
                 self._world.ledger.change(record, verifies_at=now)
+            for writes in self._world.records.values() if account is None else ():
+                writes[:] = [each if each.verifies_at else replace(each, verifies_at=now) for each in writes]
             return len(waiting)
 
     def fail(self, record_id: str, error: str = "Verification failed") -> None:

@@ -18,6 +18,7 @@ from pacspace_stripe.simulator.pacspace.idempotency import Idempotency
 from pacspace_stripe.simulator.pacspace.inputs import Call, read_call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, wrong_key
 from pacspace_stripe.simulator.pacspace.rules import CountsBy, LateDeltas, Rules
+from pacspace_stripe.simulator.pacspace.settlement import SETTLEMENT_ROUTES
 from pacspace_stripe.simulator.pacspace.troubles import LedgerFaults
 from pacspace_stripe.simulator.pacspace.world import World
 from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
@@ -49,6 +50,7 @@ ROUTES = (
     _route("GET", "/gaps/{customerId}", reads.gaps),
     _route("GET", "/usage", reads.usage),
     _route("GET", "/limits", reads.limits),
+    *SETTLEMENT_ROUTES,
 )
 PUBLIC_ROUTES = (
     Route("GET", "/api/v1/verify/{proofRoot}", proofs.verify),

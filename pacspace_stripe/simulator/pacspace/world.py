@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.pacspace import merkle
@@ -12,6 +13,9 @@ from pacspace_stripe.simulator.pacspace.ledger import Draft, Ledger, Record, Sta
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, customer_not_found
 from pacspace_stripe.simulator.pacspace.rules import Rules
 from pacspace_stripe.simulator.pacspace.scopes import Window
+
+if TYPE_CHECKING:
+    from pacspace_stripe.simulator.pacspace.settlement import Write
 
 
 def in_milliseconds(at: datetime) -> datetime:
@@ -30,6 +34,7 @@ class World:
         self.base_url = base_url
         self.ledger = Ledger(seed)
         self.checkpoints = Checkpoints()
+        self.records: dict[str, list[Write]] = {}
         self._leaves: dict[str, bytes] = {}
 
     def now(self) -> datetime:
