@@ -25,6 +25,7 @@ from pacspace_stripe.documents import Documents, Templates
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
+from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi, SettlementApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
@@ -81,13 +82,26 @@ class App:
         return result_of(memory, status=memory.stage.value, next_check_at=subject.next_check_at)
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
-        """The receiver behind the webhook endpoint."""
+        """The receiver behind Stripe's address."""
         return Inbox(
             store=self.store,
             enqueue=enqueue,
             secrets=self.settings.stripe_webhook_secrets,
             tolerance=self.settings.event_tolerance,
             livemode=self.settings.livemode,
+            now=self.now,
+        )
+
+    def ledger_inbox(self) -> LedgerInbox | None:
+        """The receiver behind PacSpace's address; None without a secret."""
+        secrets = self.settings.pacspace_webhook_secrets
+        if secrets is None:
+            return None
+        return LedgerInbox(
+            store=self.store,
+            secrets=secrets,
+            tolerance=self.settings.event_tolerance,
+            ledger=self.settings.ledger,
             now=self.now,
         )
 

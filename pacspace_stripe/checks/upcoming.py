@@ -65,6 +65,8 @@ class EarlyWarning:
             message = f"{subject} is being looked at by another process"
             raise LeaseBusy(message)
         memory, next_check_at = self._looked(leased)
+        if memory.ended:
+            self.store.claims.put(subject, ())
         leased.give_back(memory, next_check_at)
         return result_of(memory, status="upcoming", next_check_at=next_check_at)
 
@@ -99,6 +101,9 @@ class EarlyWarning:
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
+        # Not to bill it: an event about the account is then for us too.
+        accounts = ((result.account, result.window) for result in results)
+        self.store.claims.put(memory.invoice_id, ((one, window) for one, window in accounts if one and window))
         found = self._proven(_apart(results))
         fine = found.verdict is Verdict.MATCHED
         wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)

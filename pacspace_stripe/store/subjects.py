@@ -74,12 +74,12 @@ class Subjects:
     ) -> bool | None:
         """End a lease. True when ``wanted`` grew meanwhile: then another look is due at once. None: it was not ours."""
         now = self._database.now()
-        grown, at = subjects.c.wanted > subject.wanted, subjects.c.next_check_at.type
+        grown = subjects.c.wanted > subject.wanted
         values = {
             "lease_owner": None,
             "lease_until": None,
             "checked": subject.wanted,
-            "next_check_at": sa.case((grown, sa.literal(now, at)), else_=sa.literal(next_check_at, at)),
+            "next_check_at": sa.case((grown, _at(now)), *_sooner(subject, next_check_at), else_=_at(next_check_at)),
             "updated_at": now,
             **(memory_columns(memory) if memory else {}),
         }
@@ -186,3 +186,17 @@ class Subjects:
         )
         with self._database.writing() as connection:
             return connection.execute(statement).rowcount
+
+
+def _at(moment: datetime | None) -> sa.ColumnElement[datetime]:
+    return sa.literal(moment, subjects.c.next_check_at.type)
+
+
+def _sooner(
+    subject: Subject, next_check_at: datetime | None
+) -> tuple[tuple[sa.ColumnElement[bool], sa.ColumnElement[datetime]], ...]:
+    """A look that was brought forward while we looked stays so: what it is about, we may not have seen."""
+    if next_check_at is None or subject.next_check_at is None:
+        return ()
+    planned = subjects.c.next_check_at
+    return ((sa.and_(planned < _at(subject.next_check_at), planned < _at(next_check_at)), planned),)

@@ -10,10 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.memory import Memory, Stage
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
-from pacspace_stripe.store.tables import events, subjects
+from pacspace_stripe.store.tables import claims, events, subjects
 
 Enqueue = Callable[[sa.Connection, Kind, str, int], None]
 """Puts a trigger for ``(kind, subject, wanted)`` into the queue within the given transaction."""
@@ -44,6 +45,28 @@ class Triggers:
                 wanted, kind = self._want(connection, event)
                 enqueue(connection, kind, event.subject_id, wanted)
             return True
+
+    def wake_account(self, event_id: str, kind: str, account: str, *, by: datetime) -> int:
+        """Look, at ``by`` at the latest, at all that is open on a ledger account; how many looks that brings forward.
+
+        Of early warnings those that warn, or could not say. An event that brings nothing forward is not even recorded:
+        of a burst, the first one did, and it was.
+        """
+        later = _open_on(account, by)
+        with self._database.reading() as connection:
+            if not connection.execute(sa.select(sa.exists().where(*later))).scalar():
+                return 0
+        row = {
+            "event_id": event_id,
+            "type": kind,
+            "subject_id": None,
+            "outcome": "woke its ledger account",
+            "received_at": self._database.now(),
+        }
+        with self._database.writing() as connection:
+            if not insert_once(connection, events, row):
+                return 0
+            return connection.execute(sa.update(subjects).where(*later).values(next_check_at=by)).rowcount
 
     def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
         """Ask for a look at a subject; without a queue it is found as due."""
@@ -118,6 +141,17 @@ class Triggers:
         query = sa.select(sa.func.min(subjects.c.next_check_at, type_=subjects.c.next_check_at.type))
         with self._database.reading() as connection:
             return connection.execute(query).scalar()
+
+
+def _open_on(account: str, at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """What is open on a ledger account and would be looked at only after ``at``."""
+    warns = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
+    return (
+        subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)),
+        subjects.c.stage != Stage.ENDED.value,
+        subjects.c.next_check_at > at,
+        sa.or_(subjects.c.kind == Kind.INVOICE.value, warns),
+    )
 
 
 def new_row(now: datetime, subject_id: str, kind: Kind, memory: Memory) -> dict[str, Any]:

@@ -729,6 +729,112 @@ def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
     assert store.claims.rival_of("in_2", "acme", NOVEMBER) is None
 
 
+def test_windows_that_begin_together_are_claimed_as_the_longest(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
+    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+
+
+def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
+    store.claims.put("upcoming:sub_1:7", [("acme", OCTOBER)])
+    assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
+
+
+# -- a ledger account's events ----------------------------------------------------------------------------------------
+
+SOON = START + 5 * SECOND
+WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=False)
+
+
+def bills(store: Store, memory: Memory, *, account: str = "acme", next_check_at: datetime | None = START + DAY) -> None:
+    """A subject that bills an account and is looked at again later."""
+    kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
+    store.claims.put(memory.invoice_id, [(account, OCTOBER)])
+    saved(store, memory, kind=kind, next_check_at=next_check_at)
+
+
+def planned(store: Store, subject_id: str) -> datetime | None:
+    found = store.subjects.find(subject_id)
+    assert found is not None
+    return found.next_check_at
+
+
+def tell(store: Store, event_id: str = "evt_1", account: str = "acme", *, by: datetime = SOON) -> int:
+    return store.triggers.wake_account(event_id, "delta.verified", account, by=by)
+
+
+@pytest.mark.parametrize(
+    ("memory", "woken"),
+    [
+        pytest.param(HELD, True, id="a held invoice"),
+        pytest.param(replace(HELD, held=False, stage=Stage.SEEN), True, id="an invoice that waits"),
+        pytest.param(replace(HELD, stage=Stage.ENDED), False, id="one that has ended"),
+        pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
+        pytest.param(replace(WARNING, verdict=Verdict.UNPROVEN), True, id="one that could not say"),
+        pytest.param(replace(WARNING, verdict=Verdict.MATCHED), False, id="one that had nothing to warn of"),
+        pytest.param(replace(WARNING, verdict=None), False, id="one that has not looked"),
+    ],
+)
+def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Memory, woken: bool) -> None:  # noqa: FBT001 - a table
+    bills(store, memory)
+    bills(store, replace(HELD, invoice_id="in_other"), account="other")
+    assert tell(store) == int(woken)
+    assert planned(store, memory.invoice_id) == (SOON if woken else START + DAY)
+    assert planned(store, "in_other") == START + DAY
+
+
+def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store) -> None:
+    bills(store, HELD)
+    assert [tell(store, f"evt_{number}", by=SOON + number * MICROSECOND) for number in range(50)] == [1] + [0] * 49
+    assert list(store.journal.event_outcomes()) == ["evt_0"]
+    assert planned(store, "in_1") == SOON
+
+
+def test_a_burst_to_several_processes_is_a_few_rows_at_most(store: Store) -> None:
+    bills(store, HELD)
+    assert 1 <= sum(at_once(lambda number: tell(store, f"evt_{number}"), 20 * THREADS)) <= THREADS
+    assert len(store.journal.event_outcomes()) <= THREADS
+
+
+def test_an_event_about_nobodys_account_leaves_no_trace(store: Store) -> None:
+    bills(store, HELD)
+    assert tell(store, account="nobody") == 0
+    assert store.journal.event_outcomes() == {}
+
+
+def test_a_replayed_event_wakes_nobody(store: Store) -> None:
+    bills(store, HELD)
+    tell(store)
+    saved(store, HELD, next_check_at=START + DAY)
+    assert tell(store) == 0
+    assert planned(store, "in_1") == START + DAY
+
+
+def test_an_event_puts_nothing_off(store: Store) -> None:
+    bills(store, HELD, next_check_at=START + SECOND)
+    assert tell(store) == 0
+    assert planned(store, "in_1") == START + SECOND
+
+
+@pytest.mark.parametrize(
+    ("next_check_at", "then"), [(START + DAY, SOON), (START + SECOND, START + SECOND), (None, None)]
+)
+def test_an_event_during_a_look_is_not_lost(
+    store: Store, next_check_at: datetime | None, then: datetime | None
+) -> None:
+    bills(store, HELD)
+    lease = leased(store)
+    assert tell(store) == 1
+    lease.give_back(HELD, next_check_at)
+    assert planned(store, "in_1") == then
+
+
+def test_a_look_that_nobody_brought_forward_says_itself_when_to_look_again(store: Store) -> None:
+    bills(store, HELD)
+    for days in (2, 1, 3):
+        leased(store).give_back(HELD, START + days * DAY)
+        assert planned(store, "in_1") == START + days * DAY
+
+
 def test_a_corrected_mapping_frees_what_was_claimed_before(store: Store) -> None:
     store.claims.put("in_1", [("acme", OCTOBER)])
     store.claims.put("in_1", [("other", OCTOBER)])
@@ -785,6 +891,7 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
     "wake": lambda store: store.subjects.wake_all(),
     "unanswered": lambda store: store.subjects.wake_unanswered(),
     "kept back": lambda store: store.subjects.kept_back(["in_1"]),
+    "account": lambda store: store.triggers.wake_account("evt_1", "delta.verified", "acme", by=START),
 }
 
 
@@ -865,6 +972,10 @@ LOOKUPS: dict[str, tuple[Callable[[Store], object], str]] = {
     "when the next is due": (lambda store: store.triggers.next_due_at(), "ix_pacspace_subjects_due"),
     "a block": (lambda store: store.subjects.block_on("sub_of_in_7"), "ix_pacspace_subjects_subscription"),
     "the known": (lambda store: store.subjects.known([f"in_{one}" for one in range(50)]), "pacspace_subjects"),
+    "an account's invoices": (
+        lambda store: store.triggers.wake_account("evt_1", "delta.verified", "acme", by=START),
+        "pacspace_claims",
+    ),
     "leases": (
         lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
         "ix_pacspace_subjects_lease",
