@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import uvicorn
 from pydantic import SecretStr
 
@@ -25,6 +26,7 @@ from pacspace_stripe.events import Outcome, Receipt
 from pacspace_stripe.ledger_inbox import SETTLE, LedgerInbox
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Store
+from pacspace_stripe.store.tables import claims
 from tests.worlds import PERIOD_END, START, World, world
 from webhooks.app import create_app
 from webhooks.receiver import LedgerReceiver
@@ -115,11 +117,11 @@ def test_news_of_a_record_wakes_the_invoice_it_vouches_for(tmp_path: Path) -> No
     ],
 )
 def test_news_that_is_not_ours_wakes_nothing_and_leaves_no_row(
-    tmp_path: Path, event: str, data: dict[str, object]
+    tmp_path: Path, event: str, data: dict[str, str]
 ) -> None:
     with held(tmp_path) as made:
         before, rows = looks(made), len(made.app.store.journal.event_outcomes())
-        assert made.hear(event, **data).outcome is Outcome.RECORDED
+        assert made.hear(event, event_id=None, **data).outcome is Outcome.RECORDED
         made.run(SETTLE)
         assert looks(made) == before
         assert len(made.app.store.journal.event_outcomes()) == rows
@@ -169,16 +171,21 @@ def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_pat
         assert made.hear().outcome is Outcome.RECORDED
 
 
-def test_an_early_warning_that_ended_keeps_no_claim(tmp_path: Path) -> None:
+def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()
         made.bill("50")
         made.stripe.send_upcoming(subscription)
-        made.use("1")
-        made.run(DAY)
-        made.run(5 * DAY)
-        assert made.memory(subject_id(subscription, PERIOD_END)).ended
-        assert made.memory().reason == "OVERBILLED"
+        made.run(MINUTE)
+        warning = subject_id(subscription, PERIOD_END)
+        listening = sa.select(claims.c.account).where(claims.c.invoice_id == warning)
+        with made.app.store.engine.connect() as connection:
+            assert connection.execute(listening).scalars().all() == ["cus_acme"]
+        made.record("50")
+        made.run(DAY + timedelta(hours=2))
+        assert made.memory(warning).ended
+        with made.app.store.engine.connect() as connection:
+            assert connection.execute(listening).scalars().all() == []
 
 
 # -- a burst ----------------------------------------------------------------------------------------------------------
@@ -271,10 +278,9 @@ class Nobody:
 class Unavailable:
     """A receiver whose database is gone."""
 
-    def receive(
-        self, body: bytes, *, signature: str | None, timestamp: str | None, event_id: str | None = None
-    ) -> Receipt:
-        raise StoreUnavailable
+    def receive(self, body: bytes, **_: str | None) -> Receipt:
+        message = f"no room for {len(body)} bytes"
+        raise StoreUnavailable(message)
 
 
 @dataclass

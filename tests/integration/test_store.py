@@ -989,6 +989,9 @@ def test_a_lookup_among_many_uses_an_index(store: Store, ask: Callable[[Store], 
         store, [f"in_{number}" for number in range(5000)], next_check_at=START + DAY, kind="upcoming", verdict="drifted"
     )
     with store.engine.connect() as connection:
+        row = {"starts_at": OCTOBER.start, "ends_at": OCTOBER.end}
+        rows = [{"account": f"acme_{number}", "invoice_id": f"in_{number}", **row} for number in range(5000)]
+        connection.execute(sa.insert(metadata.tables["pacspace_claims"]), rows)
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
     (plan,) = plans(store, ask)
