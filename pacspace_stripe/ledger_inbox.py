@@ -1,7 +1,7 @@
 """The inbox for PacSpace's events: what is new in a ledger account wakes the invoices that bill it.
 
 A ledger verifies deltas by the thousand, and what one of them changes the next look sees anyway. So an event brings the
-next look forward, a few seconds ahead, and is recorded only if it does: a burst is one row and one look.
+next look forward, and is recorded only if it does: a burst is one row and one look, a stream is a look now and then.
 """
 
 import logging
@@ -20,6 +20,8 @@ from pacspace_stripe.store import Store
 
 SETTLE = timedelta(seconds=5)
 """From the first event of a burst to the look at what it changed."""
+APART = timedelta(seconds=30)
+"""Between two such looks at one invoice: usage of the next period never ceases on an account."""
 _PREFIX = "pacspace:"
 """Before the ids of these events: both vendors' begin with ``evt_``."""
 _LAST_UNREADABLE = "unreadable_ledger_event"
@@ -54,8 +56,9 @@ class LedgerInbox:
         account = self._account(event)
         woken = 0
         if event.type is not LedgerEventType.OTHER and account is not None:
-            by = self.now() + SETTLE
-            woken = self.store.triggers.wake_account(_PREFIX + event.event_id, event.type.value, account, by=by)
+            woken = self.store.triggers.wake_account(
+                _PREFIX + event.event_id, event.type.value, account, soon=SETTLE, apart=APART
+            )
         outcome = Outcome.QUEUED if woken else Outcome.RECORDED
         return Receipt(outcome=outcome, event_id=event.event_id, account=account)
 

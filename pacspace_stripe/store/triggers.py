@@ -46,27 +46,33 @@ class Triggers:
                 enqueue(connection, kind, event.subject_id, wanted)
             return True
 
-    def wake_account(self, event_id: str, kind: str, account: str, *, by: datetime) -> int:
-        """Look, at ``by`` at the latest, at all that is open on a ledger account; how many looks that brings forward.
+    def wake_account(self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta) -> int:
+        """Look soon at all that is open on a ledger account, but ``apart`` from the look before; how many are woken.
 
-        Of early warnings those that warn, or could not say. An event that brings nothing forward is not even recorded:
+        Of early warnings those that warn, or could not say. An event that brings no look forward is not even recorded:
         of a burst, the first one did, and it was.
         """
-        later = _open_on(account, by)
+        now = self._database.now()
+        query = _open_on(account)
         with self._database.reading() as connection:
-            if not connection.execute(sa.select(sa.exists().where(*later))).scalar():
+            if not any(_sooner(row, now, soon, apart) for row in connection.execute(query)):
                 return 0
         row = {
             "event_id": event_id,
             "type": kind,
             "subject_id": None,
             "outcome": "woke its ledger account",
-            "received_at": self._database.now(),
+            "received_at": now,
         }
         with self._database.writing() as connection:
-            if not insert_once(connection, events, row):
+            found = connection.execute(query.with_for_update()).all()
+            woken = {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+            if not woken or not insert_once(connection, events, row):
                 return 0
-            return connection.execute(sa.update(subjects).where(*later).values(next_check_at=by)).rowcount
+            for subject_id, at in woken.items():
+                mine = subjects.c.subject_id == subject_id
+                connection.execute(sa.update(subjects).where(mine).values(next_check_at=at))
+        return len(woken)
 
     def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
         """Ask for a look at a subject; without a queue it is found as due."""
@@ -143,15 +149,26 @@ class Triggers:
             return connection.execute(query).scalar()
 
 
-def _open_on(account: str, at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """What is open on a ledger account and would be looked at only after ``at``."""
+def _open_on(account: str) -> sa.Select[Any]:
+    """What is open on a ledger account, always in the same order."""
     warns = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
-    return (
+    columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)
+    query = sa.select(*columns).where(
         subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)),
         subjects.c.stage != Stage.ENDED.value,
-        subjects.c.next_check_at > at,
+        subjects.c.next_check_at.is_not(None),
         sa.or_(subjects.c.kind == Kind.INVOICE.value, warns),
     )
+    return query.order_by(subjects.c.subject_id)
+
+
+def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datetime | None:  # noqa: ANN401 - a row
+    """When to look at a subject now, if that is sooner than planned."""
+    at = max(now + soon, row.updated_at + apart)
+    if row.lease_until is None or row.lease_until <= now:
+        return at if at < row.next_check_at else None
+    # It is looked at now, perhaps too early to see what this is about: a time within the lease asks for another look.
+    return min(at, row.lease_until) if row.next_check_at > row.lease_until else None
 
 
 def new_row(now: datetime, subject_id: str, kind: Kind, memory: Memory) -> dict[str, Any]:
