@@ -21,13 +21,15 @@ from pydantic import SecretStr
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.events import Outcome, Receipt
 from pacspace_stripe.ledger_inbox import APART, SETTLE, LedgerInbox
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Store
+from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import claims
-from tests.worlds import PERIOD_END, START, World, world
+from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
 from webhooks.app import create_app
 from webhooks.receiver import LedgerReceiver
 from webhooks.server import server_config
@@ -307,21 +309,23 @@ def served(store: Store, ledger: LedgerReceiver | None) -> Iterator[Place]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with world(tmp_path) as made:
-        made.subscribe()
-        made.bill("100")
-        made.run(DAY)
-        store = made.app.store
-        inbox = LedgerInbox(
-            store=store,
-            secrets=(SecretStr("whsec_next"), SecretStr(SECRET)),
-            tolerance=5 * MINUTE,
-            ledger=LedgerProtocol.BALANCE,
-            now=ManualClock(NOW).now,
-        )
-        with served(store, inbox) as one:
-            yield one
+def place(sqlite_url: str) -> Iterator[Place]:
+    """The endpoint in front of a held invoice."""
+    clock = ManualClock(NOW - DAY)
+    store = Store(sqlite_url, now=clock.now, lost_after=MINUTE)
+    store.migrate()
+    store.claims.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
+    lease = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
+    assert lease is not None
+    lease.give_back(Memory(invoice_id="in_1", held=True), NOW + DAY)
+    clock.advance_to(NOW)
+    secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
+    inbox = LedgerInbox(
+        store=store, secrets=secrets, tolerance=5 * MINUTE, ledger=LedgerProtocol.BALANCE, now=clock.now
+    )
+    with served(store, inbox) as one:
+        yield one
+    store.close()
 
 
 def events(place: Place) -> list[str]:
