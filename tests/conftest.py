@@ -1,5 +1,6 @@
 """What tests of more than one kind need: real databases, and no network but loopback."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ settings.register_profile("house", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("house")
 
 _started_at = time.monotonic()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
-from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.stamps import HOLD_KEY, metadata_stamp, sign_of_hold
@@ -99,9 +99,9 @@ class Actor:
         """Verdict and proof in one update; whether anything had to be written."""
         sha = memory.evidence_sha256 or ""
         waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
-        metadata = metadata_stamp(
-            invoice.metadata, finding, sha, waiver, stays_held=memory.held and not action.auto_advance
-        )
+        alive = invoice.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
+        stays_held = memory.held and alive and not action.auto_advance
+        metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
         stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)
         intent = memory if memory.stamped and _same_stamp(memory.stamped, stamped) else replace(memory, stamped=stamped)

@@ -392,7 +392,7 @@ def test_a_hold_of_ours_that_was_never_answered_is_told_from_a_persons(
 
 
 def test_what_we_held_is_ours_even_when_our_database_is_lost(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
+    with world(tmp_path, sweep="12h") as made:
         made.subscribe()
         made.bill("100")
         made.run(timedelta(hours=2))
@@ -408,7 +408,7 @@ def test_what_we_held_is_ours_even_when_our_database_is_lost(tmp_path: Path) -> 
 
 
 def test_the_sign_of_a_hold_copied_from_another_invoice_means_nothing(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
+    with world(tmp_path, sweep="12h") as made:
         made.subscribe()
         made.use("5")
         made.stripe.set_webhook(lost_types=["invoice.created", "invoice.updated"])
@@ -585,7 +585,7 @@ def test_nobody_waives_what_was_not_found_wrong(tmp_path: Path) -> None:
 
 
 def test_closed_stops_what_it_finds_open_and_cannot_prove(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
+    with world(tmp_path, sweep="12h") as made:
         made.stripe.configure(payment_delay=timedelta(days=1))
         made.subscribe()
         made.bill("100")
@@ -703,7 +703,7 @@ def test_a_finished_invoice_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_a_lost_created_event_is_found_by_the_sweep(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
+    with world(tmp_path, sweep="12h") as made:
         made.subscribe()
         made.use("5")
         made.clock.advance_to(PERIOD_END)

@@ -216,7 +216,7 @@ def test_a_draft_whose_foreign_hold_is_lifted_is_finalized_as_strictly_as_any(tm
 
 
 def test_a_hold_undone_without_an_event_is_found_by_the_sweep(tmp_path: Path) -> None:
-    with world(tmp_path, retry="6h", sweep="20m") as made:
+    with world(tmp_path, retry="6h", sweep="3h") as made:
         made.subscribe()
         made.bill("100")
         made.app.sweep.plan()
