@@ -26,7 +26,7 @@ from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.ledger_inbox import LedgerInbox
-from pacspace_stripe.pacspace_api import PacSpaceApi, SettlementApi
+from pacspace_stripe.pacspace_api import PacSpaceApi, RecordApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
@@ -190,7 +190,7 @@ def _ledger(settings: Settings, transport: Transport, balances: PacSpaceApi) -> 
             return BalanceLedger(api=balances, usage_sign=settings.policy.usage_sign)
         case LedgerProtocol.SETTLEMENT:
             key, url = settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url
-            return SettlementLedger(api=SettlementApi(transport, key, url))
+            return SettlementLedger(api=RecordApi(transport, key, url))
 
 
 def _transport(

@@ -10,7 +10,7 @@ from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.reconcile import after_compare, after_verify
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.pacspace_api import PacSpaceApi, SettlementApi
+from pacspace_stripe.pacspace_api import PacSpaceApi, RecordApi
 
 LONGEST_LINK = 500
 """A metadata value's limit: a longer link could not be stamped."""
@@ -104,7 +104,7 @@ class BalanceLedger:
 class SettlementLedger:
     """The older settlement API: ``account`` is a record's key. It compares nothing and makes no checkpoint."""
 
-    api: SettlementApi
+    api: RecordApi
 
     @property
     def has_windows(self) -> bool:

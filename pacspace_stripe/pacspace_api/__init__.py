@@ -13,11 +13,11 @@ from pacspace_stripe.pacspace_api.reading import (
     invoice_proof_from_pacspace,
     proof_summary_from_pacspace,
 )
-from pacspace_stripe.pacspace_api.settlement import SettlementApi
+from pacspace_stripe.pacspace_api.record import RecordApi
 
 __all__ = [
     "PacSpaceApi",
-    "SettlementApi",
+    "RecordApi",
     "balance_from_pacspace",
     "checkpoint_from_pacspace",
     "comparison_from_pacspace",

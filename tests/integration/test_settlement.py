@@ -13,7 +13,7 @@ import pytest
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.ledger import Record
 from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.pacspace_api import SettlementApi
+from pacspace_stripe.pacspace_api import RecordApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.statements import statement_pdf
@@ -283,13 +283,13 @@ def test_observe_reads_the_record_and_writes_nothing(tmp_path: Path) -> None:
 # -- the adapter ------------------------------------------------------------------------------------------------------
 
 
-def api(answer: Callable[[httpx.Request], httpx.Response]) -> SettlementApi:
+def api(answer: Callable[[httpx.Request], httpx.Response]) -> RecordApi:
     clock = ManualClock(START)
     transport = Transport(httpx_transport=httpx.MockTransport(answer), clock=clock.now, sleep=clock.advance)
-    return SettlementApi(transport, "pk_test_simulator.secret", "https://pacspace.test")
+    return RecordApi(transport, "pk_test_simulator.secret", "https://pacspace.test")
 
 
-def answering(status: int, body: object) -> SettlementApi:
+def answering(status: int, body: object) -> RecordApi:
     return api(lambda _: httpx.Response(status, content=body if isinstance(body, bytes) else json.dumps(body)))
 
 

@@ -11,7 +11,7 @@ from pacspace_stripe.transport import Call, Transport
 from pacspace_stripe.transport.answers import Fields
 
 
-class SettlementApi:
+class RecordApi:
     """PacSpace's records at ``base_url``. Thread-safe; raises what ``PacSpaceApi`` does."""
 
     def __init__(self, transport: Transport, api_key: str, base_url: str) -> None:
