@@ -157,6 +157,17 @@ def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
         assert looks(made) == before
 
 
+def test_our_own_checkpoint_is_no_news_to_what_it_proves(tmp_path: Path) -> None:
+    with world(tmp_path, fail="open") as made:
+        made.subscribe()
+        made.use("5")
+        made.run(timedelta(hours=1, minutes=30))
+        assert made.memory().verdict == "matched"
+        assert not made.memory().ended
+        assert made.hear("checkpoint.verified").outcome is Outcome.RECORDED
+        assert made.hear("delta.verified").outcome is Outcome.QUEUED
+
+
 def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()

@@ -769,7 +769,9 @@ def tell(store: Store, event_id: str = "evt_1", account: str = "acme") -> int:
     [
         pytest.param(HELD, True, id="a held invoice"),
         pytest.param(replace(HELD, held=False, stage=Stage.SEEN), True, id="an invoice that waits"),
+        pytest.param(replace(HELD, verdict=Verdict.MATCHED), True, id="one that agreed before"),
         pytest.param(replace(HELD, stage=Stage.ENDED), False, id="one that has ended"),
+        pytest.param(replace(HELD, stage=Stage.RELEASED, held=False), False, id="one that was let go"),
         pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
         pytest.param(replace(WARNING, verdict=Verdict.UNPROVEN), True, id="one that could not say"),
         pytest.param(replace(WARNING, verdict=Verdict.MATCHED), False, id="one that had nothing to warn of"),
@@ -782,6 +784,26 @@ def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Memory
     assert tell(store) == int(woken)
     assert planned(store, memory.invoice_id) == (SOON if woken else START + DAY)
     assert planned(store, "in_other") == START + DAY
+
+
+@pytest.mark.parametrize(
+    ("verdict", "woken"),
+    [
+        (None, True),
+        (Verdict.UNPROVEN, True),
+        (Verdict.DRIFTED, True),
+        (Verdict.MATCHED, False),
+        (Verdict.WAIVED, False),
+    ],
+)
+def test_an_event_that_changes_no_figure_wakes_what_does_not_agree_yet(
+    store: Store,
+    verdict: Verdict | None,
+    woken: bool,  # noqa: FBT001 - a table
+) -> None:
+    bills(store, replace(HELD, verdict=verdict))
+    hours = {"soon": 5 * SECOND, "apart": APART}
+    assert store.triggers.wake_account("evt_1", "checkpoint.verified", "acme", figures=False, **hours) == int(woken)
 
 
 def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store, clock: ManualClock) -> None:
