@@ -26,6 +26,7 @@ from pacspace_stripe.domain.reconcile import (
     second_look,
     shared_accounts,
 )
+from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
@@ -97,13 +98,13 @@ class EarlyWarning:
         if not items:
             return self._past(memory, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
-        results = tuple(self._window(subscription, item, window) for item, window in windows if window)
+        usages = [self._usage(subscription, item, window) for item, window in windows if window]
+        # Nothing is billed by it; but an event about one of these accounts is for us too.
+        self.store.claims.put(memory.invoice_id, (claim for usage in usages if (claim := claim_of(usage))))
+        results = tuple(self._window(subscription, usage) for usage in usages)
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        # Not to bill it: an event about the account is then for us too.
-        accounts = ((result.account, result.window) for result in results)
-        self.store.claims.put(memory.invoice_id, ((one, window) for one, window in accounts if one and window))
         found = self._proven(_apart(results))
         fine = found.verdict is Verdict.MATCHED
         wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
@@ -122,7 +123,7 @@ class EarlyWarning:
         as_of = min(floor_to(now - self.policy.settle, self.policy.cadence), window.end)
         return Window(start=window.start, end=as_of) if window.start < as_of < window.end else None
 
-    def _window(self, subscription: Subscription, item: SubscriptionItem, window: Window) -> WindowResult:
+    def _usage(self, subscription: Subscription, item: SubscriptionItem, window: Window) -> BilledUsage:
         meter = self.stripe.meter(item.price.meter_id) if item.price.meter_id else None
         account = ledger_account(
             self.policy.ledger_account,
@@ -139,13 +140,17 @@ class EarlyWarning:
             line_ids=(),
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
-            return usage.result(Reason.UNKNOWN_SHAPE, "a meter whose usage so far cannot be asked")
+            return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
         if account is None:
-            return usage.result(
-                Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
-            )
+            detail = "no ledger account: check the template and the subscription's metadata"
+            return replace(usage, problem=Reason.UNMAPPED, detail=detail)
+        return usage
+
+    def _window(self, subscription: Subscription, usage: BilledUsage) -> WindowResult:
+        if usage.problem is not None or usage.account is None or usage.window is None:
+            return usage.result(usage.problem or Reason.UNMAPPED, usage.detail)
         try:
-            return self._compared(subscription, usage, window, account)
+            return self._compared(subscription, usage, usage.window, usage.account)
         except RateLimited:
             raise
         except RemoteError as error:
