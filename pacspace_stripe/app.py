@@ -9,18 +9,23 @@ import httpx
 
 from pacspace_stripe.checks import (
     Alerts,
+    BalanceLedger,
     Checker,
     CheckResult,
     Comparer,
     EarlyWarning,
     Judge,
+    Ledger,
     Parts,
     Rendering,
+    SettlementLedger,
     result_of,
 )
 from pacspace_stripe.documents import Documents, Templates
+from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.inbox import Inbox
+from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
@@ -77,13 +82,26 @@ class App:
         return result_of(memory, status=memory.stage.value, next_check_at=subject.next_check_at)
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
-        """The receiver behind the webhook endpoint."""
+        """The receiver behind Stripe's address."""
         return Inbox(
             store=self.store,
             enqueue=enqueue,
             secrets=self.settings.stripe_webhook_secrets,
             tolerance=self.settings.event_tolerance,
             livemode=self.settings.livemode,
+            now=self.now,
+        )
+
+    def ledger_inbox(self) -> LedgerInbox | None:
+        """The receiver behind PacSpace's address; None without a secret."""
+        secrets = self.settings.pacspace_webhook_secrets
+        if secrets is None:
+            return None
+        return LedgerInbox(
+            store=self.store,
+            secrets=secrets,
+            tolerance=self.settings.event_tolerance,
+            ledger=self.settings.ledger,
             now=self.now,
         )
 
@@ -130,7 +148,7 @@ def build(
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates))
     policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=ledger, store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -164,6 +182,14 @@ def build(
         sweep=sweep,
         now=now,
     )
+
+
+def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
+    match settings.ledger:
+        case LedgerProtocol.BALANCE:
+            return BalanceLedger(api=api, usage_sign=settings.policy.usage_sign)
+        case LedgerProtocol.SETTLEMENT:
+            return SettlementLedger(api=api)
 
 
 def _transport(

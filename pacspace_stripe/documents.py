@@ -46,6 +46,8 @@ class FooterWindow:
     proof_root: str | None
     """None when there is no record to prove."""
     verify_url: str | None
+    record_key: str | None = None
+    """With the settlement ledger, the record that is the proof itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class StatementWindow:
     count: int | None
     proof_root: str | None
     verify_url: str | None
+    record_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +201,7 @@ def _footer_values(view: FooterView) -> dict[str, object]:
                 "count": window.count,
                 "proof_root": _optional(window.proof_root),
                 "verify_url": _optional(window.verify_url),
+                "record_key": _optional(window.record_key),
             }
             for window in view.windows
         ],
@@ -242,6 +246,7 @@ def _statement_row(window: StatementWindow) -> dict[str, object]:
         "count": None if window.count is None else str(window.count),
         "proof_root": _optional(window.proof_root),
         "verify_url": _optional(window.verify_url),
+        "record_key": _optional(window.record_key),
     }
 
 

@@ -4,16 +4,15 @@ Payloads come in the API version of the webhook endpoint, which may be years old
 taken from them; everything that decides is read again at our pinned version.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Never
 
 from pacspace_stripe.errors import UnreadableEvent
+from pacspace_stripe.payloads import json_object, mapping, matching
 
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,250}")
@@ -84,6 +83,8 @@ class Receipt:
     outcome: Outcome
     event_id: str | None = None
     invoice_id: str | None = None
+    account: str | None = None
+    """The ledger account, of PacSpace's events."""
 
 
 def event_from_stripe(body: bytes) -> Event:
@@ -95,46 +96,23 @@ def event_from_stripe(body: bytes) -> Event:
     kind = EventType(_text(data, "type"))
     invoice = _invoice(data, kind)
     return Event(
-        event_id=_matching(_EVENT_ID, data.get("id")) or _refuse("its id is not an event's"),
+        event_id=matching(_EVENT_ID, data.get("id")) or _refuse("its id is not an event's"),
         type=kind,
         account=_account(data.get("account")),
         livemode=_livemode(data.get("livemode")),
         created_at=_time(data.get("created")) or _refuse("its created is not a time"),
-        api_version=_matching(_API_VERSION, data.get("api_version")),
-        invoice_id=_matching(_INVOICE_ID, invoice.get("id")),
-        customer_id=_matching(_CUSTOMER_ID, _id(invoice.get("customer"))),
-        subscription_id=_matching(_SUBSCRIPTION_ID, _id(_subscription(invoice))),
+        api_version=matching(_API_VERSION, data.get("api_version")),
+        invoice_id=matching(_INVOICE_ID, invoice.get("id")),
+        customer_id=matching(_CUSTOMER_ID, _id(invoice.get("customer"))),
+        subscription_id=matching(_SUBSCRIPTION_ID, _id(_subscription(invoice))),
         period_end=_time(invoice.get("period_end")),
-        idempotency_key=_matching(_IDEMPOTENCY_KEY, _mapping(data.get("request")).get("idempotency_key")),
+        idempotency_key=matching(_IDEMPOTENCY_KEY, mapping(data.get("request")).get("idempotency_key")),
     )
 
 
 def _object(body: bytes) -> Mapping[str, object]:
-    data = _json(body)
-    # Raised out here: inside the handler the JSON error, which quotes the body, would stay attached as context.
-    return data if isinstance(data, dict) else _refuse("the body is not a JSON object")
-
-
-def _json(body: bytes) -> object:
-    try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant
-        )
-    except (ValueError, ArithmeticError, RecursionError):
-        return None
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two values for one name: two readers could each see another event."""
-    if len(found := dict(pairs)) != len(pairs):
-        message = "a name occurs twice"
-        raise ValueError(message)
-    return found
-
-
-def _no_constant(_: str) -> Never:
-    message = "NaN and Infinity are not JSON"
-    raise ValueError(message)
+    data = json_object(body)
+    return _refuse("the body is not a JSON object") if data is None else data
 
 
 def _refuse(problem: str) -> Never:
@@ -144,7 +122,7 @@ def _refuse(problem: str) -> Never:
 
 def _invoice(data: Mapping[str, object], kind: EventType) -> Mapping[str, object]:
     """The invoice that the event is about; empty for events about other things."""
-    about = _mapping(data.get("data")).get("object")
+    about = mapping(data.get("data")).get("object")
     if not isinstance(about, dict):
         return {} if kind is EventType.OTHER else _refuse("it carries no invoice")
     return about if about.get("object") == "invoice" else {}
@@ -152,7 +130,7 @@ def _invoice(data: Mapping[str, object], kind: EventType) -> Mapping[str, object
 
 def _subscription(invoice: Mapping[str, object]) -> object:
     """Where it is since 2025-03-31, or where it was before."""
-    details = _mapping(_mapping(invoice.get("parent")).get("subscription_details"))
+    details = mapping(mapping(invoice.get("parent")).get("subscription_details"))
     return details.get("subscription") or invoice.get("subscription")
 
 
@@ -161,17 +139,9 @@ def _id(reference: object) -> object:
     return reference.get("id") if isinstance(reference, dict) else reference
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _matching(form: re.Pattern[str], value: object) -> str | None:
-    return value if isinstance(value, str) and form.fullmatch(value) else None
-
-
 def _account(value: object) -> str | None:
     """Another account's invoices are not ours to read, so an account we cannot read is not ignored."""
-    return None if value is None else _matching(_ACCOUNT_ID, value) or _refuse("its account is not an account's id")
+    return None if value is None else matching(_ACCOUNT_ID, value) or _refuse("its account is not an account's id")
 
 
 def _text(data: Mapping[str, object], name: str) -> str:

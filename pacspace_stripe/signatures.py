@@ -1,6 +1,6 @@
-"""Stripe's webhook signature, over the raw bytes (stripe-facts 5). Does not read the body.
+"""Both vendors' webhook signatures, over the raw bytes (stripe-facts 5, pacspace-api 5.1). Does not read the body.
 
-Stricter than the vendor's SDK in two ways: timestamps from the future are refused, and so is a header with two of them.
+Stricter than the vendors' SDKs: of Stripe's, timestamps from the future are refused, and so is a header with two.
 """
 
 import hashlib
@@ -15,9 +15,14 @@ _LONGEST_HEADER = 4096
 _MOST_SIGNATURES = 16
 """Stripe sends one per secret that is being rolled, so two at most."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_PACSPACE_TIMESTAMP = re.compile(r"[0-9]{1,16}")
+_MILLISECONDS_FROM = 10**12
+"""PacSpace's documents show seconds, the tests of its SDK milliseconds; from here on it is those."""
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _CLOCK_HINT = "Compare this machine's clock with the real time; a replayed webhook is refused on purpose."
 _FORM_HINT = "Stripe sends this header with every webhook: is something between Stripe and us changing it?"
+_PACSPACE_FORM_HINT = "PacSpace sends it with every webhook: is something between PacSpace and us changing it?"
+_PACSPACE_HINT = "Compare PACSPACE_WEBHOOK_SECRET with the secret that PacSpace showed when the webhook was made."
 
 
 def verify_stripe_signature(
@@ -32,11 +37,47 @@ def verify_stripe_signature(
     if not _any_signed(signed, signatures, secrets):
         message = "no configured secret signed this webhook"
         raise SignatureError(message)
-    # Only after the signature, so that what is said about the time is true.
-    age = now.timestamp() - int(timestamp)
+    _check_age(int(timestamp), now, tolerance)
+
+
+def verify_pacspace_signature(
+    body: bytes,
+    header: str | None,
+    timestamp: str | None,
+    secrets: Sequence[str],
+    *,
+    now: datetime,
+    tolerance: timedelta,
+) -> None:
+    """The same for PacSpace, which sends the time in a header of its own, in seconds or milliseconds.
+
+    ``header`` holds two signatures for a day after a rotation; what is signed is the timestamp as it was sent.
+    """
+    if timestamp is None or _PACSPACE_TIMESTAMP.fullmatch(timestamp) is None:
+        message = "the X-PacSpace-Timestamp header is missing or not a time"
+        raise SignatureError(message, hint=_PACSPACE_FORM_HINT)
+    parts = [part.strip().partition("=") for part in header.split(",")] if header and _is_short(header) else []
+    signatures = tuple(value for name, _, value in parts if name == "v1" and _SIGNATURE.fullmatch(value))
+    if not 0 < len(signatures) <= _MOST_SIGNATURES:
+        message = "the X-PacSpace-Signature header is missing, or has no v1 signature, or too many"
+        raise SignatureError(message, hint=_PACSPACE_FORM_HINT)
+    if not _any_signed(f"{timestamp}.".encode() + body, signatures, secrets):
+        message = "no configured secret signed this webhook"
+        raise SignatureError(message, hint=_PACSPACE_HINT)
+    signed_at = int(timestamp)
+    _check_age(signed_at / 1000 if signed_at >= _MILLISECONDS_FROM else signed_at, now, tolerance)
+
+
+def _check_age(signed_at: float, now: datetime, tolerance: timedelta) -> None:
+    """Only after the signature, so that what is said about the time is true."""
+    age = now.timestamp() - signed_at
     if abs(age) > tolerance.total_seconds():
         message = f"signed {abs(age):.0f} seconds {'ago' if age > 0 else 'in the future'}"
         raise SignatureError(message, hint=_CLOCK_HINT)
+
+
+def _is_short(header: str) -> bool:
+    return len(header) <= _LONGEST_HEADER
 
 
 def _parsed(header: str | None) -> tuple[str, tuple[str, ...]]:
@@ -44,7 +85,7 @@ def _parsed(header: str | None) -> tuple[str, tuple[str, ...]]:
     if not header:
         message = "the Stripe-Signature header is missing"
         raise SignatureError(message, hint=_FORM_HINT)
-    pairs = [part.strip().partition("=") for part in header.split(",")] if len(header) <= _LONGEST_HEADER else []
+    pairs = [part.strip().partition("=") for part in header.split(",")] if _is_short(header) else []
     timestamps = [value for name, _, value in pairs if name == "t"]
     signatures = tuple(value for name, _, value in pairs if name == "v1" and _SIGNATURE.fullmatch(value))
     if len(timestamps) != 1 or _TIMESTAMP.fullmatch(timestamps[0]) is None:

@@ -42,7 +42,7 @@ def _view(app: App, invoice: Invoice, evidence: Evidence) -> StatementView:
 
 
 def _window(window: dict[str, Any]) -> StatementWindow:
-    proof = window["proof"] or {}
+    proof, record = window["proof"] or {}, window.get("record") or {}
     return StatementWindow(
         account=window["account"] or "-",
         meter=window["meter"],
@@ -53,6 +53,7 @@ def _window(window: dict[str, Any]) -> StatementWindow:
         count=window["count"],
         proof_root=proof.get("proof_root"),
         verify_url=proof.get("verify_url"),
+        record_key=record.get("key"),
     )
 
 
@@ -73,6 +74,7 @@ def _footer(app: App, windows: tuple[StatementWindow, ...], evidence: Evidence) 
                     count=window.count,
                     proof_root=window.proof_root,
                     verify_url=window.verify_url,
+                    record_key=window.record_key,
                 )
                 for window in windows
             ),

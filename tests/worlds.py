@@ -1,6 +1,8 @@
 """A world in one process: both simulators, the product and one clock. Tests say what happens, then read what is so."""
 
 import contextlib
+import hmac
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 from pacspace_stripe.app import App, build
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.errors import LeaseBusy, SignatureError, StoreUnavailable, UnreadableEvent
+from pacspace_stripe.events import Receipt
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
@@ -30,6 +33,7 @@ ENVIRONMENT = {
     "STRIPE_WEBHOOK_SECRET": "whsec_simulator",
     "STRIPE_API_BASE_URL": "http://127.0.0.1:1",
     "PACSPACE_API_KEY": "pk_test_simulator.secret",
+    "PACSPACE_WEBHOOK_SECRET": "whsec_ledger",
     "PACSPACE_API_BASE_URL": "http://127.0.0.1:2",
 }
 STRIPE_PORT = 1
@@ -46,6 +50,9 @@ class World:
     database_url: str | None = None
     validated: bool = True
     """Whether every request we send Stripe, and every answer, is held to Stripe's OpenAPI."""
+
+    heard: int = 0
+    """Webhooks of PacSpace so far."""
 
     def __post_init__(self) -> None:
         self.stripe = StripeSimulator(self.clock, seed=self.seed, deliver=self._deliver)
@@ -66,6 +73,7 @@ class World:
             loaded, now=self.clock.now, httpx_transport=httpx.MockTransport(self._answer), sleep=self._sleep
         )
         self.inbox = self.app.inbox(self._enqueue)
+        self.ledger_inbox = self.app.ledger_inbox()
         self.app.adopt_policy()
         return self.app
 
@@ -112,6 +120,21 @@ class World:
     def record(self, quantity: str, *, account: str = "cus_acme", at: datetime = MIDDLE, verified: bool = True) -> str:
         """Usage recorded in the ledger alone."""
         return self.ledger.record(account, -Decimal(quantity), at, verified=verified)
+
+    def write(self, bits: str, *, key: str = "usage-cus_acme-2026-10", verified: bool = True) -> None:
+        """Usage written to a record of the settlement ledger."""
+        self.ledger.write(key, bits, verified=verified)
+
+    def hear(self, event: str = "delta.verified", *, event_id: str | None = None, **data: object) -> Receipt:
+        """A webhook of PacSpace about ``data``, by default about the usual customer; a new event unless it is named."""
+        self.heard += 1
+        stamp = str(int(self.clock.now().timestamp()))
+        body = json.dumps({"event": event, "data": data or {"customerId": "cus_acme", "recordId": "rec_1"}}).encode()
+        signed = hmac.digest(ENVIRONMENT["PACSPACE_WEBHOOK_SECRET"].encode(), f"{stamp}.".encode() + body, "sha256")
+        assert self.ledger_inbox is not None
+        return self.ledger_inbox.receive(
+            body, signature=f"v1={signed.hex()}", timestamp=stamp, event_id=event_id or f"evt_{self.heard}"
+        )
 
     def run(self, how_long: timedelta | float = timedelta(hours=4)) -> "World":
         """Let time pass; everything that falls due happens in order."""

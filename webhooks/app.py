@@ -1,11 +1,13 @@
-"""The ASGI application: three addresses, small answers, nothing of the inside in them.
+"""The ASGI application: four addresses, small answers, nothing of the inside in them.
 
-POST /webhooks/stripe   200 durable · 400 not signed by Stripe · 408 slow · 413 large · 503 try again
-GET  /healthz           200 while the process runs
-GET  /readyz            200 when an event could be made durable now, else 503
+POST /webhooks/stripe     200 durable · 400 not signed by Stripe · 408 slow · 413 large · 503 try again
+POST /webhooks/pacspace   the same for PacSpace · 404 without its secret
+GET  /healthz             200 while the process runs
+GET  /readyz              200 when an event could be made durable now, else 503
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import anyio
@@ -22,7 +24,7 @@ from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableE
 from pacspace_stripe.events import Outcome, Receipt
 from webhooks.access_log import AccessLog
 from webhooks.body import read_body
-from webhooks.receiver import Receiver
+from webhooks.receiver import LedgerReceiver, Receiver
 
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes. Stripe's largest events are far below."""
@@ -34,15 +36,16 @@ _RETRY_AFTER: Final = {"Retry-After": "5"}
 def create_app(
     receiver: Receiver,
     *,
+    ledger: LedgerReceiver | None = None,
     body_limit: int = BODY_LIMIT,
     body_seconds: float = BODY_SECONDS,
     lifespan: Lifespan[Starlette] | None = None,
 ) -> Starlette:
-    """The endpoint in front of ``receiver``. ``lifespan`` runs around it, as in Starlette."""
+    """The endpoint in front of ``receiver``, and of ``ledger`` if there is one. ``lifespan`` as in Starlette."""
 
     async def stripe(request: Request) -> JSONResponse:
         body = await read_body(request, limit=body_limit, seconds=body_seconds)
-        return await _received(receiver, body, request)
+        return await _received(partial(receiver.receive, body, _header(request, "Stripe-Signature")), request)
 
     async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"status": "running"})
@@ -50,12 +53,15 @@ def create_app(
     async def readyz(_: Request) -> JSONResponse:
         return await _readiness(receiver)
 
+    routes = [
+        Route("/webhooks/stripe", stripe, methods=["POST"]),
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+    ]
+    if ledger is not None:
+        routes.append(_ledger_route(ledger, body_limit, body_seconds))
     app = Starlette(
-        routes=[
-            Route("/webhooks/stripe", stripe, methods=["POST"]),
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
-        ],
+        routes=routes,
         middleware=[Middleware(AccessLog)],
         exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
@@ -65,17 +71,34 @@ def create_app(
     return app
 
 
-async def _received(receiver: Receiver, body: bytes, request: Request) -> JSONResponse:
+def _ledger_route(ledger: LedgerReceiver, body_limit: int, body_seconds: float) -> Route:
+    async def pacspace(request: Request) -> JSONResponse:
+        receive = partial(
+            ledger.receive,
+            await read_body(request, limit=body_limit, seconds=body_seconds),
+            signature=_header(request, "X-PacSpace-Signature"),
+            timestamp=_header(request, "X-PacSpace-Timestamp"),
+            event_id=_header(request, "X-Event-ID"),
+        )
+        return await _received(receive, request)
+
+    return Route("/webhooks/pacspace", pacspace, methods=["POST"])
+
+
+def _header(request: Request, name: str) -> str | None:
+    """Several of one name are joined as HTTP says; two timestamps are then refused."""
+    return ",".join(request.headers.getlist(name)) or None
+
+
+async def _received(receive: Callable[[], Receipt], request: Request) -> JSONResponse:
     ids: dict[str, str] = request.state.ids
-    # Several headers are joined as HTTP says; two timestamps are then refused.
-    signature = ",".join(request.headers.getlist("stripe-signature")) or None
     try:
-        receipt = await to_thread.run_sync(receiver.receive, body, signature)
+        receipt = await to_thread.run_sync(receive)
     except SignatureError:
         ids["outcome"] = "unsigned"
         return JSONResponse({"error": "signature"}, status_code=400)
     except UnreadableEvent:
-        # An error would make Stripe delay every invoice of the account, and sending it again changes nothing.
+        # An error would make Stripe delay every invoice of the account; sending it again would change nothing.
         receipt = Receipt(outcome=Outcome.UNREADABLE)
     except StoreUnavailable:
         ids["outcome"] = "unavailable"
@@ -85,7 +108,12 @@ async def _received(receiver: Receiver, body: bytes, request: Request) -> JSONRe
 
 
 def _ids(receipt: Receipt) -> Mapping[str, str]:
-    found = {"event": receipt.event_id, "invoice": receipt.invoice_id, "outcome": receipt.outcome.value}
+    found = {
+        "event": receipt.event_id,
+        "invoice": receipt.invoice_id,
+        "account": receipt.account,
+        "outcome": receipt.outcome.value,
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

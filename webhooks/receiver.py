@@ -1,4 +1,4 @@
-"""What the endpoint needs from the inside: someone who verifies a webhook and makes it durable."""
+"""What the endpoint needs from the inside: someone who verifies a webhook and makes it durable, for each vendor."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -18,4 +18,17 @@ class Receiver(Protocol):
 
     def ready(self) -> Mapping[str, str]:
         """Whether an event could be made durable now; a few words for a person. Raises StoreUnavailable if not."""
+        ...
+
+
+class LedgerReceiver(Protocol):
+    """The same for PacSpace's webhooks, whose signature is in headers of its own."""
+
+    def receive(
+        self, body: bytes, *, signature: str | None, timestamp: str | None, event_id: str | None = None
+    ) -> Receipt:
+        """Verify the raw ``body`` and make what it changes durable; a repeated delivery changes nothing.
+
+        Raises SignatureError (nothing was stored), UnreadableEvent (it was recorded), StoreUnavailable (it was not).
+        """
         ...

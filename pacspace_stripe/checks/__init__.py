@@ -4,6 +4,7 @@ from pacspace_stripe.checks.acting import Rendering
 from pacspace_stripe.checks.checker import Checker
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.judging import Judge
+from pacspace_stripe.checks.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.checks.parts import Parts
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.telling import Alerts
@@ -11,12 +12,15 @@ from pacspace_stripe.checks.upcoming import EarlyWarning
 
 __all__ = [
     "Alerts",
+    "BalanceLedger",
     "CheckResult",
     "Checker",
     "Comparer",
     "EarlyWarning",
     "Judge",
+    "Ledger",
     "Parts",
     "Rendering",
+    "SettlementLedger",
     "result_of",
 ]

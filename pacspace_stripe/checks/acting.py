@@ -43,6 +43,7 @@ def _footer_window(result: WindowResult) -> FooterWindow:
         count=result.count,
         proof_root=result.proof.proof_root if result.proof else None,
         verify_url=result.proof.verify_url if result.proof else None,
+        record_key=result.record.key if result.record else None,
     )
 
 

@@ -10,6 +10,7 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.policy import FinalizePolicy
 from pacspace_stripe.domain.reconcile import BilledUsage
+from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.domain.windows import Window
@@ -70,4 +71,4 @@ def with_finding(memory: Memory, finding: Finding) -> Memory:
 def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
     """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
     bills = () if invoice.status in GIVEN_UP else usages
-    return ((usage.account, usage.window) for usage in bills if usage.account and usage.window)
+    return (claim for usage in bills if (claim := claim_of(usage)))

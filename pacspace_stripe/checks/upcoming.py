@@ -26,6 +26,7 @@ from pacspace_stripe.domain.reconcile import (
     second_look,
     shared_accounts,
 )
+from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
@@ -36,6 +37,8 @@ from pacspace_stripe.transport import Transport
 _log = logging.getLogger(__name__)
 BLOCK_WAITS = timedelta(days=3)
 """How long after its period a block waits for a draft that we have not seen: far longer than a sweep needs."""
+
+_NO_WINDOWS = "a record of the settlement ledger has no window: nothing can be compared before the invoice is there"
 
 
 def subject_id(subscription_id: str, period_end: datetime | None) -> str:
@@ -70,6 +73,8 @@ class EarlyWarning:
             message = f"{subject} is being looked at by another process"
             raise LeaseBusy(message)
         memory, next_check_at = self._looked(leased)
+        if memory.ended:
+            self.store.claims.put(subject, ())
         leased.give_back(memory, next_check_at)
         return result_of(memory, status="upcoming", next_check_at=next_check_at)
 
@@ -77,6 +82,8 @@ class EarlyWarning:
         memory = leased.subject.memory
         if memory.ended:
             return memory, None
+        if not self.comparer.ledger.has_windows:
+            return replace(memory, stage=Stage.ENDED, verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 return self._look(leased, memory)
@@ -99,7 +106,10 @@ class EarlyWarning:
         if not items:
             return self._past(memory, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
-        results = tuple(self._window(subscription, item, window) for item, window in windows if window)
+        usages = [self._usage(subscription, item, window) for item, window in windows if window]
+        # Nothing is billed by it; but an event about one of these accounts is for us too.
+        self.store.claims.put(memory.invoice_id, (claim for usage in usages if (claim := claim_of(usage))))
+        results = tuple(self._window(subscription, usage) for usage in usages)
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
@@ -121,7 +131,7 @@ class EarlyWarning:
         as_of = min(floor_to(now - self.policy.settle, self.policy.cadence), window.end)
         return Window(start=window.start, end=as_of) if window.start < as_of < window.end else None
 
-    def _window(self, subscription: Subscription, item: SubscriptionItem, window: Window) -> WindowResult:
+    def _usage(self, subscription: Subscription, item: SubscriptionItem, window: Window) -> BilledUsage:
         meter = self.stripe.meter(item.price.meter_id) if item.price.meter_id else None
         account = ledger_account(
             self.policy.ledger_account,
@@ -138,13 +148,17 @@ class EarlyWarning:
             line_ids=(),
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
-            return usage.result(Reason.UNKNOWN_SHAPE, "a meter whose usage so far cannot be asked")
+            return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
         if account is None:
-            return usage.result(
-                Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
-            )
+            detail = "no ledger account: check the template and the subscription's metadata"
+            return replace(usage, problem=Reason.UNMAPPED, detail=detail)
+        return usage
+
+    def _window(self, subscription: Subscription, usage: BilledUsage) -> WindowResult:
+        if usage.problem is not None or usage.account is None or usage.window is None:
+            return usage.result(usage.problem or Reason.UNMAPPED, usage.detail)
         try:
-            return self._compared(subscription, usage, window, account)
+            return self._compared(subscription, usage, usage.window, usage.account)
         except RateLimited:
             raise
         except RemoteError as error:
@@ -153,7 +167,7 @@ class EarlyWarning:
     def _compared(self, subscription: Subscription, usage: BilledUsage, window: Window, account: str) -> WindowResult:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = self.comparer.ledger.derive(account, window)
+        balance = self.comparer.ledger.recorded(account, window)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
@@ -161,7 +175,7 @@ class EarlyWarning:
         if first.reason.verdict is Verdict.DRIFTED:
             unsettled = self.comparer.ledger.unsettled(account, window)
             first = second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
-        return self.comparer.asked(first, balance)
+        return self.comparer.ledger.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes

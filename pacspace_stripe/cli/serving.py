@@ -15,7 +15,6 @@ from pacspace_stripe.cli.signals import obey_sigterm
 from pacspace_stripe.cli.wiring import environment_settings
 from pacspace_stripe.engine import Engine
 from pacspace_stripe.errors import ConfigurationError
-from pacspace_stripe.inbox import Inbox
 
 _WAITING = 2048
 """Connections that may wait to be accepted, as uvicorn has it."""
@@ -27,10 +26,10 @@ _log = logging.getLogger(__name__)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
 def serve(host: str, port: int) -> None:
-    """Receive Stripe's webhooks and gate every metered invoice.
+    """Receive webhooks and gate every metered invoice.
 
-    POST /webhooks/stripe, GET /healthz, GET /readyz. Stops cleanly on SIGTERM; after a crash, starting it again is
-    all there is to do.
+    POST /webhooks/stripe, POST /webhooks/pacspace, GET /healthz, GET /readyz. Stops cleanly on SIGTERM; after a crash,
+    starting it again is all there is to do.
     """
     _refuse_other_webhooks()
     settings = environment_settings()
@@ -43,7 +42,7 @@ def serve(host: str, port: int) -> None:
         try:
             engine.start()
             _say(app, *listener.getsockname()[:2])
-            _server(app.inbox(engine.enqueue), host, port).run(sockets=[listener])
+            _server(app, engine, host, port).run(sockets=[listener])
         finally:
             _leave(engine.stop())
 
@@ -78,11 +77,12 @@ def _refuse_other_webhooks() -> None:
         raise ConfigurationError(variable, message, hint="Take that folder off PYTHONPATH for `serve`.")
 
 
-def _server(inbox: Inbox, host: str, port: int) -> uvicorn.Server:
+def _server(app: App, engine: Engine, host: str, port: int) -> uvicorn.Server:
     from webhooks.app import create_app  # noqa: PLC0415 - only once `webhooks` is known to be ours
     from webhooks.server import server_config  # noqa: PLC0415
 
-    return uvicorn.Server(server_config(create_app(inbox), host=host, port=port))
+    endpoint = create_app(app.inbox(engine.enqueue), ledger=app.ledger_inbox())
+    return uvicorn.Server(server_config(endpoint, host=host, port=port))
 
 
 def _say(app: App, host: str, port: int) -> None:

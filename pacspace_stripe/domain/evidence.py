@@ -15,7 +15,7 @@ from typing import TypeAlias
 import rfc8785
 
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.ledger import Comparison, Proof
+from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
@@ -105,6 +105,8 @@ def _window(result: WindowResult) -> dict[str, Json]:
         "from_meter": result.from_meter,
         "compare": _comparison(result.comparison),
         "proof": _proof(result.proof),
+        # Only the settlement ledger has records: evidence from before there was one still says the same.
+        **({"record": _record(result.record)} if result.record else {}),
     }
 
 
@@ -152,8 +154,14 @@ def _proof(proof: Proof | None) -> Json:
     }
 
 
+def _record(record: Record) -> Json:
+    return {"key": record.key, "bits": text(record.bits), "writes": record.writes, "verified": record.verified}
+
+
 def _policy(policy: Policy) -> Json:
+    settlement = policy.ledger is LedgerProtocol.SETTLEMENT
     return {
+        **({"ledger": policy.ledger.value} if settlement else {}),
         "mode": policy.mode.value,
         "fail": policy.fail.value,
         "finalize": policy.finalize.value,

@@ -25,18 +25,47 @@ class UsageSign(StrEnum):
         return self.recorded_usage(usage)
 
 
+class LedgerProtocol(StrEnum):
+    """``PACSPACE_STRIPE_LEDGER``: which of PacSpace's protocols the usage is recorded with."""
+
+    BALANCE = "balance"
+    """Deltas of a customer, placed in time; checkpoints and proof roots."""
+    SETTLEMENT = "settlement"
+    """Records that writes add up in: no time, no checkpoint, so the record itself is the proof."""
+
+    @property
+    def usual_sign(self) -> "UsageSign":
+        """The sign of usage in PacSpace's own examples (pacspace-api 3.1, basic settlement)."""
+        return UsageSign.POSITIVE if self is LedgerProtocol.SETTLEMENT else UsageSign.NEGATIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """PacSpace's ``reads/bucket`` of one key (pacspace-api 7): all writes to it, added up."""
+
+    key: str
+    bits: Decimal
+    """Raw and signed, like a balance."""
+    writes: int
+    """Number of writes that were added up."""
+    verified: bool
+    """False while a write is not confirmed: its figure may still change."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """PacSpace's ``derive`` over one window: verified deltas only (pacspace-api 3.4)."""
+    """PacSpace's ``derive`` over one window: verified deltas only (pacspace-api 3.4). Or a whole record's sum."""
 
     account: str
     window: Window
     net: Decimal
     """Raw and signed, over all deltas of the window."""
     count: int
-    """Number of verified deltas it was computed from."""
+    """Number of verified deltas, or of writes, it was computed from."""
     known: bool = True
     """False when PacSpace does not know the account: zero of nothing."""
+    record: Record | None = None
+    """The record that this is the sum of, with the settlement ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 
 
 class Mode(StrEnum):
@@ -49,6 +49,9 @@ class Policy:
     usage_sign: UsageSign = UsageSign.NEGATIVE
     ledger_account: str = "{customer}"
     """A template of ``{customer}`` and ``{meter}``."""
+    ledger: LedgerProtocol = LedgerProtocol.BALANCE
+    record_key: str = "usage-{customer}-{month}"
+    """With the settlement ledger, a template of the placeholders in ``domain.records``."""
     retry: tuple[timedelta, ...] = (
         timedelta(minutes=1),
         timedelta(minutes=5),

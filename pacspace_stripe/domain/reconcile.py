@@ -35,6 +35,8 @@ class BilledUsage:
     line_ids: tuple[str, ...]
     problem: Reason | None = None
     detail: str = ""
+    by_record: bool = False
+    """``account`` is the key of a settlement record: see ``domain.records``."""
 
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
@@ -182,7 +184,9 @@ def same_figures(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
 def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
     """Compare the line's figure with the ledger's. A difference is provisional: see ``second_look``."""
     billed, recorded = _quantity(usage), sign.recorded_usage(balance.net)
-    if billed == 0 and recorded == 0 and balance.count == 0:
+    if balance.record is not None and not balance.record.verified:
+        reason, detail = Reason.NOT_SETTLED, f"record {balance.account} is not verified yet"
+    elif billed == 0 and recorded == 0 and balance.count == 0:
         reason, detail = Reason.ZERO, ""
     elif equal(billed, recorded):
         reason, detail = Reason.EXACT, ""
@@ -191,7 +195,7 @@ def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance:
         detail = f"differs by {text(subtract(billed, recorded))}, tolerated up to {text(tolerance)}"
     else:
         reason, detail = _difference(billed, recorded), _difference_detail(billed, recorded)
-    return usage.result(reason, detail, recorded=recorded, count=balance.count)
+    return replace(usage.result(reason, detail, recorded=recorded, count=balance.count), record=balance.record)
 
 
 def second_look(

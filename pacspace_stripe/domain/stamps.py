@@ -21,7 +21,10 @@ LONGEST_VALUE = 500
 MOST_WINDOWS = 4
 """Windows with metadata of their own; the evidence lists all."""
 _PER_INVOICE = ("verdict", "evidence_sha256", "waiver", "windows")
-_PER_WINDOW = ("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url")
+_PER_WINDOW = (
+    *("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url"),
+    *("record_key", "record_bits", "record_writes"),
+)
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
 _SIGN = re.compile(
     rf"(?P<invoice>\S+) since (?P<since>{_TIME})(?: planned (?P<planned>{_TIME}))?(?P<precaution> precaution)?"
@@ -119,7 +122,11 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
         keys["window"] = str(result.window)
     if result.billed is not None:
         keys["usage"] = text(result.billed)
-    if result.count is not None:
+    if result.record is not None:
+        # Its writes are no deltas, and it has no root: the record itself is the proof.
+        record = result.record
+        keys |= {"record_key": record.key, "record_bits": text(record.bits), "record_writes": str(record.writes)}
+    elif result.count is not None:
         keys["delta_count"] = str(result.count)
     if result.proof is not None:
         keys["proof_root"] = result.proof.proof_root

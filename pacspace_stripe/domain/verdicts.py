@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.ledger import Comparison, Proof
+from pacspace_stripe.domain.ledger import Comparison, Proof, Record
 from pacspace_stripe.domain.windows import Window
 
 
@@ -68,7 +68,7 @@ class WindowResult:
     """One (ledger account, meter, window) of an invoice: both figures and what they mean."""
 
     account: str | None
-    """The ledger account; None when it could not be told (UNMAPPED)."""
+    """The ledger account, or the key of the record in its place; None when it could not be told (UNMAPPED)."""
     meter: str
     """The meter's ``event_name``; the price's id when its meter is not known."""
     window: Window | None
@@ -87,6 +87,8 @@ class WindowResult:
     """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
     comparison: Comparison | None = None
     proof: Proof | None = None
+    record: Record | None = None
+    """With the settlement ledger, what proves it in the place of a checkpoint."""
 
     @property
     def key(self) -> str:

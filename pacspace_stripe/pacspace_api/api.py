@@ -3,7 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
+from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record, Unsettled
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused
 from pacspace_stripe.pacspace_api import reading
@@ -41,6 +41,13 @@ class PacSpaceApi:
         except NotFound:
             return Balance(account=account, window=window, net=_NOTHING, count=0, known=False)
         return reading.balance_from_pacspace(data, account, window)
+
+    def record(self, key: str) -> Record | None:
+        """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""
+        try:
+            return reading.record_from_pacspace(self._calls.bucket(key), key)
+        except NotFound:
+            return None
 
     def compare(self, account: str, window: Window, *, yours: Decimal, theirs: Decimal) -> Comparison:
         """What PacSpace says of two balances of the window (3.5). Changes nothing there; NotFound: unknown account."""

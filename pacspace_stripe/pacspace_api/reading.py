@@ -6,7 +6,7 @@ Reads no more than the gate judges by: a surprise in anything else must not hold
 from datetime import datetime
 from decimal import Decimal
 
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
+from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.pacspace_api.opening import COUNTS, ROOTS, check_same, count_of, root_of, safe_name, url_of
 from pacspace_stripe.transport.answers import Fields
@@ -106,3 +106,12 @@ def gaps_of(data: Fields) -> int:
     lists = (data.length(name) for name in ("gaps", "missing", "missingSequences") if name in data)
     named = next((count for count in (*counts, *lists) if count is not None), None)
     return data.reject("gaps", "is missing") if named is None else named
+
+
+def record_from_pacspace(data: Fields, key: str) -> Record:
+    """A ``reads/bucket`` answer (7)."""
+    check_same(data, "key", key)
+    writes = data.integer("totalWrites")
+    if writes < 0:
+        data.reject("totalWrites", "is negative")
+    return Record(key=key, bits=data.number("currentBits"), writes=writes, verified=data.flag("verified"))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
 from pacspace_stripe.settings import written
@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         "PacSpace API key (`pk_…`), of the same mode as Stripe's key.",
         hint="PacSpace dashboard, API keys; pk_test_ goes with Stripe test keys, pk_live_ with live ones.",
     )
+    pacspace_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, _read(written.webhook_secrets)] = _setting(
+        "PACSPACE_WEBHOOK_SECRET",
+        "Signing secret of PacSpace's webhook (`whsec_…`), or several; unset: `/webhooks/pacspace` answers 404.",
+        hint="PacSpace shows it once, when the webhook is created; rotating gives a new one.",
+    )
     pacspace_api_base_url: Annotated[str, _read(written.address)] = _setting(
         "PACSPACE_API_BASE_URL",
         "Where PacSpace's API is; for `pk_test_` keys the Sandbox URL in PacSpace's dashboard, if it shows one.",
@@ -129,15 +134,24 @@ class Settings(BaseSettings):
         "How far billed and recorded usage may differ, per window, in the meter's unit.",
         default="0",
     )
-    usage_sign: Annotated[UsageSign, _read(written.one_of(UsageSign))] = _setting(
+    ledger: Annotated[LedgerProtocol, _read(written.one_of(LedgerProtocol))] = _setting(
+        "PACSPACE_STRIPE_LEDGER",
+        "How usage is recorded in PacSpace: `balance` (deltas) or `settlement` (the older writes to records).",
+        default="balance",
+    )
+    usage_sign: Annotated[UsageSign | None, _read(written.one_of(UsageSign))] = _setting(
         "PACSPACE_STRIPE_USAGE_SIGN",
-        "The sign that usage has in the ledger: `negative` or `positive`.",
-        default="negative",
+        "The sign that usage has in the ledger: `negative` or `positive`; unset: negative, but positive in settlement.",
     )
     ledger_account: Annotated[str, _read(written.account_template)] = _setting(
         "PACSPACE_STRIPE_LEDGER_ACCOUNT",
         "The PacSpace customerId of a Stripe customer, made of `{customer}` and, if wanted, `{meter}`.",
         default="{customer}",
+    )
+    record_key: Annotated[str, _read(written.record_key_template)] = _setting(
+        "PACSPACE_STRIPE_RECORD_KEY",
+        "With `settlement`, the record of a window: `{customer}`, `{meter}`, its first `{month}`, `{start}`, `{end}`.",
+        default="usage-{customer}-{month}",
     )
     templates: Annotated[Path | None, _read(written.folder)] = _setting(
         "PACSPACE_STRIPE_TEMPLATES", "A folder whose templates replace the built-in ones of the same name."
@@ -197,8 +211,10 @@ class Settings(BaseSettings):
             backstop=self.backstop,
             settle=self.settle,
             tolerance=self.tolerance,
-            usage_sign=self.usage_sign,
+            usage_sign=self.usage_sign or self.ledger.usual_sign,
             ledger_account=self.ledger_account,
+            ledger=self.ledger,
+            record_key=self.record_key,
             retry=self.retry,
             cadence=self.cadence,
         )

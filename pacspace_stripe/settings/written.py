@@ -35,6 +35,8 @@ _STRIPE_KEY = re.compile(r"[sr]k_(?:test|live)_[!-~]{1,500}")
 _PACSPACE_KEY = re.compile(r"pk_(?:test|live)_[!-~]{1,500}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[!-+\--~]{1,500}")
 _PLACEHOLDER = re.compile(r"\{(?:customer|meter)\}")
+_RECORD_TIMES = ("{month}", "{start}", "{end}")
+_RECORD_PLACEHOLDER = re.compile(r"\{(?:customer|meter|month|start|end)\}")
 _ACCOUNT_TEXT = re.compile(r"[A-Za-z0-9_.:-]{0,100}")
 
 
@@ -200,6 +202,19 @@ def account_template(written: str) -> str:
     text = written.strip()
     if "{customer}" not in text or _ACCOUNT_TEXT.fullmatch(_PLACEHOLDER.sub("", text)) is None:
         message = "must contain {customer}, may contain {meter}, and otherwise only letters, digits and _ - . :"
+        raise ValueError(message)
+    return text
+
+
+def record_key_template(written: str) -> str:
+    """The key of a settlement record: whose it is and which window's, or one record would vouch for everything."""
+    text = written.strip()
+    tells_apart = "{customer}" in text and any(time in text for time in _RECORD_TIMES)
+    if not tells_apart or _ACCOUNT_TEXT.fullmatch(_RECORD_PLACEHOLDER.sub("", text)) is None:
+        message = (
+            "must contain {customer} and one of {month}, {start} and {end}, may contain {meter}, "
+            "and otherwise only letters, digits and _ - . :"
+        )
         raise ValueError(message)
     return text
 

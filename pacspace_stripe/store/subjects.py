@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -38,7 +39,7 @@ class Subjects:
                 subjects.c.subject_id == subject_id,
                 sa.or_(subjects.c.lease_owner.is_(None), subjects.c.lease_until <= now),
             )
-            .values(lease_owner=owner, lease_until=now + ttl, next_check_at=now + self._lost_after)
+            .values(lease_owner=owner, lease_until=now + ttl, next_check_at=self._beyond(now, ttl))
             .returning(*subjects.c)
         )
         with self._database.writing() as connection:
@@ -52,16 +53,24 @@ class Subjects:
     def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:
         """Extend a lease that is still ours."""
         now = self._database.now()
-        statement = self._ours(subject_id, owner, now).values(lease_until=now + ttl)
+        statement = self._ours(subject_id, owner, now).values(**self._renewed(now, ttl))
         with self._database.writing() as connection:
             return connection.execute(statement).rowcount == 1
 
     def save(self, subject_id: str, owner: str, memory: Memory, ttl: timedelta) -> bool:
         """Write memory down under a lease that is still ours."""
         now = self._database.now()
-        values = {"lease_until": now + ttl, "updated_at": now, **memory_columns(memory)}
+        values = {**self._renewed(now, ttl), "updated_at": now, **memory_columns(memory)}
         with self._database.writing() as connection:
             return connection.execute(self._ours(subject_id, owner, now).values(**values)).rowcount == 1
+
+    def _renewed(self, now: datetime, ttl: timedelta) -> dict[str, Any]:
+        later = sa.case((_BROUGHT_FORWARD, subjects.c.next_check_at), else_=_at(self._beyond(now, ttl)))
+        return {"lease_until": now + ttl, "next_check_at": later}
+
+    def _beyond(self, now: datetime, ttl: timedelta) -> datetime:
+        """When to look should the owner of a lease die: in any case after its end."""
+        return now + max(self._lost_after, ttl + timedelta(seconds=1))
 
     @staticmethod
     def _ours(subject_id: str, owner: str, now: datetime) -> sa.Update:
@@ -74,12 +83,12 @@ class Subjects:
     ) -> bool | None:
         """End a lease. True when ``wanted`` grew meanwhile: then another look is due at once. None: it was not ours."""
         now = self._database.now()
-        grown, at = subjects.c.wanted > subject.wanted, subjects.c.next_check_at.type
+        grown = subjects.c.wanted > subject.wanted
         values = {
             "lease_owner": None,
             "lease_until": None,
             "checked": subject.wanted,
-            "next_check_at": sa.case((grown, sa.literal(now, at)), else_=sa.literal(next_check_at, at)),
+            "next_check_at": sa.case((grown, _at(now)), *_kept(next_check_at), else_=_at(next_check_at)),
             "updated_at": now,
             **(memory_columns(memory) if memory else {}),
         }
@@ -195,3 +204,20 @@ class Subjects:
         )
         with self._database.writing() as connection:
             return connection.execute(statement).rowcount
+
+
+def _at(moment: datetime | None) -> sa.ColumnElement[datetime]:
+    return sa.literal(moment, subjects.c.next_check_at.type)
+
+
+def _kept(
+    next_check_at: datetime | None,
+) -> tuple[tuple[sa.ColumnElement[bool], sa.ColumnElement[datetime]], ...]:
+    """A look that was brought forward while we looked: what it is about, we may not have seen."""
+    if next_check_at is None:
+        return ()
+    return ((sa.and_(_BROUGHT_FORWARD, subjects.c.next_check_at < _at(next_check_at)), subjects.c.next_check_at),)
+
+
+_BROUGHT_FORWARD = subjects.c.next_check_at <= subjects.c.lease_until
+"""Under a lease the next look lies beyond it, should the owner die; not beyond it, somebody wants one sooner."""

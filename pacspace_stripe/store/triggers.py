@@ -10,10 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.memory import Memory, Stage
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
-from pacspace_stripe.store.tables import events, subjects
+from pacspace_stripe.store.tables import claims, events, subjects
 
 Enqueue = Callable[[sa.Connection, Kind, str, int], None]
 """Puts a trigger for ``(kind, subject, wanted)`` into the queue within the given transaction."""
@@ -44,6 +45,37 @@ class Triggers:
                 wanted, kind = self._want(connection, event)
                 enqueue(connection, kind, event.subject_id, wanted)
             return True
+
+    def wake_account(
+        self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta, figures: bool = True
+    ) -> int:
+        """Look soon at all that is open on a ledger account, but ``apart`` from the look before; how many are woken.
+
+        Of early warnings those that warn, or could not say. ``figures``: whether its figures may have changed; if not,
+        what agrees with them still does. An event that brings no look forward is not even recorded: of a burst, the
+        first one did, and it was.
+        """
+        now = self._database.now()
+        query = _open_on(account, figures=figures)
+        with self._database.reading() as connection:
+            if not any(_sooner(row, now, soon, apart) for row in connection.execute(query)):
+                return 0
+        row = {
+            "event_id": event_id,
+            "type": kind,
+            "subject_id": None,
+            "outcome": "woke its ledger account",
+            "received_at": now,
+        }
+        with self._database.writing() as connection:
+            found = connection.execute(query.with_for_update()).all()
+            woken = {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+            if not woken or not insert_once(connection, events, row):
+                return 0
+            for subject_id, at in woken.items():
+                mine = subjects.c.subject_id == subject_id
+                connection.execute(sa.update(subjects).where(mine).values(next_check_at=at))
+        return len(woken)
 
     def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
         """Ask for a look at a subject; without a queue it is found as due."""
@@ -118,6 +150,30 @@ class Triggers:
         query = sa.select(sa.func.min(subjects.c.next_check_at, type_=subjects.c.next_check_at.type))
         with self._database.reading() as connection:
             return connection.execute(query).scalar()
+
+
+def _open_on(account: str, *, figures: bool) -> sa.Select[Any]:
+    """What is open on a ledger account and not released, always in the same order."""
+    waits = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
+    agrees = subjects.c.verdict.in_((Verdict.MATCHED.value, Verdict.WAIVED.value))
+    may_change = sa.true() if figures else sa.or_(subjects.c.verdict.is_(None), sa.not_(agrees))
+    columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)
+    query = sa.select(*columns).where(
+        subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)),
+        subjects.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
+        subjects.c.next_check_at.is_not(None),
+        sa.or_(sa.and_(subjects.c.kind == Kind.INVOICE.value, may_change), waits),
+    )
+    return query.order_by(subjects.c.subject_id)
+
+
+def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datetime | None:  # noqa: ANN401 - a row
+    """When to look at a subject now, if that is sooner than planned."""
+    at = max(now + soon, row.updated_at + apart)
+    if row.lease_until is None or row.lease_until <= now:
+        return at if at < row.next_check_at else None
+    # It is looked at now, perhaps too early to see what this is about: a time within the lease asks for another look.
+    return min(at, row.lease_until) if row.next_check_at > row.lease_until else None
 
 
 def new_row(now: datetime, subject_id: str, kind: Kind, memory: Memory) -> dict[str, Any]:

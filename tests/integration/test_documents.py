@@ -137,6 +137,27 @@ def test_zero_usage_has_no_root_and_no_link(documents: Documents) -> None:
     ]
 
 
+@pytest.mark.parametrize(("writes", "said"), [(1, "1 write"), (3, "3 writes")])
+@pytest.mark.parametrize("windows", [1, 4])
+def test_a_settlement_record_is_named_by_its_key_and_has_no_root(
+    documents: Documents, writes: int, said: str, windows: int
+) -> None:
+    record = replace(named(), count=writes, proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
+    text = documents.render_footer(footer(*[record] * windows))
+    assert text.count(f"api_calls: 1250.5 in {said} to record usage-cus_1-2026-09\n") == windows
+    assert "root" not in text
+    assert "Verify" not in text
+
+
+def test_the_statement_of_a_settlement_record_names_it_and_claims_no_root(documents: Documents) -> None:
+    record = replace(row(), account="usage-cus_1-2026-09", record_key="usage-cus_1-2026-09", proof_root=None)
+    view = replace(statement(replace(record, verify_url=None)), footer="the footer")
+    (text,) = pages(documents.render_statement(view))
+    assert "usage-cus_1-2026-09" in text
+    assert "Writes" in text
+    assert "root" not in text.lower()
+
+
 def test_a_footer_without_windows_names_the_evidence(documents: Documents) -> None:
     assert documents.render_footer(footer()) == f"Evidence SHA-256: {SHA256}"
 

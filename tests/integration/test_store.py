@@ -731,6 +731,182 @@ def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
     assert store.claims.rival_of("in_2", "acme", NOVEMBER) is None
 
 
+def test_windows_that_begin_together_are_claimed_as_the_longest(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
+    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+
+
+def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
+    store.claims.put("upcoming:sub_1:7", [("acme", OCTOBER)])
+    assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
+
+
+# -- a ledger account's events ----------------------------------------------------------------------------------------
+
+SOON, APART = START + 5 * SECOND, 30 * SECOND
+WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=False)
+
+
+def bills(store: Store, memory: Memory, *, account: str = "acme", next_check_at: datetime | None = START + DAY) -> None:
+    """A subject that bills an account, was looked at long ago and is looked at again later."""
+    kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
+    store.claims.put(memory.invoice_id, [(account, OCTOBER)])
+    saved(store, memory, kind=kind, next_check_at=next_check_at)
+    with store.engine.begin() as connection:
+        connection.execute(sa.update(metadata.tables["pacspace_subjects"]).values(updated_at=START - DAY))
+
+
+def planned(store: Store, subject_id: str = "in_1") -> datetime | None:
+    found = store.subjects.find(subject_id)
+    assert found is not None
+    return found.next_check_at
+
+
+def tell(store: Store, event_id: str = "evt_1", account: str = "acme") -> int:
+    return store.triggers.wake_account(event_id, "delta.verified", account, soon=5 * SECOND, apart=APART)
+
+
+@pytest.mark.parametrize(
+    ("memory", "woken"),
+    [
+        pytest.param(HELD, True, id="a held invoice"),
+        pytest.param(replace(HELD, held=False, stage=Stage.SEEN), True, id="an invoice that waits"),
+        pytest.param(replace(HELD, verdict=Verdict.MATCHED), True, id="one that agreed before"),
+        pytest.param(replace(HELD, stage=Stage.ENDED), False, id="one that has ended"),
+        pytest.param(replace(HELD, stage=Stage.RELEASED, held=False), False, id="one that was let go"),
+        pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
+        pytest.param(replace(WARNING, verdict=Verdict.UNPROVEN), True, id="one that could not say"),
+        pytest.param(replace(WARNING, verdict=Verdict.MATCHED), False, id="one that had nothing to warn of"),
+        pytest.param(replace(WARNING, verdict=None), False, id="one that has not looked"),
+    ],
+)
+def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Memory, woken: bool) -> None:  # noqa: FBT001 - a table
+    bills(store, memory)
+    bills(store, replace(HELD, invoice_id="in_other"), account="other")
+    assert tell(store) == int(woken)
+    assert planned(store, memory.invoice_id) == (SOON if woken else START + DAY)
+    assert planned(store, "in_other") == START + DAY
+
+
+@pytest.mark.parametrize(
+    ("verdict", "woken"),
+    [
+        (None, True),
+        (Verdict.UNPROVEN, True),
+        (Verdict.DRIFTED, True),
+        (Verdict.MATCHED, False),
+        (Verdict.WAIVED, False),
+    ],
+)
+def test_an_event_that_changes_no_figure_wakes_what_does_not_agree_yet(
+    store: Store,
+    verdict: Verdict | None,
+    woken: bool,  # noqa: FBT001 - a table
+) -> None:
+    bills(store, replace(HELD, verdict=verdict))
+    hours = {"soon": 5 * SECOND, "apart": APART}
+    assert store.triggers.wake_account("evt_1", "checkpoint.verified", "acme", figures=False, **hours) == int(woken)
+
+
+def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store, clock: ManualClock) -> None:
+    bills(store, HELD)
+    for number in range(50):
+        assert tell(store, f"evt_{number}") == int(number == 0)
+        clock.advance(0.05)
+    assert list(store.journal.event_outcomes()) == ["evt_0"]
+    assert planned(store) == SOON
+
+
+def test_a_burst_to_several_processes_is_one_row(store: Store) -> None:
+    bills(store, HELD)
+    assert sum(at_once(lambda number: tell(store, f"evt_{number}"), 20 * THREADS)) == 1
+    assert len(store.journal.event_outcomes()) == 1
+
+
+def test_a_stream_of_events_wakes_now_and_then(store: Store, clock: ManualClock) -> None:
+    bills(store, HELD)
+    saved(store, HELD, next_check_at=START + DAY)
+    clock.advance(1)
+    assert tell(store) == 1
+    assert planned(store) == START + APART
+
+
+def test_an_event_about_nobodys_account_leaves_no_trace(store: Store) -> None:
+    bills(store, HELD)
+    assert tell(store, account="nobody") == 0
+    assert store.journal.event_outcomes() == {}
+
+
+def test_a_replayed_event_wakes_nobody(store: Store) -> None:
+    bills(store, HELD)
+    tell(store)
+    saved(store, HELD, next_check_at=START + DAY)
+    assert tell(store) == 0
+    assert planned(store) == START + DAY
+
+
+def test_an_event_puts_nothing_off(store: Store) -> None:
+    bills(store, HELD, next_check_at=START + SECOND)
+    assert tell(store) == 0
+    assert planned(store) == START + SECOND
+
+
+def test_an_event_does_not_open_again_what_is_never_looked_at(store: Store) -> None:
+    bills(store, HELD, next_check_at=None)
+    assert tell(store) == 0
+    assert planned(store) is None
+
+
+@pytest.mark.parametrize(
+    ("next_check_at", "then"), [(START + DAY, SOON), (START + SECOND, START + SECOND), (None, None)]
+)
+def test_an_event_during_a_look_is_not_lost(
+    store: Store, next_check_at: datetime | None, then: datetime | None
+) -> None:
+    bills(store, HELD)
+    lease = leased(store)
+    assert [tell(store, f"evt_{number}") for number in range(3)] == [1, 0, 0]
+    lease.guard()
+    lease.save(HELD)
+    lease.give_back(HELD, next_check_at)
+    assert planned(store) == then
+
+
+def test_an_event_late_in_a_long_look_is_not_lost(store: Store, clock: ManualClock) -> None:
+    bills(store, HELD)
+    lease = leased(store)
+    for _ in range(6):
+        clock.advance(20)
+        lease.save(HELD)
+    assert tell(store) == 1
+    wanted = planned(store)
+    lease.give_back(HELD, START + DAY)
+    assert planned(store) == wanted == clock.now() + TTL
+
+
+def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, clock: ManualClock) -> None:
+    bills(store, HELD)
+    leased(store)
+    clock.advance(TTL.total_seconds())
+    assert tell(store) == 0
+    clock.advance(5)
+    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+
+
+def test_a_look_that_nobody_brought_forward_says_itself_when_to_look_again(store: Store) -> None:
+    bills(store, HELD)
+    for days in (2, 1, 3):
+        leased(store).give_back(HELD, START + days * DAY)
+        assert planned(store) == START + days * DAY
+
+
+def test_a_renewed_lease_is_looked_after_from_then_on(store: Store, clock: ManualClock) -> None:
+    lease = leased(store)
+    clock.advance(20)
+    lease.guard()
+    assert planned(store) == clock.now() + LOST_AFTER
+
+
 def test_a_corrected_mapping_frees_what_was_claimed_before(store: Store) -> None:
     store.claims.put("in_1", [("acme", OCTOBER)])
     store.claims.put("in_1", [("other", OCTOBER)])
@@ -787,6 +963,7 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
     "wake": lambda store: store.subjects.wake_all(),
     "unanswered": lambda store: store.subjects.wake_unanswered(),
     "kept back": lambda store: store.subjects.kept_back(["in_1"]),
+    "account": tell,
 }
 
 
@@ -867,6 +1044,10 @@ LOOKUPS: dict[str, tuple[Callable[[Store], object], str]] = {
     "when the next is due": (lambda store: store.triggers.next_due_at(), "ix_pacspace_subjects_due"),
     "a block": (lambda store: store.subjects.block_on("sub_of_in_7"), "ix_pacspace_subjects_subscription"),
     "the known": (lambda store: store.subjects.known([f"in_{one}" for one in range(50)]), "pacspace_subjects"),
+    "an account's invoices": (
+        tell,
+        "pacspace_claims",
+    ),
     "leases": (
         lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
         "ix_pacspace_subjects_lease",
@@ -880,6 +1061,9 @@ def test_a_lookup_among_many_uses_an_index(store: Store, ask: Callable[[Store], 
         store, [f"in_{number}" for number in range(5000)], next_check_at=START + DAY, kind="upcoming", verdict="drifted"
     )
     with store.engine.connect() as connection:
+        row = {"starts_at": OCTOBER.start, "ends_at": OCTOBER.end}
+        rows = [{"account": f"acme_{number}", "invoice_id": f"in_{number}", **row} for number in range(5000)]
+        connection.execute(sa.insert(metadata.tables["pacspace_claims"]), rows)
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
     (plan,) = plans(store, ask)

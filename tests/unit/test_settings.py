@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.domain.reconcile import ledger_account
@@ -60,6 +60,9 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         PACSPACE_STRIPE_TOLERANCE="0.5",
         PACSPACE_STRIPE_USAGE_SIGN="positive",
         PACSPACE_STRIPE_LEDGER_ACCOUNT="{customer}:{meter}",
+        PACSPACE_STRIPE_LEDGER="settlement",
+        PACSPACE_STRIPE_RECORD_KEY="{customer}:{meter}:{start}",
+        PACSPACE_WEBHOOK_SECRET="whsec_new,whsec_old",
         PACSPACE_STRIPE_TEMPLATES=str(tmp_path),
         PACSPACE_STRIPE_RETRY="2s, 1m30s",
         PACSPACE_STRIPE_CADENCE="1h",
@@ -78,6 +81,8 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         tolerance=Decimal("0.5"),
         usage_sign=UsageSign.POSITIVE,
         ledger_account="{customer}:{meter}",
+        ledger=LedgerProtocol.SETTLEMENT,
+        record_key="{customer}:{meter}:{start}",
         retry=(timedelta(seconds=2), timedelta(seconds=90)),
         cadence=timedelta(hours=1),
     )
@@ -88,6 +93,19 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     assert settings.request_rate == Rate(endpoint=10, total=40)
     assert (settings.sweep, settings.lease) == (timedelta(seconds=2), timedelta(seconds=3))
     assert settings.log_format is LogFormat.JSON
+    assert [secret.get_secret_value() for secret in settings.pacspace_webhook_secrets or ()] == [
+        "whsec_new",
+        "whsec_old",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ledger", "sign", "meant"),
+    [("balance", None, "negative"), ("settlement", None, "positive"), ("settlement", "negative", "negative")],
+)
+def test_the_sign_of_usage_follows_the_ledger_unless_it_is_set(ledger: str, sign: str | None, meant: str) -> None:
+    chosen = {"PACSPACE_STRIPE_USAGE_SIGN": sign} if sign else {}
+    assert loaded(PACSPACE_STRIPE_LEDGER=ledger, **chosen).policy.usage_sign == meant
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:8080", "[::1]:9"])
@@ -144,6 +162,7 @@ WRONG = [
             "ftp://h",
         ],
     ),
+    ("PACSPACE_WEBHOOK_SECRET", ["", ",", "whsec_", "tellnobody", "whsec_a,tellnobody", "whsec_a,"]),
     ("PACSPACE_API_BASE_URL", ["", "app.pacspace.io", "https://", "http://10.0.0.1", "https://[tellnobody"]),
     (
         "PACSPACE_STRIPE_DATABASE_URL",
@@ -162,10 +181,18 @@ WRONG = [
     ("PACSPACE_STRIPE_BACKSTOP", ["", "24", "0", "-1h", "1h1h", "1m1h", "1e3s", "999d", "tellnobody", "\uff11h"]),
     ("PACSPACE_STRIPE_SETTLE", ["", "10 m", "tellnobody", "nan"]),
     ("PACSPACE_STRIPE_TOLERANCE", ["", "-1", "1e3", "NaN", "Infinity", "1,5", ".5", "tellnobody"]),
+    ("PACSPACE_STRIPE_LEDGER", ["", "Balance", "tellnobody"]),
     ("PACSPACE_STRIPE_USAGE_SIGN", ["", "-", "tellnobody"]),
     (
         "PACSPACE_STRIPE_LEDGER_ACCOUNT",
         ["", "tellnobody", "{meter}", "{customer}/{meter}", "{customer}{x}", "{customer" + "x" * 128],
+    ),
+    (
+        "PACSPACE_STRIPE_RECORD_KEY",
+        [
+            *("", "tellnobody", "usage-{month}", "usage-{customer}", "{customer}-{meter}", "{customer}/{month}"),
+            *("{customer}-{year}-{month}", "{customer}-{month", "{customer}-{month}" + "x" * 128),
+        ],
     ),
     ("PACSPACE_STRIPE_TEMPLATES", ["", "/no/such/folder/tellnobody"]),
     ("PACSPACE_STRIPE_RETRY", ["", ",", "1m,", "0", "1m,0", "tellnobody"]),
@@ -238,7 +265,7 @@ def test_what_kubernetes_puts_into_a_pod_is_no_typo(injected: str) -> None:
 
 
 def test_other_peoples_variables_are_left_alone() -> None:
-    assert loaded(STRIPE_PUBLISHABLE_KEY="pk_live_x", PATH="/bin", PACSPACE_WEBHOOK_SECRET="whsec_x") == loaded()
+    assert loaded(STRIPE_PUBLISHABLE_KEY="pk_live_x", PATH="/bin", PACSPACE_TENANT="x") == loaded()
 
 
 def test_no_secret_shows_in_the_settings_or_their_description() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacspace_stripe.domain.ledger import Record
 from pacspace_stripe.domain.stamps import (
     HOLD_KEY,
     LONGEST_VALUE,
@@ -75,6 +76,20 @@ def several(count: int) -> Finding:
             for number in range(count)
         )
     )
+
+
+def test_a_stamp_of_a_settlement_record_names_the_record_in_the_place_of_a_root() -> None:
+    record = Record(key="usage-cus_1-2026-10", bits=Decimal(-100), writes=3, verified=True)
+    stamp = metadata_stamp(STAMP, summarize((result(count=3, record=record),)), SHA)
+    assert after(STAMP, stamp.changes) == {
+        "pacspace_verdict": "matched",
+        "pacspace_evidence_sha256": SHA,
+        "pacspace_window": "2026-10-01T00:00:00Z/2026-11-01T00:00:00Z",
+        "pacspace_usage": "100",
+        "pacspace_record_key": "usage-cus_1-2026-10",
+        "pacspace_record_bits": "-100",
+        "pacspace_record_writes": "3",
+    }
 
 
 def test_a_stamp_carries_verdict_figures_and_proof() -> None:
