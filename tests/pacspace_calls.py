@@ -9,7 +9,7 @@ from itertools import count
 import httpx
 
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.pacspace_api import Month, NewDelta, PacSpace, PacSpaceApi, Since, Source, Write
+from pacspace_stripe.pacspace_api import Month, NewDelta, PacSpace, PacSpaceApi, Source, Write
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
 from pacspace_stripe.transport import Transport
@@ -81,11 +81,6 @@ GATE_CALLS: Mapping[str, Callable[[PacSpaceApi, Names], object]] = {
     "verify": lambda api, names: api.verify(names.root),
     "unsettled": lambda api, _: api.unsettled(CUSTOMER, WINDOW),
 }
-
-
-def since(checkpoint: str) -> Since:
-    """What came after a checkpoint."""
-    return Since(checkpoint=checkpoint)
 
 
 @dataclass

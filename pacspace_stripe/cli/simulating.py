@@ -29,7 +29,12 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="Where the simulated PacSpace sends its events.",
 )
-@click.option("--fault", "faults", multiple=True, help="stripe:NAME or pacspace:NAME, with @PROBABILITY if wanted.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    help="stripe:NAME or pacspace:NAME, with @PROBABILITY if wanted.",
+)
 @click.option("--rate-limits", is_flag=True, help="Enforce Stripe's rate limits for test keys.")
 def simulate(
     stripe_port: int,

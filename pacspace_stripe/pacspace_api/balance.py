@@ -19,7 +19,7 @@ from pacspace_stripe.pacspace_api.results import (
     Derived,
     Status,
 )
-from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Since, Span, scope_fields
+from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_fields, span_fields
 
 _MOST_IN_A_BATCH = 100
 _LARGEST_PAGE, _MOST_PAGES = 1000, 1000
@@ -165,7 +165,7 @@ class BalanceApi:
             "offset": inputs.whole("offset", offset, least=0, most=_MOST_OFFSET),
         }
         if granularity is not None:
-            query["granularity"] = Granularity(granularity).value
+            query["granularity"] = inputs.choice(Granularity, "granularity", granularity).value
         return records.derived_from_pacspace(self._calls.derive(inputs.customer_id(customer_id), query), customer_id)
 
     def derive_all(
@@ -220,13 +220,10 @@ class BalanceApi:
 
         Without a customer: of every active one. ``mode`` and ``fingerprints`` select deltas, as PacSpace defines them.
         """
-        if isinstance(scope, Since):
-            message = "a checkpoint covers a span of time, not what came after another"
-            raise InvalidInput(message)
         named = {} if customer_id is None else {"customerId": inputs.customer_id(customer_id)}
         chosen = {} if mode is None else {"mode": inputs.text("mode", mode)}
         listed = {"fingerprints": [inputs.text("fingerprint", each) for each in fingerprints]} if fingerprints else {}
-        body = {**named, **scope_fields(scope), **chosen, **listed}
+        body = {**named, **span_fields(scope), **chosen, **listed}
         data = self._calls.checkpoint(body, key=self._key(idempotency_key))
         return records.checkpoint_record_from_pacspace(data, customer_id)
 
@@ -239,7 +236,7 @@ class BalanceApi:
             "limit": inputs.whole("limit", limit, least=1, most=100),
             "offset": inputs.whole("offset", offset, least=0, most=_MOST_OFFSET),
         }
-        data = self._calls.checkpoints({**named, **scope_fields(scope), **paging})
+        data = self._calls.checkpoints({**named, **span_fields(scope), **paging})
         return records.checkpoints_from_pacspace(data, customer_id)
 
     def _key(self, given: str | None) -> str:

@@ -13,7 +13,7 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.answers import ErrorBody, error_body
+from pacspace_stripe.transport.answers import ErrorBody, error_body, wish
 from pacspace_stripe.transport.client import Answer
 
 PACSPACE = "PacSpace"
@@ -46,6 +46,7 @@ def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
         status=answer.status,
         code=said.code or _BY_STATUS.get(answer.status, (kind, "API_ERROR"))[1],
         request_id=answer.request_id,
+        retry_after=wish(said.retry_after),
         hint=_hint(kind, answer.status),
     )
 

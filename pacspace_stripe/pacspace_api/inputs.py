@@ -6,10 +6,13 @@ Arguments are ``object``: callers without a type checker are told what is wrong,
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
 
 from pacspace_stripe.errors import InvalidInput
 from pacspace_stripe.settings import written
 
+Choice = TypeVar("Choice", bound=StrEnum)
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _KEY = re.compile(r"[!-~]{1,255}")
 _TOKEN = re.compile(r"[!-~]{1,8000}")
@@ -84,6 +87,15 @@ def mapping(name: str, given: object) -> Mapping[str, object]:
         message = f"{name} must be a mapping with text for keys"
         raise InvalidInput(message)
     return given
+
+
+def choice(kind: type[Choice], name: str, given: object) -> Choice:
+    """One of a few words."""
+    try:
+        return kind(str(given))
+    except ValueError:
+        message = f"{name} must be one of: {', '.join(kind)}"
+        raise InvalidInput(message) from None
 
 
 def whole(name: str, given: object, *, least: int, most: int) -> str:

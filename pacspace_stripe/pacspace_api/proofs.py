@@ -1,6 +1,6 @@
 """Receipts, invoice proofs, receipt documents and public verify (3.8 to 3.10, 3.13)."""
 
-from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.errors import NotFound, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import inputs, records
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
@@ -11,7 +11,7 @@ from pacspace_stripe.pacspace_api.results import (
     Source,
     Verification,
 )
-from pacspace_stripe.pacspace_api.scopes import Span, scope_fields
+from pacspace_stripe.pacspace_api.scopes import Span, span_fields
 
 _PDF = b"%PDF-"
 
@@ -24,12 +24,12 @@ class ProofsApi:
 
     def receipt(self, customer_id: str, scope: Span | None = None) -> CustomerReceipt:
         """The verified records of a span with their proof (3.8). NotFound for an unknown customer."""
-        data = self._calls.receipt(inputs.customer_id(customer_id), scope_fields(scope))
+        data = self._calls.receipt(inputs.customer_id(customer_id), span_fields(scope))
         return records.receipt_from_pacspace(data, customer_id)
 
     def invoice_proof(self, customer_id: str, scope: Span | None = None) -> InvoiceProofRecord:
         """Where the proof of a span is shown, for an invoice (3.9). NotFound while there is no checkpoint."""
-        data = self._calls.invoice_proof(inputs.customer_id(customer_id), scope_fields(scope))
+        data = self._calls.invoice_proof(inputs.customer_id(customer_id), span_fields(scope))
         return records.proof_record_from_pacspace(data, customer_id)
 
     def receipts(self, customer_id: str, *, limit: int = 25) -> tuple[ReceiptDocument, ...]:
@@ -66,9 +66,16 @@ class ProofsApi:
         return answer.body
 
     def verify(self, proof_root: str, source: Source = Source.DB) -> Verification:
-        """What anyone may know of a root, without a key (3.13): of a checkpoint, or of one record by its receipt id."""
-        query = {} if Source(source) is Source.DB else {"source": Source(source).value}
-        data = self._calls.verify(inputs.text("proof_root", proof_root), query)
+        """What anyone may know of a root, without a key (3.13): of a checkpoint, or of one record by its receipt id.
+
+        Not verified when PacSpace does not know it, whichever of its two ways it says so in.
+        """
+        chosen = inputs.choice(Source, "source", source)
+        query = {} if chosen is Source.DB else {"source": chosen.value}
+        try:
+            data = self._calls.verify(inputs.text("proof_root", proof_root), query)
+        except NotFound as unknown:
+            return records.unverified(proof_root, str(unknown))
         return records.verification_from_pacspace(data, proof_root)
 
     def verify_address(self, proof_root: str) -> str:

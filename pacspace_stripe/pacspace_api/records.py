@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.domain.quantities import equal
+from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import (
     COUNTS,
     RECORD_IDS,
@@ -228,6 +229,11 @@ def verification_from_pacspace(data: Fields, proof_root: str) -> Verification:
         reference=text_of(shown, *_LINKS) if shown else None,
         url=next((url for url in (url_of(shown, name) for name in _PAGES) if url), None) if shown else None,
     )
+
+
+def unverified(proof_root: str, message: str) -> Verification:
+    """A root that PacSpace does not know."""
+    return verification_from_pacspace(Fields(PACSPACE, "verify", {"verified": False, "message": message}), proof_root)
 
 
 def rows_of(data: Fields, name: str) -> list[Fields]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Self, assert_never
+from typing import Self
 
 from pacspace_stripe.domain.windows import Window, iso
 from pacspace_stripe.errors import InvalidInput
@@ -104,4 +104,13 @@ def scope_fields(scope: Scope | None) -> dict[str, str]:
             kind = {} if named_by is None else {"startingCheckpointType": named_by.value}
             return {"startingCheckpoint": checkpoint, **kind}
         case _:
-            assert_never(scope)
+            message = "a scope is a Month, CurrentMonth(), a Window or Since"
+            raise InvalidInput(message)
+
+
+def span_fields(span: Span | None) -> dict[str, str]:
+    """The same where PacSpace takes spans of time only."""
+    if isinstance(span, Since):
+        message = "this is asked of a span of time, not of what came after a checkpoint"
+        raise InvalidInput(message)
+    return scope_fields(span)

@@ -6,7 +6,7 @@ Owns nothing of what is asked; that is ``calls``.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
@@ -16,13 +16,13 @@ from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFligh
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.pacspace_api.opening import PENDING, is_pending
 from pacspace_stripe.transport import Answer, Call, Transport
-from pacspace_stripe.transport.answers import error_body
+from pacspace_stripe.transport.answers import error_body, wish
 
 Body = Mapping[str, object]
 Query = Mapping[str, str]
 
-_PENDING_REST, _SHORTEST_REST, _LONGEST_WISH = 1.0, 0.1, 86_400.0
-"""Seconds before a pending request is asked for again: when PacSpace names none, at least, and at most believed."""
+_PENDING_REST, _SHORTEST_REST = 1.0, 0.1
+"""Seconds before a pending request is asked for again when PacSpace names none, and at least."""
 
 
 class Wire:
@@ -66,8 +66,7 @@ class Wire:
                 return answer
             if not self.transport.rest(max(asked, _SHORTEST_REST), until=until):
                 message = f"POST {path}: the first request with this idempotency key is still being made"
-                wish = timedelta(seconds=min(asked, _LONGEST_WISH))
-                raise StillInFlight(PACSPACE, message, code=PENDING, retry_after=wish)
+                raise StillInFlight(PACSPACE, message, code=PENDING, retry_after=wish(asked))
 
     def _tried(
         self, path: str, named: str | None, headers: Mapping[str, str], content: bytes, until: datetime

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from re import ASCII
 from re import compile as pattern
@@ -17,6 +17,7 @@ _LARGEST_EXPONENT = 30
 """Usage has 15 significant digits; 10³⁰ is far outside, and keeps ``1e999999999`` from being written out."""
 _LARGEST_INTEGER = 2**63
 _LAST_SECOND = 253402300799
+_LONGEST_WISH = 86_400.0
 _LONGEST_MESSAGE = 300
 """Characters of a vendor's own message that we repeat."""
 
@@ -96,6 +97,11 @@ def shortened(message: str) -> str:
 def _seconds(value: object) -> float | None:
     number = decimal_of(value)
     return None if number is None or not 0 <= number < _LARGEST_INTEGER else float(number)
+
+
+def wish(seconds: float | None) -> timedelta | None:
+    """How long a vendor asks us to wait, believed up to a day."""
+    return None if seconds is None else timedelta(seconds=min(seconds, _LONGEST_WISH))
 
 
 def decimal_of(value: object) -> Decimal | None:

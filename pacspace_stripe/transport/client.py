@@ -14,7 +14,7 @@ import httpx
 
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.transport.answers import error_body
+from pacspace_stripe.transport.answers import error_body, wish
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
@@ -229,7 +229,7 @@ def _settled(call: Call, outcome: Answer | RemoteUnavailable, asked: float | Non
         "status": outcome.status,
         "code": said.code,
         "request_id": outcome.request_id,
-        "retry_after": None if asked is None else timedelta(seconds=min(asked, 86400)),
+        "retry_after": wish(asked),
     }
     if outcome.status == _TOO_MANY and said.code == _CADENCE:
         raise CadenceLimited(call.service, message, customer_id=said.customer_id, **details)

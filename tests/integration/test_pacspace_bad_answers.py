@@ -222,6 +222,14 @@ def test_no_call_takes_a_200_of_nothing_for_an_answer(name: str, content: bytes)
     assert surprise.value.service == "PacSpace"
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_an_answer_of_any_size_is_not_read_to_its_end(name: str) -> None:
+    names, _ = good_answers()
+    endless = b'{"success":true,"data":{"verified":true,"text":"' + b"x" * 11 * 1024 * 1024
+    with pytest.raises(UnexpectedAnswer, match="bytes"):
+        CALLS[name](client(over([(200, "application/json", endless)])), names)
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b"%PD", b'{"success": true}'])
 def test_what_is_no_pdf_is_not_passed_on(content: bytes) -> None:
     with pytest.raises(UnexpectedAnswer, match="not a PDF"):

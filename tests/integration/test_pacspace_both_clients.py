@@ -84,7 +84,8 @@ def started(**rules: object) -> Iterator[Both]:
     simulator = PacSpaceSimulator(WallClock(), rules=Rules().changed({"verify_delay": 0.02, **rules}))
     receiver = Receiver()
     transport = Transport(timeouts=Timeouts(tries=1))
-    with serve(simulator) as at, serve(receiver) as hook, contextlib.closing(transport):
+    # The simulator's clock thread sends webhooks: it stops before the client that they go through is closed.
+    with contextlib.closing(simulator), serve(receiver) as hook, serve(simulator) as at, contextlib.closing(transport):
         simulator.base_url = at.url
         simulator.set_webhook(f"{hook.url}/hook", secrets=list(SECRETS), lost_types=["customer.created"])
         theirs = pacspace_sdk.PacSpace.init(
@@ -96,7 +97,6 @@ def started(**rules: object) -> Iterator[Both]:
         made.root = made.ours.balance.checkpoint(CUSTOMER).proof_root or ""
         yield made
         theirs.close()
-        simulator.close()
 
 
 # Every public call of the SDK

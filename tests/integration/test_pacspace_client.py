@@ -493,8 +493,18 @@ def test_scopes_that_pacspace_does_not_take() -> None:
     with pytest.raises(ScopeRefused) as wide:
         world.pac.balance.derive(CUSTOMER, type(WINDOW)(start=datetime(2025, 1, 1, tzinfo=UTC), end=WINDOW.end))
     assert wide.value.code == "SCOPE_TOO_WIDE"
-    with pytest.raises(InvalidInput):
-        world.pac.balance.checkpoint(CUSTOMER, Since(checkpoint="0xab"))  # type: ignore[arg-type]  # what must not be
+    since: Any = Since(checkpoint="0xab")
+    spans = (world.pac.balance.checkpoint, world.pac.balance.checkpoints, world.pac.proofs.receipt)
+    for ask in (*spans, world.pac.proofs.invoice_proof):
+        with pytest.raises(InvalidInput, match="span of time"):
+            ask(CUSTOMER, since)
+
+
+@pytest.mark.parametrize("rules", [{"unknown_root": "unverified"}, {"unknown_root": "not_found"}])
+def test_a_root_nobody_made_is_not_verified(rules: dict[str, object]) -> None:
+    shown = World(rules).pac.verify("0xab")
+    assert (shown.verified, shown.record_count, shown.proof_root) == (False, None, "0xab")
+    assert shown.message
 
 
 @pytest.mark.parametrize(
@@ -504,6 +514,9 @@ def test_scopes_that_pacspace_does_not_take() -> None:
         lambda pac: pac.balance.derive("a", limit=1001),
         lambda pac: pac.balance.derive("a", offset=-1),
         lambda pac: pac.balance.derive("a", starting_balance=0.1),
+        lambda pac: pac.balance.derive("a", "2026-04"),
+        lambda pac: pac.balance.derive("a", granularity="hour"),
+        lambda pac: pac.verify("0xab", "moon"),
         lambda pac: pac.balance.compare("a", yours=Decimal("NaN"), theirs=1),
         lambda pac: pac.balance.compare("a", yours=1, theirs=0.5),
         lambda pac: pac.balance.emit_batch([]),

@@ -55,6 +55,8 @@ def test_the_tree_names_no_machine_and_no_registry() -> None:
 def tree(folder: Path) -> Iterator[Path]:
     """Files that belong to the project; folders with a dot belong to tools, but for two."""
     for path in folder.iterdir():
+        if path.name == ".git":  # a file in a worktree
+            continue
         if path.is_file() and path.suffix not in {".db", ".pyc"} and not path.name.startswith(".coverage"):
             yield path
         elif path.is_dir() and (path.name in {".ci", ".github"} or path.name[0] not in "._"):

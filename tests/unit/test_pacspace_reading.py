@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
@@ -398,3 +398,9 @@ def test_what_an_error_answer_means(status: int, body: object, kind: type[Remote
     assert type(error) is kind
     assert (error.service, error.status, error.code, error.request_id) == ("PacSpace", status, code, "req_9")
     assert hint in error.hint
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(None, None), (120, 120), ("7.5", 7.5), (10**9, 86_400), (-1, None)])
+def test_a_refusal_says_how_long_to_wait_if_pacspace_does(asked: object, seconds: float | None) -> None:
+    error = pacspace_failure("GET /x", answer({"error": {"message": "m", "retryAfterSeconds": asked}}, 402))
+    assert error.retry_after == (None if seconds is None else timedelta(seconds=seconds))
