@@ -10,7 +10,7 @@ from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.stamps import HOLD_KEY, metadata_stamp, sign_of_hold
+from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
 from pacspace_stripe.domain.windows import iso
@@ -69,7 +69,12 @@ class Actor:
         intent = replace(memory, held=True, cleared=False)
         self.leased.save(intent)
         self._noted("hold", invoice)
-        sign = sign_of_hold(invoice.metadata, invoice.invoice_id, self.now)
+        sign = Sign(
+            invoice_id=invoice.invoice_id,
+            since=memory.held_at or self.now,
+            planned_at=memory.first.finalizes_at if memory.first else None,
+            precaution=memory.precaution,
+        ).written(invoice.metadata)
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=False, metadata=sign)
         stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
         done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
@@ -87,11 +92,14 @@ class Actor:
         self.leased.save(done)
         return done
 
-    def give_back(self, invoice: Invoice, memory: Memory) -> Memory:
-        """``auto_advance=true`` on what we held before we could read that nothing on it is metered."""
+    def give_back(self, invoice: Invoice, memory: Memory, finalizes_at: datetime | None) -> Memory:
+        """As it was, what we stopped before we could read that nothing on it is metered."""
         self._noted("give_back", invoice)
-        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
-        done = replace(memory, held=False, precaution=False)
+        if memory.held:
+            self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
+        elif finalizes_at is not None and finalizes_at != invoice.automatically_finalizes_at:
+            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=finalizes_at)
+        done = replace(memory, held=False, precaution=False, backstop_at=None)
         self.leased.save(done)
         return done
 
@@ -100,7 +108,9 @@ class Actor:
         sha = memory.evidence_sha256 or ""
         waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
         alive = invoice.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
-        stays_held = memory.held and alive and not action.auto_advance
+        # Of nothing due, the finalization after the stamp is the payment: no later write takes the sign off.
+        paid_next = action.footer and invoice.amount_due == 0
+        stays_held = memory.held and alive and not action.auto_advance and not paid_next
         metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
         stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pacspace_stripe.checks.judging import PATIENT_LOOKS
+from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, better, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import remembered, with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
-from pacspace_stripe.checks.story import RATE_LIMITED_LOOK, Look
+from pacspace_stripe.checks.story import Look
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory, Waiver
@@ -80,22 +80,24 @@ class Checker:
 
     def preview(self, invoice_id: str) -> CheckResult:
         """The verdict now and what a check would do: reads only, remembers nothing."""
-        invoice = self.parts.stripe.read_invoice(invoice_id)
+        read = self.parts.stripe.read_invoice(invoice_id)
         subject = self.parts.store.subjects.find(invoice_id)
-        memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), invoice, self.now())
-        shown = self._previewed(*self.parts.judge.mapped(memory, invoice))
-        corrected, again = self.parts.judge.mapped(replace(memory, verdict=shown.verdict, reason=shown.reason), invoice)
-        return shown if corrected.mapping == memory.mapping else self._previewed(corrected, again)
+        memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), read, self.now())
+        if not self.parts.comparer.usages(read) and not memory.held:
+            return result_of(replace(memory, detail="nothing metered"), status=read.status.value)
+        finding = self._previewed(memory, mapped(read, memory.mapping))
+        for mapping in self.parts.judge.other_mappings(read, memory, finding):
+            other = self._previewed(memory, mapped(read, mapping))
+            if better(other, finding):
+                finding = other
+        steps = self._planned(read, memory, finding)
+        return result_of(with_finding(memory, finding), status=read.status.value, steps=steps)
 
-    def _previewed(self, memory: Memory, invoice: Invoice) -> CheckResult:
+    def _previewed(self, memory: Memory, invoice: Invoice) -> Finding:
         usages = self.parts.comparer.usages(invoice)
-        if not usages and not memory.held:
-            return result_of(replace(memory, detail="nothing metered"), status=invoice.status.value)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
         finding = self.parts.comparer.compare(invoice, usages, finalized_by_us=ours)
-        finding = decide.with_waiver(finding, memory, billed_figures(usages))
-        steps = self._planned(invoice, memory, finding)
-        return result_of(with_finding(memory, finding), status=invoice.status.value, steps=steps)
+        return decide.with_waiver(finding, memory, billed_figures(usages))
 
     def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
         now = self.now()

@@ -1,10 +1,12 @@
 """Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pacspace_stripe.checks.ledgers import Ledger
+from pacspace_stripe.checks.recalling import GIVEN_UP
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Policy
@@ -37,15 +39,16 @@ class Comparer:
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}
         for price_id in {line.price_id for line in invoice.line_items if line.price_id}:
-            try:
+            with suppress(NotFound):
                 found[price_id] = self.stripe.price(price_id)
-            except NotFound:
-                continue
         return found
 
     def _meters(self, prices: Mapping[str, Price]) -> Mapping[str, Meter]:
-        meter_ids = {price.meter_id for price in prices.values() if price.meter_id}
-        return {meter_id: self.stripe.meter(meter_id) for meter_id in meter_ids}
+        found: dict[str, Meter] = {}
+        for meter_id in {price.meter_id for price in prices.values() if price.meter_id}:
+            with suppress(NotFound):
+                found[meter_id] = self.stripe.meter(meter_id)
+        return found
 
     def compare(
         self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, patient: bool = True
@@ -63,16 +66,28 @@ class Comparer:
         claim = claim_of(usage)
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
-        rival = self.store.claims.rival_of(invoice.invoice_id, *claim)
-        if rival is not None:
-            same = "this very record" if usage.by_record else "this ledger account for the same time"
-            return usage.result(Reason.UNMAPPED, f"invoice {rival} bills {same}")
         try:
+            rival = self._rival(invoice, *claim)
+            if rival is not None:
+                same = "this very record" if usage.by_record else "this ledger account for the same time"
+                return usage.result(Reason.UNMAPPED, f"invoice {rival} bills {same}")
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
         except RemoteError as error:
             if patient and isinstance(error, RateLimited):
                 raise
             return usage.result(_unavailable(error), _said(error))
+
+    def _rival(self, invoice: Invoice, account: str, window: Window) -> str | None:
+        """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
+        claims = self.store.claims
+        while (rival := claims.rival_of(invoice.invoice_id, account, window)) is not None:
+            subject = self.store.subjects.find(rival)
+            if subject is None or not subject.memory.ended:
+                return rival
+            if self.stripe.read_invoice(rival).status not in GIVEN_UP:
+                return rival
+            claims.put(rival, ())
+        return None
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool

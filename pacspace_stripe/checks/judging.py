@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.recalling import GIVEN_UP
@@ -11,12 +12,16 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import ACCOUNT_METADATA_KEY, BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.errors import RemoteRefused
+from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.stripe_api import StripeApi
 
 _log = logging.getLogger(__name__)
+RATE_LIMITED_LOOK = timedelta(seconds=2)
+"""A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
 PATIENT_LOOKS = 5
 """Looks in a row that 429s may end before they count as no answer."""
+_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
+_UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,35 +32,28 @@ class Judge:
     comparer: Comparer
     policy: Policy
 
-    def mapped(self, memory: Memory, invoice: Invoice) -> tuple[Memory, Invoice]:
-        """The invoice with its subscription's mapping as corrected since.
+    def other_mappings(self, read: Invoice, memory: Memory, finding: Finding) -> tuple[str | None, ...]:
+        """Other ledger accounts that may be meant, when the one in force did not lead to a match; None: the copy.
 
-        Stripe copies a subscription's metadata onto a draft once. Where that led to no match, a person may have put
-        it right meanwhile.
+        Asks Stripe for the subscription; a refusal leaves only the copy on the invoice.
         """
-        copied = invoice.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
-        if invoice.subscription_id and (memory.verdict is Verdict.DRIFTED or memory.reason is Reason.UNMAPPED):
-            named = self._named(invoice.subscription_id, otherwise=copied)
-            memory = replace(memory, mapping=None if named == copied else named)
-        if memory.mapping is None:
-            return memory, invoice
-        metadata = {**invoice.subscription_metadata, ACCOUNT_METADATA_KEY: memory.mapping}
-        return memory, replace(invoice, subscription_metadata=metadata)
-
-    def _named(self, subscription_id: str, *, otherwise: str) -> str:
-        """The ledger account in the subscription's metadata; "" for none."""
+        if finding.verdict in _GOOD or finding.reason in _UNANSWERED or read.subscription_id is None:
+            return ()
+        copied = read.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
         try:
-            return self.stripe.read_subscription(subscription_id).metadata.get(ACCOUNT_METADATA_KEY, "")
-        except RemoteRefused as error:
-            _log.warning("subscription=%s its mapping cannot be read: %s", subscription_id, error)
-            return otherwise
+            named = self.stripe.read_subscription(read.subscription_id).metadata.get(ACCOUNT_METADATA_KEY, "")
+        except RemoteError as error:
+            _log.warning("subscription=%s its ledger account cannot be read: %s", read.subscription_id, error)
+            named = copied
+        there = (None,) if named == copied else (None, named)
+        return tuple(mapping for mapping in there if mapping != memory.mapping)
 
     def finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> Finding:
         """The verdict, with its proof when it may go. A checkpoint freezes: in enforce mode, of what is alive."""
         figures = billed_figures(usages)
         finding = with_waiver(self.compared(invoice, usages, memory), memory, figures)
         enforced = self.policy.mode is Mode.ENFORCE and invoice.status not in GIVEN_UP
-        if enforced and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+        if enforced and finding.verdict in _GOOD:
             finding = with_waiver(self.proven(finding, memory), memory, figures)
         return _changed_at_finalization(invoice, finding, figures, memory)
 
@@ -71,6 +69,20 @@ class Judge:
     def proven(self, finding: Finding, memory: Memory) -> Finding:
         """With checkpoints and their cross-checked proof roots."""
         return self.comparer.prove(finding, patient=_patient(memory))
+
+
+def mapped(invoice: Invoice, mapping: str | None) -> Invoice:
+    """The invoice with another ledger account in the place of the one that Stripe copied from its subscription."""
+    if mapping is None:
+        return invoice
+    return replace(invoice, subscription_metadata={**invoice.subscription_metadata, ACCOUNT_METADATA_KEY: mapping})
+
+
+def better(found: Finding, than: Finding) -> bool:
+    """Whether another ledger account says more: it matches, or it has records where the first had none at all."""
+    if found.verdict in _GOOD:
+        return True
+    return any(result.count for result in found.windows) and not any(result.count for result in than.windows)
 
 
 def _patient(memory: Memory) -> bool:

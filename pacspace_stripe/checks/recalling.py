@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from pacspace_stripe.checks.result import shown_windows
-from pacspace_stripe.domain.decide import carries_stamp
+from pacspace_stripe.domain.decide import carries_good_stamp
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.policy import FinalizePolicy
 from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.records import claim_of
-from pacspace_stripe.domain.stamps import carries_our_hold, sign_of_hold
+from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.domain.windows import Window
 
@@ -27,25 +27,29 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
     """
     lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
     seen = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=invoice.automatically_finalizes_at)
-    signed = carries_our_hold(invoice.metadata, invoice.invoice_id)
-    if memory.first is None and signed and not invoice.auto_advance:
-        # Our database is a new one.
-        memory = replace(memory, first=replace(seen, auto_advance=True), held=True, held_at=now, stage=Stage.HELD)
+    sign = Sign.on(invoice.metadata, invoice.invoice_id)
+    alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
+    if sign and alive and not memory.held and not invoice.auto_advance:
+        # Our database is a new one, or an older copy.
+        first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at)
+        adopted = replace(memory, first=first, precaution=sign.precaution, stage=Stage.HELD)
+        memory = replace(adopted, held=True, held_at=sign.since)
     elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
         memory = replace(memory, first=seen, stamped=None, backstop_at=None)
     elif memory.held and memory.held_at is None and not invoice.auto_advance:
         # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
-        could_sign = sign_of_hold(invoice.metadata, invoice.invoice_id, now)
         ours = replace(memory, held_at=now, stage=Stage.HELD)
-        memory = ours if signed or not could_sign else replace(memory, first=seen, held=False)
+        could_sign = len(invoice.metadata) < MOST_KEYS
+        memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
     return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
 
 
 def let_go(memory: Memory, invoice: Invoice, finalize: FinalizePolicy) -> Memory:
     """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
     moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
-    if finalize is FinalizePolicy.FAST and moving and memory.held and not memory.finalized_by_us:
-        return replace(memory, held=False, stage=Stage.STAMPED) if carries_stamp(invoice, memory) else memory
+    fast = finalize is FinalizePolicy.FAST and not memory.finalized_by_us
+    if fast and moving and memory.held and carries_good_stamp(invoice, memory):
+        return replace(memory, held=False, stage=Stage.STAMPED)
     return memory
 
 

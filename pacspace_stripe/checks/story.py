@@ -12,23 +12,23 @@
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from pacspace_stripe.checks.acting import Actor, figures_of
+from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, better, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import claims_of, let_go, remembered, with_finding
+from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, evidence, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
-from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
 from pacspace_stripe.store import Leased
 
-RATE_LIMITED_LOOK = timedelta(seconds=2)
-"""A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
 READ_AGAIN = 3
 """How often one check starts over when Stripe says that the invoice changed under it."""
 
@@ -45,6 +45,8 @@ class Look:
     now: datetime
     waiver: Waiver | None
     steps: tuple[str, ...] = ()
+    read: Invoice | None = None
+    """The invoice as Stripe has it; in what the steps pass on, a corrected ledger account has its place."""
 
     def as_saved(self) -> Memory:
         """What was last written down, before a write that failed: its intent, not its wish."""
@@ -57,7 +59,8 @@ class Look:
             except NotEditable:
                 self.memory = self.as_saved()
                 self._did("changed under us: read again")
-        return self._until("unread", self.now + RATE_LIMITED_LOOK)
+        self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
+        return self._until("unread", self.now + decide.ladder(self.parts.policy, self.memory.attempts))
 
     def _once(self) -> Looked:
         try:
@@ -65,7 +68,8 @@ class Look:
         except NotFound:
             return self._gone()
         self.memory = let_go(remembered(self.memory, invoice, self.now), invoice, self.parts.policy.finalize)
-        self.memory, invoice = self.parts.judge.mapped(self.memory, invoice)
+        self.read, invoice = invoice, mapped(invoice, self.memory.mapping)
+        self._take_over_block(invoice)
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
             self._give_back(invoice)
@@ -73,53 +77,67 @@ class Look:
         self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
-        self._take_over_block()
         self._waive(invoice, usages)
         return self._before(invoice, usages)
 
     def _gone(self) -> Looked:
-        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended."""
-        if not self.memory.held:
+        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended.
+
+        Others end when they are missed again and again: one 404 may be a key of another account, or too early a read.
+        """
+        if self.memory.held:
+            detail = "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?"
+            self._alert("held_but_gone", detail)
+        elif self.memory.attempts >= len(self.parts.policy.retry):
             self.parts.store.claims.put(self.memory.invoice_id, ())
             return self._end("deleted", "deleted in Stripe, or of another account")
-        self._alert("held_but_gone", "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?")
         self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
         return self._until("deleted", self.now + decide.ladder(self.parts.policy, self.memory.attempts))
 
     def _usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
-        """What it bills. What we cannot read, we cannot let pass: held before the error goes on."""
+        """What it bills. What we cannot read, we cannot let pass: stopped before the error goes on."""
         try:
             usages = self.parts.comparer.usages(invoice)
         except RemoteError:
-            self._hold_unread(invoice)
+            self._stop_unread(invoice)
             raise
         if usages and self.memory.precaution:
             self.memory = replace(self.memory, precaution=False)
         return usages
 
-    def _hold_unread(self, invoice: Invoice) -> None:
-        if self.memory.held or not invoice.auto_advance or invoice.status is not InvoiceStatus.DRAFT:
+    def _stop_unread(self, invoice: Invoice) -> None:
+        """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
+        if not any(line.price_id or line.subscription_id for line in invoice.line_items):
             return
-        policy = self.parts.policy
-        priced = any(line.price_id or line.subscription_id for line in invoice.line_items)
-        if policy.mode is Mode.ENFORCE and decide.fails_closed(self.memory, policy) and priced:
-            self.memory = replace(self.memory, precaution=True)
-            self._hold(invoice, again=False)
-            self._alert("held_unread", "its prices or meters could not be read: held until they can be")
+        precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
+        match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):
+            case steps.Hold(again=again):
+                self.memory = replace(self.memory, precaution=precaution)
+                self._hold(invoice, again=again)
+                self._alert("held_unread", "its prices or meters could not be read: held until they can be")
+            case steps.Backstop(at=at):
+                self.memory = self._actor.backstop(invoice, replace(self.memory, precaution=precaution), at)
+                self._did("backstop")
+            case _:
+                pass
 
     def _give_back(self, invoice: Invoice) -> None:
-        """Nothing on it is metered after all: as if we had never held it."""
-        if self.memory.precaution and self.memory.held:
-            self.memory = self._actor.give_back(invoice, self.memory)
+        """Nothing on it is metered after all: as if we had never stopped it."""
+        draft = invoice.status is InvoiceStatus.DRAFT
+        held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
+        postponed = self.memory.backstop_at is not None and draft
+        if self.memory.precaution and (held or postponed):
+            at = decide.given_back_at(invoice, self.memory, self.now)
+            self.memory = self._actor.give_back(invoice, self.memory, at)
             self._did("give back")
 
-    def _take_over_block(self) -> None:
-        """The early warning found drift: this draft carries the block from here on."""
+    def _take_over_block(self, invoice: Invoice) -> None:
+        """The early warning found drift: the draft of that period carries the block from here on."""
         subscription = self.memory.subscription_id
         if subscription is None or self.memory.blocked or self.memory.evidence_sha256:
             return
         block = self.parts.store.subjects.block_on(subscription)
-        if block is not None:
+        if block is not None and is_of_period(invoice, block.subject_id):
             self.memory = replace(self.memory, blocked=True)
             self.leased.save(self.memory)
             self.parts.store.subjects.end_block(block.subject_id)
@@ -138,7 +156,7 @@ class Look:
     def _accept(self, invoice: Invoice, usages: tuple[BilledUsage, ...], waiver: Waiver) -> None:
         """A person waives what was found wrong or unproven, and nothing that was not even compared."""
         finding = self.parts.judge.compared(invoice, usages, self.memory)
-        if finding.verdict is Verdict.MATCHED:
+        if finding.verdict is Verdict.MATCHED and decide.may_compare(invoice, self.memory, self.parts.policy, self.now):
             finding = self.parts.judge.proven(finding, self.memory)
         if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
             self._did(f"not waived: it is {finding.verdict.value}")
@@ -154,7 +172,7 @@ class Look:
             case steps.End(detail=detail):
                 return self._end(invoice.status.value, detail)
             case steps.Wait(until=until):
-                return self._until(invoice.status.value, until)
+                return self._not_yet(invoice, until)
             case steps.Hold(again=again):
                 held = self._hold(invoice, again=again)
                 return self._settle(held, usages)
@@ -192,8 +210,15 @@ class Look:
         if invoice.status is InvoiceStatus.DRAFT:
             until = decide.look_at(invoice, self.memory, self.parts.policy)
             if until > self.now:
-                return self._until(invoice.status.value, until)
+                return self._not_yet(invoice, until)
         return self._compare(invoice, usages)
+
+    def _not_yet(self, invoice: Invoice, until: datetime) -> Looked:
+        if self.memory.verdict is None:
+            why = ", blocked by the early warning" if self.memory.blocked else ""
+            held = "held" if self.memory.held else "not held"
+            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {iso(until)}")
+        return self._until(invoice.status.value, until)
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """It left: its final lines are those of the stamp on it, or it is compared again."""
@@ -217,10 +242,29 @@ class Look:
         return self._end(invoice.status.value, self.memory.detail)
 
     def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
-        finding = self.parts.judge.finding(invoice, usages, self.memory)
+        finding = self._finding(invoice, usages)
         self.memory = with_finding(self.memory, finding)
         self._remember_evidence(invoice, finding)
         return self._act(invoice, finding)
+
+    def _finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
+        """With the ledger account in force; where that matches nothing, with another one that the subscription names.
+
+        Stripe copies a subscription's metadata onto a draft once, and a person may have put it right since.
+        """
+        judge, claims = self.parts.judge, self.parts.store.claims
+        finding = judge.finding(invoice, usages, self.memory)
+        read = self.read or invoice
+        for mapping in judge.other_mappings(read, self.memory, finding):
+            other = mapped(replace(invoice, subscription_metadata=read.subscription_metadata), mapping)
+            usages_there = self.parts.comparer.usages(other)
+            claims.put(invoice.invoice_id, claims_of(other, usages_there))
+            found = judge.finding(other, usages_there, self.memory)
+            if better(found, finding):
+                self.memory = replace(self.memory, mapping=mapping)
+                return found
+            claims.put(invoice.invoice_id, claims_of(invoice, usages))
+        return finding
 
     def _remember_evidence(self, invoice: Invoice, finding: Finding) -> None:
         """No echo: figures, policy and result equal to the last evidence are nothing new."""
@@ -248,9 +292,7 @@ class Look:
                 case steps.Finalize():
                     self.memory = self._actor.finalize(current, self.memory)
                     self._did("finalize")
-                    _, current = self.parts.judge.mapped(
-                        self.memory, self.parts.stripe.read_invoice(invoice.invoice_id)
-                    )
+                    current = mapped(self.parts.stripe.read_invoice(invoice.invoice_id), self.memory.mapping)
                     left = self._after_finalization(current, finding)
                     if left is not None:
                         return left

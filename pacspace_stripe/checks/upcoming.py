@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
-from pacspace_stripe.checks.story import RATE_LIMITED_LOOK
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import decide, evidence
-from pacspace_stripe.domain.invoices import Formula, Subscription, SubscriptionItem, UsageType
+from pacspace_stripe.domain.invoices import Formula, Invoice, Subscription, SubscriptionItem, UsageType
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import (
@@ -44,6 +44,13 @@ _NO_WINDOWS = "a record of the settlement ledger has no window: nothing can be c
 def subject_id(subscription_id: str, period_end: datetime | None) -> str:
     """The early warning's id: one per subscription and period, since the event has no usable invoice id."""
     return f"upcoming:{subscription_id}:{int(period_end.timestamp()) if period_end else 0}"
+
+
+def is_of_period(invoice: Invoice, subject: str) -> bool:
+    """Whether an invoice is the one that an early warning was about: a threshold invoice before it is not."""
+    period_end = int(subject.rpartition(":")[2])
+    ends = {int(line.window.end.timestamp()) for line in invoice.line_items if line.window}
+    return period_end in ends or period_end == 0 or invoice.billing_reason == "subscription_cycle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +87,12 @@ class EarlyWarning:
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 return self._look(leased, memory)
-        except RateLimited:
-            return memory, self.now() + RATE_LIMITED_LOOK
         except NotFound as error:
             return replace(memory, stage=Stage.ENDED, detail=str(error)), None
         except RemoteError as error:
+            if isinstance(error, RateLimited) and memory.failures < PATIENT_LOOKS:
+                wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
+                return replace(memory, failures=memory.failures + 1), self.now() + wait
             _log.warning("subject=%s %s", leased.subject.subject_id, error)
             waited = replace(memory, attempts=memory.attempts + 1)
             return waited, self.now() + decide.ladder(self.policy, memory.attempts)
@@ -193,6 +201,7 @@ class EarlyWarning:
             detail=finding.detail,
             windows=_with_proofs(finding),
             evidence_core=known,
+            failures=0,
             attempts=memory.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:

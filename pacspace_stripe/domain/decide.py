@@ -95,14 +95,22 @@ def _let_go(invoice: Invoice, memory: Memory, policy: Policy) -> bool:
     """Our own stamp set it free, as the policy in force allows: it is no hold undone by somebody."""
     if fails_closed(memory, policy) and policy.finalize is FinalizePolicy.STRICT:
         return False
-    noted = memory.stage is Stage.STAMPED and memory.stamped is not None and not memory.held
-    no_room = EVIDENCE_KEY not in invoice.metadata
-    return carries_stamp(invoice, memory) or (noted and no_room)
+    no_room = memory.stage is Stage.STAMPED and EVIDENCE_KEY not in invoice.metadata
+    return not memory.held and _stamped_good(memory) and (carries_stamp(invoice, memory) or no_room)
 
 
 def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
     """Whether our last stamp is on it."""
     return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
+
+
+def carries_good_stamp(invoice: Invoice, memory: Memory) -> bool:
+    """Whether our last stamp is on it, and is one that lets it go."""
+    return _stamped_good(memory) and carries_stamp(invoice, memory)
+
+
+def _stamped_good(memory: Memory) -> bool:
+    return memory.stamped is not None and memory.stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
 
 
 def _backstop(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
@@ -128,6 +136,17 @@ def look_at(invoice: Invoice, memory: Memory, policy: Policy) -> datetime:
     return settled_at
 
 
+def may_compare(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> bool:
+    """Whether its usage has settled, as far as we wait for that."""
+    return invoice.status is not InvoiceStatus.DRAFT or look_at(invoice, memory, policy) <= now
+
+
+def given_back_at(invoice: Invoice, memory: Memory, now: datetime) -> datetime:
+    """The finalization time first seen, or the nearest one that Stripe still takes."""
+    soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
+    return max(planned_finalization(invoice, memory), soonest)
+
+
 def with_waiver(finding: Finding, memory: Memory, figures: dict[str, str]) -> Finding:
     """A waiver turns drifted or unproven into waived while it names exactly the billed quantities."""
     waiver = memory.waiver
@@ -150,15 +169,18 @@ def after_comparison(
         case InvoiceStatus.OPEN | InvoiceStatus.PAID:
             return _left_found(invoice, memory, policy, now, finding)
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            return _given_up(invoice, finding)
+            return _given_up(invoice, memory, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
             return (Alert(kind="unknown_status"), _retry(memory, policy, now))
         case _:
             assert_never(invoice.status)
 
 
-def _given_up(invoice: Invoice, finding: Finding) -> tuple[Action, ...]:
+def _given_up(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
+    unanswered = finding.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
+    if unanswered and memory.attempts < len(policy.retry):
+        return (_retry(memory, policy, now),)
     mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
     status = invoice.status.value
     return *mark, Alert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
@@ -203,8 +225,7 @@ def _draft_good(
         return Stamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
     if carries_stamp(invoice, memory) and invoice.automatically_finalizes_at:
         return Stamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
-    soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
-    given_back = max(planned_finalization(invoice, memory), soonest)
+    given_back = given_back_at(invoice, memory, now)
     return Stamp(footer=True, finalizes_at=given_back), Wait(until=given_back + CONFIRM_MARGIN)
 
 

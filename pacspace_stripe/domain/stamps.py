@@ -4,9 +4,11 @@ The stamp is verdict and proof. The sign says that ``auto_advance`` is false bec
 hold in one update, so it tells our hold from a person's after a crash, and even when our database was lost.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
@@ -22,6 +24,10 @@ _PER_INVOICE = ("verdict", "evidence_sha256", "waiver", "windows")
 _PER_WINDOW = (
     *("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url"),
     *("record_key", "record_bits", "record_writes"),
+)
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
+_SIGN = re.compile(
+    rf"(?P<invoice>\S+) since (?P<since>{_TIME})(?: planned (?P<planned>{_TIME}))?(?P<precaution> precaution)?"
 )
 _SUFFIXES = ("", *(f"_{number}" for number in range(2, MOST_WINDOWS + 1)))
 OURS = frozenset(
@@ -40,18 +46,40 @@ class MetadataStamp:
     shortened: bool
 
 
-def sign_of_hold(existing: Mapping[str, str], invoice_id: str, at: datetime) -> dict[str, str]:
-    """What a hold writes beside ``auto_advance``; empty when there is no room for another key.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """What the sign of a hold says, so that even a new database knows what the old one did.
 
     It names the invoice: Stripe copies metadata onto the revision of an invoice, which we do not hold.
     """
-    room = HOLD_KEY in existing or len(existing) < MOST_KEYS
-    return {HOLD_KEY: f"{invoice_id} since {iso(at)}"} if room else {}
 
+    invoice_id: str
+    since: datetime
+    planned_at: datetime | None
+    """Stripe's own planned finalization, as first seen: the hold takes it off the invoice."""
+    precaution: bool
+    """Held before it could be read whether anything on it is metered."""
 
-def carries_our_hold(existing: Mapping[str, str], invoice_id: str) -> bool:
-    """Whether the sign of our hold on this very invoice is there."""
-    return existing.get(HOLD_KEY, "").startswith(f"{invoice_id} ")
+    def written(self, existing: Mapping[str, str]) -> dict[str, str]:
+        """The metadata change; empty when there is no room for another key."""
+        planned = f" planned {iso(self.planned_at)}" if self.planned_at else ""
+        text = f"{self.invoice_id} since {iso(self.since)}{planned}{' precaution' if self.precaution else ''}"
+        return {HOLD_KEY: text} if HOLD_KEY in existing or len(existing) < MOST_KEYS else {}
+
+    @classmethod
+    def on(cls, existing: Mapping[str, str], invoice_id: str) -> Self | None:
+        """The sign of our hold on this very invoice, if it is there."""
+        found = _SIGN.fullmatch(existing.get(HOLD_KEY, ""))
+        if found is None or found["invoice"] != invoice_id:
+            return None
+        try:
+            since = datetime.fromisoformat(found["since"])
+            planned_at = datetime.fromisoformat(found["planned"]) if found["planned"] else None
+        except ValueError:
+            return None
+        return cls(
+            invoice_id=invoice_id, since=since, planned_at=planned_at, precaution=found["precaution"] is not None
+        )
 
 
 def metadata_stamp(
@@ -64,11 +92,11 @@ def metadata_stamp(
 ) -> MetadataStamp:
     """The metadata changes that make ``existing`` carry exactly this finding; empty when it already does.
 
-    ``stays_held``: the sign of our hold stays on it.
+    ``stays_held``: the sign of our hold stays on it, as far as there is room for it beside the proof.
     """
     wanted = _all_keys(finding, evidence_sha256, waiver)
-    kept = {HOLD_KEY} if stays_held and HOLD_KEY in existing else set()
-    room = MOST_KEYS - len(existing.keys() - OURS) - len(kept)
+    room = MOST_KEYS - len(existing.keys() - OURS)
+    kept = {HOLD_KEY} if stays_held and HOLD_KEY in existing and len(wanted) < room else set()
     shortened = len(wanted) > room
     if shortened:
         wanted = _few_keys(wanted, room)

@@ -119,8 +119,16 @@ class Subjects:
         return None if found is None else Subject.from_row(found)
 
     def invoices(self, *, status: str | None = None, held: bool | None = None) -> list[Subject]:
-        """The invoices we look after, newest change first; ``status`` is a verdict or a stage."""
-        query = sa.select(subjects).where(subjects.c.kind == Kind.INVOICE.value)
+        """The invoices we look after, and what blocks coming ones, newest change first.
+
+        ``status`` is a verdict or a stage.
+        """
+        blocks = sa.and_(
+            subjects.c.kind == Kind.UPCOMING.value,
+            subjects.c.verdict == Verdict.DRIFTED.value,
+            subjects.c.stage != Stage.ENDED.value,
+        )
+        query = sa.select(subjects).where(sa.or_(subjects.c.kind == Kind.INVOICE.value, blocks))
         if status == Stage.HELD.value:
             held = True
         elif status is not None:
@@ -138,12 +146,13 @@ class Subjects:
             return set(connection.execute(query).scalars())
 
     def kept_back(self, subject_ids: Sequence[str]) -> set[str]:
-        """Those of the given drafts that we hold, or that somebody else held when we first saw them."""
+        """Those of the given drafts that we hold, that somebody else held at first sight, or that we never saw."""
         foreign = subjects.c.memory["first", "auto_advance"].as_boolean() == sa.false()
+        alive = subjects.c.stage != Stage.ENDED.value
+        never_seen = sa.and_(sa.not_(alive), subjects.c.memory["customer_id"].as_string().is_(None))
         query = sa.select(subjects.c.subject_id).where(
             subjects.c.subject_id.in_(subject_ids),
-            subjects.c.stage != Stage.ENDED.value,
-            sa.or_(subjects.c.held == sa.true(), foreign),
+            sa.or_(sa.and_(alive, sa.or_(subjects.c.held == sa.true(), foreign)), never_seen),
         )
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())

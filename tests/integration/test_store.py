@@ -513,17 +513,19 @@ def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store
     for memory in memories:
         clock.advance(1)
         saved(store, memory)
+    clock.advance(1)
     saved(store, Memory(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=Kind.UPCOMING)
+    saved(store, Memory(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=Kind.UPCOMING)
 
     def listed(*, status: str | None = None, held: bool | None = None) -> list[str]:
         return [found.subject_id for found in store.subjects.invoices(status=status, held=held)]
 
-    assert listed() == ["in_free", "in_ended", "in_stamped", "in_held"]
-    assert listed(status="drifted") == ["in_ended", "in_held"]
+    assert listed() == ["upcoming:sub_1:0", "in_free", "in_ended", "in_stamped", "in_held"]
+    assert listed(status="drifted") == ["upcoming:sub_1:0", "in_ended", "in_held"]
     assert listed(status="stamped") == ["in_stamped"]
     assert listed(held=True) == ["in_stamped", "in_held"]
     assert listed(status="drifted", held=True) == ["in_held"]
-    assert listed(held=False) == ["in_free"]
+    assert listed(held=False) == ["upcoming:sub_1:0", "in_free"]
 
 
 def seen(*, auto_advance: bool) -> FirstSight:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -14,12 +15,11 @@ from pacspace_stripe.domain.stamps import (
     LONGEST_VALUE,
     MOST_KEYS,
     OURS,
-    carries_our_hold,
+    Sign,
     metadata_stamp,
-    sign_of_hold,
 )
 from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
-from tests.unit.examples import CREATED, OCTOBER, ROOT, SHA, WAIVED, finding, proof, result
+from tests.unit.examples import CREATED, OCTOBER, PLANNED, ROOT, SHA, WAIVED, finding, proof, result
 
 LONGEST_KEY = 40
 FULL = summarize((result(proof=proof()),))
@@ -228,26 +228,40 @@ def test_what_an_earlier_stamp_said_leaves_no_trace(
     assert after(existing, metadata_stamp(existing, found, SHA).changes) == fresh
 
 
-def test_a_hold_is_signed_with_the_invoice_it_is_about() -> None:
-    signed = after({"order_id": "7"}, sign_of_hold({"order_id": "7"}, "in_1", CREATED))
-    assert carries_our_hold(signed, "in_1")
-    assert not carries_our_hold(signed, "in_12")
-    assert not carries_our_hold({}, "in_1")
+def sign(invoice_id: str = "in_1", planned_at: datetime | None = None, *, precaution: bool = False) -> Sign:
+    return Sign(invoice_id=invoice_id, since=CREATED, planned_at=planned_at, precaution=precaution)
+
+
+@pytest.mark.parametrize("made", [sign(), sign(planned_at=PLANNED), sign(precaution=True, planned_at=PLANNED)])
+def test_a_hold_is_signed_with_the_invoice_and_what_the_hold_takes_off_it(made: Sign) -> None:
+    signed = after({"order_id": "7"}, made.written({"order_id": "7"}))
+    assert Sign.on(signed, "in_1") == made
+    assert Sign.on(signed, "in_12") is None
+
+
+@pytest.mark.parametrize(
+    "written", ["", "in_1", "in_1 since yesterday", "in_1 since 2026-13-41T00:00:00Z", "in_1 since"]
+)
+def test_what_somebody_else_wrote_is_no_sign(written: str) -> None:
+    assert Sign.on({HOLD_KEY: written}, "in_1") is None
 
 
 def test_a_hold_goes_unsigned_where_there_is_no_room() -> None:
     full = {f"key_{number}": "x" for number in range(MOST_KEYS)}
-    assert sign_of_hold(full, "in_1", CREATED) == {}
+    assert sign().written(full) == {}
 
 
 @pytest.mark.parametrize("stays_held", [True, False])
 def test_the_sign_stays_while_it_is_held(*, stays_held: bool) -> None:
-    existing = sign_of_hold({}, "in_1", CREATED)
+    existing = sign().written({})
     stamp = metadata_stamp(existing, FULL, SHA, stays_held=stays_held)
     assert (HOLD_KEY in after(existing, stamp.changes)) is stays_held
 
 
 @given(merchants, findings)
-def test_a_stamp_beside_the_sign_fits_too(existing: Mapping[str, str], found: Finding) -> None:
-    signed = after(existing, sign_of_hold(existing, "in_1", CREATED))
-    assert len(after(signed, metadata_stamp(signed, found, SHA, stays_held=True).changes)) <= MOST_KEYS
+def test_the_sign_takes_no_room_from_the_proof(existing: Mapping[str, str], found: Finding) -> None:
+    signed = after(existing, sign().written(existing))
+    stamped = after(signed, metadata_stamp(signed, found, SHA, stays_held=True).changes)
+    assert len(stamped) <= MOST_KEYS
+    stamped.pop(HOLD_KEY, None)
+    assert stamped == after(existing, metadata_stamp(existing, found, SHA).changes)
