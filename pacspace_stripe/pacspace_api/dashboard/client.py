@@ -98,8 +98,8 @@ class Dashboard:
         body = {"mfaTicket": ticket, "code": inputs.text("the code", code)}
         self._session.begin(fields("login", self._session.post(MFA, body, secrets=(ticket, code))))
 
-    def keys(self) -> tuple[KeyRow, ...]:
-        """The newest keys there are."""
+    def listed_keys(self) -> tuple[KeyRow, ...]:
+        """The first page of the keys there are."""
         return keys_of(fields("keys", self._session.get(f"{_KEYS}?page=1&limit=100")))
 
     def create_key(self, name: str, environment: Environment) -> NewKey:
@@ -127,18 +127,21 @@ class Dashboard:
         self._session.post(_PROVISION, {"environment": environment.value})
 
     def wait_until_active(
-        self, environment: Environment, patience: timedelta, *, waiting: Callable[[Status], None] = lambda _status: None
+        self,
+        environment: Environment,
+        patience: timedelta,
+        *,
+        waiting: Callable[[Status], object] = lambda _status: None,
     ) -> None:
         """Look until the environment is active; ``waiting`` is told once that it is not yet.
 
-        Raises StillInFlight after ``patience``, RemoteRefused when PacSpace gave it up or it was never asked for.
+        Raises StillInFlight after ``patience``, RemoteRefused when PacSpace gave it up.
         """
         until, told = self._transport.deadline(patience.total_seconds()), False
         while (status := self.status(environment)) is not Status.ACTIVE:
-            if status in {Status.FAILED, Status.NONE}:
-                message = f"the {environment} environment is not there: {status}"
-                hint = "Have it provisioned: here with --provision, or in PacSpace's dashboard."
-                raise RemoteRefused(PACSPACE, message, hint=hint)
+            if status is Status.FAILED:
+                message = f"the {environment} environment failed to come up"
+                raise RemoteRefused(PACSPACE, message, hint="See PacSpace's dashboard, or ask PacSpace.")
             if not told:
                 waiting(status)
                 told = True

@@ -28,7 +28,7 @@ _BY_STATUS: dict[int, type[RemoteError]] = {
     425: RemoteUnavailable,
 }
 _HINTS: dict[tuple[type[RemoteError], str], str] = {
-    (LoginRefused, LOGIN): "Check email and password; without an account yet, request access first.",
+    (LoginRefused, LOGIN): "Check email and password; without an account yet, request access first (--request-access).",
     (LoginRefused, MFA): "Run it again, with the code that your authenticator shows then.",
     (
         NotApproved,
