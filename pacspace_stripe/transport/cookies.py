@@ -24,7 +24,8 @@ class Cookies:
         """Take what an answer to ``call`` sets."""
         if _origin(call.url) != self._origin:
             return
-        set_by = [("Set-Cookie", value) for value in answer.headers.get_list("Set-Cookie")]
+        # What is not ASCII could not be sent back.
+        set_by = [("Set-Cookie", value) for value in answer.headers.get_list("Set-Cookie") if value.isascii()]
         request = httpx.Request(call.method, call.url)
         with warnings.catch_warnings():  # the jar warns of a header that it cannot read, and leaves it out
             warnings.simplefilter("ignore")

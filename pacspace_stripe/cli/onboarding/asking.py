@@ -95,6 +95,7 @@ def _from_stdin() -> dict[str, str]:
 
 
 def visible(key: str) -> str:
-    """A key without its secret half."""
+    """A key without its secret half; of what looks like none, nothing."""
+    kind = next((kind for kind in ("pk_test_", "pk_live_") if key.startswith(kind)), "")
     public, dot, _ = key.partition(".")
-    return f"{public}.…" if dot else f"{'_'.join(key.split('_')[:2])}_…"
+    return f"{public}.…" if kind and dot else f"{kind}…"
