@@ -14,6 +14,7 @@ from pacspace_stripe.errors import (
     LoginRefused,
     RemoteError,
     RemoteRefused,
+    RemoteUnavailable,
     StillInFlight,
     UnexpectedAnswer,
 )
@@ -27,6 +28,7 @@ from tests.dashboards import (
     PRODUCTION,
     SANDBOX,
     START,
+    STEPS,
     desk,
     logged_in,
     registered,
@@ -89,6 +91,13 @@ def test_a_live_key_is_asked_for_by_name() -> None:
         at.dashboard.log_in(EMAIL, PASSWORD)
         assert at.dashboard.create_key("mine", PRODUCTION).kind == "live"
     assert json.loads(at.seen[-1].content) == {"name": "mine", "environment": "live"}
+
+
+@pytest.mark.parametrize(("step", "times"), [("create_key", 1), ("register", 1), ("verify_mfa", 1), ("log_in", 3)])
+def test_only_what_may_happen_twice_is_sent_again(step: str, times: int) -> None:
+    with desk(lambda _: httpx.Response(503)) as at, pytest.raises(RemoteUnavailable):
+        STEPS[step](at.dashboard)
+    assert len(at.seen) == times
 
 
 # -- the session --------------------------------------------------------------------------------------------------

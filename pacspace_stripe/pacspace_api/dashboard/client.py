@@ -74,7 +74,7 @@ class Dashboard:
 
     def request_access(self, request: AccessRequest) -> None:
         """Ask PacSpace for access. It answers the same to everybody, and by mail later."""
-        self._session.post("/dashboard/auth/request-access", request.body())
+        self._session.post("/dashboard/auth/request-access", request.body(), repeatable=True)
 
     def register(self, request: AccessRequest, *, password: str, approval_token: str) -> None:
         """Create the account, with the token of the approval's mail. Raises Conflict when there is one already."""
@@ -87,7 +87,7 @@ class Dashboard:
     def log_in(self, email: str, password: str) -> str | None:
         """Begin a session; or the ticket for ``verify_mfa``, when a code must follow."""
         body = {"email": inputs.text("the email", email), "password": inputs.text("the password", password)}
-        data = fields("login", self._session.post(LOGIN, body, secrets=(password,)))
+        data = fields("login", self._session.post(LOGIN, body, secrets=(password,), repeatable=True))
         ticket = ticket_of(data)
         if ticket is None:
             self._session.begin(data)
@@ -124,7 +124,7 @@ class Dashboard:
 
     def provision(self, environment: Environment) -> None:
         """Have an environment made. Asked again, nothing happens again."""
-        self._session.post(_PROVISION, {"environment": environment.value})
+        self._session.post(_PROVISION, {"environment": environment.value}, repeatable=True)
 
     def wait_until_active(
         self,

@@ -42,13 +42,13 @@ _SESSION_OVER = "The session is over: run the same command again."
 _REFUSED = "PacSpace's dashboard says why; what your plan and role allow is shown there."
 
 
-def dashboard_failure(method: str, path: str, answer: Answer) -> RemoteError:
+def dashboard_failure(endpoint: str, answer: Answer) -> RemoteError:
     """The error of ours that an answer outside 2xx is, with PacSpace's own code where it names one."""
-    said = error_body(answer.body)
+    said, path = error_body(answer.body), endpoint.partition(" ")[2]
     kind = _kind(path, answer.status, said)
     return kind(
         PACSPACE,
-        f"{method} {path}: HTTP {answer.status}{said.suffix}",
+        f"{endpoint}: HTTP {answer.status}{said.suffix}",
         status=answer.status,
         code=said.code,
         request_id=answer.request_id,

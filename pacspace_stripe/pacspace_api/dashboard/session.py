@@ -31,12 +31,14 @@ class Session:
 
     def get(self, path: str) -> object:
         """What a page answers, out of its envelope."""
-        return self._opened("GET", path, None)
+        return self._opened(self._call("GET", path, None, repeatable=True))
 
-    def post(self, path: str, body: Mapping[str, object], *, secrets: tuple[str, ...] = ()) -> object:
-        """The same for a write; no error repeats one of the ``secrets`` in it."""
+    def post(
+        self, path: str, body: Mapping[str, object], *, secrets: tuple[str, ...] = (), repeatable: bool = False
+    ) -> object:
+        """The same for a write, sent once unless it is ``repeatable``; no error repeats one of the ``secrets``."""
         self._secrets.update(secret for secret in secrets if secret)
-        return self._opened("POST", path, body)
+        return self._opened(self._call("POST", path, body, repeatable=repeatable))
 
     def begin(self, data: Fields) -> None:
         """Keep what a login answered for the requests that follow. Raises UnexpectedAnswer when there is nothing."""
@@ -46,18 +48,17 @@ class Session:
         if self._token is not None:
             self._secrets.add(self._token)
 
-    def _opened(self, method: str, path: str, body: Mapping[str, object] | None) -> object:
-        call = self._call(method, path, body)
+    def _opened(self, call: Call) -> object:
         try:
             answer = self._transport.send(call)
             if not 200 <= answer.status < 300:  # noqa: PLR2004  # success
-                raise dashboard_failure(method, path, answer)
+                raise dashboard_failure(call.endpoint, answer)
             self._cookies.keep(call, answer)
-            return opened(f"{method} {path}", answer)
+            return opened(call.endpoint, answer)
         except RemoteError as error:
             raise self._discreet(error) from None
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None) -> Call:
+    def _call(self, method: str, path: str, body: Mapping[str, object] | None, *, repeatable: bool) -> Call:
         url = self._base_url + path
         headers = {"User-Agent": f"pacspace-stripe/{__version__}", "Accept": "application/json"}
         if body is not None:
@@ -71,6 +72,7 @@ class Session:
             endpoint=f"{method} {path}",
             headers=headers | self._cookies.headers(url),
             content=None if body is None else exact_json(body).encode(),
+            repeatable=repeatable,
         )
 
     def _discreet(self, error: RemoteError) -> RemoteError:
