@@ -9,7 +9,8 @@ import click
 
 from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.cli.wiring import JSON_OPTION, echo_json, echo_result, exit_code, parts, patiently
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import LONGEST_VALUE

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pacspace_stripe.cli.wiring import JSON_OPTION, echo_json, echo_table, exit_code, parts
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table
+from pacspace_stripe.cli.wiring import exit_code, parts
 from pacspace_stripe.domain.memory import Stage
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import ConfigurationError

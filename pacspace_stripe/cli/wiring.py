@@ -1,6 +1,5 @@
 """What every command needs: settings from the environment, parts, output."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,12 +11,11 @@ import click
 from pacspace_stripe.app import App, build
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.cli.showing import echo_table
 from pacspace_stripe.errors import LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
 
 Done = TypeVar("Done")
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
 
 def environment_settings() -> Settings:
@@ -49,11 +47,6 @@ def patiently(app: App, act: Callable[[], Done]) -> Done:
             time.sleep(0.2)
 
 
-def echo_json(document: Json) -> None:
-    """Indented JSON on standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-
-
 def exit_code(results: list[CheckResult]) -> int:
     """0 all matched or nothing metered, 1 any drifted or unproven."""
     return 0 if all(result.good for result in results) else 1
@@ -81,16 +74,3 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
         click.echo(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:
         click.echo(f"  next look {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
-
-
-def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[str] = frozenset()) -> None:
-    """Aligned columns; nothing when there are no rows."""
-    if not rows:
-        return
-    widths = [max(len(row[place]) for row in (names, *rows)) for place in range(len(names))]
-    for row in (names, *rows):
-        cells = (
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(names, row, widths, strict=True)
-        )
-        click.echo(f"  {'  '.join(cells)}".rstrip())

@@ -10,7 +10,7 @@ import click
 from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once
 from pacspace_stripe.cli.ledger.shown import amount, records, say
 from pacspace_stripe.cli.ledger.typed import METADATA, NEGATIVE, NUMBER, scoped
-from pacspace_stripe.cli.wiring import JSON_OPTION, echo_table
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_table
 from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import StillInFlight

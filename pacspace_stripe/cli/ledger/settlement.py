@@ -8,7 +8,7 @@ import click
 from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once
 from pacspace_stripe.cli.ledger.shown import say
 from pacspace_stripe.cli.ledger.typed import NEGATIVE, NUMBER
-from pacspace_stripe.cli.wiring import JSON_OPTION
+from pacspace_stripe.cli.showing import JSON_OPTION
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.pacspace_api import Write
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import click
 
-from pacspace_stripe.cli.wiring import echo_json
+from pacspace_stripe.cli.showing import echo_json
 from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.windows import iso

@@ -1,0 +1,27 @@
+"""How commands show what they found: JSON, or aligned columns."""
+
+import json
+
+import click
+
+from pacspace_stripe.domain.evidence import Json
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
+
+
+def echo_json(document: Json) -> None:
+    """Indented JSON on standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[str] = frozenset()) -> None:
+    """Aligned columns; nothing when there are no rows."""
+    if not rows:
+        return
+    widths = [max(len(row[place]) for row in (names, *rows)) for place in range(len(names))]
+    for row in (names, *rows):
+        cells = (
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(names, row, widths, strict=True)
+        )
+        click.echo(f"  {'  '.join(cells)}".rstrip())

@@ -1,0 +1,169 @@
+"""``pacspace-stripe ledger``: the flows of PacSpace's own pages, as the README prints them, and what goes wrong."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import pytest
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.cli.processes import Stack, wait_for
+from pacspace_stripe.errors import InvalidInput, NotFound
+
+README = Path(__file__).parents[2] / "README.md"
+IDS = re.compile(r"0x[0-9a-f]{64}|(?:rec|chk|batch)_[0-9a-f]+")
+
+
+@dataclass(slots=True)
+class Desk:
+    """Somebody with PacSpace's two variables and no others."""
+
+    stack: Stack
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.stack.run("ledger", *arguments)
+
+    def said(self, *arguments: str, code: int = 0) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    def refused(self, *arguments: str, code: int = 1) -> str:
+        done = self.run(*arguments)
+        assert (done.returncode, done.stdout) == (code, ""), done.stdout
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with Stack(folder=tmp_path_factory.mktemp("desk")) as stack:
+        stack.environment = {
+            name: value for name, value in stack.environment.items() if name.startswith("PACSPACE_API_")
+        }
+        yield Desk(stack)
+
+
+def steps(part: str) -> list[tuple[list[str], str]]:
+    """The README's commands, each with what it prints."""
+    found = re.search(rf"<!-- {part}: begin[^>]*-->\n```console\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found, part
+    commands = re.split(r"^\$ pacspace-stripe ledger ", found[1], flags=re.MULTILINE)[1:]
+    return [(shlex.split(line), said) for line, _, said in (command.partition("\n") for command in commands)]
+
+
+def played(desk: Desk, part: str) -> None:
+    """Run the README's commands; ids are ours where they were the README's."""
+    ours: dict[str, str] = {}
+    for arguments, expected in steps(part):
+        if arguments[0] == "bucket":
+            until_verified(desk, arguments[1])
+        done = desk.run(*(ours.get(argument, argument) for argument in arguments))
+        assert IDS.sub("…", done.stdout) == IDS.sub("…", expected), done.stderr
+        ours |= dict(zip(IDS.findall(expected), IDS.findall(done.stdout), strict=True))
+        assert done.returncode == int("differs" in expected or "blocked" in expected)
+
+
+def until_verified(desk: Desk, record: str) -> None:
+    wait_for("verified writes", lambda: json.loads(desk.said("bucket", record, "--json"))["verified"])
+
+
+@pytest.mark.parametrize("part", ["quick start", "basic settlement"])
+def test_pacspaces_own_pages_run_as_the_readme_prints_them(desk: Desk, part: str) -> None:
+    played(desk, part)
+
+
+def test_usage_is_recorded_listed_broken_down_and_proven(desk: Desk, tmp_path: Path) -> None:
+    for number, amount in enumerate(("-42.50", "-0.000000001", "500"), start=1):
+        desk.said("record", "cus_1", amount, "--reason", "usage", "--reference", f"r{number}", "--wait")
+    listed = desk.said("balance", "cus_1", "--records")
+    assert "457.499999999 (3 records)" in listed
+    assert re.search(r"-0\.000000001 +usage +r2 +VERIFIED", listed)
+    assert re.search(
+        r"\d{4}-\d\d +500\.00 +-42\.500000001 +457\.499999999 +3", desk.said("balance", "cus_1", "--by", "month")
+    )
+    span = ("--from", "2020-01-01", "--to", "2020-02-01")
+    assert desk.said("balance", "cus_1", *span) == "Balance of cus_1: 0.00 (0 records)\n"
+    root = json.loads(desk.said("checkpoint", "cus_1", "--json"))["proof_root"]
+    assert desk.said("balance", "cus_1", "--since", root, "--starting", "1") != ""
+    desk.said("receipt", "cus_1", "--pdf", str(tmp_path / "receipt.pdf"))
+    assert (tmp_path / "receipt.pdf").read_bytes().startswith(b"%PDF-")
+    assert desk.said("gaps", "cus_1") == "Gaps of cus_1: none\n"
+    assert "Deltas left in the plan: " in desk.said("usage")
+
+
+def test_json_is_exact_and_opens_nothing(desk: Desk) -> None:
+    desk.stack.pacspace("configure", shared_record=True)
+    desk.said("record", "cus_2", "-0.1", "--reason", "usage", "--metadata", '{"rate": 0.10}', "--wait")
+    found = json.loads(desk.said("balance", "cus_2", "--json"))
+    assert (Decimal(found["balance"]), found["count"], found["deltas"][0]["metadata"]) == (
+        Decimal("-0.1"),
+        1,
+        {"rate": "0.1"},
+    )
+    desk.said("checkpoint", "cus_2")
+    assert "access" not in desk.said("receipt", "cus_2", "--json")
+    desk.stack.pacspace("configure", shared_record=False)
+
+
+def test_the_same_reference_is_recorded_once(desk: Desk) -> None:
+    once = ("record", "cus_3", "5", "--reason", "deposit", "--reference", "r1", "--wait")
+    assert desk.said(*once) == desk.said(*once)
+    assert "1 record" in desk.said("balance", "cus_3")
+    other = ("record", "cus_3", "6", "--reason", "deposit", "--reference", "r1")
+    assert "IDEMPOTENCY_CONFLICT" in desk.refused(*other)
+
+
+def test_a_lost_answer_names_the_key_that_repeats_it_safely(desk: Desk) -> None:
+    desk.stack.pacspace("add_fault", name="lost_reply", endpoint="POST /api/v1/balance/delta", times=3)
+    said = desk.refused("record", "cus_4", "5", "--reason", "deposit")
+    key = re.search(r"--key (\S+): nothing is recorded twice", said)
+    assert key, said
+    desk.said("record", "cus_4", "5", "--reason", "deposit", "--wait", "--key", key[1])
+    assert "Balance of cus_4: 5.00 (1 record)" in desk.said("balance", "cus_4")
+
+
+def test_what_is_not_verified_yet_is_not_settled(desk: Desk) -> None:
+    desk.stack.pacspace("configure", verify_delay=3600)
+    desk.said("write", "usage-1", "500", "--account", "acme")
+    said = desk.said("settle", "usage-1", "500", code=1)
+    desk.stack.pacspace("configure", verify_delay=1)
+    assert said.endswith("Settlement blocked: pending_verification\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("record", "cus_5", "0", "--reason", "x"), "delta must not be zero"),
+        (("record", "cus_5", "NaN", "--reason", "x"), "'NaN' is not a number"),
+        (("record", "cus/1", "5", "--reason", "x"), "customer_id must be"),
+        (("record", "cus_5", "5", "--reason", "x", "--metadata", "[1]"), "write a JSON object"),
+        (("balance", "cus_5", "--from", "2026-01-01"), "name a --period, or --from and --to"),
+        (("balance", "cus_5", "--from", "soon", "--to", "2026-01-01"), "'soon' is not a time"),
+        (("balance", "cus_5", "--from", "2026-02-01", "--to", "2026-01-01"), "--to is after --from"),
+        (("balance", "cus_5", "--period", "2026-13"), "is no month"),
+        (("balance", "cus_5", "--period", "2026-01", "--since", "0x1"), "--since goes with no other"),
+        (("balance", "cus_5", "--records", "--by", "day"), "--records or --by"),
+        (("balance", "nobody"), "CUSTOMER_NOT_FOUND"),
+        (("bucket", "nothing"), "No record found"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], complaint: str
+) -> None:
+    for name, value in desk.stack.environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((click.UsageError, InvalidInput, NotFound), match=complaint):
+        cli.main(["ledger", *arguments], prog_name="pacspace-stripe", standalone_mode=False)
+
+
+def test_a_missing_key_is_named(desk: Desk) -> None:
+    key = desk.stack.environment.pop("PACSPACE_API_KEY")
+    said = desk.refused("usage", code=2)
+    desk.stack.environment["PACSPACE_API_KEY"] = key
+    assert said.startswith("pacspace-stripe: PACSPACE_API_KEY: is not set")
