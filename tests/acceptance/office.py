@@ -151,9 +151,9 @@ class Office:
     def values(self) -> dict[str, str]:
         return values_of(self.env_file.read_text())
 
-    def approved(self) -> str:
+    def approved(self, email: str = EMAIL) -> str:
         """PacSpace approves; the token in its mail."""
-        token = self.pacspace.approve_access(EMAIL)
+        token = self.pacspace.approve_access(email)
         self.secrets.add(token)
         return token
 
@@ -215,7 +215,10 @@ class Office:
     def settings(self) -> subprocess.CompletedProcess[str]:
         """What the last line says to do next, but for serving."""
         next_step = next(said for said in reversed(self.said) if "set -a" in said).splitlines()[-1]
-        script = next_step.partition(": ")[2].removesuffix(" && pacspace-stripe serve")
+        return self.shell(next_step.partition(": ")[2].removesuffix(" && pacspace-stripe serve"))
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A few lines typed into a shell."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return subprocess.run(
             ["sh", "-c", script],  # noqa: S607  # wherever the shell is

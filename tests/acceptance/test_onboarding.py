@@ -1,5 +1,7 @@
 """`onboard` as a process: with a person at a terminal and without one; what is there is kept."""
 
+import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ from tests.acceptance.office import (
     complaint,
     office,
 )
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -75,6 +79,28 @@ def test_a_person_is_led_from_nothing_to_a_key(jane: Office) -> None:
     assert jane.values["STRIPE_WEBHOOK_SECRET"] == HOOK
     assert jane.made("api-keys") == 1
     assert "hunter2" not in "".join(jane.said) + jane.env_file.read_text()
+
+
+def test_the_readme_leads_to_settings_that_load(jane: Office) -> None:
+    found = re.search(r"<!-- onboarding: begin[^>]*-->\n```sh\n(.*?)\n\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found
+    first, second = (shlex.split(line, comments=True) for line in found[1].splitlines())
+    assert (first[:2], second) == (["pacspace-stripe", "onboard"], ["pacspace-stripe", "onboard"])
+    with jane.at_terminal(*first[2:]) as terminal:
+        terminal.answers("Does you@example.com have an account at PacSpace already? [y/N]: ", "n")
+        for question, answer in (("Your name: ", "Jane Doe"), ("Your organization: ", "Acme Inc"), ("What for ", "")):
+            terminal.answers(question, answer)
+        assert terminal.end() == 1
+    with jane.at_terminal(*second[2:]) as terminal:
+        terminal.types_unseen("(Enter: none): ", jane.approved("you@example.com"))
+        terminal.types_unseen("A password for you@example.com at PacSpace: ", PASSWORD)
+        terminal.types_unseen("Repeat for confirmation: ", PASSWORD)
+        terminal.types_unseen("sk_… or rk_… (Enter: later): ", STRIPE_KEY)
+        terminal.types_unseen("whsec_… (Enter: later): ", HOOK)
+        assert terminal.end() == 0
+    done = jane.shell(found[2])
+    assert done.returncode == 0, done.stderr
+    assert "PACSPACE_API_KEY=pk_test_…" in done.stdout
 
 
 def test_a_code_is_asked_for_and_a_wrong_one_is_told(jane: Office) -> None:
