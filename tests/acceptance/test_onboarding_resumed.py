@@ -1,7 +1,10 @@
 """`onboard` that is killed goes on where it was; refused and misled, it says so in one line."""
 
+import shutil
+import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -166,6 +169,80 @@ def test_a_page_for_people_is_told(jane: Office) -> None:
     said, hint = complaint(done)
     assert said == "PacSpace: POST /dashboard/auth/login: the answer is not JSON"
     assert hint.startswith("Check the dashboard's address")
+
+
+def test_a_key_that_could_not_be_kept_is_named(jane: Office) -> None:
+    jane.has_account()
+    folder = jane.folder / "deploy"
+    folder.mkdir()
+    jane.line.holding = "api-keys"
+    with jane.at_terminal("--email", EMAIL, "--env-file", "deploy/.env", password=PASSWORD) as terminal:
+        jane.until_held()
+        shutil.rmtree(folder)
+        jane.line.cut.set()
+        terminal.until("No such file or directory; the new key (key_")
+        terminal.until("is lost: delete it in PacSpace's dashboard")
+        assert terminal.end() == 1
+
+
+@dataclass
+class Instead:
+    """A dashboard some of whose pages are others."""
+
+    jane: Office
+    pages: dict[str, httpx.Response]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        other = self.pages.get(f"{request.method} {request.url.path}")
+        return other or self.jane.pacspace(request)
+
+
+def test_a_key_of_another_kind_is_not_kept(jane: Office) -> None:
+    jane.has_account()
+    live = httpx.Response(201, json={"data": {"id": "key_1", "fullKey": "pk_live_a.verysecret"}})
+    with serve(Instead(jane, {"POST /dashboard/api-keys": live})) as server:
+        done = jane.run(password=PASSWORD, at=server.url)
+    assert done.returncode == 1
+    assert complaint(done) == (
+        "PacSpace: a live key was made (key_1), not one of the sandbox environment",
+        "It was not kept: delete it in PacSpace's dashboard.",
+    )
+    assert "verysecret" not in done.stdout + jane.env_file.read_text()
+
+
+def test_a_dashboard_that_shows_no_address_leaves_it_to_a_person(jane: Office) -> None:
+    jane.has_account()
+    page = httpx.Response(200, html="<title>Environments</title>")
+    with serve(Instead(jane, {"GET /dashboard/environments": page})) as server:
+        done = jane.run(password=PASSWORD, at=server.url)
+    assert done.returncode == 0
+    assert (
+        "If PacSpace's dashboard shows an address of this environment's API, set PACSPACE_API_BASE_URL" in done.stdout
+    )
+    assert "PACSPACE_API_BASE_URL" not in jane.values
+
+
+def test_an_address_that_is_set_stays(jane: Office) -> None:
+    jane.has_account()
+    jane.env_file.write_text("PACSPACE_API_BASE_URL=https://proxy.example.com\n")
+    done = jane.run(password=PASSWORD)
+    assert done.returncode == 0
+    assert ".env has another PACSPACE_API_BASE_URL: kept." in done.stdout
+    assert jane.values["PACSPACE_API_BASE_URL"] == "https://proxy.example.com"
+
+
+def test_ctrl_c_at_a_prompt_ends_it_without_a_word_too_many(jane: Office) -> None:
+    with jane.at_terminal("--email", EMAIL) as terminal:
+        terminal.until("already? [y/N]: ")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end() == 130
+    assert "Error" not in terminal.shown
+
+
+def test_secrets_are_not_typed_where_they_would_show(jane: Office) -> None:
+    with jane.at_terminal("--email", EMAIL, "--secrets-stdin") as terminal:
+        terminal.until("--secrets-stdin reads NAME=value lines from a pipe or a file: on a terminal they would show")
+        assert terminal.end() == 2
 
 
 def test_no_password_goes_to_an_address_without_tls(jane: Office) -> None:
