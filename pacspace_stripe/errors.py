@@ -19,6 +19,8 @@
     │       ├── PlanLimitReached   402: PacSpace's plan has no room for more
     │       ├── NotProvisioned     412: the key's environment does not exist yet
     │       ├── ScopeRefused       400: a span of time that PacSpace does not look at in one request
+    │       ├── LoginRefused       401: PacSpace's dashboard does not let this person in
+    │       ├── NotApproved        PacSpace has not approved this person's access
     │       ├── Conflict           409: the idempotency key, or the name, already stands for something else
     │       └── DeltaFailed        PacSpace took a delta and could not verify it
     ├── StoreUnavailable           our database does not answer
@@ -161,6 +163,18 @@ class NotProvisioned(RemoteRefused):
     """412: the key's environment does not exist yet."""
 
     hint = "The environment of PACSPACE_API_KEY is not provisioned: do so in PacSpace's dashboard."
+
+
+class LoginRefused(RemoteRefused):
+    """401: the dashboard does not know this email and password, or the code, or the session is over."""
+
+    hint = "Log in to PacSpace's dashboard again."
+
+
+class NotApproved(RemoteRefused):
+    """PacSpace reviews requests for access before there is an account; this one is not approved."""
+
+    hint = "PacSpace answers a request for access by mail: `pacspace-stripe onboard` goes on from there."
 
 
 class ScopeRefused(RemoteRefused):

@@ -14,6 +14,7 @@ from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, P
 PROGRAM = "pacspace-stripe"
 BAD_USAGE = 2
 COMMANDS = {
+    "onboard": ("onboarding", "Get a PacSpace API key into an environment file, step by step."),
     "serve": ("serving", "Receive Stripe's webhooks and gate every metered invoice."),
     "check": ("checking", "Compare one invoice with the ledger; --apply to act on it."),
     "release": ("checking", "Let a drifted or unproven invoice go, with a written reason."),

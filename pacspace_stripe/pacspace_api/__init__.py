@@ -1,4 +1,4 @@
-"""PacSpace's two ledgers: the Balance API and the settlement API, and nothing else.
+"""PacSpace's two ledgers: the Balance API and the settlement API; and, apart, the ``dashboard`` that makes keys.
 
 Owns the requests, once, in ``calls``, and the reading of PacSpace's answers in all their documented spellings: for the
 gate into ``domain.ledger`` (``PacSpaceApi``), for everybody else into typed results (``PacSpace``). Does not own how

@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 def data_of(what: str, answer: Answer, *, bare: bool = False) -> Fields:
     """What is in the envelope: ``{success, data}`` or ``{statusCode, data}`` (1.4); ``bare``: or none at all (3.13)."""
-    body = _success(what, answer)
+    body = success_of(what, answer)
     if _enveloped(body):
         return body.fields("data")
     return body if bare and "data" not in body else body.reject("success", "is missing")
@@ -32,7 +32,7 @@ def data_of(what: str, answer: Answer, *, bare: bool = False) -> Fields:
 
 def listing_of(what: str, answer: Answer, *names: str) -> Fields:
     """The same for a list of rows, under any of ``names`` or as the data itself: it is then under the first."""
-    body = _success(what, answer)
+    body = success_of(what, answer)
     if not _enveloped(body):
         body.reject("success", "is missing")
     rows = body.raw("data")
@@ -47,7 +47,8 @@ def _enveloped(body: Fields) -> bool:
     return "success" in body or "statusCode" in body
 
 
-def _success(what: str, answer: Answer) -> Fields:
+def success_of(what: str, answer: Answer) -> Fields:
+    """The whole body of an answer that says of itself that it went well (1.4)."""
     body = Fields(PACSPACE, what, json_answer(PACSPACE, what, answer.body))
     failed = "success" in body and body.optional_flag("success") is not True
     if "success" not in body and "statusCode" in body:

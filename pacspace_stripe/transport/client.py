@@ -40,6 +40,8 @@ class Call:
     """Method and path with ids left out: what limits and logs speak of."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    repeatable: bool = True
+    """Whether it may be sent again without an answer: not when that would do something twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +137,13 @@ class Transport:
         status is an Answer.
         """
         until = until or self.deadline()
+        tries = self._timeouts.tries if call.repeatable else 1
         tried = 0
         while True:
             tried += 1
-            outcome = self._try(call, until, tries_left=max(1, self._timeouts.tries - tried + 1))
+            outcome = self._try(call, until, tries_left=max(1, tries - tried + 1))
             asked = _retry_after(outcome)
-            again = tried < self._timeouts.tries and _worth_repeating(outcome)
+            again = tried < tries and _worth_repeating(outcome)
             wait = pause(tried, self._random(), asked=asked) if again else None
             if wait is None or not self.rest(wait, until=until):
                 return _settled(call, outcome, asked)
