@@ -69,10 +69,6 @@ class StripeApi:
         self._prices = Remembered(self._read_price)
         self._meters = Remembered(self._read_meter)
 
-    def check_key(self) -> None:
-        """Whether Stripe answers and the key may read invoices: one cheap read; raises like every other."""
-        Fields(STRIPE, "invoices", self._get("/v1/invoices", limit=1)).items("data")
-
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
         path = f"/v1/invoices/{_segment(invoice_id)}"

@@ -460,9 +460,15 @@ def _changed_late(player: Player, invoice: Invoice) -> bool:
 def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
     for invoice in metered(player):
         remembered, verdict = memory(player, invoice), invoice.metadata.get("pacspace_verdict")
-        gone = invoice.status.value in {"void", "uncollectible"} or player.observes
+        gone = invoice.status.value in {"void", "uncollectible"} or _observed(player)
         if remembered and remembered.ended and verdict and remembered.verdict != verdict and not gone:
             yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
+
+
+def _observed(player: Player) -> bool:
+    """Whether it observed for a while: what ended then carries what was stamped before."""
+    restarts = [act for act in player.plan.acts if isinstance(act, Restart)]
+    return player.observes or any(("mode", "observe") in restart.settings for restart in restarts)
 
 
 def everything_is_looked_after(player: Player) -> Iterator[str]:

@@ -129,7 +129,7 @@ def test_all_lines_of_a_long_invoice_are_read_page_by_page() -> None:
 
 def test_every_request_names_the_pinned_version() -> None:
     world = World()
-    world.api.check_key()
+    list(world.api.list_invoices())
     world.api.finalize_invoice(world.draft())
     assert {request.headers["Stripe-Version"] for request in world.seen} == {API_VERSION}
     assert stripe.api_version == API_VERSION  # the SDK's own pin: both move together
@@ -414,7 +414,7 @@ def test_what_does_not_exist_is_not_found(ask: Callable[[StripeApi], object]) ->
 def test_a_wrong_key_says_what_to_do() -> None:
     world = World()
     with pytest.raises(RemoteRefused, match="Stripe: ") as refused:
-        StripeApi(world.transport, "sk_test_wrong").check_key()
+        list(StripeApi(world.transport, "sk_test_wrong").list_invoices())
     assert "STRIPE_API_KEY" in refused.value.hint
 
 
@@ -632,9 +632,9 @@ def test_an_id_is_one_path_segment_whatever_it_holds() -> None:
 
 def test_the_base_url_may_have_a_path_and_a_slash() -> None:
     reply = Reply(200, page())
-    StripeApi(transport(reply), "sk_test_1", "https://proxy.test/stripe/").check_key()
-    assert str(reply.requests[0].url) == "https://proxy.test/stripe/v1/invoices?limit=1"
-    assert parse_qs(reply.requests[0].url.query.decode()) == {"limit": ["1"]}
+    list(StripeApi(transport(reply), "sk_test_1", "https://proxy.test/stripe/").list_invoices())
+    assert str(reply.requests[0].url) == "https://proxy.test/stripe/v1/invoices?limit=100"
+    assert parse_qs(reply.requests[0].url.query.decode()) == {"limit": ["100"]}
 
 
 @pytest.mark.parametrize(("key", "live"), [("sk_test_1", False), ("rk_live_1", True)])
