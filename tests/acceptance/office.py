@@ -91,6 +91,14 @@ class Terminal:
             pass
         return self.process.wait(timeout=PATIENCE)
 
+    def interrupt(self) -> None:
+        """Ctrl-C, and again where it came while a prompt was being written: Python's readline misses that one."""
+        for _ in range(10):
+            os.write(self._master, b"\x03")
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)
+                return
+
     def kill(self) -> None:
         """``kill -9``: no cleaning up."""
         self.process.send_signal(signal.SIGKILL)

@@ -125,7 +125,7 @@ def test_an_environment_is_provisioned_when_a_person_wants_it(jane: Office) -> N
     jane.has_account()
     jane.pacspace.configure(environment_ready=False, activation_delay=0.2)
     with jane.at_terminal("--email", EMAIL, password=PASSWORD, key=STRIPE_KEY, hook=HOOK) as terminal:
-        terminal.answers("There is no sandbox environment. Provision it? [y/N]: ", "y")
+        terminal.answers("The sandbox environment is not there: none. Have it made? [y/N]: ", "y")
         terminal.until("The sandbox environment is active.")
         assert terminal.end() == 0
     assert jane.settings().returncode == 0

@@ -1,7 +1,6 @@
 """`onboard` that is killed goes on where it was; refused and misled, it says so in one line."""
 
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,7 +139,10 @@ def test_a_missing_environment_is_told(jane: Office) -> None:
     jane.pacspace.configure(environment_ready=False)
     done = jane.run(password=PASSWORD)
     assert done.returncode == 1
-    assert complaint(done)[1] == "Run it again with --provision to have it made."
+    assert complaint(done) == (
+        "PacSpace: the sandbox environment is not there: none",
+        "Run it again with --provision to have it made.",
+    )
 
 
 def test_a_production_key_is_refused_as_pacspace_says(jane: Office) -> None:
@@ -210,10 +212,11 @@ def test_a_key_of_another_kind_is_not_kept(jane: Office) -> None:
     assert "verysecret" not in done.stdout + jane.env_file.read_text()
 
 
-def test_a_dashboard_that_shows_no_address_leaves_it_to_a_person(jane: Office) -> None:
+def test_without_readable_lists_there_is_a_key_all_the_same_and_a_person_finds_the_address(jane: Office) -> None:
     jane.has_account()
     page = httpx.Response(200, html="<title>Environments</title>")
-    with serve(Instead(jane, {"GET /dashboard/environments": page})) as server:
+    pages = {f"GET /dashboard/{name}": page for name in ("environments", "api-keys")}
+    with serve(Instead(jane, pages)) as server:
         done = jane.run(password=PASSWORD, at=server.url)
     assert done.returncode == 0
     assert (
@@ -234,9 +237,15 @@ def test_an_address_that_is_set_stays(jane: Office) -> None:
 def test_ctrl_c_at_a_prompt_ends_it_without_a_word_too_many(jane: Office) -> None:
     with jane.at_terminal("--email", EMAIL) as terminal:
         terminal.until("already? [y/N]: ")
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.interrupt()
         assert terminal.end() == 130
     assert "Error" not in terminal.shown
+
+
+def test_who_wants_no_questions_gets_none(jane: Office) -> None:
+    with jane.at_terminal("--no-input") as terminal:
+        terminal.until("Your email address at PacSpace: name it with --email")
+        assert terminal.end() == 2
 
 
 def test_secrets_are_not_typed_where_they_would_show(jane: Office) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Status
+from pacspace_stripe.transport import Answer, Call
+from pacspace_stripe.transport.cookies import Cookies
 from tests.dashboards import (
     ADDRESS,
     COOKIE,
@@ -124,6 +127,20 @@ def test_a_cookie_goes_where_it_belongs(cookie: str, sent: bool) -> None:  # noq
         at.dashboard.log_in(EMAIL, PASSWORD)
         at.dashboard.listed_keys()
     assert at.seen[-1].headers.get("Cookie") == ("a=b" if sent else None)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://pacspace.test:444/dashboard", "http://pacspace.test/dashboard", "https://a.pacspace.test/"]
+)
+def test_another_origin_neither_gets_nor_sets_a_cookie(elsewhere: str) -> None:
+    cookies = Cookies(ADDRESS)
+    setting = Answer(status=200, headers=httpx.Headers({"Set-Cookie": "a=b; Path=/"}), body=b"")
+    call = Call(service="PacSpace", method="GET", url=elsewhere, endpoint="GET /")
+    cookies.keep(call, setting)
+    assert not cookies
+    cookies.keep(replace(call, url=f"{ADDRESS}/dashboard"), setting)
+    assert cookies.headers(f"{ADDRESS}/dashboard") == {"Cookie": "a=b"}
+    assert cookies.headers(elsewhere) == {}
 
 
 def test_two_sessions_on_one_transport_know_nothing_of_each_other() -> None:

@@ -202,9 +202,10 @@ class Onboarding:
 
     def _see_environment(self) -> None:
         environment, dashboard = self.wishes.environment, self.dashboard
-        if dashboard.status(environment) in {Status.NONE, Status.FAILED}:
-            if not self._may_provision():
-                message = f"there is no {environment} environment yet"
+        status = dashboard.status(environment)
+        if status in {Status.NONE, Status.FAILED}:
+            if not self._may_provision(status):
+                message = f"the {environment} environment is not there: {status}"
                 raise NotProvisioned(PACSPACE, message, hint="Run it again with --provision to have it made.")
             dashboard.provision(environment)
             self.say(f"Asked PacSpace to provision the {environment} environment.")
@@ -231,9 +232,9 @@ class Onboarding:
         elif there != address:
             self.say(f"Its API is at {address}; {self.file.path} has another {_ADDRESS}: kept.")
 
-    def _may_provision(self) -> bool:
-        environment = self.wishes.environment
-        return self.wishes.provision or self.asking.agrees(f"There is no {environment} environment. Provision it?")
+    def _may_provision(self, status: Status) -> bool:
+        question = f"The {self.wishes.environment} environment is not there: {status}. Have it made?"
+        return self.wishes.provision or self.asking.agrees(question)
 
     # What else `.env` needs
 
