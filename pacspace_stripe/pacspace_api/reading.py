@@ -110,8 +110,5 @@ def gaps_of(data: Fields) -> int:
 
 def record_from_pacspace(data: Fields, key: str) -> Record:
     """A ``reads/bucket`` answer (7)."""
-    check_same(data, "key", key)
-    writes = data.integer("totalWrites")
-    if writes < 0:
-        data.reject("totalWrites", "is negative")
-    return Record(key=key, bits=data.number("currentBits"), writes=writes, verified=data.flag("verified"))
+    bits, writes, verified = bucket_figures(data, key)
+    return Record(key=key, bits=bits, writes=writes, verified=verified)
