@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     pacspace_api_key: Annotated[SecretStr, _read(written.pacspace_key)] = _credential(
         "PACSPACE_API_KEY",
         "PacSpace API key (`pk_…`), of the same mode as Stripe's key.",
-        hint="PacSpace dashboard, API keys; pk_test_ goes with Stripe test keys, pk_live_ with live ones.",
+        hint="`pacspace-stripe onboard` gets one, or PacSpace's dashboard; of the mode that Stripe's key has.",
     )
     pacspace_api_base_url: Annotated[str, _read(written.address)] = _setting(
         "PACSPACE_API_BASE_URL",
