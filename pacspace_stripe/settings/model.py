@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     pacspace_api_key: Annotated[SecretStr, _read(written.pacspace_key)] = _credential(
         "PACSPACE_API_KEY",
         "PacSpace API key (`pk_…`), of the same mode as Stripe's key.",
-        hint="PacSpace dashboard, API keys; pk_test_ goes with Stripe test keys, pk_live_ with live ones.",
+        hint="`pacspace-stripe onboard` gets one, or PacSpace's dashboard; of the mode that Stripe's key has.",
     )
     pacspace_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, _read(written.webhook_secrets)] = _setting(
         "PACSPACE_WEBHOOK_SECRET",

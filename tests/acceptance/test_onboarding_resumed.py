@@ -97,7 +97,7 @@ def test_killed_while_a_key_is_made_it_makes_another_and_says_so(jane: Office) -
 
 def test_killed_while_it_waits_for_the_environment_it_keeps_the_key_and_waits_on(jane: Office) -> None:
     jane.has_account()
-    jane.pacspace.configure(environment_ready=False, activation_delay=4)
+    jane.pacspace.configure(environment_ready=False, activation_delay=3600)
     with jane.at_terminal("--email", EMAIL, "--provision", password=PASSWORD) as terminal:
         terminal.until("The sandbox environment is activating: waiting ...")
         terminal.kill()
@@ -108,6 +108,7 @@ def test_killed_while_it_waits_for_the_environment_it_keeps_the_key_and_waits_on
         "PacSpace: the sandbox environment is not active yet: activating",
         "Run the same command again: it goes on from here.",
     )
+    jane.pacspace.configure(environment_ready=True)
     assert jane.run(password=PASSWORD).returncode == 0
     assert jane.values[KEY] == kept
 
