@@ -1,4 +1,4 @@
-"""The writes: hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
+"""The writes: evidence, hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
 
 import json
 from collections.abc import Mapping
@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
+from pacspace_stripe.domain import evidence
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
+from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
@@ -63,6 +65,20 @@ class Actor:
 
     def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:
         self.store.journal.note(kind, invoice.invoice_id, json.dumps(detail, default=str))
+
+    def seal(self, invoice: Invoice, memory: Memory, finding: Finding, policy: Policy) -> Memory:
+        """One more link of evidence. No echo: figures, policy and result equal to the last one are nothing new."""
+        core = evidence.core(invoice, finding, policy, memory.waiver)
+        known = evidence.digest(evidence.meaning(core))
+        if known == memory.evidence_core:
+            return memory
+        chain = invoice.subscription_id or invoice.invoice_id
+        # The chain is not ours to extend once the lease is gone: whoever has it now decides.
+        self.leased.guard()
+        sealed = self.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+        done = replace(memory, evidence_sha256=sealed.sha256, evidence_core=known)
+        self.leased.save(done)
+        return done
 
     def hold(self, invoice: Invoice, memory: Memory) -> tuple[Memory, Invoice]:
         """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""

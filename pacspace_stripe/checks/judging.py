@@ -1,6 +1,7 @@
 """The finding about one invoice: its mapping, both figures, a waiver, the proof, and what finalization changed."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -47,6 +48,31 @@ class Judge:
             named = copied
         there = (None,) if named == copied else (None, named)
         return tuple(mapping for mapping in there if mapping != memory.mapping)
+
+    def best(
+        self,
+        read: Invoice,
+        invoice: Invoice,
+        usages: tuple[BilledUsage, ...],
+        memory: Memory,
+        *,
+        claim: Callable[[Invoice, tuple[BilledUsage, ...]], None],
+    ) -> tuple[Finding, Memory]:
+        """With the ledger account in force; where that matches nothing, with another one that the subscription names.
+
+        Stripe copies a subscription's metadata onto a draft once, and a person may have put it right since. ``read``:
+        the invoice with that copy. ``claim`` is called with whatever account is to be compared, before it is.
+        """
+        finding = self.finding(invoice, usages, memory)
+        for mapping in self.other_mappings(read, memory, finding):
+            other = mapped(replace(invoice, subscription_metadata=read.subscription_metadata), mapping)
+            there = self.comparer.usages(other)
+            claim(other, there)
+            found = self.finding(other, there, memory)
+            if better(found, finding):
+                return found, replace(memory, mapping=mapping)
+            claim(invoice, usages)
+        return finding, memory
 
     def finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> Finding:
         """The verdict, with its proof when it may go. A checkpoint freezes: in enforce mode, of what is alive."""

@@ -16,11 +16,11 @@ from datetime import datetime
 from typing import assert_never
 
 from pacspace_stripe.checks.acting import Actor, figures_of
-from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, better, mapped
+from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import claims_of, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
-from pacspace_stripe.domain import decide, evidence, steps
+from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
@@ -242,42 +242,16 @@ class Look:
         return self._end(invoice.status.value, self.memory.detail)
 
     def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
-        finding = self._finding(invoice, usages)
-        self.memory = with_finding(self.memory, finding)
-        self._remember_evidence(invoice, finding)
+        claims = self.parts.store.claims
+        finding, self.memory = self.parts.judge.best(
+            self.read or invoice,
+            invoice,
+            usages,
+            self.memory,
+            claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
+        )
+        self.memory = self._actor.seal(invoice, with_finding(self.memory, finding), finding, self.parts.policy)
         return self._act(invoice, finding)
-
-    def _finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Finding:
-        """With the ledger account in force; where that matches nothing, with another one that the subscription names.
-
-        Stripe copies a subscription's metadata onto a draft once, and a person may have put it right since.
-        """
-        judge, claims = self.parts.judge, self.parts.store.claims
-        finding = judge.finding(invoice, usages, self.memory)
-        read = self.read or invoice
-        for mapping in judge.other_mappings(read, self.memory, finding):
-            other = mapped(replace(invoice, subscription_metadata=read.subscription_metadata), mapping)
-            usages_there = self.parts.comparer.usages(other)
-            claims.put(invoice.invoice_id, claims_of(other, usages_there))
-            found = judge.finding(other, usages_there, self.memory)
-            if better(found, finding):
-                self.memory = replace(self.memory, mapping=mapping)
-                return found
-            claims.put(invoice.invoice_id, claims_of(invoice, usages))
-        return finding
-
-    def _remember_evidence(self, invoice: Invoice, finding: Finding) -> None:
-        """No echo: figures, policy and result equal to the last evidence are nothing new."""
-        core = evidence.core(invoice, finding, self.parts.policy, self.memory.waiver)
-        known = evidence.digest(evidence.meaning(core))
-        if known == self.memory.evidence_core:
-            return
-        chain = invoice.subscription_id or invoice.invoice_id
-        # The chain is not ours to extend once the lease is gone: whoever has it now decides.
-        self.leased.guard()
-        sealed = self.parts.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
-        self.memory = replace(self.memory, evidence_sha256=sealed.sha256, evidence_core=known)
-        self.leased.save(self.memory)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
         actions = decide.after_comparison(invoice, self.memory, self.parts.policy, self.now, finding)
@@ -329,8 +303,7 @@ class Look:
         finding = Finding(
             verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=now.windows
         )
-        self.memory = with_finding(self.memory, finding)
-        self._remember_evidence(final, finding)
+        self.memory = self._actor.seal(final, with_finding(self.memory, finding), finding, self.parts.policy)
         return self._act(final, finding)
 
     def _alert(self, kind: str, detail: str) -> None:
