@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Real processes in one worker, everything else in the other.
+SIDE_BY_SIDE := -n 2 --dist loadgroup
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -29,14 +31,14 @@ demo: $(READY) ## play every scenario over real HTTP, and show what became of ea
 	$(BIN)/pacspace-stripe demo
 
 test: $(READY) ## run the tests, with coverage
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
 
 check: $(READY) ## the gate: format, lint, types, import contracts, tests (the documents among them)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
 
 docs: $(READY) ## write the generated parts of the documents anew
 	$(BIN)/pytest -q tests/unit/test_docs.py --write-docs

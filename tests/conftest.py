@@ -28,6 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stop-after", type=float, metavar="MINUTES", help="skip what has not begun by then")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What workers side by side may share: a file stays together, and so do all tests with processes of their own."""
+    for item in items:
+        group = "acceptance" if "acceptance" in item.path.parts else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A long run ends in time, with its closing line, instead of being killed."""
     minutes: float | None = item.config.getoption("--stop-after")
