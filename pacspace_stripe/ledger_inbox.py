@@ -56,11 +56,8 @@ class LedgerInbox:
         account = self._account(event)
         woken = 0
         if event.type is not LedgerEventType.OTHER and account is not None:
-            # A checkpoint changes no figure, and most are our own: what is matched learns nothing from it.
-            figures = event.type is not LedgerEventType.CHECKPOINT_VERIFIED
-            woken = self.store.triggers.wake_account(
-                _PREFIX + event.event_id, event.type.value, account, soon=SETTLE, apart=APART, figures=figures
-            )
+            event_id = _PREFIX + event.event_id
+            woken = self.store.triggers.wake_account(event_id, event.type.value, account, soon=SETTLE, apart=APART)
         outcome = Outcome.QUEUED if woken else Outcome.RECORDED
         return Receipt(outcome=outcome, event_id=event.event_id, account=account)
 

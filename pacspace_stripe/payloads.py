@@ -6,24 +6,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Never
 
+from pacspace_stripe.transport.answers import unique
+
 
 def json_object(body: bytes) -> Mapping[str, object] | None:
     """The object in a body; None when it holds anything else, or a name twice."""
     try:
         data = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant
+            body.decode("utf-8"), object_pairs_hook=unique, parse_float=Decimal, parse_constant=_no_constant
         )
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two values for one name: two readers could each see another event."""
-    if len(found := dict(pairs)) != len(pairs):
-        message = "a name occurs twice"
-        raise ValueError(message)
-    return found
 
 
 def _no_constant(_: str) -> Never:

@@ -29,8 +29,13 @@ class Rendering:
 
     def footer(self, finding: Finding, evidence_sha256: str) -> str:
         """Our block, from the template. Raises RenderError."""
-        windows = tuple(_footer_window(result) for result in finding.windows if result.window is not None)
+        windows = tuple(_footer_window(result) for result in finding.windows if _names_proof(result))
         return self.documents.render_footer(FooterView(windows=windows, evidence_sha256=evidence_sha256))
+
+
+def _names_proof(result: WindowResult) -> bool:
+    """A record that is not verified proves nothing: no footer names it."""
+    return result.window is not None and (result.record is None or result.record.verified)
 
 
 def _footer_window(result: WindowResult) -> FooterWindow:

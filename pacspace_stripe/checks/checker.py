@@ -68,7 +68,9 @@ class Checker:
         reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
         said = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=())
         known = (
-            with_finding(memory, said) if memory.verdict in (None, Verdict.UNPROVEN) else replace(memory, detail=detail)
+            with_finding(memory, said, self.parts.policy, self.now())
+            if memory.verdict in (None, Verdict.UNPROVEN)
+            else replace(memory, detail=detail)
         )
         if not error.retryable:
             known = self.parts.alerts.tell(known, "stripe_refused", detail)
@@ -91,7 +93,9 @@ class Checker:
             if better(other, finding):
                 finding = other
         steps = self._planned(read, memory, finding)
-        return result_of(with_finding(memory, finding), status=read.status.value, steps=steps)
+        return result_of(
+            with_finding(memory, finding, self.parts.policy, self.now()), status=read.status.value, steps=steps
+        )
 
     def _previewed(self, memory: Memory, invoice: Invoice) -> Finding:
         usages = self.parts.comparer.usages(invoice)

@@ -92,6 +92,13 @@ class Judge:
         ours_to_finalize = memory.held or observing
         return self.comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, patient=_patient(memory))
 
+    def still_vouched(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> bool:
+        """Whether the records behind a stamp say what they said then; a root always does."""
+        if not any(usage.by_record for usage in usages):
+            return True
+        now = self.comparer.compare(final, usages, finalized_by_us=False, patient=False)
+        return [result.record for result in now.windows] == [result.record for result in stamped.windows]
+
     def proven(self, finding: Finding, memory: Memory) -> Finding:
         """With checkpoints and their cross-checked proof roots."""
         return self.comparer.prove(finding, patient=_patient(memory))

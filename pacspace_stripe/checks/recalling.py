@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from pacspace_stripe.checks.result import shown_windows
-from pacspace_stripe.domain.decide import carries_good_stamp
+from pacspace_stripe.domain.decide import carries_good_stamp, ladder
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
-from pacspace_stripe.domain.policy import FinalizePolicy
+from pacspace_stripe.domain.policy import FinalizePolicy, Policy
 from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
@@ -53,17 +53,19 @@ def let_go(memory: Memory, invoice: Invoice, finalize: FinalizePolicy) -> Memory
     return memory
 
 
-def with_finding(memory: Memory, finding: Finding) -> Memory:
+def with_finding(memory: Memory, finding: Finding, policy: Policy, now: datetime) -> Memory:
     """Memory with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
     windows = shown_windows(finding) or memory.windows
     same = (memory.verdict, memory.reason, memory.windows) == (finding.verdict, finding.reason, windows)
+    counts = memory.counted_at is None or now >= memory.counted_at + ladder(policy, memory.attempts)
     return replace(
         memory,
         verdict=finding.verdict,
         reason=finding.reason,
         detail=finding.detail,
         windows=windows,
-        attempts=memory.attempts + 1 if same else 0,
+        attempts=memory.attempts + counts if same else 0,
+        counted_at=now if counts or not same else memory.counted_at,
         alerted=() if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED) else memory.alerted,
     )
 

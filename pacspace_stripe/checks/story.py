@@ -224,7 +224,9 @@ class Look:
         """It left: its final lines are those of the stamp on it, or it is compared again."""
         stamped = self.memory.stamped if decide.carries_stamp(invoice, self.memory) else None
         good = stamped is not None and stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
-        if stamped and good and same_figures(stamped.figures, billed_figures(usages)):
+        # A root vouches for what it covered; a record may have grown since.
+        grows = any(usage.by_record for usage in usages)
+        if stamped and good and not grows and same_figures(stamped.figures, billed_figures(usages)):
             self._did("confirmed")
             self.memory = replace(self.memory, cleared=True)
             return self._end(invoice.status.value, self.memory.detail)
@@ -250,7 +252,9 @@ class Look:
             self.memory,
             claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
         )
-        self.memory = self._actor.seal(invoice, with_finding(self.memory, finding), finding, self.parts.policy)
+        self.memory = self._actor.seal(
+            invoice, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
+        )
         return self._act(invoice, finding)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
@@ -288,7 +292,8 @@ class Look:
     def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
         """All lines again: None when they are what was stamped and it may be released."""
         usages = self.parts.comparer.usages(final)
-        if same_figures(figures_of(stamped), billed_figures(usages)):
+        same = same_figures(figures_of(stamped), billed_figures(usages))
+        if same and self.parts.judge.still_vouched(final, usages, stamped):
             if final.status is InvoiceStatus.OPEN:
                 return None
             self.memory = replace(self.memory, cleared=True)
@@ -303,7 +308,9 @@ class Look:
         finding = Finding(
             verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=now.windows
         )
-        self.memory = self._actor.seal(final, with_finding(self.memory, finding), finding, self.parts.policy)
+        self.memory = self._actor.seal(
+            final, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
+        )
         return self._act(final, finding)
 
     def _alert(self, kind: str, detail: str) -> None:

@@ -82,6 +82,8 @@ class Memory:
     released_at: datetime | None = None
     cleared: bool = False
     """Its final lines were matched or waived: it may move on by itself, and nothing is left to check."""
+    counted_at: datetime | None = None
+    """When a look last counted for the retry ladder: those that events bring forward do not."""
     attempts: int = 0
     """Looks since the verdict last changed: where on the retry ladder it stands."""
     failures: int = 0

@@ -122,6 +122,8 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
         keys["window"] = str(result.window)
     if result.billed is not None:
         keys["usage"] = text(result.billed)
+    if result.record is not None and not result.record.verified:
+        return keys
     if result.record is not None:
         # Its writes are no deltas, and it has no root: the record itself is the proof.
         record = result.record

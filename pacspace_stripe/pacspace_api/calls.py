@@ -109,14 +109,14 @@ class Calls:
     # The settlement API (7)
 
     def write(self, items: Sequence[Body], *, key: str) -> Fields:
-        return data_of("writes", self.wire.post("/api/v1/writes", {"items": items}, key=key))
+        return data_of("writes", self.wire.post("/api/v1/writes", {"items": items}, key=key, repeatable=False))
 
     def bucket(self, record_key: str) -> Fields:
         return self._get("bucket", "/api/v1/reads/bucket/{id}", record_key)
 
     def post_fact(self, content: object, metadata: Mapping[str, object], *, key: str) -> Fields:
         body = {"content": content, "metadata": metadata}
-        return data_of("fact", self.wire.post("/api/v1/facts", body, key=key))
+        return data_of("fact", self.wire.post("/api/v1/facts", body, key=key, repeatable=False))
 
     def fact(self, content_hash: str) -> Fields:
         return self._get("fact", "/api/v1/facts/{id}", content_hash)

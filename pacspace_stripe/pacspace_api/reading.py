@@ -17,6 +17,8 @@ _SETTLED = {"verified", "failed"}
 def balance_from_pacspace(data: Fields, account: str, window: Window) -> Balance:
     """A derive answer (3.4)."""
     net, count = net_and_count(data, account)
+    if net and not count:
+        data.reject("computedBalance", "is made of no records")
     return Balance(account=account, window=window, net=net, count=count)
 
 
@@ -35,7 +37,10 @@ def bucket_figures(data: Fields, key: str) -> tuple[Decimal, int, bool]:
     writes = count_of(data, "totalWrites")
     if writes is None:
         data.reject("totalWrites", "is missing")
-    return data.number("currentBits"), writes, data.flag("verified")
+    bits = data.number("currentBits")
+    if bits and not writes:
+        data.reject("currentBits", "is made of no writes")
+    return bits, writes, data.flag("verified")
 
 
 def comparison_from_pacspace(data: Fields, sent: Comparison) -> Comparison:

@@ -95,7 +95,11 @@ class SettlementApi:
         self._new_key = new_key
 
     def write(self, items: Sequence[Write], *, idempotency_key: str | None = None) -> Written:
-        """Add 1 to 100 amounts to their records."""
+        """Add 1 to 100 amounts to their records.
+
+        Sent once: no page says that a key counts here (1.7). After RemoteUnavailable, look at ``total_writes`` of the
+        record before you send it again.
+        """
         if not 1 <= len(items) <= _MOST_ITEMS:
             message = f"1 to {_MOST_ITEMS} writes go at once"
             raise InvalidInput(message)

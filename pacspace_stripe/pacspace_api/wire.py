@@ -51,17 +51,19 @@ class Wire:
         named: str | None = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
     ) -> Answer:
         """One POST, the same bytes under the same idempotency key until it is done, in bounded time in all.
 
-        Raises StillInFlight when PacSpace is at it longer than that.
+        ``repeatable``: whether a key counts there (1.7); else it is sent once. Raises StillInFlight when PacSpace is
+        at it longer than that.
         """
         sent = {**self._key, "Content-Type": "application/json", **(headers or {})}
         if key is not None:
             sent["Idempotency-Key"] = key
         content, until = _content(body), self.transport.deadline()
         while True:
-            answer, asked = self._tried(path, named, sent, content, until)
+            answer, asked = self._tried(path, named, sent, content, until, repeatable=repeatable)
             if answer is not None:
                 return answer
             if not self.transport.rest(max(asked, _SHORTEST_REST), until=until):
@@ -69,11 +71,20 @@ class Wire:
                 raise StillInFlight(PACSPACE, message, code=PENDING, retry_after=wish(asked))
 
     def _tried(
-        self, path: str, named: str | None, headers: Mapping[str, str], content: bytes, until: datetime
+        self,
+        path: str,
+        named: str | None,
+        headers: Mapping[str, str],
+        content: bytes,
+        until: datetime,
+        *,
+        repeatable: bool,
     ) -> tuple[Answer | None, float]:
         """The answer, or None and how long to rest: PacSpace says "in flight" with 202 or with an error (1.7)."""
         try:
-            answer = self._exchange("POST", path, named, headers=headers, content=content, until=until)
+            answer = self._exchange(
+                "POST", path, named, headers=headers, content=content, until=until, repeatable=repeatable
+            )
         except RemoteUnavailable as error:
             if error.code != PENDING:
                 raise
@@ -96,6 +107,7 @@ class Wire:
         asked: str = "",
         content: bytes | None = None,
         until: datetime | None = None,
+        repeatable: bool = True,
     ) -> Answer:
         call = Call(
             service=PACSPACE,
@@ -104,6 +116,7 @@ class Wire:
             endpoint=f"{method} {path}",
             headers={"User-Agent": f"pacspace-stripe/{__version__}", "Accept": "application/json", **headers},
             content=content,
+            repeatable=repeatable,
         )
         return self.transport.send(call, until=until)
 

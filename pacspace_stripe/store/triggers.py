@@ -46,17 +46,14 @@ class Triggers:
                 enqueue(connection, kind, event.subject_id, wanted)
             return True
 
-    def wake_account(
-        self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta, figures: bool = True
-    ) -> int:
-        """Look soon at all that is open on a ledger account, but ``apart`` from the look before; how many are woken.
+    def wake_account(self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta) -> int:
+        """Look soon at what does not agree with a ledger account, but ``apart`` from the look before; how many wake.
 
-        Of early warnings those that warn, or could not say. ``figures``: whether its figures may have changed; if not,
-        what agrees with them still does. An event that brings no look forward is not even recorded: of a burst, the
-        first one did, and it was.
+        What agrees, or waits for its usage to settle, gains nothing from another look: a busy account's events never
+        end. An event that brings no look forward is not even recorded: of a burst, the first one did, and it was.
         """
         now = self._database.now()
-        query = _open_on(account, figures=figures)
+        query = _open_on(account)
         with self._database.reading() as connection:
             if not any(_sooner(row, now, soon, apart) for row in connection.execute(query)):
                 return 0
@@ -152,17 +149,16 @@ class Triggers:
             return connection.execute(query).scalar()
 
 
-def _open_on(account: str, *, figures: bool) -> sa.Select[Any]:
-    """What is open on a ledger account and not released, always in the same order."""
+def _open_on(account: str) -> sa.Select[Any]:
+    """What is open on a ledger account, does not agree with it, or is being looked at; always in the same order."""
     waits = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
-    agrees = subjects.c.verdict.in_((Verdict.MATCHED.value, Verdict.WAIVED.value))
-    may_change = sa.true() if figures else sa.or_(subjects.c.verdict.is_(None), sa.not_(agrees))
+    looked_at = sa.and_(subjects.c.kind == Kind.INVOICE.value, subjects.c.lease_owner.is_not(None))
     columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)
     query = sa.select(*columns).where(
         subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)),
         subjects.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
         subjects.c.next_check_at.is_not(None),
-        sa.or_(sa.and_(subjects.c.kind == Kind.INVOICE.value, may_change), waits),
+        sa.or_(waits, looked_at),
     )
     return query.order_by(subjects.c.subject_id)
 

@@ -15,7 +15,8 @@ _HINT = "Nothing was concluded from it. Check the base URL and the API version; 
 _NUMBER = pattern(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", ASCII)
 _LARGEST_EXPONENT = 30
 """Usage has 15 significant digits; 10³⁰ is far outside, and keeps ``1e999999999`` from being written out."""
-_LARGEST_INTEGER = 2**63
+_LARGEST_INTEGER = 2**53
+"""JSON's whole numbers are exact below it; evidence (RFC 8785) takes no others."""
 _LAST_SECOND = 253402300799
 _LONGEST_WISH = 86_400.0
 _LONGEST_MESSAGE = 300
@@ -30,9 +31,17 @@ def _no_constant(name: str) -> NoReturn:
 def exact_json(text: bytes | str) -> object:
     """JSON with every fraction as the Decimal that was written. Raises ValueError for anything else."""
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=unique)
     except (ArithmeticError, RecursionError) as error:
         raise ValueError(type(error).__name__) from None
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Two values for one name: two readers could each see another answer."""
+    if len(found := dict(pairs)) != len(pairs):
+        message = "a name occurs twice"
+        raise ValueError(message)
+    return found
 
 
 def json_answer(service: str, what: str, text: bytes | str) -> object:
@@ -182,7 +191,7 @@ class Fields:
         return value
 
     def optional_integer(self, name: str) -> int | None:
-        """A whole number of 64 bits or None."""
+        """A whole number that a double keeps, or None."""
         value = self._data.get(name)
         if value is None:
             return None
@@ -193,7 +202,7 @@ class Fields:
         return value
 
     def integer(self, name: str) -> int:
-        """A whole number of 64 bits."""
+        """A whole number that a double keeps."""
         value = self.optional_integer(name)
         if value is None:
             self._misses(name, "a whole number")

@@ -22,6 +22,8 @@ from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 10 * 1024 * 1024
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_LONGEST_REST = 86_400.0
+"""Seconds; whatever a service asks for beyond is the same to us."""
 _CADENCE = "CADENCE_LIMIT"
 _FINAL_CODES = {_CADENCE, "IDEMPOTENCY_CONFLICT"}
 """PacSpace's codes under a status that is else worth repeating (pacspace-api 1.6, 1.7)."""
@@ -124,7 +126,7 @@ class Transport:
 
     def rest(self, seconds: float, *, until: datetime) -> bool:
         """Sleep, unless ``until`` would pass meanwhile; says whether it slept."""
-        if self._clock() + timedelta(seconds=seconds) >= until:
+        if self._clock() + timedelta(seconds=min(seconds, _LONGEST_REST)) >= until:
             return False
         self._sleep(seconds)
         return True

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.events import Outcome, Receipt
@@ -165,7 +166,27 @@ def test_our_own_checkpoint_is_no_news_to_what_it_proves(tmp_path: Path) -> None
         assert made.memory().verdict == "matched"
         assert not made.memory().ended
         assert made.hear("checkpoint.verified").outcome is Outcome.RECORDED
-        assert made.hear("delta.verified").outcome is Outcome.QUEUED
+        assert made.hear("delta.verified").outcome is Outcome.RECORDED
+
+
+def test_a_busy_accounts_events_cost_nothing_while_usage_settles_and_climb_no_ladder(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("5")
+        made.record("5", verified=False)
+        made.run(timedelta(hours=1, minutes=5))
+        reads = len(made.stripe_calls())
+        for _ in range(20):
+            made.hear()
+            made.run(MINUTE)
+        assert len(made.stripe_calls()) == reads
+        made.run(timedelta(minutes=40))
+        assert made.memory().verdict == "unproven"
+        attempts = made.memory().attempts
+        for _ in range(8):
+            made.hear()
+            made.run(timedelta(seconds=40))
+        assert made.memory().attempts <= attempts + 1
 
 
 def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_path: Path) -> None:
@@ -328,7 +349,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     store.claims.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
     lease = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert lease is not None
-    lease.give_back(Memory(invoice_id="in_1", held=True), NOW + DAY)
+    lease.give_back(Memory(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)
     secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
     inbox = LedgerInbox(

@@ -12,6 +12,7 @@ import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.ledger import Record
+from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.simulator.clock import ManualClock
@@ -243,6 +244,38 @@ def test_late_usage_at_finalization_is_caught(tmp_path: Path) -> None:
         made.run(DAY)
         assert verdict(made) == ("drifted", "CHANGED_AT_FINALIZATION")
         assert made.left == set()
+
+
+@pytest.mark.parametrize("policy", [{"fail": "open"}, {"finalize": "fast"}])
+def test_a_record_that_grows_after_the_stamp_is_caught(tmp_path: Path, policy: dict[str, str]) -> None:
+    with settlement(tmp_path, **policy) as made:
+        made.stripe.configure(finalization_delay=timedelta(hours=6))
+        made.subscribe()
+        made.bill("100")
+        made.write("100")
+        made.run(timedelta(hours=2) if "fail" in policy else timedelta(hours=7, minutes=2))
+        assert made.invoice()["metadata"]["pacspace_record_bits"] == "100"
+        made.write("50")
+        made.run(DAY)
+        assert verdict(made) == ("drifted", "UNDERBILLED")
+        kinds = [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
+        assert "alert:drifted:UNDERBILLED" in kinds
+
+
+def test_a_record_that_is_not_verified_is_named_nowhere(tmp_path: Path) -> None:
+    with settlement(tmp_path) as made:
+        made.subscribe()
+        made.bill("12")
+        made.write("5", verified=False)
+        made.run(timedelta(hours=3))
+        waiver = Waiver(reason="agreed", by="finance", at=made.clock.now(), figures={})
+        made.app.checker.check(made.invoice_id, waiver=waiver)
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        invoice = made.invoice()
+        assert invoice["metadata"]["pacspace_verdict"] == "waived"
+        assert not [key for key in invoice["metadata"] if key.startswith("pacspace_record")]
+        assert "as recorded" not in (invoice["footer"] or "")
 
 
 def test_an_early_warning_has_nothing_to_compare_and_says_why(tmp_path: Path) -> None:

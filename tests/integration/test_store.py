@@ -744,6 +744,7 @@ def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
 # -- a ledger account's events ----------------------------------------------------------------------------------------
 
 SOON, APART = START + 5 * SECOND, 30 * SECOND
+WAITS = replace(HELD, verdict=Verdict.UNPROVEN)
 WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=False)
 
 
@@ -769,9 +770,11 @@ def tell(store: Store, event_id: str = "evt_1", account: str = "acme") -> int:
 @pytest.mark.parametrize(
     ("memory", "woken"),
     [
-        pytest.param(HELD, True, id="a held invoice"),
-        pytest.param(replace(HELD, held=False, stage=Stage.SEEN), True, id="an invoice that waits"),
-        pytest.param(replace(HELD, verdict=Verdict.MATCHED), True, id="one that agreed before"),
+        pytest.param(WAITS, True, id="a held invoice that is unproven"),
+        pytest.param(replace(HELD, verdict=Verdict.DRIFTED), True, id="one that drifted"),
+        pytest.param(replace(WAITS, held=False, stage=Stage.SEEN), True, id="one that waits for its backstop"),
+        pytest.param(HELD, False, id="one whose usage settles: it is looked at when that is over"),
+        pytest.param(replace(HELD, verdict=Verdict.MATCHED), False, id="one that agreed before"),
         pytest.param(replace(HELD, stage=Stage.ENDED), False, id="one that has ended"),
         pytest.param(replace(HELD, stage=Stage.RELEASED, held=False), False, id="one that was let go"),
         pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
@@ -788,28 +791,8 @@ def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Memory
     assert planned(store, "in_other") == START + DAY
 
 
-@pytest.mark.parametrize(
-    ("verdict", "woken"),
-    [
-        (None, True),
-        (Verdict.UNPROVEN, True),
-        (Verdict.DRIFTED, True),
-        (Verdict.MATCHED, False),
-        (Verdict.WAIVED, False),
-    ],
-)
-def test_an_event_that_changes_no_figure_wakes_what_does_not_agree_yet(
-    store: Store,
-    verdict: Verdict | None,
-    woken: bool,  # noqa: FBT001 - a table
-) -> None:
-    bills(store, replace(HELD, verdict=verdict))
-    hours = {"soon": 5 * SECOND, "apart": APART}
-    assert store.triggers.wake_account("evt_1", "checkpoint.verified", "acme", figures=False, **hours) == int(woken)
-
-
 def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store, clock: ManualClock) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     for number in range(50):
         assert tell(store, f"evt_{number}") == int(number == 0)
         clock.advance(0.05)
@@ -818,29 +801,29 @@ def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store, clock: 
 
 
 def test_a_burst_to_several_processes_is_one_row(store: Store) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     assert sum(at_once(lambda number: tell(store, f"evt_{number}"), 20 * THREADS)) == 1
     assert len(store.journal.event_outcomes()) == 1
 
 
 def test_a_stream_of_events_wakes_now_and_then(store: Store, clock: ManualClock) -> None:
-    bills(store, HELD)
-    saved(store, HELD, next_check_at=START + DAY)
+    bills(store, WAITS)
+    saved(store, WAITS, next_check_at=START + DAY)
     clock.advance(1)
     assert tell(store) == 1
     assert planned(store) == START + APART
 
 
 def test_an_event_about_nobodys_account_leaves_no_trace(store: Store) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     assert tell(store, account="nobody") == 0
     assert store.journal.event_outcomes() == {}
 
 
 def test_a_replayed_event_wakes_nobody(store: Store) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     tell(store)
-    saved(store, HELD, next_check_at=START + DAY)
+    saved(store, WAITS, next_check_at=START + DAY)
     assert tell(store) == 0
     assert planned(store) == START + DAY
 
@@ -863,7 +846,7 @@ def test_an_event_does_not_open_again_what_is_never_looked_at(store: Store) -> N
 def test_an_event_during_a_look_is_not_lost(
     store: Store, next_check_at: datetime | None, then: datetime | None
 ) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     lease = leased(store)
     assert [tell(store, f"evt_{number}") for number in range(3)] == [1, 0, 0]
     lease.guard()
@@ -873,7 +856,7 @@ def test_an_event_during_a_look_is_not_lost(
 
 
 def test_an_event_late_in_a_long_look_is_not_lost(store: Store, clock: ManualClock) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     lease = leased(store)
     for _ in range(6):
         clock.advance(20)
@@ -885,7 +868,7 @@ def test_an_event_late_in_a_long_look_is_not_lost(store: Store, clock: ManualClo
 
 
 def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, clock: ManualClock) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     leased(store)
     clock.advance(TTL.total_seconds())
     assert tell(store) == 0
@@ -894,7 +877,7 @@ def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, 
 
 
 def test_a_look_that_nobody_brought_forward_says_itself_when_to_look_again(store: Store) -> None:
-    bills(store, HELD)
+    bills(store, WAITS)
     for days in (2, 1, 3):
         leased(store).give_back(HELD, START + days * DAY)
         assert planned(store) == START + days * DAY

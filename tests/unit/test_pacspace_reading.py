@@ -404,3 +404,15 @@ def test_what_an_error_answer_means(status: int, body: object, kind: type[Remote
 def test_a_refusal_says_how_long_to_wait_if_pacspace_does(asked: object, seconds: float | None) -> None:
     error = pacspace_failure("GET /x", answer({"error": {"message": "m", "retryAfterSeconds": asked}}, 402))
     assert error.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("count", [0, 2**53, 2**63 - 1])
+def test_a_balance_of_no_records_or_of_more_than_anybody_can_count_is_refused(count: int) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        balance_from_pacspace(fields({"computedBalance": Decimal(-100), "deltasCount": count}), "acme", WINDOW)
+
+
+def test_an_answer_that_says_two_things_is_none() -> None:
+    body = b'{"success":true,"data":{"verified":true,"verified":false}}'
+    with pytest.raises(UnexpectedAnswer, match="not JSON"):
+        data_of("verify", answer(body))

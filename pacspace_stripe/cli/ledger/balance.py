@@ -11,6 +11,7 @@ from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once
 from pacspace_stripe.cli.ledger.shown import amount, records, say
 from pacspace_stripe.cli.ledger.typed import METADATA, NEGATIVE, NUMBER, scoped
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_table
+from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import StillInFlight
@@ -53,7 +54,7 @@ def record(
         adjusts_reference=adjusts_reference,
     )
     # The customer is part of the key: one vendor's references may repeat from customer to customer.
-    named = f"{customer}:{reference}" if reference and reference.isascii() and " " not in reference else None
+    named = digest(f"{customer}\n{reference}".encode()) if reference else None
     with client() as pacspace, once(key, named=named) as chosen:
         emit = pacspace.balance.emit_and_wait if wait else pacspace.balance.emit
         made = emit(new, idempotency_key=chosen)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.errors import RemoteUnavailable
+from pacspace_stripe.errors import RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.settings import load_settings
 
@@ -44,6 +44,9 @@ def once(key: str | None, *, named: str | None = None) -> Iterator[str]:
     chosen = key or named or f"pacspace-stripe-{uuid.uuid4().hex}"
     try:
         yield chosen
-    except RemoteUnavailable as error:
+    except (RemoteUnavailable, UnexpectedAnswer) as error:
         error.hint = f"It may have been recorded. Run it again with --key {chosen}: nothing is recorded twice."
+        raise
+    except KeyboardInterrupt:
+        click.echo(f"It may have been recorded. Run it again with --key {chosen}: nothing is recorded twice.", err=True)
         raise

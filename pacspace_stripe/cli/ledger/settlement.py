@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import click
 
-from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once
+from pacspace_stripe.cli.ledger.group import client, ledger
 from pacspace_stripe.cli.ledger.shown import say
 from pacspace_stripe.cli.ledger.typed import NEGATIVE, NUMBER
 from pacspace_stripe.cli.showing import JSON_OPTION
-from pacspace_stripe.domain.quantities import equal, text
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.errors import RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import Write
 
 
@@ -18,14 +19,17 @@ from pacspace_stripe.pacspace_api import Write
 @click.argument("bits", type=int)
 @click.option("--account", required=True, help="Whose usage it is.")
 @click.option("--description", help="What it is for; kept with it.")
-@KEY_OPTION
 @JSON_OPTION
-def write(record: str, bits: int, *, account: str, description: str | None, key: str | None, as_json: bool) -> None:
+def write(record: str, bits: int, *, account: str, description: str | None, as_json: bool) -> None:
     """Add a whole amount to a RECORD of the settlement API."""
     metadata = {"description": description} if description else {}
-    with client() as pacspace, once(key) as chosen:
+    with client() as pacspace:
         item = Write(key=record, account_id=account, bits=bits, metadata=metadata)
-        made = pacspace.settlement.write([item], idempotency_key=chosen)
+        try:
+            made = pacspace.settlement.write([item])
+        except (RemoteUnavailable, UnexpectedAnswer) as error:
+            error.hint = f"It may have been recorded: see `ledger bucket {record}` before you send it again."
+            raise
     say(made, f"Recorded: {bits} for {record} → batch {made.batch_id}", as_json=as_json)
 
 
@@ -51,7 +55,7 @@ def settle(record: str, expected: Decimal, *, as_json: bool) -> None:
         found = pacspace.settlement.bucket(record)
     total, wanted = text(found.current_bits), text(expected)
     lines = [f"Balance for {record}: {total} ({found.total_writes} writes)"]
-    agreed = found.verified and equal(found.current_bits, expected)
+    agreed = found.verified and found.current_bits == expected
     if not found.verified:
         lines += ["Record not yet verified. Waiting for confirmation...", "Settlement blocked: pending_verification"]
     elif agreed:

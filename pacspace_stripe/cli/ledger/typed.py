@@ -1,7 +1,6 @@
 """What is typed on the command line: exact numbers, times, JSON, spans of time."""
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -11,6 +10,7 @@ import click
 
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.pacspace_api import Month
+from pacspace_stripe.transport.answers import exact_json
 
 NEGATIVE = {"ignore_unknown_options": True}
 """For a command's context, so that ``-42.5`` is a number and no option."""
@@ -39,9 +39,9 @@ class _Moment(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401 - click's
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time: write 2026-10-01 or 2026-10-01T12:00:00Z", param, ctx)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 class _Metadata(click.ParamType[Any]):
@@ -51,7 +51,7 @@ class _Metadata(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, object]:  # noqa: ANN401 - click's
         try:
-            read = json.loads(value, parse_float=Decimal)
+            read = exact_json(value)
         except ValueError:
             read = None
         if not isinstance(read, dict):

@@ -69,7 +69,7 @@ def _unquoted(value: str) -> str:
     value = value.strip()
     if value[:1] in {"'", '"'}:
         return value[1:].partition(value[0])[0]
-    return value.partition(" #")[0].strip()
+    return f" {value}".partition(" #")[0].strip()
 
 
 def with_values(text: str, changes: Mapping[str, str]) -> str:

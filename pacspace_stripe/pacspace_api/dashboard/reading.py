@@ -14,7 +14,7 @@ from pacspace_stripe.transport.answers import Fields
 _NO_CONTENT = 204
 _TOKEN = re.compile(r"[!-~]{1,8000}")
 _KEY = re.compile(r"pk_(test|live)_[!-~]{1,500}")
-_NAMES, _ADDRESSES = ("environment", "name", "type"), ("baseUrl", "apiBaseUrl", "apiUrl", "sandboxUrl", "url")
+_NAMES, _ADDRESSES = ("environment", "name", "type"), ("baseUrl", "apiBaseUrl", "apiUrl", "sandboxUrl")
 """What a row of the environments page may call itself and its address: its shape is not published."""
 
 

@@ -80,8 +80,8 @@ OPEN_ROUTES = (
 )
 """Without an API key; the dashboard's pages look for a session themselves."""
 KEYED_ENDPOINTS = frozenset(
-    f"POST /api/v1/{name}" for name in ("balance/delta", "balance/delta/batch", "balance/checkpoint", "writes", "facts")
+    f"POST /api/v1/{name}" for name in ("balance/delta", "balance/delta/batch", "balance/checkpoint")
 )
-"""Where an Idempotency-Key counts. For the settlement API that is not documented."""
+"""Where an Idempotency-Key counts (contract 1.7)."""
 PRIVATE = "/dashboard/auth/"
 """What is sent below this is not logged: passwords."""
