@@ -1,7 +1,11 @@
 """Many processes on the same invoices: the lease makes it look as if one had run."""
 
 import signal
+import sqlite3
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -68,13 +72,13 @@ def woken_late(place: Town) -> None:
     place.pacspace("add_fault", name="slow", endpoint="GET /api/v1/verify/{proofRoot}", times=1, seconds=1)
     place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=1)
     wait_for("one to be finalized", lambda: finalized(place, at_checkpoint, at_finalize), seconds=PATIENCE, every=0.01)
-    paused.send_signal(signal.SIGSTOP)
+    pause(place, paused)
     # and so does a command, in the middle of holding a third
     held_by_command = place.invoiced(name="paused")
     place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}", times=1, seconds=1)
     command = place.stack.launch(tmp_log(place), "check", held_by_command.invoice_id, "--apply")
     place.until_held(held_by_command)
-    command.send_signal(signal.SIGSTOP)
+    pause(place, command)
     # Then another process finishes the work once their leases have run out
     bills = (at_checkpoint, at_finalize, held_by_command)
     another = free_port()
@@ -101,6 +105,27 @@ def woken_late(place: Town) -> None:
     paused.terminate()
     assert paused.wait(timeout=PATIENCE) == 0
     assert "Traceback" not in place.log()
+
+
+def pause(place: Town, process: subprocess.Popen[bytes]) -> None:
+    """Stop it in the middle of its work, but not of a write to SQLite: there everybody would wait for it."""
+    process.send_signal(signal.SIGSTOP)
+    while not may_write(place.stack.environment["PACSPACE_STRIPE_DATABASE_URL"]):
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+
+
+def may_write(database_url: str) -> bool:
+    scheme, _, path = database_url.partition(":///")
+    if scheme != "sqlite":
+        return True
+    with closing(sqlite3.connect(path, timeout=0.2)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def finalized(place: Town, *bills: Bill) -> bool:

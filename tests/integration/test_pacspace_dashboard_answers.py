@@ -74,7 +74,7 @@ def test_a_status_is_read_in_every_spelling(body: dict[str, Any], status: Status
 PAGES: list[object] = [
     {"success": True, "data": {"environments": [{"environment": "sandbox", "status": "active", "baseUrl": "{}"}]}},
     {"statusCode": 200, "data": {"items": [{"name": "Sandbox", "status": "active", "apiUrl": "{}"}]}},
-    {"data": [{"type": "production"}, {"type": "sandbox", "status": "active", "url": "{}"}]},
+    {"data": [{"type": "production"}, {"type": "sandbox", "status": "active", "apiUrl": "{}"}]},
     {"sandbox": {"status": "active", "sandboxUrl": "{}"}},
 ]
 
