@@ -18,7 +18,8 @@ APPLICATION = "pacspace-stripe"
 def statement_pdf(app: App, invoice_id: str) -> bytes:
     """The PDF; the same bytes for the same evidence. Raises NotFound for an invoice that was never compared."""
     invoice = app.stripe.read_invoice(invoice_id)
-    decisions = app.store.chains.of_subject(invoice_id)
+    links = app.store.chains.of_subject(invoice_id)
+    decisions = [link for link in links if json.loads(link.document)["confirms"] is None]
     if not decisions:
         message = f"no evidence about {invoice_id}: it was not compared yet"
         raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice_id} --apply` first.")

@@ -1,7 +1,7 @@
 """The writes: evidence, hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
@@ -84,6 +85,15 @@ class Actor:
         done = replace(memory, evidence_sha256=sealed.sha256, evidence_core=known)
         self.leased.save(done)
         return done
+
+    def confirm(self, final: Invoice, sha256: str, billed: Iterable[BilledUsage | WindowResult]) -> None:
+        """One more link when that evidence is about the draft: finalized, and its lines still bill the same."""
+        decided = self.store.chains.find(sha256)
+        core = evidence.confirmation(decided, final, billed) if decided else None
+        if core is not None:
+            chain = final.subscription_id or final.invoice_id
+            self.leased.guard()
+            self.store.chains.append(core, chain=chain, subject_id=final.invoice_id, decided_at=self.now)
 
     def hold(self, invoice: Invoice, memory: Memory) -> tuple[Memory, Invoice]:
         """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""

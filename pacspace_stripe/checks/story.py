@@ -228,6 +228,7 @@ class Look:
         grows = any(usage.by_record for usage in usages)
         if stamped and good and not grows and same_figures(stamped.figures, billed_figures(usages)):
             self._did("confirmed")
+            self._actor.confirm(invoice, stamped.evidence_sha256, usages)
             self.memory = replace(self.memory, cleared=True)
             return self._end(invoice.status.value, self.memory.detail)
         return self._compare(invoice, usages)
@@ -255,6 +256,8 @@ class Look:
         self.memory = self._actor.seal(
             invoice, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
         )
+        if invoice.status is not InvoiceStatus.DRAFT and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+            self._actor.confirm(invoice, self.memory.evidence_sha256 or "", finding.windows)
         return self._act(invoice, finding)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
@@ -294,6 +297,7 @@ class Look:
         usages = self.parts.comparer.usages(final)
         same = same_figures(figures_of(stamped), billed_figures(usages))
         if same and self.parts.judge.still_vouched(final, usages, stamped):
+            self._actor.confirm(final, self.memory.evidence_sha256 or "", usages)
             if final.status is InvoiceStatus.OPEN:
                 return None
             self.memory = replace(self.memory, cleared=True)

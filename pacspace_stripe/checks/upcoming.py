@@ -145,7 +145,7 @@ class EarlyWarning:
             window=window,
             account=account,
             quantity=None,
-            line_ids=(),
+            lines=(),
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
             return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")

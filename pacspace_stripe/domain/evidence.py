@@ -6,21 +6,23 @@ its time, its place in the subscription's chain and the hash of the one before.
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import rfc8785
 
-from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.reconcile import BilledUsage
+from pacspace_stripe.domain.verdicts import BilledLine, Finding, Verdict, WindowResult
+from pacspace_stripe.domain.windows import Window, iso
 
 FORMAT = "pacspace-stripe/evidence/1"
 
@@ -58,7 +60,27 @@ def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | No
         **found(finding),
         "policy": _policy(policy),
         "waiver": _waiver(waived),
+        "confirms": None,
     }
+
+
+def confirmation(
+    decided: Evidence, final: Invoice, billed: Iterable[BilledUsage | WindowResult]
+) -> dict[str, Json] | None:
+    """The core that says: finalized, and its final lines bill what that decision names. None: it was about them itself.
+
+    ``billed``: the final lines, whose figures the caller found to be those of the decision.
+    """
+    document: dict[str, Any] = json.loads(decided.document)
+    if document["invoice_status"] != InvoiceStatus.DRAFT.value:
+        return None
+    lines = {(usage.meter, *_bounds(usage.window)): _lines(usage.lines) for usage in billed}
+    windows = [
+        {**window, "lines": lines.get((window["meter"], window["start"], window["end"]), []), "from_meter": False}
+        for window in document["windows"]
+    ]
+    kept = {name: value for name, value in document.items() if name not in ("chain", "decided_at")}
+    return {**kept, "invoice_status": final.status.value, "windows": windows, "confirms": decided.sha256}
 
 
 def found(finding: Finding) -> dict[str, Json]:
@@ -101,7 +123,7 @@ def meaning(document: Mapping[str, Json]) -> bytes:
 def _window(result: WindowResult) -> dict[str, Json]:
     return {
         **shown(result),
-        "line_items": list(result.line_ids),
+        "lines": _lines(result.lines),
         "from_meter": result.from_meter,
         "compare": _comparison(result.comparison),
         "proof": _proof(result.proof),
@@ -112,16 +134,25 @@ def _window(result: WindowResult) -> dict[str, Json]:
 
 def shown(result: WindowResult) -> dict[str, Json]:
     """One window in the shape that every command prints: decimals as strings."""
+    start, end = _bounds(result.window)
     return {
         "account": result.account,
         "meter": result.meter,
-        "start": iso(result.window.start) if result.window else None,
-        "end": iso(result.window.end) if result.window else None,
+        "start": start,
+        "end": end,
         "billed": _number(result.billed),
         "recorded": _number(result.recorded),
         "count": result.count,
         "reason": result.reason.value,
     }
+
+
+def _bounds(window: Window | None) -> tuple[str | None, str | None]:
+    return (iso(window.start), iso(window.end)) if window else (None, None)
+
+
+def _lines(lines: Iterable[BilledLine]) -> list[Json]:
+    return [{"id": line.line_id, "quantity": _number(line.quantity)} for line in lines]
 
 
 def _number(quantity: Decimal | None) -> str | None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
 from pacspace_stripe.domain.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
-from pacspace_stripe.domain.verdicts import Reason, WindowResult
+from pacspace_stripe.domain.verdicts import BilledLine, Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
 
 ACCOUNT_METADATA_KEY = "pacspace_customer_id"
@@ -32,7 +32,7 @@ class BilledUsage:
     window: Window | None
     account: str | None
     quantity: Decimal | None
-    line_ids: tuple[str, ...]
+    lines: tuple[BilledLine, ...]
     problem: Reason | None = None
     detail: str = ""
     by_record: bool = False
@@ -51,7 +51,7 @@ class BilledUsage:
             count=count,
             reason=reason,
             detail=detail,
-            line_ids=tuple(sorted(self.line_ids)),
+            lines=tuple(sorted(self.lines, key=lambda line: line.line_id)),
         )
 
 
@@ -109,7 +109,7 @@ def _billed(
         window=lines[0].window,
         account=account,
         quantity=total(known) if len(known) == len(lines) else None,
-        line_ids=tuple(line.line_id for line in lines),
+        lines=tuple(BilledLine(line_id=line.line_id, quantity=line.quantity) for line in lines),
         problem=problem,
         detail=detail,
     )

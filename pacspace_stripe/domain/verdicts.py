@@ -64,6 +64,14 @@ _DRIFTED = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BilledLine:
+    """One metered line of an invoice, and the usage it bills in the meter's unit; None when it names none."""
+
+    line_id: str
+    quantity: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowResult:
     """One (ledger account, meter, window) of an invoice: both figures and what they mean."""
 
@@ -83,7 +91,7 @@ class WindowResult:
     """For a person: what exactly is wrong or missing."""
     from_meter: bool = False
     """``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
-    line_ids: tuple[str, ...] = ()
+    lines: tuple[BilledLine, ...] = ()
     """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
     comparison: Comparison | None = None
     proof: Proof | None = None

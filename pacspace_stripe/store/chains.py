@@ -36,9 +36,23 @@ class Chains:
             connection.execute(sa.insert(evidence).values(**values))
         return sealed
 
+    def find(self, sha256: str) -> Evidence | None:
+        """The evidence with this hash."""
+        query = sa.select(evidence).where(evidence.c.sha256 == sha256)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Evidence(sha256=row.sha256, document=bytes(row.document))
+
+    def of_chain(self, chain: str) -> list[Evidence]:
+        """Every decision of one chain, the first one first."""
+        return self._in_order(evidence.c.chain_id == chain)
+
     def of_subject(self, subject_id: str) -> list[Evidence]:
         """Every decision about one invoice, in order."""
-        query = sa.select(evidence).where(evidence.c.subject_id == subject_id).order_by(evidence.c.sequence)
+        return self._in_order(evidence.c.subject_id == subject_id)
+
+    def _in_order(self, which: sa.ColumnElement[bool]) -> list[Evidence]:
+        query = sa.select(evidence).where(which).order_by(evidence.c.sequence)
         with self._database.reading() as connection:
             return [Evidence(sha256=row.sha256, document=bytes(row.document)) for row in connection.execute(query)]
 

@@ -247,8 +247,9 @@ class Links:
         return cls(tuple(store.chains.of_subject(bill.invoice_id)))
 
     def verdicts(self) -> list[str]:
-        """What was decided, oldest first."""
-        return [json.loads(link.document)["decision"]["verdict"] for link in self.documents]
+        """What was decided, oldest first, without what only confirms a decision."""
+        said = [json.loads(link.document) for link in self.documents]
+        return [one["decision"]["verdict"] for one in said if one["confirms"] is None]
 
     def problems(self) -> list[str]:
         """What is wrong with the chain; empty when it has every link, once, unchanged."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
+from typing import Any
 
 import httpx
 import rfc8785
@@ -355,6 +356,23 @@ def evidence_is_a_chain(player: Player) -> Iterator[str]:
         last[row.chain_id] = (row.sequence, row.sha256)
 
 
+def a_confirmation_repeats_its_decision(player: Player) -> Iterator[str]:
+    with player.app.store.engine.connect() as connection:
+        rows = connection.execute(sa.select(evidence).order_by(evidence.c.chain_id, evidence.c.sequence)).all()
+    earlier: dict[str, Any] = {}
+    for row in rows:
+        document = json.loads(row.document)
+        named = earlier.get(document["confirms"])
+        figures = [(window["meter"], window["start"], window["billed"]) for window in document["windows"]]
+        if document["confirms"] is not None and (
+            named is None
+            or (named["invoice"], named["decision"]) != (document["invoice"], document["decision"])
+            or [(window["meter"], window["start"], window["billed"]) for window in named["windows"]] != figures
+        ):
+            yield f"9 {row.sha256} confirms {document['confirms']}, which says something else"
+        earlier[row.sha256] = document
+
+
 def every_write_has_its_audit_row(player: Player) -> Iterator[str]:
     for invoice in invoices(player):
         kinds = [kind for _, kind, _ in player.app.store.journal.audit_trail(invoice.id)]
@@ -493,6 +511,7 @@ JUDGES: tuple[Judge, ...] = (
     the_merchants_own_is_kept,
     observing_writes_nothing,
     evidence_is_a_chain,
+    a_confirmation_repeats_its_decision,
     every_write_has_its_audit_row,
     what_we_let_go_is_signed_no_more,
     stamped_evidence_exists,

@@ -448,6 +448,26 @@ def test_a_voided_invoice_frees_its_usage_for_another(tmp_path: Path) -> None:
         assert made.app.store.claims.rival_of("in_other", "cus_acme", window) is None
 
 
+@pytest.mark.parametrize("finalize", ["strict", "fast"])
+def test_that_the_final_lines_are_the_stamped_ones_is_evidence_of_its_own(tmp_path: Path, finalize: str) -> None:
+    with world(tmp_path, finalize=finalize) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("100")
+        made.run(timedelta(hours=6))
+        decided, confirmed = made.app.store.chains.of_subject(made.invoice_id)
+        first, second = json.loads(decided.document), json.loads(confirmed.document)
+        assert (first["invoice_status"], first["confirms"]) == ("draft", None)
+        assert second["invoice_status"] in ("open", "paid")
+        assert second["confirms"] == decided.sha256 == made.invoice()["metadata"]["pacspace_evidence_sha256"]
+        assert second["chain"] == {**first["chain"], "sequence": 2, "previous_sha256": decided.sha256}
+        assert [line["quantity"] for line in second["windows"][0]["lines"]] == ["100"]
+        told_apart = ("invoice_status", "confirms", "chain", "decided_at")
+        assert {k: v for k, v in first.items() if k not in told_apart} == {
+            k: v for k, v in second.items() if k not in told_apart
+        }
+
+
 def test_voided_under_our_hold_is_told_kept_and_marked(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()

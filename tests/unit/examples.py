@@ -18,7 +18,7 @@ from pacspace_stripe.domain.invoices import (
 from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped
 from pacspace_stripe.domain.reconcile import BilledUsage
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 
 Change: TypeAlias = Any
@@ -126,7 +126,7 @@ def usage(**changes: Change) -> BilledUsage:
         window=OCTOBER,
         account="cus_1",
         quantity=Decimal(100),
-        line_ids=("il_1",),
+        lines=(BilledLine(line_id="il_1", quantity=Decimal(100)),),
     )
     return replace(ordinary, **changes)
 
@@ -146,7 +146,7 @@ def result(reason: Reason = Reason.EXACT, **changes: Change) -> WindowResult:
         recorded=Decimal(100),
         count=4,
         reason=reason,
-        line_ids=("il_1",),
+        lines=(BilledLine(line_id="il_1", quantity=Decimal(100)),),
     )
     return replace(ordinary, **changes)
 

@@ -18,7 +18,7 @@ from pacspace_stripe.domain.ledger import Comparison, UsageSign
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
+from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, summarize
 from tests.unit.examples import (
     CREATED,
     FIGURES,
@@ -92,7 +92,7 @@ def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -
                 "recorded": "100",
                 "count": 4,
                 "reason": "EXACT",
-                "line_items": ["il_1"],
+                "lines": [{"id": "il_1", "quantity": "100"}],
                 "from_meter": False,
                 "compare": {
                     "your_balance": "-100",
@@ -120,6 +120,7 @@ def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -
             "usage_sign": "negative",
         },
         "waiver": None,
+        "confirms": None,
     }
 
 
@@ -135,7 +136,7 @@ def test_what_was_not_asked_is_null_and_not_left_out() -> None:
         "recorded": None,
         "count": None,
         "reason": "UNKNOWN_SHAPE",
-        "line_items": ["il_1"],
+        "lines": [{"id": "il_1", "quantity": "100"}],
         "from_meter": False,
         "compare": None,
         "proof": None,
@@ -168,7 +169,9 @@ def test_a_waived_invoice_keeps_the_reason_that_was_waived() -> None:
         pytest.param(core_of(finding(), status=InvoiceStatus.OPEN), id="another status"),
         pytest.param(core_of(summarize((result(billed=Decimal(101)),))), id="another figure"),
         pytest.param(core_of(summarize((result(count=5),))), id="another number of records"),
-        pytest.param(core_of(summarize((result(line_ids=("il_2",)),))), id="other lines"),
+        pytest.param(
+            core_of(summarize((result(lines=(BilledLine(line_id="il_2", quantity=Decimal(100)),)),))), id="other lines"
+        ),
         pytest.param(core_of(summarize((result(proof=proof()),))), id="a proof"),
         pytest.param(core_of(summarize((result(), result()))), id="another window"),
         pytest.param(core_of(finding(), invoice_id="in_2"), id="another invoice"),

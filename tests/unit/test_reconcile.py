@@ -24,7 +24,7 @@ from pacspace_stripe.domain.reconcile import (
     second_look,
     shared_accounts,
 )
-from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult
+from pacspace_stripe.domain.verdicts import BilledLine, Reason, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window
 from tests.unit.examples import (
     METER,
@@ -97,9 +97,13 @@ def test_a_line_bills_its_quantity_in_its_own_period() -> None:
     assert billed(line()) == (usage(),)
 
 
+def ids_of(lines: tuple[BilledLine, ...]) -> list[str]:
+    return [line.line_id for line in lines]
+
+
 def test_lines_of_one_meter_and_window_are_summed_exactly() -> None:
     (only,) = billed(line(1, quantity=Decimal("0.1")), line(2, quantity=Decimal("0.2")))
-    assert (only.quantity, only.line_ids, only.problem) == (Decimal("0.3"), ("il_1", "il_2"), None)
+    assert (only.quantity, ids_of(only.lines), only.problem) == (Decimal("0.3"), ["il_1", "il_2"], None)
 
 
 def test_every_window_stands_alone() -> None:
@@ -559,4 +563,4 @@ def read_of(made: Invoice) -> tuple[BilledUsage, ...]:
 
 def test_what_is_billed_says_which_lines_it_sums_in_a_fixed_order() -> None:
     one, other = read_of(invoice(line_items=(line(1), line(2)))), read_of(invoice(line_items=(line(2), line(1))))
-    assert one[0].result(Reason.EXACT).line_ids == other[0].result(Reason.EXACT).line_ids == ("il_1", "il_2")
+    assert ids_of(one[0].result(Reason.EXACT).lines) == ids_of(other[0].result(Reason.EXACT).lines) == ["il_1", "il_2"]

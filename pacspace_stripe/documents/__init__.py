@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FOOTER_TEMPLATE = "invoice_footer.txt.jinja"
 STATEMENT_TEMPLATE = "statement.typ"
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 _log = logging.getLogger(__name__)
 
 
