@@ -11,8 +11,7 @@ from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.reconcile import BilledUsage
+from pacspace_stripe.domain.reconcile import BilledUsage, figures_of
 from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, WindowResult
@@ -193,11 +192,6 @@ class Actor:
 def _unsigned(invoice: Invoice) -> dict[str, str]:
     """The metadata change that takes the sign of our hold off it."""
     return {HOLD_KEY: ""} if HOLD_KEY in invoice.metadata else {}
-
-
-def figures_of(finding: Finding) -> dict[str, str]:
-    """The billed quantities that a stamp names, by meter and window."""
-    return {result.key: "unknown" if result.billed is None else text(result.billed) for result in finding.windows}
 
 
 def _same_stamp(one: Stamped, other: Stamped) -> bool:

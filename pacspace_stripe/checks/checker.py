@@ -13,7 +13,6 @@ from pacspace_stripe.checks.story import Look
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory, Waiver
-from pacspace_stripe.domain.reconcile import billed_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Kind, Leased
@@ -101,7 +100,7 @@ class Checker:
         usages = self.parts.comparer.usages(invoice)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
         finding = self.parts.comparer.compare(invoice, usages, finalized_by_us=ours)
-        return decide.with_waiver(finding, memory, billed_figures(usages))
+        return decide.with_waiver(finding, memory)
 
     def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
         now = self.now()

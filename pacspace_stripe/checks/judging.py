@@ -77,10 +77,10 @@ class Judge:
     def finding(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> Finding:
         """The verdict, with its proof when it may go. A checkpoint freezes: in enforce mode, of what is alive."""
         figures = billed_figures(usages)
-        finding = with_waiver(self.compared(invoice, usages, memory), memory, figures)
+        finding = with_waiver(self.compared(invoice, usages, memory), memory)
         enforced = self.policy.mode is Mode.ENFORCE and invoice.status not in GIVEN_UP
         if enforced and finding.verdict in _GOOD:
-            finding = with_waiver(self.proven(finding, memory), memory, figures)
+            finding = with_waiver(self.proven(finding, memory), memory)
         return _changed_at_finalization(invoice, finding, figures, memory)
 
     def compared(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> Finding:

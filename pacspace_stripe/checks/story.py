@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from pacspace_stripe.checks.acting import Actor, figures_of
+from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import claims_of, let_go, remembered, with_finding
@@ -23,7 +23,7 @@ from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
-from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
+from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
@@ -144,27 +144,30 @@ class Look:
             self._did("blocked by the early warning")
 
     def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
-        figures = billed_figures(usages)
-        if self.waiver is not None:
-            given, self.waiver = self.waiver, None
-            self._accept(invoice, usages, replace(given, figures=figures))
-        elif self.memory.waiver and not self.memory.cleared and not same_figures(self.memory.waiver.figures, figures):
-            detail = f"it named {dict(self.memory.waiver.figures)}, billed is now {figures}"
-            self._alert("waiver_ended", detail)
-            self.memory = replace(self.memory, waiver=None)
-
-    def _accept(self, invoice: Invoice, usages: tuple[BilledUsage, ...], waiver: Waiver) -> None:
         """A person waives what was found wrong or unproven, and nothing that was not even compared."""
+        given, self.waiver = self.waiver, None
+        if given is None:
+            return
         finding = self.parts.judge.compared(invoice, usages, self.memory)
         if finding.verdict is Verdict.MATCHED and decide.may_compare(invoice, self.memory, self.parts.policy, self.now):
             finding = self.parts.judge.proven(finding, self.memory)
         if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
             self._did(f"not waived: it is {finding.verdict.value}")
             return
+        waiver = replace(given, figures=figures_of(finding))
         self.memory = replace(self.memory, waiver=waiver)
         self.leased.save(self.memory)
         detail = f"{waiver.by}: {waiver.reason} {dict(waiver.figures)}"
         self.parts.store.journal.note("waive", self.memory.invoice_id, detail)
+
+    def _end_waiver(self, finding: Finding) -> None:
+        """It named exact quantities and ends with them. What could not be read now does not say that they changed."""
+        waiver, figures = self.memory.waiver, figures_of(finding)
+        if waiver is None or self.memory.cleared or finding.reason in decide.HEALS:
+            return
+        if not same_figures(waiver.figures, figures):
+            self._alert("waiver_ended", f"it named {dict(waiver.figures)}, billed is now {figures}")
+            self.memory = replace(self.memory, waiver=None)
 
     def _before(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:  # noqa: PLR0911 - one per step
         parts = self.parts
@@ -253,6 +256,7 @@ class Look:
             self.memory,
             claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
         )
+        self._end_waiver(finding)
         self.memory = self._actor.seal(
             invoice, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
         )

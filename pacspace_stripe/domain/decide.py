@@ -11,7 +11,7 @@ from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.reconcile import same_figures
+from pacspace_stripe.domain.reconcile import figures_of, same_figures
 from pacspace_stripe.domain.steps import (
     Action,
     Alert,
@@ -147,12 +147,12 @@ def given_back_at(invoice: Invoice, memory: Memory, now: datetime) -> datetime:
     return max(planned_finalization(invoice, memory), soonest)
 
 
-def with_waiver(finding: Finding, memory: Memory, figures: dict[str, str]) -> Finding:
-    """A waiver turns drifted or unproven into waived while it names exactly the billed quantities."""
+def with_waiver(finding: Finding, memory: Memory) -> Finding:
+    """A waiver turns drifted or unproven into waived while it names exactly the quantities that will be billed."""
     waiver = memory.waiver
     if waiver is None or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
         return finding
-    if not same_figures(waiver.figures, figures):
+    if not same_figures(waiver.figures, figures_of(finding)):
         return finding
     return Finding(verdict=Verdict.WAIVED, reason=finding.reason, detail=finding.detail, windows=finding.windows)
 

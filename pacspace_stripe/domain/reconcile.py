@@ -12,7 +12,7 @@ from decimal import Decimal
 from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
 from pacspace_stripe.domain.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
-from pacspace_stripe.domain.verdicts import BilledLine, Reason, WindowResult
+from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
 
 ACCOUNT_METADATA_KEY = "pacspace_customer_id"
@@ -166,11 +166,16 @@ def shared_accounts(uses: Iterable[tuple[str | None, str]]) -> frozenset[str]:
 
 
 def billed_figures(usages: Iterable[BilledUsage]) -> dict[str, str]:
-    """The exact billed quantities by meter and window: what a stamp and a waiver name."""
+    """The exact quantities that the lines bill, by meter and window."""
     return {
         f"{usage.meter}|{usage.window or '-'}": "unknown" if usage.quantity is None else text(usage.quantity)
         for usage in usages
     }
+
+
+def figures_of(finding: Finding) -> dict[str, str]:
+    """The same of what was compared, as a stamp and a waiver name it: a draft's line may lag behind its meter."""
+    return {result.key: "unknown" if result.billed is None else text(result.billed) for result in finding.windows}
 
 
 def same_figures(left: Mapping[str, str], right: Mapping[str, str]) -> bool:

@@ -170,11 +170,15 @@ class Subjects:
         return None if row is None else Subject.from_row(row)
 
     def end_block(self, subject_id: str) -> None:
-        """The blocked draft is there and carries the block itself: the early warning has done its work."""
+        """The blocked draft is there and carries the block itself: the early warning has done its work.
+
+        Whoever looks at the early warning right now loses its lease, and cannot bring it back.
+        """
         with self._database.writing() as connection:
             query = sa.select(subjects.c.memory).where(subjects.c.subject_id == subject_id).with_for_update()
             memory = memories.from_json(connection.execute(query).scalar_one())
-            values = {**memory_columns(replace(memory, stage=Stage.ENDED)), "next_check_at": None}
+            ended = memory_columns(replace(memory, stage=Stage.ENDED))
+            values = {**ended, "next_check_at": None, "lease_owner": None, "lease_until": None}
             connection.execute(sa.update(subjects).where(subjects.c.subject_id == subject_id).values(**values))
 
     def finish_released(self, subject_id: str) -> bool:

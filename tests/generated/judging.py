@@ -45,6 +45,13 @@ def _length(quantity: Decimal) -> int:
     return len(_WIDE.normalize(quantity).as_tuple().digits)
 
 
+def _named(waived: Mapping[Key, tuple[Decimal, Decimal]], billed: Figures) -> bool:
+    """Whether a person saw these figures: the lines', or where those lagged, their meters'."""
+    return waived.keys() == billed.keys() and all(
+        not differs(line, billed[key]) or not differs(meter, billed[key]) for key, (line, meter) in waived.items()
+    )
+
+
 def differing(left: Figures, right: Figures) -> list[str]:
     return [f"{key[0]} {left.get(key)} != {right.get(key)}" for key in left | right if _differs(left, right, key)]
 
@@ -92,8 +99,8 @@ def _unproven(player: Player, request: Request, truth: Truth) -> Iterator[str]:
             yield from differing(truth.billed, truth.recorded)
             yield from _stamped_otherwise(truth, truth.billed)
         case "waived":
-            agreed = [figures for reason, figures in player.waived.get(str(request.invoice), ())]
-            if not any(not differing(figures, truth.billed) for figures in agreed):
+            agreed = player.waived.get(str(request.invoice), [])
+            if not any(_named(waived, truth.billed) for waived in agreed):
                 yield f"nobody waived {truth.billed}, but {agreed}"
         case verdict:
             yield f"verdict {verdict}"

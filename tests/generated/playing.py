@@ -122,7 +122,8 @@ class Player(World):
         self.seed, self.validated = self.plan.seed, False
         self.settings = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in self.plan.settings}
         self.diary: list[Request] = []
-        self.waived: dict[str, list[tuple[str, Figures]]] = {}
+        self.waived: dict[str, list[dict[Key, tuple[Decimal, Decimal]]]] = {}
+        """By invoice and waiver: what the lines billed then, and what their meters said."""
         self.own_footer: dict[str, str] = {}
         self.own_metadata: dict[str, dict[str, str]] = {}
         self.touched: dict[str, list[Touch]] = {}
@@ -592,7 +593,9 @@ class Player(World):
         reason = f"agreed {len(self.waived.get(invoice.id, ())) + 1}"
         waiver = Waiver(reason=reason, by="finance", at=self.clock.now(), figures={})
         show(self.stripe.account, invoice)  # as the check reads it
-        self.waived.setdefault(invoice.id, []).append((reason, self.billed(invoice)))
+        billed, customer = self.billed(invoice), self.subscription_of(invoice).customer
+        named = {key: (quantity, self.metered(customer, *key)) for key, quantity in billed.items()}
+        self.waived.setdefault(invoice.id, []).append(named)
         with self._another_process() if self.at_work else contextlib.nullcontext():
             self._checked(invoice.id, waiver)
 

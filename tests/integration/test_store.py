@@ -585,6 +585,20 @@ def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock
     assert not store.triggers.any_due()
 
 
+def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Store) -> None:
+    saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
+    leased = store.subjects.acquire(Kind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
+    assert leased is not None
+    store.subjects.end_block(BLOCK.invoice_id)
+    with pytest.raises(LeaseLost):
+        leased.guard()
+    with pytest.raises(LeaseLost):
+        leased.give_back(BLOCK, START + DAY)
+    found = store.subjects.find(BLOCK.invoice_id)
+    assert found is not None
+    assert (found.memory.stage, found.next_check_at) == (Stage.ENDED, None)
+
+
 def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
     saved(store, replace(HELD, stage=Stage.RELEASED, held=False), next_check_at=START + DAY)
     assert store.subjects.finish_released("in_1")
