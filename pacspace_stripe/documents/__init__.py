@@ -195,6 +195,7 @@ def _footer_values(view: FooterView) -> dict[str, object]:
         "windows": [
             {
                 "meter": _one_line(window.meter),
+                "right_to_left": _right_to_left(window.meter),
                 "start": _moment(window.start),
                 "end": _moment(window.end),
                 "usage": None if window.usage is None else quantities.text(window.usage),
@@ -248,6 +249,11 @@ def _statement_row(window: StatementWindow) -> dict[str, object]:
         "verify_url": _optional(window.verify_url),
         "record_key": _optional(window.record_key),
     }
+
+
+def _right_to_left(words: str) -> bool:
+    """Whether a reader's screen would reorder digits that follow these words on their line."""
+    return any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in words)
 
 
 def _optional(words: str | None) -> str | None:

@@ -149,7 +149,7 @@ changes = st.lists(st.sampled_from(list(CHANGES.values())), max_size=3)
 PRINTED = f"""Metered usage as recorded in PacSpace, an independent ledger
 2026-10-01 00:00 to 2026-11-01 00:00 UTC
 שיחות
-Usage: 100 in 2 records
+Recorded: 100 in 2 records
 {RECORD}
 Evidence SHA-256: {"12" * 32}"""
 sentences = st.text(st.characters(exclude_characters="—"), max_size=60)
