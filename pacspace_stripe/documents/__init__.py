@@ -7,6 +7,7 @@ is said (the caller fills the views), nor where in an invoice's footer the text 
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, keywords
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, SummaryView, SummaryWindow, summary_values
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import Attachment, Typesetter
 from pacspace_stripe.documents.views import FooterView, FooterWindow, StatementView, StatementWindow
@@ -14,13 +15,17 @@ from pacspace_stripe.documents.views import FooterView, FooterWindow, StatementV
 __all__ = [
     "FOOTER_TEMPLATE",
     "STATEMENT_TEMPLATE",
+    "SUMMARY_TEMPLATE",
     "Attachment",
     "Documents",
     "FooterView",
     "FooterWindow",
     "StatementView",
     "StatementWindow",
+    "SummaryView",
+    "SummaryWindow",
     "Templates",
     "Typesetter",
     "keywords",
+    "summary_values",
 ]

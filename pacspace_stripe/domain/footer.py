@@ -4,10 +4,10 @@ The footer belongs to the merchant and is often legal text, so everything outsid
 letter. A block reaches from the last opening line before a closing line to that closing line; a marker line without
 its partner is text like any other. What stands between the two is ours, whoever wrote it.
 
-A block is still ours where the vendor or a person changed white space alone: line ends, spaces at the ends of lines or
-within a marker, of whatever kind and number, empty lines. Where even line breaks were taken out, so that a marker shares
-its line with other text, the two are ours only if a root or hash stands between them: a sentence that quotes them stays.
-The white space that parted such a marker from its neighbours, at most two characters, goes with it.
+A block is still ours where the vendor or a person changed white space alone: line ends, spaces at the ends of lines
+or within a marker, of whatever kind and number, empty lines. Where even line breaks were taken out, so that a marker
+shares its line with other text, the two are ours only if a root or hash stands between them: a sentence that quotes
+them stays. The white space that parted such a marker from its neighbours, at most two characters, goes with it.
 """
 
 import re
@@ -66,8 +66,8 @@ class _Span:
 def insert_block(existing: str | None, block: str) -> str | TooLong:
     """``existing`` with ``block`` between our marker lines, at the place of an earlier block or at the end.
 
-    Markers inside ``block`` are left out. A footer that already says the same, but for white space, comes back unchanged,
-    to the letter: a vendor who changes white space would otherwise be written to again at every look.
+    Markers inside ``block`` are left out. A footer that already says the same, but for white space, comes back
+    unchanged, to the letter: a vendor who changes white space would otherwise be written to again at every look.
     """
     footer = _inserted(existing or "", _body(block))
     return footer if len(footer) <= FOOTER_LIMIT else TooLong(length=len(footer))
