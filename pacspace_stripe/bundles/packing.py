@@ -9,6 +9,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import rfc8785
 
+from pacspace_stripe.bundles.sharing import shareable_text
 from pacspace_stripe.domain.evidence import Json, canonical, digest
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import InvalidInput, RateLimited, RemoteError, RemoteUnavailable, RenderError
@@ -73,7 +74,7 @@ class Folder:
         try:
             return ask()
         except (RemoteError, InvalidInput, RenderError) as error:
-            why = " ".join(str(error).split())
+            why = shareable_text(" ".join(str(error).split()))
             if isinstance(error, RemoteUnavailable) and not isinstance(error, RateLimited):
                 self._silent[error.service] = why
             self.lacks(names, why)

@@ -37,6 +37,7 @@ def summary_view(decision: Evidence, confirmed: Evidence | None, invoice: Invoic
 
 def _window(window: dict[str, Any]) -> SummaryWindow:
     proof, record = window["proof"] or {}, window.get("record") or {}
+    stated = proof if proof.get("cross_checked") else {}
     return SummaryWindow(
         meter=window["meter"],
         start=_moment(window["start"]) if window["start"] else None,
@@ -45,8 +46,8 @@ def _window(window: dict[str, Any]) -> SummaryWindow:
         recorded=_quantity(window["recorded"]),
         count=window["count"],
         proof_root=proof.get("proof_root"),
-        covered=proof.get("record_count"),
-        net=_quantity(proof.get("net_change")),
+        covered=stated.get("record_count"),
+        net=_quantity(stated.get("net_change")),
         stale=proof.get("stale", False),
         verify_url=proof.get("verify_url"),
         record_key=record.get("key"),

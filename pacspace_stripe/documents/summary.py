@@ -30,7 +30,7 @@ class SummaryWindow:
     count: int | None
     proof_root: str | None = None
     covered: int | None = None
-    """Number of records that the root covers."""
+    """Number of records that the root covers; like ``net`` None unless PacSpace's public answer named it."""
     net: Decimal | None = None
     """Raw and signed, over those records, as PacSpace's page shows it."""
     stale: bool = False

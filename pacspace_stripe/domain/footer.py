@@ -117,8 +117,9 @@ def _first_span(text: str) -> _Span | None:
             openings.append(marker)
             continue
         for opening in reversed(openings):
-            if _ours(opening, marker, text[opening.end : marker.start]):
-                body = _body(text[opening.end : marker.start])
+            between = text[opening.end : marker.start]
+            if _ours(opening, marker, between):
+                body = _body(between if opening.alone else between.lstrip())
                 return _Span(opening=opening, closing=marker, body=body)
     return None
 

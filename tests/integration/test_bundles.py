@@ -389,6 +389,17 @@ def test_no_secret_no_address_and_no_metadata_of_records_leaves_the_house(tmp_pa
         assert made.invoice()["metadata"]["pacspace_proof_root"] in there.json("stripe/invoice.json")["footer"]
 
 
+def test_what_public_verify_did_not_say_the_page_does_not_say(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.ledger.configure(verify_summary=False)
+        made.subscribe()
+        made.use("1")
+        made.run()
+        there = opened(made)
+        assert there.decision()["windows"][0]["proof"]["cross_checked"] is False
+        assert "PacSpace states for it" not in there.text("summary.pdf")[0]
+
+
 def test_a_customers_name_is_shown_to_the_reviewer_and_a_mail_address_is_not(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.add_customer("cus_mail", name="ann@example.com")
@@ -420,7 +431,7 @@ def test_the_summary_is_one_page_in_plain_words(tmp_path: Path) -> None:
             "api_calls",
             "1250.5 1250.5 1",
             "1 October 2026 up to 1 November 2026",
-            "1 entry, net change -1250.5",
+            "PacSpace states for it: 1 entry, net change -1250.5",
             window["proof"]["proof_root"],
             window["proof"]["verify_url"],
             there.manifest["evidence_sha256"],
