@@ -21,6 +21,7 @@ COMMANDS = {
     "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
+    "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),

@@ -28,6 +28,11 @@ FINALIZATION_SECONDS = 4
 ENDS_IN = timedelta(seconds=2)
 MARK = "demo.txt"
 """In the output's folder: it is ours to empty."""
+PAPERS = {
+    "statement.pdf": ("statement", "-o"),
+    "bundle.zip": ("evidence", "--bundle"),
+}
+"""What is written of a released invoice: file → the command that writes it, and the option that names the file."""
 SCENARIOS = (*CLOSED, DISORDER, UPCOMING, KILLED)
 
 
@@ -121,11 +126,11 @@ class Player:
 
 def _statement(player: Player, scenario: Scenario, _: str) -> None:
     invoice = player.wait("a released invoice", lambda: player.invoice(scenario) if player.is_so(scenario) else None)
-    target = player.output / "statement.pdf"
-    done = player.stack.run("statement", invoice["id"], "-o", str(target))
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    player.say(f"  {target.name} written")
+    for name, (command, option) in PAPERS.items():
+        done = player.stack.run(command, invoice["id"], option, str(player.output / name))
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        player.say(f"  {name} written")
 
 
 def _verify(player: Player, scenario: Scenario, _: str) -> None:

@@ -1,6 +1,7 @@
 """How commands show what they found: JSON, or aligned columns."""
 
 import json
+from collections.abc import Iterable, Mapping
 
 import click
 
@@ -25,3 +26,18 @@ def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: fr
             for name, cell, width in zip(names, row, widths, strict=True)
         )
         click.echo(f"  {'  '.join(cells)}".rstrip())
+
+
+def echo_windows(windows: Iterable[Mapping[str, object]]) -> None:
+    """Both figures of each window, in the shape that evidence and commands give them."""
+    echo_table(
+        ("account", "meter", "from", "to", "billed", "recorded", "records", "reason"),
+        [
+            tuple(
+                str("-" if window[name] is None else window[name])
+                for name in ("account", "meter", "start", "end", "billed", "recorded", "count", "reason")
+            )
+            for window in windows
+        ],
+        right=frozenset({"billed", "recorded", "records"}),
+    )

@@ -8,12 +8,13 @@ from typing import TypeVar
 
 import click
 
-from pacspace_stripe.app import App, build
+from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.cli.showing import echo_table
+from pacspace_stripe.cli.showing import echo_windows
 from pacspace_stripe.errors import LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
+from pacspace_stripe.store import Store
 
 Done = TypeVar("Done")
 
@@ -33,6 +34,19 @@ def parts() -> Iterator[App]:
         yield app
     finally:
         app.close()
+
+
+@contextmanager
+def database() -> Iterator[Store]:
+    """Our database alone, for commands that ask neither vendor: no key of theirs is needed."""
+    settings = load_settings(os.environ, stripe=False, pacspace=False)
+    set_up(settings.log_format, level=30)
+    store = Store(settings.database_url.get_secret_value(), now=wall_clock, lost_after=settings.lease)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
 
 
 def patiently(app: App, act: Callable[[], Done]) -> Done:
@@ -59,17 +73,7 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     click.secho(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
     if result.detail:
         click.echo(f"  {result.detail}")
-    echo_table(
-        ("account", "meter", "from", "to", "billed", "recorded", "records", "reason"),
-        [
-            tuple(
-                str("-" if window[name] is None else window[name])
-                for name in ("account", "meter", "start", "end", "billed", "recorded", "count", "reason")
-            )
-            for window in result.windows
-        ],
-        right=frozenset({"billed", "recorded", "records"}),
-    )
+    echo_windows(result.windows)
     for step in result.steps:
         click.echo(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:

@@ -83,6 +83,17 @@ def confirmation(
     return {**kept, "invoice_status": final.status.value, "windows": windows, "confirms": decided.sha256}
 
 
+def decision_of(links: Iterable[Evidence]) -> Evidence | None:
+    """Of an invoice's links, in order: the newest that decides, which is what a stamp names."""
+    decisions = [link for link in links if json.loads(link.document).get("confirms") is None]
+    return decisions[-1] if decisions else None
+
+
+def confirmation_of(links: Iterable[Evidence], sha256: str) -> Evidence | None:
+    """Of an invoice's links: the one that confirms this decision after finalization."""
+    return next((link for link in links if json.loads(link.document).get("confirms") == sha256), None)
+
+
 def found(finding: Finding) -> dict[str, Json]:
     """The decision, and both sides' figures with their proofs, window by window."""
     return {

@@ -2,8 +2,12 @@
 
 The footer belongs to the merchant and is often legal text, so everything outside our two marker lines is kept to the
 letter. A block reaches from the last opening line before a closing line to that closing line; a marker line without
-its partner is text like any other. Where the vendor or a person changed line endings or white space at the ends of
-lines, a block is still ours.
+its partner is text like any other. What stands between the two is ours, whoever wrote it.
+
+A block is still ours where the vendor or a person changed white space alone: line ends, spaces at the ends of lines
+or within a marker, of whatever kind and number, empty lines. Where even line breaks were taken out, so that a marker
+shares its line with other text, the two are ours only if a root or hash stands between them: a sentence that quotes
+them stays. The white space that parted such a marker from its neighbours, at most two characters, goes with it.
 """
 
 import re
@@ -18,7 +22,19 @@ CLOSING = "— end of usage record —"
 """The marker lines. They print on the customer's invoice, and invoices out there carry them: never change them."""
 
 _SEPARATOR = "\n\n"
+_FLAT_SEPARATOR = re.compile(r"[^\S\r\n]{1,2}\Z")
+"""What is left of it where line breaks became spaces."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def _spaced(marker: str) -> str:
+    """A marker with any white space within its line."""
+    return r"[^\S\r\n]+".join(map(re.escape, marker.split()))
+
+
+_MARKER = re.compile(rf"(?<!\S)(?:(?P<opening>{_spaced(OPENING)})|{_spaced(CLOSING)})(?!\S)")
+_DIGEST = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{64}(?![0-9A-Za-z])")
+"""A proof root or an evidence's hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,29 +45,44 @@ class TooLong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
-    """A block's place in a footer, marker lines included, the line end after it not."""
+class _Marker:
+    """A marker's place in a footer: with the white space of its line when it has a line of its own."""
 
     start: int
     end: int
+    opens: bool
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """A block's place in a footer, markers included, the line end after it not."""
+
+    opening: _Marker
+    closing: _Marker
     body: str
 
 
 def insert_block(existing: str | None, block: str) -> str | TooLong:
     """``existing`` with ``block`` between our marker lines, at the place of an earlier block or at the end.
 
-    Marker lines inside ``block`` are left out. A footer that already says the same comes back unchanged, to the letter.
+    Markers inside ``block`` are left out. A footer that already says the same, but for white space, comes back
+    unchanged, to the letter: a vendor who changes white space would otherwise be written to again at every look.
     """
     footer = _inserted(existing or "", _body(block))
     return footer if len(footer) <= FOOTER_LIMIT else TooLong(length=len(footer))
 
 
 def remove_block(existing: str | None) -> str:
-    """The merchant's own text: every block of ours cut out, with the empty line that ``insert_block`` put before it."""
-    text = existing or ""
+    """The merchant's own text: every block of ours cut out, with the empty line that ``insert_block`` put before it.
+
+    Halves of blocks that thereby come to stand around the merchant's text stay, and so does the text.
+    """
+    text, kept = existing or "", ""
     while span := _first_span(text):
-        text = _before(text, span) + text[span.end :]
-    return text
+        kept += _before(text, span)
+        text = text[span.closing.end :]
+    return kept + text
 
 
 def find_block(existing: str | None) -> str | None:
@@ -66,19 +97,46 @@ def _inserted(text: str, body: str) -> str:
     span = _first_span(text)
     if span is None:
         return f"{text}{_SEPARATOR}{ours}" if text else ours
-    kept = text[span.start : span.end] if span.body == body else ours
-    return text[: span.start] + kept + remove_block(text[span.end :])
+    after = remove_block(text[span.closing.end :])
+    if span.body.split() == body.split():
+        return text[: span.closing.end] + after
+    before = text[: span.opening.start] if span.opening.alone else _parted(_before(text, span), after=_SEPARATOR)
+    # The white space after a marker in the middle of a line becomes the line end.
+    return before + ours + (after if span.closing.alone else _parted(after[1:], before="\n"))
+
+
+def _parted(text: str, *, before: str = "", after: str = "") -> str:
+    """Text with what parts it from its neighbours; no text needs none."""
+    return f"{before}{text}{after}" if text else ""
 
 
 def _first_span(text: str) -> _Span | None:
-    opened: tuple[int, int] | None = None
-    for start, end in _lines(text):
-        line = text[start:end].strip()
-        if line == OPENING:
-            opened = (start, end)
-        elif line == CLOSING and opened:
-            return _Span(start=opened[0], end=end, body=_body(text[opened[1] : start]))
+    openings: list[_Marker] = []
+    for marker in _markers(text):
+        if marker.opens:
+            openings.append(marker)
+            continue
+        for opening in reversed(openings):
+            between = text[opening.end : marker.start]
+            if _ours(opening, marker, between):
+                body = _body(between if opening.alone else between.lstrip())
+                return _Span(opening=opening, closing=marker, body=body)
     return None
+
+
+def _ours(opening: _Marker, closing: _Marker, between: str) -> bool:
+    return (opening.alone and closing.alone) or _DIGEST.search(between) is not None
+
+
+def _markers(text: str) -> Iterator[_Marker]:
+    found = _MARKER.finditer(text)
+    marker = next(found, None)
+    for start, end in _lines(text):
+        while marker and marker.start() < end:
+            alone = not text[start : marker.start()].strip() and not text[marker.end() : end].strip()
+            place = (start, end) if alone else marker.span()
+            yield _Marker(start=place[0], end=place[1], opens=marker["opening"] is not None, alone=alone)
+            marker = next(found, None)
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
@@ -91,15 +149,25 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _before(text: str, span: _Span) -> str:
-    head = text[: span.start]
+    """The text before a block, without what parts the two."""
+    head = text[: span.opening.start]
     for separator in (_SEPARATOR, "\r\n\r\n"):
         if head.endswith(separator):
             return head.removesuffix(separator)
-    return head
+    return head if span.opening.alone else _FLAT_SEPARATOR.sub("", head)
 
 
 def _body(block: str) -> str:
-    """Lines without marker lines and trailing white space, without empty lines at either end."""
+    """Lines without markers and trailing white space, without empty lines at either end."""
     lines = [block[start:end].rstrip() for start, end in _lines(block)]
-    kept = [line for line in lines if line.strip() not in (OPENING, CLOSING)]
+    kept = [line for line in map(_unmarked, lines) if line is not None]
     return "\n".join(kept).strip("\n")
+
+
+def _unmarked(line: str) -> str | None:
+    """A line without markers; None when it was nothing else."""
+    if _MARKER.search(line) is None:
+        return line
+    while _MARKER.search(line):
+        line = " ".join(_MARKER.sub("", line).split())
+    return line or None

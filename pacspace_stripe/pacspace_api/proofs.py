@@ -1,5 +1,7 @@
 """Receipts, invoice proofs, receipt documents and public verify (3.8 to 3.10, 3.13)."""
 
+from collections.abc import Mapping
+
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import inputs, records
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
@@ -26,6 +28,12 @@ class ProofsApi:
         """The verified records of a span with their proof (3.8). NotFound for an unknown customer."""
         data = self._calls.receipt(inputs.customer_id(customer_id), span_fields(scope))
         return records.receipt_from_pacspace(data, customer_id)
+
+    def receipt_answer(self, customer_id: str, scope: Span | None = None) -> Mapping[str, object]:
+        """PacSpace's own words of a receipt, numbers exact: for keeping beside what was made of them."""
+        data = self._calls.receipt(inputs.customer_id(customer_id), span_fields(scope))
+        records.receipt_from_pacspace(data, customer_id)
+        return records.plain(data)
 
     def invoice_proof(self, customer_id: str, scope: Span | None = None) -> InvoiceProofRecord:
         """Where the proof of a span is shown, for an invoice (3.9). NotFound while there is no checkpoint."""
@@ -77,6 +85,15 @@ class ProofsApi:
         except NotFound as unknown:
             return records.unverified(proof_root, str(unknown))
         return records.verification_from_pacspace(data, proof_root)
+
+    def verify_answer(self, proof_root: str) -> Mapping[str, object]:
+        """PacSpace's own words of public verify, numbers exact; that it does not know the root is one answer of two."""
+        try:
+            data = self._calls.verify(inputs.text("proof_root", proof_root), {})
+        except NotFound as unknown:
+            return {"verified": False, "proofRoot": proof_root, "message": str(unknown)}
+        records.verification_from_pacspace(data, proof_root)
+        return records.plain(data)
 
     def verify_address(self, proof_root: str) -> str:
         """Where anyone may ask about a root."""

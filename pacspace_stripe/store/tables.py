@@ -79,7 +79,7 @@ evidence = sa.Table(
     sa.Column("decided_at", UtcDateTime, nullable=False),
     sa.Index("ix_pacspace_evidence_subject", "subject_id"),
 )
-"""Append-only. One chain per subscription, in decision order."""
+"""Append-only, which triggers see to (migration 0002). One chain per subscription, in decision order."""
 
 audit = sa.Table(
     "pacspace_audit",

@@ -1,5 +1,6 @@
 """Every command as a process: its exit code, what it prints for people and for machines, and what it never prints."""
 
+import hashlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from pacspace_stripe.cli.processes import wait_for
 from tests.acceptance.town import PATIENCE, Bill, Town, town
+from tests.bundles import Opened
 
 SCRIPT = str(Path(sys.executable).with_name("pacspace-stripe"))
 REASON = "agreed with the customer by phone"
@@ -233,6 +235,51 @@ def test_a_statement_is_a_pdf_whose_every_page_has_the_invoices_footer(street: S
         assert metadata["pacspace_evidence_sha256"] in "".join(page.split())
 
 
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_evidence_needs_neither_vendor_nor_its_keys(street: Street) -> None:
+    gone = {"STRIPE_API_BASE_URL": "http://127.0.0.1:9", "PACSPACE_API_BASE_URL": "http://127.0.0.1:9"}
+    done = street.run("evidence", street.matched.invoice_id, "--json", **gone)
+    assert (done.returncode, done.stderr) == (0, "")
+    stamped = street.place.invoice(street.matched.invoice_id)["metadata"]["pacspace_evidence_sha256"]
+    assert hashlib.sha256(done.stdout.encode()).hexdigest() == stamped
+
+
+def test_a_bundle_is_written_whole_and_says_what_is_in_it(street: Street, tmp_path: Path) -> None:
+    target = tmp_path / "bundle.zip"
+    done = street.run("evidence", street.matched.invoice_id, "--bundle", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    there = Opened.of(target.read_bytes())
+    assert done.stdout == f"{target}: {target.stat().st_size:,} bytes, {len(there.entries)} files\n"
+    assert there.missing == []
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.zip"]
+    listed = street.run("evidence", street.matched.invoice_id, "--bundle", str(target), "--json")
+    assert json.loads(listed.stdout)["evidence_sha256"] == there.manifest["evidence_sha256"]
+
+
+def test_a_bundle_without_pacspace_lists_what_is_missing_and_fails(street: Street, tmp_path: Path) -> None:
+    target = tmp_path / "bundle.zip"
+    gone = {"PACSPACE_API_BASE_URL": "http://127.0.0.1:9"}
+    done = street.run("evidence", street.matched.invoice_id, "--bundle", str(target), **gone)
+    assert done.returncode == 1
+    there = Opened.of(target.read_bytes())
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == there.missing
+    assert len(there.missing) == 3
+
+
+def test_evidence_that_is_not_there_and_a_place_that_is_not_are_told(street: Street, tmp_path: Path) -> None:
+    unknown = street.run("evidence", "in_nobodyKnows", "--bundle", str(tmp_path / "bundle.zip"))
+    assert unknown.returncode == 2
+    said, hint = complaint(unknown)
+    assert "none about in_nobodyKnows" in said
+    assert "check in_nobodyKnows --apply" in hint
+    nowhere = street.run("evidence", street.drifted.invoice_id, "--bundle", str(tmp_path / "missing" / "bundle.zip"))
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_statement_needs_evidence_and_a_place(street: Street, tmp_path: Path) -> None:
     unknown = street.run("statement", "in_nobodyKnows", "-o", str(tmp_path / "statement.pdf"))
     assert unknown.returncode == 2
@@ -316,7 +363,18 @@ def test_help_loads_nothing_that_takes_time() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "check", "release", "sweep", "invoices", "statement", "settings", "demo", "simulate"):
+    for command in (
+        "serve",
+        "check",
+        "release",
+        "sweep",
+        "invoices",
+        "evidence",
+        "statement",
+        "settings",
+        "demo",
+        "simulate",
+    ):
         assert f"\n  {command} " in done.stdout
 
 

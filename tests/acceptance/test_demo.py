@@ -9,6 +9,7 @@ import httpx
 from pacspace_stripe.cli.processes import COMMAND, wait_for
 from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING
 from tests.acceptance.town import PATIENCE
+from tests.bundles import Opened
 
 SECONDS = 90
 """What the demo may take, once everything is installed."""
@@ -29,6 +30,9 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
         assert f"\n{scenario.name}\n  {scenario.story}\n" in said
         assert (output / f"{scenario.name.replace(' ', '-')}.json").is_file()
     assert (output / "statement.pdf").read_bytes().startswith(b"%PDF-")
+    bundle = Opened.of((output / "bundle.zip").read_bytes())
+    assert bundle.missing == []
+    assert bundle.entries["statement.pdf"] == (output / "statement.pdf").read_bytes()
     for log in output.glob("*/*.log"):
         assert "Traceback" not in log.read_text(), log
 

@@ -17,8 +17,8 @@ import pikepdf
 import pypdfium2  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from pacspace_stripe import documents as module
 from pacspace_stripe.documents import (
+    Attachment,
     Documents,
     FooterView,
     FooterWindow,
@@ -26,6 +26,7 @@ from pacspace_stripe.documents import (
     StatementWindow,
     Templates,
 )
+from pacspace_stripe.documents import templates as module
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
 from pacspace_stripe.errors import RenderError
 
@@ -475,25 +476,39 @@ def test_a_footer_that_no_page_can_hold_is_an_error(documents: Documents) -> Non
 
 
 @pytest.mark.parametrize("name", ["شركة المثال", "חברת דוגמה בע״מ", "Ελληνική", "Ромашка", "Đặng & Søn ğş ẞ"])
-def test_many_scripts_are_printed(documents: Documents, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_many_scripts_are_printed(documents: Documents, name: str) -> None:
     documents.render_statement(replace(statement(), customer=name))
-    assert not caplog.records
 
 
-def test_a_name_no_font_has_is_printed_with_marks_and_logged(
-    documents: Documents, caplog: pytest.LogCaptureFixture
-) -> None:
-    view = replace(statement(), customer='株式会社サンプル "한국" 😀 Ltd \\')
-    (page,) = pages(documents.render_statement(view))
-    assert '\ufffd "\ufffd\ufffd" \ufffd Ltd \\' in page
-    assert "invoice=in_1QXb2LkdIwHu7ix8" in caplog.text
-    assert "株" in caplog.text
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("株 Ltd", "株 (U+682A)"),
+        ('A "한국" \\', "국 (U+AD6D), 한 (U+D55C)"),
+        ("so happy 😀", "😀 (U+1F600)"),
+        ("\U0010fffd", "\U0010fffd (U+10FFFD)"),
+    ],
+)
+def test_a_character_that_no_font_has_is_named_and_never_a_box(documents: Documents, name: str, said: str) -> None:
+    with pytest.raises(RenderError, match=rf"^statement.typ: no font has {re.escape(said)}$") as caught:
+        documents.render_statement(replace(statement(), customer=name))
+    assert "PACSPACE_STRIPE_FONTS" in caught.value.hint
 
 
 def test_a_template_that_asks_for_what_no_font_has_is_an_error(folder: Path) -> None:
     (folder / "statement.typ").write_text("\n株", encoding="utf-8")
-    with pytest.raises(RenderError, match=r"^statement.typ line 2: .*could not be displayed"):
+    with pytest.raises(RenderError, match=r"^statement.typ: no font has 株 \(U\+682A\)"):
         Documents(Templates(folder)).render_statement(statement())
+
+
+def test_attachments_are_in_the_file_to_the_byte_whatever_the_template_does(folder: Path) -> None:
+    (folder / "plain.typ").write_text("Nothing about attachments.")
+    content = '{"name":"Zoë ☃ 株","quote":"\\"#panic()\\""}\n'.encode()
+    attachment = Attachment(name="evidence.json", content=content, mime_type="application/json", description="all")
+    documents = Documents(Templates(folder))
+    pdf = documents.typesetter.pdf("plain.typ", {}, issued_at=OCTOBER, attachments=(attachment,))
+    with pikepdf.open(BytesIO(pdf)) as opened:
+        assert opened.attachments["evidence.json"].get_file().read_bytes() == content
 
 
 def test_control_characters_and_halves_of_characters_do_not_reach_the_page(documents: Documents) -> None:

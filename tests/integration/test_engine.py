@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +20,9 @@ from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
 from tests.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
 from tests.integration.test_store import fill, normal
+
+if TYPE_CHECKING:
+    from pacspace_stripe.domain.evidence import Json
 
 QUIET = 1.0
 """Seconds in which a second look would have begun."""
@@ -272,7 +275,11 @@ def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
     age(bench, "in_killed", KEPT + DAY)
     bench.change("in_killed", "status", "PENDING")
     bench.copy("check:in_old:1", times=700)
+    evidence: dict[str, Json] = {"decision": {"verdict": "drifted", "reason": "OVERBILLED"}}
+    old = wall_clock() - 2 * KEPT
+    bench.store.chains.append(evidence, chain="sub_old", subject_id="in_old", decided_at=old)
     assert bench.engine.prune() == 702
+    assert len(bench.store.chains.of_subject("in_old")) == 1
     assert [len(bench.rows(subject_id)) for subject_id in subject_ids] == [0, 1, 0]
     for table in ("workflow_input", "workflow_output", "operation_outputs"):
         assert bench.stored(table, "workflow_uuid", "check:in_old:1") == []

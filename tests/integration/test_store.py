@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -69,11 +72,26 @@ def store(module_database_url: str, clock: ManualClock) -> Iterator[Store]:
     """A store over our tables, empty; the database is that of all tests here."""
     made = Store(normal(module_database_url), now=clock.now, lost_after=LOST_AFTER)
     made.migrate()
-    with made.engine.begin() as connection:
+    with made.engine.begin() as connection, evidence_unguarded(connection):
         for table in metadata.tables.values():
             connection.execute(sa.delete(table))
     yield made
     made.close()
+
+
+@contextmanager
+def evidence_unguarded(connection: sa.Connection) -> Iterator[None]:
+    """Only the owner of a database can do this: take away the triggers that keep evidence, and put them back."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        yield
+        return
+    triggers = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
+    for name, _ in triggers:
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    yield
+    for _, sql in triggers:
+        connection.exec_driver_sql(sql)
 
 
 class Queue:
@@ -715,6 +733,77 @@ def test_a_chain_has_no_gap_and_no_fork_when_many_append_at_once(store: Store) -
     places = [json.loads(link.document)["chain"] for link in links]
     assert [place["sequence"] for place in places] == list(range(1, 49))
     assert [place["previous_sha256"] for place in places] == [None, *(link.sha256 for link in links[:-1])]
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE pacspace_evidence SET document = document",
+        "UPDATE pacspace_evidence SET subject_id = 'in_2' WHERE sequence = 1",
+        "DELETE FROM pacspace_evidence",
+        "DELETE FROM pacspace_evidence WHERE sequence = 2",
+    ],
+)
+def test_the_database_refuses_to_change_or_delete_evidence(store: Store, tampering: str) -> None:
+    for number in range(2):
+        append(store, number)
+    before = store.chains.of_subject("in_1")
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
+        connection.exec_driver_sql(tampering)
+    assert store.chains.of_subject("in_1") == before
+
+
+def test_no_evidence_takes_the_place_of_another(store: Store) -> None:
+    first = append(store)
+    columns = "chain_id, sequence, sha256, subject_id, document, decided_at"
+    forged = "SELECT chain_id, sequence, 'other', subject_id, document, decided_at FROM pacspace_evidence"
+    with pytest.raises(sa.exc.IntegrityError), store.engine.begin() as connection:
+        connection.exec_driver_sql(f"INSERT INTO pacspace_evidence ({columns}) {forged}")
+    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+
+
+def test_sqlite_refuses_to_replace_evidence(sqlite_url: str, clock: ManualClock) -> None:
+    store = Store(normal(sqlite_url), now=clock.now, lost_after=LOST_AFTER)
+    store.migrate()
+    first = append(store)
+    forged = "SELECT chain_id, sequence, 'other', subject_id, document, decided_at FROM pacspace_evidence"
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
+        connection.exec_driver_sql(f"INSERT OR REPLACE INTO pacspace_evidence {forged}")
+    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+    store.close()
+
+
+def test_postgresql_refuses_to_truncate_evidence(postgresql_url: str, clock: ManualClock) -> None:
+    store = Store(normal(postgresql_url), now=clock.now, lost_after=LOST_AFTER)
+    store.migrate()
+    first = append(store)
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE pacspace_evidence")
+    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+    store.close()
+
+
+def test_a_database_of_the_version_before_keeps_its_evidence_and_guards_it(empty: Store) -> None:
+    empty.migrate()
+    append(empty)
+    revision(empty, "downgrade", "0001")
+    append(empty, 2)
+    before = empty.chains.of_subject("in_1")
+    empty.migrate()
+    assert empty.chains.of_subject("in_1") == before
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), empty.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM pacspace_evidence")
+    revision(empty, "downgrade", "base")
+    assert sa.inspect(empty.engine).get_table_names() == ["pacspace_alembic_version"]
+
+
+def revision(store: Store, direction: str, target: str) -> None:
+    """Another version of the schema."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "migrations"))
+    with store.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, target)
 
 
 # -- the journal ------------------------------------------------------------------------------------------------------

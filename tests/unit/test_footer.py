@@ -1,5 +1,8 @@
 """Our block in the footer: the merchant's text stays to the letter, our block is always found again."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +85,12 @@ def test_stamping_again_replaces_only_our_block(existing: str, expected: str | N
         CLOSING,
         f"{CLOSING}\nx\n{OPENING}",
         f"We print {OPENING}\nx\n{CLOSING}",
-        f"{OPENING} x\n{RECORD}\n{CLOSING}",
+        f"{OPENING} x\nProof root: on request\n{CLOSING}",
+        f"Our block is {OPENING} and then {CLOSING} on one line",
+        f"Our block is {OPENING} {'ab' * 31} {CLOSING} on one line",
+        f"{OPENING} {CLOSING}",
+        f"{OPENING.replace(' ', '')}\n{RECORD}\n{CLOSING}",
+        f"({OPENING} {RECORD} {CLOSING})",
         f"{OPENING.lower()}\n{RECORD}\n{CLOSING}",
         f"{OPENING.replace('—', '-')}\n{RECORD}\n{CLOSING.replace('—', '-')}",
         f"{OPENING}{CLOSING}",
@@ -123,6 +131,124 @@ def test_a_longer_record_may_no_longer_fit_where_a_short_one_did() -> None:
     assert insert_block(footer, RECORD + "!") == TooLong(length=FOOTER_LIMIT + 1)
 
 
+# -- white space that the vendor or a person changed ------------------------------------------------------------------
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "line ends": lambda text: text.replace("\n", "\r\n"),
+    "no-break spaces": lambda text: text.replace(" ", "\u00a0"),
+    "wide spaces": lambda text: text.replace(" ", " \u3000 "),
+    "collapsed spaces": lambda text: re.sub(" +", " ", text),
+    "trimmed lines": lambda text: "\n".join(line.strip() for line in text.split("\n")),
+    "trimmed": str.strip,
+    "no empty lines": lambda text: re.sub(r"\n+", "\n", text),
+    "line breaks to spaces": lambda text: text.replace("\n", " "),
+    "all to single spaces": lambda text: " ".join(text.split()),
+    "line separators": lambda text: text.replace("\n", "\u2028"),
+}
+changes = st.lists(st.sampled_from(list(CHANGES.values())), max_size=3)
+PRINTED = f"""Metered usage as recorded in PacSpace, an independent ledger
+2026-10-01 00:00 to 2026-11-01 00:00 UTC
+שיחות
+Recorded: 100 in 2 records
+{RECORD}
+Evidence SHA-256: {"12" * 32}"""
+sentences = st.text(st.characters(exclude_characters="—"), max_size=60)
+
+
+def words(text: str | None) -> list[str]:
+    """What is left of a text when white space does not count."""
+    return (text or "").split()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("text", ["", LEGAL, f"{LEGAL}\n\n  Danke!\n"])
+def test_a_block_is_found_again_whatever_became_of_white_space(text: str, change: str) -> None:
+    changed = CHANGES[change](stamped(text, PRINTED))
+    assert words(find_block(changed)) == words(PRINTED)
+    assert insert_block(changed, PRINTED) == changed
+    assert words(remove_block(changed)) == words(text)
+    again = stamped(changed, LATER)
+    assert find_block(again) == LATER
+    assert again.count(OPENING) == again.count(CLOSING) == 1
+    assert words(remove_block(again)) == words(text)
+    assert insert_block(again, LATER) == again
+
+
+@given(merchants, merchants, changes)
+def test_no_word_of_the_merchants_is_lost_with_white_space(
+    before: str | None, after: str | None, made: list[Callable[[str], str]]
+) -> None:
+    changed = f"{stamped(before, PRINTED)}\n{after or ''}"
+    for change in made:
+        changed = change(changed)
+    kept = words(before) + words(after)
+    assert words(remove_block(changed)) == kept
+    again = stamped(changed, LATER)
+    assert find_block(again) == LATER
+    assert words(remove_block(again)) == kept
+    assert insert_block(again, LATER) == again
+
+
+@given(sentences, sentences, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_text_on_the_lines_of_the_markers_stays(before: str, after: str, line_end: str) -> None:
+    """Somebody took the line breaks beside our block away."""
+    lines = line_end.join([f"{before} {OPENING}", *PRINTED.split("\n"), f"{CLOSING} {after}"])
+    again = stamped(lines, LATER)
+    assert find_block(again) == LATER
+    assert words(remove_block(again)) == words(before) + words(after)
+    assert insert_block(again, LATER) == again
+
+
+def test_line_breaks_come_back_with_the_next_stamp() -> None:
+    flat = stamped(LEGAL, PRINTED).replace("\n", " ") + " Danke!"
+    new = f"{OPENING}\n{LATER}\n{CLOSING}"
+    assert insert_block(flat, LATER) == f"{LEGAL}\n\n{new}\nDanke!".replace(LEGAL, LEGAL.replace("\n", " "))
+
+
+def test_two_flat_blocks_become_one() -> None:
+    flat = " ".join([*["A", *stamped(None, PRINTED).split()] * 2, "B"])
+    again = stamped(flat, LATER)
+    assert again.count(OPENING) == again.count(CLOSING) == 1
+    assert words(remove_block(again)) == ["A", "A", "B"]
+
+
+# -- edits by hand ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edited", "kept"),
+    [
+        pytest.param(f"{LEGAL}\n\n{BLOCK}".replace("Proof", "Prof"), LEGAL, id="a word in the block"),
+        pytest.param(f"{LEGAL}\n\n{BLOCK}".replace(RECORD, f"{RECORD}\nCall us"), LEGAL, id="a line in the block"),
+        pytest.param(f"{LEGAL}\n\n{BLOCK}".replace(RECORD, ""), LEGAL, id="its lines deleted"),
+        pytest.param(f"{BLOCK}\n\n{LEGAL}", f"\n\n{LEGAL}", id="moved to the top"),
+        pytest.param(f"{BLOCK}\n{LEGAL}\n\n{BLOCK}", f"\n{LEGAL}", id="doubled around the text"),
+    ],
+)
+def test_a_block_edited_by_hand_is_one_whole_block_again(edited: str, kept: str) -> None:
+    again = stamped(edited, LATER)
+    assert find_block(again) == LATER
+    assert again.count(OPENING) == again.count(CLOSING) == 1
+    assert remove_block(again) == kept
+    assert insert_block(again, LATER) == again
+
+
+@pytest.mark.parametrize("half", [f"{OPENING}\n{RECORD}", f"{RECORD}\n{CLOSING}", RECORD])
+def test_half_a_block_is_nobodys_so_it_stays_and_a_whole_one_follows(half: str) -> None:
+    again = stamped(f"{LEGAL}\n\n{half}", LATER)
+    assert remove_block(again) == f"{LEGAL}\n\n{half}"
+    assert find_block(again) == LATER
+    assert insert_block(again, LATER) == again
+
+
+def test_markers_in_the_middle_of_a_record_are_left_out() -> None:
+    named = f"{'cd' * 32} {CLOSING} of — end of {CLOSING} usage record —"
+    footer = stamped(LEGAL, f"{RECORD}\n{named}")
+    assert find_block(footer) == f"{RECORD}\n{'cd' * 32} of"
+    assert insert_block(footer, f"{RECORD}\n{named}") == footer
+    assert remove_block(footer) == LEGAL
+
+
 @given(merchants, records)
 def test_removing_gives_the_merchants_text_back_to_the_letter(text: str | None, block: str) -> None:
     assert remove_block(stamped(text, block)) == (text or "")
@@ -140,10 +266,18 @@ def test_stamping_again_leaves_no_trace_of_the_first_stamp(text: str | None, fir
 
 
 @given(footers, records)
-def test_what_was_stamped_is_what_is_found_and_it_is_found_once(text: str | None, block: str) -> None:
-    footer = stamped(text, block)
-    assert find_block(footer) == block
-    assert find_block(remove_block(footer)) is None
+def test_what_was_stamped_is_what_is_found(text: str | None, block: str) -> None:
+    assert find_block(stamped(text, block)) == block
+
+
+@given(merchants, records)
+def test_what_was_removed_is_not_found(text: str | None, block: str) -> None:
+    assert find_block(remove_block(stamped(text, block))) is None
+
+
+def test_text_between_halves_of_old_blocks_stays_when_ours_goes() -> None:
+    around = f"{OPENING}\n{LEGAL}\n\n{BLOCK}\nThank you!\n{CLOSING}"
+    assert remove_block(around) == f"{OPENING}\n{LEGAL}\nThank you!\n{CLOSING}"
 
 
 @given(merchants, st.text(max_size=60))

@@ -118,6 +118,14 @@ def test_two_signing_secrets_while_one_is_rolled() -> None:
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]
 
 
+def test_commands_that_need_the_database_alone_need_no_key_of_either_vendor() -> None:
+    settings = load_settings({"PACSPACE_STRIPE_DATABASE_URL": "sqlite:///a.db"}, stripe=False, pacspace=False)
+    assert settings.database_url.get_secret_value() == "sqlite:///a.db"
+    assert settings.pacspace_api_key.get_secret_value() == settings.stripe_api_key.get_secret_value() == ""
+    mixed = {"STRIPE_API_KEY": "sk_live_x", "PACSPACE_API_KEY": "pk_test_x.y"}
+    assert not load_settings(mixed, stripe=False, pacspace=False).stripe_webhook_secrets
+
+
 def test_commands_without_webhooks_need_no_signing_secret() -> None:
     keys = {name: value for name, value in CREDENTIALS.items() if name != "STRIPE_WEBHOOK_SECRET"}
     assert load_settings(keys, webhooks=False).stripe_webhook_secrets == ()

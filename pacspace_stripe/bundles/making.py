@@ -1,0 +1,91 @@
+"""What goes into a bundle: from our database, from PacSpace, from Stripe, and the documents made of it."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pacspace_stripe.app import App
+from pacspace_stripe.bundles.ledgers import LedgerFiles
+from pacspace_stripe.bundles.packing import Bundle, Folder
+from pacspace_stripe.bundles.sharing import shareable_text
+from pacspace_stripe.bundles.summaries import summary_view
+from pacspace_stripe.documents import SUMMARY_TEMPLATE, summary_values
+from pacspace_stripe.domain.evidence import Evidence, Json, confirmation_of, decision_of
+from pacspace_stripe.domain.invoices import Invoice, LineItem
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.stamps import PREFIX
+from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.pacspace_api import PacSpace
+from pacspace_stripe.statements import statement_pdf
+from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+_OURS = "pacspace-stripe"
+
+
+def make_bundle(app: App, invoice_id: str, *, made_at: datetime) -> Bundle | None:
+    """The bundle; None when there is no evidence about the invoice. What a vendor does not answer is missing in it."""
+    links = app.store.chains.of_subject(invoice_id)
+    decision = decision_of(links)
+    if decision is None:
+        return None
+    document: dict[str, Any] = json.loads(decision.document)
+    folder = Folder()
+    for number, link in enumerate(app.store.chains.of_chain(document["chain"]["id"]), start=1):
+        folder.put(f"evidence/{number:04d}.json", link.document)
+    LedgerFiles(pacspace=_pacspace(app), folder=folder).collect(document)
+    invoice = _stripe(app, invoice_id, folder)
+    _documents(app, folder, decision, confirmation_of(links, decision.sha256), invoice)
+    return folder.packed(invoice_id, decision.sha256, made_at)
+
+
+def _pacspace(app: App) -> PacSpace:
+    settings = app.settings
+    key, address = settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url
+    return PacSpace(key, base_url=address, transport=app.transport)
+
+
+def _stripe(app: App, invoice_id: str, folder: Folder) -> Invoice | None:
+    names = ("stripe/invoice.json", "stripe/lines.json")
+    invoice = folder.asked(STRIPE, names, lambda: app.stripe.read_invoice(invoice_id))
+    if invoice is not None:
+        folder.put_json(names[0], _invoice(invoice))
+        folder.put_json(names[1], [_line(line) for line in invoice.line_items])
+    return invoice
+
+
+def _invoice(invoice: Invoice) -> dict[str, Json]:
+    return {
+        "invoice": invoice.invoice_id,
+        "number": invoice.number,
+        "status": invoice.status.value,
+        "metadata": {name: value for name, value in invoice.metadata.items() if name.startswith(PREFIX)},
+        "footer": None if invoice.footer is None else shareable_text(invoice.footer),
+    }
+
+
+def _line(line: LineItem) -> dict[str, Json]:
+    return {
+        "id": line.line_id,
+        "quantity": None if line.quantity is None else text(line.quantity),
+        "price": line.price_id,
+        "start": iso(line.window.start) if line.window else None,
+        "end": iso(line.window.end) if line.window else None,
+    }
+
+
+def _documents(
+    app: App, folder: Folder, decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None
+) -> None:
+    view = summary_view(decision, confirmed, invoice)
+    summary, statement = "summary.pdf", "statement.pdf"
+    typesetter = app.documents.typesetter
+    page = folder.asked(
+        _OURS,
+        (summary,),
+        lambda: typesetter.pdf(SUMMARY_TEMPLATE, summary_values(view), issued_at=view.decided_at),
+    )
+    if page is not None:
+        folder.put(summary, page)
+    pdf = folder.asked(STRIPE, (statement,), lambda: statement_pdf(app, view.invoice_id))
+    if pdf is not None:
+        folder.put(statement, pdf)

@@ -1,0 +1,160 @@
+"""``evidence``: what was compared and decided about one invoice, and the bundle for whoever disputes it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pacspace_stripe.cli.checking import INVOICE
+from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, echo_windows
+from pacspace_stripe.cli.wiring import database, parts
+from pacspace_stripe.domain.evidence import Evidence, confirmation_of, decision_of
+from pacspace_stripe.errors import NotFound
+
+_SEEN = {"matched": "green", "waived": "yellow"}
+
+
+@click.command()
+@INVOICE
+@click.option("--all", "every", is_flag=True, help="Everything that was ever found about it, not only the decision.")
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a ZIP of all that speaks for this invoice, with a page for whoever reviews a dispute.",
+)
+@JSON_OPTION
+def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -> None:
+    """Show what was compared and decided about an invoice. Needs the database alone.
+
+    --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it is
+    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing, and the
+    exit code is then 1.
+    """
+    if bundle is not None:
+        if every:
+            message = "--all and --bundle do not go together: a bundle has everything"
+            raise click.UsageError(message)
+        _bundle(invoice, bundle, as_json=as_json)
+        return
+    with database() as store:
+        links = store.chains.of_subject(invoice)
+        decision = decision_of(links)
+        if decision is None:
+            raise _none(invoice)
+        last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
+    if as_json:
+        _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
+    elif every:
+        _echo_history(links)
+    else:
+        _echo_decision(decision, confirmation_of(links, decision.sha256), last)
+
+
+def _write(document: bytes) -> None:
+    sys.stdout.buffer.write(document)
+
+
+def _none(invoice: str) -> NotFound:
+    hint = f"Run `pacspace-stripe check {invoice} --apply` first, or look for it in `pacspace-stripe invoices`."
+    return NotFound("evidence", f"none about {invoice}: it was not compared yet", hint=hint)
+
+
+def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
+    from pacspace_stripe.bundles import make_bundle  # noqa: PLC0415 - only a bundle needs both vendors
+
+    with parts() as app:
+        made = make_bundle(app, invoice, made_at=app.now())
+    if made is None:
+        raise _none(invoice)
+    write_whole(target, made.content)
+    if as_json:
+        echo_json(made.manifest)
+    else:
+        click.echo(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
+    for lack in made.missing:
+        click.secho(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
+    for note in made.notes:
+        click.secho(f"note: {note}", fg="yellow", err=True)
+    sys.exit(1 if made.missing else 0)
+
+
+def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) -> None:
+    """The decision for people: verdict and reason first, then both figures, their proofs, and its place."""
+    document: dict[str, Any] = json.loads(decision.document)
+    found, policy, chain = document["decision"], document["policy"], document["chain"]
+    color = _SEEN.get(found["verdict"], "red")
+    click.secho(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
+    _say("customer", f"{document['customer']}, {'live' if document['livemode'] else 'test'} mode")
+    _say("decided", f"{_moment(document['decided_at'])}, of the {document['invoice_status']} invoice")
+    _say("confirmed", _confirmed(document, confirmed))
+    if document["waiver"]:
+        waiver = document["waiver"]
+        _say("waived", f"by {waiver['by']}, {_moment(waiver['at'])}: {waiver['reason']}")
+    ledger = policy.get("ledger", "balance")
+    tolerance = f"tolerance {policy['tolerance']}"
+    _say(
+        "policy",
+        f"{policy['mode']}, fail {policy['fail']}, finalize {policy['finalize']}, {tolerance}, {ledger} ledger",
+    )
+    echo_windows(document["windows"])
+    for window in document["windows"]:
+        _echo_proof(window)
+    before = chain["previous_sha256"] or "none, it is the first"
+    _say("chain", f"{chain['id']}, link {chain['sequence']} of {last}")
+    _say("before it", before)
+    _say("SHA-256", decision.sha256)
+
+
+def _confirmed(document: dict[str, Any], confirmed: Evidence | None) -> str:
+    if document["invoice_status"] != "draft":
+        return "it is about the final invoice itself"
+    if confirmed is None:
+        return "not yet: its final lines were not compared with this decision"
+    final = json.loads(confirmed.document)
+    return f"{_moment(final['decided_at'])}, the {final['invoice_status']} invoice bills the same"
+
+
+def _echo_proof(window: dict[str, Any]) -> None:
+    proof, record = window["proof"], window.get("record")
+    if record:
+        state = "verified" if record["verified"] else "not verified"
+        _say("proof", f"record {record['key']}: {record['bits']} in {record['writes']} writes, {state}")
+    if proof:
+        checked = "cross-checked with public verify" if proof["cross_checked"] else "public verify named no figures"
+        stale = ", covers other records than were compared" if proof["stale"] else ""
+        _say("proof", f"{proof['proof_root']} ({window['meter']})")
+        counted = f"{proof['record_count']} record{'' if proof['record_count'] == 1 else 's'}"
+        _say("", f"{counted}, net {proof['net_change']}, {checked}{stale}")
+        _say("", proof["verify_url"])
+
+
+def _echo_history(links: list[Evidence]) -> None:
+    """Every link about the invoice, one a line, in order."""
+    documents = [(link, json.loads(link.document)) for link in links]
+    echo_table(
+        ("link", "decided", "invoice", "verdict", "reason", "SHA-256"),
+        [
+            (
+                str(document["chain"]["sequence"]),
+                _moment(document["decided_at"]),
+                document["invoice_status"],
+                "confirmed" if document["confirms"] else document["decision"]["verdict"],
+                document["decision"]["reason"],
+                link.sha256,
+            )
+            for link, document in documents
+        ],
+        right=frozenset({"link"}),
+    )
+
+
+def _say(name: str, words: str) -> None:
+    click.echo(f"  {name:<10} {words}")
+
+
+def _moment(written: str) -> str:
+    """``2026-11-01T01:00:00.5Z`` for people, to the second."""
+    return f"{written[:10]} {written[11:19]} UTC"

@@ -1,0 +1,64 @@
+"""Finding templates, ours and the user's, and filling those in Jinja2: sandboxed, and strict about names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from traceback import walk_tb
+
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, select_autoescape
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pacspace_stripe.documents.failures import failure
+from pacspace_stripe.errors import RenderError
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+class Templates:
+    """Finds templates: those in ``override_dir`` first, then ours. ``override_dir / "fonts"`` may hold more fonts."""
+
+    def __init__(self, override_dir: Path | None = None) -> None:
+        if override_dir is not None and not override_dir.is_dir():
+            message = f"the template folder {override_dir} does not exist"
+            raise RenderError(message, hint="Create it, or leave the setting out to use the built-in templates.")
+        self.folders = (*([override_dir.resolve()] if override_dir else []), built_in())
+        self.font_folders = tuple(fonts for folder in self.folders if (fonts := folder / "fonts").is_dir())
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(self.folders),
+            undefined=StrictUndefined,
+            autoescape=select_autoescape(("html", "html.jinja")),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def path(self, name: str) -> Path:
+        """Where the template ``name`` is; RenderError when no folder has it."""
+        for folder in self.folders:
+            if (path := folder / name).is_file():
+                return path
+        message = f"{name}: no such template in {', '.join(map(str, self.folders))}"
+        raise RenderError(message)
+
+    def render(self, name: str, values: Mapping[str, object]) -> str:
+        """The Jinja2 template ``name`` filled with ``values``; RenderError names template, line and problem."""
+        path = self.path(name)
+        try:
+            return self._environment.get_template(name).render(values)
+        except Exception as error:  # a template of the user's may raise anything
+            raise self._failure(error, path) from error
+
+    def _failure(self, error: Exception, path: Path) -> RenderError:
+        """Jinja2 puts its templates' own lines into tracebacks; the innermost one is where it went wrong."""
+        line = None
+        for frame, number in walk_tb(error.__traceback__):
+            if any(folder in Path(frame.f_code.co_filename).parents for folder in self.folders):
+                path, line = Path(frame.f_code.co_filename), number
+        if isinstance(error, TemplateSyntaxError):
+            path, line = Path(error.filename or path), error.lineno
+        problem = f"no template {error.name}" if isinstance(error, TemplateNotFound) else str(error)
+        return failure(path, line, problem)
+
+
+def built_in() -> Path:
+    """The wheel carries our templates inside the package; a checkout has them beside it."""
+    shipped = _PACKAGE / "templates"
+    return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
