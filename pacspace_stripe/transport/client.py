@@ -15,6 +15,7 @@ import httpx
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.transport.answers import error_body, wish
+from pacspace_stripe.transport.connections import Connections, bounded
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
@@ -97,7 +98,8 @@ class Transport:
         for chatty in ("httpx", "httpcore"):
             quiet(chatty)
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._http = httpx.Client(transport=httpx_transport, cookies=no_cookies, follow_redirects=False)
+        over = httpx_transport or Connections()
+        self._http = httpx.Client(transport=over, cookies=no_cookies, follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections; calls after this fail."""
@@ -158,19 +160,29 @@ class Transport:
         if guards:
             guards[call.method == "GET"]()
         started_at = self._clock()
-        try:
-            answer = self._exchange(call, until, tries_left)
-        except FOREIGN as error:
-            failure = httpx_failure(call.service, error)
-            _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
-            if isinstance(failure, RemoteUnavailable):
-                return failure
-            raise failure from None
+        answer = self._answer(call, until, tries_left)
+        if isinstance(answer, RemoteUnavailable):
+            return answer
         took = (self._clock() - started_at).total_seconds()
         _log.debug("%s %s: %d in %.3fs request=%s", call.service, call.endpoint, answer.status, took, answer.request_id)
         if limiter and answer.status == _TOO_MANY:
             _slow_down(limiter, call, answer)
         return answer
+
+    def _answer(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
+        def left() -> float:
+            return (until - self._clock()).total_seconds()
+
+        try:
+            with bounded(left):
+                return self._exchange(call, until, tries_left)
+        except FOREIGN as error:
+            failure = httpx_failure(call.service, error)
+            _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
+        # Raised out here: httpx's error holds the request, and that its key; it would stay attached as context.
+        if isinstance(failure, RemoteUnavailable):
+            return failure
+        raise failure
 
     def _exchange(self, call: Call, until: datetime, tries_left: int) -> Answer:
         left = max(0.001, (until - self._clock()).total_seconds())
