@@ -16,7 +16,8 @@ from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFligh
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.pacspace_api.opening import PENDING, is_pending
 from pacspace_stripe.transport import Answer, Call, Transport
-from pacspace_stripe.transport.answers import error_body, wish
+from pacspace_stripe.transport.answers import wish
+from pacspace_stripe.transport.discretion import hidden, secrets_in
 
 Body = Mapping[str, object]
 Query = Mapping[str, str]
@@ -90,7 +91,7 @@ class Wire:
                 raise
             return None, error.retry_after.total_seconds() if error.retry_after else _PENDING_REST
         if is_pending(answer):
-            asked = error_body(answer.body).retry_after
+            asked = answer.said.retry_after
             return None, _PENDING_REST if asked is None else asked
         return _checked(f"POST {path}", answer), 0
 
@@ -119,6 +120,10 @@ class Wire:
             repeatable=repeatable,
         )
         return self.transport.send(call, until=until)
+
+    def hide(self, text: str) -> str:
+        """A text of PacSpace's without our key."""
+        return hidden(text, secrets_in(self._key))
 
     def address(self, path: str, named: str | None = None) -> str:
         """Where a path with an id in it is."""
