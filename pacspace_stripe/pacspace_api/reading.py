@@ -38,6 +38,8 @@ def bucket_figures(data: Fields, key: str) -> tuple[Decimal, int, bool]:
     if writes is None:
         data.reject("totalWrites", "is missing")
     bits = data.number("currentBits")
+    if bits != bits.to_integral_value():
+        data.reject("currentBits", "is not a whole number")
     if bits and not writes:
         data.reject("currentBits", "is made of no writes")
     return bits, writes, data.flag("verified")

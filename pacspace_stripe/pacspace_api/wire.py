@@ -27,17 +27,18 @@ _PENDING_REST, _SHORTEST_REST = 1.0, 0.1
 
 
 class Wire:
-    """PacSpace at ``base_url``, for one key. Thread-safe. Only answers of success come back.
+    """PacSpace at ``base_url``, for one key, or for none: what is public. Thread-safe.
 
-    Raises RemoteError's children, and what the transport's guard raises before a POST.
+    Only answers of success come back. Raises RemoteError's children, and what the transport's guard raises before a
+    POST.
     """
 
     def __init__(
-        self, transport: Transport, api_key: str, base_url: str, *, headers: Mapping[str, str] | None = None
+        self, transport: Transport, api_key: str | None, base_url: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
         self.transport = transport
         self.base_url = base_url.rstrip("/")
-        self._key = {"X-Api-Key": api_key, **(headers or {})}
+        self._key = {**({} if api_key is None else {"X-Api-Key": api_key}), **(headers or {})}
 
     def get(self, path: str, named: str | None = None, query: Query | None = None, *, public: bool = False) -> Answer:
         """One GET; ``named`` is the id in ``path``. ``public``: without our key."""

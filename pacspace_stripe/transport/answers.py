@@ -16,6 +16,8 @@ from pacspace_stripe.transport.discretion import Hide
 
 _HINT = "Nothing was concluded from it. Check the base URL and the API version; if both are right, please report it."
 _NUMBER = pattern(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", ASCII)
+_MOST_DIGITS = 120
+"""Of one number: a double has 17, an exact sum of them a few more."""
 _LARGEST_EXPONENT = 30
 """Usage has 15 significant digits; 10³⁰ is far outside, and keeps ``1e999999999`` from being written out."""
 _LARGEST_INTEGER = 2**53
@@ -124,7 +126,8 @@ def decimal_of(value: object) -> Decimal | None:
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return None
     number = Decimal(value)
-    return number if number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT else None
+    usable = number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT
+    return number if usable and len(number.as_tuple().digits) <= _MOST_DIGITS else None
 
 
 class Fields:
