@@ -212,3 +212,22 @@ def test_what_others_wrote_does_not_steer_the_terminal(desk: Desk) -> None:
         shown = desk.said(*arguments)
         assert all(line.isprintable() for line in shown.split("\n"))
         assert "\nBalance of cus_esc: 999" not in shown
+
+
+def test_a_checkpoint_without_its_root_is_no_success_in_json_either(desk: Desk) -> None:
+    desk.said("record", "cus_slow", "-1", "--reason", "usage", "--wait")
+    desk.stack.pacspace("configure", checkpoint_delay=60)
+    shown = json.loads(desk.said("checkpoint", "cus_slow", "--json", code=1))
+    desk.stack.pacspace("configure", checkpoint_delay=0)
+    assert (shown["proof_root"], shown["status"]) == (None, "QUEUED")
+
+
+def test_a_cadence_limit_says_when_and_not_that_it_may_have_been_recorded(desk: Desk) -> None:
+    desk.stack.pacspace("add_fault", name="cadence_limit", times=1, seconds=120)
+    said = desk.refused("record", "cus_cadence", "-1", "--reason", "usage")
+    assert "Send one summary per day" in said
+    assert "may have been recorded" not in said
+
+
+def test_a_number_that_would_fill_the_memory_is_refused(desk: Desk) -> None:
+    assert "not a number that a balance could be" in desk.refused("settle", "x", "1e999999999", code=2)

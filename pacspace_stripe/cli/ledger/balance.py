@@ -10,12 +10,12 @@ import click
 from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, public_client
 from pacspace_stripe.cli.ledger.shown import amount, coverage, records, say
 from pacspace_stripe.cli.ledger.typed import METADATA, NEGATIVE, NUMBER, scoped
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_line, echo_table
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_table
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import StillInFlight
-from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source
+from pacspace_stripe.errors import RemoteRefused, StillInFlight
+from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source, Status
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 
 
@@ -173,11 +173,15 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
     """
     with client() as pacspace:
         made = pacspace.balance.checkpoint(customer, scope)
-    if made.proof_root is None and not as_json:
-        echo_line(f"Checkpoint {made.checkpoint_id}: {made.status.value}")
-        message = "its proof root is not there yet"
-        raise StillInFlight(PACSPACE, message, hint="The same command again shows it once it is.")
-    say(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
+    if made.proof_root is not None and made.status is not Status.FAILED:
+        say(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
+        return
+    say(made, f"Checkpoint {made.checkpoint_id}: {made.status.value}", as_json=as_json)
+    if made.status is Status.FAILED:
+        message = "PacSpace could not make this checkpoint"
+        raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
+    message = "its proof root is not there yet"
+    raise StillInFlight(PACSPACE, message, hint="The same command again shows it once it is.")
 
 
 @ledger.command()

@@ -9,7 +9,7 @@ import click
 
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.domain.texts import printable
-from pacspace_stripe.errors import RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.errors import CadenceLimited, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import PacSpace, PublicPacSpace
 from pacspace_stripe.settings import load_settings
 
@@ -62,6 +62,8 @@ def once(key: str | None, *, named: str | None = None) -> Iterator[str]:
     chosen = key or named or f"pacspace-stripe-{uuid.uuid4().hex}"
     try:
         yield chosen
+    except CadenceLimited:  # says itself when it may be sent, and that is under any key
+        raise
     except (RemoteUnavailable, UnexpectedAnswer) as error:
         error.hint = f"It may have been recorded. Run it again with --key {chosen}: nothing is recorded twice."
         raise

@@ -90,7 +90,9 @@ def _from_stdin() -> dict[str, str]:
         message = "--secrets-stdin reads NAME=value lines from a pipe or a file: on a terminal they would show"
         raise click.UsageError(message)
     found: dict[str, str] = {}
-    for number, line in enumerate(sys.stdin.read().splitlines(), start=1):
+    # Not `splitlines`: a password may hold what Unicode calls a line's end.
+    for number, ended in enumerate(sys.stdin.read().split("\n"), start=1):
+        line = ended.removesuffix("\r")
         name, separator, value = line.partition("=")
         if line.strip() and (not separator or name.strip() not in SECRETS):
             message = f"line {number} of standard input is not NAME=value with one of: {', '.join(SECRETS)}"
