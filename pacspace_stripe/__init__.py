@@ -7,9 +7,30 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pacspace_stripe.pacspace_api import CurrentMonth, Month, NewDelta, PacSpace, Since, Source, Window, Write
+    from pacspace_stripe.pacspace_api import (
+        CurrentMonth,
+        Month,
+        NewDelta,
+        PacSpace,
+        PublicPacSpace,
+        Since,
+        Source,
+        Window,
+        Write,
+    )
 
-__all__ = ["CurrentMonth", "Month", "NewDelta", "PacSpace", "Since", "Source", "Window", "Write", "__version__"]
+__all__ = [
+    "CurrentMonth",
+    "Month",
+    "NewDelta",
+    "PacSpace",
+    "PublicPacSpace",
+    "Since",
+    "Source",
+    "Window",
+    "Write",
+    "__version__",
+]
 __version__ = "0.1.0"
 
 

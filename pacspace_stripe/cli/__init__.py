@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from pacspace_stripe import __version__
+from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError
 
 PROGRAM = "pacspace-stripe"
@@ -69,7 +70,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except PacspaceStripeError as error:
-        click.echo(f"{PROGRAM}: {error}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+        said = [f"{PROGRAM}: {error}", *([f"  {error.hint}"] if error.hint else [])]
+        for line in "\n".join(said).split("\n"):
+            click.echo(printable(line), err=True)
         sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | InvalidInput | NotFound) else 1)

@@ -6,19 +6,34 @@ from collections.abc import Iterable, Mapping
 import click
 
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.texts import printable
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
 
 def echo_json(document: Json) -> None:
-    """Indented JSON on standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """Indented JSON on standard output, one text of it as harmless to a terminal as any line."""
+    written = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo("\n".join(map(_json_printable, written.split("\n"))))
+
+
+def echo_line(line: str, *, err: bool = False) -> None:
+    """One line, whatever is in it: no control character of it reaches the terminal."""
+    click.echo(printable(line), err=err)
+
+
+def _json_printable(line: str) -> str:
+    """What JSON lets stand as it is and a terminal would obey, in JSON's own escapes."""
+    if line.isprintable():
+        return line
+    return "".join(each if printable(each) == each else json.dumps(each)[1:-1] for each in line)
 
 
 def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[str] = frozenset()) -> None:
     """Aligned columns; nothing when there are no rows."""
     if not rows:
         return
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[place]) for row in (names, *rows)) for place in range(len(names))]
     for row in (names, *rows):
         cells = (

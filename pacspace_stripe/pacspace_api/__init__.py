@@ -8,7 +8,7 @@ requests travel (``transport``), webhooks, or any decision. Section numbers are 
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.pacspace_api.api import PacSpaceApi
 from pacspace_stripe.pacspace_api.balance import BalanceApi, NewDelta
-from pacspace_stripe.pacspace_api.client import PacSpace
+from pacspace_stripe.pacspace_api.client import PacSpace, PublicPacSpace
 from pacspace_stripe.pacspace_api.customers import Customer, CustomerPage, CustomersApi, CustomersSummary, NewCustomer
 from pacspace_stripe.pacspace_api.failures import pacspace_failure
 from pacspace_stripe.pacspace_api.proofs import ProofsApi
@@ -78,6 +78,7 @@ __all__ = [
     "PacSpaceApi",
     "PeriodSummary",
     "ProofsApi",
+    "PublicPacSpace",
     "ReceiptDocument",
     "Scope",
     "SettlementApi",

@@ -20,6 +20,7 @@ from pacspace_stripe.pacspace_api.results import (
     Status,
 )
 from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_fields, span_fields
+from pacspace_stripe.transport.answers import shortened
 
 _MOST_IN_A_BATCH = 100
 _LARGEST_PAGE, _MOST_PAGES = 1000, 1000
@@ -138,7 +139,8 @@ class BalanceApi:
             if delta.status is Status.VERIFIED:
                 return delta
             if delta.status is Status.FAILED:
-                message = f"delta {record_id} failed{f': {delta.error}' if delta.error else ''}"
+                why = shortened(self._calls.wire.hide(delta.error)) if delta.error else ""
+                message = f"delta {record_id} failed{why and f': {why}'}"
                 raise DeltaFailed(PACSPACE, message, code="DELTA_FAILED")
             if not transport.rest(max(poll.total_seconds(), 0.001), until=until):
                 message = f"delta {record_id} is {delta.status} still"

@@ -21,6 +21,34 @@ def _new_key() -> str:
     return uuid4().hex
 
 
+class PublicPacSpace:
+    """What anyone may ask of PacSpace, without a key. Thread-safe; also a context manager.
+
+    ``transport`` shares connections and patience with others; it is then yours to close. Raises InvalidInput.
+    """
+
+    def __init__(self, *, base_url: str | None = None, transport: Transport | None = None) -> None:
+        address = inputs.address("", base_url, None)
+        self._owned = transport is None
+        self._transport = transport or Transport()
+        self._proofs = ProofsApi(Calls(Wire(self._transport, None, address)))
+
+    def verify(self, proof_root: str, source: Source = Source.DB) -> Verification:
+        """What anyone may know of a proof root; see ``ProofsApi.verify``."""
+        return self._proofs.verify(proof_root, source)
+
+    def close(self) -> None:
+        """Close the connections, unless the transport is yours."""
+        if self._owned:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
 class PacSpace:
     """A client of PacSpace for one API key. Thread-safe; also a context manager.
 

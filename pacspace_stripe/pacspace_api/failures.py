@@ -13,7 +13,7 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.answers import ErrorBody, error_body, wish
+from pacspace_stripe.transport.answers import ErrorBody, wish
 from pacspace_stripe.transport.client import Answer
 
 PACSPACE = "PacSpace"
@@ -38,7 +38,7 @@ _ADDRESS = "Check PACSPACE_API_BASE_URL: this does not look like PacSpace's Bala
 
 def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
     """The error of ours that an answer outside 2xx is, with PacSpace's own code where it names one."""
-    said = error_body(answer.body)
+    said = answer.said
     kind = _kind(answer.status, said)
     return kind(
         PACSPACE,

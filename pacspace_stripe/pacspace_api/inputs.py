@@ -73,8 +73,8 @@ def text(name: str, given: object, *, longest: int = _LONGEST_TEXT) -> str:
     if not isinstance(given, str) or not 1 <= len(given) <= longest:
         message = f"{name} must be text of 1 to {longest} characters"
         raise InvalidInput(message)
-    if not given.isascii() and given.encode(errors="replace").decode() != given:
-        message = f"{name} has halves of characters"
+    if "\x00" in given or (not given.isascii() and given.encode(errors="replace").decode() != given):
+        message = f"{name} has characters that are not text"
         raise InvalidInput(message)
     return given
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.transport.answers import Fields, error_body, json_answer
+from pacspace_stripe.transport.answers import Fields, json_answer
 from pacspace_stripe.transport.client import Answer
 
 Value = TypeVar("Value")
@@ -55,14 +55,14 @@ def success_of(what: str, answer: Answer) -> Fields:
         failed = body.integer("statusCode") // 100 != 2  # noqa: PLR2004  # success
     if not failed:
         return body
-    said = error_body(answer.body)
+    said = answer.said
     message = f"{what}: HTTP {answer.status} with success=false{said.suffix}"
     raise UnexpectedAnswer(PACSPACE, message, status=answer.status, code=said.code, request_id=answer.request_id)
 
 
 def is_pending(answer: Answer) -> bool:
     """Whether the same idempotency key is still being worked on (1.7), whatever the status."""
-    return error_body(answer.body).code == PENDING
+    return answer.said.code == PENDING
 
 
 PENDING = "IDEMPOTENCY_PENDING"

@@ -38,6 +38,8 @@ def bucket_figures(data: Fields, key: str) -> tuple[Decimal, int, bool]:
     if writes is None:
         data.reject("totalWrites", "is missing")
     bits = data.number("currentBits")
+    if bits != bits.to_integral_value():
+        data.reject("currentBits", "is not a whole number")
     if bits and not writes:
         data.reject("currentBits", "is made of no writes")
     return bits, writes, data.flag("verified")
@@ -106,11 +108,18 @@ def is_unsettled(item: Fields, since: datetime, before: datetime) -> bool:
 
 
 def gaps_of(data: Fields) -> int:
-    """How many gaps a gaps answer (3.12) names. Its shape is not published: any of these, and nothing else."""
-    counts = (data.optional_integer(name) for name in ("totalGaps", "gapCount", "missingCount"))
-    lists = (data.length(name) for name in ("gaps", "missing", "missingSequences") if name in data)
-    named = next((count for count in (*counts, *lists) if count is not None), None)
-    return data.reject("gaps", "is missing") if named is None else named
+    """How many gaps a gaps answer (3.12) names. Its shape is not published: any of these, and nothing else.
+
+    They must agree on whether there is any: a page of none is no gap less.
+    """
+    counts = [data.optional_integer(name) for name in ("totalGaps", "gapCount", "missingCount")]
+    lists = [data.length(name) for name in ("gaps", "missing", "missingSequences") if name in data]
+    named = [count for count in (*counts, *lists) if count is not None]
+    if not named:
+        data.reject("gaps", "is missing")
+    if not named[0] and (any(named) or data.optional_flag("hasGaps")):
+        data.reject("gaps", "contradict each other")
+    return named[0]
 
 
 def record_from_pacspace(data: Fields, key: str) -> Record:

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from pacspace_stripe.domain.quantities import subtract
+
 NOTHING: Mapping[str, object] = {}
 
 
@@ -166,6 +168,13 @@ class CustomerReceipt:
     """For people; opaque."""
     verification_api_url: str | None
     """For machines."""
+
+    @property
+    def net(self) -> Decimal | None:
+        """What the records add up to."""
+        if self.final_balance is None:
+            return None
+        return subtract(self.final_balance, self.starting_balance or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

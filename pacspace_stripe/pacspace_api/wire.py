@@ -16,7 +16,8 @@ from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFligh
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.pacspace_api.opening import PENDING, is_pending
 from pacspace_stripe.transport import Answer, Call, Transport
-from pacspace_stripe.transport.answers import error_body, wish
+from pacspace_stripe.transport.answers import wish
+from pacspace_stripe.transport.discretion import hidden, secrets_in
 
 Body = Mapping[str, object]
 Query = Mapping[str, str]
@@ -26,17 +27,18 @@ _PENDING_REST, _SHORTEST_REST = 1.0, 0.1
 
 
 class Wire:
-    """PacSpace at ``base_url``, for one key. Thread-safe. Only answers of success come back.
+    """PacSpace at ``base_url``, for one key, or for none: what is public. Thread-safe.
 
-    Raises RemoteError's children, and what the transport's guard raises before a POST.
+    Only answers of success come back. Raises RemoteError's children, and what the transport's guard raises before a
+    POST.
     """
 
     def __init__(
-        self, transport: Transport, api_key: str, base_url: str, *, headers: Mapping[str, str] | None = None
+        self, transport: Transport, api_key: str | None, base_url: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
         self.transport = transport
         self.base_url = base_url.rstrip("/")
-        self._key = {"X-Api-Key": api_key, **(headers or {})}
+        self._key = {**({} if api_key is None else {"X-Api-Key": api_key}), **(headers or {})}
 
     def get(self, path: str, named: str | None = None, query: Query | None = None, *, public: bool = False) -> Answer:
         """One GET; ``named`` is the id in ``path``. ``public``: without our key."""
@@ -90,7 +92,7 @@ class Wire:
                 raise
             return None, error.retry_after.total_seconds() if error.retry_after else _PENDING_REST
         if is_pending(answer):
-            asked = error_body(answer.body).retry_after
+            asked = answer.said.retry_after
             return None, _PENDING_REST if asked is None else asked
         return _checked(f"POST {path}", answer), 0
 
@@ -119,6 +121,10 @@ class Wire:
             repeatable=repeatable,
         )
         return self.transport.send(call, until=until)
+
+    def hide(self, text: str) -> str:
+        """A text of PacSpace's without our key."""
+        return hidden(text, secrets_in(self._key))
 
     def address(self, path: str, named: str | None = None) -> str:
         """Where a path with an id in it is."""

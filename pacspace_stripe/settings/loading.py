@@ -24,12 +24,11 @@ def load_settings(
     """Read all settings. Without ``webhooks`` (commands that receive none) the signing secret may be missing.
 
     Without ``stripe`` (commands that speak with PacSpace alone) Stripe's credentials are not read at all, and without
-    ``pacspace`` (commands that need our database alone) PacSpace's are not.
+    ``pacspace`` (those that ask it nothing, or what anyone may) PacSpace's key is not.
     Raises ConfigurationError for the first mistake, its message listing all of them, without any value.
     """
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
-    if not pacspace:
-        unread["PACSPACE_API_KEY"] = SecretStr("")
+    unread |= {} if pacspace else {"PACSPACE_API_KEY": SecretStr("")}
     ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
     mistakes = [*_unknown(environ), *_mixed_keys(ours)]
     settings = None

@@ -34,10 +34,10 @@ class FaultName(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One planned fault. ``endpoint`` is a method and path pattern and may hold ``*``; None is everywhere."""
+    """One planned fault. An endpoint is a method and path pattern and may hold ``*``; none of them is everywhere."""
 
     name: FaultName
-    endpoint: str | None = None
+    endpoints: tuple[str, ...] = ()
     times: int | None = None
     """How often it strikes at most; None is without end."""
     skip: int = 0
@@ -50,7 +50,7 @@ class Fault:
         """Whether this fault is meant for ``POST /v1/invoices/{id}`` and is not used up."""
         if self.times is not None and self.struck >= self.times:
             return False
-        return self.endpoint is None or fnmatch.fnmatchcase(endpoint, self.endpoint)
+        return not self.endpoints or any(fnmatch.fnmatchcase(endpoint, each) for each in self.endpoints)
 
 
 class Faults:
@@ -65,7 +65,7 @@ class Faults:
         self,
         name: FaultName | str,
         *,
-        endpoint: str | None = None,
+        endpoint: str | tuple[str, ...] | None = None,
         times: int | None = None,
         skip: int = 0,
         probability: float = 1.0,
@@ -73,7 +73,12 @@ class Faults:
     ) -> Fault:
         """Plan a fault; raises ValueError for a name that is not a :class:`FaultName`."""
         fault = Fault(
-            name=FaultName(name), endpoint=endpoint, times=times, skip=skip, probability=probability, seconds=seconds
+            name=FaultName(name),
+            endpoints=(endpoint,) if isinstance(endpoint, str) else endpoint or (),
+            times=times,
+            skip=skip,
+            probability=probability,
+            seconds=seconds,
         )
         with self._lock:
             self._faults.append(fault)

@@ -26,6 +26,7 @@ from pacspace_stripe.stripe_api.reading import (
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields, json_answer
 from pacspace_stripe.transport.client import quiet
+from pacspace_stripe.transport.discretion import hidden
 from pacspace_stripe.transport.stripe_sdk import STRIPE, StripeHttp
 
 API_VERSION = "2026-10-28.endive"
@@ -57,6 +58,7 @@ class StripeApi:
 
     def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
         self.livemode = key_livemode(api_key)
+        self._key = api_key
         quiet("stripe")
         transport.limit(STRIPE, STRIPE_LIVE if self.livemode else STRIPE_TEST)
         self._sdk = stripe.StripeClient(
@@ -216,8 +218,14 @@ class StripeApi:
         try:
             answer = self._sdk.raw_request(method, path, **params)
         except stripe.StripeError as error:
-            raise stripe_failure(error) from None
-        return json_answer(STRIPE, path, answer.body)
+            failure = stripe_failure(error, self._hide)
+        else:
+            return json_answer(STRIPE, path, answer.body)
+        # Raised out here: the SDK's error holds the whole answer, and would stay attached as context.
+        raise failure
+
+    def _hide(self, text: str) -> str:
+        return hidden(text, (self._key,))
 
 
 def _the(data: object, kind: str, wanted_id: str) -> object:

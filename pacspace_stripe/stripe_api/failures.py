@@ -15,6 +15,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.transport.answers import shortened
+from pacspace_stripe.transport.discretion import Hide
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _FROZEN = ("finalized invoices can't be updated", "already finalized", "no longer editable")
@@ -26,13 +27,17 @@ _HINTS: tuple[tuple[type[stripe.StripeError], str], ...] = (
 )
 
 
-def stripe_failure(error: stripe.StripeError) -> PacspaceStripeError:
-    """The error of ours that this one of the SDK's is."""
+def stripe_failure(error: stripe.StripeError, hide: Hide = str) -> PacspaceStripeError:
+    """The error of ours that this one of the SDK's is; ``hide`` takes secrets out of its texts."""
     if isinstance(error, stripe.SignatureVerificationError):
         return SignatureError("Stripe: the webhook's signature does not hold")
-    status, code = error.http_status, _code(error)
-    said = shortened(str(error.user_message or f"HTTP {status}, no message"))
-    details: dict[str, Any] = {"status": status, "code": code, "request_id": error.request_id}
+    status, code, request_id = error.http_status, _code(error), error.request_id
+    said = shortened(hide(str(error.user_message or f"HTTP {status}, no message")))
+    details: dict[str, Any] = {
+        "status": status,
+        "code": None if code is None else shortened(hide(code)),
+        "request_id": None if request_id is None else shortened(hide(request_id)),
+    }
     if isinstance(error, stripe.RateLimitError) or status == 429:  # noqa: PLR2004  # too many requests
         return RateLimited(STRIPE, said, **details)
     if isinstance(error, stripe.APIConnectionError) or status in {408, 409} or (status or 0) >= 500:  # noqa: PLR2004

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,10 +10,14 @@ from re import ASCII
 from re import compile as pattern
 from typing import NoReturn
 
+from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.transport.discretion import Hide
 
 _HINT = "Nothing was concluded from it. Check the base URL and the API version; if both are right, please report it."
 _NUMBER = pattern(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", ASCII)
+_MOST_DIGITS = 120
+"""Of one number: a double has 17, an exact sum of them a few more."""
 _LARGEST_EXPONENT = 30
 """Usage has 15 significant digits; 10³⁰ is far outside, and keeps ``1e999999999`` from being written out."""
 _LARGEST_INTEGER = 2**53
@@ -29,11 +34,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def exact_json(text: bytes | str) -> object:
-    """JSON with every fraction as the Decimal that was written. Raises ValueError for anything else."""
+    """JSON with every fraction as the Decimal that was written. Raises ValueError, without the text, for all else."""
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=unique)
-    except (ArithmeticError, RecursionError) as error:
-        raise ValueError(type(error).__name__) from None
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        problem = type(error).__name__
+    # Raised out here: json's own error holds all of what it read, and would stay attached as context.
+    raise ValueError(problem)
 
 
 def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -46,10 +53,9 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def json_answer(service: str, what: str, text: bytes | str) -> object:
     """The same, for an answer that should be JSON."""
-    try:
+    with suppress(ValueError):
         return exact_json(text)
-    except ValueError:
-        raise UnexpectedAnswer(service, f"{what}: the answer is not JSON", hint=_HINT) from None
+    raise UnexpectedAnswer(service, f"{what}: the answer is not JSON", hint=_HINT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +79,8 @@ class ErrorBody:
         return "".join(f", {part}" for part in (self.code, self.message) if part)
 
 
-def error_body(body: bytes) -> ErrorBody:
-    """Never fails: an HTML page says nothing."""
+def error_body(body: bytes, hide: Hide = str) -> ErrorBody:
+    """Never fails: an HTML page says nothing. ``hide`` takes secrets out of its texts before they are shortened."""
     try:
         data = exact_json(body)
     except ValueError:
@@ -85,22 +91,22 @@ def error_body(body: bytes) -> ErrorBody:
     inner = error if isinstance(error, dict) else {}
     message = inner.get("message", data.get("message", error))
     return ErrorBody(
-        code=_text(inner.get("code", data.get("code"))),
-        message=_text("; ".join(map(str, message)) if isinstance(message, list) else message),
+        code=_text(inner.get("code", data.get("code")), hide),
+        message=_text("; ".join(map(str, message)) if isinstance(message, list) else message, hide),
         retry_after=_seconds(inner.get("retryAfterSeconds", data.get("retryAfterSeconds"))),
-        customer_id=_text(inner.get("customerId", data.get("customerId"))),
+        customer_id=_text(inner.get("customerId", data.get("customerId")), hide),
         readable=bool(inner) or "message" in data,
         nested=isinstance(error, dict),
     )
 
 
-def _text(value: object) -> str | None:
-    return shortened(value) or None if isinstance(value, str) else None
+def _text(value: object, hide: Hide) -> str | None:
+    return shortened(hide(value)) or None if isinstance(value, str) else None
 
 
 def shortened(message: str) -> str:
-    """A vendor's message on one line, for logs and people."""
-    return " ".join(message.split())[:_LONGEST_MESSAGE]
+    """A vendor's message on one line that a terminal shows as it is, for logs and people."""
+    return printable(" ".join(message.split()))[:_LONGEST_MESSAGE]
 
 
 def _seconds(value: object) -> float | None:
@@ -120,7 +126,8 @@ def decimal_of(value: object) -> Decimal | None:
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return None
     number = Decimal(value)
-    return number if number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT else None
+    usable = number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT
+    return number if usable and len(number.as_tuple().digits) <= _MOST_DIGITS else None
 
 
 class Fields:

@@ -14,7 +14,9 @@ import httpx
 
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.transport.answers import error_body, wish
+from pacspace_stripe.transport.answers import ErrorBody, error_body, shortened, wish
+from pacspace_stripe.transport.connections import Connections, bounded
+from pacspace_stripe.transport.discretion import hidden, secrets_in
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
@@ -44,6 +46,8 @@ class Call:
     content: bytes | None = field(default=None, repr=False)
     repeatable: bool = True
     """Whether it may be sent again without an answer: not when that would do something twice."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What no error may repeat of it, beside what its headers carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +57,24 @@ class Answer:
     status: int
     headers: httpx.Headers = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Of the request: none of them in what is said of this answer."""
 
     @property
     def request_id(self) -> str | None:
         """As the vendor named the request."""
         names = ("request-id", "x-request-id")
-        return next((self.headers[name] for name in names if name in self.headers), None)
+        named = next((self.headers[name] for name in names if name in self.headers), None)
+        return None if named is None else shortened(self.hide(named))
+
+    @property
+    def said(self) -> ErrorBody:
+        """What the body says of an error, if anything."""
+        return error_body(self.body, self.hide)
+
+    def hide(self, text: str) -> str:
+        """The text without what was secret in the request."""
+        return hidden(text, self.secrets)
 
 
 def quiet(library: str) -> None:
@@ -97,7 +113,8 @@ class Transport:
         for chatty in ("httpx", "httpcore"):
             quiet(chatty)
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._http = httpx.Client(transport=httpx_transport, cookies=no_cookies, follow_redirects=False)
+        over = httpx_transport or Connections()
+        self._http = httpx.Client(transport=over, cookies=no_cookies, follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections; calls after this fail."""
@@ -158,19 +175,29 @@ class Transport:
         if guards:
             guards[call.method == "GET"]()
         started_at = self._clock()
-        try:
-            answer = self._exchange(call, until, tries_left)
-        except FOREIGN as error:
-            failure = httpx_failure(call.service, error)
-            _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
-            if isinstance(failure, RemoteUnavailable):
-                return failure
-            raise failure from None
+        answer = self._answer(call, until, tries_left)
+        if isinstance(answer, RemoteUnavailable):
+            return answer
         took = (self._clock() - started_at).total_seconds()
         _log.debug("%s %s: %d in %.3fs request=%s", call.service, call.endpoint, answer.status, took, answer.request_id)
         if limiter and answer.status == _TOO_MANY:
             _slow_down(limiter, call, answer)
         return answer
+
+    def _answer(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
+        def left() -> float:
+            return (until - self._clock()).total_seconds()
+
+        try:
+            with bounded(left):
+                return self._exchange(call, until, tries_left)
+        except FOREIGN as error:
+            failure = httpx_failure(call.service, error)
+            _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
+        # Raised out here: httpx's error holds the request, and that its key; it would stay attached as context.
+        if isinstance(failure, RemoteUnavailable):
+            return failure
+        raise failure
 
     def _exchange(self, call: Call, until: datetime, tries_left: int) -> Answer:
         left = max(0.001, (until - self._clock()).total_seconds())
@@ -184,7 +211,8 @@ class Transport:
             body = self._body(call, response, until)
         finally:
             response.close()
-        return Answer(status=response.status_code, headers=response.headers, body=body)
+        secrets = (*call.secrets, *secrets_in(call.headers))
+        return Answer(status=response.status_code, headers=response.headers, body=body, secrets=secrets)
 
     def _body(self, call: Call, response: httpx.Response, until: datetime) -> bytes:
         """All of it, in bounded time and size: httpx's own read timeout starts anew with every chunk."""
@@ -210,14 +238,14 @@ def _slow_down(limiter: RateLimiter, call: Call, answer: Answer) -> None:
 def _worth_repeating(outcome: Answer | RemoteUnavailable) -> bool:
     if not isinstance(outcome, Answer):
         return True
-    return worth_repeating(outcome.status, outcome.headers) and error_body(outcome.body).code not in _FINAL_CODES
+    return worth_repeating(outcome.status, outcome.headers) and outcome.said.code not in _FINAL_CODES
 
 
 def _retry_after(outcome: Answer | RemoteUnavailable) -> float | None:
     """Seconds; the body's wish is more exact than the header's (pacspace-api 1.5)."""
     if not isinstance(outcome, Answer) or outcome.status < 400:  # noqa: PLR2004  # the first error status
         return None
-    asked = error_body(outcome.body).retry_after
+    asked = outcome.said.retry_after
     header = outcome.headers.get("retry-after", "")
     return asked if asked is not None or not header.isdecimal() else float(header)
 
@@ -228,7 +256,7 @@ def _settled(call: Call, outcome: Answer | RemoteUnavailable, asked: float | Non
         raise outcome
     if outcome.status != _TOO_MANY and outcome.status < _SERVER_ERROR:
         return outcome
-    said = error_body(outcome.body)
+    said = outcome.said
     message = f"{call.endpoint}: HTTP {outcome.status}{said.suffix}"
     details = {
         "status": outcome.status,

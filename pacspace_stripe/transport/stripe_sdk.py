@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import stripe
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.transport.answers import error_body
 from pacspace_stripe.transport.client import Answer, Call, Transport
 
 STRIPE = "Stripe"
@@ -59,7 +58,7 @@ class StripeHttp(stripe.HTTPClient):
 def _readable(call: Call, answer: Answer) -> str:
     """The body, kept from the SDK where it would stumble: bytes that are no text, errors that are no objects."""
     text = answer.body.decode(errors="replace")
-    if text.encode() != answer.body or (answer.status >= _NO_SUCCESS and not error_body(answer.body).nested):
+    if text.encode() != answer.body or (answer.status >= _NO_SUCCESS and not answer.said.nested):
         message = f"{call.endpoint}: HTTP {answer.status} with a body that cannot be read"
         raise UnexpectedAnswer(STRIPE, message, status=answer.status, request_id=answer.request_id)
     return text

@@ -167,3 +167,67 @@ def test_a_missing_key_is_named(desk: Desk) -> None:
     said = desk.refused("usage", code=2)
     desk.stack.environment["PACSPACE_API_KEY"] = key
     assert said.startswith("pacspace-stripe: PACSPACE_API_KEY: is not set")
+
+
+def test_verify_needs_no_key(desk: Desk) -> None:
+    desk.said("record", "cus_open", "-1", "--reason", "usage", "--wait")
+    root = json.loads(desk.said("checkpoint", "cus_open", "--json"))["proof_root"]
+    mine, desk.stack.environment = (
+        desk.stack.environment,
+        {"PACSPACE_API_BASE_URL": desk.stack.environment["PACSPACE_API_BASE_URL"]},
+    )
+    try:
+        said = desk.said("verify", root)
+        refused = desk.refused("balance", "cus_open", code=2)
+    finally:
+        desk.stack.environment = mine
+    assert said == f"Proof root {root}: verified\n  1 record, net change -1.00\n"
+    assert "PACSPACE_API_KEY: is not set" in refused
+
+
+def test_a_receipt_says_what_its_root_covers(desk: Desk) -> None:
+    desk.said("record", "cus_late", "-1", "--reason", "usage", "--wait")
+    assert "proof root none" in desk.said("receipt", "cus_late")
+    desk.said("checkpoint", "cus_late")
+    assert "\n  the root covers all of it\n" in desk.said("receipt", "cus_late")
+    desk.said("record", "cus_late", "-2.5", "--reason", "usage", "--wait")
+    said, shown = desk.said("receipt", "cus_late"), json.loads(desk.said("receipt", "cus_late", "--json"))
+    assert said.startswith("Receipt of cus_late: -3.50 (2 records)\n")
+    assert "\n  the root covers 1 of 2 records, net change -1.00: a new checkpoint covers" in said
+    assert (shown["count"], shown["covered"]) == (2, {"records": 1, "net_change": "-1"})
+
+
+def test_settle_says_in_json_whether_both_agree(desk: Desk) -> None:
+    desk.said("write", "settlement-json", "100", "--account", "acme")
+    until_verified(desk, "settlement-json")
+    agreed = json.loads(desk.said("settle", "settlement-json", "100", "--json"))
+    blocked = json.loads(desk.said("settle", "settlement-json", "90", "--json", code=1))
+    assert (agreed["agreed"], blocked["agreed"], blocked["current_bits"]) == (True, False, "100")
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(desk: Desk) -> None:
+    reason = "usage\x1b[2J\nBalance of cus_esc: 999.00\u202e"
+    desk.said("record", "cus_esc", "-1", "--reason", reason, "--reference", "r\x9b1", "--wait")
+    for arguments in (("balance", "cus_esc", "--records"), ("balance", "cus_esc", "--json")):
+        shown = desk.said(*arguments)
+        assert all(line.isprintable() for line in shown.split("\n"))
+        assert "\nBalance of cus_esc: 999" not in shown
+
+
+def test_a_checkpoint_without_its_root_is_no_success_in_json_either(desk: Desk) -> None:
+    desk.said("record", "cus_slow", "-1", "--reason", "usage", "--wait")
+    desk.stack.pacspace("configure", checkpoint_delay=60)
+    shown = json.loads(desk.said("checkpoint", "cus_slow", "--json", code=1))
+    desk.stack.pacspace("configure", checkpoint_delay=0)
+    assert (shown["proof_root"], shown["status"]) == (None, "QUEUED")
+
+
+def test_a_cadence_limit_says_when_and_not_that_it_may_have_been_recorded(desk: Desk) -> None:
+    desk.stack.pacspace("add_fault", name="cadence_limit", times=1, seconds=120)
+    said = desk.refused("record", "cus_cadence", "-1", "--reason", "usage")
+    assert "Send one summary per day" in said
+    assert "may have been recorded" not in said
+
+
+def test_a_number_that_would_fill_the_memory_is_refused(desk: Desk) -> None:
+    assert "not a number that a balance could be" in desk.refused("settle", "x", "1e999999999", code=2)

@@ -594,7 +594,7 @@ def test_a_lasting_429_of_the_ledger_counts_as_no_answer(tmp_path: Path) -> None
     with world(tmp_path) as made:
         made.subscribe()
         made.use("3")
-        made.ledger.add_fault("cadence_limit", times=100_000)
+        made.ledger.add_fault("cadence_limit", endpoint="*", times=100_000)
         made.run(timedelta(hours=6))
         assert verdict(made) == ("unproven", "LEDGER_UNAVAILABLE")
         assert len(made.ledger_calls()) < 300

@@ -471,7 +471,7 @@ def every_call(api: PacSpaceApi) -> list[Callable[[], object]]:
 def test_every_call_names_every_trouble(fault: str, kind: type[RemoteError], code: str | None) -> None:
     world = World()
     world.use()
-    world.ledger.add_fault(fault)
+    world.ledger.add_fault(fault, endpoint="*")
     for ask in every_call(world.api):
         with pytest.raises(RemoteError) as trouble:
             ask()

@@ -35,6 +35,7 @@ from pacspace_stripe.pacspace_api import (
     Granularity,
     Month,
     PacSpace,
+    PublicPacSpace,
     Since,
     Source,
     Status,
@@ -599,3 +600,12 @@ def test_the_package_hands_the_client_out() -> None:
     assert all(hasattr(pacspace_stripe, name) for name in pacspace_stripe.__all__)
     with pytest.raises(AttributeError):
         pacspace_stripe.Nothing  # noqa: B018  # what is tested
+
+
+def test_what_is_public_is_asked_without_a_key() -> None:
+    world, names = populated()
+    with PublicPacSpace(base_url=ADDRESS, transport=world.transport) as public:
+        assert public.verify(names.root, Source.BOTH) == world.pac.verify(names.root, Source.BOTH)
+    assert ["x-api-key" in request.headers for request in world.seen] == [False, False]
+    with pytest.raises(InvalidInput, match="base URL"):
+        PublicPacSpace(base_url="ftp://pacspace.test")

@@ -336,11 +336,26 @@ def test_both_envelopes_are_read(body: dict[str, object]) -> None:
     assert answering(200, body).record("k") == Record(key="k", bits=Decimal(500), writes=3, verified=True)
 
 
-def test_bits_are_read_exactly() -> None:
-    body = b'{"success":true,"data":{"currentBits":0.1234567890123456789,"totalWrites":1,"verified":true}}'
+@pytest.mark.parametrize("bits", ["-900719925474099312345", "500.0", "5e2", '"500"'])
+def test_bits_are_read_exactly(bits: str) -> None:
+    body = f'{{"success":true,"data":{{"currentBits":{bits},"totalWrites":1,"verified":true}}}}'.encode()
     record = answering(200, body).record("k")
     assert record is not None
-    assert record.bits == Decimal("0.1234567890123456789")
+    assert record.bits == Decimal(bits.strip('"'))
+
+
+@pytest.mark.parametrize(
+    "bits",
+    ["0.5", "1" * 4000, "1" * 5000, "1." + "0" * 4000 + "1", "1." + "1" * 119, "1e999999", "true", '"1e5000"', "[1]"],
+    ids=lambda bits: bits[:10],
+)
+@pytest.mark.parametrize("name", ["currentBits", "totalWrites"])
+def test_bits_that_are_no_whole_number_of_bounded_length_are_an_error_of_ours(name: str, bits: str) -> None:
+    figures = {"currentBits": "1", "totalWrites": "1", name: bits}
+    said = ",".join(f'"{each}":{figure}' for each, figure in figures.items())
+    body = f'{{"success":true,"data":{{{said},"verified":true}}}}'.encode()
+    with pytest.raises(UnexpectedAnswer):
+        answering(200, body).record("k")
 
 
 @pytest.mark.parametrize(

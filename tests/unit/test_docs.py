@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import pacspace_stripe
 from pacspace_stripe.cli import COMMANDS, cli
+from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.cli.onboarding.asking import SECRETS
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.events import EventType
@@ -75,6 +76,31 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 def test_every_command_in_the_readme_exists_and_every_command_is_in_it() -> None:
     assert re.findall(r"^\| `pacspace-stripe ([a-z]+)", README.read_text(), re.MULTILINE) == list(COMMANDS)
+
+
+LEDGER = sorted(ledger.commands)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_a_document_names_exists(document: Path) -> None:
+    text = document.read_text()
+    named = set(re.findall(r"(?:`|^\$ |^)pacspace-stripe ([a-z]+)", text, re.MULTILINE))
+    parts = set(re.findall(r"(?:`|^\$ )(?:pacspace-stripe )?ledger ([a-z]+)", text, re.MULTILINE))
+    assert named - set(COMMANDS) == set()
+    assert parts - set(LEDGER) == set()
+
+
+def test_every_command_of_the_ledger_is_named_where_it_does_the_step() -> None:
+    tables = split("pages")[1] + split("sdk")[1]
+    assert sorted(set(re.findall(r"`pacspace-stripe ledger ([a-z]+)`", tables))) == LEDGER
+    assert set(re.findall(r"`pacspace-stripe ([a-z]+)", split("pages")[1])) == {"onboard", "ledger"}
+
+
+@pytest.mark.parametrize("name", LEDGER)
+def test_every_command_of_the_ledger_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(cli, ["ledger", name, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: cli ledger {name}")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -26,6 +26,12 @@ from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import exact_json, segment
 
 
+@pytest.mark.parametrize("name", ["reason", "reference_id", "adjusts_record"])
+def test_what_could_not_be_read_back_is_not_sent(name: str) -> None:
+    with pytest.raises(InvalidInput, match="not text"):
+        new_delta(**{name: "nothing\x00here"})
+
+
 def new_delta(**changes: Any) -> NewDelta:  # noqa: ANN401  # right or wrong
     return NewDelta(**{"customer_id": "cust_1", "delta": Decimal(-1), "reason": "usage", **changes})
 

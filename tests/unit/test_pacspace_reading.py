@@ -319,7 +319,13 @@ def test_gaps_in_the_shapes_we_know(data: object, gaps: int) -> None:
     assert gaps_of(fields(data)) == gaps
 
 
-@pytest.mark.parametrize("data", [{}, {"complete": True}, {"gaps": None}, {"gaps": 3}, {"totalGaps": "2"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *({}, {"complete": True}, {"gaps": None}, {"gaps": 3}, {"totalGaps": "2"}),
+        *({"totalGaps": 0, "gaps": [{}]}, {"missingCount": 0, "missing": [3]}, {"totalGaps": 0, "hasGaps": True}),
+    ],
+)
 def test_gaps_in_another_shape_are_unexpected(data: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         gaps_of(fields(data))

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once
-from pacspace_stripe.cli.ledger.shown import amount, records, say
+from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, public_client
+from pacspace_stripe.cli.ledger.shown import amount, coverage, records, say
 from pacspace_stripe.cli.ledger.typed import METADATA, NEGATIVE, NUMBER, scoped
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_table
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import StillInFlight
-from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source
+from pacspace_stripe.errors import RemoteRefused, StillInFlight
+from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source, Status
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 
 
@@ -173,11 +173,15 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
     """
     with client() as pacspace:
         made = pacspace.balance.checkpoint(customer, scope)
-    if made.proof_root is None and not as_json:
-        click.echo(f"Checkpoint {made.checkpoint_id}: {made.status.value}")
-        message = "its proof root is not there yet"
-        raise StillInFlight(PACSPACE, message, hint="The same command again shows it once it is.")
-    say(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
+    if made.proof_root is not None and made.status is not Status.FAILED:
+        say(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
+        return
+    say(made, f"Checkpoint {made.checkpoint_id}: {made.status.value}", as_json=as_json)
+    if made.status is Status.FAILED:
+        message = "PacSpace could not make this checkpoint"
+        raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
+    message = "its proof root is not there yet"
+    raise StillInFlight(PACSPACE, message, hint="The same command again shows it once it is.")
 
 
 @ledger.command()
@@ -185,8 +189,8 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
 @click.option("--source", type=click.Choice([each.value for each in Source]), default="db", show_default=True)
 @JSON_OPTION
 def verify(proof_root: str, source: str, *, as_json: bool) -> None:
-    """Ask publicly, without your key, what PacSpace vouches for: exit code 0 when it does, 1 when not."""
-    with client() as pacspace:
+    """Ask publicly, without any key, what PacSpace vouches for: exit code 0 when it does, 1 when not."""
+    with public_client() as pacspace:
         found = pacspace.verify(proof_root, Source(source))
     said = "verified" if found.verified else f"not verified{f': {found.message}' if found.message else ''}"
     shown = f"  {records(found.record_count)}, net change {amount(found.net_change)}"
@@ -209,13 +213,16 @@ def receipt(
     """Show the receipt of a span of time: its records, its balance, and where anyone may verify it."""
     with client() as pacspace:
         found = pacspace.proofs.receipt(customer, scope)
+        proof = pacspace.verify(found.proof_root) if found.proof_root else None
         document = pacspace.proofs.pdf(found.proof_root) if pdf and found.proof_root else None
     say(
         found,
         f"Receipt of {customer}: {amount(found.final_balance)} ({records(found.count)})",
         f"  proof root {found.proof_root or 'none: there is no checkpoint yet'}",
+        *([coverage(found, proof)] if proof else []),
         *([f"  verify {found.verify_url}"] if found.verify_url else []),
         as_json=as_json,
+        covered=None if proof is None else {"records": proof.record_count, "net_change": proof.net_change},
     )
     if pdf and document is None:
         message = "there is no document without a checkpoint"

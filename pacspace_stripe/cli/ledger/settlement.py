@@ -65,5 +65,5 @@ def settle(record: str, expected: Decimal, *, as_json: bool) -> None:
         ]
     else:
         lines += [f"Discrepancy: PacSpace says {total}, expected {wanted}", "Settlement blocked: mismatch"]
-    say(found, *lines, as_json=as_json)
+    say(found, *lines, as_json=as_json, agreed=agreed)
     sys.exit(0 if agreed else 1)

@@ -5,12 +5,11 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 
-import click
-
-from pacspace_stripe.cli.showing import echo_json
+from pacspace_stripe.cli.showing import echo_json, echo_line
 from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.pacspace_api import CustomerReceipt, Verification
 
 _CENTS = -2
 """PacSpace's pages write ``100.00``; so do we, and never fewer digits than there are."""
@@ -50,10 +49,27 @@ def _word(value: object) -> str:
             return str(value)
 
 
-def say(result: object, *lines: str, as_json: bool) -> None:
-    """The lines for people, or the whole result as JSON."""
+def coverage(receipt: CustomerReceipt, proof: Verification) -> str:
+    """How much of a receipt its proof root vouches for, which may be older than the last record."""
+    if not proof.verified:
+        return "  the root is not verified yet"
+    if proof.record_count is None or receipt.count is None:
+        return "  how many records the root covers is not known"
+    if (proof.record_count, proof.net_change) == (receipt.count, receipt.net):
+        return "  the root covers all of it"
+    covered = f"the root covers {proof.record_count} of {records(receipt.count)}"
+    return f"  {covered}, net change {amount(proof.net_change)}: a new checkpoint covers what came since"
+
+
+def say(result: object, *lines: str, as_json: bool, **concluded: object) -> None:
+    """The lines for people, or the whole result as JSON, with what the command ``concluded`` from it."""
     if as_json:
-        echo_json(document(result))
+        found = document(result)
+        echo_json(
+            {**found, **{name: document(each) for name, each in concluded.items()}}
+            if isinstance(found, dict)
+            else found
+        )
         return
     for line in lines:
-        click.echo(line)
+        echo_line(line)

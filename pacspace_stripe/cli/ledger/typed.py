@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.pacspace_api import Month
+from pacspace_stripe.errors import InvalidInput
+from pacspace_stripe.pacspace_api import Month, inputs
 from pacspace_stripe.transport.answers import exact_json
 
 NEGATIVE = {"ignore_unknown_options": True}
@@ -23,12 +24,9 @@ class _Number(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:  # noqa: ANN401 - click's
         try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if not number.is_finite():
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return number
+            return inputs.number("it", Decimal(value))
+        except (InvalidOperation, InvalidInput):
+            self.fail(f"{value!r} is not a number that a balance could be", param, ctx)
 
 
 class _Moment(click.ParamType[Any]):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import click
 
+from pacspace_stripe.cli.showing import echo_line
+from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import ConfigurationError
 
 PASSWORD, MFA_CODE = "PACSPACE_DASHBOARD_PASSWORD", "PACSPACE_DASHBOARD_MFA_CODE"
@@ -33,13 +35,17 @@ class Asking:
         if not self.interactive:
             message = f"{question}: set {name}, or pass it with --secrets-stdin"
             raise click.UsageError(message)
-        return str(click.prompt(question, hide_input=True, confirmation_prompt=twice))
+        return str(click.prompt(printable(question), hide_input=True, confirmation_prompt=twice))
 
     def optional_secret(self, name: str, question: str) -> str:
         """One that may stay away: then it is empty."""
         if self.has(name):
             return self.given[name]
-        return str(click.prompt(question, hide_input=True, default="", show_default=False)) if self.interactive else ""
+        return (
+            str(click.prompt(printable(question), hide_input=True, default="", show_default=False))
+            if self.interactive
+            else ""
+        )
 
     def checked_secret(self, name: str, question: str, read: Callable[[str], object]) -> str:
         """The same for a setting: a person is asked again until ``read`` takes it. Raises ConfigurationError."""
@@ -51,7 +57,7 @@ class Asking:
             except ValueError as error:
                 if self.has(name) or not self.interactive:
                     raise ConfigurationError(name, str(error)) from None
-                click.echo(f"  that {error}", err=True)
+                echo_line(f"  that {error}", err=True)
             else:
                 return answer
 
@@ -60,7 +66,7 @@ class Asking:
         if given:
             return given
         if self.interactive:
-            return str(click.prompt(question, default=default))
+            return str(click.prompt(printable(question), default=default))
         if default:
             return default
         message = f"{question}: name it with {option}"
@@ -68,7 +74,7 @@ class Asking:
 
     def agrees(self, question: str) -> bool:
         """Yes or no; no when nobody is there."""
-        return self.interactive and click.confirm(question)
+        return self.interactive and click.confirm(printable(question))
 
 
 def asking(environ: Mapping[str, str], *, no_input: bool, secrets_stdin: bool) -> Asking:
@@ -84,7 +90,9 @@ def _from_stdin() -> dict[str, str]:
         message = "--secrets-stdin reads NAME=value lines from a pipe or a file: on a terminal they would show"
         raise click.UsageError(message)
     found: dict[str, str] = {}
-    for number, line in enumerate(sys.stdin.read().splitlines(), start=1):
+    # Not `splitlines`: a password may hold what Unicode calls a line's end.
+    for number, ended in enumerate(sys.stdin.read().split("\n"), start=1):
+        line = ended.removesuffix("\r")
         name, separator, value = line.partition("=")
         if line.strip() and (not separator or name.strip() not in SECRETS):
             message = f"line {number} of standard input is not NAME=value with one of: {', '.join(SECRETS)}"

@@ -14,6 +14,7 @@ from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.onboarding.asking import STRIPE_KEY, STRIPE_SECRET, asking
 from pacspace_stripe.cli.onboarding.env_file import EnvFile
 from pacspace_stripe.cli.onboarding.steps import Onboarding, Wishes
+from pacspace_stripe.cli.showing import echo_line
 from pacspace_stripe.errors import RemoteUnavailable
 from pacspace_stripe.pacspace_api.dashboard import Dashboard, Environment
 from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS
@@ -84,7 +85,7 @@ def onboard(
     file = EnvFile(env_file)
     with _dashboard(dashboard) as pacspace:
         wanted = Wishes(environment=Environment(environment), **wishes)
-        Onboarding(wishes=wanted, file=file, asking=answers, dashboard=pacspace, say=click.echo).run()
+        Onboarding(wishes=wanted, file=file, asking=answers, dashboard=pacspace, say=echo_line).run()
     _say_what_is_next(file)
 
 
@@ -104,8 +105,8 @@ def _dashboard(address: str) -> Iterator[Dashboard]:
 def _say_what_is_next(file: EnvFile) -> None:
     missing = [name for name in (STRIPE_KEY, STRIPE_SECRET) if not file.values().get(name)]
     if missing:
-        click.echo(f"Still empty in {file.path}, each below a line that says what it is: {', '.join(missing)}.")
+        echo_line(f"Still empty in {file.path}, each below a line that says what it is: {', '.join(missing)}.")
     path = shlex.quote(str(file.path if file.path.is_absolute() else Path() / file.path))
     sourced = path if "/" in path else f"./{path}"
     first = "Fill them in, then" if missing else "Next"
-    click.echo(f"{first}: set -a; . {sourced}; set +a; pacspace-stripe settings && pacspace-stripe serve")
+    echo_line(f"{first}: set -a; . {sourced}; set +a; pacspace-stripe settings && pacspace-stripe serve")

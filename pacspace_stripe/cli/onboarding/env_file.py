@@ -22,6 +22,7 @@ _PRIVATE = 0o600
 _VARIABLE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 _NOTE = "# pacspace-stripe onboard: "
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_QUOTES = frozenset("'\"")
 _HEADER = "# Load it with your shell or process manager; pacspace-stripe itself reads the environment only.\n"
 _AS_THEY_ARE = {"encoding": "utf-8", "errors": "surrogateescape"}
 """Bytes of somebody's file that are no text come back as they were."""
@@ -61,20 +62,63 @@ class Progress:
 
 def values_of(text: str) -> dict[str, str]:
     """The variables of an environment file, the last of one name counting, as a shell would."""
-    found = map(_VARIABLE.match, _LINE.findall(text))
+    found = map(_VARIABLE.match, _lines(text))
     return {match["name"]: _unquoted(match["value"]) for match in found if match}
 
 
 def _unquoted(value: str) -> str:
     value = value.strip()
-    if value[:1] in {"'", '"'}:
-        return value[1:].partition(value[0])[0]
-    return f" {value}".partition(" #")[0].strip()
+    if value[:1] not in _QUOTES:
+        return f" {value}".partition(" #")[0].strip()
+    with suppress(ValueError):
+        return shlex.split(value, comments=True)[0]
+    return value[1:].partition(value[0])[0]
+
+
+def _lines(text: str) -> list[str]:
+    """The lines; a quoted value that goes on over several is one. A quote that is never closed is no quote."""
+    physical, found = _LINE.findall(text), []
+    while physical:
+        count = _extent(physical)
+        found.append("".join(physical[:count]))
+        physical = physical[count:]
+    return found
+
+
+def _extent(physical: list[str]) -> int:
+    """How many of the lines the first one goes on over."""
+    setting = _VARIABLE.match(physical[0])
+    if setting is None or setting["value"].lstrip(" \t")[:1] not in _QUOTES:
+        return 1
+    quote = _quote_after(setting["value"], "")
+    for count, line in enumerate(physical[1:], start=2):
+        if not quote:
+            return count - 1
+        quote = _quote_after(line, quote)
+    return 1 if quote else len(physical)
+
+
+def _quote_after(text: str, quote: str) -> str:
+    """The quote that is open behind a text, as a shell reads it, given the one that is before; empty for none."""
+    escaped, before = False, ""
+    for each in text:
+        if escaped:
+            escaped = False
+        elif each == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if each == quote else quote
+        elif each in _QUOTES:
+            quote = each
+        elif each == "#" and before.isspace():
+            return ""
+        before = each
+    return quote
 
 
 def with_values(text: str, changes: Mapping[str, str]) -> str:
     """The text with values set: where a name is set now, else below a line that only mentions it, else at the end."""
-    lines = _LINE.findall(text)
+    lines = _lines(text)
     for name, value in changes.items():
         _set(lines, name, shlex.quote(value) if value else "")
     return "".join(lines)
@@ -95,7 +139,7 @@ def _set(lines: list[str], name: str, value: str) -> None:
 
 def with_progress(text: str, progress: Progress) -> str:
     """The text with this, and no other, line of progress."""
-    lines = _LINE.findall(text)
+    lines = _lines(text)
     noted = [place for place, line in enumerate(lines) if line.startswith(_NOTE)]
     for place in reversed(noted[1:]):
         del lines[place]
@@ -133,7 +177,7 @@ class EnvFile:
 
     def progress(self) -> Progress | None:
         """What it remembers."""
-        noted = (Progress.read(line) for line in _LINE.findall(self._text()))
+        noted = (Progress.read(line) for line in _lines(self._text()))
         return next((progress for progress in noted if progress is not None), None)
 
     def fill(self, changes: Mapping[str, str]) -> None:

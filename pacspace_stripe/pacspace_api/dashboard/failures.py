@@ -12,7 +12,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.transport.answers import ErrorBody, error_body
+from pacspace_stripe.transport.answers import ErrorBody
 from pacspace_stripe.transport.client import Answer
 
 LOGIN, MFA, REGISTER = "/dashboard/auth/login", "/dashboard/auth/login/mfa-verify", "/dashboard/auth/register"
@@ -44,7 +44,7 @@ _REFUSED = "PacSpace's dashboard says why; what your plan and role allow is show
 
 def dashboard_failure(endpoint: str, answer: Answer) -> RemoteError:
     """The error of ours that an answer outside 2xx is, with PacSpace's own code where it names one."""
-    said, path = error_body(answer.body), endpoint.partition(" ")[2]
+    said, path = answer.said, endpoint.partition(" ")[2]
     kind = _kind(path, answer.status, said)
     return kind(
         PACSPACE,

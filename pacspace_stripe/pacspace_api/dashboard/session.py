@@ -12,8 +12,6 @@ from pacspace_stripe.transport import Call, Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.cookies import Cookies
 
-_HIDDEN = "…"
-
 
 class Session:
     """With the dashboard at ``base_url``, from nobody's to a person's who logged in. One thread at a time.
@@ -27,7 +25,7 @@ class Session:
         self._base_url = base_url.rstrip("/")
         self._cookies = Cookies(self._base_url)
         self._token: str | None = None
-        self._secrets: set[str] = set()
+        self._secrets: dict[str, None] = {}
 
     def get(self, path: str) -> object:
         """What a page answers, out of its envelope."""
@@ -37,7 +35,7 @@ class Session:
         self, path: str, body: Mapping[str, object], *, secrets: tuple[str, ...] = (), repeatable: bool = False
     ) -> object:
         """The same for a write, sent once unless it is ``repeatable``; no error repeats one of the ``secrets``."""
-        self._secrets.update(secret for secret in secrets if secret)
+        self._secrets.update(dict.fromkeys(secrets))
         return self._opened(self._call("POST", path, body, repeatable=repeatable))
 
     def begin(self, data: Fields) -> None:
@@ -45,8 +43,6 @@ class Session:
         self._token = token_of(data)
         if self._token is None and not self._cookies:
             data.reject("accessToken", "is missing, and no cookie was set")
-        if self._token is not None:
-            self._secrets.add(self._token)
 
     def _opened(self, call: Call) -> object:
         try:
@@ -56,7 +52,9 @@ class Session:
             self._cookies.keep(call, answer)
             return opened(call.endpoint, answer)
         except RemoteError as error:
-            raise self._discreet(error) from None
+            if isinstance(error, UnexpectedAnswer):
+                error.hint = ADDRESS
+            raise
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None, *, repeatable: bool) -> Call:
         url = self._base_url + path
@@ -73,14 +71,5 @@ class Session:
             headers=headers | self._cookies.headers(url),
             content=None if body is None else exact_json(body).encode(),
             repeatable=repeatable,
+            secrets=tuple(self._secrets),
         )
-
-    def _discreet(self, error: RemoteError) -> RemoteError:
-        """The error without what was secret in the request, should the answer have repeated it."""
-        said = str(error)
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            said = said.replace(secret, _HIDDEN)
-        error.args = (said,)
-        if isinstance(error, UnexpectedAnswer):
-            error.hint = ADDRESS
-        return error

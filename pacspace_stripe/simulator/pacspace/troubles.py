@@ -1,6 +1,5 @@
 """What each named fault does to one request: the generic ones, and those only PacSpace has."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -11,9 +10,11 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, answer_through
-from pacspace_stripe.simulator.pacspace import refusals
+from pacspace_stripe.simulator.pacspace import refusals, writes
 from pacspace_stripe.simulator.pacspace.idempotency import pending
+from pacspace_stripe.simulator.pacspace.inputs import read_call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.routes import KEYED_ENDPOINTS
 from pacspace_stripe.simulator.pacspace.rules import BY_NAME
 from pacspace_stripe.simulator.wire import json_response
 
@@ -34,6 +35,19 @@ class LedgerFault(StrEnum):
     CHAIN_UNAVAILABLE = "chain_unavailable"
     """Public verify cannot say: ``verified`` is false, without a summary, as in the SDK's tests."""
 
+
+_DELTA, _BATCH = "POST /api/v1/balance/delta", "POST /api/v1/balance/delta/batch"
+ENDPOINTS: Mapping[LedgerFault, tuple[str, ...]] = {
+    LedgerFault.PLAN_LIMIT: (_DELTA, _BATCH, "POST /api/v1/writes", "POST /api/v1/facts"),
+    LedgerFault.NO_ENVIRONMENT: (_DELTA, _BATCH),
+    LedgerFault.CADENCE_LIMIT: (_DELTA, _BATCH),
+    LedgerFault.IDEMPOTENCY_PENDING: tuple(sorted(KEYED_ENDPOINTS)),
+    LedgerFault.CHAIN_UNAVAILABLE: ("GET /api/v1/verify/{proofRoot}",),
+}
+"""What each is about (contract 1.5, 1.7, 1.8, 3.1, 3.13, 11), unless the plan names endpoints itself.
+
+A plan without room refuses what is recorded; reading, deriving and verifying stay free. The others strike anywhere.
+"""
 
 _REFUSALS: Mapping[str, Callable[[httpx.Request, int], Refusal]] = {
     FaultName.SERVER_ERROR: lambda _request, _wait: Refusal(500, "Internal server error", "INTERNAL_ERROR"),
@@ -59,7 +73,9 @@ class LedgerFaults:
     def add(self, name: str, **plan: Any) -> None:
         """Plan a fault; raises ValueError for a name that PacSpace cannot fail by."""
         if name in set(LedgerFault):
-            self._own[LedgerFault(name)].add(FaultName.SERVER_ERROR, **plan)
+            own = LedgerFault(name)
+            endpoint = plan.pop("endpoint", None) or ENDPOINTS.get(own)
+            self._own[own].add(FaultName.SERVER_ERROR, endpoint=endpoint, **plan)
             return
         if name == FaultName.LOCK_TIMEOUT:
             message = "PacSpace has no lock timeouts"
@@ -87,6 +103,8 @@ class LedgerFaults:
 
 
 def _answered(name: str, wait: int, request: httpx.Request, process: Answer) -> httpx.Response:
+    if name == LedgerFault.CADENCE_LIMIT and (deltas := _batch(request)):
+        return json_response(201, {"success": True, "data": writes.refused_batch(deltas, "CADENCE_LIMIT")})
     if name in _REFUSALS:
         return _REFUSALS[name](request, wait).answer()
     match name:
@@ -116,9 +134,18 @@ def _wait(fault: Fault | None) -> int:
 
 
 def _customer(request: httpx.Request) -> str | None:
-    try:
-        body = json.loads(request.read())
-    except ValueError:
-        return None
-    customer_id = body.get("customerId") if isinstance(body, dict) else None
+    customer_id = _sent(request).get("customerId")
     return customer_id if isinstance(customer_id, str) else None
+
+
+def _batch(request: httpx.Request) -> list[Any]:
+    """The deltas of a batch: each has a cadence of its own, so each is refused in its own row (contract 1.8)."""
+    deltas = _sent(request).get("deltas")
+    return deltas if isinstance(deltas, list) else []
+
+
+def _sent(request: httpx.Request) -> Mapping[str, Any]:
+    try:
+        return read_call(request, {}).body
+    except Refusal:
+        return {}

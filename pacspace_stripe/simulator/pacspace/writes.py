@@ -23,7 +23,16 @@ def emit_batch(world: World, call: Call) -> dict[str, Any]:
     deltas = read_deltas(call.body)
     if not world.environment_ready():
         raise environment_missing()
-    results = [{"index": index, **_batched(world, item)} for index, item in enumerate(deltas)]
+    return _answered([_batched(world, item) for item in deltas])
+
+
+def refused_batch(deltas: list[Any], error: str) -> dict[str, Any]:
+    """The answer to a batch none of whose deltas is taken."""
+    return _answered([_refused(item, error) for item in deltas])
+
+
+def _answered(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    results = [{"index": index, **row} for index, row in enumerate(rows)]
     failed = sum(result["status"] is Status.FAILED for result in results)
     return {"totalQueued": len(results) - failed, "totalFailed": failed, "results": results, "_efficiency": {}}
 
@@ -36,10 +45,14 @@ def _batched(world: World, item: Any) -> dict[str, Any]:
             return {**answers.accepted(world, known), "idempotent": True}
         _admit(world, draft)
     except Refusal as refusal:
-        sent = item if isinstance(item, Mapping) else {}
-        named = {name: sent.get(name) for name in ("customerId", "delta", "referenceId")}
-        return {**named, "status": Status.FAILED, "error": refusal.code or refusal.message}
+        return _refused(item, refusal.code or refusal.message)
     return answers.accepted(world, world.accept(draft))
+
+
+def _refused(item: Any, error: str) -> dict[str, Any]:
+    sent = item if isinstance(item, Mapping) else {}
+    named = {name: sent.get(name) for name in ("customerId", "delta", "referenceId")}
+    return {**named, "status": Status.FAILED, "error": error}
 
 
 def _admit(world: World, draft: Draft) -> None:
