@@ -33,9 +33,7 @@ def sight_of(page: Dictionary) -> Sight:
         raise RenderError(message, hint="The PDF is damaged: get it anew.")
     crop = _box(page, Name.CropBox)
     shown = (media.within(crop) if crop else None) or media
-    return Sight.of(
-        shown, rotate=_number(_inherited(page, Name.Rotate), 0), unit=_number(page.get(Name.UserUnit), 1)
-    )
+    return Sight.of(shown, rotate=_number(_inherited(page, Name.Rotate), 0), unit=_number(page.get(Name.UserUnit), 1))
 
 
 def put_strip(pdf: Pdf, page: Dictionary, sight: Sight, strip: Strip, at: datetime) -> None:

@@ -81,6 +81,8 @@ class Account:
     random: random.Random
     endpoint: WebhookEndpoint
     delivers: bool
+    pages_url: str = "https://pay.stripe.com"
+    """Where links to PDFs lead; no slash at its end."""
     behaviour: Behaviour = field(default_factory=Behaviour)
     customers: Table[Customer] = field(default_factory=Table)
     products: Table[Product] = field(default_factory=Table)
@@ -134,7 +136,9 @@ class Account:
     def show_invoice(self, invoice: Invoice) -> Json:
         """The invoice as JSON."""
         customer = self.customers[invoice.customer]
-        return invoice_json(invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name)
+        return invoice_json(
+            invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name, self.pages_url
+        )
 
     def show_items(self, subscription: Subscription) -> list[Json]:
         """All items of a subscription as JSON."""
