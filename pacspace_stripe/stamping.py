@@ -1,6 +1,7 @@
 """Stamps an invoice's PDF, Stripe's own or a file, with what was decided about the invoice.
 
-This is how finalized invoices get their footer: Stripe freezes theirs. Reads the store and Stripe; PacSpace is not asked.
+This is how finalized invoices get their footer, since Stripe freezes theirs. Reads the store and Stripe; nothing is
+written to either, and PacSpace is not asked.
 """
 
 import json

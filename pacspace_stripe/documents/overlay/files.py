@@ -94,11 +94,12 @@ def attach(pdf: Pdf, data: bytes, date: str) -> None:
         filename=ATTACHMENT,
         description="What was compared, with what result",
         mime_type="application/json",
-        relationship=Name.Data,
         creation_date=date,
         mod_date=date,
     )
-    pdf.Root.AF = Array([*associated, pdf.attachments[ATTACHMENT].obj])
+    attached = pdf.attachments[ATTACHMENT].obj
+    attached.AFRelationship = Name.Data
+    pdf.Root.AF = Array([*associated, attached])
 
 
 def _ours(file: Dictionary) -> bool:

@@ -6,6 +6,7 @@ a unit is (PDF 32000-1, 7.7.3.3 and 14.11.2).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TypeAlias
 
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
@@ -83,12 +84,12 @@ class Sight:
         return self.unit * (self.box.width if self.turn in {0, 180} else self.box.height)
 
     def grown(self, height: float) -> Box:
-        """The box with ``height`` points more at what is shown as its bottom."""
+        """The box with at least ``height`` points more at what is shown as its bottom."""
         return self.reaching(self.box, height)
 
     def reaching(self, box: Box, height: float) -> Box:
         """Another box of the page, made to reach the far edge of a strip of ``height`` points."""
-        more = height / self.unit
+        more = self._units(height)
         match self.turn:
             case 90:
                 return replace(box, right=max(box.right, self.box.right + more))
@@ -99,8 +100,12 @@ class Sight:
             case _:
                 return replace(box, bottom=min(box.bottom, self.box.bottom - more))
 
+    def _units(self, height: float) -> float:
+        """Points as whole units: nothing that a page shows moves by a part of a pixel."""
+        return ceil(round(height / self.unit, 3))
+
     def matrix(self, height: float, scale: float) -> Matrix:
-        """Puts a drawing that starts at 0, 0 upright into the strip: its lower left corner, and its size by ``scale``."""
+        """Puts a drawing that starts at 0, 0 upright into the strip's lower left corner, its size times ``scale``."""
         grown, size = self.grown(height), scale / self.unit
         match self.turn:
             case 90:

@@ -51,13 +51,13 @@ def put_strip(pdf: Pdf, page: Dictionary, sight: Sight, strip: Strip, at: dateti
     page.Contents = Array([ours, *_contents(page)])
     moment = pikepdf.String(pdf_date(at))
     page.LastModified = moment
-    pieces = Dictionary(page.get(Name.PieceInfo, Dictionary()))
+    pieces = _copied(page.get(Name.PieceInfo))
     pieces[_APPLICATION] = Dictionary(LastModified=moment, Private=Dictionary(Boxes=before, Name=Name(name)))
     page.PieceInfo = pieces
 
 
 def take_strip_off(page: Dictionary) -> bool:
-    """Undo ``put_strip``; says whether there was one. Raises RenderError when another program changed the page since."""
+    """Undo ``put_strip``; says whether there was one. Raises RenderError when the page was changed since."""
     pieces = page.get(Name.PieceInfo)
     if not isinstance(pieces, Dictionary) or _APPLICATION not in pieces:
         return False
@@ -72,10 +72,9 @@ def take_strip_off(page: Dictionary) -> bool:
             page[box] = private.Boxes[box]
         elif box in page:
             del page[box]
-    drawings = _without(page.Resources.XObject, private.Name)
-    page.Resources = Dictionary(page.Resources)
-    page.Resources.XObject = drawings
-    page.PieceInfo = _without(pieces, _APPLICATION)
+    page.Resources = _copied(page.Resources)
+    page.Resources.XObject = _copied(page.Resources.get(Name.XObject), but=str(private.Name))
+    page.PieceInfo = _copied(pieces, but=str(_APPLICATION))
     if not page.PieceInfo.keys():
         del page[Name.PieceInfo]
     return True
@@ -94,8 +93,8 @@ def _grow(page: Dictionary, sight: Sight, height: float) -> Dictionary:
 
 def _own_resources(page: Dictionary, strip: Strip) -> str:
     """The strip among the page's own resources, which may have been its neighbours' too; answers with its name."""
-    resources = Dictionary(_inherited(page, Name.Resources) or Dictionary())
-    drawings = Dictionary(resources.get(Name.XObject, Dictionary()))
+    resources = _copied(_inherited(page, Name.Resources))
+    drawings = _copied(resources.get(Name.XObject))
     taken = set(drawings.keys())
     name = next(free for number in range(len(taken) + 1) if (free := f"{_MARK}{number or ''}") not in taken)
     drawings[Name(name)] = strip.drawing
@@ -111,9 +110,10 @@ def _contents(page: Dictionary) -> list[pikepdf.Object]:
     return list(found) if isinstance(found, Array) else [found]
 
 
-def _without(dictionary: Dictionary, name: Name) -> Dictionary:
-    """A copy without one entry: pages may share what they refer to."""
-    return Dictionary({key: value for key, value in dictionary.items() if key != str(name)})
+def _copied(found: object, *, but: str | None = None) -> Dictionary:
+    """A copy of a dictionary, perhaps without one entry; empty if it is none. Pages may share what they refer to."""
+    entries = found.items() if isinstance(found, Dictionary) else ()
+    return Dictionary({name: value for name, value in entries if name != but})
 
 
 def _inherited(page: Dictionary, name: Name) -> pikepdf.Object | None:

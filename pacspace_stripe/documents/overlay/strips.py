@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from io import BytesIO
-from math import ceil
 from typing import TYPE_CHECKING
 
 import pikepdf
@@ -33,7 +32,7 @@ class Strip:
 
     drawing: pikepdf.Object
     """A form XObject of the strip's own file, its lower left corner at 0, 0."""
-    height: int
+    height: float
     """As shown below the page, in points."""
     scale: float
 
@@ -66,8 +65,7 @@ class Strips:
         page = source.pages[0]
         drawing = into.copy_foreign(page.as_form_xobject())
         height = float(page.mediabox[3]) - float(page.mediabox[1])
-        # Whole points: nothing that a page shows moves by a part of a pixel.
-        return Strip(drawing=drawing, height=ceil(height * scale), scale=scale)
+        return Strip(drawing=drawing, height=height * scale, scale=scale)
 
     def _render(self, lines: Sequence[str], width: float) -> bytes:
         """As PDF/A: it has no boxes for characters that no font has, so Typst names them as errors."""

@@ -136,9 +136,8 @@ class Account:
     def show_invoice(self, invoice: Invoice) -> Json:
         """The invoice as JSON."""
         customer = self.customers[invoice.customer]
-        return invoice_json(
-            invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name, self.pages_url
-        )
+        lines, name = self.show_lines(invoice), self.behaviour.account_name
+        return invoice_json(invoice, customer, lines, self.id, name, pages_url=self.pages_url)
 
     def show_items(self, subscription: Subscription) -> list[Json]:
         """All items of a subscription as JSON."""

@@ -19,8 +19,8 @@ _MARGIN, _LEADING = 48, 14
 
 def invoice_pdf(invoice: Json) -> bytes:
     """The pages of an invoice as the API shows it, with all of its lines: the same bytes each time."""
-    rendering = (invoice["rendering"] or {}).get("pdf") or {}
-    width, height = _SIZES.get(rendering.get("page_size"), _SIZES["letter"])
+    rendering: dict[str, str] = (invoice["rendering"] or {}).get("pdf") or {}
+    width, height = _SIZES.get(rendering.get("page_size", ""), _SIZES["letter"])
     pdf = pikepdf.Pdf.new()
     font = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica, Encoding=Name.WinAnsiEncoding)
     shared = pdf.make_indirect(Dictionary(Font=Dictionary(F1=pdf.make_indirect(font))))

@@ -81,7 +81,7 @@ def page_secret(invoice: Invoice) -> str:
 
 
 def invoice_json(
-    invoice: Invoice, customer: Customer, lines: list[Json], account: str, account_name: str, pages_url: str
+    invoice: Invoice, customer: Customer, lines: list[Json], account: str, account_name: str, *, pages_url: str
 ) -> Json:
     """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
