@@ -8,6 +8,7 @@ they were made for, and printers scale them to fit.
 Owns the pages and the file. Does not own what the footer says, nor where an invoice's PDF comes from (``stamping``).
 """
 
+import logging
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +54,9 @@ class Overlay:
 
     def __init__(self, templates: Templates) -> None:
         self._strips = Strips(templates)
+        logger = logging.getLogger("pikepdf")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)  # what is wrong with a file is in the error
 
     def stamp(self, pdf: bytes, stamp: Stamp, *, break_signature: bool = False) -> Stamped:
         """The stamped file; the same bytes for the same PDF and stamp. A stamp that is there is replaced.

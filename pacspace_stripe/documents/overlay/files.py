@@ -14,6 +14,7 @@ ATTACHMENT = "evidence.json"
 LARGEST_PDF = 20 * 1024 * 1024
 """Bytes."""
 
+_ANEW = "Get the file anew, or print it to a new PDF."
 _MOST_PAGES = 2000
 _MOST_FIELDS = 100_000
 _SIGNATURES_EXIST = 1
@@ -30,14 +31,18 @@ def opened(data: bytes) -> Iterator[Pdf]:
         raise RenderError(message)
     try:
         # A file that needs repair may come out of it with less on its pages.
-        pdf = pikepdf.open(BytesIO(data), attempt_recovery=False, suppress_warnings=True)
+        pdf = pikepdf.open(BytesIO(data), attempt_recovery=False, inherit_page_attributes=False)
     except pikepdf.PasswordError:
         message = "the PDF is encrypted with a password"
         raise RenderError(message, hint="Save it without a password first.") from None
     except pikepdf.PdfError as error:
         message = "not a PDF, or a damaged one"
-        raise RenderError(message, hint="Get the file anew, or print it to a new PDF.") from error
+        raise RenderError(message, hint=_ANEW) from error
     with pdf:
+        # Counted first: qpdf leaves out what is no page and corrects the count.
+        if pdf.Root.Pages.get(Name.Count) != len(pdf.pages):
+            message = "the PDF is damaged: a page is missing"
+            raise RenderError(message, hint=_ANEW)
         yield pdf
 
 
