@@ -5,6 +5,7 @@ written to either, and PacSpace is not asked.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,11 +78,15 @@ def _decision(app: App, invoice: Invoice) -> Evidence:
 
 
 def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, Any]) -> str:
-    """What the frozen footer says of this very evidence; else the template's text, as it would have been."""
-    block = find_block(invoice.footer)
-    if block and evidence.sha256 in "".join(block.split()):
+    """What the frozen footer says, if it names this evidence and its roots; else the template's text."""
+    block = find_block(invoice.footer) or ""
+    if all(_names(block, one) for one in (evidence.sha256, *proof_roots(document))):
         return block
     return app.documents.render_footer(footer_view(document, evidence.sha256))
+
+
+def _names(block: str, hexadecimal: str) -> bool:
+    return re.search(rf"(?<![0-9a-fA-F]){re.escape(hexadecimal)}(?![0-9a-fA-F])", block) is not None
 
 
 def _stripes_own(app: App, invoice: Invoice) -> bytes:

@@ -307,6 +307,17 @@ def test_metadata_that_is_no_xml_is_replaced(overlay: Overlay) -> None:
     assert "evidence-sha256:" in file.open_metadata()["pdf:Keywords"]
 
 
+@pytest.mark.parametrize(("part", "kept"), [("1", None), ("2", None), ("3", "3")])
+def test_an_archival_format_is_claimed_only_where_it_takes_attachments(
+    overlay: Overlay, part: str, kept: str | None
+) -> None:
+    pdf = built()
+    with pdf.open_metadata(set_pikepdf_as_editor=False) as metadata:
+        metadata["pdfaid:part"], metadata["pdfaid:conformance"] = part, "B"
+    file = reopened(overlay.stamp(written(pdf), stamp()).pdf)
+    assert file.open_metadata().get("pdfaid:part") == kept
+
+
 def test_other_attachments_stay(overlay: Overlay) -> None:
     pdf = built()
     pdf.attachments["factur-x.xml"] = AttachedFileSpec(pdf, b"<xml/>", filename="factur-x.xml", mime_type="text/xml")

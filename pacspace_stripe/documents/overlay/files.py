@@ -19,6 +19,8 @@ _MOST_PAGES = 2000
 _MOST_FIELDS = 100_000
 _SIGNATURES_EXIST = 1
 _OUR_KEYWORD = re.compile(r"(?:^|,)\s*(?:evidence-sha256|proof-root):[^,]*")
+_NO_ATTACHMENTS = {"1", "2"}
+"""Parts of PDF/A that take no attachment like ours: the file no longer claims to be one of them."""
 _INFO = ("/Title", "/Author", "/Subject", "/Keywords", "/Creator", "/Producer")
 """What a new XMP packet takes over, so that readers who prefer XMP lose nothing. Dates may be unreadable: left out."""
 
@@ -132,6 +134,8 @@ def set_keywords(pdf: Pdf, keywords: Sequence[str]) -> None:
         text = ", ".join([kept] if (kept := _OUR_KEYWORD.sub("", str(found)).strip(" ,")) else [])
         text = ", ".join(filter(None, [text, *keywords]))
         xmp["pdf:Keywords"] = text
+        if xmp.get("pdfaid:part") in _NO_ATTACHMENTS:
+            del xmp["pdfaid:part"], xmp["pdfaid:conformance"]
     info[Name.Keywords] = pikepdf.String(text)
 
 

@@ -59,6 +59,8 @@ class Behaviour:
     """What event summaries say where nothing happened: no row, or a row of 0."""
     mail_on_release: bool = True
     """Whether an open ``send_invoice`` invoice is mailed when a hold on it ends."""
+    pdfs_ready: bool = True
+    """Whether a finalized invoice's PDF can be fetched already."""
     default_footer: str | None = None
     account_name: str = "Simulator"
 

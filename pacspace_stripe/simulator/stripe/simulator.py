@@ -259,7 +259,8 @@ class StripeSimulator(Controlled):
         """No API: a link that whoever has it may follow, without a key."""
         del form
         found = next((one for one in self.account.invoices if page_secret(one) == ids["secret"]), None)
-        if found is None or found.status is Status.DRAFT or ids["account"] != self.account.id:
+        ready = self.account.behaviour.pdfs_ready and ids["account"] == self.account.id
+        if found is None or found.status is Status.DRAFT or not ready:
             return httpx.Response(404, html="<h1>Not found</h1>")
         shown = self.account.show_invoice(found)
         shown["lines"]["data"] = self.account.show_lines(found)
