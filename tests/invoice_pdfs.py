@@ -92,7 +92,16 @@ def texts(pdf: bytes) -> list[str]:
 def difference(one: Image.Image, other: Image.Image) -> int:
     """The largest difference of any pixel, 0 to 255."""
     assert one.size == other.size
-    return max(high for _, high in ImageChops.difference(one, other).getextrema())
+    return max(_levels(ImageChops.difference(one, other)))
+
+
+def darkest(picture: Image.Image) -> int:
+    """The darkest level of any colour, 0 to 255."""
+    return min(_levels(picture))
+
+
+def _levels(picture: Image.Image) -> set[int]:
+    return {place % 256 for place, count in enumerate(picture.histogram()) if count}
 
 
 def parts(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.Image]:
@@ -103,6 +112,13 @@ def parts(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.I
         after.crop((0, 0, after.width, before.height)),
         after.crop((0, before.height, after.width, after.height)),
     )
+
+
+def attach(pdf: Pdf, name: str, data: bytes) -> pikepdf.Object:
+    """An attachment, as somebody else makes it; answers with what the file knows of it."""
+    kind = {"description": "", "filename": name, "mime_type": "text/plain", "creation_date": "", "mod_date": ""}
+    pdf.attachments[name] = pikepdf.AttachedFileSpec(pdf, data, **kind)
+    return pdf.attachments[name].obj
 
 
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -92,9 +92,7 @@ def test_the_footer_told_from_evidence_is_the_one_that_was_stamped(gated: World)
     assert dense(block or "?") in texts(stamp_invoice(gated.app, gated.invoice_id).pdf)[0]
 
 
-@pytest.mark.parametrize(
-    ("named", "by"), [("Evidence SHA-256: ", "Evidence SHA-256: 00"), ("0x", "0x00")]
-)
+@pytest.mark.parametrize(("named", "by"), [("Evidence SHA-256: ", "Evidence SHA-256: 00"), ("0x", "0x00")])
 def test_a_frozen_footer_that_names_another_record_is_not_repeated(gated: World, named: str, by: str) -> None:
     frozen = gated.stripe.account.invoices[gated.invoice_id]
     assert frozen.footer is not None
@@ -156,7 +154,7 @@ def test_what_was_never_compared_is_not_stamped(gated: World) -> None:
 def test_evidence_that_the_invoice_names_and_we_do_not_have_is_not_made_up(gated: World, named: str) -> None:
     frozen = gated.stripe.account.invoices[gated.invoice_id]
     if named == "of another invoice":
-        core = {"confirms": None, "windows": [], "decision": {}, "invoice": "in_other"}
+        core: dict[str, Any] = {"confirms": None, "windows": [], "decision": {}, "invoice": "in_other"}
         other = gated.app.store.chains.append(
             core, chain="sub_other", subject_id="in_other", decided_at=gated.clock.now()
         )
