@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -371,6 +372,13 @@ def test_a_stamp_that_another_program_rewrote_is_not_stamped_twice(overlay: Over
     with pytest.raises(RenderError, match="stamped before") as refused:
         overlay.stamp(written(file), stamp(2))
     assert "original" in refused.value.hint
+
+
+def test_threads_may_share_an_overlay(overlay: Overlay) -> None:
+    bare, numbers = pdf_of(), range(12)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: overlay.stamp(bare, stamp(number)).pdf, numbers))
+    assert made == [overlay.stamp(bare, stamp(number)).pdf for number in numbers]
 
 
 # -- files that need care, or are refused -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class Strips:
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
+        self._own = threading.local()
 
     @cached_property
     def _fonts(self) -> "typst.Fonts":
@@ -71,17 +73,27 @@ class Strips:
         """As PDF/A: it has no boxes for characters that no font has, so Typst names them as errors."""
         import typst  # noqa: PLC0415 - as above
 
-        path = self._templates.path(TEMPLATE)
         data = json.dumps({"width": width, "footer": list(lines)}, ensure_ascii=False)
-        compiler = typst.Compiler(path, root=path.parent, font_paths=self._fonts, ignore_system_fonts=True)
         try:
-            pdf = compiler.compile(
+            pdf = self._compiler().compile(
                 sys_inputs={"data": data}, pdf_standards=["a-3b"], timestamp=datetime(2000, 1, 1, tzinfo=UTC)
             )
         except typst.TypstError as error:
             raise self._failure(error) from error
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
+
+    def _compiler(self) -> "typst.Compiler":
+        """One for each thread: they cannot be shared between threads, and a new one costs a third of a strip."""
+        import typst  # noqa: PLC0415 - as above
+
+        if not hasattr(self._own, "compiler"):
+            path = self._templates.path(TEMPLATE)
+            self._own.compiler = typst.Compiler(
+                path, root=path.parent, font_paths=self._fonts, ignore_system_fonts=True
+            )
+        compiler: typst.Compiler = self._own.compiler
+        return compiler
 
     def _failure(self, error: "typst.TypstError") -> RenderError:
         path = self._templates.path(TEMPLATE)
