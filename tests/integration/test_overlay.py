@@ -157,6 +157,10 @@ def test_every_page_has_its_strip(overlay: Overlay) -> None:
     assert all(dense(f"Evidence SHA-256: {stamp().evidence_sha256}") in said for said in texts(made.pdf))
 
 
+def test_the_stamped_file_is_sound(overlay: Overlay) -> None:
+    assert reopened(overlay.stamp(pdf_of(*PAGES.values()), stamp()).pdf).check_pdf_syntax() == []
+
+
 def test_pages_of_one_width_share_one_drawing(overlay: Overlay) -> None:
     made = reopened(overlay.stamp(pdf_of(page(), page(rotate=180), page((0, 0, 842, 595), rotate=90)), stamp()).pdf)
     assert len({one.Resources.XObject.PacSpaceStripeFooter.objgen for one in made.pages}) == 1

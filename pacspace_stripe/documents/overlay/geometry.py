@@ -12,8 +12,8 @@ from typing import TypeAlias
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
 _QUARTER, _TURN = 90, 360
-_FAR = 100_000.0
-"""Beyond every page: the PDF format's own limit is 14,400 units."""
+_FAR = 15_000.0
+"""Units; farther than any page reaches, by the PDF format's own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +119,15 @@ class Sight:
 
     @property
     def content(self) -> Box:
-        """All of the plane but what lies beyond the edge that the strip is put to."""
-        edges = {0: "bottom", 90: "right", 180: "top", 270: "left"}
-        sides = {"left": -_FAR, "bottom": -_FAR, "right": _FAR, "top": _FAR}
-        kept = edges[self.turn]
-        return Box(**(sides | {kept: getattr(self.box, kept)}))
+        """The box and all around it, but for what lies beyond the edge that the strip is put to."""
+        box = self.box
+        around = Box(left=box.left - _FAR, bottom=box.bottom - _FAR, right=box.right + _FAR, top=box.top + _FAR)
+        match self.turn:
+            case 90:
+                return replace(around, right=box.right)
+            case 180:
+                return replace(around, top=box.top)
+            case 270:
+                return replace(around, left=box.left)
+            case _:
+                return replace(around, bottom=box.bottom)

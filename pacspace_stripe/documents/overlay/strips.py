@@ -102,7 +102,7 @@ class Strips:
             text = "".join(_ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), run) for run in runs)
             named = ", ".join(f"{char} (U+{ord(char):04X})" for char in dict.fromkeys(text) if not char.isascii())
             message = f"the footer: no font has {named or text}"
-            return RenderError(message, hint=f"Put a font that has it into {path.parent / 'fonts'}.")
+            return RenderError(message, hint="Put a font that has it into the folder fonts beside your own templates.")
         line = _LINE.search(error.diagnostic)
         where = f"{path.name} line {line[1]}" if line else path.name
         return RenderError(f"{where}: {error.message}", hint=" ".join([f"Correct {path}.", *error.hints]))
