@@ -40,15 +40,8 @@ def fetch_invoice_pdf(transport: Transport, link: str, *, largest: int, base_url
         )
         if answer.status not in _REDIRECTS:
             return _pdf_of(answer)
-        url = _next(url, answer)
+        url = str(httpx.URL(url).join(answer.headers.get("location", "")))
     raise UnexpectedAnswer(STRIPE, f"{_ENDPOINT}: more than {_MOST_REDIRECTS} redirects", hint=_BY_HAND)
-
-
-def _next(url: str, answer: Answer) -> str:
-    try:
-        return str(httpx.URL(url).join(answer.headers.get("location", "")))
-    except httpx.InvalidURL:
-        raise UnexpectedAnswer(STRIPE, f"{_ENDPOINT}: a redirect to no address", hint=_BY_HAND) from None
 
 
 def _require_trusted(url: str, base_url: str | None) -> None:

@@ -158,7 +158,8 @@ def test_every_page_has_its_strip(overlay: Overlay) -> None:
 
 
 def test_the_stamped_file_is_sound(overlay: Overlay) -> None:
-    assert reopened(overlay.stamp(pdf_of(*PAGES.values()), stamp()).pdf).check_pdf_syntax() == []
+    sound = [one for name, one in PAGES.items() if name != "ends inside a string"]
+    assert reopened(overlay.stamp(pdf_of(*sound), stamp()).pdf).check_pdf_syntax() == []
 
 
 def test_pages_of_one_width_share_one_drawing(overlay: Overlay) -> None:
@@ -420,6 +421,15 @@ def test_a_signature_is_broken_only_when_told_to(overlay: Overlay, bare: bytes) 
         overlay.stamp(bare, stamp())
     assert "--break-signature" in refused.value.hint
     assert overlay.stamp(bare, stamp(), break_signature=True).pages == 2
+
+
+def test_a_form_without_end_is_refused(overlay: Overlay) -> None:
+    pdf = built()
+    field = pdf.make_indirect(Dictionary(T=pikepdf.String("again")))
+    field.Kids = Array([field])
+    pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+    with pytest.raises(RenderError, match="form has too many fields"):
+        overlay.stamp(written(pdf), stamp())
 
 
 def test_a_place_to_sign_is_no_signature(overlay: Overlay) -> None:

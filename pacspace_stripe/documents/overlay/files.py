@@ -16,7 +16,7 @@ LARGEST_PDF = 20 * 1024 * 1024
 
 _ANEW = "Get the file anew, or print it to a new PDF."
 _MOST_PAGES = 2000
-_MOST_FIELDS = 100_000
+_MOST_FIELDS = 20_000
 _SIGNATURES_EXIST = 1
 _OUR_KEYWORD = re.compile(r"(?:^|,)\s*(?:evidence-sha256|proof-root):[^,]*")
 _NO_ATTACHMENTS = {"1", "2"}

@@ -67,11 +67,8 @@ def take_strip_off(page: Dictionary) -> bool:
         message = "the PDF was stamped before, and another program changed it since"
         raise RenderError(message, hint="Stamp the invoice's original PDF instead.")
     page.Contents = Array(contents[1:])
-    for box in _BOXES:
-        if box in private.Boxes:
-            page[box] = private.Boxes[box]
-        elif box in page:
-            del page[box]
+    for box, corners in private.Boxes.items():
+        page[box] = corners
     page.Resources = _copied(page.Resources)
     page.Resources.XObject = _copied(page.Resources.get(Name.XObject), but=str(private.Name))
     page.PieceInfo = _copied(pieces, but=str(_APPLICATION))
