@@ -56,6 +56,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.stripe = StripeSimulator(self.clock, seed=self.seed, deliver=self._deliver)
+        self.stripe.pages_url = ENVIRONMENT["STRIPE_API_BASE_URL"]
         self._at_stripe = Checked(self.stripe) if self.validated else self.stripe
         self.ledger = PacSpaceSimulator(self.clock, base_url=ENVIRONMENT["PACSPACE_API_BASE_URL"], seed=self.seed)
         self.queue: list[tuple[Kind, str, int]] = []

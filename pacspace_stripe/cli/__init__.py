@@ -24,6 +24,7 @@ COMMANDS = {
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
+    "stamp-pdf": ("stamping_pdfs", "Put the footer and the evidence into an invoice's PDF."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
     "simulate": ("simulating", "Serve a simulated Stripe and a simulated PacSpace on loopback."),
@@ -41,7 +42,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"pacspace_stripe.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's

@@ -60,7 +60,7 @@ def simulate(
         _served(stripe, stripe_port, "--stripe-port") as at_stripe,
         _served(pacspace, pacspace_port, "--pacspace-port") as ledger,
     ):
-        pacspace.base_url = ledger.url
+        stripe.pages_url, pacspace.base_url = at_stripe.url, ledger.url
         click.echo(f"STRIPE_API_KEY={stripe.api_key}")
         click.echo(f"STRIPE_WEBHOOK_SECRET={stripe.webhook.secrets[0]}")
         click.echo(f"STRIPE_API_BASE_URL={at_stripe.url}")

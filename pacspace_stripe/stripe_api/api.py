@@ -79,6 +79,14 @@ class StripeApi:
             return invoice_from_stripe(data)
         return invoice_from_stripe(data, line_items=self._bounded(f"{path}/lines"))
 
+    def invoice_pdf(self, invoice_id: str) -> str | None:
+        """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (stripe-facts 3).
+
+        It names its own secret: not to be logged, nor asked with the API key.
+        """
+        data = self._get_object(f"/v1/invoices/{_segment(invoice_id)}", "invoice", invoice_id)
+        return Fields(STRIPE, f"invoice {invoice_id}", data).optional_text("invoice_pdf")
+
     def price(self, price_id: str) -> Price:
         """A price: one call, remembered. What we read of it cannot change at Stripe."""
         return self._prices(price_id)

@@ -48,6 +48,8 @@ class Call:
     """Whether it may be sent again without an answer: not when that would do something twice."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """What no error may repeat of it, beside what its headers carry."""
+    largest_body: int = _LARGEST_BODY
+    """Bytes of an answer that are read: more is UnexpectedAnswer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,8 +221,8 @@ class Transport:
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > _LARGEST_BODY:
-                message = f"{call.endpoint}: more than {_LARGEST_BODY} bytes"
+            if len(body) > call.largest_body:
+                message = f"{call.endpoint}: more than {call.largest_body} bytes"
                 raise UnexpectedAnswer(call.service, message, status=response.status_code)
             if self._clock() > until:
                 message = "the body came too slowly"

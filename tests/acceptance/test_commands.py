@@ -280,6 +280,19 @@ def test_evidence_that_is_not_there_and_a_place_that_is_not_are_told(street: Str
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_invoices_own_pdf_is_fetched_and_stamped(street: Street, tmp_path: Path) -> None:
+    target = tmp_path / "invoice.pdf"
+    done = street.run("stamp-pdf", street.matched.invoice_id, "-o", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    invoice = street.place.invoice(street.matched.invoice_id)
+    metadata = invoice["metadata"]
+    assert done.stdout.startswith(f"{target}: 2 pages stamped, evidence {metadata['pacspace_evidence_sha256']}, ")
+    with pypdfium2.PdfDocument(target) as document:
+        pages = ["".join(page.get_textpage().get_text_range().split()) for page in document]
+    assert f"Invoice{invoice['number']}" in pages[0]
+    assert all(metadata["pacspace_proof_root"] in page for page in pages)
+
+
 def test_a_statement_needs_evidence_and_a_place(street: Street, tmp_path: Path) -> None:
     unknown = street.run("statement", "in_nobodyKnows", "-o", str(tmp_path / "statement.pdf"))
     assert unknown.returncode == 2
@@ -371,6 +384,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
         "invoices",
         "evidence",
         "statement",
+        "stamp-pdf",
         "settings",
         "demo",
         "simulate",

@@ -277,6 +277,12 @@ def test_a_body_is_bounded_in_size(encoding: str) -> None:
         world.send()
 
 
+def test_a_call_may_allow_a_larger_body() -> None:
+    world = bench(httpx.Response(200, content=bytes(11 * 1024 * 1024)))
+    call = Call(service="Stripe", method="GET", url="https://a.example/x", endpoint="GET x", largest_body=12_000_000)
+    assert len(world.transport.send(call).body) == 11 * 1024 * 1024
+
+
 def test_a_broken_encoding_is_unexpected() -> None:
     world = bench(OK)
     world.replies.planned = [

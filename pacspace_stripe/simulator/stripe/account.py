@@ -59,6 +59,8 @@ class Behaviour:
     """What event summaries say where nothing happened: no row, or a row of 0."""
     mail_on_release: bool = True
     """Whether an open ``send_invoice`` invoice is mailed when a hold on it ends."""
+    pdfs_ready: bool = True
+    """Whether a finalized invoice's PDF can be fetched already."""
     default_footer: str | None = None
     account_name: str = "Simulator"
 
@@ -81,6 +83,8 @@ class Account:
     random: random.Random
     endpoint: WebhookEndpoint
     delivers: bool
+    pages_url: str = "https://pay.stripe.com"
+    """Where links to PDFs lead; no slash at its end."""
     behaviour: Behaviour = field(default_factory=Behaviour)
     customers: Table[Customer] = field(default_factory=Table)
     products: Table[Product] = field(default_factory=Table)
@@ -134,7 +138,8 @@ class Account:
     def show_invoice(self, invoice: Invoice) -> Json:
         """The invoice as JSON."""
         customer = self.customers[invoice.customer]
-        return invoice_json(invoice, customer, self.show_lines(invoice), self.id, self.behaviour.account_name)
+        lines, name = self.show_lines(invoice), self.behaviour.account_name
+        return invoice_json(invoice, customer, lines, self.id, name, pages_url=self.pages_url)
 
     def show_items(self, subscription: Subscription) -> list[Json]:
         """All items of a subscription as JSON."""

@@ -75,13 +75,20 @@ def _pricing(line: Line, price: Price | None) -> Json | None:
     }
 
 
-def invoice_json(invoice: Invoice, customer: Customer, lines: list[Json], account: str, account_name: str) -> Json:
-    """An invoice with its first lines; ``lines`` are all of them."""
+def page_secret(invoice: Invoice) -> str:
+    """The part of an invoice's links that nobody can guess."""
+    return f"test_{digits(f'{invoice.id}:hosted', 40)}"
+
+
+def invoice_json(
+    invoice: Invoice, customer: Customer, lines: list[Json], account: str, account_name: str, *, pages_url: str
+) -> Json:
+    """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
     due = max(total, 0)
     finalized = invoice.status is not Status.DRAFT
-    secret = digits(f"{invoice.id}:hosted", 40)
-    page = f"https://invoice.stripe.com/i/{account}/test_{secret}"
+    secret = page_secret(invoice)
+    page = f"https://invoice.stripe.com/i/{account}/{secret}"
     embedded = listing(f"/v1/invoices/{invoice.id}/lines", lines[:EMBEDDED_LINES], has_more=len(lines) > EMBEDDED_LINES)
     return {
         "id": invoice.id,
@@ -132,7 +139,7 @@ def invoice_json(invoice: Invoice, customer: Customer, lines: list[Json], accoun
         "footer": invoice.footer,
         "from_invoice": None,
         "hosted_invoice_url": f"{page}?s=ap" if finalized else None,
-        "invoice_pdf": f"https://pay.stripe.com/invoice/{account}/test_{secret}/pdf?s=ap" if finalized else None,
+        "invoice_pdf": f"{pages_url}/invoice/{account}/{secret}/pdf?s=ap" if finalized else None,
         "issuer": {"type": "self"},
         "last_finalization_error": invoice.finalization_error,
         "latest_revision": None,

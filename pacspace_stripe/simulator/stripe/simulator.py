@@ -38,8 +38,11 @@ from pacspace_stripe.simulator.stripe.errors import (
 )
 from pacspace_stripe.simulator.stripe.forms import Params, read_form
 from pacspace_stripe.simulator.stripe.ids import Ids
+from pacspace_stripe.simulator.stripe.invoice_pages import invoice_pdf
+from pacspace_stripe.simulator.stripe.invoice_shapes import page_secret
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint, request_for
+from pacspace_stripe.simulator.stripe.world import Status
 from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
 
 API_VERSION = "2026-10-28.endive"
@@ -100,7 +103,19 @@ class StripeSimulator(Controlled):
         self._client: httpx.Client | None = None
         self._keys = IdempotencyKeys()
         self._lock = threading.RLock()
-        self._routes = [Route(method, path, partial(self._endpoint, act)) for (method, path), act in ENDPOINTS.items()]
+        self._pdf = Route("GET", "/invoice/{account}/{secret}/pdf", self._invoice_pdf)
+        self._routes = [self._pdf] + [
+            Route(method, path, partial(self._endpoint, act)) for (method, path), act in ENDPOINTS.items()
+        ]
+
+    @property
+    def pages_url(self) -> str:
+        """Where links to PDFs lead: set it to the address that this simulator is served at, and they lead here."""
+        return self.account.pages_url
+
+    @pages_url.setter
+    def pages_url(self, pages_url: str) -> None:
+        self.account.pages_url = pages_url.rstrip("/")
 
     def close(self) -> None:
         """Let go of the client that :meth:`set_webhook` made."""
@@ -196,7 +211,8 @@ class StripeSimulator(Controlled):
     ) -> httpx.Response:
         with self._lock:
             try:
-                self._authenticate(request)
+                if found is None or found[0] is not self._pdf:
+                    self._authenticate(request)
                 if found is None:
                     message = f"Unrecognized request URL ({request.method}: {request.url.path})."
                     raise StripeError(message, status=404, remembered=False)  # noqa: TRY301 - all errors answer below
@@ -236,6 +252,20 @@ class StripeSimulator(Controlled):
         if paths := params.words("expand"):
             body = expand(self.account, deepcopy(body), paths)
         return json_response(200, body, self._headers(request, request_id))
+
+    def _invoice_pdf(
+        self, request: httpx.Request, request_id: str, form: Json, ids: Mapping[str, str]
+    ) -> httpx.Response:
+        """No API: a link that whoever has it may follow, without a key."""
+        del form
+        found = next((one for one in self.account.invoices if page_secret(one) == ids["secret"]), None)
+        ready = self.account.behaviour.pdfs_ready and ids["account"] == self.account.id
+        if found is None or found.status is Status.DRAFT or not ready:
+            return httpx.Response(404, html="<h1>Not found</h1>")
+        shown = self.account.show_invoice(found)
+        shown["lines"]["data"] = self.account.show_lines(found)
+        headers = self._headers(request, request_id) | {"Content-Type": "application/pdf"}
+        return httpx.Response(200, content=invoice_pdf(shown), headers=headers)
 
     def _refuse(self, request: httpx.Request, request_id: str, form: Json, name: FaultName) -> httpx.Response:
         """The answer of a fault; a remembered one (500) takes the idempotency key."""

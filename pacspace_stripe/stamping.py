@@ -1,0 +1,101 @@
+"""Stamps an invoice's PDF, Stripe's own or a file, with what was decided about the invoice.
+
+This is how finalized invoices get their footer, since Stripe freezes theirs. Reads the store and Stripe; nothing is
+written to either, and PacSpace is not asked.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pacspace_stripe.app import App
+from pacspace_stripe.documents import Templates
+from pacspace_stripe.documents.from_evidence import footer_view, proof_roots
+from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
+from pacspace_stripe.domain.decide import EVIDENCE_KEY
+from pacspace_stripe.domain.evidence import Evidence
+from pacspace_stripe.domain.footer import find_block
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.errors import NotFound, RemoteUnavailable
+from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
+from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+APPLICATION = "pacspace-stripe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampedInvoice:
+    """A stamped PDF, and what it was stamped with."""
+
+    pdf: bytes
+    pages: int
+    evidence_sha256: str
+    again: bool
+    """Whether it replaces a stamp that was there."""
+
+
+def stamp_invoice(
+    app: App, invoice_id: str, *, pdf: bytes | None = None, break_signature: bool = False
+) -> StampedInvoice:
+    """``pdf``, or else Stripe's own PDF of the invoice, with the decision's footer and evidence.
+
+    The same bytes for the same PDF and decision. Raises NotFound: no such invoice, not compared yet, or still a draft;
+    RemoteUnavailable: Stripe has no PDF yet; RenderError: it cannot be stamped, and why.
+    """
+    invoice = app.stripe.read_invoice(invoice_id)
+    evidence = _decision(app, invoice)
+    document = json.loads(evidence.document)
+    stamp = Stamp(
+        footer=_footer(app, invoice, evidence, document),
+        evidence=evidence.document,
+        evidence_sha256=evidence.sha256,
+        proof_roots=proof_roots(document),
+        decided_at=datetime.fromisoformat(document["decided_at"]),
+    )
+    overlay = Overlay(Templates(app.settings.templates))
+    bare = _stripes_own(app, invoice) if pdf is None else pdf
+    made = overlay.stamp(bare, stamp, break_signature=break_signature)
+    return StampedInvoice(pdf=made.pdf, pages=made.pages, evidence_sha256=evidence.sha256, again=made.again)
+
+
+def _decision(app: App, invoice: Invoice) -> Evidence:
+    """The decision that the invoice names at Stripe; if it names none, the last one about it."""
+    named = invoice.metadata.get(EVIDENCE_KEY)
+    if named is not None:
+        found = app.store.chains.find(named)
+        if found is None or json.loads(found.document)["invoice"] != invoice.invoice_id:
+            message = f"the evidence that {invoice.invoice_id} names is not in this database"
+            raise NotFound(APPLICATION, message, hint="Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from.")
+        return found
+    links = app.store.chains.of_subject(invoice.invoice_id)
+    decisions = [link for link in links if json.loads(link.document)["confirms"] is None]
+    if not decisions:
+        message = f"no evidence about {invoice.invoice_id}: it was not compared yet"
+        raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice.invoice_id} --apply` first.")
+    return decisions[-1]
+
+
+def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, Any]) -> str:
+    """What the frozen footer says, if it names this evidence and its roots; else the template's text."""
+    block = find_block(invoice.footer) or ""
+    if all(_names(block, one) for one in (evidence.sha256, *proof_roots(document))):
+        return block
+    return app.documents.render_footer(footer_view(document, evidence.sha256))
+
+
+def _names(block: str, hexadecimal: str) -> bool:
+    return re.search(rf"(?<![0-9a-fA-F]){re.escape(hexadecimal)}(?![0-9a-fA-F])", block) is not None
+
+
+def _stripes_own(app: App, invoice: Invoice) -> bytes:
+    if invoice.status is InvoiceStatus.DRAFT:
+        message = f"{invoice.invoice_id} is a draft: it has no PDF before it is finalized"
+        raise NotFound(STRIPE, message, hint="Finalize it first, or let serve do so.")
+    link = app.stripe.invoice_pdf(invoice.invoice_id)
+    if link is None:
+        message = f"{invoice.invoice_id} has no PDF yet"
+        raise RemoteUnavailable(STRIPE, message, hint="Stripe makes it soon: try again later.")
+    base_url = app.settings.stripe_api_base_url
+    return fetch_invoice_pdf(app.transport, link, largest=LARGEST_PDF, base_url=base_url)
