@@ -5,16 +5,20 @@ is said (the caller fills the views), nor where in an invoice's footer the text 
 """
 
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rendering import EVIDENCE_NAME, Documents, evidence_file
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, keywords
-from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.texts import STATEMENT_TEXTS, texts_of
 from pacspace_stripe.documents.typesetting import Attachment, Typesetter
-from pacspace_stripe.documents.views import FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
 
 __all__ = [
+    "EVIDENCE_NAME",
     "FOOTER_TEMPLATE",
     "STATEMENT_TEMPLATE",
+    "STATEMENT_TEXTS",
     "Attachment",
+    "Day",
     "Documents",
     "FooterView",
     "FooterWindow",
@@ -22,5 +26,8 @@ __all__ = [
     "StatementWindow",
     "Templates",
     "Typesetter",
+    "built_in",
+    "evidence_file",
     "keywords",
+    "texts_of",
 ]

@@ -5,18 +5,15 @@ template's: it is put into the file around it, so that one the user wrote cannot
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pacspace_stripe.documents.failures import failure
-from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.typst_failures import typst_failure
 from pacspace_stripe.documents.wording import utc
-from pacspace_stripe.errors import RenderError
 
 if TYPE_CHECKING:
     import typst
@@ -29,6 +26,8 @@ _AROUND = """\
 }
 #include "/NAME"
 """
+_PICTURE = '#image(bytes(json(bytes(sys.inputs.picture))), format: "FORMAT")'
+_STANDARD: "list[typst.PDFStandard]" = ["a-3b"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class Attachment:
 
     name: str
     content: bytes
-    """UTF-8: Typst takes text. ValueError for anything else."""
+    """UTF-8, since Typst takes text; ValueError for anything else."""
     mime_type: str
     description: str
 
@@ -70,17 +69,40 @@ class Typesetter:
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
         compiler = typst.Compiler(
             _AROUND.replace("NAME", template).encode(),
-            root=path.parent,
+            root=path.parents[template.count("/")],
             font_paths=self._fonts,
             ignore_system_fonts=True,
+            package_path=built_in() / "typst",
         )
         timestamp = utc(issued_at).replace(microsecond=0)
         try:
-            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=["a-3b"], timestamp=timestamp)
+            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp)
         except typst.TypstError as error:
-            raise _failure(error, path) from error
+            raise typst_failure(error, path) from error
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
+
+    @cached_property
+    def families(self) -> list[str]:
+        """The user's font families, in an order that no file system decides."""
+        import typst  # noqa: PLC0415 - as above
+
+        folders = list(self._templates.font_folders)
+        return sorted(set(typst.Fonts(False, False, folders).families())) if folders else []  # noqa: FBT003
+
+    def check_picture(self, content: bytes, kind: str) -> None:
+        """Raise ValueError for a picture that Typst cannot read. ``kind``: ``png``, ``jpg`` or ``svg``.
+
+        Inside SVG, what cannot be read would just not be there.
+        """
+        import typst  # noqa: PLC0415 - as above
+
+        source = _PICTURE.replace("FORMAT", kind).encode()
+        compiler = typst.Compiler(source, font_paths=self._fonts, ignore_system_fonts=True)
+        try:
+            compiler.compile(sys_inputs={"picture": json.dumps(list(content))}, pdf_standards=_STANDARD)
+        except typst.TypstError as error:
+            raise ValueError(error.message) from error
 
     @cached_property
     def _fonts(self) -> "typst.Fonts":
@@ -97,28 +119,3 @@ def _as_text(attachment: Attachment) -> dict[str, str]:
         "mime_type": attachment.mime_type,
         "description": attachment.description,
     }
-
-
-_LINE = re.compile(r"─ \S*?:(\d+):\d+")
-_MISSING = re.compile(r'the text `"(.*?)"` could not be displayed')
-_RUST_ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
-
-
-def _failure(error: "typst.TypstError", path: Path) -> RenderError:
-    if missing := _missing_glyphs(error):
-        return _no_glyph(path, missing)
-    line = _LINE.search(error.diagnostic)
-    return failure(path, int(line[1]) if line else None, error.message, *error.hints)
-
-
-def _missing_glyphs(error: "typst.TypstError") -> list[str]:
-    """The characters that no font has. PDF/A allows no empty box in their place, so Typst names them as errors."""
-    runs = _MISSING.findall(error.diagnostic)
-    named = "".join(_RUST_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), run) for run in runs)
-    return sorted({char for char in named if not char.isascii()})
-
-
-def _no_glyph(path: Path, missing: list[str]) -> RenderError:
-    shown = ", ".join(f"{char} (U+{ord(char):04X})" for char in missing)
-    message = f"{path.name}: no font has {shown}"
-    return RenderError(message, hint="Put a font that has it into the folder named by PACSPACE_STRIPE_FONTS.")

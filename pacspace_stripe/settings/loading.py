@@ -18,13 +18,18 @@ _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_
 """What Kubernetes sets in every pod beside a Service named ``pacspace-stripe…``: not ours, and no typo."""
 
 
-def load_settings(environ: Mapping[str, str], *, webhooks: bool = True, stripe: bool = True) -> Settings:
+def load_settings(
+    environ: Mapping[str, str], *, webhooks: bool = True, stripe: bool = True, pacspace: bool = True
+) -> Settings:
     """Read all settings. Without ``webhooks`` (commands that receive none) the signing secret may be missing.
 
-    Without ``stripe`` (commands that speak with PacSpace alone) Stripe's credentials are not read at all.
+    Without ``stripe`` (commands that speak with PacSpace alone) Stripe's credentials are not read at all, and without
+    ``pacspace`` (commands that need our database alone) PacSpace's are not.
     Raises ConfigurationError for the first mistake, its message listing all of them, without any value.
     """
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
+    if not pacspace:
+        unread["PACSPACE_API_KEY"] = SecretStr("")
     ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
     mistakes = [*_unknown(environ), *_mixed_keys(ours)]
     settings = None
