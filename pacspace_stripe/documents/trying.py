@@ -39,9 +39,10 @@ def _footer(documents: Documents, example: str, view: examples.FooterView) -> Tr
     except PacspaceStripeError as error:
         return Tried(template=FOOTER_TEMPLATE, example=example, problem=error)
     block = insert_block(None, text)
-    note = (
-        f"{block.length} characters: too long for Stripe" if isinstance(block, TooLong) else f"{len(block)} characters"
-    )
+    if isinstance(block, TooLong):
+        note = f"{block.length} characters: too long for Stripe"
+    else:
+        note = f"{len(block)} characters"
     return Tried(template=FOOTER_TEMPLATE, example=example, problem=None, note=note)
 
 

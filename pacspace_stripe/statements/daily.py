@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from pacspace_stripe.app import App
@@ -99,7 +100,7 @@ def _pieces(span: Window) -> Iterator[Window]:
     last = floor_to(span.end, _DAY)
     first = floor_to(span.start - timedelta(microseconds=1), _DAY) + _DAY
     cuts = sorted({span.start, span.end} | {cut for cut in (first, last) if span.start < cut < span.end})
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         yield Window(start=start, end=end)
 
 
