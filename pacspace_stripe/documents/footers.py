@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pacspace_stripe.documents.views import FooterView, FooterWindow
-from pacspace_stripe.documents.wording import figure, moment, one_line, optional
+from pacspace_stripe.documents.wording import figure, moment, one_line, optional, right_to_left
 
 FOOTER_TEMPLATE = "invoice_footer.txt.jinja"
 
@@ -14,6 +14,8 @@ class FooterWindowValues:
 
     meter: str
     """The meter's event name."""
+    right_to_left: bool
+    """Whether it has right-to-left letters: digits after them on the same line would be shown out of order."""
     start: str
     """In UTC, like `2026-09-01 00:00`."""
     end: str
@@ -50,6 +52,7 @@ def footer_values(view: FooterView) -> FooterValues:
 def _window(window: FooterWindow) -> FooterWindowValues:
     return FooterWindowValues(
         meter=one_line(window.meter),
+        right_to_left=right_to_left(window.meter),
         start=moment(window.start),
         end=moment(window.end),
         usage=figure(window.usage),

@@ -57,13 +57,14 @@ class Typesetter:
     ) -> bytes:
         """The template, filled with ``data``, as PDF/A-3b with ``attachments``; byte-identical for equal arguments.
 
-        ``issued_at`` is when the file says it was made, whole seconds. RenderError names template, line and problem.
+        ``data.fonts`` names the user's font families unless it says otherwise. ``issued_at`` is when the file
+        says it was made, whole seconds. RenderError names template, line and problem.
         """
         import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
 
         path = self._templates.path(template)
         inputs = {
-            "data": json.dumps(data, ensure_ascii=False),
+            "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
         }
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.

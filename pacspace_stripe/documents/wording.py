@@ -21,6 +21,11 @@ def optional(words: str | None) -> str | None:
     return one_line(words) if words else None
 
 
+def right_to_left(words: str) -> bool:
+    """Whether a reader's screen would reorder digits that follow these words on their line."""
+    return any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in words)
+
+
 def figure(quantity: Decimal | None) -> str | None:
     """A quantity's exact digits."""
     return None if quantity is None else quantities.text(quantity)

@@ -34,7 +34,8 @@ def _media_type(content: bytes) -> str:
         return "image/png"
     if content.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
-    if b"<svg" in content and _is_text(content):
+    markup = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if markup.startswith(b"<") and b"<svg" in markup and _is_text(content):
         return "image/svg+xml"
     raise ValueError(_ALLOWED)
 
