@@ -10,6 +10,7 @@ import click
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
 from pacspace_stripe.documents import Templates, built_in
 from pacspace_stripe.documents.trying import Tried, tried
+from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.settings import load_settings
 
 
@@ -52,7 +53,7 @@ def check(*, as_json: bool) -> None:
     sys.exit(1 if any(each.problem for each in results) else 0)
 
 
-def _as_json(each: Tried) -> dict[str, "str | None"]:
+def _as_json(each: Tried) -> Json:
     problem = None if each.problem is None else str(each.problem)
     return {"template": each.template, "example": each.example, "problem": problem}
 

@@ -7,7 +7,7 @@ from pacspace_stripe.documents.pictures import logo_svg
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.texts import texts_of
-from pacspace_stripe.documents.typesetting import Attachment, Typesetter
+from pacspace_stripe.documents.typesetting import Attachment, Typesetter, by_name
 from pacspace_stripe.documents.views import FooterView, StatementView
 from pacspace_stripe.domain.letterhead import Logo
 from pacspace_stripe.errors import ConfigurationError
@@ -42,7 +42,7 @@ class Documents:
             logo=None if letterhead.logo is None else self.logo(letterhead.logo),
         )
         return self.typesetter.pdf(
-            STATEMENT_TEMPLATE, asdict(values), issued_at=view.issued_at, attachments=(evidence_file(view.evidence),)
+            STATEMENT_TEMPLATE, by_name(values), issued_at=view.issued_at, attachments=(evidence_file(view.evidence),)
         )
 
     def logo(self, logo: Logo) -> str:

@@ -8,6 +8,7 @@ from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import FooterView, StatementView
 from pacspace_stripe.domain.footer import TooLong, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import PacspaceStripeError
@@ -33,7 +34,7 @@ def tried(templates: Templates, letterhead: Letterhead) -> Iterator[Tried]:
         yield _statement(documents, name, statement)
 
 
-def _footer(documents: Documents, example: str, view: examples.FooterView) -> Tried:
+def _footer(documents: Documents, example: str, view: FooterView) -> Tried:
     try:
         text = documents.render_footer(view)
     except PacspaceStripeError as error:
@@ -46,7 +47,7 @@ def _footer(documents: Documents, example: str, view: examples.FooterView) -> Tr
     return Tried(template=FOOTER_TEMPLATE, example=example, problem=None, note=note)
 
 
-def _statement(documents: Documents, example: str, view: examples.StatementView) -> Tried:
+def _statement(documents: Documents, example: str, view: StatementView) -> Tried:
     try:
         pdf = documents.render_statement(view)
     except PacspaceStripeError as error:

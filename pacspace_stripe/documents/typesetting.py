@@ -6,7 +6,7 @@ template's: it is put into the file around it, so that one the user wrote cannot
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from pacspace_stripe.documents.wording import utc
 
 if TYPE_CHECKING:
     import typst
+    from _typeshed import DataclassInstance
 
 _AROUND = """\
 #for each in json(bytes(sys.inputs.attachments)) {
@@ -57,14 +58,15 @@ class Typesetter:
     ) -> bytes:
         """The template, filled with ``data``, as PDF/A-3b with ``attachments``; byte-identical for equal arguments.
 
-        ``data.fonts`` names the user's font families unless it says otherwise. ``issued_at`` is when the file
-        says it was made, whole seconds. RenderError names template, line and problem.
+        Dataclasses inside ``data`` count as objects, and ``data.fonts`` names the user's font families unless it says
+        otherwise. ``issued_at`` is when the file says it was made, whole seconds. RenderError names template, line and
+        problem.
         """
         import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
 
         path = self._templates.path(template)
         inputs = {
-            "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False),
+            "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
         }
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
@@ -111,6 +113,11 @@ class Typesetter:
         import typst  # noqa: PLC0415 - as above
 
         return typst.Fonts(include_system_fonts=False, font_paths=list(self._templates.font_folders))
+
+
+def by_name(values: "DataclassInstance") -> dict[str, object]:
+    """A dataclass as what JSON calls an object, what is inside it as it is: ``asdict`` would copy all of it."""
+    return {field.name: getattr(values, field.name) for field in fields(values)}
 
 
 def _as_text(attachment: Attachment) -> dict[str, str]:
