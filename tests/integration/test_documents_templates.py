@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pacspace_stripe.documents import templates as module
 from pacspace_stripe.domain.letterhead import Language, Letterhead
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.papers import SHA256, dense, footer, named, pages, root, statement
+from tests.papers import HOSTILE, SHA256, dense, footer, named, pages, root, statement
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,64 @@ def test_an_error_in_a_file_that_a_statement_imports_names_that_one(folder: Path
     (folder / "part.typ").write_text("\n#nobody")
     with pytest.raises(RenderError, match=r"^part.typ line 2: unknown variable: nobody"):
         Documents(Templates(folder)).render_statement(statement())
+
+
+# -- text is never markup -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.html.jinja"])
+def test_hostile_names_are_text_in_html(folder: Path, name: str) -> None:
+    (folder / name).write_text('<p title="{{ customer }}">{{ customer }}</p>')
+    hostile = HOSTILE + "</p><script>alert('x')</script>\" onmouseover=\"x"
+    html = Templates(folder).render(name, {"customer": hostile})
+    assert "<script" not in html
+    assert html.count("<") == 2
+    assert html.count('"') == 2
+    assert unescape(html) == f'<p title="{hostile}">{hostile}</p>'
+
+
+def test_hostile_names_are_text_in_a_footer_that_extends_ours(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(
+        '{% extends "builtin/invoice_footer.txt.jinja" %}{% block closing %}{{ windows[0].meter }}{% endblock %}'
+    )
+    text = Documents(Templates(folder)).render_footer(footer(replace(named(), meter=HOSTILE)))
+    assert text.count(HOSTILE) == 2
+
+
+def test_hostile_names_are_text_in_a_users_statement(folder: Path) -> None:
+    (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.customer")
+    (page,) = pages(Documents(Templates(folder)).render_statement(replace(statement(), customer=HOSTILE)))
+    assert dense(HOSTILE) in dense(page)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__base__.__subclasses__() }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ windows.clear() }}",
+        "{{ '{0.__class__}'.format(windows) }}",
+        "{% set windows = windows.__class__ %}{{ windows }}",
+        "{% include '../secret.txt' %}",
+        "{% include '/etc/hostname' %}",
+        "{{ range(1000000) }}",
+    ],
+)
+def test_a_template_reaches_nothing_but_its_values(folder: Path, template: str) -> None:
+    (folder / "mine").mkdir()
+    (folder / "secret.txt").write_text("secret")
+    (folder / "mine/invoice_footer.txt.jinja").write_text(template)
+    with pytest.raises(RenderError, match=r"^invoice_footer.txt.jinja line 1: "):
+        Documents(Templates(folder / "mine")).render_footer(footer(named()))
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../secret.txt", "/../secret.txt"])
+def test_a_statement_reads_nothing_outside_its_folder(folder: Path, path: str) -> None:
+    (folder / "mine").mkdir()
+    (folder / "secret.txt").write_text("secret")
+    (folder / "mine/statement.typ").write_text(f'#read("{path}")')
+    with pytest.raises(RenderError, match=r"^statement.typ line 1: "):
+        Documents(Templates(folder / "mine")).render_statement(statement())
 
 
 # -- the statement's texts ----------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ import pytest
 
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.windows import Window, iso
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.simulator.faults import FaultName
 from pacspace_stripe.statements import Statement, statement_of, statement_pdf
 from pacspace_stripe.statements.daily import LeftOut, daily_figures
 from tests.papers import dense, pages
-from tests.worlds import PERIOD_START, START, World, world
+from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 
 @pytest.fixture
@@ -229,6 +229,20 @@ def test_a_window_without_both_figures_has_no_days_and_needs_no_request(made: Wo
     invoice = made.app.stripe.read_invoice(invoice_id)
     (window,) = json.loads(decision(made, invoice_id)[0])["windows"]
     assert daily_figures(made.app, invoice, window | {unknown: None}, {"usage_sign": "negative"}) == ()
+
+
+def test_an_account_that_the_ledger_does_not_know_has_no_records(made: World) -> None:
+    assert made.app.ledger.deltas("nobody", Window(start=PERIOD_START, end=PERIOD_END)) == ()
+
+
+def test_a_meter_names_only_days_with_usage(made: World) -> None:
+    made.subscribe()
+    made.use("2.5", at=on(3))
+    made.use("1", at=on(3, hour=23))
+    made.use("4", at=on(9, hour=0))
+    made.run(timedelta(minutes=30))
+    found = made.app.stripe.meter_usage_by_day(made.meter, "cus_acme", Window(start=PERIOD_START, end=on(31, hour=0)))
+    assert {day.day: str(usage) for day, usage in found.items() if usage} == {3: "3.5", 9: "4"}
 
 
 def test_a_drifted_statement_shows_on_which_day(made: World) -> None:
