@@ -146,7 +146,7 @@ def build(
     transport = _transport(settings, now, httpx_transport, sleep)
     stripe = StripeApi(transport, settings.stripe_api_key.get_secret_value(), settings.stripe_api_base_url)
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
-    documents = Documents(Templates(settings.templates))
+    documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     policy, alerts = settings.policy, Alerts(store=store)
     comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
     parts = Parts(

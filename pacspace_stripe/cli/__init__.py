@@ -25,6 +25,7 @@ COMMANDS = {
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "stamp-pdf": ("stamping_pdfs", "Put the footer and the evidence into an invoice's PDF."),
+    "templates": ("templating", "Write out the templates of footer and statement, or try yours."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
     "simulate": ("simulating", "Serve a simulated Stripe and a simulated PacSpace on loopback."),

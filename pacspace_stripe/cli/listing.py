@@ -12,7 +12,7 @@ from pacspace_stripe.domain.memory import Stage
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import describe, load_settings
-from pacspace_stripe.statements import statement_pdf
+from pacspace_stripe.statements import statement_of
 
 _STATUSES = [*(verdict.value for verdict in Verdict), *(stage.value for stage in Stage)]
 
@@ -51,12 +51,14 @@ def invoices(status: str | None, *, as_json: bool) -> None:
 def statement(invoice: str, output: Path) -> None:
     """Write the usage statement of an invoice as a PDF, with the invoice's footer on every page."""
     with parts() as app:
-        pdf = statement_pdf(app, invoice)
+        made = statement_of(app, invoice)
     try:
-        output.write_bytes(pdf)
+        output.write_bytes(made.pdf)
     except OSError as error:
         raise click.FileError(str(output), hint=error.strerror or str(error)) from error
-    click.echo(f"{output}: {len(pdf):,} bytes")
+    click.echo(f"{output}: {len(made.pdf):,} bytes")
+    for said in made.left_out:
+        click.echo(f"  {said}")
 
 
 @click.command()

@@ -5,18 +5,22 @@ is said (the caller fills the views), nor where in an invoice's footer the text 
 """
 
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rendering import EVIDENCE_NAME, Documents, evidence_file
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, keywords
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, SummaryView, SummaryWindow, summary_values
-from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.texts import STATEMENT_TEXTS, texts_of
 from pacspace_stripe.documents.typesetting import Attachment, Typesetter
-from pacspace_stripe.documents.views import FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
 
 __all__ = [
+    "EVIDENCE_NAME",
     "FOOTER_TEMPLATE",
     "STATEMENT_TEMPLATE",
+    "STATEMENT_TEXTS",
     "SUMMARY_TEMPLATE",
     "Attachment",
+    "Day",
     "Documents",
     "FooterView",
     "FooterWindow",
@@ -26,6 +30,9 @@ __all__ = [
     "SummaryWindow",
     "Templates",
     "Typesetter",
+    "built_in",
+    "evidence_file",
     "keywords",
     "summary_values",
+    "texts_of",
 ]

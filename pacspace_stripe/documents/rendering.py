@@ -1,10 +1,20 @@
 """Views → documents."""
 
+from dataclasses import asdict
+
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, footer_values
+from pacspace_stripe.documents.pictures import logo_svg
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.documents.typesetting import Typesetter
+from pacspace_stripe.documents.texts import texts_of
+from pacspace_stripe.documents.typesetting import Attachment, Typesetter, by_name
 from pacspace_stripe.documents.views import FooterView, StatementView
+from pacspace_stripe.domain.letterhead import Logo
+from pacspace_stripe.errors import ConfigurationError
+
+EVIDENCE_NAME = "evidence.json"
+"""What the evidence is called inside a PDF."""
+_KINDS = {"image/png": "png", "image/jpeg": "jpg", "image/svg+xml": "svg"}
 
 
 class Documents:
@@ -13,11 +23,46 @@ class Documents:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
         self.typesetter = Typesetter(templates)
+        self._checked: dict[Logo, str] = {}
 
     def render_footer(self, view: FooterView) -> str:
         """What the footer says about the record, without marker lines; RenderError names what is wrong."""
-        return self._templates.render(FOOTER_TEMPLATE, footer_values(view)).strip()
+        return self._templates.render(FOOTER_TEMPLATE, asdict(footer_values(view))).strip()
 
     def render_statement(self, view: StatementView) -> bytes:
-        """The statement as PDF/A-3b, byte-identical for an equal view; RenderError names what is wrong."""
-        return self.typesetter.pdf(STATEMENT_TEMPLATE, statement_values(view), issued_at=view.issued_at)
+        """The statement as PDF/A-3b with the evidence inside, byte-identical for an equal view.
+
+        RenderError names what is wrong, ConfigurationError the variable of a logo that cannot be shown.
+        """
+        letterhead = view.letterhead
+        values = statement_values(
+            view,
+            texts=texts_of(self._templates, letterhead.language),
+            fonts=self.typesetter.families,
+            logo=None if letterhead.logo is None else self.logo(letterhead.logo),
+        )
+        return self.typesetter.pdf(
+            STATEMENT_TEMPLATE, by_name(values), issued_at=view.issued_at, attachments=(evidence_file(view.evidence),)
+        )
+
+    def logo(self, logo: Logo) -> str:
+        """The logo as SVG, looked at once. Raises ConfigurationError for one that cannot be shown."""
+        if logo not in self._checked:
+            try:
+                self.typesetter.check_picture(logo.content, _KINDS[logo.media_type])
+                self._checked[logo] = logo_svg(logo)
+            except ValueError as error:
+                variable = "PACSPACE_STRIPE_LOGO"
+                hint = "Save the picture anew, as a plain PNG, JPEG or SVG."
+                raise ConfigurationError(variable, f"cannot be shown: {error}", hint=hint) from error
+        return self._checked[logo]
+
+
+def evidence_file(evidence: bytes) -> Attachment:
+    """The evidence's canonical bytes as the file that a PDF carries."""
+    return Attachment(
+        name=EVIDENCE_NAME,
+        content=evidence,
+        mime_type="application/json",
+        description="What was compared, how, and with what result",
+    )

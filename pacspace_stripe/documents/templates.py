@@ -4,26 +4,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from traceback import walk_tb
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, select_autoescape
+from jinja2 import (
+    ChoiceLoader,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    select_autoescape,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.errors import RenderError
 
+BUILT_IN = "builtin"
+"""What a user's template puts before a name to get ours: ``builtin/…`` in Jinja2, ``@builtin/…`` in Typst."""
 _PACKAGE = Path(__file__).parent.parent
 
 
 class Templates:
-    """Finds templates: those in ``override_dir`` first, then ours. ``override_dir / "fonts"`` may hold more fonts."""
+    """Finds templates: those in ``override_dir`` first, then ours, which ``builtin/…`` always names.
 
-    def __init__(self, override_dir: Path | None = None) -> None:
+    ``fonts`` is a folder of more fonts, and so is ``override_dir / "fonts"``.
+    """
+
+    def __init__(self, override_dir: Path | None = None, *, fonts: Path | None = None) -> None:
         if override_dir is not None and not override_dir.is_dir():
             message = f"the template folder {override_dir} does not exist"
             raise RenderError(message, hint="Create it, or leave the setting out to use the built-in templates.")
         self.folders = (*([override_dir.resolve()] if override_dir else []), built_in())
-        self.font_folders = tuple(fonts for folder in self.folders if (fonts := folder / "fonts").is_dir())
+        beside = override_dir.resolve() / "fonts" if override_dir else None
+        self.font_folders = tuple(folder for folder in (fonts, beside) if folder is not None and folder.is_dir())
         self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(self.folders),
+            loader=ChoiceLoader(
+                [PrefixLoader({BUILT_IN: FileSystemLoader(built_in())}), FileSystemLoader(self.folders)]
+            ),
             undefined=StrictUndefined,
             autoescape=select_autoescape(("html", "html.jinja")),
             trim_blocks=True,

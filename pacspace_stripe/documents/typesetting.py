@@ -5,21 +5,19 @@ template's: it is put into the file around it, so that one the user wrote cannot
 """
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pacspace_stripe.documents.failures import failure
-from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.typst_failures import typst_failure
 from pacspace_stripe.documents.wording import utc
-from pacspace_stripe.errors import RenderError
 
 if TYPE_CHECKING:
     import typst
+    from _typeshed import DataclassInstance
 
 _AROUND = """\
 #for each in json(bytes(sys.inputs.attachments)) {
@@ -29,6 +27,8 @@ _AROUND = """\
 }
 #include "/NAME"
 """
+_PICTURE = '#image(bytes(json(bytes(sys.inputs.picture))), format: "FORMAT")'
+_STANDARD: "list[typst.PDFStandard]" = ["a-3b"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Attachment:
 
     name: str
     content: bytes
-    """UTF-8: Typst takes text. ValueError for anything else."""
+    """UTF-8, since Typst takes text; ValueError for anything else."""
     mime_type: str
     description: str
 
@@ -58,29 +58,54 @@ class Typesetter:
     ) -> bytes:
         """The template, filled with ``data``, as PDF/A-3b with ``attachments``; byte-identical for equal arguments.
 
-        ``issued_at`` is when the file says it was made, whole seconds. RenderError names template, line and problem.
+        Dataclasses inside ``data`` count as objects, and ``data.fonts`` names the user's font families unless it says
+        otherwise. ``issued_at`` is when the file says it was made, whole seconds. RenderError names template, line and
+        problem.
         """
         import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
 
         path = self._templates.path(template)
         inputs = {
-            "data": json.dumps(data, ensure_ascii=False),
+            "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
         }
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
         compiler = typst.Compiler(
             _AROUND.replace("NAME", template).encode(),
-            root=path.parent,
+            root=path.parents[template.count("/")],
             font_paths=self._fonts,
             ignore_system_fonts=True,
+            package_path=built_in() / "typst",
         )
         timestamp = utc(issued_at).replace(microsecond=0)
         try:
-            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=["a-3b"], timestamp=timestamp)
+            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp)
         except typst.TypstError as error:
-            raise _failure(error, path) from error
+            raise typst_failure(error, path) from error
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
+
+    @cached_property
+    def families(self) -> list[str]:
+        """The user's font families, in an order that no file system decides."""
+        import typst  # noqa: PLC0415 - as above
+
+        folders = list(self._templates.font_folders)
+        return sorted(set(typst.Fonts(False, False, folders).families())) if folders else []  # noqa: FBT003
+
+    def check_picture(self, content: bytes, kind: str) -> None:
+        """Raise ValueError for a picture that Typst cannot read. ``kind``: ``png``, ``jpg`` or ``svg``.
+
+        Inside SVG, what cannot be read would just not be there.
+        """
+        import typst  # noqa: PLC0415 - as above
+
+        source = _PICTURE.replace("FORMAT", kind).encode()
+        compiler = typst.Compiler(source, font_paths=self._fonts, ignore_system_fonts=True)
+        try:
+            compiler.compile(sys_inputs={"picture": json.dumps(list(content))}, pdf_standards=_STANDARD)
+        except typst.TypstError as error:
+            raise ValueError(error.message) from error
 
     @cached_property
     def _fonts(self) -> "typst.Fonts":
@@ -90,6 +115,11 @@ class Typesetter:
         return typst.Fonts(include_system_fonts=False, font_paths=list(self._templates.font_folders))
 
 
+def by_name(values: "DataclassInstance") -> dict[str, object]:
+    """A dataclass as what JSON calls an object, what is inside it as it is: ``asdict`` would copy all of it."""
+    return {field.name: getattr(values, field.name) for field in fields(values)}
+
+
 def _as_text(attachment: Attachment) -> dict[str, str]:
     return {
         "name": attachment.name,
@@ -97,28 +127,3 @@ def _as_text(attachment: Attachment) -> dict[str, str]:
         "mime_type": attachment.mime_type,
         "description": attachment.description,
     }
-
-
-_LINE = re.compile(r"─ \S*?:(\d+):\d+")
-_MISSING = re.compile(r'the text `"(.*?)"` could not be displayed')
-_RUST_ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
-
-
-def _failure(error: "typst.TypstError", path: Path) -> RenderError:
-    if missing := _missing_glyphs(error):
-        return _no_glyph(path, missing)
-    line = _LINE.search(error.diagnostic)
-    return failure(path, int(line[1]) if line else None, error.message, *error.hints)
-
-
-def _missing_glyphs(error: "typst.TypstError") -> list[str]:
-    """The characters that no font has. PDF/A allows no empty box in their place, so Typst names them as errors."""
-    runs = _MISSING.findall(error.diagnostic)
-    named = "".join(_RUST_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), run) for run in runs)
-    return sorted({char for char in named if not char.isascii()})
-
-
-def _no_glyph(path: Path, missing: list[str]) -> RenderError:
-    shown = ", ".join(f"{char} (U+{ord(char):04X})" for char in missing)
-    message = f"{path.name}: no font has {shown}"
-    return RenderError(message, hint="Put a font that has it into the folder named by PACSPACE_STRIPE_FONTS.")

@@ -1,8 +1,11 @@
-"""What documents are filled with: plain values, named for the person who writes a template."""
+"""What documents are filled with, as the rest of the program has it: plain values, quantities exact."""
 
-from dataclasses import dataclass
-from datetime import datetime
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
+
+from pacspace_stripe.domain.letterhead import Letterhead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +27,20 @@ class FooterWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FooterView:
-    """All that the footer template sees."""
+    """All that a footer says."""
 
     windows: tuple[FooterWindow, ...]
     evidence_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One UTC day of a window, or what of it lies inside. A figure is None when its side could not say."""
+
+    on: date
+    billed: Decimal | None
+    """In the meter's unit, like ``recorded``."""
+    recorded: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +58,31 @@ class StatementWindow:
     proof_root: str | None
     verify_url: str | None
     record_key: str | None = None
+    days: tuple[Day, ...] = ()
+    """In order; empty when daily figures are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementView:
-    """All that the statement template sees."""
+    """All that a statement says."""
 
     invoice_id: str
     number: str | None
     customer: str
-    vendor: str | None = None
     verdict: str
     reason: str
     """A reason code, or for a waiver what the person wrote."""
     windows: tuple[StatementWindow, ...]
-    evidence_sha256: str
+    evidence: bytes
+    """The canonical bytes of the decision, which the PDF carries inside."""
+    confirmed_at: datetime | None = None
+    """When the finalized invoice was found to bill what the decision names."""
     footer: str
     """The text that every page ends with, as ``render_footer`` made it."""
     issued_at: datetime
+    letterhead: Letterhead = field(default_factory=Letterhead)
+
+    @property
+    def evidence_sha256(self) -> str:
+        """In lower-case hex."""
+        return hashlib.sha256(self.evidence).hexdigest()

@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record, Unsettled
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused
 from pacspace_stripe.pacspace_api import reading
+from pacspace_stripe.pacspace_api.balance import BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
+from pacspace_stripe.pacspace_api.results import Delta
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -31,6 +34,7 @@ class PacSpaceApi:
 
     def __init__(self, transport: Transport, api_key: str, base_url: str) -> None:
         self._calls = Calls(Wire(transport, api_key, base_url))
+        self._balance = BalanceApi(self._calls, lambda: uuid4().hex)
 
     def derive(self, account: str, window: Window) -> Balance:
         """The balance over all verified deltas of the window (3.4); zero of nothing for an unknown account."""
@@ -41,6 +45,16 @@ class PacSpaceApi:
         except NotFound:
             return Balance(account=account, window=window, net=_NOTHING, count=0, known=False)
         return reading.balance_from_pacspace(data, account, window)
+
+    def deltas(self, account: str, window: Window) -> tuple[Delta, ...]:
+        """Every verified delta of the window, as derive lists them (3.4); none for an unknown account.
+
+        Raises RemoteUnavailable when records came in between its pages.
+        """
+        try:
+            return self._balance.derive_all(account, window).deltas
+        except NotFound:
+            return ()
 
     def record(self, key: str) -> Record | None:
         """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""

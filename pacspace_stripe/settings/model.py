@@ -11,9 +11,10 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
+from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
-from pacspace_stripe.settings import written
+from pacspace_stripe.settings import pictures, written
 
 _SECOND = timedelta(seconds=1)
 
@@ -156,6 +157,21 @@ class Settings(BaseSettings):
     templates: Annotated[Path | None, _read(written.folder)] = _setting(
         "PACSPACE_STRIPE_TEMPLATES", "A folder whose templates replace the built-in ones of the same name."
     )
+    fonts: Annotated[Path | None, _read(written.folder)] = _setting(
+        "PACSPACE_STRIPE_FONTS", "A folder of fonts for the names that the built-in ones cannot print, such as CJK."
+    )
+    vendor: Annotated[str | None, _read(pictures.name)] = _setting(
+        "PACSPACE_STRIPE_VENDOR", "Your name at the head of the usage statement."
+    )
+    logo: Annotated[Logo | None, _read(pictures.logo)] = _setting(
+        "PACSPACE_STRIPE_LOGO", "Your logo at the head of the usage statement: a PNG, JPEG or SVG file, 512 KB at most."
+    )
+    paper: Annotated[Paper, _read(written.one_of(Paper))] = _setting(
+        "PACSPACE_STRIPE_PAPER", "The usage statement's paper: `a4` or `letter`.", default="a4"
+    )
+    language: Annotated[Language, _read(written.one_of(Language))] = _setting(
+        "PACSPACE_STRIPE_LANGUAGE", "The usage statement's language: `en`, `de`, `fr` or `es`.", default="en"
+    )
     retry: Annotated[tuple[timedelta, ...], _read(written.durations)] = _setting(
         "PACSPACE_STRIPE_RETRY",
         "Waits between looks at an unproven invoice; the last one repeats.",
@@ -200,6 +216,11 @@ class Settings(BaseSettings):
     def request_rate(self) -> Rate:
         """What was set, else Stripe's limits for this kind of key."""
         return self.rate or (STRIPE_LIVE if self.livemode else STRIPE_TEST)
+
+    @property
+    def letterhead(self) -> Letterhead:
+        """What documents show of the vendor, and how they are laid out."""
+        return Letterhead(vendor=self.vendor, logo=self.logo, paper=self.paper, language=self.language)
 
     @property
     def policy(self) -> Policy:

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -103,13 +103,16 @@ class StripeApi:
         if window.inner_minutes != window:
             message = f"Stripe sums whole minutes only: {window}"
             raise ValueError(message)
-        rows = self._pages(
-            f"/v1/billing/meters/{_segment(meter_id)}/event_summaries",
-            customer=customer_id,
-            start_time=_unix(window.start),
-            end_time=_unix(window.end),
-        )
+        rows = self._summaries(meter_id, customer_id, window)
         return quantities.total(_counted(meter_id, row) for row in rows)
+
+    def meter_usage_by_day(self, meter_id: str, customer_id: str, window: Window) -> dict[date, Decimal]:
+        """The same for each UTC day of a window that begins and ends at midnight; days without usage may be missing."""
+        found: dict[date, Decimal] = {}
+        for row in self._summaries(meter_id, customer_id, window, value_grouping_window="day"):
+            start = stripe_object(row, "billing.meter_event_summary").at("start_time")
+            found[start.date()] = quantities.total([found.get(start.date(), Decimal(0)), _counted(meter_id, row)])
+        return found
 
     def read_subscription(self, subscription_id: str) -> Subscription:
         """The subscription now, with all its items and their prices."""
@@ -177,6 +180,15 @@ class StripeApi:
     def finalize_invoice(self, invoice_id: str) -> None:
         """Finalize without letting Stripe go on: it is neither charged nor sent. NotEditable: it already was."""
         self._write(f"/v1/invoices/{_segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
+
+    def _summaries(self, meter_id: str, customer_id: str, window: Window, **grouping: str) -> Iterator[object]:
+        return self._pages(
+            f"/v1/billing/meters/{_segment(meter_id)}/event_summaries",
+            customer=customer_id,
+            start_time=_unix(window.start),
+            end_time=_unix(window.end),
+            **grouping,
+        )
 
     def _read_price(self, price_id: str) -> Price:
         return price_from_stripe(self._get_object(f"/v1/prices/{_segment(price_id)}", "price", price_id))

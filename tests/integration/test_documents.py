@@ -2,69 +2,41 @@
 
 import hashlib
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 
 import pikepdf
-import pypdfium2  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from pacspace_stripe.documents import (
     Attachment,
     Documents,
-    FooterView,
-    FooterWindow,
     StatementView,
-    StatementWindow,
     Templates,
 )
-from pacspace_stripe.documents import templates as module
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
+from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import RenderError
-
-SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
-OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
-SHA256 = hashlib.sha256(b"evidence").hexdigest()
-HOSTILE = """#panic("x") *b* ] [ {{ 7*7 }} {% raw %} $x$ \\ "q" 'a' `r` <l> @r // /* _u_ ~ = - + </p> &amp; \\u{41}"""
-A4 = (595, 842)
-
-
-def root(number: int) -> str:
-    return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def named(number: int = 0) -> FooterWindow:
-    return FooterWindow(
-        meter="api_calls",
-        start=SEPTEMBER,
-        end=OCTOBER,
-        usage=Decimal("1250.5"),
-        count=42,
-        proof_root=root(number),
-        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
-    )
-
-
-def row(number: int = 0) -> StatementWindow:
-    return StatementWindow(
-        account=f"cus_{number}:api_calls",
-        meter="api_calls",
-        start=SEPTEMBER,
-        end=OCTOBER,
-        billed=Decimal("1250.5"),
-        recorded=Decimal("1250.5"),
-        count=42,
-        proof_root=root(number),
-        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
-    )
+from tests.papers import (
+    A4,
+    HOSTILE,
+    OCTOBER,
+    SHA256,
+    dense,
+    footer,
+    named,
+    pages,
+    right_edges,
+    root,
+    row,
+    statement,
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,43 +47,6 @@ def documents() -> Documents:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
-
-
-def footer(*windows: FooterWindow) -> FooterView:
-    return FooterView(windows=windows, evidence_sha256=SHA256)
-
-
-def statement(*windows: StatementWindow) -> StatementView:
-    return StatementView(
-        invoice_id="in_1QXb2LkdIwHu7ix8",
-        number="NW-2026-0042",
-        customer="Globex Corporation",
-        vendor="Northwind Data GmbH",
-        verdict="matched",
-        reason="EXACT",
-        windows=windows or (row(),),
-        evidence_sha256=SHA256,
-        footer=f"Metered usage as recorded in PacSpace\nProof root: {root(0)}\nEvidence SHA-256: {SHA256}",
-        issued_at=datetime(2026, 10, 1, 3, 14, 15, tzinfo=UTC),
-    )
-
-
-def pages(pdf: bytes) -> list[str]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        return [page.get_textpage().get_text_range() for page in document]
-
-
-def dense(text: str) -> str:
-    """Without white space: where lines break on the page is not part of what it says."""
-    return "".join(text.split())
-
-
-def right_edges(pdf: bytes) -> Iterator[float]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        for page in document:
-            text = page.get_textpage()
-            for number in range(text.count_rects()):
-                yield text.get_rect(number)[2]
 
 
 def test_the_footer_names_the_record(documents: Documents) -> None:
@@ -223,107 +158,15 @@ def test_a_value_is_never_read_as_a_template(documents: Documents) -> None:
     assert f"{HOSTILE}: 1250.5" in documents.render_footer(footer(replace(named(), meter=HOSTILE)))
 
 
-def test_a_users_footer_comes_before_ours(folder: Path) -> None:
-    (folder / "invoice_footer.txt.jinja").write_text("{{ windows[0].proof_root }} | {{ evidence_sha256 }}\n")
-    assert Documents(Templates(folder)).render_footer(footer(named())) == f"{root(0)} | {SHA256}"
-
-
-def test_what_the_user_does_not_override_is_ours(folder: Path, documents: Documents) -> None:
-    mine = Documents(Templates(folder))
-    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
-    assert mine.render_statement(statement()) == documents.render_statement(statement())
-
-
-def test_a_users_statement_comes_before_ours_and_may_import_its_neighbours(folder: Path) -> None:
-    (folder / "part.typ").write_text("#let greeting = [Good day]")
-    (folder / "statement.typ").write_text(
-        '#import "part.typ": greeting\n#let data = json(bytes(sys.inputs.data))\n#greeting, #data.customer'
-    )
-    assert "Good day, Globex Corporation" in pages(Documents(Templates(folder)).render_statement(statement()))[0]
-
-
-def test_a_users_folder_of_fonts_is_looked_at(folder: Path) -> None:
-    (folder / "fonts").mkdir()
-    assert Templates(folder).font_folders == (folder / "fonts",)
-    Documents(Templates(folder)).render_statement(statement())
-
-
-def test_a_template_folder_that_does_not_exist_is_an_error(folder: Path) -> None:
-    with pytest.raises(RenderError, match="does not exist"):
-        Templates(folder / "nowhere")
-
-
-def test_a_template_that_nobody_has_is_an_error() -> None:
-    with pytest.raises(RenderError, match=r"none\.txt: no such template"):
-        Templates().path("none.txt")
-
-
-@pytest.mark.parametrize(
-    ("template", "problem"),
-    [
-        ("ok\n{{ proof }}", "line 2: 'proof' is undefined"),
-        ("{{ windows[0].hash }}", "line 1: 'dict object' has no attribute 'hash'"),
-        ("a\nb\n{% if %}", "line 3: Expected an expression"),
-        ("\n{{ windows | nice }}", "line 2: No filter named 'nice'"),
-        ("{{ 1 / 0 }}", "line 1: division by zero"),
-        ("{{ ''.__class__.__mro__ }}", "line 1: access to attribute '__class__' of 'str' object is unsafe"),
-        ("{{ windows.append(1) }}", "line 1: access to attribute 'append' of 'list' object is unsafe"),
-        ("{% include 'part.txt' %}", "line 1: no template part.txt"),
-        ("\n{% include 'invoice_footer.txt.jinja' %}", "line 2: maximum recursion depth"),
-    ],
-)
-def test_a_broken_footer_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
-    (folder / "invoice_footer.txt.jinja").write_text(template)
-    with pytest.raises(RenderError, match=f"^invoice_footer.txt.jinja {problem}") as caught:
-        Documents(Templates(folder)).render_footer(footer(named()))
-    assert str(folder / "invoice_footer.txt.jinja") in caught.value.hint
-
-
-def test_an_error_in_an_included_template_names_that_one(folder: Path) -> None:
-    (folder / "invoice_footer.txt.jinja").write_text("{% include 'part.txt' %}")
-    (folder / "part.txt").write_text("\n{{ nobody }}")
-    with pytest.raises(RenderError, match=r"^part.txt line 2: 'nobody' is undefined"):
-        Documents(Templates(folder)).render_footer(footer(named()))
-
-
-@pytest.mark.parametrize(
-    ("template", "problem"),
-    [
-        ("ok\n\n#nobody", "line 3: unknown variable: nobody"),
-        (
-            "#let data = json(bytes(sys.inputs.data))\n#data.nothing",
-            'line 2: dictionary does not contain key "nothing"',
-        ),
-        ("#(", "line 1: unclosed delimiter"),
-        ('#read("/etc/hostname")', "line 1: "),
-    ],
-)
-def test_a_broken_statement_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
-    (folder / "statement.typ").write_text(template)
-    with pytest.raises(RenderError, match=f"^statement.typ {problem}") as caught:
-        Documents(Templates(folder)).render_statement(statement())
-    assert str(folder / "statement.typ") in caught.value.hint
-
-
-def test_the_wheels_folder_comes_before_the_checkouts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = folder / "pacspace_stripe"
-    shutil.copytree(Templates().folders[0], folder / "templates")
-    package.mkdir()
-    monkeypatch.setattr(module, "_PACKAGE", package)
-    assert Templates().folders == (folder / "templates",)
-    (package / "templates").mkdir()
-    assert Templates().folders == (package / "templates",)
-
-
 def test_the_statement_says_it_all(documents: Documents) -> None:
     (page,) = pages(documents.render_statement(statement()))
     for said in (
         "Usage statement", "Northwind Data GmbH", "Globex Corporation", "NW-2026-0042", "in_1QXb2LkdIwHu7ix8",
         "2026-10-01 03:14:15 UTC", SHA256, "Matched", "EXACT", "Both are equal in every window.", "api_calls",
-        "2026-09-01 00:00 to 2026-10-01 00:00", "1250.5", "42", "cus_0:api_calls", root(0),
-        f"https://app.pacspace.io/verify/{root(0)}", "Page 1 of 1",
+        "2026-09-01 00:00 to 2026-10-01 00:00", "1250.5", "42", "cus_0:api_calls", root(0), "Page 1 of 1",
     ):  # fmt: skip
         assert said in page
+    assert dense(page).count(f"https://app.pacspace.io/verify/{root(0)}") == 1
 
 
 @pytest.mark.parametrize("count", [1, 4, 50])
@@ -354,10 +197,10 @@ def test_the_same_view_gives_the_same_bytes(documents: Documents) -> None:
 
 def test_the_same_view_gives_the_same_bytes_in_another_process_zone_and_language(documents: Documents) -> None:
     program = (
-        "import hashlib, test_documents as t; from pacspace_stripe.documents import Documents, Templates;"
+        "import hashlib; from tests import papers as t; from pacspace_stripe.documents import Documents, Templates;"
         "print(hashlib.sha256(Documents(Templates()).render_statement(t.statement())).hexdigest())"
     )
-    away = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent)}
+    away = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], env=away, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == hashlib.sha256(documents.render_statement(statement())).hexdigest()
 
@@ -386,13 +229,12 @@ def test_the_statement_is_pdf_a_3b_and_carries_hash_and_root(documents: Document
     "view",
     [
         replace(statement(), customer=HOSTILE),
-        replace(statement(), vendor=HOSTILE),
+        replace(statement(), letterhead=Letterhead(vendor=HOSTILE)),
         replace(statement(), number=HOSTILE),
         replace(statement(), invoice_id=HOSTILE),
         replace(statement(), reason=HOSTILE),
         replace(statement(), verdict=HOSTILE),
         replace(statement(), footer=HOSTILE),
-        replace(statement(), evidence_sha256=HOSTILE),
         statement(replace(row(), account=HOSTILE)),
         statement(replace(row(), meter=HOSTILE)),
         statement(replace(row(), proof_root=HOSTILE)),
@@ -431,7 +273,9 @@ def test_a_drifted_statement_shows_the_exact_difference(documents: Documents) ->
 
 def test_what_is_not_known_is_said_to_be_not_known(documents: Documents) -> None:
     unknown = replace(row(), recorded=None, count=None, proof_root=None, verify_url=None)
-    view = replace(statement(unknown), verdict="unproven", reason="LEDGER_UNAVAILABLE", number=None, vendor=None)
+    view = replace(
+        statement(unknown), verdict="unproven", reason="LEDGER_UNAVAILABLE", number=None, letterhead=Letterhead()
+    )
     (page,) = pages(documents.render_statement(view))
     assert page.count("not known") == 2
     assert "The ledger could not be read." in page
@@ -453,7 +297,13 @@ def test_a_waiver_prints_its_reason_and_an_unknown_verdict_its_name(documents: D
 @pytest.mark.parametrize(
     "view",
     [
-        replace(statement(), customer="A" * 300, vendor="V" * 200, number="N" * 26, invoice_id="in_" + "9" * 200),
+        replace(
+            statement(),
+            customer="A" * 300,
+            letterhead=Letterhead(vendor="V" * 200),
+            number="N" * 26,
+            invoice_id="in_" + "9" * 200,
+        ),
         replace(statement(), customer="Very Long Name " * 30, reason="r" * 500, footer="f" * 2000),
         statement(replace(row(), account="a" * 255, meter="m" * 100, verify_url="https://x.example/" + "v" * 300)),
         statement(
@@ -466,7 +316,14 @@ def test_nothing_long_leaves_the_page(documents: Documents, view: StatementView)
     pdf = documents.render_statement(view)
     assert max(right_edges(pdf)) <= A4[0] - margin + 1
     printed = dense("".join(pages(pdf)))
-    for said in (view.customer, view.vendor, view.invoice_id, view.reason, view.footer, view.windows[0].account):
+    for said in (
+        view.customer,
+        view.letterhead.vendor,
+        view.invoice_id,
+        view.reason,
+        view.footer,
+        view.windows[0].account,
+    ):
         assert dense(said or "") in printed
 
 

@@ -1010,7 +1010,9 @@ def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
 
 
 def test_a_fact_tells_what_it_was_before(store: Store) -> None:
+    assert store.journal.fact("policy") is None
     assert [store.journal.remember_fact("policy", value) for value in ("a", "b", "b")] == [None, "a", "b"]
+    assert store.journal.fact("policy") == "b"
 
 
 # -- a database that does not answer ----------------------------------------------------------------------------------

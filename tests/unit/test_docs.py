@@ -13,13 +13,20 @@ import pacspace_stripe
 from pacspace_stripe.cli import COMMANDS, cli
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.cli.onboarding.asking import SECRETS
+from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.events import EventType
 from pacspace_stripe.settings import describe, env_example, readme_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *ROOT.glob(".github/*.md"), ROOT / "webhooks/README.md", ROOT / "CHANGELOG.md"]
+DOCUMENTS = [
+    README,
+    *ROOT.glob(".github/*.md"),
+    ROOT / "webhooks/README.md",
+    ROOT / "templates/README.md",
+    ROOT / "CHANGELOG.md",
+]
 
 
 def split(name: str) -> tuple[str, str, str]:
@@ -51,6 +58,21 @@ def test_the_example_environment_is_up_to_date(request: pytest.FixtureRequest) -
     if request.config.getoption("--write-docs"):
         example.write_text(env_example())
     assert example.read_text() == env_example(), "run `make docs`"
+
+
+def test_the_reference_of_the_templates_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    written = ROOT / "templates/README.md"
+    if request.config.getoption("--write-docs"):
+        written.write_text(reference())
+    assert written.read_text() == reference(), "run `make docs`"
+
+
+@pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
+def test_every_variable_of_a_template_says_what_it_is(model: type) -> None:
+    assert meaning_of(model)
+    for name, kind, meaning in variables(model):
+        assert re.fullmatch(r"[A-Z`].+\.", meaning), name
+        assert kind
 
 
 def test_every_meaning_is_one_sentence_that_says_something() -> None:

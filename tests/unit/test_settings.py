@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
+from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.domain.reconcile import ledger_account
@@ -44,10 +45,13 @@ def test_credentials_are_all_that_is_needed() -> None:
     assert (settings.sweep, settings.lease) == (timedelta(minutes=5), timedelta(seconds=30))
     assert settings.event_tolerance == timedelta(minutes=5)
     assert settings.log_format is LogFormat.TEXT
-    assert settings.templates is None
+    assert settings.templates is settings.fonts is None
+    assert settings.letterhead == Letterhead()
 
 
 def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
+    logo = tmp_path / "logo.svg"
+    logo.write_text("<svg/>")
     settings = loaded(
         STRIPE_API_BASE_URL="http://127.0.0.1:12111/",
         PACSPACE_API_BASE_URL="https://sandbox.example/pacspace/",
@@ -64,6 +68,11 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         PACSPACE_STRIPE_RECORD_KEY="{customer}:{meter}:{start}",
         PACSPACE_WEBHOOK_SECRET="whsec_new,whsec_old",
         PACSPACE_STRIPE_TEMPLATES=str(tmp_path),
+        PACSPACE_STRIPE_FONTS=str(tmp_path),
+        PACSPACE_STRIPE_VENDOR=" Northwind\tData ",
+        PACSPACE_STRIPE_LOGO=str(logo),
+        PACSPACE_STRIPE_PAPER="letter",
+        PACSPACE_STRIPE_LANGUAGE="fr",
         PACSPACE_STRIPE_RETRY="2s, 1m30s",
         PACSPACE_STRIPE_CADENCE="1h",
         PACSPACE_STRIPE_SWEEP="2s",
@@ -89,7 +98,13 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     assert settings.stripe_api_base_url == "http://127.0.0.1:12111"
     assert settings.pacspace_api_base_url == "https://sandbox.example/pacspace"
     assert settings.database_url.get_secret_value() == "postgresql+psycopg://u:p@db/x"
-    assert settings.templates == tmp_path.resolve()
+    assert settings.templates == settings.fonts == tmp_path.resolve()
+    assert settings.letterhead == Letterhead(
+        vendor="Northwind Data",
+        logo=Logo(file=str(logo), media_type="image/svg+xml", content=b"<svg/>"),
+        paper=Paper.LETTER,
+        language=Language.FRENCH,
+    )
     assert settings.request_rate == Rate(endpoint=10, total=40)
     assert (settings.sweep, settings.lease) == (timedelta(seconds=2), timedelta(seconds=3))
     assert settings.log_format is LogFormat.JSON
@@ -203,6 +218,11 @@ WRONG = [
         ],
     ),
     ("PACSPACE_STRIPE_TEMPLATES", ["", "/no/such/folder/tellnobody"]),
+    ("PACSPACE_STRIPE_FONTS", ["", "/no/such/folder/tellnobody"]),
+    ("PACSPACE_STRIPE_VENDOR", ["", "tellnobody" * 21]),
+    ("PACSPACE_STRIPE_LOGO", ["", "/no/such/file/tellnobody", "/dev", __file__]),
+    ("PACSPACE_STRIPE_PAPER", ["", "A4", "a5", "tellnobody"]),
+    ("PACSPACE_STRIPE_LANGUAGE", ["", "EN", "it", "tellnobody"]),
     ("PACSPACE_STRIPE_RETRY", ["", ",", "1m,", "0", "1m,0", "tellnobody"]),
     ("PACSPACE_STRIPE_CADENCE", ["", "0", "tellnobody"]),
     ("PACSPACE_STRIPE_SWEEP", ["", "0", "500ms", "tellnobody"]),
@@ -211,6 +231,43 @@ WRONG = [
     ("PACSPACE_STRIPE_EVENT_TOLERANCE", ["", "0", "tellnobody"]),
     ("PACSPACE_STRIPE_LOG_FORMAT", ["", "xml", "tellnobody"]),
 ]
+
+
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (PNG, "image/png"),
+        (JPEG, "image/jpeg"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml"),
+        (b"\xef\xbb\xbf<svg/>", "image/svg+xml"),
+        (PNG + b"0" * (512 * 1024 - 8), "image/png"),
+    ],
+)
+def test_a_logo_is_told_by_what_it_holds_and_shown_by_its_name(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "logo").write_bytes(content)
+    settings = loaded(PACSPACE_STRIPE_LOGO=str(tmp_path / "logo"))
+    assert settings.logo is not None
+    assert (settings.logo.media_type, settings.logo.content) == (kind, content)
+    (row,) = [row for row in describe(settings) if row.name == "PACSPACE_STRIPE_LOGO"]
+    assert row.current == str(tmp_path / "logo")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "must be a PNG, JPEG or SVG file"),
+        (b"GIF89a", "must be a PNG, JPEG or SVG file"),
+        (b"<svg/>\0", "must be a PNG, JPEG or SVG file"),
+        (b"<svg/>\xff", "must be a PNG, JPEG or SVG file"),
+        (PNG + b"0" * (512 * 1024 - 7), "must be no larger than 512 KB"),
+    ],
+)
+def test_what_is_no_logo_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "logo.png").write_bytes(content)
+    assert str(refused(PACSPACE_STRIPE_LOGO=str(tmp_path / "logo.png"))) == f"PACSPACE_STRIPE_LOGO: {problem}"
 
 
 def test_every_variable_has_its_wrong_values() -> None:

@@ -1,0 +1,65 @@
+"""``templates``: the built-in documents to a folder of the vendor's, and whether those there can be filled."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.documents import Templates, built_in
+from pacspace_stripe.documents.trying import Tried, tried
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.settings import load_settings
+
+
+@click.group()
+def templates() -> None:
+    """Look after the templates of footer and statement: write them out, or try them."""
+
+
+@templates.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def export(folder: Path, *, force: bool) -> None:
+    """Write the built-in templates into DIR, to be changed; set PACSPACE_STRIPE_TEMPLATES to it."""
+    files = sorted(path for path in built_in().iterdir() if path.is_file())
+    there = [path.name for path in files if (folder / path.name).exists()]
+    if there and not force:
+        message = f"{folder} has {', '.join(there)} already; --force overwrites"
+        raise click.UsageError(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, folder / path.name)
+    except OSError as error:
+        raise click.FileError(str(folder), hint=error.strerror or str(error)) from error
+    for path in files:
+        click.echo(folder / path.name)
+
+
+@templates.command()
+@JSON_OPTION
+def check(*, as_json: bool) -> None:
+    """Fill every template, yours before the built-in ones, with examples; exit code 1 when one cannot be."""
+    settings = load_settings(os.environ, stripe=False, pacspace=False)
+    results = list(tried(Templates(settings.templates, fonts=settings.fonts), settings.letterhead))
+    if as_json:
+        echo_json([_as_json(each) for each in results])
+    else:
+        for each in results:
+            _echo(each)
+    sys.exit(1 if any(each.problem for each in results) else 0)
+
+
+def _as_json(each: Tried) -> Json:
+    problem = None if each.problem is None else str(each.problem)
+    return {"template": each.template, "example": each.example, "problem": problem}
+
+
+def _echo(each: Tried) -> None:
+    said = f"ok ({each.note})" if each.problem is None else str(each.problem)
+    click.echo(f"{each.template}, {each.example}: {said}")
+    if each.problem is not None and each.problem.hint:
+        click.echo(f"  {each.problem.hint}")

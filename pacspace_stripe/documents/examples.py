@@ -1,0 +1,106 @@
+"""Views made up for trying templates: every verdict, every language, both ledgers, nothing known, and a lot of it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.domain.letterhead import Language, Letterhead, Paper
+
+_START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
+_EVIDENCE = b'{"example":"of an evidence document"}'
+_FOOTER = "Metered usage as recorded in PacSpace, an independent ledger\nEvidence SHA-256: {sha256}"
+
+
+def footers() -> Iterator[tuple[str, FooterView]]:
+    """Name and view of each example."""
+    record = replace(_footer_window(0), proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
+    unknown = replace(_footer_window(0), usage=None, count=None, proof_root=None, verify_url=None)
+    windows: dict[str, tuple[FooterWindow, ...]] = {
+        "nothing metered": (),
+        "one window": (_footer_window(0),),
+        "nothing known": (unknown,),
+        "settlement ledger": (record,),
+        "twenty windows": tuple(map(_footer_window, range(20))),
+    }
+    for name, each in windows.items():
+        yield name, FooterView(windows=each, evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest())
+
+
+def statements() -> Iterator[tuple[str, StatementView]]:
+    """Name and view of each example."""
+    plain = statement()
+    drifted = replace(statement_window(0), recorded=Decimal("1248.25"))
+    unknown = replace(statement_window(0), recorded=None, count=None, proof_root=None, verify_url=None, days=())
+    record = replace(statement_window(0), record_key="usage-cus_1-2026-09", proof_root=None, verify_url=None, days=())
+    many = tuple(replace(statement_window(number), days=()) for number in range(20))
+    yield "matched", plain
+    yield "drifted", replace(plain, verdict="drifted", reason="OVERBILLED", windows=(drifted,))
+    yield "unproven", replace(plain, verdict="unproven", reason="LEDGER_UNAVAILABLE", windows=(unknown,), number=None)
+    yield "waived", replace(plain, verdict="waived", reason="Agreed with the customer by phone", windows=(drifted,))
+    yield "settlement ledger", replace(plain, windows=(record,))
+    yield "twenty windows", replace(plain, windows=many)
+    yield "nothing metered", replace(plain, windows=(), reason="ZERO")
+    for language in Language:
+        letterhead = Letterhead(vendor="Northwind Data", paper=Paper.LETTER, language=language)
+        yield f"{language.value}, on letter paper", replace(plain, letterhead=letterhead)
+
+
+def statement() -> StatementView:
+    """A matched one with all that there can be."""
+    return StatementView(
+        invoice_id="in_1QXb2LkdIwHu7ix8",
+        number="NW-2026-0042",
+        customer="Globex Corporation",
+        verdict="matched",
+        reason="EXACT",
+        windows=(statement_window(0),),
+        evidence=_EVIDENCE,
+        confirmed_at=_END + timedelta(hours=5),
+        footer=_FOOTER.format(sha256=hashlib.sha256(_EVIDENCE).hexdigest()),
+        issued_at=_END + timedelta(hours=3, minutes=14, seconds=15),
+        letterhead=Letterhead(vendor="Northwind Data"),
+    )
+
+
+def statement_window(number: int) -> StatementWindow:
+    """One whose account, root and link are its own."""
+    return StatementWindow(
+        account=f"cus_{number}:api_calls",
+        meter="api_calls",
+        start=_START,
+        end=_END,
+        billed=Decimal("1250.5"),
+        recorded=Decimal("1250.5"),
+        count=42,
+        proof_root=_root(number),
+        verify_url=_link(number),
+        days=tuple(_day(number) for number in range(30)),
+    )
+
+
+def _footer_window(number: int) -> FooterWindow:
+    return FooterWindow(
+        meter="api_calls",
+        start=_START,
+        end=_END,
+        usage=Decimal("1250.5"),
+        count=42,
+        proof_root=_root(number),
+        verify_url=_link(number),
+    )
+
+
+def _day(number: int) -> Day:
+    usage = Decimal(30 + number * 7 % 23)
+    return Day(on=date(2026, 9, 1) + timedelta(days=number), billed=usage, recorded=usage)
+
+
+def _root(number: int) -> str:
+    return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def _link(number: int) -> str:
+    return f"https://app.pacspace.io/verify/{_root(number)}"

@@ -1,0 +1,122 @@
+"""Both sides day by day: Stripe's meter summaries and PacSpace's records, if they add up to the evidence's figures.
+
+Nothing is written anywhere for it, and no more than a few requests are made: daily figures explain, they prove nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from pacspace_stripe.app import App
+from pacspace_stripe.documents import Day
+from pacspace_stripe.domain.invoices import Formula, Invoice, Meter
+from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.quantities import equal, total
+from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.errors import RemoteError
+
+_DAY = timedelta(days=1)
+_MOST_DAYS = 366
+_MOST_RECORDS = 5000
+_NOTHING = Decimal(0)
+
+
+class LeftOut(Exception):
+    """Why a statement has no daily figures, for a person."""
+
+
+def daily_figures(app: App, invoice: Invoice, window: dict[str, Any], policy: Mapping[str, str]) -> tuple[Day, ...]:
+    """The window's days in order, those without usage too; none for a window that nothing was compared in.
+
+    Raises LeftOut when one side has no daily figures, or they are not what was compared.
+    """
+    span = _comparable(window)
+    if span is None:
+        return ()
+    meter = _meter(app, invoice, window["meter"])
+    try:
+        billed = _billed(app, invoice.customer_id, meter, span)
+        recorded = _recorded(app, window["account"], span, UsageSign(policy["usage_sign"]))
+    except RemoteError as error:
+        raise LeftOut(str(error)) from error
+    for by_day, figure, whose in ((billed, "billed", "Stripe's meter"), (recorded, "recorded", "PacSpace's records")):
+        if not equal(total(by_day.values()), Decimal(window[figure])):
+            message = f"{whose} of {window['meter']} no longer add up to what was compared"
+            raise LeftOut(message)
+    return tuple(
+        Day(on=on, billed=billed.get(on, _NOTHING), recorded=recorded.get(on, _NOTHING)) for on in _dates(span)
+    )
+
+
+def _comparable(window: dict[str, Any]) -> Window | None:
+    """The window's span, if it has figures of both sides that can be split by day."""
+    unknown = any(window[name] is None for name in ("account", "start", "end", "billed", "recorded"))
+    if unknown or not window["count"]:
+        return None
+    if window.get("record"):
+        message = "records of the settlement ledger have none"
+        raise LeftOut(message)
+    if window["count"] > _MOST_RECORDS:
+        message = f"more than {_MOST_RECORDS} records"
+        raise LeftOut(message)
+    span = Window(start=datetime.fromisoformat(window["start"]), end=datetime.fromisoformat(window["end"]))
+    if span.end - span.start > _MOST_DAYS * _DAY:
+        message = f"more than {_MOST_DAYS} days"
+        raise LeftOut(message)
+    return span
+
+
+def _meter(app: App, invoice: Invoice, event_name: str) -> Meter:
+    """The meter behind the invoice's lines."""
+    try:
+        prices = [app.stripe.price(price_id) for price_id in {line.price_id for line in invoice.line_items} if price_id]
+        meters = [app.stripe.meter(meter_id) for meter_id in {price.meter_id for price in prices} if meter_id]
+    except RemoteError as error:
+        raise LeftOut(str(error)) from error
+    for meter in meters:
+        if meter.event_name == event_name and meter.formula in (Formula.SUM, Formula.COUNT):
+            return meter
+    message = f"{event_name} is no meter whose days add up"
+    raise LeftOut(message)
+
+
+def _billed(app: App, customer_id: str, meter: Meter, span: Window) -> dict[date, Decimal]:
+    """Stripe sums whole UTC days; the pieces before the first and after the last are asked for one by one."""
+    outer = span.outer_minutes
+    found: dict[date, Decimal] = {}
+    for piece in _pieces(outer):
+        if piece.end - piece.start >= _DAY:
+            found |= app.stripe.meter_usage_by_day(meter.meter_id, customer_id, piece)
+        else:
+            found[piece.start.date()] = app.stripe.meter_usage(meter.meter_id, customer_id, piece)
+    return found
+
+
+def _pieces(span: Window) -> Iterator[Window]:
+    """The span, cut at its first and its last midnight."""
+    last = floor_to(span.end, _DAY)
+    first = floor_to(span.start - timedelta(microseconds=1), _DAY) + _DAY
+    cuts = sorted({span.start, span.end} | {cut for cut in (first, last) if span.start < cut < span.end})
+    for start, end in pairwise(cuts):
+        yield Window(start=start, end=end)
+
+
+def _recorded(app: App, account: str, span: Window, sign: UsageSign) -> dict[date, Decimal]:
+    """PacSpace's records by the UTC day on which it accepted them."""
+    found: defaultdict[date, Decimal] = defaultdict(Decimal)
+    for delta in app.ledger.deltas(account, span):
+        if delta.amount is None or delta.recorded_at is None:
+            message = "PacSpace does not say when it accepted its records"
+            raise LeftOut(message)
+        found[delta.recorded_at.astimezone(UTC).date()] += sign.recorded_usage(delta.amount)
+    return found
+
+
+def _dates(span: Window) -> Iterator[date]:
+    on = span.start.date()
+    while datetime(on.year, on.month, on.day, tzinfo=UTC) < span.end:
+        yield on
+        on += _DAY

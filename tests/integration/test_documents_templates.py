@@ -1,0 +1,392 @@
+"""Templates of a user's: before ours, extending ours, wrong in every way, and tried by command."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.documents import Documents, Templates, built_in
+from pacspace_stripe.documents import templates as module
+from pacspace_stripe.domain.letterhead import Language, Letterhead
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.errors import ConfigurationError, RenderError
+from tests.papers import HOSTILE, SHA256, dense, footer, named, pages, root, statement
+
+
+@pytest.fixture(scope="module")
+def documents() -> Documents:
+    return Documents(Templates())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_a_users_footer_comes_before_ours(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{{ windows[0].proof_root }} | {{ evidence_sha256 }}\n")
+    assert Documents(Templates(folder)).render_footer(footer(named())) == f"{root(0)} | {SHA256}"
+
+
+def test_what_the_user_does_not_override_is_ours(folder: Path, documents: Documents) -> None:
+    mine = Documents(Templates(folder))
+    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
+    assert mine.render_statement(statement()) == documents.render_statement(statement())
+
+
+def test_a_users_statement_comes_before_ours_and_may_import_its_neighbours(folder: Path) -> None:
+    (folder / "part.typ").write_text("#let greeting = [Good day]")
+    (folder / "statement.typ").write_text(
+        '#import "part.typ": greeting\n#let data = json(bytes(sys.inputs.data))\n#greeting, #data.customer'
+    )
+    assert "Good day, Globex Corporation" in pages(Documents(Templates(folder)).render_statement(statement()))[0]
+
+
+def test_a_users_folder_of_fonts_is_looked_at(folder: Path) -> None:
+    (folder / "fonts").mkdir()
+    assert Templates(folder).font_folders == (folder / "fonts",)
+    Documents(Templates(folder)).render_statement(statement())
+
+
+def test_a_template_folder_that_does_not_exist_is_an_error(folder: Path) -> None:
+    with pytest.raises(RenderError, match="does not exist"):
+        Templates(folder / "nowhere")
+
+
+def test_a_template_that_nobody_has_is_an_error() -> None:
+    with pytest.raises(RenderError, match=r"none\.txt: no such template"):
+        Templates().path("none.txt")
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("ok\n{{ proof }}", "line 2: 'proof' is undefined"),
+        ("{{ windows[0].hash }}", "line 1: 'dict object' has no attribute 'hash'"),
+        ("a\nb\n{% if %}", "line 3: Expected an expression"),
+        ("\n{{ windows | nice }}", "line 2: No filter named 'nice'"),
+        ("{{ 1 / 0 }}", "line 1: division by zero"),
+        ("{{ ''.__class__.__mro__ }}", "line 1: access to attribute '__class__' of 'str' object is unsafe"),
+        ("{{ windows.append(1) }}", "line 1: access to attribute 'append' of 'list' object is unsafe"),
+        ("{% include 'part.txt' %}", "line 1: no template part.txt"),
+        ("\n{% include 'invoice_footer.txt.jinja' %}", "line 2: maximum recursion depth"),
+    ],
+)
+def test_a_broken_footer_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(template)
+    with pytest.raises(RenderError, match=f"^invoice_footer.txt.jinja {problem}") as caught:
+        Documents(Templates(folder)).render_footer(footer(named()))
+    assert str(folder / "invoice_footer.txt.jinja") in caught.value.hint
+
+
+def test_an_error_in_an_included_template_names_that_one(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{% include 'part.txt' %}")
+    (folder / "part.txt").write_text("\n{{ nobody }}")
+    with pytest.raises(RenderError, match=r"^part.txt line 2: 'nobody' is undefined"):
+        Documents(Templates(folder)).render_footer(footer(named()))
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("ok\n\n#nobody", "line 3: unknown variable: nobody"),
+        (
+            "#let data = json(bytes(sys.inputs.data))\n#data.nothing",
+            'line 2: dictionary does not contain key "nothing"',
+        ),
+        ("#(", "line 1: unclosed delimiter"),
+        ('#read("/etc/hostname")', "line 1: "),
+    ],
+)
+def test_a_broken_statement_names_template_line_and_name(folder: Path, template: str, problem: str) -> None:
+    (folder / "statement.typ").write_text(template)
+    with pytest.raises(RenderError, match=f"^statement.typ {problem}") as caught:
+        Documents(Templates(folder)).render_statement(statement())
+    assert str(folder / "statement.typ") in caught.value.hint
+
+
+def test_the_wheels_folder_comes_before_the_checkouts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = folder / "pacspace_stripe"
+    shutil.copytree(Templates().folders[0], folder / "templates")
+    package.mkdir()
+    monkeypatch.setattr(module, "_PACKAGE", package)
+    assert Templates().folders == (folder / "templates",)
+    (package / "templates").mkdir()
+    assert Templates().folders == (package / "templates",)
+
+
+# -- extending ours -----------------------------------------------------------------------------------------------
+
+
+def test_a_users_footer_can_change_one_part_of_ours(folder: Path, documents: Documents) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(
+        '{% extends "builtin/invoice_footer.txt.jinja" %}\n{% block heading %}Usage in PacSpace{% endblock %}\n'
+    )
+    ours = documents.render_footer(footer(named())).splitlines()
+    assert Documents(Templates(folder)).render_footer(footer(named())).splitlines() == ["Usage in PacSpace", *ours[1:]]
+
+
+def test_a_part_of_our_footer_can_be_repeated_and_added_to(folder: Path, documents: Documents) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(
+        '{% extends "builtin/invoice_footer.txt.jinja" %}\n'
+        "{% block window %}{{ super() }} ({{ recorded(window) }}){% endblock %}\n"
+        "{% block closing %}Thank you{% endblock %}\n"
+    )
+    ours = documents.render_footer(footer(named(), named(1)))
+    mine = Documents(Templates(folder)).render_footer(footer(named(), named(1)))
+    assert mine.count("(1250.5 in 42 records)") == 2
+    assert mine.replace(" (1250.5 in 42 records)", "") == f"{ours}\nThank you"
+
+
+def test_builtin_always_names_ours_whatever_the_user_has_there(folder: Path) -> None:
+    (folder / "builtin").mkdir()
+    (folder / "builtin/invoice_footer.txt.jinja").write_text("mine")
+    (folder / "invoice_footer.txt.jinja").write_text('{% include "builtin/invoice_footer.txt.jinja" %}')
+    assert SHA256 in Documents(Templates(folder)).render_footer(footer(named()))
+
+
+def test_a_users_statement_can_rearrange_the_pieces_of_ours(folder: Path) -> None:
+    (folder / "statement.typ").write_text(
+        '#import "@builtin/statement:1.0.0": *\n#show: sheet\n#facts\n'
+        "In our own words: #strong(data.verdict)\n#windows\n"
+    )
+    (page,) = pages(Documents(Templates(folder)).render_statement(statement()))
+    assert "In our own words: matched" in page
+    assert "cus_0:api_calls" in page
+    assert "Page 1 of 1" in page
+    assert "The billed usage agrees" not in page
+
+
+def test_what_a_users_statement_hands_our_pieces_wrongly_is_an_error_of_theirs(folder: Path) -> None:
+    (folder / "statement.typ").write_text('#import "@builtin/statement:1.0.0": *\n\n#say("nonsense")')
+    with pytest.raises(RenderError, match=r"^statement.typ line 3: .*nonsense"):
+        Documents(Templates(folder)).render_statement(statement())
+
+
+def test_an_error_in_a_file_that_a_statement_imports_names_that_one(folder: Path) -> None:
+    (folder / "statement.typ").write_text('#import "part.typ": *')
+    (folder / "part.typ").write_text("\n#nobody")
+    with pytest.raises(RenderError, match=r"^part.typ line 2: unknown variable: nobody"):
+        Documents(Templates(folder)).render_statement(statement())
+
+
+# -- text is never markup -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.html.jinja"])
+def test_hostile_names_are_text_in_html(folder: Path, name: str) -> None:
+    (folder / name).write_text('<p title="{{ customer }}">{{ customer }}</p>')
+    hostile = HOSTILE + "</p><script>alert('x')</script>\" onmouseover=\"x"
+    html = Templates(folder).render(name, {"customer": hostile})
+    assert "<script" not in html
+    assert html.count("<") == 2
+    assert html.count('"') == 2
+    assert unescape(html) == f'<p title="{hostile}">{hostile}</p>'
+
+
+def test_hostile_names_are_text_in_a_footer_that_extends_ours(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text(
+        '{% extends "builtin/invoice_footer.txt.jinja" %}{% block closing %}{{ windows[0].meter }}{% endblock %}'
+    )
+    text = Documents(Templates(folder)).render_footer(footer(replace(named(), meter=HOSTILE)))
+    assert text.count(HOSTILE) == 2
+
+
+def test_hostile_names_are_text_in_a_users_statement(folder: Path) -> None:
+    (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.customer")
+    (page,) = pages(Documents(Templates(folder)).render_statement(replace(statement(), customer=HOSTILE)))
+    assert dense(HOSTILE) in dense(page)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__base__.__subclasses__() }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ windows.clear() }}",
+        "{{ '{0.__class__}'.format(windows) }}",
+        "{% set windows = windows.__class__ %}{{ windows }}",
+        "{% include '../secret.txt' %}",
+        "{% include '/etc/hostname' %}",
+        "{{ range(1000000) }}",
+    ],
+)
+def test_a_template_reaches_nothing_but_its_values(folder: Path, template: str) -> None:
+    (folder / "mine").mkdir()
+    (folder / "secret.txt").write_text("secret")
+    (folder / "mine/invoice_footer.txt.jinja").write_text(template)
+    with pytest.raises(RenderError, match=r"^invoice_footer.txt.jinja line 1: "):
+        Documents(Templates(folder / "mine")).render_footer(footer(named()))
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../secret.txt", "/../secret.txt"])
+def test_a_statement_reads_nothing_outside_its_folder(folder: Path, path: str) -> None:
+    (folder / "mine").mkdir()
+    (folder / "secret.txt").write_text("secret")
+    (folder / "mine/statement.typ").write_text(f'#read("{path}")')
+    with pytest.raises(RenderError, match=r"^statement.typ line 1: "):
+        Documents(Templates(folder / "mine")).render_statement(statement())
+
+
+# -- the statement's texts ----------------------------------------------------------------------------------------
+
+
+def shape(texts: object) -> object:
+    return {name: shape(text) for name, text in texts.items()} if isinstance(texts, dict) else None
+
+
+def places(text: object) -> object:
+    if isinstance(text, dict):
+        return {name: places(each) for name, each in text.items()}
+    return sorted(re.findall(r"\{\w+\}", str(text)))
+
+
+def built_in_texts() -> dict[str, object]:
+    texts: dict[str, object] = json.loads((built_in() / "statement_texts.json").read_text())
+    return texts
+
+
+def test_every_language_has_every_text_and_the_same_places_in_it() -> None:
+    texts = built_in_texts()
+    assert set(texts) == set(Language)
+    for language in Language:
+        assert shape(texts[language]) == shape(texts["en"])
+        assert places(texts[language]) == places(texts["en"])
+
+
+def flat(texts: object) -> list[str]:
+    return [text for each in texts.values() for text in flat(each)] if isinstance(texts, dict) else [str(texts)]
+
+
+def test_no_text_is_empty_and_nearly_none_is_left_in_english() -> None:
+    english = flat(built_in_texts()["en"])
+    for language in set(Language) - {Language.ENGLISH}:
+        translated = flat(built_in_texts()[language])
+        assert all(translated)
+        assert sum(one == other for one, other in zip(english, translated, strict=True)) <= 1
+
+
+def test_every_verdict_and_every_reason_has_words_in_every_language() -> None:
+    for language in built_in_texts().values():
+        assert isinstance(language, dict)
+        assert set(language["verdicts"]) == set(Verdict)
+        assert set(language["reasons"]) == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("de", ["Verbrauchsnachweis", "Übereinstimmend", "Beide sind in jedem Zeitraum gleich.", "Seite 1 von 1"]),
+        ("fr", ["Relevé de consommation", "Concordant", "Les deux sont égales pour chaque période.", "Page 1 sur 1"]),
+        ("es", ["Informe de consumo", "Coincidente", "Ambos son iguales en cada período.", "Página 1 de 1"]),
+    ],
+)
+def test_the_statement_speaks_the_vendors_language(documents: Documents, language: str, said: list[str]) -> None:
+    view = replace(statement(), letterhead=Letterhead(language=Language(language)))
+    (page,) = pages(documents.render_statement(view))
+    for words in said:
+        assert dense(words) in dense(page)
+
+
+def test_a_user_may_change_single_texts(folder: Path) -> None:
+    (folder / "statement_texts.json").write_text('{"en": {"title": "Usage report", "reasons": {"EXACT": "The same."}}}')
+    (page,) = pages(Documents(Templates(folder)).render_statement(statement()))
+    assert "Usage report" in page
+    assert "The same." in page
+    assert "Proof root" in page
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ("{\n", "line 2: is not JSON"),
+        ("[]", "is not an object of languages"),
+        ('{"it": {}}', "no such language: it"),
+        ('{"en": {"titel": "x"}}', r"no such text: en\.titel"),
+        ('{"en": {"verdicts": {"matched": {"nam": "x"}}}}', r"no such text: en\.verdicts\.matched\.nam"),
+        ('{"en": {"title": 7}}', r"en\.title is not a text"),
+        ('{"en": {"reasons": "x"}}', r"en\.reasons is not an object"),
+        ('{"en": []}', "en is not an object"),
+    ],
+)
+def test_wrong_texts_name_the_file_and_what_is_wrong(folder: Path, texts: str, problem: str) -> None:
+    (folder / "statement_texts.json").write_text(texts)
+    with pytest.raises(RenderError, match=rf"^statement_texts.json:? {problem}"):
+        Documents(Templates(folder)).render_statement(statement())
+
+
+# -- the commands -------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str, **environ: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["templates", *arguments], env=environ)
+    return done.exit_code, done.output
+
+
+def test_exported_templates_are_ours_and_render_the_same(folder: Path, documents: Documents) -> None:
+    code, said = run("export", str(folder / "new"))
+    assert code == 0
+    names = {path.name for path in (folder / "new").iterdir()}
+    assert names == {"README.md", "invoice_footer.txt.jinja", "statement.typ", "statement_texts.json"}
+    assert all(name in said for name in names)
+    mine = Documents(Templates(folder / "new"))
+    assert mine.render_statement(statement()) == documents.render_statement(statement())
+    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
+
+
+def test_export_overwrites_only_when_told_to(folder: Path) -> None:
+    (folder / "statement.typ").write_text("mine")
+    code, said = run("export", str(folder))
+    assert code == 2
+    assert "statement.typ already; --force overwrites" in " ".join(said.split())
+    assert [path.name for path in folder.iterdir()] == ["statement.typ"]
+    assert run("export", str(folder), "--force")[0] == 0
+    assert (folder / "statement.typ").read_bytes() == (built_in() / "statement.typ").read_bytes()
+
+
+def test_export_needs_a_folder_that_can_be(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert run("export", str(folder / "file" / "below"))[0] == 1
+    assert run("export")[0] == 2
+
+
+def test_check_fills_every_template_and_needs_no_key() -> None:
+    code, said = run("check")
+    assert code == 0
+    assert "invoice_footer.txt.jinja, one window: ok" in said
+    for example in ("drifted", "settlement ledger", "de, on letter paper", "your letterhead"):
+        assert f"statement.typ, {example}: ok" in said
+
+
+def test_check_names_each_template_that_cannot_be_filled(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("\n{{ proof }}")
+    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    assert "invoice_footer.txt.jinja, one window: invoice_footer.txt.jinja line 2: 'proof' is undefined" in said
+    assert f"Correct {folder / 'invoice_footer.txt.jinja'}." in said
+    assert "statement.typ, matched: ok" in said
+
+
+def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
+    (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.windows.first().meter")
+    code, said = run("check", "--json", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    problems = {each["example"]: each["problem"] for each in json.loads(said) if each["template"] == "statement.typ"}
+    assert problems["matched"] is None
+    assert "line 2" in problems["nothing metered"]
+
+
+def test_check_says_when_a_footer_is_too_long(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{{ 'x' * 6000 }}")
+    assert "too long for Stripe" in run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))[1]
+
+
+def test_a_wrong_setting_is_a_wrong_setting(folder: Path) -> None:
+    done = CliRunner().invoke(cli, ["templates", "check"], env={"PACSPACE_STRIPE_TEMPLATES": str(folder / "nowhere")})
+    assert isinstance(done.exception, ConfigurationError)
