@@ -217,8 +217,8 @@ def _pacspace_test_mode(base_url: str, api_key: str) -> PacSpaceWorld:
 
 @contextmanager
 def connected() -> Iterator[Transport]:
-    """A transport over sockets, which a cassette may stand in for."""
-    transport = Transport()
+    """A transport over sockets, which a cassette may stand in for: vcrpy knows httpx's own way to them only."""
+    transport = Transport(httpx_transport=httpx.HTTPTransport())
     yield transport
     transport.close()
 

@@ -174,6 +174,18 @@ def test_what_is_missing_or_wrong_is_named(
     assert jane.pacspace.log == []
 
 
+def test_what_unicode_calls_the_end_of_a_line_may_be_in_a_secret(jane: Office) -> None:
+    lines = "STRIPE_API_KEY=hunter\u2028two\r\nPACSPACE_DASHBOARD_PASSWORD=x\x0by\r\n"
+    done = jane.run(*WHO, "--secrets-stdin", stdin=lines)
+    assert done.stderr.startswith("pacspace-stripe: STRIPE_API_KEY: must be a Stripe key")
+
+
+def test_an_address_cannot_steer_the_terminal(jane: Office) -> None:
+    asked = jane.run(*WHO, "--email", "jane\x1b[2J@example.com")
+    assert asked.returncode == 2
+    assert "\x1b" not in asked.stdout + asked.stderr
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
