@@ -16,7 +16,7 @@ from pacspace_stripe.transport.answers import Fields, exact_json
 from pacspace_stripe.verification import printed, stamped
 from pacspace_stripe.verification.archive import read_zip
 from pacspace_stripe.verification.pdf import page_texts
-from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, together, unless
 
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
@@ -112,7 +112,9 @@ def _links(files: Mapping[str, bytes]) -> tuple[dict[str, ReadEvidence], dict[st
 
 def as_listed(bundle: Bundle) -> Result:
     """Every file is the one that the manifest names, and there is no other."""
-    return unless(_not_listed(bundle), f"{len(bundle.manifest.files)} files with the sizes and hashes in the manifest")
+    return unless(
+        _not_listed(bundle), f"{counted(len(bundle.manifest.files), 'file')} with the sizes and hashes in the manifest"
+    )
 
 
 def _not_listed(bundle: Bundle) -> Iterator[str]:
@@ -131,7 +133,7 @@ def _not_listed(bundle: Bundle) -> Iterator[str]:
 
 def readable(bundle: Bundle) -> Result:
     """Every link of the chain is evidence, in canonical bytes."""
-    said = f"{len(bundle.links)} documents in canonical JSON (RFC 8785)"
+    said = f"{counted(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
     return unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
 
 
@@ -183,7 +185,7 @@ def _part(bundle: Bundle, name: str, read: Callable[[bytes], Result]) -> Result:
     try:
         return read(data)
     except (ValueError, RemoteError) as error:
-        return refuted(f"{name} cannot be read: {error}")
+        return cannot_tell(f"{name} cannot be read: {error}")
 
 
 def _invoice(data: bytes, decision: ReadEvidence) -> Result:
@@ -205,7 +207,7 @@ def _lines(data: bytes, final: ReadEvidence) -> Result:
     problems = list(_other_lines(there, final))
     if problems and final.document.invoice_status == "draft":
         return cannot_tell(f"the draft's lines have changed since: {'; '.join(problems)}")
-    return unless(problems, "metadata, footer and lines say what the evidence says")
+    return unless(problems, "the lines bill what the evidence says")
 
 
 def _other_lines(there: Mapping[str, Decimal | None], final: ReadEvidence) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
-from pacspace_stripe.verification.report import Result, unless
+from pacspace_stripe.verification.report import Result, counted, unless
 
 _LEFT_OUT = {"chain", "decided_at", "invoice_status", "confirms", "windows"}
 _LEFT_OUT_OF_WINDOWS = {"lines", "from_meter"}
@@ -20,7 +20,7 @@ def place(document: EvidenceDocument) -> Result:
 
 def intact(links: Sequence[ReadEvidence]) -> Result:
     """Whether links, in the order they are given, are a whole chain from its first."""
-    return unless(_broken(links), f"{len(links)} links, each naming the one before, from the first on")
+    return unless(_broken(links), f"{counted(len(links), 'link')}, each naming the one before, from the first on")
 
 
 def _misplaced(document: EvidenceDocument) -> Iterator[str]:

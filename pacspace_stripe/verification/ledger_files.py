@@ -16,6 +16,9 @@ from pacspace_stripe.verification.report import Result, cannot_tell, holds, refu
 from pacspace_stripe.verification.truths import name_of
 
 Read = Callable[[Fields], Result]
+_NOT_COUNTED = {"queued", "processing", "failed"}
+"""What a row says of itself that counts in no balance (pacspace-api 1.10)."""
+_SAME = "PacSpace says the same of these proof roots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class LedgerFiles:
         try:
             return read(_opened(name, data))
         except (ValueError, RemoteError) as error:
-            return refuted(f"{name} cannot be read: {error}")
+            return cannot_tell(f"{name} cannot be read: {error}")
 
     def _rows_of(self, window: WindowModel) -> Read:
         return lambda file: _rows(file, window, self.document.policy.usage_sign)
@@ -72,15 +75,17 @@ def _opened(name: str, data: bytes) -> Fields:
 
 
 def _rows(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
-    return together([unless(_own_sums(file, window), ""), _as_recorded(file, window, sign)], otherwise="")
+    rows = [row for row in file.items("records") if row.text("status").lower() not in _NOT_COUNTED]
+    if any(row.optional_number("delta") is None for row in rows):
+        return cannot_tell(f"{file.where}: a row names no amount")
+    return together([unless(_own_sums(file, rows, window), ""), _as_recorded(file, window, sign)], otherwise="")
 
 
-def _own_sums(file: Fields, window: WindowModel) -> Iterator[str]:
+def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator[str]:
     period = window.window
     scope = (file.text("account"), file.text("start"), file.text("end"))
     if period is None or scope != (window.account, iso(period.start), iso(period.end)):
         yield f"{file.where} is about another account or period"
-    rows = [row for row in file.items("records") if row.text("status").lower() == "verified"]
     ids = [found for row in rows if (found := row.optional_text("record_id"))]
     if len(set(ids)) != len(ids):
         yield f"{file.where} names one record twice"
@@ -109,7 +114,7 @@ def _named(file: Fields) -> str:
 def _record_of(window: WindowModel) -> Read:
     def read(file: Fields) -> Result:
         record = window.record
-        there = (file.text("key"), file.number("bits"), file.integer("writes"), file.flag("verified"))
+        there = (file.text("key"), file.number("bits"), file.integer("writes"), file.optional_flag("verified"))
         if record is not None and there == (record.key, record.bits, record.writes, record.verified):
             return holds("the settlement record is as in the evidence")
         return cannot_tell(f"{name_of(window)}: the record has changed since, which a record may")
@@ -119,17 +124,14 @@ def _record_of(window: WindowModel) -> Read:
 
 def _receipt_of(proof: Proof) -> Read:
     def read(file: Fields) -> Result:
-        return unless(_receipt(file, proof), "PacSpace's answers are about these proof roots and say the same of them")
+        root, count = root_of(file), count_of(file, *COUNTS)
+        if root is None or root.lower() != proof.proof_root.lower():
+            return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
+        if count is not None and count != proof.count and not proof.stale:
+            return refuted(f"{file.where} says {count} records, the evidence {proof.count}")
+        return holds(_SAME)
 
     return read
-
-
-def _receipt(file: Fields, proof: Proof) -> Iterator[str]:
-    root, count = root_of(file), count_of(file, *COUNTS)
-    if root is not None and root.lower() != proof.proof_root.lower():
-        yield f"{file.where} is about another proof root, {root}"
-    if count is not None and count != proof.count and not proof.stale:
-        yield f"{file.where} says {count} records, the evidence {proof.count}"
 
 
 def _verify_of(proof: Proof) -> Read:
@@ -148,9 +150,7 @@ def agrees(summary: ProofSummary, proof: Proof) -> Result:
     if summary.record_count is None or summary.net_change is None:
         named = "names neither the number of its records nor their net change"
         return _unnamed(f"PacSpace confirms the proof root {proof.proof_root}, but {named}", summary, proof)
-    return unless(
-        _other_figures(summary, proof), "PacSpace's answers are about these proof roots and say the same of them"
-    )
+    return unless(_other_figures(summary, proof), _SAME)
 
 
 def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:

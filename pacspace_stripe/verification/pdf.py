@@ -162,6 +162,8 @@ def _unpacked(stream: Any, most: int) -> bytes:  # noqa: ANN401 - pikepdf's obje
 
 
 def _inflated(data: bytes, most: int) -> bytes:
+    if not data:
+        return data
     inflater = zlib.decompressobj()
     unpacked = inflater.decompress(data, most + 1)
     if not inflater.eof and len(unpacked) <= most:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from pacspace_stripe.domain.quantities import text as plain
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
-from pacspace_stripe.verification.report import Result, cannot_tell, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, counted, together, unless
 
 _DROPPED = re.compile(r"[\s\-\u00ad\u2010\u2011\u2012\u2013\u2014\ufffe\uffff\x00-\x1f\x7f]+")
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
@@ -28,13 +28,19 @@ def on_every_page(pages: Sequence[str], evidence: ReadEvidence) -> Result:
     """Whether every page names this evidence and its proof roots, and no others."""
     if not pages:
         return cannot_tell("there is no page")
-    results = [_on_page(f"page {number}", page, evidence) for number, page in enumerate(pages, start=1)]
+    named = f"every page names the evidence and {_roots_of(evidence)}, and no others"
+    results = [_on_page(f"page {number}", page, evidence, named) for number, page in enumerate(pages, start=1)]
     return together(results, otherwise="there is no page")
 
 
 def in_footer(footer: str, evidence: ReadEvidence) -> Result:
     """The same for the text of an invoice's footer."""
-    return _on_page("the footer", footer, evidence)
+    return _on_page("the footer", footer, evidence, f"the footer names the evidence and {_roots_of(evidence)}")
+
+
+def _roots_of(evidence: ReadEvidence) -> str:
+    roots = evidence.document.roots
+    return counted(len(roots), "proof root") if roots else "no proof root, as there is none"
 
 
 def names(text: str, sha256: str) -> bool:
@@ -42,7 +48,7 @@ def names(text: str, sha256: str) -> bool:
     return sha256 in squeezed(text)
 
 
-def _on_page(where: str, text: str, evidence: ReadEvidence) -> Result:
+def _on_page(where: str, text: str, evidence: ReadEvidence, named: str) -> Result:
     said = squeezed(text)
     if not any(char.isalnum() for char in said):
         return cannot_tell(f"{where} has no text that can be read")
@@ -52,7 +58,6 @@ def _on_page(where: str, text: str, evidence: ReadEvidence) -> Result:
         return cannot_tell(earlier)
     problems = [*_hashes(said, others, evidence.sha256), *_roots(said, evidence.document)]
     figures = _figures(said, evidence.document)
-    named = f"every page names the evidence and its {len(evidence.document.roots)} proof roots, and no others"
     return unless((f"{where} {problem}" for problem in (*problems, *figures)), named)
 
 

@@ -38,8 +38,8 @@ def on_invoice(metadata: Mapping[str, str], footer: str | None, evidence: ReadEv
         return refuted(f"the invoice at Stripe names other evidence, {ours[EVIDENCE_KEY]}")
     block = find_block(footer)
     in_footer = [printed.in_footer(block, evidence)] if block else []
-    said = "metadata and footer say" if block else "metadata say, without a footer of ours,"
-    stamp = unless(_metadata(ours, evidence), f"{said} what the evidence says")
+    footer_said = "" if block else "; there is no footer of ours"
+    stamp = unless(_metadata(ours, evidence), f"the metadata say what the evidence says{footer_said}")
     return together([stamp, *in_footer], otherwise="")
 
 

@@ -26,7 +26,7 @@ from pacspace_stripe.verification.invoice import Stamp, StampedWindow
 from pacspace_stripe.verification.ledger_files import LedgerFiles
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import Pdf, read_pdf
-from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, skipped, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, skipped, together, unless
 
 Checked = Iterator[tuple[str, Result]]
 READABLE = "evidence can be read in one way only and is canonical"
@@ -137,7 +137,7 @@ def _sums(bundle: bundles.Bundle) -> Result:
         for link in bundle.links.values()
         for problem in truths.problems(link.document)
     )
-    return unless(problems, f"{len(bundle.links)} decisions, and the verdicts that follow from their figures")
+    return unless(problems, f"{counted(len(bundle.links), 'decision')}, and what follows from the figures")
 
 
 def _statement(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:

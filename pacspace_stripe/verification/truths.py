@@ -11,7 +11,7 @@ from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
 from pacspace_stripe.domain.verdicts import Reason, Verdict, summarize
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
-from pacspace_stripe.verification.report import Result, unless
+from pacspace_stripe.verification.report import Result, counted, unless
 
 _LIVING = ("draft", "open", "paid")
 _FIGURES_DIFFER = frozenset(
@@ -26,7 +26,8 @@ def adds_up(document: EvidenceDocument) -> Result:
     """Sums, counts, and the verdict that follows from them."""
     lines = sum(len(window.lines) for window in document.windows)
     verdict = f"{document.decision.verdict} ({document.decision.reason})"
-    said = f"{len(document.windows)} windows, {lines} invoice lines, and the verdict that follows from them: {verdict}"
+    windows = counted(len(document.windows), "window")
+    said = f"{windows}, {counted(lines, 'invoice line')}, and the verdict that follows from them: {verdict}"
     return unless(problems(document), said)
 
 
