@@ -43,7 +43,7 @@ class Papers:
 
     @property
     def bundle(self) -> bytes:
-        return zipped(self.files | {"manifest.json": self.manifest()})
+        return zipped({**self.files, "manifest.json": self.manifest()})
 
     @property
     def document(self) -> Any:  # noqa: ANN401 - JSON
@@ -152,7 +152,7 @@ def _stripe(world: World, invoice_id: str) -> dict[str, bytes]:
     about = {"invoice": invoice_id, "number": invoice.number, "status": invoice.status.value}
     return {
         "stripe/invoice.json": rfc8785.dumps({**about, "metadata": ours, "footer": invoice.footer}),
-        "stripe/lines.json": rfc8785.dumps(lines),  # type: ignore[arg-type]
+        "stripe/lines.json": rfc8785.dumps(lines),
     }
 
 
@@ -163,12 +163,26 @@ def attached(pdf: bytes, evidence: bytes, *, name: str = ATTACHMENT, more: Mappi
             del document.attachments[key]
         files = []
         for number, (called, content) in enumerate([(name, evidence), *(more or {}).items()]):
-            spec = pikepdf.AttachedFileSpec(document, content, filename=called, mime_type="application/json")
-            spec.obj.AFRelationship = pikepdf.Name.Data
+            spec = filespec(document, called, content)
             document.attachments[f"{number}-{called}" if number else called] = spec
             files.append(spec.obj)
         document.Root.AF = pikepdf.Array(files)
         return saved(document)
+
+
+def filespec(document: pikepdf.Pdf, name: str, content: bytes) -> pikepdf.AttachedFileSpec:
+    """A file to attach."""
+    spec = pikepdf.AttachedFileSpec(
+        document,
+        content,
+        description="",
+        filename=name,
+        mime_type="application/json",
+        creation_date="",
+        mod_date="",
+    )
+    spec.obj.AFRelationship = pikepdf.Name.Data
+    return spec
 
 
 def saved(document: pikepdf.Pdf, **options: Any) -> bytes:  # noqa: ANN401 - pikepdf's own

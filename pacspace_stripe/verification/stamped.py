@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 from pacspace_stripe.domain.footer import find_block
+from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import HOLD_KEY, OURS, PREFIX, metadata_stamp
-from pacspace_stripe.evidence_format import ReadEvidence
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
 from pacspace_stripe.verification import printed
-from pacspace_stripe.verification.report import Result, cannot_tell, refuted, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, refuted, skipped, together, unless
 
 EVIDENCE_KEY = f"{PREFIX}evidence_sha256"
+_LEAVING = (Verdict.MATCHED, Verdict.WAIVED)
 _HASH, _ROOT = "evidence-sha256:", "proof-root:"
 
 
@@ -33,7 +36,7 @@ def on_invoice(metadata: Mapping[str, str], footer: str | None, evidence: ReadEv
     """Whether an invoice's metadata and footer say what the evidence says."""
     ours = {key: value for key, value in metadata.items() if key in OURS and key != HOLD_KEY}
     if EVIDENCE_KEY not in ours:
-        return cannot_tell("the invoice at Stripe carries no stamp")
+        return _unstamped(evidence.document)
     if ours[EVIDENCE_KEY] != evidence.sha256:
         return refuted(f"the invoice at Stripe names other evidence, {ours[EVIDENCE_KEY]}")
     block = find_block(footer)
@@ -41,6 +44,15 @@ def on_invoice(metadata: Mapping[str, str], footer: str | None, evidence: ReadEv
     footer_said = "" if block else "; there is no footer of ours"
     stamp = unless(_metadata(ours, evidence), f"the metadata say what the evidence says{footer_said}")
     return together([stamp, *in_footer], otherwise="")
+
+
+def _unstamped(document: EvidenceDocument) -> Result:
+    """Nothing is stamped on a draft that is held, nor by a gate that only observes."""
+    held = document.invoice_status == "draft" and document.decision.verdict not in _LEAVING
+    if held or document.policy.mode is Mode.OBSERVE:
+        why = "the gate only observed" if document.policy.mode is Mode.OBSERVE else "it was held as a draft"
+        return skipped(f"the invoice at Stripe carries no stamp: {why}")
+    return cannot_tell("the invoice at Stripe carries no stamp")
 
 
 def _keywords(where: str, said: str | None, evidence: ReadEvidence) -> Result:

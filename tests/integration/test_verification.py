@@ -16,7 +16,7 @@ import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
 from pacspace_stripe.verification import Outcome, Report, Services, verify
-from tests.papers import ATTACHMENT, Papers, attached, papers, retouched, swapped, zipped
+from tests.papers import ATTACHMENT, Papers, attached, filespec, papers, retouched, swapped, zipped
 from tests.worlds import world
 
 NOBODY = Services()
@@ -286,8 +286,7 @@ def refused_statements(made: Papers) -> dict[str, bytes]:
     genuine = made.statement
 
     def second(pdf: pikepdf.Pdf) -> pikepdf.Object:
-        spec = pikepdf.AttachedFileSpec(pdf, b"{}", filename=ATTACHMENT)
-        return pdf.make_indirect(spec.obj)
+        return pdf.make_indirect(filespec(pdf, ATTACHMENT, b"{}").obj)
 
     def among_associated(pdf: pikepdf.Pdf) -> None:
         pdf.Root.AF.append(second(pdf))
@@ -480,7 +479,7 @@ def test_a_manifest_that_does_not_fit_is_refuted(tmp_path: Path, made: Papers, o
         "of another bundle": other.manifest(),
     }
     reports = {
-        name: verified(tmp_path, zipped(made.files | {"manifest.json": data})) for name, data in manifests.items()
+        name: verified(tmp_path, zipped({**made.files, "manifest.json": data})) for name, data in manifests.items()
     }
     assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.REFUTED} == {}
 
@@ -489,7 +488,7 @@ def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made
     name = "ledger/0001-records.json"
     short = made.with_files({name: None})
     manifest = short.manifest(missing=[{"name": name, "why": "PacSpace: no answer"}])
-    report = verified(tmp_path, zipped(short.files | {"manifest.json": manifest}))
+    report = verified(tmp_path, zipped({**short.files, "manifest.json": manifest}))
     assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
 
 
@@ -546,15 +545,15 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "a folder": archive_with(made, entry("evidence/", b"")),
         "a bomb": bomb(made),
         "a bomb that lies about its size": lying_bomb(made),
-        "packed in another way": zipped(made.files | {"manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
+        "packed in another way": zipped({**made.files, "manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
         "encrypted": encrypted(made),
         "cut off": made.bundle[:-50],
         "only a beginning": b"PK\x03\x04",
         "empty": b"PK\x05\x06" + b"\x00" * 18,
         "without a manifest": zipped(made.files),
-        "a manifest that is no JSON": zipped(made.files | {"manifest.json": b"{"}),
-        "a manifest with a name twice": zipped(made.files | {"manifest.json": b'{"files":{},"files":{}}'}),
-        "a manifest of another version": zipped(made.files | {"manifest.json": made.manifest(format="x")}),
+        "a manifest that is no JSON": zipped({**made.files, "manifest.json": b"{"}),
+        "a manifest with a name twice": zipped({**made.files, "manifest.json": b'{"files":{},"files":{}}'}),
+        "a manifest of another version": zipped({**made.files, "manifest.json": made.manifest(format="x")}),
     }
     reports = {name: verified(tmp_path, data) for name, data in archives.items()}
     assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
