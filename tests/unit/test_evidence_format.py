@@ -155,7 +155,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "a window without an end": {"windows__0__end": None},
     "a proof of no account": {"windows__0__account": None},
     "windows that are no list": {"windows": {}},
-    "too many windows": {"windows": [json.loads(GENUINE["matched"].document)["windows"][0]] * 10_001},
+    "too many lines": {"windows__0__lines": [{"id": "il_1", "quantity": "1"}] * 10_001},
     "a text too long": {"customer": "x" * 5001},
 }
 

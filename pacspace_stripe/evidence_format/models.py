@@ -1,47 +1,31 @@
-"""Evidence as it is read back: bytes of unknown origin → one strict, frozen document, or UnreadableEvidence.
+"""What evidence is made of: strict, frozen models. The JSON Schema is made of them, and shows their docstrings."""
 
-Owns the format (its JSON Schema is made of these models) and nothing of what evidence means. What cannot be read in
-one way only is refused; bytes that can, but are not canonical (RFC 8785), are told apart.
-"""
-
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-import rfc8785
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from pacspace_stripe.domain.evidence import FORMAT, digest
 from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, UsageSign
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode
 from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window, iso
-from pacspace_stripe.errors import UnreadableEvidence
-from pacspace_stripe.transport.answers import unique
 
-SCHEMA_NAME = "evidence-1.json"
-LARGEST = 4 * 1024 * 1024
-"""Bytes: ten times what an invoice of Stripe's most lines (10,000 are read) can fill."""
 _QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z$"
 _NAME = r"^[A-Za-z0-9_.:-]{1,200}$"
 _LONGEST_TEXT = 5000
 _MOST = 10_000
-_LARGEST_INTEGER = 2**53 - 1
+LARGEST_INTEGER = 2**53 - 1
 """RFC 8785 takes no larger ones: they are doubles to other readers."""
-_LONGEST_INTEGER = len(str(_LARGEST_INTEGER)) + 1
 Value = TypeVar("Value")
 
 
@@ -71,7 +55,7 @@ Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 Name = Annotated[str, Field(pattern=_NAME)]
 """What PacSpace's roots and checkpoint ids are made of."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=_LARGEST_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Several = Annotated[tuple[Value, ...], Field(strict=False, max_length=_MOST)]
 """JSON's lists; pydantic is strict about tuples."""
 Word = Annotated[Value, Field(strict=False)]
@@ -220,7 +204,7 @@ class ChainModel(_Strict):
     """The document's place in the chain of its subscription."""
 
     id: Text
-    sequence: Annotated[int, Field(ge=1, le=_LARGEST_INTEGER)]
+    sequence: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
     previous_sha256: Sha256 | None
 
 
@@ -251,99 +235,3 @@ class EvidenceDocument(_Strict):
         """The decision in the domain's words."""
         results = tuple(window.result() for window in self.windows)
         return Finding(verdict=self.decision.verdict, reason=self.decision.reason, detail="", windows=results)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadEvidence:
-    """A document as it was found: its very bytes and their hash."""
-
-    document: EvidenceDocument
-    data: bytes
-    canonical: bool
-    """Whether these are the only bytes that can say this. Ours always are; others were written by something else."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the bytes, lower-case hex."""
-        return digest(self.data)
-
-
-def read_evidence(data: bytes) -> ReadEvidence:
-    """The document in these bytes. Raises UnreadableEvidence for everything that is not one, and nothing else."""
-    found = strict_json(data, largest=LARGEST)
-    if not isinstance(found, dict):
-        _refuse("it is not an object")
-    if found.get("format") != FORMAT:
-        _refuse(f"its format is not {FORMAT}")
-    try:
-        document = EvidenceDocument.model_validate(found)
-    except ValidationError as error:
-        problem = _first(error)
-    else:
-        return ReadEvidence(document=document, data=data, canonical=is_canonical(found, data))
-    # Raised out here: the foreign error, with the input in it, does not stay attached as context.
-    return _refuse(problem)
-
-
-def strict_json(data: bytes, *, largest: int) -> object:
-    """JSON that has one meaning only, without fractions. Raises UnreadableEvidence."""
-    if len(data) > largest:
-        _refuse(f"it is larger than {largest} bytes")
-    try:
-        text = data.decode("utf-8")
-        found: object = json.loads(
-            text, object_pairs_hook=unique, parse_float=_no_fraction, parse_constant=_no_fraction, parse_int=_integer
-        )
-        json.dumps(found, ensure_ascii=False).encode("utf-8")  # halves of a surrogate pair are no text
-    except UnicodeDecodeError:
-        _refuse("it is not UTF-8")
-    except UnicodeEncodeError:
-        _refuse("it holds halves of characters")
-    except RecursionError:
-        _refuse("it is nested too deep")
-    except json.JSONDecodeError as error:
-        _refuse(f"it is not JSON: {error.msg} at {error.pos}")
-    except ValueError as error:
-        _refuse(str(error))
-    return found
-
-
-def is_canonical(found: Mapping[str, Any], data: bytes) -> bool:
-    """Whether bytes are what RFC 8785 makes of the JSON that was read from them."""
-    try:
-        return rfc8785.dumps(dict(found)) == data
-    except (ValueError, RecursionError):
-        return False
-
-
-def json_schema() -> dict[str, Any]:
-    """The format as a JSON Schema, for everybody else's validators."""
-    schema = EvidenceDocument.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{FORMAT.replace('/', ':')}",
-        "title": "Evidence of pacspace-stripe, version 1",
-        **{name: value for name, value in schema.items() if name != "title"},
-    }
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER or abs(number := int(digits)) > _LARGEST_INTEGER:
-        message = "a number is larger than JSON's readers agree on"
-        raise ValueError(message)
-    return number
-
-
-def _no_fraction(_: str) -> NoReturn:
-    message = "a number is no whole one: quantities are text"
-    raise ValueError(message)
-
-
-def _first(error: ValidationError) -> str:
-    detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(map(str, detail['loc']))[:200] or 'it'}: {detail['msg']}"
-
-
-def _refuse(problem: str) -> NoReturn:
-    message = f"the evidence cannot be read: {problem}"
-    raise UnreadableEvidence(message) from None
