@@ -136,6 +136,35 @@ def test_a_statement_of_any_verdict_holds(
         assert (report.outcome, report.verdict) == (Outcome.HOLDS, verdict), why(report)
 
 
+@pytest.mark.parametrize("meters", [2, 5])
+def test_several_meters_have_several_roots_and_all_of_them_are_checked(tmp_path: Path, meters: int) -> None:
+    with world(tmp_path, ledger_account="{customer}:{meter}") as town:
+        names = [f"meter_{number}" for number in range(meters)]
+        town.subscribe(prices=[town.stripe.add_price(town.stripe.add_meter(name)) for name in names])
+        for number, name in enumerate(names, start=1):
+            town.bill(f"{number}.5", meter=name)
+            town.record(f"{number}.5", account=f"cus_acme:{name}")
+        found = papers(town.run())
+    roots = [window["proof"]["proof_root"] for window in found.document["windows"]]
+    assert len(set(roots)) == meters
+    for paper in (found.statement, found.bundle):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.HOLDS, why(report)
+    for root in roots:
+        forged = in_content(found.statement, root, f"Proof root: {swapped(root)}")
+        assert verified(tmp_path, forged).outcome is Outcome.REFUTED
+
+
+def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.bill("100")
+        town.record("90")
+        found = papers(town.run())
+    report = verified(tmp_path, found.bundle)
+    assert (report.outcome, report.verdict) == (Outcome.HOLDS, "drifted (OVERBILLED)"), why(report)
+
+
 def test_the_bundle_of_a_settlement_record_holds(tmp_path: Path) -> None:
     with world(tmp_path, ledger="settlement") as town:
         town.subscribe()
