@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
+from pacspace_stripe.simulator.serve import serve
 from tests.papers import Papers, attached, papers
 from tests.worlds import world
 
@@ -40,6 +41,29 @@ def test_a_stranger_verifies_with_an_empty_environment(tmp_path: Path, made: Pap
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Every step that was run holds." in done.stdout
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.use("100")
+        found = papers(town.run())
+        path = tmp_path / "statement.pdf"
+        path.write_bytes(found.statement)
+        with serve(town.ledger) as ledger, serve(town.stripe) as stripe:
+            payer = {"PATH": os.environ["PATH"], "PACSPACE_API_BASE_URL": ledger.url}
+            vendor = payer | {"STRIPE_API_KEY": "sk_test_simulator", "STRIPE_API_BASE_URL": stripe.url}
+            asked = [
+                subprocess.run([*COMMAND, target], env=env, capture_output=True, text=True, check=False)
+                for target, env in [
+                    (str(path), payer),
+                    (str(path), vendor),
+                    (found.invoice, vendor),
+                    (found.root, payer),
+                ]
+            ]
+    assert [(done.returncode, done.stderr) for done in asked] == [(0, "")] * 4, [done.stdout for done in asked]
+    assert ["skipped" in done.stdout for done in asked] == [True, False, False, False]
 
 
 def test_neither_store_nor_engine_is_even_imported() -> None:
