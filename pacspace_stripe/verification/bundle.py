@@ -15,7 +15,7 @@ from pacspace_stripe.evidence_format import Count, ReadEvidence, Sha256, Text, i
 from pacspace_stripe.transport.answers import Fields, exact_json
 from pacspace_stripe.verification import printed, stamped
 from pacspace_stripe.verification.archive import read_zip
-from pacspace_stripe.verification.pdf import page_texts
+from pacspace_stripe.verification.pdf import read_pages
 from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, together, unless
 
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
@@ -231,9 +231,9 @@ def _shown(quantity: Decimal | None) -> str:
 def summary_names(data: bytes, decision: ReadEvidence) -> Result:
     """Whether the summary is about this evidence. It carries none: the manifest's hash is what keeps it."""
     try:
-        pages = page_texts(data)
-    except Exception as error:  # noqa: BLE001 - the PDF library may raise anything
-        return refuted(f"{SUMMARY} cannot be read ({type(error).__name__})")
+        pages = read_pages(data)
+    except UnreadableDocument as error:
+        return refuted(f"{SUMMARY}: {error}")
     if any(printed.names(page, decision.sha256) for page in pages):
         return holds(f"{SUMMARY} names the evidence")
     return cannot_tell(f"{SUMMARY} does not name the evidence")

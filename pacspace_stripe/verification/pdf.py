@@ -8,7 +8,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
@@ -50,20 +50,40 @@ class Pdf:
 
 def read_pdf(data: bytes) -> Pdf:
     """Everything at once. Raises UnreadableDocument, and nothing else."""
-    if len(data) > LARGEST_PDF:
-        _refuse(f"it is larger than {LARGEST_PDF} bytes")
+    with _refusing(), _opened(data) as pdf:
+        return Pdf(
+            evidence=_evidence(pdf),
+            xmp_keywords=_xmp_keywords(pdf),
+            info_keywords=_info_keywords(pdf),
+            pages=_page_texts(data),
+        )
+
+
+def read_pages(data: bytes) -> tuple[str, ...]:
+    """The text of every page of a PDF that carries no evidence. Raises UnreadableDocument, and nothing else."""
+    with _refusing(), _opened(data):
+        return _page_texts(data)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever the PDF libraries raise becomes UnreadableDocument."""
     try:
-        _measure(data)
-        with pikepdf.open(io.BytesIO(data), attempt_recovery=False, suppress_warnings=True) as pdf:
-            evidence, xmp, info = _evidence(pdf), _xmp_keywords(pdf), _info_keywords(pdf)
-        pages = page_texts(data)
+        yield
     except UnreadableDocument:
         raise
     except pikepdf.PasswordError:
         _refuse("it is encrypted")
     except Exception as error:  # noqa: BLE001 - what these libraries raise on hostile files is written nowhere
         _refuse(f"it is damaged ({type(error).__name__})")
-    return Pdf(evidence=evidence, xmp_keywords=xmp, info_keywords=info, pages=pages)
+
+
+def _opened(data: bytes) -> pikepdf.Pdf:
+    """Within our limits, and not repaired."""
+    if len(data) > LARGEST_PDF:
+        _refuse(f"it is larger than {LARGEST_PDF} bytes")
+    _measure(data)
+    return pikepdf.open(io.BytesIO(data), attempt_recovery=False, suppress_warnings=True)
 
 
 def _measure(data: bytes) -> None:
@@ -89,8 +109,7 @@ def _unpacked_sizes(data: bytes, start: int) -> Iterator[int]:
                 return
 
 
-def page_texts(data: bytes) -> tuple[str, ...]:
-    """The text of every page."""
+def _page_texts(data: bytes) -> tuple[str, ...]:
     document = pypdfium2.PdfDocument(data)
     try:
         if len(document) > MOST_PAGES:

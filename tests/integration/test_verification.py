@@ -482,6 +482,7 @@ def tampered_folders(made: Papers, other: Papers) -> dict[str, Mapping[str, byte
         },
         "no statement": {"statement.pdf": None},
         "no summary": {"summary.pdf": None},
+        "a summary that cannot be read": {"summary.pdf": made.plain[:-100]},
     }
 
 
