@@ -26,7 +26,9 @@
     ├── StoreUnavailable           our database does not answer
     ├── LeaseBusy                  another process is looking at this invoice now
     ├── LeaseLost                  the lease ran out while we worked: nothing more is written
-    └── RenderError                a document or footer could not be rendered
+    ├── RenderError                a document or footer could not be rendered
+    └── UnreadableDocument         a file that is to be verified cannot be read at all
+        └── UnreadableEvidence     evidence that is not JSON in our format
 
 A drifted invoice is a result, not an error.
 """
@@ -213,3 +215,17 @@ class LeaseLost(PacspaceStripeError):
 
 class RenderError(PacspaceStripeError):
     """A template could not be rendered: names the template and the reason."""
+
+
+class UnreadableDocument(PacspaceStripeError):
+    """A file that is to be verified is damaged, locked, too large or of another kind: nothing is known of it."""
+
+    hint = (
+        "Get the file again from whoever issued it; one that was printed, merged or re-saved may have lost its proof."
+    )
+
+
+class UnreadableEvidence(UnreadableDocument):
+    """Bytes that are no evidence: not JSON, a name twice, a figure out of bounds, a field too many or missing."""
+
+    hint = "Get the document again from whoever issued it; newer evidence may need a newer pacspace-stripe."

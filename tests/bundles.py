@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-import pypdfium2  # type: ignore[import-untyped]  # ships no types
+import pypdfium2
 
 
 def sha256(content: bytes) -> str:

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pikepdf
-import pypdfium2  # type: ignore[import-untyped]  # ships no types
+import pypdfium2
 from pikepdf import Array, Dictionary, Name, Pdf
 from PIL import Image, ImageChops
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import pypdfium2  # type: ignore[import-untyped]  # ships no types
+import pypdfium2
 
 from pacspace_stripe.documents import FooterView, FooterWindow, StatementView, StatementWindow
 from pacspace_stripe.domain.letterhead import Letterhead

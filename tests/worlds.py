@@ -17,11 +17,15 @@ from pacspace_stripe.app import App, build
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.errors import LeaseBusy, SignatureError, StoreUnavailable, UnreadableEvent
 from pacspace_stripe.events import Receipt
+from pacspace_stripe.evidence_format import read_evidence
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind
+from pacspace_stripe.verification import Outcome
+from pacspace_stripe.verification.chain import place
+from pacspace_stripe.verification.truths import problems
 from tests.openapi import Checked
 
 START = datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
@@ -194,6 +198,15 @@ class World:
         """Requests of the product that changed Stripe."""
         return [endpoint for endpoint in self.stripe_calls() if not endpoint.startswith("GET")]
 
+    def vouch(self) -> None:
+        """Whatever was decided: its evidence reads back, adds up and stands in its place."""
+        for invoice_id in self.stripe.invoices():
+            for link in self.app.store.chains.of_subject(invoice_id):
+                evidence = read_evidence(link.document)
+                assert evidence.canonical
+                assert list(problems(evidence.document)) == []
+                assert place(evidence.document).outcome is Outcome.HOLDS
+
     @property
     def left(self) -> set[str]:
         """Invoices that money was taken for, or that were mailed."""
@@ -206,5 +219,6 @@ def world(folder: Path, **settings: str) -> Iterator[World]:
     made = World(folder, {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()})
     try:
         yield made
+        made.vouch()
     finally:
         made.app.close()

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pikepdf
-import pypdfium2  # type: ignore[import-untyped]  # ships no types
+import pypdfium2
 import pytest
 
 from pacspace_stripe.documents import SUMMARY_TEMPLATE, Documents, SummaryView, SummaryWindow, Templates, summary_values

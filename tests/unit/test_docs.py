@@ -3,6 +3,7 @@
 ``make docs`` runs this file with ``--write-docs``, which writes the generated parts instead of comparing them.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pacspace_stripe.cli.onboarding.asking import SECRETS
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.events import EventType
+from pacspace_stripe.evidence_format import SCHEMA_NAME, json_schema
 from pacspace_stripe.settings import describe, env_example, readme_table
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,14 @@ def test_every_variable_of_a_template_says_what_it_is(model: type) -> None:
     for name, kind, meaning in variables(model):
         assert re.fullmatch(r"[A-Z`].+\.", meaning), name
         assert kind
+
+
+def test_the_shipped_schema_of_evidence_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    schema = Path(pacspace_stripe.__file__).parent / "schemas" / SCHEMA_NAME
+    written = json.dumps(json_schema(), indent=2) + "\n"
+    if request.config.getoption("--write-docs"):
+        schema.write_text(written)
+    assert schema.read_text() == written, "run `make docs`"
 
 
 def test_every_meaning_is_one_sentence_that_says_something() -> None:

@@ -1,0 +1,62 @@
+"""``verify``: what the receiver of an invoice can check alone, without our database and settings."""
+
+import os
+import sys
+
+import click
+
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.verification import Outcome, Report, Services, Step, services
+from pacspace_stripe.verification import verify as verified
+
+_EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
+_CANNOT_TELL = 2
+_COLOURS = {Outcome.HOLDS: "green", Outcome.REFUTED: "red", Outcome.CANNOT_TELL: "yellow", Outcome.SKIPPED: None}
+_SAID = {
+    Outcome.HOLDS: "Every step that was run holds.",
+    Outcome.REFUTED: "Refuted: do not rely on it.",
+    Outcome.CANNOT_TELL: "Cannot tell.",
+}
+
+
+@click.command()
+@click.argument("target")
+@click.option("--offline", is_flag=True, help="Ask nobody: only what the file itself can show.")
+@JSON_OPTION
+def verify(target: str, *, offline: bool, as_json: bool) -> None:
+    """Verify a statement or stamped invoice (PDF), a bundle (ZIP), an invoice's id or a proof root (0x…).
+
+    Asks PacSpace about each proof root, and Stripe about the invoice if STRIPE_API_KEY is set; no other host is ever
+    contacted, whatever a document names. Exit code 0: every step that was run holds; 1: refuted; 2: it cannot be read,
+    or a step cannot tell.
+    """
+    if offline:
+        report = verified(target, Services())
+    else:
+        with services(os.environ) as asked:
+            report = verified(target, asked)
+    echo_json(report.as_json()) if as_json else _echo(report)
+    sys.exit(_EXIT.get(report.outcome, _CANNOT_TELL))
+
+
+def _echo(report: Report) -> None:
+    click.secho(f"{report.kind} {report.target}", bold=True)
+    if report.invoice:
+        click.echo(f"  invoice {report.invoice}, verdict {report.verdict}")
+    for step in report.steps:
+        _echo_step(step)
+    if report.not_proven:
+        click.echo("Not proven:")
+    for unproven in report.not_proven:
+        click.echo(f"  - {unproven}")
+    click.secho(_SAID[report.outcome], bold=True)
+    if report.outcome is Outcome.HOLDS and report.verdict and not report.verdict.startswith(Verdict.MATCHED):
+        click.echo(f"What it shows is that the invoice was {report.verdict}.")
+
+
+def _echo_step(step: Step) -> None:
+    outcome = step.result.outcome
+    click.echo(f"{step.number:3}. {step.checked}: {click.style(outcome.value, fg=_COLOURS[outcome])}")
+    if step.result.detail:
+        click.echo(f"     {step.result.detail}")

@@ -1,0 +1,32 @@
+"""Evidence as it is read back: bytes of unknown origin → one strict, frozen document, or UnreadableEvidence.
+
+Owns the format (its JSON Schema is made of these models) and nothing of what evidence means. What cannot be read in
+one way only is refused; bytes that can, but are not canonical (RFC 8785), are told apart.
+"""
+
+from pacspace_stripe.evidence_format.models import Count, EvidenceDocument, PolicyModel, Sha256, Text, WindowModel
+from pacspace_stripe.evidence_format.reading import (
+    LARGEST,
+    SCHEMA_NAME,
+    ReadEvidence,
+    is_canonical,
+    json_schema,
+    read_evidence,
+    strict_json,
+)
+
+__all__ = [
+    "LARGEST",
+    "SCHEMA_NAME",
+    "Count",
+    "EvidenceDocument",
+    "PolicyModel",
+    "ReadEvidence",
+    "Sha256",
+    "Text",
+    "WindowModel",
+    "is_canonical",
+    "json_schema",
+    "read_evidence",
+    "strict_json",
+]

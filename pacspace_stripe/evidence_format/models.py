@@ -1,0 +1,237 @@
+"""What evidence is made of: strict, frozen models. The JSON Schema is made of them, and shows their docstrings."""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, UsageSign
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode
+from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult
+from pacspace_stripe.domain.windows import Window, iso
+
+_QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z$"
+_NAME = r"^[A-Za-z0-9_.:-]{1,200}$"
+_LONGEST_TEXT = 5000
+_MOST = 10_000
+LARGEST_INTEGER = 2**53 - 1
+"""RFC 8785 takes no larger ones: they are doubles to other readers."""
+Value = TypeVar("Value")
+
+
+def _quantity(written: object) -> Decimal:
+    if not isinstance(written, str) or not re.fullmatch(_QUANTITY, written) or written == "-0":
+        message = "is not a quantity: plain digits as text"
+        raise ValueError(message)
+    return Decimal(written)
+
+
+def _moment(written: object) -> datetime:
+    if not isinstance(written, str) or not re.fullmatch(_MOMENT, written):
+        message = "is not a time in UTC"
+        raise ValueError(message)
+    at = datetime.fromisoformat(written)
+    if iso(at) != written:
+        message = "is not a time as it is written here"
+        raise ValueError(message)
+    return at
+
+
+_QUANTITY_SCHEMA = {"type": "string", "pattern": _QUANTITY, "not": {"const": "-0"}}
+Quantity = Annotated[Decimal, BeforeValidator(_quantity), WithJsonSchema(_QUANTITY_SCHEMA)]
+"""Text of plain digits, the one way that evidence writes them; 40 digits before and 120 after the point at most."""
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "pattern": _MOMENT})]
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+Name = Annotated[str, Field(pattern=_NAME)]
+"""What PacSpace's roots and checkpoint ids are made of."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+Several = Annotated[tuple[Value, ...], Field(strict=False, max_length=_MOST)]
+"""JSON's lists; pydantic is strict about tuples."""
+Word = Annotated[Value, Field(strict=False)]
+"""One of an enumeration's words; pydantic is strict about enumerations."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class DecisionModel(_Strict):
+    """The verdict on all windows together, and its reason."""
+
+    verdict: Word[Verdict]
+    reason: Word[Reason]
+
+
+class LineModel(_Strict):
+    """One line of the invoice and the usage it bills, in the meter's unit."""
+
+    id: Text
+    quantity: Quantity | None
+
+
+class CompareModel(_Strict):
+    """PacSpace's compare, raw and signed."""
+
+    your_balance: Quantity
+    their_balance: Quantity
+    neutral_balance: Quantity | None
+    matches_yours: bool | None
+    matches_theirs: bool | None
+
+
+class ProofModel(_Strict):
+    """The root, and what it was said to cover when the decision was made."""
+
+    checkpoint_id: Name
+    proof_root: Name
+    record_count: Count
+    net_change: Quantity
+    verify_url: Text
+    cross_checked: bool
+    stale: bool
+
+
+class RecordModel(_Strict):
+    """A record of the settlement ledger."""
+
+    key: Text
+    bits: Quantity
+    writes: Count
+    verified: bool
+
+
+class WindowModel(_Strict):
+    """One ledger account, meter and period of the invoice: both figures and what they mean."""
+
+    account: Text | None
+    meter: Text
+    start: Moment | None
+    end: Moment | None
+    billed: Quantity | None
+    recorded: Quantity | None
+    count: Count | None
+    reason: Word[Reason]
+    lines: Several[LineModel]
+    from_meter: bool
+    compare: CompareModel | None
+    proof: ProofModel | None
+    record: RecordModel | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.start is None) != (self.end is None):
+            message = "a window has a start and an end, or neither"
+            raise ValueError(message)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            message = "a window ends after it starts"
+            raise ValueError(message)
+        if self.proof is not None and (self.account is None or self.start is None):
+            message = "a proof is of an account and a period"
+            raise ValueError(message)
+        return self
+
+    @property
+    def window(self) -> Window | None:
+        """The period, where there is one."""
+        return Window(start=self.start, end=self.end) if self.start and self.end else None
+
+    def result(self) -> WindowResult:
+        """The same in the domain's words."""
+        return WindowResult(
+            account=self.account,
+            meter=self.meter,
+            window=self.window,
+            billed=self.billed,
+            recorded=self.recorded,
+            count=self.count,
+            reason=self.reason,
+            from_meter=self.from_meter,
+            lines=tuple(BilledLine(line_id=line.id, quantity=line.quantity) for line in self.lines),
+            comparison=Comparison(**dict(self.compare)) if self.compare else None,
+            proof=self._proof(),
+            record=Record(**dict(self.record)) if self.record else None,
+        )
+
+    def _proof(self) -> Proof | None:
+        proof, account, window = self.proof, self.account, self.window
+        if proof is None or account is None or window is None:
+            return None
+        return Proof(
+            account=account,
+            window=window,
+            checkpoint_id=proof.checkpoint_id,
+            proof_root=proof.proof_root,
+            count=proof.record_count,
+            net=proof.net_change,
+            verify_url=proof.verify_url,
+            cross_checked=proof.cross_checked,
+            stale=proof.stale,
+        )
+
+
+class PolicyModel(_Strict):
+    """What was in force when the decision was made."""
+
+    ledger: Word[LedgerProtocol] = LedgerProtocol.BALANCE
+    mode: Word[Mode]
+    fail: Word[FailPolicy]
+    finalize: Word[FinalizePolicy]
+    tolerance: Quantity
+    usage_sign: Word[UsageSign]
+
+
+class WaiverModel(_Strict):
+    """A person's decision to let exactly these billed quantities go; ``unknown`` where none could be read."""
+
+    reason: Text
+    by: Text
+    at: Moment
+    figures: Annotated[dict[Text, Quantity | Literal["unknown"]], Field(max_length=_MOST)]
+
+
+class ChainModel(_Strict):
+    """The document's place in the chain of its subscription."""
+
+    id: Text
+    sequence: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+    previous_sha256: Sha256 | None
+
+
+class EvidenceDocument(_Strict):
+    """What was compared for one invoice, with what result, under which policy."""
+
+    format: Literal["pacspace-stripe/evidence/1"]
+    invoice: Text
+    invoice_status: Literal["draft", "open", "paid", "void", "uncollectible", "unknown"]
+    customer: Text
+    subscription: Text | None
+    livemode: bool
+    decision: DecisionModel
+    windows: Several[WindowModel]
+    policy: PolicyModel
+    waiver: WaiverModel | None
+    confirms: Sha256 | None
+    """The decision about the draft that this document only confirms; such a one is never stamped."""
+    chain: ChainModel
+    decided_at: Moment
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Every proof root, each once, in order."""
+        return tuple(dict.fromkeys(window.proof.proof_root for window in self.windows if window.proof))
+
+    def finding(self) -> Finding:
+        """The decision in the domain's words."""
+        results = tuple(window.result() for window in self.windows)
+        return Finding(verdict=self.decision.verdict, reason=self.decision.reason, detail="", windows=results)

@@ -1,0 +1,69 @@
+"""Reading a ZIP of unknown origin: its entries by name, in memory, never unpacked to disk.
+
+Owns the limits and the names: whatever could be read as two different archives is UnreadableDocument.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import NoReturn
+
+from pacspace_stripe.errors import UnreadableDocument
+
+LARGEST_ZIP = 64 * 1024 * 1024
+_LARGEST_ENTRY = 32 * 1024 * 1024
+_LARGEST_TOTAL = 128 * 1024 * 1024
+_MOST_ENTRIES = 20_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
+_ENCRYPTED = 0x1
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def read_zip(data: bytes) -> Mapping[str, bytes]:
+    """Name → bytes of every entry. Raises UnreadableDocument, and nothing else."""
+    if len(data) > LARGEST_ZIP:
+        _refuse(f"it is larger than {LARGEST_ZIP} bytes")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _check(entries)
+            return _unpacked(archive, entries)
+    except UnreadableDocument:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile raises many kinds on damaged archives
+        _refuse(f"it is damaged ({type(error).__name__})")
+
+
+def _check(entries: list[zipfile.ZipInfo]) -> None:
+    if len(entries) > _MOST_ENTRIES:
+        _refuse(f"it has more than {_MOST_ENTRIES} entries")
+    names = [entry.orig_filename for entry in entries]
+    if len({name.casefold() for name in names}) != len(names):
+        _refuse("two of its entries have one name")
+    for entry in entries:
+        # The name as it is written: zipfile cuts it at a NUL.
+        if not _NAME.fullmatch(entry.orig_filename) or ".." in entry.orig_filename:
+            _refuse("an entry has a name that no bundle has")
+        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _PACKINGS:
+            _refuse("an entry is encrypted, or packed in a way that is not read here")
+        if entry.file_size > _LARGEST_ENTRY:
+            _refuse(f"an entry is larger than {_LARGEST_ENTRY} bytes")
+
+
+def _unpacked(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> dict[str, bytes]:
+    """What an entry says of its size is not believed."""
+    files: dict[str, bytes] = {}
+    left = _LARGEST_TOTAL
+    for entry in entries:
+        with archive.open(entry) as file:
+            files[entry.filename] = file.read(min(_LARGEST_ENTRY, left) + 1)
+        left -= len(files[entry.filename])
+        if len(files[entry.filename]) > _LARGEST_ENTRY or left < 0:
+            _refuse("it unpacks to more than a bundle holds")
+    return files
+
+
+def _refuse(problem: str) -> NoReturn:
+    message = f"the ZIP file cannot be verified: {problem}"
+    raise UnreadableDocument(message) from None

@@ -1,0 +1,239 @@
+"""A dispute bundle: its manifest, its chain of evidence, and what else lies in it. Pure, over the entries' bytes."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pacspace_stripe.domain.evidence import digest
+from pacspace_stripe.domain.quantities import equal, text
+from pacspace_stripe.errors import RemoteError, UnreadableDocument, UnreadableEvidence
+from pacspace_stripe.evidence_format import Count, ReadEvidence, Sha256, Text, is_canonical, read_evidence, strict_json
+from pacspace_stripe.transport.answers import Fields, exact_json
+from pacspace_stripe.verification import printed, stamped
+from pacspace_stripe.verification.archive import read_zip
+from pacspace_stripe.verification.pdf import read_pages
+from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, together, unless
+
+MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
+INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
+_LARGEST_MANIFEST = 8 * 1024 * 1024
+_LINK = re.compile(r"evidence/[0-9]{4,}\.json")
+_APPLICATION = "pacspace-stripe"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class FileEntry(_Strict):
+    """What the manifest says of one file."""
+
+    sha256: Sha256
+    bytes: Count
+
+
+class MissingEntry(_Strict):
+    """What could not be fetched when the bundle was made."""
+
+    name: Text
+    why: Text
+
+
+class Manifest(_Strict):
+    """What is in a bundle, and which decision it is about."""
+
+    format: Literal["pacspace-stripe/bundle/1"]
+    invoice: Text
+    evidence_sha256: Sha256
+    made_at: Text
+    files: dict[Text, FileEntry]
+    missing: Annotated[tuple[MissingEntry, ...], Field(strict=False)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle that could be read."""
+
+    manifest: Manifest
+    canonical: bool
+    files: Mapping[str, bytes]
+    links: Mapping[str, ReadEvidence]
+    """Of the chain, by name and in order."""
+    unreadable: Mapping[str, str]
+    """Names of the chain's links that cannot be read, and why."""
+
+    @property
+    def decision(self) -> ReadEvidence | None:
+        """The decision that the manifest names, if it is in the chain."""
+        named = (link for link in self.links.values() if link.sha256 == self.manifest.evidence_sha256)
+        return next(named, None)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Names that the manifest says could not be fetched."""
+        return frozenset(entry.name for entry in self.manifest.missing)
+
+
+def read_bundle(data: bytes) -> Bundle:
+    """Raises UnreadableDocument for what is no bundle, or one that cannot be told apart from another."""
+    files = read_zip(data)
+    if MANIFEST not in files:
+        message = f"the ZIP file is no bundle: it has no {MANIFEST}"
+        raise UnreadableDocument(message)
+    found = strict_json(files[MANIFEST], largest=_LARGEST_MANIFEST)
+    manifest = _manifest(found)
+    links, unreadable = _links(files)
+    canonical = isinstance(found, dict) and is_canonical(found, files[MANIFEST])
+    return Bundle(manifest=manifest, canonical=canonical, files=files, links=links, unreadable=unreadable)
+
+
+def _manifest(found: object) -> Manifest:
+    try:
+        return Manifest.model_validate(found)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        message = f"the bundle's manifest cannot be read: {'.'.join(map(str, detail['loc']))[:200]}: {detail['msg']}"
+    raise UnreadableDocument(message)
+
+
+def _links(files: Mapping[str, bytes]) -> tuple[dict[str, ReadEvidence], dict[str, str]]:
+    links, unreadable = {}, {}
+    for name in sorted(filter(_LINK.fullmatch, files), key=lambda name: (len(name), name)):
+        try:
+            links[name] = read_evidence(files[name])
+        except UnreadableEvidence as error:
+            unreadable[name] = str(error)
+    return links, unreadable
+
+
+def as_listed(bundle: Bundle) -> Result:
+    """Every file is the one that the manifest names, and there is no other."""
+    return unless(
+        _not_listed(bundle), f"{counted(len(bundle.manifest.files), 'file')} with the sizes and hashes in the manifest"
+    )
+
+
+def _not_listed(bundle: Bundle) -> Iterator[str]:
+    there = {name: data for name, data in bundle.files.items() if name != MANIFEST}
+    for name in sorted(there.keys() - bundle.manifest.files.keys()):
+        yield f"{name} is not in the manifest"
+    for name, entry in bundle.manifest.files.items():
+        data = there.get(name)
+        if data is None:
+            yield f"{name} is missing"
+        elif (digest(data), len(data)) != (entry.sha256, entry.bytes):
+            yield f"{name} is not the file that the manifest names"
+    if not bundle.canonical:
+        yield "the manifest is not canonical"
+
+
+def readable(bundle: Bundle) -> Result:
+    """Every link of the chain is evidence, in canonical bytes."""
+    said = f"{counted(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
+    return unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
+
+
+def _odd(bundle: Bundle) -> list[str]:
+    return [name for name, link in bundle.links.items() if not link.canonical]
+
+
+def decided(bundle: Bundle) -> Result:
+    """The manifest's evidence is in the chain, is a decision, and the last one about its invoice."""
+    decision, manifest = bundle.decision, bundle.manifest
+    if decision is None:
+        return refuted(f"the evidence that the manifest names, {manifest.evidence_sha256}, is not in the chain")
+    problems = list(_not_decided(decision, manifest))
+    later = [
+        str(link.document.chain.sequence)
+        for link in bundle.links.values()
+        if link.document.invoice == manifest.invoice and link.document.confirms is None
+        if link.document.chain.sequence > decision.document.chain.sequence
+    ]
+    if later:
+        problems.append(f"a later decision about {manifest.invoice} is in the chain, link {', '.join(later)}")
+    return unless(problems, f"link {decision.document.chain.sequence} is {decision.sha256}, about {manifest.invoice}")
+
+
+def _not_decided(decision: ReadEvidence, manifest: Manifest) -> Iterator[str]:
+    if decision.document.invoice != manifest.invoice:
+        yield f"the evidence is about {decision.document.invoice}, the bundle about {manifest.invoice}"
+    if decision.document.confirms is not None:
+        yield "the manifest names a confirmation, not the decision"
+
+
+def as_stamped(bundle: Bundle, decision: ReadEvidence) -> Result:
+    """The invoice's metadata, footer and lines, as Stripe had them when the bundle was made."""
+    found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision))]
+    found.append(_part(bundle, LINES, lambda data: _lines(data, _final(bundle, decision))))
+    return together(found, otherwise="")
+
+
+def absent(bundle: Bundle, name: str) -> Result:
+    """Of a file that is not there: whether the manifest says why."""
+    why = "could not be fetched when the bundle was made"
+    return cannot_tell(f"{name} {why}") if name in bundle.missing else refuted(f"{name} is missing")
+
+
+def _part(bundle: Bundle, name: str, read: Callable[[bytes], Result]) -> Result:
+    data = bundle.files.get(name)
+    if data is None:
+        return absent(bundle, name)
+    try:
+        return read(data)
+    except (ValueError, RemoteError) as error:
+        return cannot_tell(f"{name} cannot be read: {error}")
+
+
+def _invoice(data: bytes, decision: ReadEvidence) -> Result:
+    invoice = Fields(_APPLICATION, INVOICE, exact_json(data))
+    if invoice.text("invoice") != decision.document.invoice:
+        return refuted(f"{INVOICE} is about another invoice")
+    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision)
+
+
+def _final(bundle: Bundle, decision: ReadEvidence) -> ReadEvidence:
+    """The decision, or what confirmed it about the final lines."""
+    confirming = (link for link in bundle.links.values() if link.document.confirms == decision.sha256)
+    return next(confirming, decision)
+
+
+def _lines(data: bytes, final: ReadEvidence) -> Result:
+    rows = Fields(_APPLICATION, LINES, {"lines": exact_json(data)}).items("lines")
+    there = {row.text("id"): row.optional_number("quantity") for row in rows}
+    problems = list(_other_lines(there, final))
+    if problems and final.document.invoice_status == "draft":
+        return cannot_tell(f"the draft's lines have changed since: {'; '.join(problems)}")
+    return unless(problems, "the lines bill what the evidence says")
+
+
+def _other_lines(there: Mapping[str, Decimal | None], final: ReadEvidence) -> Iterator[str]:
+    for line in (line for window in final.document.windows for line in window.lines):
+        if line.id not in there:
+            yield f"line {line.id} is not among the invoice's"
+            continue
+        quantity = there[line.id]
+        if quantity is None or line.quantity is None:
+            same = quantity is line.quantity
+        else:
+            same = equal(quantity, line.quantity)
+        if not same:
+            yield f"line {line.id} bills {_shown(quantity)}, the evidence says {_shown(line.quantity)}"
+
+
+def _shown(quantity: Decimal | None) -> str:
+    return "nothing" if quantity is None else text(quantity)
+
+
+def summary_names(data: bytes, decision: ReadEvidence) -> Result:
+    """Whether the summary is about this evidence. It carries none: the manifest's hash is what keeps it."""
+    try:
+        pages = read_pages(data)
+    except UnreadableDocument as error:
+        return refuted(f"{SUMMARY}: {error}")
+    if any(printed.names(page, decision.sha256) for page in pages):
+        return holds(f"{SUMMARY} names the evidence")
+    return cannot_tell(f"{SUMMARY} does not name the evidence")

@@ -1,0 +1,113 @@
+"""What is asked over the network: Stripe about an invoice, with a key, and PacSpace about a proof root, without one.
+
+Only these two are ever contacted, at their own addresses or those in the environment: never a host that a document
+names. Whatever fails is no refutation: it leaves the question open.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.ledger import ProofSummary
+from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, RemoteError
+from pacspace_stripe.evidence_format import ReadEvidence
+from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS
+from pacspace_stripe.settings import written
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.transport import Transport
+from pacspace_stripe.verification import stamped
+from pacspace_stripe.verification.ledger_files import agrees
+from pacspace_stripe.verification.report import Result, cannot_tell, refuted, skipped, together
+
+STRIPE_KEY, STRIPE_ADDRESS, PACSPACE_ADDRESS = "STRIPE_API_KEY", "STRIPE_API_BASE_URL", "PACSPACE_API_BASE_URL"
+_OFFLINE = "offline"
+_NO_KEY = f"{STRIPE_KEY} is not set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Whom to ask; ``no_stripe`` and ``no_pacspace`` say why one is missing."""
+
+    stripe: StripeApi | None = None
+    pacspace: PacSpaceApi | None = None
+    no_stripe: str = _OFFLINE
+    no_pacspace: str = _OFFLINE
+
+
+@contextmanager
+def services(environ: Mapping[str, str], transport: Transport | None = None) -> Iterator[Services]:
+    """Those that the environment leads to. Raises ConfigurationError for a variable that makes no sense."""
+    key, address = _written(environ, STRIPE_KEY), _written(environ, STRIPE_ADDRESS)
+    pacspace_address = _written(environ, PACSPACE_ADDRESS) or DEFAULT_ADDRESS
+    opened = transport or Transport()
+    try:
+        yield Services(
+            stripe=StripeApi(opened, key, address) if key else None,
+            pacspace=PacSpaceApi(opened, "", pacspace_address),
+            no_stripe="" if key else _NO_KEY,
+        )
+    finally:
+        if transport is None:
+            opened.close()
+
+
+def _written(environ: Mapping[str, str], variable: str) -> str | None:
+    value = environ.get(variable)
+    if value is None:
+        return None
+    if not value.strip():
+        raise ConfigurationError(variable, "is set, but empty")
+    try:
+        return written.stripe_key(value).get_secret_value() if variable == STRIPE_KEY else written.address(value)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigurationError(variable, problem)
+
+
+def at_stripe(services: Services, evidence: ReadEvidence) -> Result:
+    """Whether the invoice at Stripe still carries the stamp of this evidence."""
+    document = evidence.document
+    if services.stripe is None:
+        return skipped(services.no_stripe)
+    if services.stripe.livemode != document.livemode:
+        modes = ("live", "test") if document.livemode else ("test", "live")
+        return skipped("the invoice is of {} mode, STRIPE_API_KEY of {} mode".format(*modes))
+    invoice = read_invoice(services.stripe, document.invoice)
+    if isinstance(invoice, Result):
+        return invoice
+    if invoice.customer_id != document.customer:
+        return refuted(f"the invoice is {invoice.customer_id}'s at Stripe, the evidence says {document.customer}'s")
+    return stamped.on_invoice(invoice.metadata, invoice.footer, evidence)
+
+
+def read_invoice(stripe: StripeApi, invoice_id: str) -> Invoice | Result:
+    """The invoice, or why it cannot be read."""
+    try:
+        return stripe.read_invoice(invoice_id)
+    except NotFound:
+        return cannot_tell(f"the account of {STRIPE_KEY} has no invoice {invoice_id}")
+    except (RemoteError, ValueError) as error:
+        return cannot_tell(str(error))
+
+
+def at_pacspace(services: Services, evidence: ReadEvidence) -> Result:
+    """Whether public verify says of every proof root what the evidence says."""
+    proofs = [proof for window in evidence.document.windows if (proof := window.result().proof)]
+    if services.pacspace is None:
+        return skipped(services.no_pacspace)
+    if any(window.record for window in evidence.document.windows):
+        return skipped("a settlement record has no proof root, and only the vendor can read it")
+    found = {root: root_at_pacspace(services.pacspace, root) for root in evidence.document.roots}
+    said = [(proof, found[proof.proof_root]) for proof in proofs]
+    results = [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]
+    return together(results, otherwise="the evidence has no proof root")
+
+
+def root_at_pacspace(pacspace: PacSpaceApi, root: str) -> ProofSummary | Result:
+    """What public verify says of a root, or why it says nothing."""
+    try:
+        return pacspace.verify(root)
+    except (RemoteError, InvalidInput) as error:
+        return cannot_tell(str(error))

@@ -1,0 +1,215 @@
+"""Reading a PDF of unknown origin: its embedded evidence, its keywords and the text of its pages.
+
+Owns the limits: nothing is unpacked beyond them, and whatever goes wrong in the PDF libraries is UnreadableDocument.
+A damaged PDF is refused, not repaired: two programs would repair it into two documents.
+"""
+
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from xml.etree import ElementTree as ET
+
+import pikepdf
+import pypdfium2
+
+from pacspace_stripe.errors import UnreadableDocument
+from pacspace_stripe.evidence_format import LARGEST
+
+ATTACHMENT = "evidence.json"
+LARGEST_PDF = 64 * 1024 * 1024
+MOST_PAGES = 1000
+_LARGEST_XMP = 1024 * 1024
+_MOST_ATTACHMENTS = 1000
+_MOST_TEXT = 1_000_000
+_MOST_UNPACKED = 256 * 1024 * 1024
+_CHUNK = 64 * 1024
+_STREAM = re.compile(rb"stream\r?\n(?=[\x08-\x78])")
+_KEYWORDS = "{http://ns.adobe.com/pdf/1.3/}Keywords"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pdf:
+    """What of a PDF is verified."""
+
+    evidence: bytes
+    """The one embedded ``evidence.json``, its very bytes."""
+    xmp_keywords: str | None
+    info_keywords: str | None
+    pages: tuple[str, ...]
+    """The text of each page, as a program reads it."""
+
+    @property
+    def keywords(self) -> dict[str, str | None]:
+        """Where keywords are → what they say."""
+        return {"XMP": self.xmp_keywords, "document information": self.info_keywords}
+
+
+def read_pdf(data: bytes) -> Pdf:
+    """Everything at once. Raises UnreadableDocument, and nothing else."""
+    with _refusing(), _opened(data) as pdf:
+        return Pdf(
+            evidence=_evidence(pdf),
+            xmp_keywords=_xmp_keywords(pdf),
+            info_keywords=_info_keywords(pdf),
+            pages=_page_texts(data),
+        )
+
+
+def read_pages(data: bytes) -> tuple[str, ...]:
+    """The text of every page of a PDF that carries no evidence. Raises UnreadableDocument, and nothing else."""
+    with _refusing(), _opened(data):
+        return _page_texts(data)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever the PDF libraries raise becomes UnreadableDocument."""
+    try:
+        yield
+    except UnreadableDocument:
+        raise
+    except pikepdf.PasswordError:
+        _refuse("it is encrypted")
+    except Exception as error:  # noqa: BLE001 - what these libraries raise on hostile files is written nowhere
+        _refuse(f"it is damaged ({type(error).__name__})")
+
+
+def _opened(data: bytes) -> pikepdf.Pdf:
+    """Within our limits, and not repaired."""
+    if len(data) > LARGEST_PDF:
+        _refuse(f"it is larger than {LARGEST_PDF} bytes")
+    _measure(data)
+    return pikepdf.open(io.BytesIO(data), attempt_recovery=False, suppress_warnings=True)
+
+
+def _measure(data: bytes) -> None:
+    """Refuse what unpacks to far more than a document holds, before a library tries to: neither has a limit."""
+    left = _MOST_UNPACKED
+    for start in _STREAM.finditer(data):
+        for size in _unpacked_sizes(data, start.end()):
+            left -= size
+            if left < 0:
+                _refuse(f"it unpacks to more than {_MOST_UNPACKED} bytes")
+
+
+def _unpacked_sizes(data: bytes, start: int) -> Iterator[int]:
+    """Of what looks like a packed stream, piece by piece; it ends where it is none."""
+    inflater, view = zlib.decompressobj(), memoryview(data)
+    with suppress(zlib.error):
+        for at in range(start, len(data), _CHUNK):
+            packed: bytes | memoryview = view[at : at + _CHUNK]
+            while packed and not inflater.eof:
+                yield len(inflater.decompress(packed, _CHUNK))
+                packed = inflater.unconsumed_tail
+            if inflater.eof:
+                return
+
+
+def _page_texts(data: bytes) -> tuple[str, ...]:
+    document = pypdfium2.PdfDocument(data)
+    try:
+        if len(document) > MOST_PAGES:
+            _refuse(f"it has more than {MOST_PAGES} pages")
+        return tuple(_page_text(document, number) for number in range(len(document)))
+    finally:
+        document.close()
+
+
+def _page_text(document: pypdfium2.PdfDocument, number: int) -> str:
+    page = document[number]
+    try:
+        text = page.get_textpage()
+        try:
+            if text.count_chars() > _MOST_TEXT:
+                _refuse(f"page {number + 1} has more than {_MOST_TEXT} characters")
+            found: str = text.get_text_range()
+            return found
+        finally:
+            text.close()
+    finally:
+        page.close()
+
+
+def _evidence(pdf: pikepdf.Pdf) -> bytes:
+    """The bytes of the one attachment of that name, wherever it is listed. Two would be two stories."""
+    streams: dict[tuple[int, int], Any] = {}
+    for file in _attached(pdf):
+        if ATTACHMENT in (str(file.get("/UF", "")), str(file.get("/F", ""))):
+            streams |= {stream.objgen: stream for stream in dict(file.get("/EF", {})).values()}
+    if not streams:
+        _refuse(f"it carries no {ATTACHMENT}")
+    if len(streams) > 1:
+        _refuse(f"it carries {len(streams)} files named {ATTACHMENT}")
+    return _unpacked(next(iter(streams.values())), LARGEST)
+
+
+def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
+    """Every file of the catalog's name tree, its list of associated files and the pages' notes, some of them twice."""
+    names = pdf.Root.get("/Names", pikepdf.Dictionary()).get("/EmbeddedFiles")
+    todo, seen = ([] if names is None else [names]), 0
+    while todo:
+        node, seen = todo.pop(), seen + 1
+        if seen > _MOST_ATTACHMENTS:
+            _refuse(f"it has more than {_MOST_ATTACHMENTS} attachments")
+        todo += list(node.get("/Kids", []))
+        pairs = list(node.get("/Names", []))
+        seen += len(pairs)
+        # A viewer shows the name of the tree or that of the file: either counts.
+        for name, file in zip(pairs[::2], pairs[1::2], strict=True):
+            yield pikepdf.Dictionary({"/F": name, "/EF": file.get("/EF", pikepdf.Dictionary())})
+            yield file
+    yield from pdf.Root.get("/AF", [])
+    for page in pdf.pages:
+        yield from (note["/FS"] for note in page.get("/Annots", []) if note.get("/Subtype") == "/FileAttachment")
+
+
+def _unpacked(stream: Any, most: int) -> bytes:  # noqa: ANN401 - pikepdf's objects have no static kinds
+    """A stream's bytes, never more than ``most``: a few bytes can unpack to gigabytes."""
+    data = bytes(stream.read_raw_bytes())
+    filters = stream.get("/Filter", [])
+    for name in [filters] if isinstance(filters, pikepdf.Name) else list(filters):
+        if name != "/FlateDecode" or "/DecodeParms" in stream:
+            _refuse("its evidence or metadata are packed in a way that is not read here")
+        data = _inflated(data, most)
+    if len(data) > most:
+        _refuse(f"its evidence or metadata are larger than {most} bytes")
+    return data
+
+
+def _inflated(data: bytes, most: int) -> bytes:
+    if not data:
+        return data
+    inflater = zlib.decompressobj()
+    unpacked = inflater.decompress(data, most + 1)
+    if not inflater.eof and len(unpacked) <= most:
+        _refuse("its evidence or metadata are cut off")
+    return unpacked
+
+
+def _xmp_keywords(pdf: pikepdf.Pdf) -> str | None:
+    stream = pdf.Root.get("/Metadata")
+    if stream is None:
+        return None
+    packet = _unpacked(stream, _LARGEST_XMP)
+    # Without declarations of its own an XML document cannot grow while it is read; a NUL hides them in UTF-16.
+    if b"<!DOCTYPE" in packet or b"\x00" in packet:
+        _refuse("its metadata are not plain XMP")
+    root = ET.fromstring(packet)  # noqa: S314 - see above
+    found = [node.text or "" for node in root.iter(_KEYWORDS)]
+    found += [node.attrib[_KEYWORDS] for node in root.iter() if _KEYWORDS in node.attrib]
+    return ", ".join(found) if found else None
+
+
+def _info_keywords(pdf: pikepdf.Pdf) -> str | None:
+    info = pdf.trailer.get("/Info")
+    keywords = None if info is None else info.get("/Keywords")
+    return None if keywords is None else str(keywords)
+
+
+def _refuse(problem: str) -> NoReturn:
+    message = f"the PDF cannot be verified: {problem}"
+    raise UnreadableDocument(message) from None

@@ -1,0 +1,321 @@
+"""The verifier online: what Stripe and PacSpace say now, what becomes of the answers, and that nobody else is asked."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pacspace_stripe.domain.evidence import canonical
+from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.transport import Transport
+from pacspace_stripe.verification import Outcome, Report, services, verify
+from tests.received import Papers, attached, papers, swapped
+from tests.worlds import ENVIRONMENT, World, world
+
+PACSPACE = {"PACSPACE_API_BASE_URL": ENVIRONMENT["PACSPACE_API_BASE_URL"]}
+STRIPE = {name: ENVIRONMENT[name] for name in ("STRIPE_API_KEY", "STRIPE_API_BASE_URL")}
+Answering = Callable[[httpx.Request], httpx.Response]
+
+
+class Asked:
+    """A network in which every request is remembered, and some are answered otherwise."""
+
+    def __init__(self, answering: Answering, otherwise: Answering | None = None) -> None:
+        self.answering = answering
+        self.otherwise = otherwise
+        self.hosts: set[str] = set()
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.hosts.add(f"{request.url.scheme}://{request.url.netloc.decode()}")
+        if self.otherwise and "/verify/" in request.url.path:
+            return self.otherwise(request)
+        return self.answering(request)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A matched invoice that went out. Verifying it changes nothing."""
+    with world(tmp_path_factory.mktemp("world")) as done:
+        done.subscribe()
+        done.use("100")
+        yield done.run()
+
+
+def verified(target: str, network: Asked, environ: dict[str, str] | None = None) -> Report:
+    transport = Transport(httpx_transport=httpx.MockTransport(network), sleep=lambda _: None)
+    try:
+        with services(PACSPACE | STRIPE if environ is None else environ, transport) as asked:
+            return verify(target, asked)
+    finally:
+        transport.close()
+
+
+def statement(folder: Path, found: Papers) -> str:
+    path = folder / "statement.pdf"
+    path.write_bytes(found.statement)
+    return str(path)
+
+
+def last(report: Report) -> tuple[Outcome, str]:
+    return report.steps[-1].result.outcome, report.steps[-1].result.detail
+
+
+def answers(made: World) -> Answering:
+    return made._answer  # noqa: SLF001 - the two simulators behind their ports
+
+
+def test_a_statement_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -> None:
+    report = verified(statement(tmp_path, papers(made)), Asked(answers(made)))
+    assert {step.result.outcome for step in report.steps} == {Outcome.HOLDS}, report
+    assert not any("what the vendor stamped" in unproven for unproven in report.not_proven)
+    assert any("not recomputed" in unproven for unproven in report.not_proven)
+
+
+def test_a_bundle_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -> None:
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(papers(made).bundle)
+    report = verified(str(path), Asked(answers(made)))
+    assert {step.result.outcome for step in report.steps} == {Outcome.HOLDS}, report
+
+
+def test_a_payer_without_a_key_asks_pacspace_alone(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made))
+    report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
+    assert report.outcome is Outcome.HOLDS
+    assert report.steps[-2].result.outcome is Outcome.SKIPPED
+    assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
+
+
+def test_no_key_is_ever_sent_to_pacspace(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made))
+    verified(statement(tmp_path, papers(made)), network)
+    sent = [request for request in network.requests if "/verify/" in request.url.path]
+    assert sent
+    assert not any("authorization" in request.headers or request.headers.get("x-api-key") for request in sent)
+
+
+def test_with_an_empty_environment_only_pacspaces_own_host_is_asked(tmp_path: Path, made: World) -> None:
+    network = Asked(lambda _: httpx.Response(404))
+    verified(statement(tmp_path, papers(made)), network, {})
+    assert network.hosts == {"https://app.pacspace.io"}
+
+
+def test_a_host_that_a_document_names_is_never_contacted(tmp_path: Path, made: World) -> None:
+    genuine = papers(made)
+    document = genuine.document
+    document["windows"][0]["proof"]["verify_url"] = "https://evil.example/verify"
+    path = tmp_path / "forged.pdf"
+    path.write_bytes(attached(genuine.plain, canonical(document)))
+    network = Asked(answers(made), lambda _: httpx.Response(302, headers={"Location": "https://evil.example/verify"}))
+    report = verified(str(path), network)
+    assert report.outcome is Outcome.REFUTED
+    assert network.hosts <= {PACSPACE["PACSPACE_API_BASE_URL"], STRIPE["STRIPE_API_BASE_URL"]}
+
+
+def says(**changes: Any) -> Answering:  # noqa: ANN401 - JSON
+    def answer(request: httpx.Request) -> httpx.Response:
+        root = request.url.path.rpartition("/")[2]
+        summary = {"recordCount": 1, "netChange": -100}
+        return httpx.Response(200, json={"verified": True, "proofRoot": root, "summary": summary, **changes})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        pytest.param(says(), Outcome.HOLDS, id="the same"),
+        pytest.param(says(summary={"recordCount": 2, "netChange": -100}), Outcome.REFUTED, id="another count"),
+        pytest.param(says(summary={"recordCount": 1, "netChange": -101}), Outcome.REFUTED, id="another net change"),
+        pytest.param(says(summary={"recordCount": 2}), Outcome.REFUTED, id="another count alone"),
+        pytest.param(says(verified=False), Outcome.REFUTED, id="not verified"),
+        pytest.param(says(summary=None), Outcome.CANNOT_TELL, id="no figures"),
+        pytest.param(says(proofRoot="0xanother"), Outcome.CANNOT_TELL, id="of another root"),
+        pytest.param(says(verified="yes"), Outcome.CANNOT_TELL, id="no truth"),
+        pytest.param(
+            lambda _: httpx.Response(404, json={"error": {"code": "PROOF_NOT_FOUND", "message": "unknown"}}),
+            Outcome.REFUTED,
+            id="an unknown root",
+        ),
+        pytest.param(lambda _: httpx.Response(404, text="<html>"), Outcome.CANNOT_TELL, id="a page that is not there"),
+        pytest.param(lambda _: httpx.Response(500), Outcome.CANNOT_TELL, id="an error"),
+        pytest.param(lambda _: httpx.Response(429), Outcome.CANNOT_TELL, id="too many requests"),
+        pytest.param(lambda _: httpx.Response(200, text="<html>hello</html>"), Outcome.CANNOT_TELL, id="a page"),
+        pytest.param(lambda _: httpx.Response(200, content=b"\xff\x00" * 100), Outcome.CANNOT_TELL, id="garbage"),
+        pytest.param(lambda _: httpx.Response(200, content=b"[" * 100_000), Outcome.CANNOT_TELL, id="nested too deep"),
+        pytest.param(lambda _: httpx.Response(200, json=[]), Outcome.CANNOT_TELL, id="a list"),
+        pytest.param(lambda _: httpx.Response(302, headers={"Location": "/"}), Outcome.CANNOT_TELL, id="elsewhere"),
+    ],
+)
+def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering, outcome: Outcome) -> None:
+    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), answer))
+    assert (last(report)[0], report.outcome) == (outcome, outcome), last(report)
+
+
+def test_pacspace_that_is_down_refutes_nothing(tmp_path: Path, made: World) -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        message = "refused"
+        raise httpx.ConnectError(message, request=request)
+
+    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), down))
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert {step.result.outcome for step in report.steps[:-1]} == {Outcome.HOLDS}
+
+
+# -- the invoice at Stripe --------------------------------------------------------------------------------------------
+
+
+def invoice_with(made: World, change: Callable[[dict[str, Any]], None]) -> Answering:
+    """Stripe with another invoice than the one that was stamped."""
+    answering = answers(made)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = answering(request)
+        if "/v1/invoices/" not in request.url.path:
+            return response
+        invoice = json.loads(response.content)
+        change(invoice)
+        return httpx.Response(200, json=invoice)
+
+    return answer
+
+
+def stamped(**metadata: str) -> Callable[[dict[str, Any]], None]:
+    return lambda invoice: invoice["metadata"].update(metadata)
+
+
+def other_footer_root(invoice: dict[str, Any]) -> None:
+    root = invoice["metadata"]["pacspace_proof_root"]
+    invoice["footer"] = invoice["footer"].replace(root, swapped(root))
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        pytest.param(stamped(), Outcome.HOLDS, id="as stamped"),
+        pytest.param(stamped(note="the merchant's own"), Outcome.HOLDS, id="with the merchant's own keys"),
+        pytest.param(lambda invoice: invoice.update(footer=None), Outcome.HOLDS, id="without a footer"),
+        pytest.param(stamped(pacspace_evidence_sha256="0" * 64), Outcome.REFUTED, id="another hash"),
+        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), Outcome.REFUTED, id="another root"),
+        pytest.param(stamped(pacspace_usage="99"), Outcome.REFUTED, id="another usage"),
+        pytest.param(stamped(pacspace_verdict="waived"), Outcome.REFUTED, id="another verdict"),
+        pytest.param(stamped(pacspace_proof_root_2="0x" + "0" * 64), Outcome.REFUTED, id="a root more"),
+        pytest.param(other_footer_root, Outcome.REFUTED, id="another root in the footer"),
+        pytest.param(lambda invoice: invoice.update(customer="cus_x"), Outcome.REFUTED, id="another customer"),
+        pytest.param(lambda invoice: invoice.update(metadata={}), Outcome.CANNOT_TELL, id="no stamp"),
+        pytest.param(lambda invoice: invoice.update(id="in_x"), Outcome.CANNOT_TELL, id="another invoice"),
+        pytest.param(lambda invoice: invoice.clear(), Outcome.CANNOT_TELL, id="nothing"),
+    ],
+)
+def test_stripes_invoice_decides(
+    tmp_path: Path, made: World, change: Callable[[dict[str, Any]], None], outcome: Outcome
+) -> None:
+    report = verified(statement(tmp_path, papers(made)), Asked(invoice_with(made, change)))
+    assert (report.steps[-2].result.outcome, report.outcome) == (outcome, outcome), report.steps[-2]
+
+
+def test_an_account_without_the_invoice_refutes_nothing(tmp_path: Path, made: World) -> None:
+    def elsewhere(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404, json=NO_SUCH) if "/v1/" in request.url.path[:4] else answers(made)(request)
+
+    report = verified(statement(tmp_path, papers(made)), Asked(elsewhere))
+    assert report.steps[-2].result.outcome is Outcome.CANNOT_TELL
+
+
+def test_a_key_of_the_other_mode_is_not_used(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made))
+    report = verified(statement(tmp_path, papers(made)), network, PACSPACE | STRIPE | {"STRIPE_API_KEY": "sk_live_1"})
+    assert (report.steps[-2].result.outcome, report.outcome) == (Outcome.SKIPPED, Outcome.HOLDS)
+    assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
+
+
+NO_SUCH = {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such invoice"}}
+
+
+# -- an invoice's id, and a proof root --------------------------------------------------------------------------------
+
+
+def test_an_invoice_holds_by_its_stamp(made: World) -> None:
+    report = verified(made.invoice_id, Asked(answers(made)))
+    assert [step.result.outcome for step in report.steps] == [Outcome.HOLDS] * 3, report
+    assert any("What was compared" in unproven for unproven in report.not_proven)
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        pytest.param(other_footer_root, Outcome.REFUTED, id="another root in the footer"),
+        pytest.param(stamped(pacspace_delta_count="2"), Outcome.REFUTED, id="another count"),
+        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), Outcome.REFUTED, id="an unknown root"),
+        pytest.param(stamped(pacspace_evidence_sha256="none"), Outcome.REFUTED, id="no hash"),
+        pytest.param(stamped(pacspace_verdict="fine"), Outcome.REFUTED, id="no verdict"),
+        pytest.param(stamped(pacspace_usage="99"), Outcome.CANNOT_TELL, id="a usage that only evidence explains"),
+        pytest.param(lambda invoice: invoice.update(metadata={}), Outcome.CANNOT_TELL, id="no stamp"),
+        pytest.param(lambda invoice: invoice.update(footer=None), Outcome.HOLDS, id="no footer"),
+    ],
+)
+def test_an_invoices_own_stamp_decides(made: World, change: Callable[[dict[str, Any]], None], outcome: Outcome) -> None:
+    assert verified(made.invoice_id, Asked(invoice_with(made, change))).outcome is outcome
+
+
+def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run()
+        waiver = Waiver(reason="agreed by phone", by="fin", at=made.clock.now(), figures={})
+        made.app.checker.check(made.invoice_id, waiver=waiver)
+        made.run()
+        found = papers(made)
+        path = tmp_path / "bundle.zip"
+        path.write_bytes(found.bundle)
+        bundle, stamp = (verified(target, Asked(answers(made))) for target in (str(path), made.invoice_id))
+    assert (bundle.outcome, bundle.verdict) == (Outcome.HOLDS, "waived (OVERBILLED)"), bundle
+    assert stamp.outcome is Outcome.HOLDS, stamp
+
+
+def test_an_invoice_without_a_key_cannot_be_read(made: World) -> None:
+    report = verified(made.invoice_id, Asked(answers(made)), PACSPACE)
+    assert report.outcome is Outcome.CANNOT_TELL
+
+
+def test_an_invoice_that_stripe_does_not_know(made: World) -> None:
+    assert verified("in_unknown", Asked(answers(made))).outcome is Outcome.CANNOT_TELL
+
+
+def test_a_root_that_pacspace_knows_holds(made: World) -> None:
+    report = verified(papers(made).root, Asked(answers(made)), PACSPACE)
+    assert (report.outcome, report.kind) == (Outcome.HOLDS, "proof root")
+    assert "1 records, net change -100" in last(report)[1]
+
+
+def test_a_root_that_nobody_knows_is_refuted(made: World) -> None:
+    assert verified("0x" + "0" * 64, Asked(answers(made)), PACSPACE).outcome is Outcome.REFUTED
+
+
+def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
+    network = Asked(answers(made), lambda _: httpx.Response(503))
+    assert verified(papers(made).root, network, PACSPACE).outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("STRIPE_API_KEY", ""),
+        ("STRIPE_API_KEY", "pk_live_publishable"),
+        ("STRIPE_API_BASE_URL", "http://stripe.example"),
+        ("PACSPACE_API_BASE_URL", "http://pacspace.example"),
+        ("PACSPACE_API_BASE_URL", "not an address"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_named_and_not_repeated(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable) as refused, services({variable: value}):
+        pass
+    assert not value or value not in str(refused.value)

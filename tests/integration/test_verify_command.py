@@ -1,0 +1,146 @@
+"""`pacspace-stripe verify` as a stranger runs it: no settings, no database, one clear answer and its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.simulator.serve import serve
+from tests.received import Papers, attached, papers
+from tests.worlds import world
+
+COMMAND = [sys.executable, "-c", "from pacspace_stripe.cli import main; main()", "verify"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+    with world(tmp_path_factory.mktemp("world")) as town:
+        town.subscribe()
+        town.use("100")
+        yield papers(town.run())
+
+
+def run(folder: Path, data: bytes, *options: str) -> Any:  # noqa: ANN401 - click's result
+    path = folder / "paper.pdf"
+    path.write_bytes(data)
+    return CliRunner(env={"STRIPE_API_KEY": None}).invoke(cli, ["verify", str(path), *options])
+
+
+def test_a_stranger_verifies_with_an_empty_environment(tmp_path: Path, made: Papers) -> None:
+    path = tmp_path / "statement.pdf"
+    path.write_bytes(made.statement)
+    bare = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([*COMMAND, str(path), "--offline"], env=bare, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Every step that was run holds." in done.stdout
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.use("100")
+        found = papers(town.run())
+        path = tmp_path / "statement.pdf"
+        path.write_bytes(found.statement)
+        with serve(town.ledger) as ledger, serve(town.stripe) as stripe:
+            payer = {"PATH": os.environ["PATH"], "PACSPACE_API_BASE_URL": ledger.url}
+            vendor = payer | {"STRIPE_API_KEY": "sk_test_simulator", "STRIPE_API_BASE_URL": stripe.url}
+            asked = [
+                subprocess.run([*COMMAND, target], env=env, capture_output=True, text=True, check=False)
+                for target, env in [
+                    (str(path), payer),
+                    (str(path), vendor),
+                    (found.invoice, vendor),
+                    (found.root, payer),
+                ]
+            ]
+    assert [(done.returncode, done.stderr) for done in asked] == [(0, "")] * 4, [done.stdout for done in asked]
+    assert ["skipped" in done.stdout for done in asked] == [True, False, False, False]
+
+
+def test_neither_store_nor_engine_is_even_imported() -> None:
+    script = (
+        "import sys, pacspace_stripe.cli.verifying\n"
+        "assert not {'sqlalchemy', 'dbos', 'typst', 'pacspace_stripe.app', 'pacspace_stripe.store'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_each_step_is_a_numbered_line_with_its_result(tmp_path: Path, made: Papers) -> None:
+    said = run(tmp_path, made.statement, "--offline").output
+    assert "  1. evidence can be read in one way only and is canonical: holds" in said
+    assert "  7. PacSpace's public verify agrees on proof root, record count and net change: skipped" in said
+    assert "Not proven:" in said
+    assert f"invoice {made.invoice}, verdict matched (EXACT)" in said
+
+
+@pytest.mark.parametrize(
+    ("paper", "expected", "said"),
+    [
+        ("genuine", 0, "Every step that was run holds."),
+        ("tampered", 1, "Refuted: do not rely on it."),
+        ("unreadable", 2, "Cannot tell."),
+    ],
+)
+def test_the_exit_code_and_the_last_line_say_the_same(
+    tmp_path: Path, made: Papers, paper: str, expected: int, said: str
+) -> None:
+    data = {
+        "genuine": made.statement,
+        "tampered": attached(made.plain, made.evidence.replace(b'"100"', b'"101"')),
+        "unreadable": b"%PDF-1.7",
+    }[paper]
+    result = run(tmp_path, data, "--offline")
+    assert result.exit_code == expected
+    assert said in result.output
+
+
+def test_for_machines_there_is_one_object(tmp_path: Path, made: Papers) -> None:
+    result = run(tmp_path, made.statement, "--offline", "--json")
+    report = json.loads(result.output)
+    assert (result.exit_code, report["result"], report["invoice"]) == (0, "holds", made.invoice)
+    assert [step["number"] for step in report["steps"]] == list(range(1, 8))
+    assert {step["result"] for step in report["steps"]} == {"holds", "skipped"}
+
+
+def test_a_drifted_invoice_is_not_passed_off_as_a_right_one(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.bill("100")
+        town.record("90")
+        found = papers(town.run())
+    result = run(tmp_path, found.statement, "--offline")
+    assert result.exit_code == 0
+    assert "What it shows is that the invoice was drifted (OVERBILLED)." in result.output
+
+
+def test_what_a_document_says_reaches_the_terminal_without_control_characters(tmp_path: Path, made: Papers) -> None:
+    document = made.document
+    document["invoice"] = "in_1\x1b[2J\u202e"
+    document["windows"][0]["meter"] = "\x07\x9b"
+    document["windows"][0]["billed"] = "101"
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(document, ensure_ascii=True))
+    for options in ([], ["--json"]):
+        result = CliRunner().invoke(cli, ["verify", str(path), "--offline", *options])
+        assert set(result.output) - {"\n"} <= {char for char in result.output if char.isprintable()}
+
+
+def test_a_variable_that_makes_no_sense_is_an_error_only_when_it_is_needed(tmp_path: Path, made: Papers) -> None:
+    path = tmp_path / "statement.pdf"
+    path.write_bytes(made.statement)
+    wrong = {"PATH": os.environ["PATH"], "PACSPACE_API_BASE_URL": "http://elsewhere.example"}
+    online, offline = (
+        subprocess.run([*COMMAND, str(path), *options], env=wrong, cwd=tmp_path, capture_output=True, check=False)
+        for options in ([], ["--offline"])
+    )
+    assert (online.returncode, offline.returncode) == (2, 0)
+    assert b"PACSPACE_API_BASE_URL" in online.stderr
