@@ -178,7 +178,7 @@ def test_a_link_of_another_kind_is_text(documents: Documents) -> None:
     with pikepdf.open(BytesIO(rendered(documents, view))) as pdf:
         assert "/Annots" not in pdf.pages[0]
     with pikepdf.open(BytesIO(rendered(documents, VIEW))) as pdf:
-        links = {str(note.A.URI) for note in pdf.pages[0].Annots}  # type: ignore[attr-defined]
+        links = {str(note.A.URI) for note in pdf.pages[0].Annots}
         assert links == {WINDOW.verify_url}
 
 
