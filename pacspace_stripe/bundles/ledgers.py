@@ -16,6 +16,8 @@ from pacspace_stripe.errors import NotFound
 from pacspace_stripe.pacspace_api import Delta, Derived, PacSpace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 
+_NO_RECORD = (Decimal(0), 0, False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFiles:
@@ -32,7 +34,7 @@ class LedgerFiles:
         windows = [window for window in decision["windows"] if window["account"] and window["start"]]
         for number, window in enumerate(windows, start=1):
             if by_record:
-                self._record(f"ledger/{number:04d}-record.json", window)
+                self._record(f"ledger/{number:04d}", window)
             else:
                 self._records(f"ledger/{number:04d}-records.json", window, sign)
                 self._proof(f"ledger/{number:04d}", window)
@@ -42,17 +44,7 @@ class LedgerFiles:
         derived = self.folder.asked(PACSPACE, (name,), lambda: self._derived(account, span))
         if derived is None:
             return
-        self.folder.put_json(
-            name,
-            {
-                "account": account,
-                "start": iso(span.start),
-                "end": iso(span.end),
-                "net": text(derived.balance),
-                "count": derived.count,
-                "records": [_row(delta) for delta in derived.deltas],
-            },
-        )
+        self.folder.put_json(name, _rows(account, span, derived))
         self._compared(name, window, sign.recorded_usage(derived.balance), derived.count)
 
     def _derived(self, account: str, span: Window) -> Derived:
@@ -60,15 +52,7 @@ class LedgerFiles:
         try:
             return self.pacspace.balance.derive_all(account, span)
         except NotFound:
-            return Derived(
-                customer_id=account,
-                balance=Decimal(0),
-                count=0,
-                starting_balance=None,
-                latest_receipt_id=None,
-                deltas=(),
-                summaries=(),
-            )
+            return _nothing(account)
 
     def _proof(self, stem: str, window: dict[str, Any]) -> None:
         if window["proof"] is None:
@@ -83,24 +67,27 @@ class LedgerFiles:
         if answer is not None:
             self.folder.put_json(name, answer)
 
-    def _record(self, name: str, window: dict[str, Any]) -> None:
-        """The settlement ledger's record; one that nothing was written to sums up to nothing."""
-        key = window["account"]
-        figures = self.folder.asked(PACSPACE, (name,), lambda: self._bucket(key))
-        if figures is None:
+    def _record(self, stem: str, window: dict[str, Any]) -> None:
+        """The settlement ledger's record; of a key that nothing was written to, that there are no records."""
+        key, name = window["account"], f"{stem}-record.json"
+        found = self.folder.asked(PACSPACE, (name,), lambda: self._bucket(key))
+        if found is None:
             return
-        bits, writes, verified = figures
-        self.folder.put_json(name, {"key": key, "bits": text(bits), "writes": writes, "verified": verified})
-        known = window.get("record")
-        if known and (not equal(bits, Decimal(known["bits"])) or writes != known["writes"]):
+        if found == _NO_RECORD:
+            self.folder.put_json(f"{stem}-records.json", _rows(key, _span(window), _nothing(key)))
+        else:
+            bits, writes, verified = found
+            self.folder.put_json(name, {"key": key, "bits": text(bits), "writes": writes, "verified": verified})
+        known = window.get("record") or {"bits": "0", "writes": 0}
+        if not equal(found[0], Decimal(known["bits"])) or found[1] != known["writes"]:
             then = f"{known['bits']} in {_counted(known['writes'], 'write')}"
-            self._note(name, then, f"{text(bits)} in {writes}")
+            self._note(name, then, f"{text(found[0])} in {found[1]}")
 
-    def _bucket(self, key: str) -> tuple[Decimal, int, bool | None]:
+    def _bucket(self, key: str) -> tuple[Decimal, int, bool]:
         try:
             bucket = self.pacspace.settlement.bucket(key)
         except NotFound:
-            return Decimal(0), 0, None
+            return _NO_RECORD
         return bucket.current_bits, bucket.total_writes, bucket.verified
 
     def _compared(self, name: str, window: dict[str, Any], recorded: Decimal, count: int) -> None:
@@ -120,6 +107,30 @@ def _counted(count: int, what: str) -> str:
 
 def _span(window: dict[str, Any]) -> Window:
     return Window(start=datetime.fromisoformat(window["start"]), end=datetime.fromisoformat(window["end"]))
+
+
+def _nothing(account: str) -> Derived:
+    """The balance of an account that PacSpace does not know."""
+    return Derived(
+        customer_id=account,
+        balance=Decimal(0),
+        count=0,
+        starting_balance=None,
+        latest_receipt_id=None,
+        deltas=(),
+        summaries=(),
+    )
+
+
+def _rows(account: str, span: Window, derived: Derived) -> dict[str, Json]:
+    return {
+        "account": account,
+        "start": iso(span.start),
+        "end": iso(span.end),
+        "net": text(derived.balance),
+        "count": derived.count,
+        "records": [_row(delta) for delta in derived.deltas],
+    }
 
 
 def _row(delta: Delta) -> dict[str, Json]:

@@ -208,10 +208,9 @@ def test_an_account_that_nothing_was_recorded_on_is_zero_and_not_missing(tmp_pat
         made.run(DAY)
         there = opened(made)
         assert there.missing == []
-        [name] = [name for name in there.entries if name.startswith("ledger/")]
-        said = there.json(name)
-        nothing = {"net": "0", "count": 0, "records": []} if ledger == "balance" else {"bits": "0", "writes": 0}
-        assert nothing.items() <= said.items()
+        assert [name for name in there.entries if name.startswith("ledger/")] == ["ledger/0001-records.json"]
+        said = there.json("ledger/0001-records.json")
+        assert (said["net"], said["count"], said["records"]) == ("0", 0, [])
         assert "No usage was charged" in there.text("summary.pdf")[0]
 
 
@@ -277,6 +276,18 @@ def test_a_ledger_that_grew_since_is_noted(tmp_path: Path) -> None:
         assert found.missing == ()
         assert found.notes == (
             "ledger/0001-records.json: the decision is about 100 in 1 record, PacSpace now has 110 in 2",
+        )
+
+
+def test_a_settlement_record_that_grew_since_is_noted(tmp_path: Path) -> None:
+    with world(tmp_path, ledger="settlement") as made:
+        made.subscribe()
+        made.bill("500")
+        made.write("500")
+        made.run()
+        made.write("5")
+        assert bundle(made).notes == (
+            "ledger/0001-record.json: the decision is about 500 in 1 write, PacSpace now has 505 in 2",
         )
 
 
