@@ -23,7 +23,7 @@ from pacspace_stripe.documents import (
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import RenderError
-from tests.papers import (
+from tests.statement_views import (
     A4,
     HOSTILE,
     OCTOBER,
@@ -197,7 +197,8 @@ def test_the_same_view_gives_the_same_bytes(documents: Documents) -> None:
 
 def test_the_same_view_gives_the_same_bytes_in_another_process_zone_and_language(documents: Documents) -> None:
     program = (
-        "import hashlib; from tests import papers as t; from pacspace_stripe.documents import Documents, Templates;"
+        "import hashlib; from tests import statement_views as t;"
+        "from pacspace_stripe.documents import Documents, Templates;"
         "print(hashlib.sha256(Documents(Templates()).render_statement(t.statement())).hexdigest())"
     )
     away = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])}

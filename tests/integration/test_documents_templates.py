@@ -16,7 +16,7 @@ from pacspace_stripe.documents import templates as module
 from pacspace_stripe.domain.letterhead import Language, Letterhead
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.papers import HOSTILE, SHA256, dense, footer, named, pages, root, statement
+from tests.statement_views import HOSTILE, SHA256, dense, footer, named, pages, root, statement
 
 
 @pytest.fixture(scope="module")

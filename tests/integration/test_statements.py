@@ -16,7 +16,7 @@ from pacspace_stripe.errors import NotFound
 from pacspace_stripe.simulator.faults import FaultName
 from pacspace_stripe.statements import Statement, statement_of, statement_pdf
 from pacspace_stripe.statements.daily import LeftOut, daily_figures
-from tests.papers import dense, pages
+from tests.statement_views import dense, pages
 from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 
@@ -229,6 +229,14 @@ def test_a_window_without_both_figures_has_no_days_and_needs_no_request(made: Wo
     invoice = made.app.stripe.read_invoice(invoice_id)
     (window,) = json.loads(decision(made, invoice_id)[0])["windows"]
     assert daily_figures(made.app, invoice, window | {unknown: None}, {"usage_sign": "negative"}) == ()
+
+
+def test_of_many_windows_daily_figures_are_not_asked_for(made: World) -> None:
+    made.subscribe(prices=[made.stripe.add_price(made.stripe.add_meter(f"meter_{number}")) for number in range(7)])
+    made.run()
+    asked = len(made.stripe_calls())
+    assert statement_of(made.app, made.invoice_id).left_out == ("no daily figures: more than 6 windows",)
+    assert made.stripe_calls()[asked:] == ["GET /v1/invoices/{id}"]
 
 
 def test_an_account_that_the_ledger_does_not_know_has_no_records(made: World) -> None:
