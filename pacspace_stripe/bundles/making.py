@@ -16,7 +16,8 @@ from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.stamps import PREFIX
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.pacspace_api import PacSpace
-from pacspace_stripe.statements import statement_pdf
+from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.statements import statement_of
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _OURS = "pacspace-stripe"
@@ -86,6 +87,8 @@ def _documents(
     )
     if page is not None:
         folder.put(summary, page)
-    pdf = folder.asked(STRIPE, (statement,), lambda: statement_pdf(app, view.invoice_id))
+    pdf = folder.asked(
+        STRIPE, (statement,), lambda: statement_of(app, view.invoice_id, daily=folder.answers(PACSPACE)).pdf
+    )
     if pdf is not None:
         folder.put(statement, pdf)

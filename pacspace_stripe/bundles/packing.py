@@ -80,6 +80,10 @@ class Folder:
             self.lacks(names, why)
             return None
 
+    def answers(self, service: str) -> bool:
+        """Whether nothing that was asked of it stayed without an answer."""
+        return service not in self._silent
+
     def lacks(self, names: tuple[str, ...], why: str) -> None:
         """These files could not be had."""
         self.missing += [Lack(name=name, why=why) for name in names]

@@ -30,6 +30,7 @@ MARK = "demo.txt"
 """In the output's folder: it is ours to empty."""
 PAPERS = {
     "statement.pdf": ("statement", "-o"),
+    "invoice.pdf": ("stamp-pdf", "-o"),
     "bundle.zip": ("evidence", "--bundle"),
 }
 """What is written of a released invoice: file → the command that writes it, and the option that names the file."""

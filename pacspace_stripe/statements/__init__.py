@@ -32,8 +32,11 @@ def statement_pdf(app: App, invoice_id: str) -> bytes:
     return statement_of(app, invoice_id).pdf
 
 
-def statement_of(app: App, invoice_id: str) -> Statement:
-    """The statement; the same bytes for the same evidence. Raises NotFound for an invoice that was never compared."""
+def statement_of(app: App, invoice_id: str, *, daily: bool = True) -> Statement:
+    """The statement; the same bytes for the same evidence. Raises NotFound for an invoice that was never compared.
+
+    Without ``daily`` both sides' figures by day are not asked for; those of an earlier statement are shown.
+    """
     links = [(link, json.loads(link.document)) for link in app.store.chains.of_subject(invoice_id)]
     decisions = [(link, document) for link, document in links if document["confirms"] is None]
     if not decisions:
@@ -41,7 +44,7 @@ def statement_of(app: App, invoice_id: str) -> Statement:
         raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice_id} --apply` first.")
     evidence, document = decisions[-1]
     confirmed = [said["decided_at"] for _, said in links if said["confirms"] == evidence.sha256]
-    particulars = particulars_of(app, evidence, document)
+    particulars = particulars_of(app, evidence, document, daily=daily)
     view = _view(app, evidence, document, particulars, confirmed[0] if confirmed else None)
     return Statement(pdf=app.documents.render_statement(view), left_out=particulars.left_out)
 

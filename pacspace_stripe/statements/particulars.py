@@ -41,12 +41,12 @@ def window_key(window: dict[str, Any]) -> str:
     return "|".join(str(window[name]) for name in ("account", "meter", "start", "end"))
 
 
-def particulars_of(app: App, evidence: Evidence, document: dict[str, Any]) -> Particulars:
+def particulars_of(app: App, evidence: Evidence, document: dict[str, Any], *, daily: bool) -> Particulars:
     """What Stripe and PacSpace say now; where they don't answer, what they said for the last statement."""
     name = f"statement:{evidence.sha256[:50]}"
     known = _read(app.store.journal.fact(name))
     found, invoice = _asked(app, document["invoice"], known)
-    if found.days is None and invoice is not None:
+    if daily and found.days is None and invoice is not None:
         found = _with_days(app, found, invoice, document)
     if invoice is not None:
         app.store.journal.remember_fact(name, _written(found))

@@ -36,6 +36,10 @@ class LedgerFiles:
         for number, window in self._windows():
             by_record = window.record is not None
             name = f"ledger/{number:04}-{'record' if by_record else 'records'}.json"
+            appeared = f"ledger/{number:04}-record.json"
+            if not by_record and appeared in self.files:
+                found.append(cannot_tell(f"{name_of(window)}: its record had no writes then, and has some now"))
+                continue
             found.append(self._read(name, _record_of(window) if by_record else self._rows_of(window)))
         return together(found, otherwise="no window has a ledger account and a period")
 
