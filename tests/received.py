@@ -78,15 +78,28 @@ def papers(world: World, invoice_id: str | None = None) -> Papers:
     links = world.app.store.chains.of_subject(invoice_id)
     decision = [link for link in links if json.loads(link.document)["confirms"] is None][-1]
     chain = json.loads(decision.document)["chain"]["id"]
-    plain = statement_pdf(world.app, invoice_id)
+    statement = statement_pdf(world.app, invoice_id)
+    plain = bare(statement)
     files = {
         **{f"evidence/{n:04}.json": link.document for n, link in enumerate(world.app.store.chains.of_chain(chain), 1)},
         **_ledger(world, json.loads(decision.document)),
         **_stripe(world, invoice_id),
-        "statement.pdf": attached(plain, decision.document),
+        "statement.pdf": statement,
         "summary.pdf": plain,
     }
     return Papers(invoice=invoice_id, evidence=decision.document, plain=plain, files=files)
+
+
+def bare(pdf: bytes) -> bytes:
+    """A PDF without what is attached to it."""
+    made = io.BytesIO()
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        for name in list(document.attachments):
+            del document.attachments[name]
+        if "/AF" in document.Root:
+            del document.Root.AF
+        document.save(made, deterministic_id=True)
+    return made.getvalue()
 
 
 def _ledger(world: World, document: Any) -> dict[str, bytes]:  # noqa: ANN401 - JSON
