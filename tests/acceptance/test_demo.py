@@ -1,5 +1,6 @@
 """``pacspace-stripe demo``: what anybody sees first, and that it would say so if it went wrong."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -20,10 +21,31 @@ def demo(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def checked(paper: str, output: Path) -> subprocess.CompletedProcess[str]:
+    """As its receiver does, without settings."""
+    arguments = [*COMMAND, "verify", f"demo-output/{paper}", "--offline"]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=output.parent, env={})
+
+
+def shown() -> str:
+    """What README says that it prints."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    block = re.search(
+        r"<!-- verify: begin[^>]*-->\n```console\n\$[^\n]*\n(.*?)```\n<!-- verify: end -->", text, re.DOTALL
+    )
+    assert block
+    return block[1]
+
+
+def told_apart(said: str) -> str:
+    """With what differs from demo to demo left out."""
+    return re.sub(r"\b[0-9a-f]{64}\b|\b(?:in|sub)_\w+", "…", said)
+
+
 def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
-    output, begun = tmp_path / "output", time.monotonic()
+    output, begun = tmp_path / "demo-output", time.monotonic()
     said, complaints = demo("--output", str(output)).communicate(timeout=3 * SECONDS)
-    assert "8 of 8 scenarios ended as expected; everything is in output/" in said, said
+    assert "8 of 8 scenarios ended as expected; everything is in demo-output/" in said, said
     assert complaints == ""
     assert time.monotonic() - begun < SECONDS
     for scenario in (*CLOSED, DISORDER, UPCOMING, KILLED):
@@ -33,6 +55,10 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
     bundle = Opened.of((output / "bundle.zip").read_bytes())
     assert bundle.missing == []
     assert bundle.entries["statement.pdf"] == (output / "statement.pdf").read_bytes()
+    for paper in ("statement.pdf", "invoice.pdf", "bundle.zip"):
+        verified = checked(paper, output)
+        assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
+    assert told_apart(checked("statement.pdf", output).stdout) == told_apart(shown())
     for log in output.glob("*/*.log"):
         assert "Traceback" not in log.read_text(), log
 
