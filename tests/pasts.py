@@ -1,0 +1,127 @@
+"""A past to fill in: customers who were billed for months, before anybody compared anything."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pacspace_stripe.backfill import Backfill, Patience, Row
+from pacspace_stripe.domain.backfills import STATUSES, Place, Selection, Tally
+from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.windows import Window
+from tests.worlds import World
+
+MONTHS = [
+    Window(start=datetime(2026, month, 1, tzinfo=UTC), end=datetime(2026, month + 1, 1, tzinfo=UTC))
+    for month in (6, 7, 8, 9)
+]
+SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Past:
+    """A world with invoices of months gone by."""
+
+    world: World
+    subscriptions: dict[str, str] = field(default_factory=dict)
+
+    def billed(  # noqa: PLR0913 - what a past invoice may be
+        self,
+        billed: str = "100",
+        recorded: str | None = None,
+        *,
+        customer: str = "cus_acme",
+        month: Window = MONTHS[-1],
+        status: str = "paid",
+        verified: bool = True,
+    ) -> str:
+        """A month's invoice with usage on both sides, the same unless told; its id."""
+        at = month.start + timedelta(days=10)
+        if customer not in self.subscriptions:
+            self.subscriptions[customer] = self.world.subscribe(customer)
+        if billed != "0":
+            self.world.bill(billed, customer=customer, at=at)
+        if (recorded or billed) != "0":
+            self.world.record(recorded or billed, account=customer, at=at, verified=verified)
+        return self.world.stripe.add_past_invoice(self.subscriptions[customer], month.start, month.end, status=status)
+
+    def fixed(self, customer: str = "cus_fixed", month: Window = MONTHS[-1]) -> str:
+        """A month's invoice without usage."""
+        subscription = self.world.subscribe(customer, prices=[self.world.stripe.add_price()])
+        return self.world.stripe.add_past_invoice(subscription, month.start, month.end)
+
+    def advancing(self, invoice_id: str) -> str:
+        """An open invoice that Stripe goes on to collect."""
+        self.world.stripe.account.invoices[invoice_id].auto_advance = True
+        return invoice_id
+
+    def metadata(self, invoice_id: str) -> dict[str, Any]:
+        """What is stamped on it."""
+        return dict(self.world.invoice(invoice_id)["metadata"])
+
+    def new_database(self, url: str) -> None:
+        """Ours was lost: a new process begins with nothing."""
+        self.world.app.close()
+        self.world.database_url = url
+        self.world.restart()
+
+    def backfill(  # noqa: PLR0913 - the options of the command
+        self,
+        *,
+        apply: bool = False,
+        statuses: tuple[InvoiceStatus, ...] = STATUSES,
+        customers: tuple[str, ...] = (),
+        since: datetime = SINCE,
+        until: datetime = UNTIL,
+        place: Place | None = None,
+        jobs: int = 1,
+        stop: threading.Event | None = None,
+    ) -> "Found":
+        """One backfill in this process, to its end."""
+        app, event = self.world.app, stop or threading.Event()
+        patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
+        run = Backfill(
+            stripe=app.stripe, store=app.store, checker=app.checker, patience=patience, apply=apply, jobs=jobs
+        )
+        selection = Selection(since=since, until=until, customers=customers, statuses=statuses)
+        found = Found()
+        for page in run.pages(selection, place or Place()):
+            found.pages += 1
+            found.next = page.next
+            for row in page.rows:
+                found.rows[row.invoice_id] = row
+                found.seen[row.invoice_id] += 1
+                row.add_to(found.tally, app.settings.policy)
+        return found
+
+
+@dataclass
+class Found:
+    """What a backfill said."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
+    pages: int = 0
+    next: Place | None = None
+
+    def outcomes(self) -> dict[str, str]:
+        return {invoice_id: row.outcome.value for invoice_id, row in self.rows.items()}
+
+    def steps(self, invoice_id: str) -> tuple[str, ...]:
+        return self.rows[invoice_id].result.steps
+
+
+@contextmanager
+def past(folder: Path, *, database_url: str | None = None, validated: bool = True, **settings: str) -> Iterator[Past]:
+    """A past over a database; settings by short name, as for a world."""
+    named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
+    made = World(folder, named, database_url=database_url, validated=validated)
+    try:
+        yield Past(made)
+    finally:
+        made.app.close()
