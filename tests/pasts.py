@@ -29,7 +29,7 @@ class Past:
     world: World
     subscriptions: dict[str, str] = field(default_factory=dict)
 
-    def billed(  # noqa: PLR0913 - what a past invoice may be
+    def billed(
         self,
         billed: str = "100",
         recorded: str | None = None,
@@ -69,7 +69,7 @@ class Past:
         self.world.database_url = url
         self.world.restart()
 
-    def backfill(  # noqa: PLR0913 - the options of the command
+    def backfill(
         self,
         *,
         apply: bool = False,

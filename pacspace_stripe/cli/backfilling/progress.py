@@ -1,0 +1,71 @@
+"""How far it is, on standard error: one line that is written over on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import click
+
+from pacspace_stripe.domain.backfills import Outcome, Place, Selection, Tally
+
+_PLAIN_EVERY = 10.0
+"""Seconds between two lines where nothing is written over."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ProgressLine:
+    """Rate, remaining time and counts by verdict. Remaining is a guess by time: Stripe does not count its invoices."""
+
+    selection: Selection
+    tally: Tally
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+    _first: int = 0
+    _share: float | None = None
+    _width: int = 0
+
+    def __post_init__(self) -> None:
+        self._first = self.tally.invoices
+
+    def show(self, place: Place) -> None:
+        """Called after every page."""
+        share = place.share(self.selection)
+        if self._share is None:
+            self._share = share
+        line = self._line(share)
+        if sys.stderr.isatty():
+            click.echo("\r" + line.ljust(self._width), err=True, nl=False)
+            self._width = len(line)
+        elif time.monotonic() >= self._said + _PLAIN_EVERY:
+            click.echo(line, err=True)
+            self._said = time.monotonic()
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self._width:
+            click.echo(err=True)
+            self._width = 0
+
+    def _line(self, share: float) -> str:
+        took = max(time.monotonic() - self._began, 0.001)
+        rate = (self.tally.invoices - self._first) / took
+        counts = "  ".join(
+            f"{name.value} {self.tally.outcomes[name]:,}" for name in Outcome if self.tally.outcomes[name]
+        )
+        return f"backfill: {self.tally.invoices:,} invoices  {rate:,.1f}/s  {self._remaining(share, took)}  {counts}"
+
+    def _remaining(self, share: float, took: float) -> str:
+        done = share - (self._share or 0.0)
+        if done <= 0:
+            return "time left unknown"
+        return f"about {written(timedelta(seconds=took * (1 - share) / done))} left"
+
+
+def written(span: timedelta) -> str:
+    """A duration for people: ``1h 04m``, ``3m 20s``, ``12s``."""
+    seconds = round(span.total_seconds())
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    if hours:
+        return f"{hours:,}h {minutes:02}m"
+    return f"{minutes}m {seconds % 60:02}s" if minutes else f"{seconds}s"
