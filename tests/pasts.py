@@ -1,5 +1,6 @@
 """A past to fill in: customers who were billed for months, before anybody compared anything."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from pacspace_stripe.backfill import Backfill, Patience, Row
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection, Tally
@@ -63,6 +66,22 @@ class Past:
         """What is stamped on it."""
         return dict(self.world.invoice(invoice_id)["metadata"])
 
+    def spoil_in_lists(self, invoice_id: str) -> None:
+        """Stripe's list shows it in a way that we cannot read."""
+        answer = self.world._at_stripe  # noqa: SLF001 - the way to Stripe is not for tests to change, but for this one
+
+        def spoiled(request: httpx.Request) -> httpx.Response:
+            response = answer(request)
+            if request.url.path != "/v1/invoices":
+                return response
+            body = json.loads(response.content)
+            for row in body["data"]:
+                if row["id"] == invoice_id:
+                    row["currency"] = 7
+            return httpx.Response(200, json=body)
+
+        self.world._at_stripe = spoiled  # type: ignore[assignment]  # noqa: SLF001 - as above
+
     def new_database(self, url: str) -> None:
         """Ours was lost: a new process begins with nothing."""
         self.world.app.close()
@@ -80,8 +99,9 @@ class Past:
         place: Place | None = None,
         jobs: int = 1,
         stop: threading.Event | None = None,
+        pages: int | None = None,
     ) -> "Found":
-        """One backfill in this process, to its end."""
+        """One backfill in this process, to its end or so many pages."""
         app, event = self.world.app, stop or threading.Event()
         patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
         run = Backfill(
@@ -96,6 +116,8 @@ class Past:
                 found.rows[row.invoice_id] = row
                 found.seen[row.invoice_id] += 1
                 row.add_to(found.tally, app.settings.policy)
+            if found.pages == pages:
+                break
         return found
 
 

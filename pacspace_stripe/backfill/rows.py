@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.domain.backfills import Outcome, Place, Tally, calls_for
+from pacspace_stripe.domain.backfills import MOST_NAMED, Outcome, Place, Tally, calls_for
 from pacspace_stripe.domain.invoices import InvoiceStatus, ListedInvoice
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.verdicts import Reason, Verdict
@@ -56,8 +56,15 @@ class Row:
         """Count it: what it was, and what it takes."""
         reason = self.result.reason.value if self.result.reason else None
         tally.count(self.outcome, reason, self.status, stamped=self.stamped)
+        if not self.outcome.good and len(tally.bad) < MOST_NAMED:
+            tally.bad.append(self._in_words())
         windows = sum(window["account"] is not None for window in self.result.windows)
         tally.calls += calls_for(self.outcome, self.status, windows=windows, stamps=self.stamped, policy=policy)
+
+    def _in_words(self) -> str:
+        reason = self.result.reason.value if self.result.reason else "-"
+        said = self.result.detail or "-"
+        return f"{self.invoice_id}  {self.customer_id or '-'}  {self.status.value}  {reason}  {said}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

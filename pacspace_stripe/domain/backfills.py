@@ -13,6 +13,8 @@ from pacspace_stripe.domain.windows import iso
 
 STATUSES = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN, InvoiceStatus.PAID)
 """What a backfill can be about, in the order that an invoice takes: so one that moves on meanwhile is not missed."""
+MOST_NAMED = 10
+"""Bad invoices that the summary names."""
 READS_A_MONTH = 10_000
 """Stripe's read allowance of every account; 500 reads per transaction over 30 days when that is more (facts 6)."""
 
@@ -138,6 +140,8 @@ class Tally:
     drafts: int = 0
     """Metered drafts, which the gate goes on with."""
     calls: Calls = field(default_factory=Calls)
+    bad: list[str] = field(default_factory=list)
+    """The first drifted and unproven ones in words; all of them are in the CSV file."""
 
     @property
     def invoices(self) -> int:

@@ -51,6 +51,7 @@ def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: boo
     for outcome in Outcome:
         if tally.outcomes[outcome]:
             click.echo(f"  {tally.outcomes[outcome]:>9,}  {outcome.value}{_reasons(bookmark, outcome)}")
+    _echo_bad(bookmark)
     if act:
         _echo_done(bookmark)
     else:
@@ -61,6 +62,15 @@ def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
     mine = [(name, count) for name, count in bookmark.tally.reasons.items() if name.startswith(f"{outcome.value} ")]
     said = ", ".join(f"{name.rpartition(' ')[2]} {count:,}" for name, count in sorted(mine))
     return f": {said}" if said else ""
+
+
+def _echo_bad(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    for one in tally.bad:
+        click.echo(f"    {one}")
+    more = sum(tally.outcomes[outcome] for outcome in Outcome if not outcome.good) - len(tally.bad)
+    if more > 0:
+        click.echo(f"    and {more:,} more: --csv and --json name them all")
 
 
 def _echo_done(bookmark: Bookmark) -> None:
