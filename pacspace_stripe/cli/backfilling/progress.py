@@ -9,9 +9,6 @@ import click
 
 from pacspace_stripe.domain.backfills import Outcome, Place, Selection, Tally
 
-_PLAIN_EVERY = 10.0
-"""Seconds between two lines where nothing is written over."""
-
 
 @dataclass(slots=True, kw_only=True)
 class ProgressLine:
@@ -19,6 +16,8 @@ class ProgressLine:
 
     selection: Selection
     tally: Tally
+    plain_every: float = 10.0
+    """Seconds between two lines where nothing is written over."""
     _began: float = field(default_factory=time.monotonic)
     _said: float = 0.0
     _first: int = 0
@@ -37,7 +36,7 @@ class ProgressLine:
         if sys.stderr.isatty():
             click.echo("\r" + line.ljust(self._width), err=True, nl=False)
             self._width = len(line)
-        elif time.monotonic() >= self._said + _PLAIN_EVERY:
+        elif time.monotonic() >= self._said + self.plain_every:
             click.echo(line, err=True)
             self._said = time.monotonic()
 
