@@ -16,6 +16,7 @@ from pacspace_stripe.backfill import Backfill, Patience, Row
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection, Tally
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.store import Store
 from tests.worlds import World
 
 MONTHS = [
@@ -31,6 +32,7 @@ class Past:
 
     world: World
     subscriptions: dict[str, str] = field(default_factory=dict)
+    scratches: list[Store] = field(default_factory=list)
 
     def billed(
         self,
@@ -88,6 +90,13 @@ class Past:
         self.world.database_url = url
         self.world.restart()
 
+    def scratch(self) -> Store:
+        """Where a dry run keeps what invoices bill."""
+        url = f"sqlite:///{self.world.folder / f'apart-{len(self.scratches)}.db'}"
+        self.scratches.append(Store(url, now=self.world.clock.now, lost_after=timedelta(seconds=1)))
+        self.scratches[-1].migrate()
+        return self.scratches[-1]
+
     def backfill(
         self,
         *,
@@ -104,9 +113,8 @@ class Past:
         """One backfill in this process, to its end or so many pages."""
         app, event = self.world.app, stop or threading.Event()
         patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
-        run = Backfill(
-            stripe=app.stripe, store=app.store, checker=app.checker, patience=patience, apply=apply, jobs=jobs
-        )
+        checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().claims)
+        run = Backfill(stripe=app.stripe, store=app.store, checker=checker, patience=patience, apply=apply, jobs=jobs)
         selection = Selection(since=since, until=until, customers=customers, statuses=statuses)
         found = Found()
         for page in run.pages(selection, place or Place()):
@@ -143,7 +151,10 @@ def past(folder: Path, *, database_url: str | None = None, validated: bool = Tru
     """A past over a database; settings by short name, as for a world."""
     named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     made = World(folder, named, database_url=database_url, validated=validated)
+    there = Past(made)
     try:
-        yield Past(made)
+        yield there
     finally:
         made.app.close()
+        for scratch in there.scratches:
+            scratch.close()

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pacspace_stripe.domain.backfills import Place, Selection, Tally, shown
 from pacspace_stripe.domain.evidence import digest
@@ -33,9 +33,12 @@ class Bookmarks:
     store: Store
 
     def find(self, selection: Selection, *, open_end: bool) -> Bookmark | None:
-        """How far the same backfill got before it was stopped."""
+        """How far the same backfill got before it was stopped. One that another version wrote may say nothing to us."""
         kept = self.store.journal.fact(_name(selection, open_end=open_end))
-        return None if kept is None else _BOOKMARK.validate_json(kept)
+        try:
+            return None if kept is None else _BOOKMARK.validate_json(kept)
+        except ValidationError:
+            return None
 
     def keep(self, selection: Selection, bookmark: Bookmark, *, open_end: bool) -> None:
         """Called when a page is done: all before it is, too."""

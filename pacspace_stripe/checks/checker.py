@@ -17,7 +17,7 @@ from pacspace_stripe.domain.reconcile import billed_figures, same_figures
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
-from pacspace_stripe.store import Kind, Leased
+from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
 
 SAYS_SO = "nothing: it says so already"
@@ -102,6 +102,12 @@ class Checker:
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 
+    def keeping_claims_in(self, apart: Claims) -> "Checker":
+        """For a dry run of many: two invoices that bill the same are found, as if they had been checked."""
+        comparer = replace(self.parts.comparer, apart=apart)
+        judge = replace(self.parts.judge, comparer=comparer)
+        return replace(self, parts=replace(self.parts, comparer=comparer, judge=judge))
+
     def settled(self, invoice: Invoice) -> CheckResult | None:
         """What we know of an invoice that left with our stamp and these very figures: nothing is left to look at.
 
@@ -155,6 +161,7 @@ class Checker:
 
     def _previewed(self, memory: Memory, invoice: Invoice) -> Finding:
         usages = self.parts.comparer.usages(invoice)
+        self.parts.comparer.remember_apart(invoice, usages)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
         finding = self.parts.comparer.compare(invoice, usages, finalized_by_us=ours)
         return decide.with_waiver(finding, memory, billed_figures(usages))

@@ -17,7 +17,7 @@ from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
-__all__ = ["Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject", "is_alive"]
+__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject", "is_alive"]
 
 
 class Store:

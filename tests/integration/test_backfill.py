@@ -72,6 +72,26 @@ def test_what_has_nothing_metered_is_not_even_looked_at(made: Past) -> None:
     assert [call for call in made.world.stripe_calls() if call.endswith("/invoices/{id}")] == []
 
 
+def test_a_dry_run_finds_two_that_bill_the_same_as_an_applied_one_does(made: Past) -> None:
+    first, second = made.billed("100"), made.billed("100", "0")
+    dry = made.backfill().outcomes()
+    assert sorted(dry.values()) == ["drifted", "unproven"]
+    assert made.world.app.store.claims.rival_of("in_x", "cus_acme", MONTHS[-1]) is None
+    assert made.backfill(apply=True).outcomes() == dry
+    assert dry.keys() == {first, second}
+
+
+def test_the_settlement_ledger_has_a_past_too(tmp_path: Path, sqlite_url: str) -> None:
+    with past(tmp_path, database_url=sqlite_url, ledger="settlement") as made:
+        matched, drifted = made.billed("100", "0"), made.billed("90", "0", month=MONTHS[0])
+        made.world.write("100", key="usage-cus_acme-2026-09")
+        made.world.write("80", key="usage-cus_acme-2026-06")
+        assert made.backfill().outcomes() == {matched: "matched", drifted: "drifted"}
+        made.backfill(apply=True)
+        assert made.metadata(matched)["pacspace_record_key"] == "usage-cus_acme-2026-09"
+        assert (made.backfill().tally.stamped, made.backfill(apply=True).tally.stamped) == (0, 0)
+
+
 # -- never held ---------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def fill(stripe: StripeSimulator, pacspace: PacSpaceSimulator) -> None:
     """An invoice an hour, each of a customer with one subscription; oldest first."""
     metered, fixed = stripe.add_price(stripe.add_meter(METER)), stripe.add_price()
     now = datetime.now(UTC)
-    around = {"period_start": now - timedelta(days=9), "period_end": now + timedelta(days=9)}
+    around: dict[str, Any] = {"period_start": now - timedelta(days=9), "period_end": now + timedelta(days=9)}
     stripe.add_customer("cus_fixed")
     plain = stripe.add_subscription("cus_fixed", [fixed], **around)
     for number in range(INVOICES):

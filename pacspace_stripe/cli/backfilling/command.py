@@ -1,6 +1,7 @@
 """The command: what it is asked for, and the order in which it reports, remembers and goes on."""
 
 import logging
+import os
 import re
 import signal
 import socket
@@ -11,12 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import click
 
 from pacspace_stripe.app import App
 from pacspace_stripe.backfill import Backfill, Bookmark, Bookmarks, DonePage, Patience
+from pacspace_stripe.checks import Checker
 from pacspace_stripe.cli.backfilling.progress import ProgressLine
 from pacspace_stripe.cli.backfilling.report import CsvReport, JsonReport
 from pacspace_stripe.cli.backfilling.summary import echo_summary, summary_json
@@ -26,7 +29,7 @@ from pacspace_stripe.domain.backfills import STATUSES, Calls, Selection
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import PacspaceStripeError
-from pacspace_stripe.store import is_alive
+from pacspace_stripe.store import Store, is_alive
 
 INTERRUPTED = 130
 _CUSTOMER_ID = re.compile(r"(?:cus|acct)_[A-Za-z0-9_]+")
@@ -151,7 +154,7 @@ class Run:
             json_report = JsonReport(sys.stdout) if self.as_json else None
             progress = ProgressLine(selection=self.selection, tally=bookmark.tally)
             try:
-                for page in self._backfill(jobs, stop).pages(self.selection, bookmark.place):
+                for page in self._backfill(jobs, stop, self._checker(open_files)).pages(self.selection, bookmark.place):
                     self._report(page, bookmark, csv_report, json_report)
                     finished = page.next is None
                     progress.show(bookmark.place)
@@ -186,12 +189,23 @@ class Run:
             self._bookmarks.forget(self.selection, open_end=self.open_end)
         return found or Bookmark(until=self.selection.until)
 
-    def _backfill(self, jobs: int, stop: threading.Event) -> Backfill:
+    def _checker(self, open_files: ExitStack) -> Checker:
+        """A dry run keeps what invoices bill in a file of its own, which is gone with it."""
+        if self.act:
+            return self.app.checker
+        folder = open_files.enter_context(TemporaryDirectory(prefix="pacspace-stripe-"))
+        lost_after = timedelta(seconds=1)
+        apart = Store(f"sqlite:///{folder}/claims.db", now=self.app.now, lost_after=lost_after)
+        open_files.callback(apart.close)
+        apart.migrate()
+        return self.app.checker.keeping_claims_in(apart.claims)
+
+    def _backfill(self, jobs: int, stop: threading.Event, checker: Checker) -> Backfill:
         app = self.app
         return Backfill(
             stripe=app.stripe,
             store=app.store,
-            checker=app.checker,
+            checker=checker,
             patience=Patience(stop=stop, busy_for=app.settings.lease * 2),
             apply=self.act,
             jobs=jobs,
@@ -245,7 +259,8 @@ def stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
         if number == signal.SIGINT:
-            click.echo("\nbackfill: stopping after what is in flight (Ctrl-C again: at once)", err=True)
+            # Not through a file object: it may be in the middle of another line.
+            os.write(2, b"\nbackfill: stopping after what is in flight (Ctrl-C again: at once)\n")
 
     try:
         for one in signals:

@@ -1,5 +1,6 @@
 """How far it is, on standard error: one line that is written over on a terminal, a line now and then elsewhere."""
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -34,8 +35,9 @@ class ProgressLine:
             self._share = share
         line = self._line(share)
         if sys.stderr.isatty():
-            click.echo("\r" + line.ljust(self._width), err=True, nl=False)
-            self._width = len(line)
+            fitting = line[: shutil.get_terminal_size().columns - 1]
+            click.echo("\r" + fitting.ljust(self._width), err=True, nl=False)
+            self._width = len(fitting)
         elif time.monotonic() >= self._said + self.plain_every:
             click.echo(line, err=True)
             self._said = time.monotonic()
