@@ -107,7 +107,7 @@ def test_a_dry_run_says_what_is_and_what_it_would_take(desk: Desk) -> None:
     assert lines[0] == "Dry run, nothing was written: 2 invoices"
     assert "          1  matched" in lines
     assert "          1  drifted: OVERBILLED 1" in lines
-    assert f"    {drifted}  cus_b  paid  OVERBILLED  billed 100, recorded 90: differs by 10" in lines
+    assert f"  {drifted}  cus_b  paid  OVERBILLED  billed 100, recorded 90: differs by 10" in lines
     assert "  2 stamped in their metadata, 0 say so already" in lines
     assert "about 4 reads and 2 writes at Stripe" in done.stdout
     assert "0.0% of the 10,000 reads a month" in done.stdout
@@ -161,9 +161,11 @@ def test_progress_says_rate_remaining_time_and_counts(capsys: pytest.CaptureFixt
         tally.outcomes[Outcome.MATCHED] += 100
         line.show(Place(after="in_1", created_at=datetime(2026, 8, day, tzinfo=UTC)))
         line.plain_every = 0.0
-    first, *_, last = capsys.readouterr().err.splitlines()
+    line.show(None)
+    first, *_, last, end = capsys.readouterr().err.splitlines()
     assert first.startswith("backfill: 100 invoices  ")
     assert "time left unknown" in first
     assert last.startswith("backfill: 300 invoices  ")
     assert last.endswith("left  matched 300")
     assert "about " in last
+    assert "done in " in end

@@ -157,7 +157,7 @@ class Run:
                 for page in self._backfill(jobs, stop, self._checker(open_files)).pages(self.selection, bookmark.place):
                     self._report(page, bookmark, csv_report, json_report)
                     finished = page.next is None
-                    progress.show(bookmark.place)
+                    progress.show(page.next)
                     if stop.is_set():
                         break
             except PacspaceStripeError:

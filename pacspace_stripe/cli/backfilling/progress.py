@@ -28,9 +28,9 @@ class ProgressLine:
     def __post_init__(self) -> None:
         self._first = self.tally.invoices
 
-    def show(self, place: Place) -> None:
-        """Called after every page."""
-        share = place.share(self.selection)
+    def show(self, place: Place | None) -> None:
+        """Called after every page, with the place behind it; None behind the last one, which is always shown."""
+        share = place.share(self.selection) if place else 1.0
         if self._share is None:
             self._share = share
         line = self._line(share)
@@ -38,7 +38,7 @@ class ProgressLine:
             fitting = line[: shutil.get_terminal_size().columns - 1]
             click.echo("\r" + fitting.ljust(self._width), err=True, nl=False)
             self._width = len(fitting)
-        elif time.monotonic() >= self._said + self.plain_every:
+        elif place is None or time.monotonic() >= self._said + self.plain_every:
             click.echo(line, err=True)
             self._said = time.monotonic()
 
@@ -57,6 +57,8 @@ class ProgressLine:
         return f"backfill: {self.tally.invoices:,} invoices  {rate:,.1f}/s  {self._remaining(share, took)}  {counts}"
 
     def _remaining(self, share: float, took: float) -> str:
+        if share >= 1:
+            return f"done in {written(timedelta(seconds=took))}"
         done = share - (self._share or 0.0)
         if done <= 0:
             return "time left unknown"

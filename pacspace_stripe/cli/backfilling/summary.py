@@ -66,11 +66,13 @@ def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
 
 def _echo_bad(bookmark: Bookmark) -> None:
     tally = bookmark.tally
+    if tally.bad:
+        click.echo("Not matched")
     for one in tally.bad:
-        click.echo(f"    {one}")
+        click.echo(f"  {one}")
     more = sum(tally.outcomes[outcome] for outcome in Outcome if not outcome.good) - len(tally.bad)
     if more > 0:
-        click.echo(f"    and {more:,} more: --csv and --json name them all")
+        click.echo(f"  and {more:,} more: --csv and --json name them all")
 
 
 def _echo_done(bookmark: Bookmark) -> None:
