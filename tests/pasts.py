@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -70,19 +70,30 @@ class Past:
 
     def spoil_in_lists(self, invoice_id: str) -> None:
         """Stripe's list shows it in a way that we cannot read."""
+
+        def spoiled(page: bytes) -> bytes:
+            body = json.loads(page)
+            for row in body["data"]:
+                row["currency"] = 7 if row["id"] == invoice_id else row["currency"]
+            return json.dumps(body).encode()
+
+        self._lists_become(spoiled)
+
+    def cut_lists(self, times: int) -> None:
+        """So many pages of Stripe's list break off in the middle."""
+        left = iter(range(times))
+        self._lists_become(lambda page: page[: len(page) // 2] if next(left, None) is not None else page)
+
+    def _lists_become(self, change: Callable[[bytes], bytes]) -> None:
         answer = self.world._at_stripe  # noqa: SLF001 - the way to Stripe is not for tests to change, but for this one
 
-        def spoiled(request: httpx.Request) -> httpx.Response:
+        def changed(request: httpx.Request) -> httpx.Response:
             response = answer(request)
             if request.url.path != "/v1/invoices":
                 return response
-            body = json.loads(response.content)
-            for row in body["data"]:
-                if row["id"] == invoice_id:
-                    row["currency"] = 7
-            return httpx.Response(200, json=body)
+            return httpx.Response(response.status_code, headers=response.headers, content=change(response.content))
 
-        self.world._at_stripe = spoiled  # type: ignore[assignment]  # noqa: SLF001 - as above
+        self.world._at_stripe = changed  # type: ignore[assignment]  # noqa: SLF001 - as above
 
     def new_database(self, url: str) -> None:
         """Ours was lost: a new process begins with nothing."""

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from pacspace_stripe.domain.backfills import Place
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RemoteUnavailable
+from pacspace_stripe.store.tables import metadata
 from tests.databases import Databases, Engine
 from tests.pasts import MONTHS, Past, past
 
@@ -36,10 +39,18 @@ def everything_written(made: Past) -> list[str]:
     return made.world.writes() + ledger
 
 
+def tables(made: Past) -> dict[str, list[sa.Row[Any]]]:
+    """Everything in our database."""
+    with made.world.app.store.engine.connect() as connection:
+        return {name: list(connection.execute(sa.select(table)).all()) for name, table in metadata.tables.items()}
+
+
 def test_a_dry_run_judges_everything_and_writes_nothing(made: Past) -> None:
     matched, drifted = made.billed("100"), made.billed("100", "90", customer="cus_b")
     unproven, fixed = made.billed("7", customer="cus_c", verified=False), made.fixed()
+    before = tables(made)
     found = made.backfill()
+    assert tables(made) == before
     assert found.outcomes() == {
         matched: "matched",
         drifted: "drifted",
@@ -47,7 +58,6 @@ def test_a_dry_run_judges_everything_and_writes_nothing(made: Past) -> None:
         fixed: "nothing metered",
     }
     assert everything_written(made) == []
-    assert made.world.app.store.subjects.invoices() == []
     assert (found.tally.stamped, found.tally.unchanged) == (3, 0)
 
 
@@ -190,17 +200,17 @@ def test_from_an_empty_database_the_proof_on_it_stays_to_the_letter(made: Past, 
     ],
 )
 def test_from_an_empty_database_another_proof_is_written_anew(
-    made: Past, databases: Databases, key: str, value: str
+    alone: Past, databases: Databases, key: str, value: str
 ) -> None:
-    invoice_id = made.billed("100")
-    made.backfill(apply=True)
-    right = made.metadata(invoice_id)
-    made.world.stripe.account.invoices[invoice_id].metadata[key] = value
-    made.new_database(databases.new(Engine.SQLITE))
-    made.backfill(apply=True)
-    now = made.metadata(invoice_id)
+    invoice_id = alone.billed("100")
+    alone.backfill(apply=True)
+    right = alone.metadata(invoice_id)
+    alone.world.stripe.account.invoices[invoice_id].metadata[key] = value
+    alone.new_database(databases.new(Engine.SQLITE))
+    alone.backfill(apply=True)
+    now = alone.metadata(invoice_id)
     evidence = now.pop("pacspace_evidence_sha256")
-    assert made.world.app.store.chains.find(evidence)
+    assert alone.world.app.store.chains.find(evidence)
     assert now == {name: one for name, one in right.items() if name != "pacspace_evidence_sha256"}
 
 
@@ -273,6 +283,14 @@ def test_an_invoice_that_stays_unread_is_unproven_and_hides_no_other(alone: Past
     result = found.rows[hidden].result
     assert result.reason == "STRIPE_UNAVAILABLE"
     assert alone.metadata(hidden) == {}
+
+
+def test_a_page_that_breaks_off_in_the_middle_is_asked_for_again(alone: Past) -> None:
+    ids = {alone.billed("100"), alone.billed("5", customer="cus_b")}
+    alone.cut_lists(times=2)
+    found = alone.backfill(apply=True)
+    assert found.outcomes() == dict.fromkeys(ids, "matched")
+    assert alone.world.stripe_calls().count("GET /v1/invoices") == 3
 
 
 def test_a_page_that_stays_broken_is_no_end(alone: Past) -> None:

@@ -87,7 +87,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 )
 def test_what_it_does_not_take_is_named(desk: Desk, arguments: tuple[str, ...], complaint: str) -> None:
     done = desk.run(*arguments)
-    assert done.exit_code == (2 if "/nowhere/at/all.csv" not in arguments else 1)
+    assert done.exit_code == 2
     assert complaint in done.stderr
     assert desk.stripe.log == []
 

@@ -32,7 +32,7 @@ from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.store import Store, is_alive
 
 INTERRUPTED = 130
-_CUSTOMER_ID = re.compile(r"(?:cus|acct)_[A-Za-z0-9_]+")
+_CUSTOMER_ID = re.compile(r"cus_[A-Za-z0-9_]+")
 _MOST_JOBS = 32
 
 
@@ -82,7 +82,7 @@ def _statuses(_: click.Context, __: click.Parameter, value: str) -> tuple[Invoic
 @click.option("--apply", "act", is_flag=True, help="Stamp what is finalized, gate what is a draft.")
 @click.option("--resume", is_flag=True, help="With --apply: go on where the same backfill was stopped.")
 @click.option(
-    "--jobs", default=8, show_default=True, type=click.IntRange(1, _MOST_JOBS), help="Invoices looked at side by side."
+    "--jobs", default=16, show_default=True, type=click.IntRange(1, _MOST_JOBS), help="Invoices looked at side by side."
 )
 @click.option(
     "--csv",
@@ -152,6 +152,8 @@ class Run:
         with ExitStack() as open_files, stopping() as stop:
             csv_report = self._csv(open_files, bookmark.report_bytes)
             json_report = JsonReport(sys.stdout) if self.as_json else None
+            if self.act and not resume:
+                self._bookmarks.forget(self.selection, open_end=self.open_end)
             progress = ProgressLine(selection=self.selection, tally=bookmark.tally)
             try:
                 for page in self._backfill(jobs, stop, self._checker(open_files)).pages(self.selection, bookmark.place):
@@ -185,8 +187,6 @@ class Run:
         if resume:
             behind = f"{found.tally.invoices:,} invoices are behind" if found else "nothing to resume: from the start"
             click.echo(f"backfill: {behind}", err=True)
-        elif self.act:
-            self._bookmarks.forget(self.selection, open_end=self.open_end)
         return found or Bookmark(until=self.selection.until)
 
     def _checker(self, open_files: ExitStack) -> Checker:
@@ -217,7 +217,8 @@ class Run:
         try:
             return open_files.enter_context(CsvReport.at(self.csv_file, kept_bytes))
         except OSError as error:
-            raise click.FileError(str(self.csv_file), hint=error.strerror or str(error)) from error
+            message = f"{self.csv_file}: {error.strerror or error}"
+            raise click.BadParameter(message, param_hint="--csv") from error
 
     def _report(
         self, page: DonePage, bookmark: Bookmark, csv_report: CsvReport | None, json_report: JsonReport | None
