@@ -33,7 +33,7 @@ class ProgressLine:
         share = place.share(self.selection) if place else 1.0
         if self._share is None:
             self._share = share
-        line = self._line(share)
+        line = self._line(share, done=place is None)
         if sys.stderr.isatty():
             fitting = line[: shutil.get_terminal_size().columns - 1]
             click.echo("\r" + fitting.ljust(self._width), err=True, nl=False)
@@ -48,17 +48,16 @@ class ProgressLine:
             click.echo(err=True)
             self._width = 0
 
-    def _line(self, share: float) -> str:
+    def _line(self, share: float, *, done: bool) -> str:
         took = max(time.monotonic() - self._began, 0.001)
         rate = (self.tally.invoices - self._first) / took
         counts = "  ".join(
             f"{name.value} {self.tally.outcomes[name]:,}" for name in Outcome if self.tally.outcomes[name]
         )
-        return f"backfill: {self.tally.invoices:,} invoices  {rate:,.1f}/s  {self._remaining(share, took)}  {counts}"
+        left = f"done in {written(timedelta(seconds=took))}" if done else self._remaining(share, took)
+        return f"backfill: {self.tally.invoices:,} invoices  {rate:,.1f}/s  {left}  {counts}"
 
     def _remaining(self, share: float, took: float) -> str:
-        if share >= 1:
-            return f"done in {written(timedelta(seconds=took))}"
         done = share - (self._share or 0.0)
         if done <= 0:
             return "time left unknown"
