@@ -85,6 +85,15 @@ class Actor:
         self.leased.save(done)
         return done
 
+    def adopt(self, invoice: Invoice, memory: Memory, finding: Finding, sha256: str, policy: Policy) -> Memory:
+        """The stamp that it carries, taken for our last one: an earlier database of ours knew its evidence."""
+        said = evidence.core(invoice, finding, policy, None)
+        stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now)
+        core = evidence.digest(evidence.meaning(said))
+        done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
+        self.leased.save(done)
+        return done
+
     def confirm(self, final: Invoice, sha256: str, billed: Iterable[BilledUsage | WindowResult]) -> None:
         """One more link when that evidence is about the draft: finalized, and its lines still bill the same."""
         decided = self.store.chains.find(sha256)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pacspace_stripe.checks.ledgers import Ledger
-from pacspace_stripe.checks.recalling import GIVEN_UP
+from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Policy
@@ -15,7 +15,7 @@ from pacspace_stripe.domain.records import claim_of, on_records
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteError
-from pacspace_stripe.store import Store
+from pacspace_stripe.store import Claims, Store
 from pacspace_stripe.stripe_api import StripeApi
 
 
@@ -27,6 +27,8 @@ class Comparer:
     ledger: Ledger
     store: Store
     policy: Policy
+    apart: Claims | None = None
+    """Claims of invoices that a dry run has seen: they count as well, and nobody else sees them."""
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What the invoice bills per meter and window; empty when nothing on it is metered."""
@@ -87,7 +89,12 @@ class Comparer:
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return None
+        return self.apart.rival_of(invoice.invoice_id, account, window) if self.apart else None
+
+    def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
+        """In a dry run: what this invoice bills, as a check would write it down."""
+        if self.apart:
+            self.apart.put(invoice.invoice_id, claims_of(invoice, usages))
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool

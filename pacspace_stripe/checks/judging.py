@@ -13,7 +13,7 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import ACCOUNT_METADATA_KEY, BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.errors import RemoteError
+from pacspace_stripe.errors import RateLimited, RemoteError
 from pacspace_stripe.stripe_api import StripeApi
 
 _log = logging.getLogger(__name__)
@@ -36,13 +36,18 @@ class Judge:
     def other_mappings(self, read: Invoice, memory: Memory, finding: Finding) -> tuple[str | None, ...]:
         """Other ledger accounts that may be meant, when the one in force did not lead to a match; None: the copy.
 
-        Asks Stripe for the subscription; a refusal leaves only the copy on the invoice.
+        Asks Stripe for the subscription; a refusal leaves only the copy on the invoice. A 429 ends the look.
         """
         if finding.verdict in _GOOD or finding.reason in _UNANSWERED or read.subscription_id is None:
             return ()
         copied = read.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
         try:
             named = self.stripe.read_subscription(read.subscription_id).metadata.get(ACCOUNT_METADATA_KEY, "")
+        except RateLimited as error:
+            if _patient(memory):
+                raise
+            _log.warning("subscription=%s its ledger account cannot be read: %s", read.subscription_id, error)
+            named = copied
         except RemoteError as error:
             _log.warning("subscription=%s its ledger account cannot be read: %s", read.subscription_id, error)
             named = copied

@@ -23,16 +23,29 @@ from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
+from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, figures_of, same_figures
+from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
 from pacspace_stripe.store import Leased
 
+UNSETTLED = "unsettled"
 READ_AGAIN = 3
 """How often one check starts over when Stripe says that the invoice changed under it."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookBack:
+    """A look that a backfill asks for: what has left is reported and stamped, and not held.
+
+    ``patient``: what usually heals by itself is not written down yet; the look ends with the status ``UNSETTLED``.
+    """
+
+    patient: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +57,7 @@ class Look:
     memory: Memory
     now: datetime
     waiver: Waiver | None
+    back: LookBack | None = None
     steps: tuple[str, ...] = ()
     read: Invoice | None = None
     """The invoice as Stripe has it; in what the steps pass on, a corrected ledger account has its place."""
@@ -67,7 +81,10 @@ class Look:
             invoice = self.parts.stripe.read_invoice(self.memory.invoice_id)
         except NotFound:
             return self._gone()
+        new = self.memory.first is None
         self.memory = let_go(remembered(self.memory, invoice, self.now), invoice, self.parts.policy.finalize)
+        if self.back and new and not self.memory.held and decide.left_long_ago(invoice, self.now):
+            self.memory = replace(self.memory, past=True)
         self.read, invoice = invoice, mapped(invoice, self.memory.mapping)
         self._take_over_block(invoice)
         usages = self._usages(invoice)
@@ -257,6 +274,12 @@ class Look:
             claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
         )
         self._end_waiver(finding)
+        left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+        if left and self.back and self.back.patient and decide.heals(finding):
+            self.memory = with_finding(self.memory, finding, self.parts.policy, self.now)
+            return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
+        if left and self._carries(invoice, finding):
+            return self._end(invoice.status.value, self.memory.detail)
         self.memory = self._actor.seal(
             invoice, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
         )
@@ -264,8 +287,23 @@ class Look:
             self._actor.confirm(invoice, self.memory.evidence_sha256 or "", finding.windows)
         return self._act(invoice, finding)
 
+    def _carries(self, invoice: Invoice, finding: Finding) -> bool:
+        """A new database, and an invoice that carries this proof: its stamp stays, and so does the hash on it."""
+        policy, memory = self.parts.policy, self.memory
+        if memory.evidence_sha256 or memory.held or policy.mode is Mode.OBSERVE:
+            return False
+        there = carried(invoice.metadata, finding)
+        if there is None:
+            return False
+        self.memory = replace(with_finding(memory, there[0], policy, self.now), cleared=True)
+        self.memory = self._actor.adopt(invoice, self.memory, *there, policy)
+        self._did("carries this proof already")
+        return True
+
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
-        actions = decide.after_comparison(invoice, self.memory, self.parts.policy, self.now, finding)
+        # A backfill holds nothing that has left.
+        seen = replace(self.memory, past=True) if self.back else self.memory
+        actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, finding)
         current = invoice
         for action in actions:
             match action:
@@ -289,12 +327,18 @@ class Look:
                 case steps.Wait(until=until):
                     return self._until(current.status.value, until)
                 case steps.End(detail=detail):
-                    good = finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
-                    self.memory = replace(self.memory, cleared=good)
-                    return self._end(current.status.value, self.memory.detail or detail)
+                    return self._done(current, finding, detail)
                 case _:
                     assert_never(action)
         return self._until(current.status.value, self.now + RATE_LIMITED_LOOK)
+
+    def _done(self, invoice: Invoice, finding: Finding, detail: str) -> Looked:
+        good = finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+        if self.back and not good and decide.must_stop(invoice, self.memory, self.parts.policy, finding):
+            # It left just now: stopping it is still the gate's to do.
+            return self._until(invoice.status.value, self.now)
+        self.memory = replace(self.memory, cleared=good)
+        return self._end(invoice.status.value, self.memory.detail or detail)
 
     def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
         """All lines again: None when they are what was stamped and it may be released."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": ("checking", "Compare one invoice with the ledger; --apply to act on it."),
     "release": ("checking", "Let a drifted or unproven invoice go, with a written reason."),
     "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
+    "backfill": ("backfilling", "Judge the invoices of the past; --apply to put the proof on them."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),

@@ -10,12 +10,10 @@ import click
 from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
-from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently
+from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing
 from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.verdicts import Verdict
-from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.store import Kind
 
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
@@ -39,7 +37,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
     """Compare one invoice with the ledger: verdict, both figures, the reason, and what would be done."""
     with parts() as app:
         if act:
-            _refuse_when_observing(app, "check --apply")
+            refuse_when_observing(app, "check --apply")
             _require(app, invoice)
         result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
     _report(result, as_json=as_json, planned=not act)
@@ -63,7 +61,7 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         message = f"--reason is one line of 1 to {LONGEST_VALUE} printable characters"
         raise click.UsageError(message)
     with parts() as app:
-        _refuse_when_observing(app, "release")
+        refuse_when_observing(app, "release")
         if invoice is not None:
             _require(app, invoice)
         judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
@@ -115,11 +113,3 @@ def _report(found: CheckResult | list[CheckResult], *, as_json: bool, planned: b
         for result in results:
             echo_result(result, planned=planned)
     sys.exit(exit_code(results))
-
-
-def _refuse_when_observing(app: App, command: str) -> None:
-    if app.settings.mode is Mode.OBSERVE:
-        variable = "PACSPACE_STRIPE_MODE"
-        problem = f"observe writes nothing, so `{command}` has nothing to do"
-        hint = f"Run it once as `PACSPACE_STRIPE_MODE=enforce pacspace-stripe {command} …` to act."
-        raise ConfigurationError(variable, problem, hint=hint)

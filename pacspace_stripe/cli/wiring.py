@@ -1,5 +1,6 @@
 """What every command needs: settings from the environment, parts, output."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.showing import echo_windows
-from pacspace_stripe.errors import LeaseBusy
+from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.errors import ConfigurationError, LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.store import Store
 
@@ -25,10 +27,10 @@ def environment_settings() -> Settings:
 
 
 @contextmanager
-def parts() -> Iterator[App]:
-    """The product, wired for one command; quiet but for warnings."""
+def parts(*, level: int = logging.WARNING) -> Iterator[App]:
+    """The product, wired for one command; quiet but for what is of this level."""
     settings = environment_settings()
-    set_up(settings.log_format, level=30)
+    set_up(settings.log_format, level=level)
     app = build(settings)
     try:
         yield app
@@ -59,6 +61,15 @@ def patiently(app: App, act: Callable[[], Done]) -> Done:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+def refuse_when_observing(app: App, command: str) -> None:
+    """Raise ConfigurationError: what acts has nothing to do in observe mode."""
+    if app.settings.mode is Mode.OBSERVE:
+        variable = "PACSPACE_STRIPE_MODE"
+        problem = f"observe writes nothing, so `{command}` has nothing to do"
+        hint = f"Run it once as `PACSPACE_STRIPE_MODE=enforce pacspace-stripe {command} …` to act."
+        raise ConfigurationError(variable, problem, hint=hint)
 
 
 def exit_code(results: list[CheckResult]) -> int:

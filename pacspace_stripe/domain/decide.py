@@ -241,7 +241,7 @@ def _left_found(
             footer = (Alert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
             return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
-    stopped = (Hold(),) if _must_stop(invoice, memory, policy, finding) else ()
+    stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
     told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
     return *told, _after_bad(invoice, memory, policy, now, finding)
 
@@ -251,12 +251,23 @@ def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:
     return find_block(invoice.footer) is not None and (memory.evidence_sha256 or "") not in (invoice.footer or "")
 
 
-def _must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
+def heals(finding: Finding) -> bool:
+    """Whether another look may well find something else, without anybody doing anything."""
+    return finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS
+
+
+def left_long_ago(invoice: Invoice, now: datetime) -> bool:
+    """Whether it was finalized before anything that the gate still looks at: an invoice of the past."""
+    left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+    return left and now >= (invoice.finalized_at or invoice.created_at) + GIVE_UP_AFTER
+
+
+def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
     """Whether a finalized invoice that still advances is held: a drift always, an unproven one when failing closed.
 
-    First invoices are finalized at birth and can only be verified after the fact.
+    First invoices are finalized at birth and can only be verified after the fact, as is what left long ago.
     """
-    if invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
+    if memory.past or invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
         return False
     at_birth = invoice.billing_reason == "subscription_create"
     closed = fails_closed(memory, policy) and not invoice.attempted and not at_birth
@@ -264,7 +275,7 @@ def _must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Findin
 
 
 def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
-    held = memory.held or _must_stop(invoice, memory, policy, finding)
+    held = memory.held or must_stop(invoice, memory, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
         return _retry(memory, policy, now)
     if finding.verdict is Verdict.DRIFTED:

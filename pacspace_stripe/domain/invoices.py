@@ -128,6 +128,25 @@ class Invoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedInvoice:
+    """One row of a list of invoices."""
+
+    invoice_id: str
+    invoice: Invoice | None
+    """None when this one cannot be read; that hides no other."""
+    complete: bool
+    """Whether all its lines are there: a list shows only the first ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePage:
+    """One page of a list of invoices, newest first."""
+
+    rows: tuple[ListedInvoice, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionItem:
     """An item of a subscription with its current period."""
 

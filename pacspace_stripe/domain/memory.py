@@ -68,6 +68,8 @@ class Memory:
     backstop_at: datetime | None = None
     blocked: bool = False
     """The early warning found drift: fail closed, whatever the policy."""
+    past: bool = False
+    """It had left days before a backfill was the first to see it: reported and stamped, never held."""
     finalized_by_us: bool = False
     verdict: Verdict | None = None
     reason: Reason | None = None

@@ -6,12 +6,12 @@ hold in one update, so it tells our hold from a person's after a crash, and even
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import Finding, WindowResult
+from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import iso
 
 PREFIX = "pacspace_"
@@ -25,6 +25,8 @@ _PER_WINDOW = (
     *("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url"),
     *("record_key", "record_bits", "record_writes"),
 )
+_FIGURES = ("window", "usage", "delta_count", "record_key", "record_bits", "record_writes")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
 _SIGN = re.compile(
     rf"(?P<invoice>\S+) since (?P<since>{_TIME})(?: planned (?P<planned>{_TIME}))?(?P<precaution> precaution)?"
@@ -135,6 +137,37 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
         keys["checkpoint_id"] = result.proof.checkpoint_id
         keys["verify_url"] = result.proof.verify_url
     return keys
+
+
+def carried(existing: Mapping[str, str], finding: Finding) -> tuple[Finding, str] | None:
+    """The finding that a stamp on it already proves, and the hash of that stamp's evidence; None when it does not.
+
+    It does when its figures, counts and proof roots are those found now; of a look that only reads, which has no roots,
+    when it has some. What a person waived stays waived while its figures are the same.
+    """
+    sha, verdict = existing.get(f"{PREFIX}evidence_sha256", ""), existing.get(f"{PREFIX}verdict")
+    waived = verdict == Verdict.WAIVED.value and finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
+    number = len(finding.windows)
+    same_number = existing.get(f"{PREFIX}windows", "1") == str(number) and number <= MOST_WINDOWS
+    if not _SHA256.fullmatch(sha) or not same_number:
+        return None
+    if not waived and not verdict == finding.verdict.value == Verdict.MATCHED.value:
+        return None
+    named = zip(_SUFFIXES, finding.windows, strict=False)
+    if not all(_says(existing, suffix, result, rooted=not waived) for suffix, result in named):
+        return None
+    return (replace(finding, verdict=Verdict.WAIVED) if waived else finding), sha
+
+
+def _says(existing: Mapping[str, str], suffix: str, result: WindowResult, *, rooted: bool) -> bool:
+    keys = _window_keys(result)
+    if any(existing.get(f"{PREFIX}{name}{suffix}") != keys.get(name) for name in _FIGURES):
+        return False
+    root = existing.get(f"{PREFIX}proof_root{suffix}")
+    if result.proof is not None:
+        return root == result.proof.proof_root
+    needs_root = rooted and bool(result.count) and result.record is None
+    return not needs_root or root is not None
 
 
 def _few_keys(keys: Mapping[str, str], room: int) -> dict[str, str]:

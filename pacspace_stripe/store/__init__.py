@@ -12,12 +12,12 @@ from pacspace_stripe.store.chains import Chains
 from pacspace_stripe.store.claims import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.journal import Journal
-from pacspace_stripe.store.leases import Leased
+from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
-__all__ = ["Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject"]
+__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject", "is_alive"]
 
 
 class Store:

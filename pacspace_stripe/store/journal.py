@@ -36,9 +36,14 @@ class Journal:
             return before
 
     def fact(self, name: str) -> str | None:
-        """A fact as it was stored last."""
+        """A fact, if there is one of this name."""
         with self._database.reading() as connection:
             return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+
+    def forget_fact(self, name: str) -> None:
+        """Make it as if it had never been stored."""
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(facts).where(facts.c.name == name))
 
     def note(self, kind: str, subject_id: str, detail: str) -> None:
         """One line of the audit trail."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import stripe
 
 from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.invoices import Invoice, Meter, Price, Subscription
+from pacspace_stripe.domain.invoices import Invoice, InvoicePage, ListedInvoice, Meter, Price, Subscription
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer
@@ -151,6 +151,28 @@ class StripeApi:
         if unreadable:
             raise unreadable
 
+    def invoice_page(
+        self,
+        *,
+        created_since: datetime,
+        created_before: datetime,
+        status: str | None = None,
+        customer: str | None = None,
+        after: str | None = None,
+    ) -> InvoicePage:
+        """One page (100) of the invoices created in ``[created_since, created_before)``, newest first: one call.
+
+        ``after``: the id of the last row of the page before. Times count in whole seconds.
+        """
+        path = "/v1/invoices"
+        created = {"gte": _unix(created_since), "lt": _unix(created_before)}
+        asked = {"limit": _PAGE, "starting_after": after, "status": status, "customer": customer, "created": created}
+        page = Fields(STRIPE, f"list {path}", self._get(path, **asked))
+        rows, has_more = tuple(_listed(row) for row in page.items("data")), page.flag("has_more")
+        if has_more and (not rows or rows[-1].invoice_id == after):
+            page.reject("has_more", "promises more rows, but the page does not move on")
+        return InvoicePage(rows=rows, has_more=has_more)
+
     def update_invoice(
         self,
         invoice_id: str,
@@ -246,6 +268,15 @@ class StripeApi:
 
     def _hide(self, text: str) -> str:
         return hidden(text, (self._key,))
+
+
+def _listed(row: Fields) -> ListedInvoice:
+    invoice_id = row.text("id")
+    try:
+        complete = not row.fields("lines").flag("has_more")
+        return ListedInvoice(invoice_id=invoice_id, invoice=invoice_from_stripe(row.data), complete=complete)
+    except UnexpectedAnswer:
+        return ListedInvoice(invoice_id=invoice_id, invoice=None, complete=False)
 
 
 def _the(data: object, kind: str, wanted_id: str) -> object:

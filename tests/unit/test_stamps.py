@@ -16,6 +16,7 @@ from pacspace_stripe.domain.stamps import (
     MOST_KEYS,
     OURS,
     Sign,
+    carried,
     metadata_stamp,
 )
 from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
@@ -265,3 +266,68 @@ def test_the_sign_takes_no_room_from_the_proof(existing: Mapping[str, str], foun
     assert len(stamped) <= MOST_KEYS
     stamped.pop(HOLD_KEY, None)
     assert stamped == after(existing, metadata_stamp(existing, found, SHA).changes)
+
+
+# -- what a stamp that is there already proves ---------------------------------------------------------------------
+
+READ_ONLY = summarize((result(),))
+"""As FULL, found by a look that only reads: it has no roots."""
+
+
+@pytest.mark.parametrize("found", [FULL, READ_ONLY])
+def test_a_stamp_with_these_figures_and_roots_proves_it(found: Finding) -> None:
+    assert carried({**STAMP, "order_id": "7"}, found) == (found, SHA)
+
+
+def test_a_checkpoint_made_again_or_another_link_is_the_same_proof() -> None:
+    existing = {**STAMP, "pacspace_checkpoint_id": "chk_2", "pacspace_verify_url": "https://elsewhere.example/"}
+    assert carried(existing, FULL) == (FULL, SHA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pacspace_verdict", "drifted"),
+        ("pacspace_verdict", "waived"),
+        ("pacspace_evidence_sha256", "0" * 63),
+        ("pacspace_window", "2026-10-01T00:00:00Z/2026-10-31T00:00:00Z"),
+        ("pacspace_usage", "101"),
+        ("pacspace_delta_count", "5"),
+        ("pacspace_proof_root", "0x" + "0" * 64),
+        ("pacspace_windows", "2"),
+        ("pacspace_record_key", "usage-1"),
+    ],
+)
+def test_a_stamp_that_says_anything_else_does_not(key: str, value: str) -> None:
+    assert carried({**STAMP, key: value}, FULL) is None
+
+
+@pytest.mark.parametrize("missing", sorted({*STAMP} - {"pacspace_checkpoint_id", "pacspace_verify_url"}))
+def test_a_stamp_without_a_figure_or_a_root_does_not(missing: str) -> None:
+    existing = {key: value for key, value in STAMP.items() if key != missing}
+    assert carried(existing, FULL) is None
+    assert carried(existing, READ_ONLY) is None
+
+
+def test_of_several_windows_each_is_compared_and_more_than_there_is_room_for_prove_nothing() -> None:
+    two = summarize((result(proof=proof()), result(billed=Decimal(7), proof=proof())))
+    stamp = dict(metadata_stamp({}, two, SHA).changes)
+    assert carried(stamp, two) == (two, SHA)
+    assert carried({**stamp, "pacspace_usage_2": "8"}, two) is None
+    five = summarize(tuple(result(proof=proof()) for _ in range(5)))
+    assert carried(dict(metadata_stamp({}, five, SHA).changes), five) is None
+
+
+def test_what_a_person_waived_stays_waived_while_its_figures_are_the_same() -> None:
+    drifted = summarize((result(Reason.OVERBILLED),))
+    stamp = {**STAMP, "pacspace_verdict": "waived", "pacspace_waiver": "agreed"}
+    assert carried(stamp, drifted) == (replace(drifted, verdict=WAIVED.verdict), SHA)
+    assert carried({**stamp, "pacspace_usage": "99"}, drifted) is None
+
+
+@given(findings, leftovers, merchants)
+def test_only_a_match_is_ever_found_proven_by_chance(
+    found: Finding, left: Mapping[str, str], others: Mapping[str, str]
+) -> None:
+    there = carried({**others, **left}, found)
+    assert there is None or there[0].verdict.value in {"matched", "waived"}

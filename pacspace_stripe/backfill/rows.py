@@ -1,0 +1,116 @@
+"""One invoice and what was found: what a backfill reports, and counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.domain.backfills import MOST_NAMED, Outcome, Place, Tally, calls_for
+from pacspace_stripe.domain.invoices import InvoiceStatus, ListedInvoice
+from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+
+NOT_METERED = "nothing metered"
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One invoice."""
+
+    invoice_id: str
+    status: InvoiceStatus
+    created_at: datetime | None
+    """None, as the customer, of one that could not be read."""
+    customer_id: str | None
+    subscription_id: str | None
+    result: CheckResult
+
+    @classmethod
+    def of(cls, listed: ListedInvoice, result: CheckResult) -> "Row":
+        """``result.status`` is newer than the list, unless the invoice could not be read since."""
+        invoice, newest = listed.invoice, InvoiceStatus(result.status)
+        status = invoice.status if invoice and newest is InvoiceStatus.UNKNOWN else newest
+        return cls(
+            invoice_id=listed.invoice_id,
+            status=status,
+            created_at=invoice.created_at if invoice else None,
+            customer_id=invoice.customer_id if invoice else None,
+            subscription_id=invoice.subscription_id if invoice else None,
+            result=result,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.result.verdict is not None:
+            return Outcome(self.result.verdict.value)
+        judged_later = self.result.detail != NOT_METERED and self.result.status != DELETED
+        return Outcome.NOT_YET if judged_later else Outcome.NOT_METERED
+
+    @property
+    def stamped(self) -> bool:
+        """Whether it was stamped, or would be."""
+        return any(step.startswith("stamp") for step in self.result.steps)
+
+    def add_to(self, tally: Tally, policy: Policy) -> None:
+        """Count it: what it was, and what it takes."""
+        reason = self.result.reason.value if self.result.reason else None
+        tally.count(self.outcome, reason, self.status, stamped=self.stamped)
+        if not self.outcome.good and len(tally.bad) < MOST_NAMED:
+            tally.bad.append(self._in_words())
+        windows = sum(window["account"] is not None for window in self.result.windows)
+        tally.calls += calls_for(self.outcome, self.status, windows=windows, stamps=self.stamped, policy=policy)
+
+    def _in_words(self) -> str:
+        reason = self.result.reason.value if self.result.reason else "-"
+        said = self.result.detail or "-"
+        return f"{self.invoice_id}  {self.customer_id or '-'}  {self.status.value}  {reason}  {said}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DonePage:
+    """A finished page: its rows in Stripe's order, and the place behind it; None behind the last one."""
+
+    rows: tuple[Row, ...]
+    next: Place | None
+
+
+Look = Callable[[bool], CheckResult]
+"""How an invoice is looked at; told whether it may be patient."""
+
+
+def not_metered(listed: ListedInvoice, status: InvoiceStatus) -> CheckResult:
+    """It was not even looked at."""
+    return _unjudged(listed.invoice_id, status.value, NOT_METERED)
+
+
+def deleted(listed: ListedInvoice) -> CheckResult:
+    """Listed, and gone when it was read."""
+    return _unjudged(listed.invoice_id, DELETED, "deleted in Stripe, or of another account")
+
+
+def unread(listed: ListedInvoice, reason: Reason, detail: str) -> CheckResult:
+    """Nothing could be found out about it."""
+    return CheckResult(
+        invoice_id=listed.invoice_id,
+        status="unread",
+        verdict=Verdict.UNPROVEN,
+        reason=reason,
+        detail=detail,
+        windows=(),
+        steps=(),
+        next_check_at=None,
+    )
+
+
+def _unjudged(invoice_id: str, status: str, detail: str) -> CheckResult:
+    return CheckResult(
+        invoice_id=invoice_id,
+        status=status,
+        verdict=None,
+        reason=None,
+        detail=detail,
+        windows=(),
+        steps=(),
+        next_check_at=None,
+    )

@@ -1,0 +1,144 @@
+"""Page after page, several invoices at a time."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from pacspace_stripe.backfill.patience import Patience, Stopped
+from pacspace_stripe.backfill.rows import DonePage, Look, Row, deleted, not_metered, unread
+from pacspace_stripe.checks import Checker, CheckResult
+from pacspace_stripe.checks.story import UNSETTLED
+from pacspace_stripe.domain.backfills import STATUSES, Place, Selection
+from pacspace_stripe.domain.invoices import Invoice, InvoicePage, InvoiceStatus, ListedInvoice
+from pacspace_stripe.domain.stamps import HOLD_KEY
+from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
+from pacspace_stripe.store import Store
+from pacspace_stripe.stripe_api import StripeApi
+
+_SECOND = timedelta(seconds=1)
+_UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """Looks at every invoice of a selection, ``jobs`` at a time. Holds two pages in memory, whatever their number."""
+
+    stripe: StripeApi
+    store: Store
+    checker: Checker
+    patience: Patience
+    apply: bool
+    jobs: int
+
+    def pages(self, selection: Selection, place: Place) -> Iterator[DonePage]:
+        """Every finished page from a place on; it ends early, after what is in flight, when somebody asks to stop.
+
+        Raises RemoteError when a page cannot be had, StoreUnavailable.
+        """
+        with ThreadPoolExecutor(self.jobs, thread_name_prefix="backfill") as pool:
+            try:
+                yield from self._pages(pool, selection, place)
+            except Stopped:
+                return
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pages(self, pool: ThreadPoolExecutor, selection: Selection, place: Place) -> Iterator[DonePage]:
+        coming: Future[InvoicePage] = pool.submit(self._read, selection, place)
+        here: Place | None = place
+        while here is not None:
+            page = coming.result()
+            looks = [pool.submit(self._row, listed) for listed in page.rows if _is_chosen(listed, selection)]
+            here = _behind(page, here, selection)
+            if here is not None:
+                # Behind this page's invoices in the queue: read while the last of them are looked at.
+                coming = pool.submit(self._read, selection, here)
+            yield DonePage(rows=tuple(look.result() for look in looks), next=here)
+
+    # -- one page -----------------------------------------------------------------------------------------------------
+
+    def _read(self, selection: Selection, place: Place) -> InvoicePage:
+        """One page: throttled or broken, it is asked for again, and never taken for a finished one."""
+        try:
+            return self.patience.read(lambda: self._ask(selection, place))
+        except RemoteRefused as error:
+            if error.code != "resource_missing" or place.created_at is None:
+                raise
+            # A draft that was deleted is no cursor any more: on from the second it was created in.
+            rest = replace(selection, until=min(selection.until, place.created_at + _SECOND))
+            return self.patience.read(lambda: self._ask(rest, replace(place, after=None)))
+
+    def _ask(self, selection: Selection, place: Place) -> InvoicePage:
+        listing = selection.listings()[place.listing]
+        return self.stripe.invoice_page(
+            created_since=selection.since,
+            created_before=selection.until,
+            status=listing.status.value if listing.status else None,
+            customer=listing.customer,
+            after=place.after,
+        )
+
+    # -- one invoice --------------------------------------------------------------------------------------------------
+
+    def _row(self, listed: ListedInvoice) -> Row:
+        return Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
+
+    def _from_the_list(self, listed: ListedInvoice) -> CheckResult | None:
+        """What the list alone says about it: nothing metered, or long since stamped with these very figures."""
+        invoice = listed.invoice if listed.complete else None
+        if invoice is None:
+            return None
+        try:
+            # Its prices and meters are read for it, if no other invoice had them read before.
+            ours = self.patience.through_storms(lambda: self._is_ours(invoice))
+            if not ours:
+                return not_metered(listed, invoice.status)
+            return self.checker.settled(invoice) if self.apply else None
+        except RemoteError:
+            return None
+
+    def _is_ours(self, invoice: Invoice) -> bool:
+        """Whether anything on it is metered, or held by us."""
+        if self.checker.parts.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
+            return True
+        subject = self.store.subjects.find(invoice.invoice_id)
+        return subject is not None and subject.memory.held
+
+    def _looked_at(self, listed: ListedInvoice) -> CheckResult:
+        try:
+            return self.patience.look(self._look_of(listed))
+        except NotFound:
+            return deleted(listed)
+        except LeaseBusy as error:
+            return unread(listed, Reason.NOT_SETTLED, str(error))
+        except RemoteError as error:
+            reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
+            return unread(listed, reason, f"{error} {error.hint}".strip())
+
+    def _look_of(self, listed: ListedInvoice) -> Look:
+        if self.apply:
+            return lambda patient: self.checker.look_back(listed.invoice_id, patient=patient)
+        return lambda patient: self._preview(listed, patient=patient)
+
+    def _preview(self, listed: ListedInvoice, *, patient: bool) -> CheckResult:
+        read = listed.invoice if listed.complete else None
+        result = self.checker.preview_of(read or self.stripe.read_invoice(listed.invoice_id), back=True)
+        return replace(result, status=UNSETTLED) if patient and result.reason in _UNANSWERED else result
+
+
+def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
+    """What cannot be read may be one of them, as may one whose status we do not know."""
+    status = listed.invoice.status if listed.invoice else InvoiceStatus.UNKNOWN
+    unknown = status is InvoiceStatus.UNKNOWN and len(selection.statuses) == len(STATUSES)
+    return listed.invoice is None or unknown or status in selection.statuses
+
+
+def _behind(page: InvoicePage, place: Place, selection: Selection) -> Place | None:
+    if page.has_more:
+        last = page.rows[-1]
+        created_at = last.invoice.created_at if last.invoice else place.created_at
+        return Place(listing=place.listing, after=last.invoice_id, created_at=created_at)
+    more = place.listing + 1 < len(selection.listings())
+    return Place(listing=place.listing + 1) if more else None

@@ -1,0 +1,98 @@
+"""What it came to: for people, and the same for machines."""
+
+from dataclasses import asdict
+
+import click
+
+from pacspace_stripe.app import App
+from pacspace_stripe.backfill import Bookmark
+from pacspace_stripe.cli.backfilling.progress import written
+from pacspace_stripe.domain.backfills import READS_A_MONTH, Outcome, Selection, shown
+from pacspace_stripe.domain.evidence import Json
+
+
+def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished: bool, act: bool) -> dict[str, Json]:
+    """Counts; of a dry run also what applying it would take."""
+    tally = bookmark.tally
+    found: dict[str, Json] = {
+        **{name: value if isinstance(value, str) else list(value) for name, value in shown(selection).items()},
+        "applied": act,
+        "finished": finished,
+        "invoices": tally.invoices,
+        "outcomes": {outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+        "reasons": dict(sorted(tally.reasons.items())),
+        "stamped": tally.stamped,
+        "unchanged": tally.unchanged,
+        "drafts": tally.drafts,
+    }
+    if act:
+        return found
+    rate = app.settings.request_rate
+    plan: dict[str, Json] = {
+        **{f"{name}_calls": count for name, count in asdict(tally.calls).items()},
+        "stripe_reads": tally.calls.stripe_reads,
+        "stripe_writes": tally.calls.stripe_writes,
+        "seconds_at_least": round(tally.calls.at_least(rate).total_seconds()),
+        "requests_a_second": str(rate),
+        "stripe_reads_a_month": READS_A_MONTH,
+    }
+    return {**found, "plan": plan}
+
+
+def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: bool, finished: bool) -> None:
+    """Counts by outcome, why the bad ones are bad, and what comes next."""
+    tally = bookmark.tally
+    about = shown(selection)
+    end = "" if finished else ", as far as it got"
+    what = "Applied" if act else "Dry run, nothing was written"
+    statuses = ", ".join(about["statuses"])
+    click.secho(f"{what}: {tally.invoices:,} invoices{end}", bold=True)
+    click.echo(f"  created from {about['since']} to {about['until']}, {statuses}")
+    for outcome in Outcome:
+        if tally.outcomes[outcome]:
+            click.echo(f"  {tally.outcomes[outcome]:>9,}  {outcome.value}{_reasons(bookmark, outcome)}")
+    _echo_bad(bookmark)
+    if act:
+        _echo_done(bookmark)
+    else:
+        _echo_plan(app, bookmark)
+
+
+def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
+    mine = [(name, count) for name, count in bookmark.tally.reasons.items() if name.startswith(f"{outcome.value} ")]
+    said = ", ".join(f"{name.rpartition(' ')[2]} {count:,}" for name, count in sorted(mine))
+    return f": {said}" if said else ""
+
+
+def _echo_bad(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    if tally.bad:
+        click.echo("Not matched")
+    for one in tally.bad:
+        click.echo(f"  {one}")
+    more = sum(tally.outcomes[outcome] for outcome in Outcome if not outcome.good) - len(tally.bad)
+    if more > 0:
+        click.echo(f"  and {more:,} more: --csv and --json name them all")
+
+
+def _echo_done(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
+    if tally.drafts:
+        click.echo(f"{tally.drafts:,} drafts: `pacspace-stripe serve` (or `sweep`) goes on with them")
+
+
+def _echo_plan(app: App, bookmark: Bookmark) -> None:
+    tally, calls, rate = bookmark.tally, bookmark.tally.calls, app.settings.request_rate
+    click.echo("With --apply")
+    drafts = f", {tally.drafts:,} drafts gated" if tally.drafts else ""
+    click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
+    click.echo(
+        f"  about {calls.stripe_reads:,} reads and {calls.stripe_writes:,} writes at Stripe, {calls.ledger:,} calls of"
+        f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
+        f" {rate.total} in all"
+    )
+    click.echo(
+        f"  {calls.stripe_reads / READS_A_MONTH:.1%} of the {READS_A_MONTH:,} reads a month that Stripe allows every"
+        " account (500 per transaction, where that is more)"
+    )

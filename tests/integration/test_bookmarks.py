@@ -1,0 +1,52 @@
+"""Where a backfill stands, kept in both databases."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pacspace_stripe.backfill import Bookmark, Bookmarks
+from pacspace_stripe.domain.backfills import Calls, Outcome, Place, Selection, Tally
+from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.store import Store
+
+JULY, OCTOBER = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
+QUARTER = Selection(since=JULY, until=OCTOBER)
+
+
+@pytest.fixture
+def bookmarks(database_url: str) -> Iterator[Bookmarks]:
+    store = Store(database_url, now=lambda: OCTOBER, lost_after=timedelta(seconds=1))
+    store.migrate()
+    yield Bookmarks(store=store)
+    store.close()
+
+
+def test_a_bookmark_comes_back_as_it_was(bookmarks: Bookmarks) -> None:
+    tally = Tally()
+    tally.count(Outcome.DRIFTED, "OVERBILLED", InvoiceStatus.OPEN, stamped=True)
+    tally.calls += Calls(lists=3)
+    kept = Bookmark(
+        until=OCTOBER, place=Place(listing=1, after="in_7", created_at=JULY), tally=tally, report_bytes=4711
+    )
+    bookmarks.keep(QUARTER, kept, open_end=False)
+    assert bookmarks.find(QUARTER, open_end=False) == kept
+    bookmarks.forget(QUARTER, open_end=False)
+    assert bookmarks.find(QUARTER, open_end=False) is None
+
+
+def test_another_backfill_has_another_bookmark(bookmarks: Bookmarks) -> None:
+    bookmarks.keep(QUARTER, Bookmark(until=OCTOBER), open_end=False)
+    others = [
+        Selection(since=JULY, until=OCTOBER + timedelta(seconds=1)),
+        Selection(since=JULY, until=OCTOBER, customers=("cus_a",)),
+        Selection(since=JULY, until=OCTOBER, statuses=(InvoiceStatus.PAID,)),
+    ]
+    assert [bookmarks.find(other, open_end=False) for other in others] == [None] * 3
+    assert bookmarks.find(QUARTER, open_end=True) is None
+
+
+def test_one_without_an_end_is_the_same_one_tomorrow(bookmarks: Bookmarks) -> None:
+    bookmarks.keep(QUARTER, Bookmark(until=OCTOBER), open_end=True)
+    tomorrow = Selection(since=JULY, until=OCTOBER + timedelta(days=1))
+    assert bookmarks.find(tomorrow, open_end=True) == Bookmark(until=OCTOBER)
