@@ -35,6 +35,11 @@ class Journal:
                 connection.execute(sa.update(facts).where(facts.c.name == name).values(value=value))
             return before
 
+    def fact(self, name: str) -> str | None:
+        """A stored fact."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+
     def note(self, kind: str, subject_id: str, detail: str) -> None:
         """One line of the audit trail."""
         row = {"at": self._database.now(), "kind": kind, "subject_id": subject_id, "detail": detail}

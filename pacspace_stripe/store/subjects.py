@@ -145,14 +145,19 @@ class Subjects:
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
+    def given_up(self, subject_ids: Sequence[str]) -> set[str]:
+        """Those of the given ids that ended without ever being read: Stripe said, then, that there is no such thing."""
+        never_read = subjects.c.memory["first", "at"].as_string().is_(None)
+        ended = (subjects.c.subject_id.in_(subject_ids), subjects.c.stage == Stage.ENDED.value)
+        with self._database.reading() as connection:
+            return set(connection.execute(sa.select(subjects.c.subject_id).where(*ended, never_read)).scalars())
+
     def kept_back(self, subject_ids: Sequence[str]) -> set[str]:
-        """Those of the given drafts that we hold, that somebody else held at first sight, or that we never saw."""
+        """Those of the given drafts that we hold, or that somebody else held at first sight."""
         foreign = subjects.c.memory["first", "auto_advance"].as_boolean() == sa.false()
         alive = subjects.c.stage != Stage.ENDED.value
-        never_seen = sa.and_(sa.not_(alive), subjects.c.memory["customer_id"].as_string().is_(None))
         query = sa.select(subjects.c.subject_id).where(
-            subjects.c.subject_id.in_(subject_ids),
-            sa.or_(sa.and_(alive, sa.or_(subjects.c.held == sa.true(), foreign)), never_seen),
+            subjects.c.subject_id.in_(subject_ids), alive, sa.or_(subjects.c.held == sa.true(), foreign)
         )
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
