@@ -241,7 +241,7 @@ def _left_found(
             footer = (Alert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
             return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
-    stopped = (Hold(),) if _must_stop(invoice, memory, policy, finding) else ()
+    stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
     told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
     return *told, _after_bad(invoice, memory, policy, now, finding)
 
@@ -251,7 +251,7 @@ def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:
     return find_block(invoice.footer) is not None and (memory.evidence_sha256 or "") not in (invoice.footer or "")
 
 
-def _must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
+def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
     """Whether a finalized invoice that still advances is held: a drift always, an unproven one when failing closed.
 
     First invoices are finalized at birth and can only be verified after the fact.
@@ -264,7 +264,7 @@ def _must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Findin
 
 
 def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
-    held = memory.held or _must_stop(invoice, memory, policy, finding)
+    held = memory.held or must_stop(invoice, memory, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
         return _retry(memory, policy, now)
     if finding.verdict is Verdict.DRIFTED:
@@ -288,7 +288,10 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
     if invoice.status is InvoiceStatus.DRAFT and _good(finding):
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
-    return *alert, _retry(memory, policy, now)
+    planned = planned_finalization(invoice, memory)
+    again = _retry(memory, policy, now)
+    # When the gate would let it go or keep it: what is found then is what the report says.
+    return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
 def _retry(memory: Memory, policy: Policy, now: datetime) -> Wait:
