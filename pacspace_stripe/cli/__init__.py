@@ -20,6 +20,7 @@ COMMANDS = {
     "release": ("checking", "Let a drifted or unproven invoice go, with a written reason."),
     "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
+    "report": ("reporting", "Show what was held, or would have been, with the money at stake."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
