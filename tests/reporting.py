@@ -14,11 +14,9 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 @contextmanager
 def street(folder: Path, *, database_url: str | None = None, **settings: str) -> Iterator[World]:
     """A week after the end of a period: one matched, one overbilled, one late, one unrecorded in yen, two sharing."""
-    made = World(
-        folder,
-        {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()},
-        database_url=database_url,
-    )
+    seldom = {"sweep": "6h"} | settings
+    named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in seldom.items()}
+    made = World(folder, named, database_url=database_url)
     try:
         _live(made)
         yield made
