@@ -13,10 +13,10 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @contextmanager
 def street(folder: Path, *, database_url: str | None = None, **settings: str) -> Iterator[World]:
-    """A week after the end of a period: one matched, one overbilled, one late, one unrecorded in yen, two sharing."""
+    """A day after the end of a period: one matched, one overbilled, one late, one unrecorded in yen, two sharing."""
     seldom = {"sweep": "6h"} | settings
     named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in seldom.items()}
-    made = World(folder, named, database_url=database_url)
+    made = World(folder, named, database_url=database_url, validated=False)
     try:
         _live(made)
         yield made
@@ -42,7 +42,7 @@ def _live(made: World) -> None:
     made.app.sweep.plan()
     made.run(6 * HOUR)
     made.ledger.verify_all()
-    made.run(6 * DAY)
+    made.run(DAY)
 
 
 def reported(made: World) -> Report:

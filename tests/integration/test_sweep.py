@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable
 from pacspace_stripe.events import EventType
 from pacspace_stripe.simulator.clock import ManualClock
@@ -18,7 +20,7 @@ from pacspace_stripe.store import Kind
 from pacspace_stripe.sweeps import SUBJECT
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
-from tests.worlds import PERIOD_END, START, World, world
+from tests.worlds import ENVIRONMENT, PERIOD_END, START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INTERVAL = 20 * MINUTE
@@ -325,3 +327,13 @@ def test_two_processes_do_not_sweep_at_once(tmp_path: Path) -> None:
         assert made.app.store.subjects.acquire(Kind.SWEEP, SUBJECT, HOUR) is not None
         with pytest.raises(LeaseBusy):
             made.app.sweep.run()
+
+
+def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.app.store.triggers.want(Kind.INVOICE, "in_1")
+        url = f"sqlite:///{tmp_path / 'world.db'}"
+        done = CliRunner().invoke(cli, ["sweep"], env=ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url})
+        assert isinstance(done.exception, RemoteUnavailable)
+        assert "0 found that no webhook told us of, 1 invoices looked at" in done.output
+        assert made.memory("in_1").verdict == "unproven"
