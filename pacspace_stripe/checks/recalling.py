@@ -49,7 +49,13 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         could_sign = len(invoice.metadata) < MOST_KEYS
         memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
     known = replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
-    return replace(known, amount=Money(amount=invoice.amount_due, currency=invoice.currency))
+    return as_read(known, invoice)
+
+
+def as_read(memory: Memory, invoice: Invoice) -> Memory:
+    """Memory with what the report says of the invoice: no decision is made from it."""
+    money = Money(amount=invoice.amount_due, currency=invoice.currency)
+    return replace(memory, status=invoice.status, amount=money)
 
 
 def let_go(memory: Memory, invoice: Invoice, finalize: FinalizePolicy) -> Memory:

@@ -18,13 +18,12 @@ from typing import assert_never
 from pacspace_stripe.checks.acting import Actor, figures_of
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import claims_of, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import as_read, claims_of, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
-from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
@@ -295,7 +294,7 @@ class Look:
     def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
         """All lines again: None when they are what was stamped and it may be released."""
         usages = self.parts.comparer.usages(final)
-        self.memory = replace(self.memory, amount=Money(amount=final.amount_due, currency=final.currency))
+        self.memory = as_read(self.memory, final)
         same = same_figures(figures_of(stamped), billed_figures(usages))
         if same and self.parts.judge.still_vouched(final, usages, stamped):
             self._actor.confirm(final, self.memory.evidence_sha256 or "", usages)

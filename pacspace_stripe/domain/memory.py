@@ -105,6 +105,8 @@ class Memory:
     """Looks since the verdict last changed: where on the retry ladder it stands."""
     failures: int = 0
     """Looks in a row that Stripe did not let us finish: a retry ladder of their own."""
+    status: InvoiceStatus | None = None
+    """Stripe's, at the last look."""
     amount: Money | None = None
     """What Stripe asked for at the last look (``amount_due``)."""
     kept_back: KeptBack | None = None

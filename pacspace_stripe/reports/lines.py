@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from pacspace_stripe.domain.decide import fails_closed
+from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import KeptBack, Memory
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import Policy
@@ -101,7 +102,12 @@ class InvoiceLine:
             return Holding.NO
         if self.kept.until is not None:
             return Holding.A_WHILE
-        return Holding.TO_THE_END if self.memory.ended else Holding.NOW
+        return Holding.TO_THE_END if self.memory.ended or self._is_out else Holding.NOW
+
+    @property
+    def _is_out(self) -> bool:
+        """Nobody holds it, and it is no draft any more: Stripe has sent it, or collects it."""
+        return not self.memory.held and self.memory.status not in (None, InvoiceStatus.DRAFT)
 
     @property
     def waited(self) -> timedelta:
@@ -110,8 +116,8 @@ class InvoiceLine:
 
     @property
     def stops_today(self) -> bool:
-        """Whether the gate holds it now or, enforced, would: it is not done with, and not cleared."""
-        if self.memory.ended or self.memory.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+        """Whether the gate holds it now or, enforced, would: a draft, or one that we hold, that nothing cleared."""
+        if self.memory.ended or self._is_out or self.memory.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
             return False
         ours = self.memory.held or self.memory.first is None or self.memory.first.auto_advance
         return ours and (self.memory.verdict is Verdict.DRIFTED or fails_closed(self.memory, self.policy))

@@ -96,6 +96,9 @@ def test_drift_is_exact_to_the_last_digit(billed: str, recorded: str | None, dri
         ({"kept_back": kept()}, Holding.NOW),
         ({"kept_back": kept(until=NOW)}, Holding.A_WHILE),
         ({"kept_back": kept(), "stage": Stage.ENDED}, Holding.TO_THE_END),
+        ({"kept_back": kept(), "status": InvoiceStatus.PAID}, Holding.TO_THE_END),
+        ({"kept_back": kept(), "status": InvoiceStatus.OPEN, "held": True}, Holding.NOW),
+        ({"kept_back": kept(), "status": InvoiceStatus.DRAFT}, Holding.NOW),
     ],
 )
 def test_what_happened_when_its_time_came(changes: dict[str, object], holding: Holding) -> None:
@@ -110,6 +113,8 @@ def test_what_happened_when_its_time_came(changes: dict[str, object], holding: H
         (remembered(Reason.NOT_SETTLED), OBSERVE, True),
         (remembered(Reason.NOT_SETTLED), replace(OBSERVE, fail=FailPolicy.OPEN), False),
         (remembered(Reason.OVERBILLED, stage=Stage.ENDED), OBSERVE, False),
+        (remembered(Reason.UNMAPPED, status=InvoiceStatus.PAID), OBSERVE, False),
+        (remembered(Reason.UNMAPPED, status=InvoiceStatus.DRAFT), OBSERVE, True),
         (
             remembered(Reason.OVERBILLED, first=FirstSight(at=SEEN_AT, auto_advance=False, finalizes_at=None)),
             OBSERVE,
