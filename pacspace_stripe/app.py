@@ -83,14 +83,7 @@ class App:
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
         """The receiver behind Stripe's address."""
-        return Inbox(
-            store=self.store,
-            enqueue=enqueue,
-            secrets=self.settings.stripe_webhook_secrets,
-            tolerance=self.settings.event_tolerance,
-            livemode=self.settings.livemode,
-            now=self.now,
-        )
+        return _inbox(self.settings, self.store, enqueue, self.now)
 
     def ledger_inbox(self) -> LedgerInbox | None:
         """The receiver behind PacSpace's address; None without a secret."""
@@ -169,7 +162,15 @@ def build(
         lease=settings.lease,
         now=now,
     )
-    sweep = Sweep(stripe=stripe, store=store, interval=settings.sweep, lease=settings.lease, now=now)
+    sweep = Sweep(
+        stripe=stripe,
+        store=store,
+        replay=_inbox(settings, store, None, now).replay,
+        interval=settings.sweep,
+        warning=settings.warning if comparer.ledger.has_windows else timedelta(0),
+        lease=settings.lease,
+        now=now,
+    )
     return App(
         settings=settings,
         store=store,
@@ -180,6 +181,17 @@ def build(
         checker=checker,
         early_warning=early_warning,
         sweep=sweep,
+        now=now,
+    )
+
+
+def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Callable[[], datetime]) -> Inbox:
+    return Inbox(
+        store=store,
+        enqueue=enqueue,
+        secrets=settings.stripe_webhook_secrets,
+        tolerance=settings.event_tolerance,
+        livemode=settings.livemode,
         now=now,
     )
 

@@ -89,7 +89,11 @@ class Receipt:
 
 def event_from_stripe(body: bytes) -> Event:
     """The event in a body whose signature was verified. Raises UnreadableEvent, and nothing else."""
-    data = _object(body)
+    return event_in(_object(body))
+
+
+def event_in(data: Mapping[str, object]) -> Event:
+    """The event in Stripe's own JSON, as ``GET /v1/events`` lists it too. Raises UnreadableEvent, and nothing else."""
     if data.get("object") == "v2.core.event":
         message = "a thin event, which carries no invoice"
         raise UnreadableEvent(message, hint=_THIN_HINT)

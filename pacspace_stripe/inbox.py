@@ -26,7 +26,8 @@ class Inbox:
     """The receiver behind the endpoint. ``livemode``: of our key; events of the other mode are not ours."""
 
     store: Store
-    enqueue: Enqueue
+    enqueue: Enqueue | None
+    """None: what is woken is found as due."""
     secrets: tuple[SecretStr, ...]
     tolerance: timedelta
     livemode: bool
@@ -48,19 +49,30 @@ class Inbox:
         self.store.journal.ping()
         return {"database": "answers"}
 
+    def replay(self, event: Event) -> str | None:
+        """Take an event that Stripe lists, as if it had come now; what it woke, None too when it was here before."""
+        received, new = self._taken(event, "found by the sweep")
+        return received.subject_id if received is not None and new else None
+
     def _recorded(self, event: Event) -> Receipt:
-        received = self._routed(event)
+        received, new = self._taken(event, "queued")
         if received is None:
             return Receipt(outcome=Outcome.RECORDED, event_id=event.event_id)
+        outcome = Outcome.QUEUED if new and received.subject_id is not None else Outcome.RECORDED
+        return Receipt(outcome=outcome, event_id=event.event_id, invoice_id=event.invoice_id)
+
+    def _taken(self, event: Event, said: str) -> tuple[ReceivedEvent | None, bool]:
+        """Recorded once, with its wake-up; whether it is new. None for types we do not handle."""
+        received = self._routed(event, said)
+        if received is None:
+            return None, False
         new = self.store.triggers.receive(received, self.enqueue)
         ours = self._ignored(event) is None
         if new and ours and event.type is EventType.INVOICE_PAID and event.invoice_id:
             self.store.subjects.finish_released(event.invoice_id)
-        queued = new and received.subject_id is not None
-        outcome = Outcome.QUEUED if queued else Outcome.RECORDED
-        return Receipt(outcome=outcome, event_id=event.event_id, invoice_id=event.invoice_id)
+        return received, new
 
-    def _routed(self, event: Event) -> ReceivedEvent | None:
+    def _routed(self, event: Event, said: str) -> ReceivedEvent | None:
         """What the event wakes. None for types we do not handle: they are not even recorded."""
         match event.type:
             case EventType.OTHER:
@@ -79,7 +91,7 @@ class Inbox:
             kind=kind,
             subscription_id=event.subscription_id,
             customer_id=event.customer_id,
-            outcome=ignored or ("queued" if subject else "nothing to look at"),
+            outcome=ignored or (said if subject else "nothing to look at"),
         )
 
     def _unless_cleared(self, invoice_id: str | None) -> str | None:

@@ -1,86 +1,202 @@
 """The sweep: webhooks are lost in practice, so Stripe is asked for what it has that we do not know.
 
-That is also a draft that moves again though we, or somebody else, kept it back when we last looked.
+What runs at each sweep, one request each when there is nothing to find:
 
-It writes nothing anywhere but triggers; each find goes through the same check as any event.
+* drafts of any age that we do not know, or that move again though we, or somebody else, kept them back;
+* events of the types we handle that an endpoint did not take: each goes through the inbox as if it had come now.
+
+What runs when ``serve`` starts, each hour and at ``pacspace-stripe sweep``:
+
+* finalized invoices of the last three days that we do not know or never could read: nothing can be held back any more,
+  and a webhook that failed has told us already;
+* subscriptions whose period ends soon and that no ``invoice.upcoming`` came for. An early warning compares full days.
+
+What is overdue needs no sweep: ``serve`` looks for it each second, and the command after its sweep. A sweep writes
+nothing anywhere but triggers; each find goes through the same check as any event.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.invoices import (
+    CollectionMethod,
+    Invoice,
+    InvoiceStatus,
+    Subscription,
+    SubscriptionItem,
+    UsageType,
+)
+from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import LeaseBusy, RemoteError
-from pacspace_stripe.store import Enqueue, Kind, Store
+from pacspace_stripe.events import Event, EventType
+from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 
 SUBJECT = "sweep"
 FRESH = timedelta(days=3)
-"""How far back finalized invoices are looked for: as long as Stripe repeats a webhook."""
-_CHUNK = 500
+"""How far back events and finalized invoices are looked for: as long as Stripe repeats a webhook."""
+WIDELY = timedelta(hours=1)
+"""How often a sweep looks for what cannot be held back anyway."""
+OVERLAP = timedelta(minutes=10)
+"""How far a list goes back behind the list before: Stripe's lists lag by up to a minute (stripe-facts 5)."""
+LAST_CALL = timedelta(days=1)
+"""How long before the end of a period its ``invoice.upcoming`` counts as lost: Stripe sends it days before."""
+SHORTEST_LEASE = timedelta(minutes=5)
+_CHUNK = 100
+_HANDLED = tuple(sorted(type_.value for type_ in EventType if type_ is not EventType.OTHER))
+_EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
+"""Facts: up to when each list was read to its end."""
 
+Row = TypeVar("Row")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Finds drafts of any age and fresh finalized invoices that we do not know, and holds that were undone."""
+    """Finds what no webhook told us of. ``warning``: how long before a period's end; zero looks for none.
+
+    ``replay`` takes an event as the webhook endpoint does; the id of what it woke, if anything.
+    """
 
     stripe: StripeApi
     store: Store
+    replay: Callable[[Event], str | None]
     interval: timedelta
+    warning: timedelta
     lease: timedelta
     now: Callable[[], datetime]
 
     def plan(self) -> None:
-        """Sweep soon: ``serve`` does at every start, and from then on each sweep plans the next one."""
+        """Sweep soon, widely and for three days back: ``serve`` does at every start. Each sweep plans the next one."""
+        self._forget()
         self.store.triggers.want(Kind.SWEEP, SUBJECT)
 
-    def run(self, enqueue: Enqueue | None = None) -> list[str]:
-        """One sweep, now: the invoices it found. Raises LeaseBusy when another process sweeps."""
-        leased = self.store.subjects.acquire(Kind.SWEEP, SUBJECT, max(self.lease, timedelta(minutes=5)))
+    def run(self, *, widely: bool = False) -> list[str]:
+        """One sweep, now: what it found, each once. Raises LeaseBusy when another process sweeps.
+
+        ``widely``: everything, for three days back, as at the start of ``serve``.
+        A list that Stripe does not give hides no other one: RemoteError is raised when everything else was looked at.
+        """
+        leased = self.store.subjects.acquire(Kind.SWEEP, SUBJECT, max(self.lease, SHORTEST_LEASE))
         if leased is None:
             message = "another process is sweeping"
             raise LeaseBusy(message)
-        found: list[str] = []
+        found: dict[str, None] = {}
         try:
-            for invoice_id in self._unknown():
-                self.store.triggers.want(Kind.INVOICE, invoice_id, enqueue)
-                found.append(invoice_id)
-        except RemoteError as error:
-            _log.warning("sweep ended early: %s", error)
-            raise
+            if widely:
+                self._forget()
+            failures = self._search(leased, found)
         finally:
             _log.info("sweep found=%d", len(found))
             leased.give_back(None, self.now() + self.interval)
-        return found
+        if failures:
+            raise failures[0]
+        return list(found)
 
-    def _unknown(self) -> Iterator[str]:
-        recent = self.stripe.list_invoices(created_since=self.now() - FRESH)
-        yield from self._not_known(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value))
-        yield from self._not_known(
-            invoice for invoice in recent if invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-        )
+    def _search(self, leased: Leased, found: dict[str, None]) -> list[RemoteError]:
+        began, failures, last = self.now(), list[RemoteError](), self._mark(_WIDE)
+        wide = last is None or last + WIDELY <= began
+        always = (self._drafts, self._undelivered)
+        for look in (*always, self._finalized, self._unwarned) if wide else always:
+            try:
+                for subject in look(leased, began):
+                    found[subject] = None
+            except RemoteError as error:
+                _log.warning("sweep, %s: %s", look.__name__.strip("_"), error)
+                failures.append(error)
+        if wide and not failures:
+            self._reached(_WIDE, began)
+        return failures
 
-    def _not_known(self, invoices: Iterable[Invoice]) -> Iterator[str]:
-        for chunk in _chunks(invoices):
-            known = self.store.subjects.known([invoice.invoice_id for invoice in chunk])
-            yield from (invoice.invoice_id for invoice in chunk if invoice.invoice_id not in known)
-            yield from self.store.subjects.kept_back([invoice.invoice_id for invoice in chunk if _moves(invoice)])
+    # -- what is looked for -----------------------------------------------------------------------------------------
+
+    def _drafts(self, leased: Leased, _: datetime) -> Iterator[str]:
+        for chunk in _chunks(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value), leased):
+            yield from self._unknown(chunk)
+            kept_back = self.store.subjects.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
+            yield from self._wanted(Kind.INVOICE, kept_back)
+
+    def _undelivered(self, leased: Leased, began: datetime) -> Iterator[str]:
+        listed = self.stripe.list_undelivered_events(_HANDLED, created_since=self._since(_EVENTS, began))
+        for chunk in _chunks(listed, leased):
+            received = self.store.triggers.received([event.event_id for event in chunk])
+            for event in chunk:
+                woken = None if event.event_id in received else self.replay(event)
+                if woken is not None:
+                    yield woken
+        self._reached(_EVENTS, began)
+
+    def _finalized(self, leased: Leased, began: datetime) -> Iterator[str]:
+        recent = self.stripe.list_invoices(created_since=self._since(_FINALIZED, began))
+        finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+        for chunk in _chunks(recent, leased):
+            yield from self._unknown([invoice for invoice in chunk if invoice.status in finalized])
+        self._reached(_FINALIZED, began)
+
+    def _unwarned(self, leased: Leased, began: datetime) -> Iterator[str]:
+        if not self.warning:
+            return
+        soon = self.stripe.list_subscriptions(ends_after=began, ends_before=began + self.warning)
+        for chunk in _chunks(soon, leased):
+            due = [subject for subscription in chunk for subject in self._warnings_due(subscription, began)]
+            known = self.store.subjects.known(due)
+            yield from self._wanted(Kind.UPCOMING, (subject for subject in due if subject not in known))
+
+    def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
+        """The early warnings that should have begun: now where Stripe sends no event, else where it is late."""
+        silent = subscription.paused or subscription.collection_method is CollectionMethod.SEND_INVOICE
+        lead = self.warning if silent else min(LAST_CALL, self.warning)
+        ends = {item.window.end for item in subscription.items if item.window and _is_metered(item)}
+        return (subject_id(subscription.subscription_id, end) for end in sorted(ends) if now < end < now + lead)
+
+    # -- what is found ----------------------------------------------------------------------------------------------
+
+    def _unknown(self, invoices: list[Invoice]) -> Iterator[str]:
+        """Those that we have no row of, or gave up without ever reading them."""
+        listed = [invoice.invoice_id for invoice in invoices]
+        known, given_up = self.store.subjects.known(listed), self.store.subjects.given_up(listed)
+        missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
+        yield from self._wanted(Kind.INVOICE, missing)
+
+    def _wanted(self, kind: Kind, subject_ids: Iterable[str]) -> Iterator[str]:
+        for subject in subject_ids:
+            self.store.triggers.want(kind, subject)
+            yield subject
+
+    # -- how far the lists were read --------------------------------------------------------------------------------
+
+    def _since(self, mark: str, now: datetime) -> datetime:
+        reached = self._mark(mark)
+        return now - FRESH if reached is None else max(now - FRESH, reached - OVERLAP)
+
+    def _mark(self, name: str) -> datetime | None:
+        said = self.store.journal.fact(name)
+        return datetime.fromisoformat(said) if said else None
+
+    def _forget(self) -> None:
+        for mark in (_EVENTS, _FINALIZED, _WIDE):
+            self.store.journal.remember_fact(mark, "")
+
+    def _reached(self, mark: str, at: datetime) -> None:
+        self.store.journal.remember_fact(mark, iso(at))
 
 
-def _moves(invoice: Invoice) -> bool:
-    return invoice.status is InvoiceStatus.DRAFT and invoice.auto_advance
+def _is_metered(item: SubscriptionItem) -> bool:
+    return item.price.usage_type is UsageType.METERED
 
 
-def _chunks(invoices: Iterable[Invoice]) -> Iterator[list[Invoice]]:
-    """In pieces; what was read before Stripe's list broke off is handed on first."""
-    chunk: list[Invoice] = []
+def _chunks(rows: Iterable[Row], leased: Leased) -> Iterator[list[Row]]:
+    """In pieces, each under the lease; what was read before Stripe's list broke off is handed on first."""
+    chunk: list[Row] = []
     try:
-        for invoice in invoices:
-            chunk.append(invoice)
+        for row in rows:
+            chunk.append(row)
             if len(chunk) == _CHUNK:
+                leased.keep()
                 yield chunk
                 chunk = []
     except RemoteError:

@@ -8,6 +8,7 @@ from pacspace_stripe.checks.result import shown_windows
 from pacspace_stripe.domain.decide import carries_good_stamp, ladder
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
+from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
 from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.records import claim_of
@@ -26,12 +27,18 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
     stamped meanwhile lets nothing go.
     """
     lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
-    seen = FirstSight(at=now, auto_advance=invoice.auto_advance, finalizes_at=invoice.automatically_finalizes_at)
+    seen = FirstSight(
+        at=now,
+        auto_advance=invoice.auto_advance,
+        finalizes_at=invoice.automatically_finalizes_at,
+        status=invoice.status,
+    )
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
     if sign and alive and not memory.held and not invoice.auto_advance:
         # Our database is a new one, or an older copy.
-        first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at)
+        draft = InvoiceStatus.DRAFT
+        first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
         adopted = replace(memory, first=first, precaution=sign.precaution, stage=Stage.HELD)
         memory = replace(adopted, held=True, held_at=sign.since)
     elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
@@ -41,7 +48,14 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         ours = replace(memory, held_at=now, stage=Stage.HELD)
         could_sign = len(invoice.metadata) < MOST_KEYS
         memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
-    return replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+    known = replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+    return as_read(known, invoice)
+
+
+def as_read(memory: Memory, invoice: Invoice) -> Memory:
+    """Memory with what the report says of the invoice: no decision is made from it."""
+    money = Money(amount=invoice.amount_due, currency=invoice.currency)
+    return replace(memory, status=invoice.status, amount=money)
 
 
 def let_go(memory: Memory, invoice: Invoice, finalize: FinalizePolicy) -> Memory:

@@ -18,10 +18,11 @@ from typing import assert_never
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import claims_of, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import as_read, claims_of, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, figures_of, same_figures
@@ -280,9 +281,7 @@ class Look:
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
         if left and self._carries(invoice, finding):
             return self._end(invoice.status.value, self.memory.detail)
-        self.memory = self._actor.seal(
-            invoice, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
-        )
+        self._seal(invoice, finding)
         if invoice.status is not InvoiceStatus.DRAFT and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
             self._actor.confirm(invoice, self.memory.evidence_sha256 or "", finding.windows)
         return self._act(invoice, finding)
@@ -343,6 +342,7 @@ class Look:
     def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
         """All lines again: None when they are what was stamped and it may be released."""
         usages = self.parts.comparer.usages(final)
+        self.memory = as_read(self.memory, final)
         same = same_figures(figures_of(stamped), billed_figures(usages))
         if same and self.parts.judge.still_vouched(final, usages, stamped):
             self._actor.confirm(final, self.memory.evidence_sha256 or "", usages)
@@ -360,10 +360,14 @@ class Look:
         finding = Finding(
             verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=now.windows
         )
-        self.memory = self._actor.seal(
-            final, with_finding(self.memory, finding, self.parts.policy, self.now), finding, self.parts.policy
-        )
+        self._seal(final, finding)
         return self._act(final, finding)
+
+    def _seal(self, invoice: Invoice, finding: Finding) -> None:
+        """What was found is remembered, and what it means for going out; then it is evidence."""
+        policy = self.parts.policy
+        known = weighed(invoice, self.memory, policy, self.now, finding)
+        self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
 
     def _alert(self, kind: str, detail: str) -> None:
         self.memory = self.parts.alerts.tell(self.memory, kind, detail)

@@ -22,6 +22,7 @@ COMMANDS = {
     "sweep": ("checking", "Look once, now, for invoices that no webhook told us of."),
     "backfill": ("backfilling", "Judge the invoices of the past; --apply to put the proof on them."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
+    "report": ("reporting", "Show what was held, or would have been, with the money at stake."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),

@@ -14,6 +14,7 @@ from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently,
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.store import Kind
 
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
@@ -92,24 +93,40 @@ def _waived(app: App, invoice: str, reason: str) -> CheckResult:
 @click.command()
 @JSON_OPTION
 def sweep(*, as_json: bool) -> None:
-    """Look once, now: drafts and fresh invoices that no webhook told us of, and everything overdue."""
+    """Look once, now: drafts, fresh invoices and events that no webhook told us of, and everything overdue."""
     with parts() as app:
-        found = patiently(app, app.sweep.run)
+        found, failure = _swept(app)
         due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
         app.drain()
         subjects = [app.store.subjects.find(subject) for subject in due]
         results = [app.remembered(subject) for subject in subjects if subject]
     if not as_json:
-        click.echo(f"{len(found)} invoices found that we did not know, {len(results)} looked at")
-    _report(results, as_json=as_json)
+        click.echo(f"{len(found)} found that no webhook told us of, {len(results)} invoices looked at")
+    _report(results, as_json=as_json, failure=failure)
 
 
-def _report(found: CheckResult | list[CheckResult], *, as_json: bool, planned: bool = False) -> None:
-    """One invoice as one JSON object; several, however many there are, as a list."""
+def _swept(app: App) -> tuple[list[str], RemoteError | None]:
+    """What a sweep found. A list that Stripe did not give is told at the end: what is due is looked at anyway."""
+    try:
+        return patiently(app, lambda: app.sweep.run(widely=True)), None
+    except RemoteError as error:
+        return [], error
+
+
+def _report(
+    found: CheckResult | list[CheckResult],
+    *,
+    as_json: bool,
+    planned: bool = False,
+    failure: RemoteError | None = None,
+) -> None:
+    """One invoice as one JSON object; several, however many there are, as a list. Raises ``failure`` at the end."""
     results = found if isinstance(found, list) else [found]
     if as_json:
         echo_json([result.as_json() for result in found] if isinstance(found, list) else found.as_json())
     else:
         for result in results:
             echo_result(result, planned=planned)
+    if failure is not None:
+        raise failure
     sys.exit(exit_code(results))

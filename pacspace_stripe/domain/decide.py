@@ -299,7 +299,10 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
     if invoice.status is InvoiceStatus.DRAFT and _good(finding):
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
-    return *alert, _retry(memory, policy, now)
+    planned = planned_finalization(invoice, memory)
+    again = _retry(memory, policy, now)
+    # When the gate would let it go or keep it: what is found then is what the report says.
+    return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
 def _retry(memory: Memory, policy: Policy, now: datetime) -> Wait:

@@ -162,6 +162,9 @@ class Subscription:
     subscription_id: str
     customer_id: str
     status: str
+    collection_method: CollectionMethod
+    paused: bool
+    """``pause_collection`` is set: its invoices are made, and nothing is collected for them."""
     metadata: Mapping[str, str]
     livemode: bool
     items: tuple[SubscriptionItem, ...]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 
 
@@ -27,6 +29,8 @@ class FirstSight:
     at: datetime
     auto_advance: bool
     finalizes_at: datetime | None
+    status: InvoiceStatus | None = None
+    """None in what was remembered before this was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,19 @@ class Waiver:
     by: str
     at: datetime
     figures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBack:
+    """An invoice that did not go out when Stripe would have sent it; in observe mode: that would not have."""
+
+    since: datetime
+    verdict: Verdict
+    reason: Reason
+    """Why, the last time that a look found it wrong."""
+    detail: str
+    until: datetime | None = None
+    """When a look found it right, or a person let it go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +107,13 @@ class Memory:
     """Looks since the verdict last changed: where on the retry ladder it stands."""
     failures: int = 0
     """Looks in a row that Stripe did not let us finish: a retry ladder of their own."""
+    status: InvoiceStatus | None = None
+    """Stripe's, at the last look."""
+    amount: Money | None = None
+    """What Stripe asked for at the last look (``amount_due``)."""
+    kept_back: KeptBack | None = None
+    agreed_at: datetime | None = None
+    """Since when every look found both sides to agree."""
     alerted: tuple[str, ...] = ()
     """Alerts already given, so that each goes out once."""
 

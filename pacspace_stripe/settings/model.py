@@ -182,9 +182,14 @@ class Settings(BaseSettings):
         "How often the ledger gets its records; the early warning compares up to the last full one, in UTC.",
         default="1d",
     )
+    warning: Annotated[timedelta, _read(written.duration)] = _setting(
+        "PACSPACE_STRIPE_WARNING",
+        "How long before a period ends the early warning begins where Stripe sends no `invoice.upcoming`.",
+        default="7d",
+    )
     sweep: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
         "PACSPACE_STRIPE_SWEEP",
-        "How often Stripe is asked for invoices whose webhook never came.",
+        "How often Stripe is asked for what no webhook told us of.",
         default="5m",
     )
     lease: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(

@@ -57,6 +57,12 @@ class Journal:
         with self._database.reading() as connection:
             return [(row.at, row.kind, row.detail) for row in connection.execute(query)]
 
+    def events_received(self) -> dict[tuple[str, str], int]:
+        """How many events came, by type and what became of them."""
+        query = sa.select(events.c.type, events.c.outcome, sa.func.count()).group_by(events.c.type, events.c.outcome)
+        with self._database.reading() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
     def event_outcomes(self) -> dict[str, str]:
         """Outcome by event id, for every event received."""
         with self._database.reading() as connection:

@@ -1,6 +1,6 @@
 """What we look after, and the lease on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,9 @@ from pacspace_stripe.store.leases import Leased, is_dead, owner_token
 from pacspace_stripe.store.records import Kind, Subject, memory_columns
 from pacspace_stripe.store.tables import subjects
 from pacspace_stripe.store.triggers import new_row
+
+_AT_ONCE = 500
+"""Rows fetched at a time where there may be very many."""
 
 
 class Subjects:
@@ -139,20 +142,50 @@ class Subjects:
             rows = connection.execute(query.order_by(subjects.c.updated_at.desc())).mappings().all()
         return [Subject.from_row(row) for row in rows]
 
+    def metered(self, *, since: datetime | None = None) -> Iterator[Memory]:
+        """What we remember of every invoice that is metered or not known to be otherwise, by customer, as it is read.
+
+        ``since`` leaves those out that nobody looked at from then on.
+        """
+        judged = sa.or_(subjects.c.verdict.is_not(None), subjects.c.stage != Stage.ENDED.value)
+        wanted = [subjects.c.kind == Kind.INVOICE.value, judged]
+        if since is not None:
+            wanted.append(subjects.c.updated_at >= since)
+        query = sa.select(subjects.c.memory).where(*wanted).order_by(subjects.c.customer_id, subjects.c.subject_id)
+        with self._database.reading() as connection:
+            for found in connection.execution_options(yield_per=_AT_ONCE).execute(query).scalars():
+                yield memories.from_json(found)
+
+    def blocks(self) -> list[Memory]:
+        """The early warnings that found drift and wait for their draft."""
+        query = sa.select(subjects.c.memory).where(
+            subjects.c.kind == Kind.UPCOMING.value,
+            subjects.c.verdict == Verdict.DRIFTED.value,
+            subjects.c.stage != Stage.ENDED.value,
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(subjects.c.subject_id)).scalars().all()
+        return [memories.from_json(memory) for memory in found]
+
     def known(self, subject_ids: Sequence[str]) -> set[str]:
         """Those of the given ids that we look after or have ended."""
         query = sa.select(subjects.c.subject_id).where(subjects.c.subject_id.in_(subject_ids))
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
+    def given_up(self, subject_ids: Sequence[str]) -> set[str]:
+        """Those of the given ids that ended without ever being read: Stripe said, then, that there is no such thing."""
+        never_read = subjects.c.memory["first", "at"].as_string().is_(None)
+        ended = (subjects.c.subject_id.in_(subject_ids), subjects.c.stage == Stage.ENDED.value)
+        with self._database.reading() as connection:
+            return set(connection.execute(sa.select(subjects.c.subject_id).where(*ended, never_read)).scalars())
+
     def kept_back(self, subject_ids: Sequence[str]) -> set[str]:
-        """Those of the given drafts that we hold, that somebody else held at first sight, or that we never saw."""
+        """Those of the given drafts that we hold, or that somebody else held at first sight."""
         foreign = subjects.c.memory["first", "auto_advance"].as_boolean() == sa.false()
         alive = subjects.c.stage != Stage.ENDED.value
-        never_seen = sa.and_(sa.not_(alive), subjects.c.memory["customer_id"].as_string().is_(None))
         query = sa.select(subjects.c.subject_id).where(
-            subjects.c.subject_id.in_(subject_ids),
-            sa.or_(sa.and_(alive, sa.or_(subjects.c.held == sa.true(), foreign)), never_seen),
+            subjects.c.subject_id.in_(subject_ids), alive, sa.or_(subjects.c.held == sa.true(), foreign)
         )
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())

@@ -4,7 +4,7 @@ A trigger bumps the subject's ``wanted`` counter and enqueues a look at it in on
 notes which ``wanted`` it answered. What the queue loses is found as due.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,8 +29,11 @@ class Triggers:
 
     # -- triggers: no wake-up is lost ---------------------------------------------------------------------------
 
-    def receive(self, event: ReceivedEvent, enqueue: Enqueue) -> bool:
-        """Record an event and wake its subject, in one transaction. False: this event was here before."""
+    def receive(self, event: ReceivedEvent, enqueue: Enqueue | None) -> bool:
+        """Record an event and wake its subject, in one transaction. False: this event was here before.
+
+        Without a queue, the subject is found as due.
+        """
         with self._database.writing() as connection:
             row = {
                 "event_id": event.event_id,
@@ -42,9 +45,16 @@ class Triggers:
             if not insert_once(connection, events, row):
                 return False
             if event.subject_id is not None:
-                wanted, kind = self._want(connection, event)
-                enqueue(connection, kind, event.subject_id, wanted)
+                wanted, kind = self._want(connection, event, due_at=None if enqueue else self._database.now())
+                if enqueue:
+                    enqueue(connection, kind, event.subject_id, wanted)
             return True
+
+    def received(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of the given events that were recorded before."""
+        query = sa.select(events.c.event_id).where(events.c.event_id.in_(event_ids))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def wake_account(self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta) -> int:
         """Look soon at what does not agree with a ledger account, but ``apart`` from the look before; how many wake.

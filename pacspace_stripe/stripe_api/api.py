@@ -2,9 +2,10 @@
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 from urllib.parse import quote
 
 import stripe
@@ -13,7 +14,8 @@ from pacspace_stripe.domain import quantities
 from pacspace_stripe.domain.invoices import Invoice, InvoicePage, ListedInvoice, Meter, Price, Subscription
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window, floor_to
-from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer
+from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer, UnreadableEvent
+from pacspace_stripe.events import Event, event_in
 from pacspace_stripe.stripe_api.failures import stripe_failure
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.reading import (
@@ -36,6 +38,7 @@ OUR_KEY_PREFIX = "pacspace-stripe-"
 _PAGE = 100
 _MOST_LINES = 10_000
 """Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
+Read = TypeVar("Read")
 _KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
 
 
@@ -117,11 +120,7 @@ class StripeApi:
     def read_subscription(self, subscription_id: str) -> Subscription:
         """The subscription now, with all its items and their prices."""
         data = self._get_object(f"/v1/subscriptions/{_segment(subscription_id)}", "subscription", subscription_id)
-        if not Fields(STRIPE, f"subscription {subscription_id}", data).fields("items").flag("has_more"):
-            return subscription_from_stripe(data)
-        return subscription_from_stripe(
-            data, items=self._bounded("/v1/subscription_items", subscription=subscription_id)
-        )
+        return self._listed_subscription(data)
 
     def list_invoices(
         self,
@@ -138,18 +137,26 @@ class StripeApi:
         UnexpectedAnswer is raised.
         """
         since = {"gte": _unix(created_since)} if created_since else None
-        unreadable: UnexpectedAnswer | None = None
-        for data in self._pages(
-            "/v1/invoices", status=status, created=since, customer=customer, subscription=subscription
-        ):
-            try:
-                invoice = invoice_from_stripe(data)
-            except UnexpectedAnswer as error:
-                unreadable = unreadable or error
-            else:
-                yield invoice
-        if unreadable:
-            raise unreadable
+        rows = self._pages("/v1/invoices", status=status, created=since, customer=customer, subscription=subscription)
+        yield from _readable(rows, invoice_from_stripe)
+
+    def list_subscriptions(self, *, ends_after: datetime, ends_before: datetime) -> Iterator[Subscription]:
+        """Subscriptions that are not canceled and whose current period ends between these times, page by page.
+
+        Like ``list_invoices``, with what cannot be read told at the end; each has all its items.
+        """
+        between = {"gt": _unix(ends_after), "lt": _unix(ends_before)}
+        yield from _readable(self._pages("/v1/subscriptions", current_period_end=between), self._listed_subscription)
+
+    def list_undelivered_events(self, types: Iterable[str], *, created_since: datetime) -> Iterator[Event]:
+        """Events of these types that an endpoint of the account did not take, or not yet; newest first.
+
+        Stripe counts every endpoint of the account: an event that ours took is listed too while another one fails. It
+        lists 30 days at most (stripe-facts 5). Like ``list_invoices``, with what cannot be read told at the end.
+        """
+        since = {"gte": _unix(created_since)}
+        rows = self._pages("/v1/events", types=[*types], delivery_success=False, created=since)
+        yield from _readable(rows, _event)
 
     def invoice_page(
         self,
@@ -220,6 +227,13 @@ class StripeApi:
             self._get_object(f"/v1/billing/meters/{_segment(meter_id)}", "billing.meter", meter_id)
         )
 
+    def _listed_subscription(self, data: object) -> Subscription:
+        found = stripe_object(data, "subscription")
+        if not found.fields("items").flag("has_more"):
+            return subscription_from_stripe(data)
+        items = self._bounded("/v1/subscription_items", subscription=found.text("id"))
+        return subscription_from_stripe(data, items=items)
+
     def _bounded(self, path: str, **params: object) -> list[object]:
         """Every row of a list that belongs to one object."""
         rows: list[object] = []
@@ -277,6 +291,27 @@ def _listed(row: Fields) -> ListedInvoice:
         return ListedInvoice(invoice_id=invoice_id, invoice=invoice_from_stripe(row.data), complete=complete)
     except UnexpectedAnswer:
         return ListedInvoice(invoice_id=invoice_id, invoice=None, complete=False)
+
+
+def _readable(rows: Iterable[object], read: Callable[[object], Read]) -> Iterator[Read]:
+    """Every row that can be read; then, if there was one that cannot, its UnexpectedAnswer."""
+    unreadable: UnexpectedAnswer | None = None
+    for data in rows:
+        try:
+            found = read(data)
+        except UnexpectedAnswer as error:
+            unreadable = unreadable or error
+        else:
+            yield found
+    if unreadable:
+        raise unreadable
+
+
+def _event(data: object) -> Event:
+    try:
+        return event_in(stripe_object(data, "event").data)
+    except UnreadableEvent as error:
+        raise UnexpectedAnswer(STRIPE, str(error), hint=error.hint) from None
 
 
 def _the(data: object, kind: str, wanted_id: str) -> object:

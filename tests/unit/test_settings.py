@@ -43,6 +43,7 @@ def test_credentials_are_all_that_is_needed() -> None:
     assert settings.pacspace_api_base_url == "https://app.pacspace.io"
     assert settings.database_url.get_secret_value() == "sqlite:///pacspace-stripe.db"
     assert (settings.sweep, settings.lease) == (timedelta(minutes=5), timedelta(seconds=30))
+    assert settings.warning == timedelta(days=7)
     assert settings.event_tolerance == timedelta(minutes=5)
     assert settings.log_format is LogFormat.TEXT
     assert settings.templates is settings.fonts is None
@@ -225,6 +226,7 @@ WRONG = [
     ("PACSPACE_STRIPE_LANGUAGE", ["", "EN", "it", "tellnobody"]),
     ("PACSPACE_STRIPE_RETRY", ["", ",", "1m,", "0", "1m,0", "tellnobody"]),
     ("PACSPACE_STRIPE_CADENCE", ["", "0", "tellnobody"]),
+    ("PACSPACE_STRIPE_WARNING", ["", "7", "-1d", "tellnobody"]),
     ("PACSPACE_STRIPE_SWEEP", ["", "0", "500ms", "tellnobody"]),
     ("PACSPACE_STRIPE_LEASE", ["", "0", "tellnobody"]),
     ("PACSPACE_STRIPE_RATE", ["", "25", "0/10", "30/25", "25/100/5", "a/b", "-1/5", "tellnobody"]),

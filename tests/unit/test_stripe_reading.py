@@ -97,6 +97,8 @@ SUBSCRIPTION: Json = {
     "object": "subscription",
     "customer": "cus_1",
     "status": "active",
+    "collection_method": "charge_automatically",
+    "pause_collection": None,
     "metadata": {},
     "livemode": False,
     "items": {
@@ -274,6 +276,14 @@ def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
     )
 
 
+def test_whether_a_subscription_hears_of_its_coming_invoice_is_read() -> None:
+    told = subscription_from_stripe(SUBSCRIPTION)
+    assert (told.collection_method, told.paused) == (CollectionMethod.CHARGE_AUTOMATICALLY, False)
+    mailed = subscription_from_stripe(SUBSCRIPTION | {"collection_method": "send_invoice"})
+    assert mailed.collection_method is CollectionMethod.SEND_INVOICE
+    assert subscription_from_stripe(SUBSCRIPTION | {"pause_collection": {"behavior": "void"}}).paused
+
+
 _NO_NUMBERS: tuple[object, ...] = ("", "twelve", "1_000", "NaN", "1e999", True, [], {}, Decimal("1e999999"))
 _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
     *(
@@ -324,7 +334,10 @@ _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
     (meter_from_stripe, METER, "event_name", "", "event_name"),
     *(
         (subscription_from_stripe, SUBSCRIPTION, path, GONE, path.rpartition(".")[2])
-        for path in ("customer", "status", "livemode", "items", "items.data.0.price", "items.data.0.current_period_end")
+        for path in (
+            "customer", "status", "collection_method", "livemode", "items", "items.data.0.price",
+            "items.data.0.current_period_end",
+        )
     ),
     (subscription_from_stripe, SUBSCRIPTION, "items.data", {}, "items.data"),
 ]  # fmt: skip

@@ -1,0 +1,136 @@
+"""``report``: what would be held and why, before anybody enforces; and what was, afterwards."""
+
+import textwrap
+from datetime import UTC, datetime
+
+import click
+
+from pacspace_stripe.cli.showing import echo_json, echo_table
+from pacspace_stripe.cli.wiring import parts
+from pacspace_stripe.documents import Templates
+from pacspace_stripe.domain.money import written
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.reports import Holding, InvoiceLine, Report, Row, Standing, as_csv, as_json, make_report
+
+_WIDE = 100
+_PAGE = "report.html.jinja"
+_FORMATS = ("table", "csv", "json", "html")
+
+
+@click.command()
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Only usage of this day (UTC) and later."
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
+@click.option("--json", "as_machine", is_flag=True, help="The same as --format json.")
+def report(since: datetime | None, form: str, *, as_machine: bool) -> None:
+    """Show what was billed, what was recorded, and what was held or would have been, with the money at stake.
+
+    From our database alone: neither Stripe nor PacSpace is asked. In observe mode it says what enforcing would have
+    done.
+    """
+    with parts() as app:
+        from_day = since.replace(tzinfo=UTC) if since else None
+        made = make_report(app.store, app.settings, now=app.now(), since=from_day)
+        match "json" if as_machine else form:
+            case "json":
+                echo_json(as_json(made))
+            case "csv":
+                click.echo(as_csv(made), nl=False)
+            case "html":
+                click.echo(Templates(app.settings.templates).render(_PAGE, as_json(made)), nl=False)
+            case _:
+                _echo(made)
+
+
+def _echo(made: Report) -> None:
+    _echo_summary(made)
+    _echo_held(made)
+    _echo_usage(made)
+    _echo_trend(made)
+    _echo_checklist(made)
+
+
+def _echo_summary(made: Report) -> None:
+    since = f" since {made.since:%Y-%m-%d}" if made.since else ""
+    click.secho(f"{made.made_at:%Y-%m-%d %H:%M} UTC, {made.policy.mode.value} mode{since}", bold=True)
+    counts = ", ".join(f"{made.verdicts[verdict]} {verdict.value}" for verdict in Verdict)
+    waiting = f", {made.waiting} not compared yet" if made.waiting else ""
+    click.echo(f"  {_invoices(len(made.lines))}, asking for {written(made.asked_for)}: {counts}{waiting}")
+
+
+def _echo_held(made: Report) -> None:
+    click.echo()
+    words = "Would have been held" if made.observing else "Held"
+    if not made.held:
+        click.secho(f"{words}: nothing", bold=True)
+        return
+    click.secho(f"{words}: {_invoices(len(made.held))}, {written(made.at_stake)} at stake", bold=True)
+    names = ("invoice", "customer", "at stake", "since", "until", "reason", "what was found")
+    echo_table(names, [_held(line, observing=made.observing) for line in made.held], right=frozenset({"at stake"}))
+
+
+def _held(line: InvoiceLine, *, observing: bool) -> tuple[str, ...]:
+    kept = line.kept
+    if kept is None:
+        return ()
+    open_end = {Holding.NOW: "now", Holding.TO_THE_END: "it left as it was" if observing else "a person ended it"}
+    until = _day(kept.until) if kept.until else open_end.get(line.holding, "-")
+    money = str(line.money) if line.money else "-"
+    return line.invoice_id, line.customer_id, money, _day(kept.since), until, kept.reason.value, kept.detail
+
+
+def _echo_usage(made: Report) -> None:
+    rows = [_usage(line, row) for line in made.lines for row in line.rows]
+    if rows:
+        click.echo()
+        click.secho("Usage by customer and meter", bold=True)
+        names = ("customer", "meter", "from", "to", "billed", "recorded", "drift", "reason", "invoice")
+        echo_table(names, rows, right=frozenset({"billed", "recorded", "drift"}))
+
+
+def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
+    figures = ("-" if one is None else text(one) for one in (row.billed, row.recorded, row.drift))
+    return line.customer_id, row.meter, _day(row.start), _day(row.end), *figures, row.reason.value, line.invoice_id
+
+
+def _echo_trend(made: Report) -> None:
+    if made.trend:
+        click.echo()
+        click.secho("Month by month", bold=True)
+        held = "would be held" if made.observing else "held"
+        names = ("month", "invoices", "matched", "drifted", "unproven", "waived", "agreed", held, "at stake")
+        counts = [
+            (
+                month.month,
+                str(month.invoices),
+                *(str(month.verdicts[verdict]) for verdict in Verdict),
+                month.matched_share,
+                str(month.held),
+                written(month.at_stake),
+            )
+            for month in made.trend
+        ]
+        echo_table(names, counts, right=frozenset(names[1:]))
+
+
+def _echo_checklist(made: Report) -> None:
+    click.echo()
+    click.secho("Before you enforce" if made.observing else "While you enforce", bold=True)
+    for point in made.checklist:
+        mark = "ok" if point.standing is Standing.FINE else "look"
+        click.echo(textwrap.fill(point.says, _WIDE, initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
+        for name in point.about:
+            click.echo(f"          {name}")
+
+
+def _invoices(count: int) -> str:
+    return "1 invoice" if count == 1 else f"{count} invoices"
+
+
+def _day(at: datetime | None) -> str:
+    """Midnight as a day, any other time to the minute; UTC."""
+    if at is None:
+        return "-"
+    return f"{at:%Y-%m-%d}" if at.time() == at.time().min else f"{at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,72 @@
+"""The report: everything we know of metered invoices, in the order in which a person needs it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from pacspace_stripe.domain.money import Money, totals
+from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.reports.checklist import CheckPoint, Known, checklist
+from pacspace_stripe.reports.lines import InvoiceLine
+from pacspace_stripe.reports.trend import Month, counted, held_ones, trend
+from pacspace_stripe.settings import Settings
+from pacspace_stripe.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Invoices by customer, with what follows from them. Times are aware UTC."""
+
+    made_at: datetime
+    since: datetime | None
+    policy: Policy
+    lines: tuple[InvoiceLine, ...]
+    checklist: tuple[CheckPoint, ...]
+
+    @property
+    def observing(self) -> bool:
+        return self.policy.mode is Mode.OBSERVE
+
+    @cached_property
+    def held(self) -> tuple[InvoiceLine, ...]:
+        """Was held, or would have been, the one that waits longest first."""
+        held = held_ones(self.lines)
+        return tuple(sorted(held, key=lambda line: (line.kept.since if line.kept else self.made_at, line.invoice_id)))
+
+    @property
+    def at_stake(self) -> tuple[Money, ...]:
+        """What the held ones ask for, per currency."""
+        return totals(line.money for line in self.held)
+
+    @property
+    def asked_for(self) -> tuple[Money, ...]:
+        """What all invoices ask for, per currency."""
+        return totals(line.money for line in self.lines)
+
+    @cached_property
+    def verdicts(self) -> dict[Verdict, int]:
+        return counted(self.lines)
+
+    @property
+    def waiting(self) -> int:
+        """Not compared yet."""
+        return sum(line.memory.verdict is None for line in self.lines)
+
+    @cached_property
+    def trend(self) -> tuple[Month, ...]:
+        return trend(self.lines)
+
+
+def make_report(store: Store, settings: Settings, *, now: datetime, since: datetime | None = None) -> Report:
+    """From the database alone. Raises StoreUnavailable."""
+    policy = settings.policy
+    remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.subjects.metered(since=since))
+    lines = tuple(line for line in remembered if line.belongs(since))
+    known = Known(
+        settings=settings,
+        lines=lines,
+        blocks=tuple(store.subjects.blocks()),
+        events=store.journal.events_received(),
+    )
+    return Report(made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)))

@@ -1,0 +1,90 @@
+"""What the sweep and the report ask of the store, on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
+from pacspace_stripe.domain.money import Money
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.store import Kind, ReceivedEvent, Store
+
+START, MINUTE = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=1)
+FIRST = FirstSight(at=START, auto_advance=True, finalizes_at=START, status=InvoiceStatus.DRAFT)
+MATCHED = Memory(invoice_id="-", first=FIRST, verdict=Verdict.MATCHED, reason=Reason.EXACT, customer_id="cus_1")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    made = Store(url, now=clock.now, lost_after=MINUTE)
+    made.migrate()
+    yield made
+    made.close()
+
+
+def keep(store: Store, invoice_id: str, memory: Memory, kind: Kind = Kind.INVOICE) -> None:
+    leased = store.subjects.acquire(kind, invoice_id, MINUTE)
+    assert leased is not None
+    leased.give_back(replace(memory, invoice_id=invoice_id), None if memory.ended else START)
+
+
+def event(event_id: str, outcome: str = "queued", subject: str | None = "in_1") -> ReceivedEvent:
+    return ReceivedEvent(
+        event_id=event_id,
+        type="invoice.created",
+        subject_id=subject,
+        kind=Kind.INVOICE,
+        subscription_id=None,
+        customer_id="cus_1",
+        outcome=outcome,
+    )
+
+
+def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
+    keep(store, "in_read", replace(MATCHED, stage=Stage.ENDED))
+    keep(store, "in_unread", Memory(invoice_id="-", customer_id="cus_1", stage=Stage.ENDED))
+    keep(store, "in_open", Memory(invoice_id="-"))
+    assert store.subjects.given_up(["in_read", "in_unread", "in_open", "in_unknown"]) == {"in_unread"}
+
+
+def test_an_event_without_a_queue_is_found_as_due_and_taken_once(store: Store) -> None:
+    assert store.triggers.receive(event("evt_1", "found by the sweep"), None)
+    assert not store.triggers.receive(event("evt_1"), None)
+    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+    assert store.triggers.received(["evt_1", "evt_2"]) == {"evt_1"}
+    assert store.journal.events_received() == {("invoice.created", "found by the sweep"): 1}
+
+
+def test_a_fact_is_what_was_last_said(store: Store) -> None:
+    assert store.journal.fact("sweep:events") is None
+    store.journal.remember_fact("sweep:events", "then")
+    store.journal.remember_fact("sweep:events", "now")
+    assert store.journal.fact("sweep:events") == "now"
+
+
+def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(store: Store) -> None:
+    keep(store, "in_2", replace(MATCHED, customer_id="cus_2", amount=Money(amount=5, currency="jpy")))
+    keep(store, "in_1", replace(MATCHED, stage=Stage.ENDED))
+    keep(store, "in_flat", Memory(invoice_id="-", first=FIRST, stage=Stage.ENDED, detail="nothing metered"))
+    keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), Kind.UPCOMING)
+    found = list(store.subjects.metered())
+    assert [memory.invoice_id for memory in found] == ["in_1", "in_2"]
+    assert found[1].amount == Money(amount=5, currency="jpy")
+    assert [memory.invoice_id for memory in store.subjects.blocks()] == ["upcoming:sub_1:1"]
+
+
+def test_since_is_when_somebody_last_looked(store: Store, clock: ManualClock) -> None:
+    keep(store, "in_1", MATCHED)
+    clock.advance(3600)
+    keep(store, "in_2", MATCHED)
+    assert [memory.invoice_id for memory in store.subjects.metered(since=START + MINUTE)] == ["in_2"]

@@ -1,0 +1,331 @@
+"""The report's figures and forms, from what we remember: exact, per currency, and safe to open."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.documents import Templates
+from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.memory import FirstSight, KeptBack, Memory, Stage
+from pacspace_stripe.domain.money import Money
+from pacspace_stripe.domain.policy import FailPolicy, Mode, Policy
+from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.reports import CheckPoint, Holding, InvoiceLine, Report, Standing, as_csv, as_json
+from pacspace_stripe.reports.checklist import Known, checklist
+from pacspace_stripe.settings import load_settings
+from tests.unit.test_settings import CREDENTIALS
+
+NOW = datetime(2026, 11, 7, 5, 0, tzinfo=UTC)
+SEEN_AT = datetime(2026, 11, 1, tzinfo=UTC)
+SENT_AT, HOUR = SEEN_AT + timedelta(hours=1), timedelta(hours=1)
+OBSERVE = Policy(mode=Mode.OBSERVE)
+HOSTILE = '=HYPERLINK("https://x","<b>")'
+Shown = dict[str, str | int | None]
+
+
+def window(reason: Reason = Reason.EXACT, **changes: str | int | None) -> Shown:
+    there: Shown = {
+        "account": "cus_1",
+        "meter": "api_calls",
+        "start": "2026-10-01T00:00:00Z",
+        "end": "2026-11-01T00:00:00Z",
+        "billed": "100",
+        "recorded": "100",
+        "count": 4,
+        "reason": reason.value,
+    }
+    return there | changes
+
+
+def remembered(reason: Reason | None = Reason.EXACT, **changes: object) -> Memory:
+    memory = Memory(
+        invoice_id="in_1",
+        customer_id="cus_1",
+        subscription_id="sub_1",
+        first=FirstSight(at=SEEN_AT, auto_advance=True, finalizes_at=SENT_AT, status=InvoiceStatus.DRAFT),
+        verdict=reason.verdict if reason else None,
+        reason=reason,
+        windows=(window(reason),) if reason else (),
+        amount=Money(amount=12_345, currency="eur"),
+    )
+    return replace(memory, **changes)  # type: ignore[arg-type]  # by name
+
+
+def kept(reason: Reason = Reason.OVERBILLED, until: datetime | None = None) -> KeptBack:
+    return KeptBack(since=SENT_AT, verdict=reason.verdict, reason=reason, detail="differs", until=until)
+
+
+def line(memory: Memory | None = None, policy: Policy = OBSERVE) -> InvoiceLine:
+    return InvoiceLine(memory=memory or remembered(), policy=policy)
+
+
+def report(*lines: InvoiceLine, points: tuple[CheckPoint, ...] = ()) -> Report:
+    return Report(made_at=NOW, since=None, policy=OBSERVE, lines=lines, checklist=points)
+
+
+# -- one invoice -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("billed", "recorded", "drift"),
+    [
+        ("100", "90", "10"),
+        ("0.1", "0.3", "-0.2"),
+        ("123456789012345.123456789012", "123456789012345.123456789011", "1E-12"),
+        ("5", None, None),
+    ],
+)
+def test_drift_is_exact_to_the_last_digit(billed: str, recorded: str | None, drift: str | None) -> None:
+    (row,) = line(remembered(windows=(window(billed=billed, recorded=recorded),))).rows
+    assert row.drift == (None if drift is None else Decimal(drift))
+
+
+@pytest.mark.parametrize(
+    ("changes", "holding"),
+    [
+        ({}, Holding.NO),
+        ({"kept_back": kept()}, Holding.NOW),
+        ({"kept_back": kept(until=NOW)}, Holding.A_WHILE),
+        ({"kept_back": kept(), "stage": Stage.ENDED}, Holding.TO_THE_END),
+        ({"kept_back": kept(), "status": InvoiceStatus.PAID}, Holding.TO_THE_END),
+        ({"kept_back": kept(), "status": InvoiceStatus.OPEN, "held": True}, Holding.NOW),
+        ({"kept_back": kept(), "status": InvoiceStatus.DRAFT}, Holding.NOW),
+    ],
+)
+def test_what_happened_when_its_time_came(changes: dict[str, object], holding: Holding) -> None:
+    assert line(remembered(Reason.OVERBILLED, **changes)).holding is holding
+
+
+@pytest.mark.parametrize(
+    ("memory", "policy", "stops"),
+    [
+        (remembered(), OBSERVE, False),
+        (remembered(Reason.OVERBILLED), OBSERVE, True),
+        (remembered(Reason.NOT_SETTLED), OBSERVE, True),
+        (remembered(Reason.NOT_SETTLED), replace(OBSERVE, fail=FailPolicy.OPEN), False),
+        (remembered(Reason.OVERBILLED, stage=Stage.ENDED), OBSERVE, False),
+        (remembered(Reason.UNMAPPED, status=InvoiceStatus.PAID), OBSERVE, False),
+        (remembered(Reason.UNMAPPED, status=InvoiceStatus.DRAFT), OBSERVE, True),
+        (
+            remembered(Reason.OVERBILLED, first=FirstSight(at=SEEN_AT, auto_advance=False, finalizes_at=None)),
+            OBSERVE,
+            False,
+        ),
+    ],
+)
+def test_what_would_be_held_today(memory: Memory, policy: Policy, stops: bool) -> None:  # noqa: FBT001
+    assert line(memory, policy).stops_today is stops
+
+
+@pytest.mark.parametrize(
+    ("memory", "since", "belongs"),
+    [
+        (remembered(), None, True),
+        (remembered(), datetime(2026, 10, 31, tzinfo=UTC), True),
+        (remembered(), datetime(2026, 11, 1, tzinfo=UTC), False),
+        (remembered(None), datetime(2026, 10, 31, tzinfo=UTC), True),
+        (remembered(None), NOW, False),
+        (remembered(None, stage=Stage.ENDED), None, False),
+        (remembered(None, first=None), None, False),
+    ],
+)
+def test_whose_usage_is_of_the_time_asked_for(memory: Memory, since: datetime | None, belongs: bool) -> None:  # noqa: FBT001
+    assert line(memory).belongs(since) is belongs
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+def test_money_at_stake_is_counted_once_per_invoice_and_per_currency() -> None:
+    yen = Money(amount=500, currency="jpy")
+    two_windows = remembered(Reason.OVERBILLED, kept_back=kept(), windows=(window(), window(meter="tokens")))
+    found = report(line(two_windows), line(remembered(kept_back=kept(until=NOW), amount=yen)), line())
+    assert [str(money) for money in found.at_stake] == ["123.45 EUR", "500 JPY"]
+    assert [str(money) for money in found.asked_for] == ["246.90 EUR", "500 JPY"]
+    assert found.verdicts == {Verdict.MATCHED: 2, Verdict.DRIFTED: 1, Verdict.UNPROVEN: 0, Verdict.WAIVED: 0}
+
+
+def test_the_trend_goes_by_the_month_in_which_the_usage_began() -> None:
+    september = window(start="2026-09-30T23:59:59Z", end="2026-10-30T23:59:59Z")
+    found = report(
+        line(remembered(windows=(september,))), line(), line(remembered(Reason.OVERBILLED, kept_back=kept()))
+    )
+    assert [(month.month, month.invoices, month.held) for month in found.trend] == [
+        ("2026-09", 1, 0),
+        ("2026-10", 2, 1),
+    ]
+    assert [month.matched_share for month in found.trend] == ["100.0 %", "50.0 %"]
+
+
+def test_a_share_is_never_rounded_up_to_all() -> None:
+    (month,) = report(*[line()] * 2999, line(remembered(Reason.OVERBILLED))).trend
+    assert month.matched_share == "99.9 %"
+    assert report(line(remembered(None))).trend[0].matched_share == "-"
+
+
+def test_the_one_that_waits_longest_is_named_first() -> None:
+    later = replace(kept(), since=NOW)
+    first, second = remembered(kept_back=later, invoice_id="in_2"), remembered(kept_back=kept(), invoice_id="in_3")
+    assert [one.invoice_id for one in report(line(first), line(second)).held] == ["in_3", "in_2"]
+
+
+# -- the checklist -----------------------------------------------------------------------------------------------------
+
+
+def points(
+    *memories: Memory, events: dict[tuple[str, str], int] | None = None, **settings: str
+) -> dict[str, CheckPoint]:
+    variables = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
+    loaded = load_settings(CREDENTIALS | {"PACSPACE_STRIPE_MODE": "observe"} | variables)
+    lines = tuple(line(memory, loaded.policy) for memory in memories)
+    blocks = tuple(memory for memory in memories if memory.invoice_id.startswith("upcoming"))
+    return {one.name: one for one in checklist(Known(settings=loaded, lines=lines, blocks=blocks, events=events or {}))}
+
+
+ARRIVED = {(f"invoice.{what}", "queued"): 3 for what in ("created", "updated", "finalized")}
+
+
+def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
+    found = points(remembered(agreed_at=SEEN_AT + HOUR), events=ARRIVED)
+    assert [name for name, point in found.items() if point.standing is Standing.LOOK] == ["ledger_webhook"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "name", "says"),
+    [
+        (
+            remembered(Reason.OVERBILLED, detail="differs by 10"),
+            "held_today",
+            "1 invoice would be held today, asking for 123.45 EUR.",
+        ),
+        (remembered(Reason.UNMAPPED), "unmapped", "pacspace_customer_id"),
+        (remembered(Reason.LEDGER_MISSING), "nothing_recorded", "nothing at all"),
+        (remembered(Reason.OVERBILLED, invoice_id="upcoming:sub_1:1"), "coming", "1 invoice that will be made soon"),
+        (remembered(held=True), "inherited", "nobody releases them"),
+        (remembered(None), "history", "observe one billing period"),
+        (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),
+    ],
+)
+def test_a_point_says_what_it_is_about(memory: Memory, name: str, says: str) -> None:
+    point = points(memory, events=ARRIVED)[name]
+    assert point.standing is Standing.LOOK
+    assert says in point.says
+    assert point.about or name == "history"
+
+
+def test_events_that_never_came_or_had_to_be_found_are_told() -> None:
+    found = points(events={("invoice.created", "found by the sweep"): 2, ("invoice.updated", "queued"): 5})
+    assert found["events"].about == ("invoice.finalized",)
+    assert "2 of 7" in found["failed_webhooks"].says
+
+
+@pytest.mark.parametrize(("backstop", "standing"), [("24h", Standing.FINE), ("1h", Standing.LOOK)])
+def test_failing_open_the_backstop_is_held_against_the_slowest_proof(backstop: str, standing: Standing) -> None:
+    memory = remembered(agreed_at=SEEN_AT + 5 * HOUR)
+    assert points(memory, fail="open", backstop=backstop)["backstop"].standing is standing
+    assert "backstop" not in points(memory)
+
+
+def test_many_are_counted_rather_than_named() -> None:
+    many = [remembered(Reason.UNMAPPED, customer_id=f"cus_{number}") for number in range(13)]
+    assert points(*many)["unmapped"].about[-1] == "and 3 more"
+
+
+# -- forms -------------------------------------------------------------------------------------------------------------
+
+
+def parsed(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_csv_has_one_line_per_window_and_an_amount_only_once() -> None:
+    two = remembered(Reason.OVERBILLED, kept_back=kept(), windows=(window(), window(Reason.UNDERBILLED, billed="5.5")))
+    first, second, third = parsed(as_csv(report(line(two), line(remembered(None)))))
+    assert (first["amount_due_minor"], first["currency"], first["amount_due"]) == ("12345", "eur", "123.45")
+    assert (second["amount_due_minor"], second["currency"], second["amount_due"]) == ("", "", "")
+    assert (second["billed"], second["recorded"], second["drift"]) == ("5.5", "100", "-94.5")
+    assert (first["held"], first["held_since"], first["held_until"]) == ("now", "2026-11-01T01:00:00Z", "")
+    assert (third["meter"], third["verdict"], third["amount_due_minor"]) == ("", "", "12345")
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20))
+def test_no_cell_is_a_formula_and_none_is_lost(name: str) -> None:
+    (row,) = parsed(as_csv(report(line(remembered(windows=(window(meter=name),))))))
+    cell = row["meter"]
+    assert cell in {name, f"'{name}"}
+    assert cell.lstrip("-").replace(".", "", 1).isdigit() or not cell.lstrip().startswith(("=", "+", "-", "@"))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1"])
+def test_what_a_spreadsheet_would_run_is_shown_as_text(name: str) -> None:
+    (row,) = parsed(as_csv(report(line(remembered(windows=(window(meter=name),))))))
+    assert row["meter"] == f"'{name}"
+
+
+def test_json_has_no_number_that_a_reader_could_round() -> None:
+    figures = window(billed="123456789012345.123456789012")
+    document = as_json(report(line(remembered(kept_back=kept(), windows=(figures,)))))
+    again = json.loads(json.dumps(document), parse_float=pytest.fail)
+    assert again == document
+    assert again["usage"][0]["billed"] == "123456789012345.123456789012"
+    assert again["held"]["at_stake"] == [{"amount": 12345, "currency": "eur", "written": "123.45 EUR"}]
+
+
+class Page(HTMLParser):
+    """What a page refers to, which tags it has, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.refers: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: Iterable[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.refers += [value or "" for name, value in attrs if name in {"src", "href", "action", "style"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(*lines: InvoiceLine) -> Page:
+    point = CheckPoint(name="held_today", standing=Standing.LOOK, says=HOSTILE, about=(HOSTILE,))
+    return Page(Templates().render("report.html.jinja", as_json(report(*lines, points=(point,)))))
+
+
+def test_the_page_needs_nothing_from_anywhere_and_runs_nothing() -> None:
+    found = page(line(remembered(Reason.OVERBILLED, kept_back=kept())))
+    assert found.refers == []
+    assert not found.tags & {"script", "link", "img", "iframe", "object", "svg", "b "}
+    assert "url(" not in found.text
+    assert "@import" not in found.text
+
+
+def test_names_on_the_page_are_text() -> None:
+    hostile = remembered(
+        Reason.OVERBILLED,
+        customer_id=HOSTILE,
+        kept_back=replace(kept(), detail="<script>alert(1)</script>"),
+        windows=(window(meter="<img src=x onerror=alert(1)>"),),
+    )
+    found = page(line(hostile))
+    assert "script" not in found.tags
+    assert "img" not in found.tags
+    assert HOSTILE in found.text
+    assert "<script>alert(1)</script>" in found.text
+
+
+def test_a_page_of_nothing_says_so() -> None:
+    found = page()
+    assert "Nothing." in found.text
+    assert "table" not in found.tags
