@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from pacspace_stripe.app import App
-from pacspace_stripe.documents import Templates
 from pacspace_stripe.documents.from_evidence import footer_view, proof_roots
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.domain.decide import EVIDENCE_KEY
@@ -54,7 +53,7 @@ def stamp_invoice(
         proof_roots=proof_roots(document),
         decided_at=datetime.fromisoformat(document["decided_at"]),
     )
-    overlay = Overlay(Templates(app.settings.templates))
+    overlay = Overlay(app.documents.typesetter)
     bare = _stripes_own(app, invoice) if pdf is None else pdf
     made = overlay.stamp(bare, stamp, break_signature=break_signature)
     return StampedInvoice(pdf=made.pdf, pages=made.pages, evidence_sha256=evidence.sha256, again=made.again)

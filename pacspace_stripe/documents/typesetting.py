@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pacspace_stripe.documents.packages import refuse_downloads
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.typst_failures import typst_failure
 from pacspace_stripe.documents.wording import utc
@@ -48,6 +50,10 @@ class Typesetter:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
 
+    def path(self, template: str) -> Path:
+        """Where a template is: the file to correct when something is wrong with it."""
+        return self._templates.path(template)
+
     def pdf(
         self,
         template: str,
@@ -64,7 +70,10 @@ class Typesetter:
         """
         import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
 
-        path = self._templates.path(template)
+        path = self.path(template)
+        root = path.parents[template.count("/")]
+        if root != built_in():
+            refuse_downloads(path, root)
         inputs = {
             "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
@@ -72,7 +81,7 @@ class Typesetter:
         # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
         compiler = typst.Compiler(
             _AROUND.replace("NAME", template).encode(),
-            root=path.parents[template.count("/")],
+            root=root,
             font_paths=self._fonts,
             ignore_system_fonts=True,
             package_path=built_in() / "typst",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Encryption, Name, Pdf
 from PIL.Image import Image
 
-from pacspace_stripe.documents import Templates
+from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.errors import RenderError
 from tests.invoice_pdfs import (
@@ -96,7 +96,7 @@ def dense(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def overlay() -> Overlay:
-    return Overlay(Templates())
+    return Overlay(Typesetter(Templates()))
 
 
 def upright_strip(overlay: Overlay, width: int, stamped: Stamp) -> Image:
@@ -248,7 +248,7 @@ def test_other_scripts_are_set(overlay: Overlay) -> None:
 def test_a_character_that_no_font_has_is_named(overlay: Overlay) -> None:
     with pytest.raises(RenderError, match=r"no font has 用 \(U\+7528\), 量 \(U\+91CF\)$") as refused:
         overlay.stamp(pdf_of(), stamp(footer="用量: 5 in 1 record"))
-    assert "fonts" in refused.value.hint
+    assert "PACSPACE_STRIPE_FONTS" in refused.value.hint
 
 
 def test_control_characters_are_left_out(overlay: Overlay) -> None:
@@ -268,12 +268,12 @@ def test_nothing_in_a_footer_is_markup(overlay: Overlay) -> None:
 def test_a_template_of_the_users_that_is_wrong_is_named(tmp_path: Path, template: str, problem: str) -> None:
     (tmp_path / "overlay.typ").write_text(template)
     with pytest.raises(RenderError, match=problem):
-        Overlay(Templates(tmp_path)).stamp(pdf_of(), stamp())
+        Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp())
 
 
 def test_a_template_of_the_users_is_taken(tmp_path: Path) -> None:
     (tmp_path / "overlay.typ").write_text("#set page(width: 300pt, height: auto)\nWe say so.")
-    assert "Wesayso." in texts(Overlay(Templates(tmp_path)).stamp(pdf_of(), stamp()).pdf)[0]
+    assert "Wesayso." in texts(Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp()).pdf)[0]
 
 
 # -- the file -----------------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ def test_somebody_elses_evidence_is_not_replaced(overlay: Overlay) -> None:
 
 def test_the_same_in_is_the_same_out(overlay: Overlay) -> None:
     bare = pdf_of(*PAGES.values())
-    assert overlay.stamp(bare, stamp()).pdf == Overlay(Templates()).stamp(bare, stamp()).pdf
+    assert overlay.stamp(bare, stamp()).pdf == Overlay(Typesetter(Templates())).stamp(bare, stamp()).pdf
 
 
 @pytest.mark.parametrize("bare", [pdf_of(*PAGES.values()), written(inheriting())], ids=["every make", "inheriting"])
@@ -482,4 +482,4 @@ def test_a_damaged_file_is_refused_or_stamped_but_nothing_else(overlay: Overlay,
 def test_more_fonts_are_found_in_the_template_folder(tmp_path: Path) -> None:
     copytree(Path(__file__).parents[2] / "templates", tmp_path / "own")
     (tmp_path / "own" / "fonts").mkdir()
-    assert Overlay(Templates(tmp_path / "own")).stamp(pdf_of(), stamp()).pages == 2
+    assert Overlay(Typesetter(Templates(tmp_path / "own"))).stamp(pdf_of(), stamp()).pages == 2
