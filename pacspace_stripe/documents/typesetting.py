@@ -5,6 +5,7 @@ template's: it is put into the file around it, so that one the user wrote cannot
 """
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -49,6 +50,7 @@ class Typesetter:
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
+        self._own = threading.local()
 
     def path(self, template: str) -> Path:
         """Where a template is: the file to correct when something is wrong with it."""
@@ -78,21 +80,28 @@ class Typesetter:
             "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
         }
-        # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
-        compiler = typst.Compiler(
-            _AROUND.replace("NAME", template).encode(),
-            root=root,
-            font_paths=self._fonts,
-            ignore_system_fonts=True,
-            package_path=built_in() / "typst",
-        )
+        around = _AROUND.replace("NAME", template).encode()
         timestamp = utc(issued_at).replace(microsecond=0)
         try:
-            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp)
+            pdf = self._compiler.compile(
+                around, root=root, sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp
+            )
         except typst.TypstError as error:
             raise typst_failure(error, path) from error
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
+
+    @property
+    def _compiler(self) -> "typst.Compiler":
+        """One for each thread: threads cannot share one, and a new one costs as much as a few lines of text."""
+        import typst  # noqa: PLC0415 - as above
+
+        if not hasattr(self._own, "compiler"):
+            self._own.compiler = typst.Compiler(
+                font_paths=self._fonts, ignore_system_fonts=True, package_path=built_in() / "typst"
+            )
+        compiler: typst.Compiler = self._own.compiler
+        return compiler
 
     @cached_property
     def families(self) -> list[str]:
