@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from pacspace_stripe.pacspace_api.calls import Calls
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.statements import statement_pdf
+from tests.pdfs import reopened, written
 from tests.worlds import ENVIRONMENT, World
 
 ATTACHMENT = "evidence.json"
@@ -158,7 +159,7 @@ def _stripe(world: World, invoice_id: str) -> dict[str, bytes]:
 
 def attached(pdf: bytes, evidence: bytes, *, name: str = ATTACHMENT, more: Mapping[str, bytes] | None = None) -> bytes:
     """The PDF with evidence embedded as the documents do it, in the place of any that is there."""
-    with pikepdf.open(io.BytesIO(pdf)) as document:
+    with reopened(pdf) as document:
         for key in list(document.attachments):
             del document.attachments[key]
         files = []
@@ -167,7 +168,7 @@ def attached(pdf: bytes, evidence: bytes, *, name: str = ATTACHMENT, more: Mappi
             document.attachments[f"{number}-{called}" if number else called] = spec
             files.append(spec.obj)
         document.Root.AF = pikepdf.Array(files)
-        return saved(document)
+        return written(document)
 
 
 def filespec(document: pikepdf.Pdf, name: str, content: bytes) -> pikepdf.AttachedFileSpec:
@@ -183,20 +184,6 @@ def filespec(document: pikepdf.Pdf, name: str, content: bytes) -> pikepdf.Attach
     )
     spec.obj.AFRelationship = pikepdf.Name.Data
     return spec
-
-
-def saved(document: pikepdf.Pdf, **options: Any) -> bytes:  # noqa: ANN401 - pikepdf's own
-    """Its bytes, the same each time."""
-    out = io.BytesIO()
-    document.save(out, **({"deterministic_id": True} | options))
-    return out.getvalue()
-
-
-def retouched(pdf: bytes, change: Callable[[pikepdf.Pdf], None], **options: Any) -> bytes:  # noqa: ANN401 - as above
-    """The PDF after somebody's change to it."""
-    with pikepdf.open(io.BytesIO(pdf)) as document:
-        change(document)
-        return saved(document, **options)
 
 
 def zipped(files: Mapping[str, bytes], *, packing: int = zipfile.ZIP_STORED) -> bytes:

@@ -1,11 +1,8 @@
-"""Views for tests of documents, and reading the PDFs they become."""
+"""Views for tests of documents."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-
-import pypdfium2
 
 from pacspace_stripe.documents import FooterView, FooterWindow, StatementView, StatementWindow
 from pacspace_stripe.domain.letterhead import Letterhead
@@ -65,21 +62,3 @@ def statement(*windows: StatementWindow) -> StatementView:
         footer=f"Metered usage as recorded in PacSpace\nProof root: {root(0)}\nEvidence SHA-256: {SHA256}",
         issued_at=datetime(2026, 10, 1, 3, 14, 15, tzinfo=UTC),
     )
-
-
-def pages(pdf: bytes) -> list[str]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        return [page.get_textpage().get_text_range() for page in document]
-
-
-def dense(text: str) -> str:
-    """Without white space: where lines break on the page is not part of what it says."""
-    return "".join(text.split())
-
-
-def right_edges(pdf: bytes) -> Iterator[float]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        for page in document:
-            text = page.get_textpage()
-            for number in range(text.count_rects()):
-                yield text.get_rect(number)[2]

@@ -9,7 +9,6 @@ from pacspace_stripe.bundles.ledgers import LedgerFiles
 from pacspace_stripe.bundles.packing import Bundle, Folder
 from pacspace_stripe.bundles.sharing import shareable_text
 from pacspace_stripe.bundles.summaries import summary_view
-from pacspace_stripe.documents import SUMMARY_TEMPLATE, summary_values
 from pacspace_stripe.domain.evidence import Evidence, Json, confirmation_of, decision_of
 from pacspace_stripe.domain.invoices import Invoice, LineItem
 from pacspace_stripe.domain.quantities import text
@@ -76,14 +75,9 @@ def _line(line: LineItem) -> dict[str, Json]:
 def _documents(
     app: App, folder: Folder, decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None
 ) -> None:
-    view = summary_view(decision, confirmed, invoice)
+    view = summary_view(decision, confirmed, invoice, app.settings.letterhead)
     summary, statement = "summary.pdf", "statement.pdf"
-    typesetter = app.documents.typesetter
-    page = folder.asked(
-        _OURS,
-        (summary,),
-        lambda: typesetter.pdf(SUMMARY_TEMPLATE, summary_values(view), issued_at=view.decided_at),
-    )
+    page = folder.asked(_OURS, (summary,), lambda: app.documents.render_summary(view))
     if page is not None:
         folder.put(summary, page)
     pdf = folder.asked(STRIPE, (statement,), lambda: statement_pdf(app, view.invoice_id))

@@ -9,10 +9,13 @@ from pacspace_stripe.bundles.sharing import shareable_text
 from pacspace_stripe.documents import SummaryView, SummaryWindow
 from pacspace_stripe.domain.evidence import Evidence
 from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.domain.stamps import PREFIX
 
 
-def summary_view(decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None) -> SummaryView:
+def summary_view(
+    decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None, letterhead: Letterhead
+) -> SummaryView:
     """``invoice`` is None when Stripe does not say more about it than the evidence does."""
     document: dict[str, Any] = json.loads(decision.document)
     name = invoice.customer_name if invoice and invoice.customer_name else None
@@ -32,6 +35,7 @@ def summary_view(decision: Evidence, confirmed: Evidence | None, invoice: Invoic
         windows=tuple(_window(window) for window in document["windows"]),
         evidence_sha256=decision.sha256,
         stamped=invoice is not None and invoice.metadata.get(f"{PREFIX}evidence_sha256") == decision.sha256,
+        letterhead=letterhead,
     )
 
 

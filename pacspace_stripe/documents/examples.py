@@ -6,7 +6,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import (
+    Day,
+    FooterView,
+    FooterWindow,
+    StatementView,
+    StatementWindow,
+    SummaryView,
+    SummaryWindow,
+)
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Paper
 
 _START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -65,6 +73,55 @@ def statement() -> StatementView:
     )
 
 
+def strips() -> Iterator[tuple[str, list[str], float]]:
+    """Name of each example, the lines of its footer and how wide its page is, in points."""
+    lines = _FOOTER.format(sha256=hashlib.sha256(_EVIDENCE).hexdigest()).splitlines()
+    yield "A4", lines, 595.28
+    yield "a narrow receipt", lines, 200
+    yield "a wide drawing", lines, 1000
+    yield "twenty windows", [*(f"Proof root: {_root(number)}" for number in range(20)), *lines], 595.28
+    yield "nothing to say", [], 595.28
+
+
+def summaries() -> Iterator[tuple[str, SummaryView]]:
+    """Name and view of each example."""
+    plain, window = summary(), _summary_window(0)
+    differing = replace(window, recorded=Decimal("1248.25"))
+    unknown = replace(window, start=None, end=None, recorded=None, count=None, proof_root=None, verify_url=None)
+    record = replace(window, record_key="usage-cus_1-2026-09", proof_root=None, verify_url=None)
+    many = tuple(map(_summary_window, range(20)))
+    yield "matched", plain
+    yield "drifted", replace(plain, verdict="drifted", reason="OVERBILLED", windows=(differing,), stamped=False)
+    yield "unproven", replace(plain, verdict="unproven", reason="LEDGER_UNAVAILABLE", windows=(unknown,), number=None)
+    yield "waived", replace(plain, verdict="waived", windows=(differing,), waiver="Agreed with the customer by phone")
+    yield "settlement ledger", replace(plain, windows=(record,))
+    yield "twenty windows", replace(plain, windows=many)
+    yield "nothing metered", replace(plain, windows=(), reason="ZERO", customer=None, confirmed_at=None)
+    yield "on letter paper", replace(plain, letterhead=Letterhead(vendor="Northwind Data", paper=Paper.LETTER))
+
+
+def summary() -> SummaryView:
+    """A matched one with all that there can be."""
+    return SummaryView(
+        invoice_id="in_1QXb2LkdIwHu7ix8",
+        number="NW-2026-0042",
+        customer_id="cus_1",
+        customer="Globex Corporation",
+        livemode=True,
+        verdict="matched",
+        reason="EXACT",
+        tolerance=Decimal(0),
+        waiver=None,
+        of_draft=True,
+        decided_at=_END + timedelta(hours=3, minutes=14, seconds=15),
+        confirmed_at=_END + timedelta(hours=5),
+        windows=(_summary_window(0),),
+        evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest(),
+        stamped=True,
+        letterhead=Letterhead(vendor="Northwind Data"),
+    )
+
+
 def statement_window(number: int) -> StatementWindow:
     """One whose account, root and link are its own."""
     return StatementWindow(
@@ -89,6 +146,21 @@ def _footer_window(number: int) -> FooterWindow:
         usage=Decimal("1250.5"),
         count=42,
         proof_root=_root(number),
+        verify_url=_link(number),
+    )
+
+
+def _summary_window(number: int) -> SummaryWindow:
+    return SummaryWindow(
+        meter="api_calls",
+        start=_START,
+        end=_END,
+        billed=Decimal("1250.5"),
+        recorded=Decimal("1250.5"),
+        count=42,
+        proof_root=_root(number),
+        covered=42,
+        net=Decimal("-1250.5"),
         verify_url=_link(number),
     )
 

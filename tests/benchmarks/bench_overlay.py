@@ -3,15 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from statistics import median
-
-import pikepdf
 
 from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import Overlay
-from tests.integration.test_overlay import stamp
-from tests.invoice_pdfs import page, pdf_of, written
+from tests.invoice_pdfs import page, pdf_of, stamp
+from tests.pdfs import reopened, written
 
 ROUNDS = 60
 
@@ -43,8 +40,8 @@ def measured(act: Callable[[int], object]) -> Took:
 
 
 def opened_and_saved(pdf: bytes) -> bytes:
-    with pikepdf.open(BytesIO(pdf)) as file:
-        return written(file, deterministic_id=True)
+    with reopened(pdf) as file:
+        return written(file)
 
 
 def test_stamping_two_pages_beside_opening_and_saving_them() -> None:

@@ -25,7 +25,8 @@ from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
 from pacspace_stripe.transport import Transport
-from tests.invoice_pdfs import pdf_of, reopened, texts
+from tests.invoice_pdfs import pdf_of
+from tests.pdfs import dense, reopened, texts
 from tests.worlds import ENVIRONMENT, World, world
 
 PDF = b"%PDF-1.7\nwhatever"
@@ -51,10 +52,6 @@ def observed(tmp_path: Path) -> Iterator[World]:
         made.use("1250.5")
         made.run(DAY)
         yield made
-
-
-def dense(text: str) -> str:
-    return "".join(text.split())
 
 
 def attached(pdf: bytes) -> dict[str, Any]:

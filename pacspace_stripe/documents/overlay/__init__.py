@@ -90,4 +90,3 @@ class Overlay:
                 strips[width] = self._strips.draw(lines, width, into=file)
             put_strip(file, page, sight, strips[width], stamp.decided_at.astimezone(UTC))
         return again
-
