@@ -7,11 +7,11 @@ template's: it is put into the file around it, so that one the user wrote cannot
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pacspace_stripe.documents.packages import refuse_downloads
 from pacspace_stripe.documents.templates import Templates, built_in
@@ -20,7 +20,6 @@ from pacspace_stripe.documents.wording import utc
 
 if TYPE_CHECKING:
     import typst
-    from _typeshed import DataclassInstance
 
 _AROUND = """\
 #for each in json(bytes(sys.inputs.attachments)) {
@@ -43,6 +42,12 @@ class Attachment:
     """UTF-8, since Typst takes text; ValueError for anything else."""
     mime_type: str
     description: str
+
+
+class Values(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 class Typesetter:
@@ -133,7 +138,7 @@ class Typesetter:
         return typst.Fonts(include_system_fonts=False, font_paths=list(self._templates.font_folders))
 
 
-def by_name(values: "DataclassInstance") -> dict[str, object]:
+def by_name(values: Values) -> dict[str, object]:
     """A dataclass as what JSON calls an object, what is inside it as it is: ``asdict`` would copy all of it."""
     return {field.name: getattr(values, field.name) for field in fields(values)}
 

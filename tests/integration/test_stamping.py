@@ -127,15 +127,8 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
 def test_a_draft_has_no_pdf(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.subscribe()
-        place.use("5")
-        place.run(timedelta(hours=1, minutes=1))
-        place.app.checker.check(place.invoice_id)
-        place.app.store.chains.append(
-            {"confirms": None, "windows": [], "decision": {}, "invoice": place.invoice_id},
-            chain="sub_1",
-            subject_id=place.invoice_id,
-            decided_at=place.clock.now(),
-        )
+        place.bill("5")
+        place.run(DAY)
         with pytest.raises(NotFound, match="is a draft: it has no PDF before it is finalized"):
             stamp_invoice(place.app, place.invoice_id)
 
