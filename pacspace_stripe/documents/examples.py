@@ -24,14 +24,14 @@ _FOOTER = "Metered usage as recorded in PacSpace, an independent ledger\nEvidenc
 
 def footers() -> Iterator[tuple[str, FooterView]]:
     """Name and view of each example."""
-    record = replace(_footer_window(0), proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
-    unknown = replace(_footer_window(0), usage=None, count=None, proof_root=None, verify_url=None)
+    record = replace(footer_window(0), proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
+    unknown = replace(footer_window(0), usage=None, count=None, proof_root=None, verify_url=None)
     windows: dict[str, tuple[FooterWindow, ...]] = {
         "nothing metered": (),
-        "one window": (_footer_window(0),),
+        "one window": (footer_window(0),),
         "nothing known": (unknown,),
         "settlement ledger": (record,),
-        "twenty windows": tuple(map(_footer_window, range(20))),
+        "twenty windows": tuple(map(footer_window, range(20))),
     }
     for name, each in windows.items():
         yield name, FooterView(windows=each, evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest())
@@ -79,7 +79,7 @@ def strips() -> Iterator[tuple[str, list[str], float]]:
     yield "A4", lines, 595.28
     yield "a narrow receipt", lines, 200
     yield "a wide drawing", lines, 1000
-    yield "twenty windows", [*(f"Proof root: {_root(number)}" for number in range(20)), *lines], 595.28
+    yield "twenty windows", [*(f"Proof root: {root(number)}" for number in range(20)), *lines], 595.28
     yield "nothing to say", [], 595.28
 
 
@@ -132,20 +132,21 @@ def statement_window(number: int) -> StatementWindow:
         billed=Decimal("1250.5"),
         recorded=Decimal("1250.5"),
         count=42,
-        proof_root=_root(number),
+        proof_root=root(number),
         verify_url=_link(number),
         days=tuple(_day(number) for number in range(30)),
     )
 
 
-def _footer_window(number: int) -> FooterWindow:
+def footer_window(number: int) -> FooterWindow:
+    """One whose root and link are its own."""
     return FooterWindow(
         meter="api_calls",
         start=_START,
         end=_END,
         usage=Decimal("1250.5"),
         count=42,
-        proof_root=_root(number),
+        proof_root=root(number),
         verify_url=_link(number),
     )
 
@@ -158,7 +159,7 @@ def _summary_window(number: int) -> SummaryWindow:
         billed=Decimal("1250.5"),
         recorded=Decimal("1250.5"),
         count=42,
-        proof_root=_root(number),
+        proof_root=root(number),
         covered=42,
         net=Decimal("-1250.5"),
         verify_url=_link(number),
@@ -170,9 +171,10 @@ def _day(number: int) -> Day:
     return Day(on=date(2026, 9, 1) + timedelta(days=number), billed=usage, recorded=usage)
 
 
-def _root(number: int) -> str:
+def root(number: int) -> str:
+    """Looks like a proof root; another one for each number."""
     return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def _link(number: int) -> str:
-    return f"https://app.pacspace.io/verify/{_root(number)}"
+    return f"https://app.pacspace.io/verify/{root(number)}"
