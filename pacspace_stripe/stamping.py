@@ -7,12 +7,10 @@ written to either, and PacSpace is not asked.
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pacspace_stripe.app import App
-from pacspace_stripe.documents import Templates
-from pacspace_stripe.documents.from_evidence import footer_view, proof_roots
+from pacspace_stripe.documents.from_evidence import decided_at, footer_view, proof_roots
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.evidence import Evidence
@@ -52,9 +50,9 @@ def stamp_invoice(
         evidence=evidence.document,
         evidence_sha256=evidence.sha256,
         proof_roots=proof_roots(document),
-        decided_at=datetime.fromisoformat(document["decided_at"]),
+        decided_at=decided_at(document),
     )
-    overlay = Overlay(Templates(app.settings.templates))
+    overlay = Overlay(app.documents.typesetter)
     bare = _stripes_own(app, invoice) if pdf is None else pdf
     made = overlay.stamp(bare, stamp, break_signature=break_signature)
     return StampedInvoice(pdf=made.pdf, pages=made.pages, evidence_sha256=evidence.sha256, again=made.again)
@@ -69,12 +67,7 @@ def _decision(app: App, invoice: Invoice) -> Evidence:
             message = f"the evidence that {invoice.invoice_id} names is not in this database"
             raise NotFound(APPLICATION, message, hint="Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from.")
         return found
-    links = app.store.chains.of_subject(invoice.invoice_id)
-    decisions = [link for link in links if json.loads(link.document)["confirms"] is None]
-    if not decisions:
-        message = f"no evidence about {invoice.invoice_id}: it was not compared yet"
-        raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice.invoice_id} --apply` first.")
-    return decisions[-1]
+    return app.store.chains.decision_of(invoice.invoice_id)
 
 
 def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-import pypdfium2
+from tests.pdfs import pages
 
 
 def sha256(content: bytes) -> str:
@@ -46,8 +46,7 @@ class Opened:
 
     def text(self, name: str) -> list[str]:
         """A PDF's text, page by page."""
-        with pypdfium2.PdfDocument(self.entries[name]) as document:
-            return [" ".join(page.get_textpage().get_text_range().split()) for page in document]
+        return [" ".join(page.split()) for page in pages(self.entries[name])]
 
     @property
     def manifest(self) -> dict[str, Any]:

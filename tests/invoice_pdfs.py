@@ -1,8 +1,10 @@
 """PDFs of every make, built by hand, and how they look: what stamping is tried on."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from datetime import UTC, datetime
 from typing import Any
 
 import pikepdf
@@ -10,7 +12,12 @@ import pypdfium2
 from pikepdf import Array, Dictionary, Name, Pdf
 from PIL import Image, ImageChops
 
+from pacspace_stripe.documents.overlay import Stamp
+from tests.pdfs import written
+
 A4 = (0, 0, 595, 842)
+ROOT = "0x" + hashlib.sha256(b"root").hexdigest()
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 WRITING = """
 0.86 0.93 1 rg -3000 -3000 9000 9000 re f 0.3 w 0.2 0.4 0.7 RG
 -900 -900 m 2900 2900 l -900 1000 m 1900 -1800 l S
@@ -65,13 +72,6 @@ def _fill(pdf: Pdf, made: Dictionary, content: str | list[str] | None) -> None:
             made.Contents = Array([pdf.make_stream(piece.encode()) for piece in content])
 
 
-def written(pdf: Pdf, **options: Any) -> bytes:  # noqa: ANN401 - pikepdf's own
-    """Its bytes."""
-    to = BytesIO()
-    pdf.save(to, **options)
-    return to.getvalue()
-
-
 def pdf_of(*pages: Page) -> bytes:
     """The bytes of a PDF with these pages."""
     return written(built(*pages))
@@ -81,12 +81,6 @@ def shown(pdf: bytes, scale: float = 1) -> list[Image.Image]:
     """The pages as a viewer shows them."""
     with pypdfium2.PdfDocument(pdf) as document:
         return [one.render(scale=scale).to_pil().convert("RGB") for one in document]
-
-
-def texts(pdf: bytes) -> list[str]:
-    """What each page says, without white space: where lines break is not part of it."""
-    with pypdfium2.PdfDocument(pdf) as document:
-        return ["".join(one.get_textpage().get_text_range().split()) for one in document]
 
 
 def difference(one: Image.Image, other: Image.Image) -> int:
@@ -131,6 +125,19 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def reopened(pdf: bytes) -> Pdf:
-    """For looking inside."""
-    return pikepdf.open(BytesIO(pdf))
+def stamp(number: int = 1, footer: str | None = None) -> Stamp:
+    """What is put on: the usual footer, or another one."""
+    evidence = json.dumps({"format": "pacspace-stripe/evidence/1", "number": number}, separators=(",", ":")).encode()
+    sha256 = hashlib.sha256(evidence).hexdigest()
+    usual = (
+        "Metered usage as recorded in PacSpace, an independent ledger\n2026-10-01 00:00 to 2026-11-01 00:00 UTC\n"
+        f"api_calls: 1250.5 in 42 records\nProof root: {ROOT}\nVerify: https://app.pacspace.io/verify/{ROOT}\n"
+        f"Evidence SHA-256: {sha256}"
+    )
+    return Stamp(
+        footer=footer or usual,
+        evidence=evidence,
+        evidence_sha256=sha256,
+        proof_roots=(ROOT,),
+        decided_at=NOVEMBER,
+    )

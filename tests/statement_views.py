@@ -1,13 +1,11 @@
-"""Views for tests of documents, and reading the PDFs they become."""
+"""Views for tests of documents."""
 
 import hashlib
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 
-import pypdfium2
-
-from pacspace_stripe.documents import FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents import FooterView, FooterWindow, StatementView, StatementWindow, examples
+from pacspace_stripe.documents.examples import footer_window, statement_window
 from pacspace_stripe.domain.letterhead import Letterhead
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -19,33 +17,15 @@ A4 = (595, 842)
 
 
 def root(number: int) -> str:
-    return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
+    return examples.root(number)
 
 
 def named(number: int = 0) -> FooterWindow:
-    return FooterWindow(
-        meter="api_calls",
-        start=SEPTEMBER,
-        end=OCTOBER,
-        usage=Decimal("1250.5"),
-        count=42,
-        proof_root=root(number),
-        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
-    )
+    return footer_window(number)
 
 
 def row(number: int = 0) -> StatementWindow:
-    return StatementWindow(
-        account=f"cus_{number}:api_calls",
-        meter="api_calls",
-        start=SEPTEMBER,
-        end=OCTOBER,
-        billed=Decimal("1250.5"),
-        recorded=Decimal("1250.5"),
-        count=42,
-        proof_root=root(number),
-        verify_url=f"https://app.pacspace.io/verify/{root(number)}",
-    )
+    return replace(statement_window(number), days=())
 
 
 def footer(*windows: FooterWindow) -> FooterView:
@@ -53,33 +33,11 @@ def footer(*windows: FooterWindow) -> FooterView:
 
 
 def statement(*windows: StatementWindow) -> StatementView:
-    return StatementView(
-        invoice_id="in_1QXb2LkdIwHu7ix8",
-        number="NW-2026-0042",
-        customer="Globex Corporation",
+    return replace(
+        examples.statement(),
         letterhead=Letterhead(vendor="Northwind Data GmbH"),
-        verdict="matched",
-        reason="EXACT",
         windows=windows or (row(),),
         evidence=EVIDENCE,
+        confirmed_at=None,
         footer=f"Metered usage as recorded in PacSpace\nProof root: {root(0)}\nEvidence SHA-256: {SHA256}",
-        issued_at=datetime(2026, 10, 1, 3, 14, 15, tzinfo=UTC),
     )
-
-
-def pages(pdf: bytes) -> list[str]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        return [page.get_textpage().get_text_range() for page in document]
-
-
-def dense(text: str) -> str:
-    """Without white space: where lines break on the page is not part of what it says."""
-    return "".join(text.split())
-
-
-def right_edges(pdf: bytes) -> Iterator[float]:
-    with pypdfium2.PdfDocument(pdf) as document:
-        for page in document:
-            text = page.get_textpage()
-            for number in range(text.count_rects()):
-                yield text.get_rect(number)[2]

@@ -9,8 +9,7 @@ from pacspace_stripe.bundles.ledgers import LedgerFiles
 from pacspace_stripe.bundles.packing import Bundle, Folder
 from pacspace_stripe.bundles.sharing import shareable_text
 from pacspace_stripe.bundles.summaries import summary_view
-from pacspace_stripe.documents import SUMMARY_TEMPLATE, summary_values
-from pacspace_stripe.domain.evidence import Evidence, Json, confirmation_of, decision_of
+from pacspace_stripe.domain.evidence import Evidence, Json, confirmation_of
 from pacspace_stripe.domain.invoices import Invoice, LineItem
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.stamps import PREFIX
@@ -23,12 +22,10 @@ from pacspace_stripe.transport.stripe_sdk import STRIPE
 _OURS = "pacspace-stripe"
 
 
-def make_bundle(app: App, invoice_id: str, *, made_at: datetime) -> Bundle | None:
-    """The bundle; None when there is no evidence about the invoice. What a vendor does not answer is missing in it."""
+def make_bundle(app: App, invoice_id: str, *, made_at: datetime) -> Bundle:
+    """The bundle; what a vendor does not answer is missing in it. Raises NotFound: no evidence about the invoice."""
+    decision = app.store.chains.decision_of(invoice_id)
     links = app.store.chains.of_subject(invoice_id)
-    decision = decision_of(links)
-    if decision is None:
-        return None
     document: dict[str, Any] = json.loads(decision.document)
     folder = Folder()
     for number, link in enumerate(app.store.chains.of_chain(document["chain"]["id"]), start=1):
@@ -77,14 +74,9 @@ def _line(line: LineItem) -> dict[str, Json]:
 def _documents(
     app: App, folder: Folder, decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None
 ) -> None:
-    view = summary_view(decision, confirmed, invoice)
+    view = summary_view(decision, confirmed, invoice, app.settings.letterhead)
     summary, statement = "summary.pdf", "statement.pdf"
-    typesetter = app.documents.typesetter
-    page = folder.asked(
-        _OURS,
-        (summary,),
-        lambda: typesetter.pdf(SUMMARY_TEMPLATE, summary_values(view), issued_at=view.decided_at),
-    )
+    page = folder.asked(_OURS, (summary,), lambda: app.documents.render_summary(view))
     if page is not None:
         folder.put(summary, page)
     pdf = folder.asked(

@@ -11,8 +11,7 @@ from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
-from pacspace_stripe.domain.evidence import Evidence, confirmation_of, decision_of
-from pacspace_stripe.errors import NotFound
+from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 
 _SEEN = {"matched": "green", "waived": "yellow"}
 
@@ -40,10 +39,8 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         _bundle(invoice, bundle, as_json=as_json)
         return
     with database() as store:
+        decision = store.chains.decision_of(invoice)
         links = store.chains.of_subject(invoice)
-        decision = decision_of(links)
-        if decision is None:
-            raise _none(invoice)
         last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
     if as_json:
         _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
@@ -57,18 +54,11 @@ def _write(document: bytes) -> None:
     sys.stdout.buffer.write(document)
 
 
-def _none(invoice: str) -> NotFound:
-    hint = f"Run `pacspace-stripe check {invoice} --apply` first, or look for it in `pacspace-stripe invoices`."
-    return NotFound("evidence", f"none about {invoice}: it was not compared yet", hint=hint)
-
-
 def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
     from pacspace_stripe.bundles import make_bundle  # noqa: PLC0415 - only a bundle needs both vendors
 
     with parts() as app:
         made = make_bundle(app, invoice, made_at=app.now())
-    if made is None:
-        raise _none(invoice)
     write_whole(target, made.content)
     if as_json:
         echo_json(made.manifest)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table
 from pacspace_stripe.cli.wiring import exit_code, parts
 from pacspace_stripe.domain.memory import Stage
@@ -52,10 +53,7 @@ def statement(invoice: str, output: Path) -> None:
     """Write the usage statement of an invoice as a PDF, with the invoice's footer on every page."""
     with parts() as app:
         made = statement_of(app, invoice)
-    try:
-        output.write_bytes(made.pdf)
-    except OSError as error:
-        raise click.FileError(str(output), hint=error.strerror or str(error)) from error
+    write_whole(output, made.pdf)
     click.echo(f"{output}: {len(made.pdf):,} bytes")
     for said in made.left_out:
         click.echo(f"  {said}")

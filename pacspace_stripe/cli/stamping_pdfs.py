@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.wiring import parts
-from pacspace_stripe.cli.writing import write_whole
 from pacspace_stripe.documents.overlay import LARGEST_PDF
 from pacspace_stripe.stamping import stamp_invoice
 

@@ -1,4 +1,4 @@
-"""The documents people read: the invoice footer's text (Jinja2) and the usage statement (Typst, PDF/A-3b).
+"""The documents people read: the footer's text (Jinja2), the statement and the dispute summary (Typst, PDF/A-3b).
 
 Owns finding templates and turning plain values into text and PDF, the same bytes for the same values. Does not own what
 is said (the caller fills the views), nor where in an invoice's footer the text goes (``domain.footer``).
@@ -7,11 +7,19 @@ is said (the caller fills the views), nor where in an invoice's footer the text 
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.rendering import EVIDENCE_NAME, Documents, evidence_file
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, keywords
-from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, SummaryView, SummaryWindow, summary_values
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.texts import STATEMENT_TEXTS, texts_of
 from pacspace_stripe.documents.typesetting import Attachment, Typesetter
-from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import (
+    Day,
+    FooterView,
+    FooterWindow,
+    StatementView,
+    StatementWindow,
+    SummaryView,
+    SummaryWindow,
+)
 
 __all__ = [
     "EVIDENCE_NAME",
@@ -33,6 +41,5 @@ __all__ = [
     "built_in",
     "evidence_file",
     "keywords",
-    "summary_values",
     "texts_of",
 ]

@@ -6,7 +6,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.documents.views import Day, FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import (
+    Day,
+    FooterView,
+    FooterWindow,
+    StatementView,
+    StatementWindow,
+    SummaryView,
+    SummaryWindow,
+)
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Paper
 
 _START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -16,14 +24,14 @@ _FOOTER = "Metered usage as recorded in PacSpace, an independent ledger\nEvidenc
 
 def footers() -> Iterator[tuple[str, FooterView]]:
     """Name and view of each example."""
-    record = replace(_footer_window(0), proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
-    unknown = replace(_footer_window(0), usage=None, count=None, proof_root=None, verify_url=None)
+    record = replace(footer_window(0), proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
+    unknown = replace(footer_window(0), usage=None, count=None, proof_root=None, verify_url=None)
     windows: dict[str, tuple[FooterWindow, ...]] = {
         "nothing metered": (),
-        "one window": (_footer_window(0),),
+        "one window": (footer_window(0),),
         "nothing known": (unknown,),
         "settlement ledger": (record,),
-        "twenty windows": tuple(map(_footer_window, range(20))),
+        "twenty windows": tuple(map(footer_window, range(20))),
     }
     for name, each in windows.items():
         yield name, FooterView(windows=each, evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest())
@@ -65,6 +73,55 @@ def statement() -> StatementView:
     )
 
 
+def strips() -> Iterator[tuple[str, list[str], float]]:
+    """Name of each example, the lines of its footer and how wide its page is, in points."""
+    lines = _FOOTER.format(sha256=hashlib.sha256(_EVIDENCE).hexdigest()).splitlines()
+    yield "A4", lines, 595.28
+    yield "a narrow receipt", lines, 200
+    yield "a wide drawing", lines, 1000
+    yield "twenty windows", [*(f"Proof root: {root(number)}" for number in range(20)), *lines], 595.28
+    yield "nothing to say", [], 595.28
+
+
+def summaries() -> Iterator[tuple[str, SummaryView]]:
+    """Name and view of each example."""
+    plain, window = summary(), _summary_window(0)
+    differing = replace(window, recorded=Decimal("1248.25"))
+    unknown = replace(window, start=None, end=None, recorded=None, count=None, proof_root=None, verify_url=None)
+    record = replace(window, record_key="usage-cus_1-2026-09", proof_root=None, verify_url=None)
+    many = tuple(map(_summary_window, range(20)))
+    yield "matched", plain
+    yield "drifted", replace(plain, verdict="drifted", reason="OVERBILLED", windows=(differing,), stamped=False)
+    yield "unproven", replace(plain, verdict="unproven", reason="LEDGER_UNAVAILABLE", windows=(unknown,), number=None)
+    yield "waived", replace(plain, verdict="waived", windows=(differing,), waiver="Agreed with the customer by phone")
+    yield "settlement ledger", replace(plain, windows=(record,))
+    yield "twenty windows", replace(plain, windows=many)
+    yield "nothing metered", replace(plain, windows=(), reason="ZERO", customer=None, confirmed_at=None)
+    yield "on letter paper", replace(plain, letterhead=Letterhead(vendor="Northwind Data", paper=Paper.LETTER))
+
+
+def summary() -> SummaryView:
+    """A matched one with all that there can be."""
+    return SummaryView(
+        invoice_id="in_1QXb2LkdIwHu7ix8",
+        number="NW-2026-0042",
+        customer_id="cus_1",
+        customer="Globex Corporation",
+        livemode=True,
+        verdict="matched",
+        reason="EXACT",
+        tolerance=Decimal(0),
+        waiver=None,
+        of_draft=True,
+        decided_at=_END + timedelta(hours=3, minutes=14, seconds=15),
+        confirmed_at=_END + timedelta(hours=5),
+        windows=(_summary_window(0),),
+        evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest(),
+        stamped=True,
+        letterhead=Letterhead(vendor="Northwind Data"),
+    )
+
+
 def statement_window(number: int) -> StatementWindow:
     """One whose account, root and link are its own."""
     return StatementWindow(
@@ -75,20 +132,36 @@ def statement_window(number: int) -> StatementWindow:
         billed=Decimal("1250.5"),
         recorded=Decimal("1250.5"),
         count=42,
-        proof_root=_root(number),
+        proof_root=root(number),
         verify_url=_link(number),
         days=tuple(_day(number) for number in range(30)),
     )
 
 
-def _footer_window(number: int) -> FooterWindow:
+def footer_window(number: int) -> FooterWindow:
+    """One whose root and link are its own."""
     return FooterWindow(
         meter="api_calls",
         start=_START,
         end=_END,
         usage=Decimal("1250.5"),
         count=42,
-        proof_root=_root(number),
+        proof_root=root(number),
+        verify_url=_link(number),
+    )
+
+
+def _summary_window(number: int) -> SummaryWindow:
+    return SummaryWindow(
+        meter="api_calls",
+        start=_START,
+        end=_END,
+        billed=Decimal("1250.5"),
+        recorded=Decimal("1250.5"),
+        count=42,
+        proof_root=root(number),
+        covered=42,
+        net=Decimal("-1250.5"),
         verify_url=_link(number),
     )
 
@@ -98,9 +171,10 @@ def _day(number: int) -> Day:
     return Day(on=date(2026, 9, 1) + timedelta(days=number), billed=usage, recorded=usage)
 
 
-def _root(number: int) -> str:
+def root(number: int) -> str:
+    """Looks like a proof root; another one for each number."""
     return "0x" + hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def _link(number: int) -> str:
-    return f"https://app.pacspace.io/verify/{_root(number)}"
+    return f"https://app.pacspace.io/verify/{root(number)}"

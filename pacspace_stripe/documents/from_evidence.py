@@ -1,17 +1,43 @@
-"""What the footer says, told by a stored evidence document: the same text as when it was decided."""
+"""What documents say, told by a stored evidence document: the same as when it was decided."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pacspace_stripe.documents import FooterView, FooterWindow
+from pacspace_stripe.documents.views import (
+    Day,
+    FooterView,
+    FooterWindow,
+    StatementWindow,
+    SummaryWindow,
+)
 
 
 def footer_view(document: Mapping[str, Any], evidence_sha256: str) -> FooterView:
     """The view of a footer: every window that has a period, but for records that are not verified."""
-    windows = [window for window in document["windows"] if window["start"] and _names_proof(window)]
-    return FooterView(windows=tuple(map(_window, windows)), evidence_sha256=evidence_sha256)
+    windows = tuple(
+        FooterWindow(usage=_quantity(window["recorded"]), **_told(window))
+        for window in document["windows"]
+        if window["start"] and _names_proof(window)
+    )
+    return FooterView(windows=windows, evidence_sha256=evidence_sha256)
+
+
+def statement_windows(
+    document: Mapping[str, Any], days_of: Callable[[dict[str, Any]], tuple[Day, ...]]
+) -> tuple[StatementWindow, ...]:
+    """The rows of a statement: every window that has a period; what could not be told apart has none."""
+    return tuple(
+        StatementWindow(account=window["account"] or "-", days=days_of(window), **_figures(window), **_told(window))
+        for window in document["windows"]
+        if window["start"]
+    )
+
+
+def summary_windows(document: Mapping[str, Any]) -> tuple[SummaryWindow, ...]:
+    """The rows of a summary: every window. What a root covers is told only where PacSpace's public answer named it."""
+    return tuple(_summary_window(window) for window in document["windows"])
 
 
 def proof_roots(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -20,20 +46,49 @@ def proof_roots(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(root for root in found if root))
 
 
+def decided_at(document: Mapping[str, Any]) -> datetime:
+    """When it was decided."""
+    return datetime.fromisoformat(document["decided_at"])
+
+
+def _summary_window(window: Mapping[str, Any]) -> SummaryWindow:
+    proof = window["proof"] or {}
+    stated = proof if proof.get("cross_checked") else {}
+    return SummaryWindow(
+        covered=stated.get("record_count"),
+        net=_quantity(stated.get("net_change")),
+        stale=proof.get("stale", False),
+        **_figures(window),
+        **_told(window),
+    )
+
+
 def _names_proof(window: Mapping[str, Any]) -> bool:
     record = window.get("record")
     return record is None or bool(record["verified"])
 
 
-def _window(window: Mapping[str, Any]) -> FooterWindow:
+def _told(window: Mapping[str, Any]) -> dict[str, Any]:
+    """What every document tells of a window."""
     proof, record = window["proof"] or {}, window.get("record") or {}
-    return FooterWindow(
-        meter=window["meter"],
-        start=datetime.fromisoformat(window["start"]),
-        end=datetime.fromisoformat(window["end"]),
-        usage=None if window["recorded"] is None else Decimal(window["recorded"]),
-        count=window["count"],
-        proof_root=proof.get("proof_root"),
-        verify_url=proof.get("verify_url"),
-        record_key=record.get("key"),
-    )
+    return {
+        "meter": window["meter"],
+        "start": _moment(window["start"]),
+        "end": _moment(window["end"]),
+        "count": window["count"],
+        "proof_root": proof.get("proof_root"),
+        "verify_url": proof.get("verify_url"),
+        "record_key": record.get("key"),
+    }
+
+
+def _figures(window: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _quantity(window[name]) for name in ("billed", "recorded")}
+
+
+def _moment(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
+
+
+def _quantity(written: str | None) -> Decimal | None:
+    return None if written is None else Decimal(written)

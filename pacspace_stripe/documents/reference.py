@@ -8,11 +8,15 @@ from itertools import pairwise
 
 from pacspace_stripe.documents.days import DayValues
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, FooterValues, FooterWindowValues
+from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, OverlayValues
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, StatementValues, StatementWindowValues
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, SummaryValues, SummaryWindowValues
 
 MODELS: dict[str, tuple[type, ...]] = {
     FOOTER_TEMPLATE: (FooterValues, FooterWindowValues),
     STATEMENT_TEMPLATE: (StatementValues, StatementWindowValues, DayValues),
+    OVERLAY_TEMPLATE: (OverlayValues,),
+    SUMMARY_TEMPLATE: (SummaryValues, SummaryWindowValues),
 }
 """Template → the models of what it sees, outermost first."""
 
@@ -26,6 +30,7 @@ with examples.
 
 - A `.jinja` template can extend ours, block by block: `{% extends "builtin/invoice_footer.txt.jinja" %}`.
 - A `.typ` template can import the pieces of ours: `#import "@builtin/statement:1.0.0": *`.
+  Packages of `@preview` are not downloaded: what a template imports has to be in the folder.
 - `statement_texts.json` need hold only the texts that you change: `{"en": {"title": "Usage report"}}`.
 - A folder `fonts` beside them is looked at like `PACSPACE_STRIPE_FONTS`.
 
@@ -70,6 +75,7 @@ def variables(model: type) -> Iterator[tuple[str, str, str]]:
 _KINDS = {
     "str": "text",
     "int": "number",
+    "float": "number",
     "bool": "true or false",
     "Texts": "texts by name",
     "dict[str, int]": "numbers by name",

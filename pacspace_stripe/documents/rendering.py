@@ -5,11 +5,12 @@ from dataclasses import asdict
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, footer_values
 from pacspace_stripe.documents.pictures import logo_svg
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, summary_values
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.texts import texts_of
 from pacspace_stripe.documents.typesetting import Attachment, Typesetter, by_name
-from pacspace_stripe.documents.views import FooterView, StatementView
-from pacspace_stripe.domain.letterhead import Logo
+from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
+from pacspace_stripe.domain.letterhead import Letterhead, Logo
 from pacspace_stripe.errors import ConfigurationError
 
 EVIDENCE_NAME = "evidence.json"
@@ -34,16 +35,23 @@ class Documents:
 
         RenderError names what is wrong, ConfigurationError the variable of a logo that cannot be shown.
         """
-        letterhead = view.letterhead
         values = statement_values(
             view,
-            texts=texts_of(self._templates, letterhead.language),
+            texts=texts_of(self._templates, view.letterhead.language),
             fonts=self.typesetter.families,
-            logo=None if letterhead.logo is None else self.logo(letterhead.logo),
+            logo=self._head(view.letterhead),
         )
         return self.typesetter.pdf(
             STATEMENT_TEMPLATE, by_name(values), issued_at=view.issued_at, attachments=(evidence_file(view.evidence),)
         )
+
+    def render_summary(self, view: SummaryView) -> bytes:
+        """The page for a dispute's reviewer as PDF/A-3b, equal bytes for an equal view; fails like the statement."""
+        values = summary_values(view, fonts=self.typesetter.families, logo=self._head(view.letterhead))
+        return self.typesetter.pdf(SUMMARY_TEMPLATE, by_name(values), issued_at=view.decided_at)
+
+    def _head(self, letterhead: Letterhead) -> str | None:
+        return None if letterhead.logo is None else self.logo(letterhead.logo)
 
     def logo(self, logo: Logo) -> str:
         """The logo as SVG, looked at once. Raises ConfigurationError for one that cannot be shown."""

@@ -6,7 +6,7 @@ from pacspace_stripe.documents.days import DayValues, bars
 from pacspace_stripe.documents.pictures import qr_code
 from pacspace_stripe.documents.texts import Texts
 from pacspace_stripe.documents.views import StatementView, StatementWindow
-from pacspace_stripe.documents.wording import figure, moment, one_line, optional, utc
+from pacspace_stripe.documents.wording import figure, moment, one_line, optional, parts, utc
 from pacspace_stripe.domain import quantities
 
 STATEMENT_TEMPLATE = "statement.typ"
@@ -120,7 +120,7 @@ def statement_values(
         footer=[one_line(line) for line in view.footer.splitlines()],
         keywords=keywords(view.evidence_sha256, *(window.proof_root for window in view.windows)),
         issued_at=moment(issued_at.replace(microsecond=0)),
-        date={part: getattr(issued_at, part) for part in ("year", "month", "day", "hour", "minute", "second")},
+        date=parts(issued_at),
     )
 
 

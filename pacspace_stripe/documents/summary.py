@@ -1,4 +1,4 @@
-"""The page for whoever reviews a card dispute: its view, and the values that its template sees.
+"""The page for whoever reviews a card dispute: its view → the values that its template sees.
 
 It is read by people who know neither the vendor nor a ledger, so it is one page whatever there is to say: names are cut
 here, and the template shows as many windows as fit.
@@ -6,10 +6,11 @@ here, and the template shows as many windows as fit.
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from pacspace_stripe.documents.statements import keywords
-from pacspace_stripe.documents.wording import figure, one_line, optional, utc
+from pacspace_stripe.documents.views import SummaryView, SummaryWindow
+from pacspace_stripe.documents.wording import figure, one_line, optional, parts, utc
+from pacspace_stripe.domain import quantities
 
 SUMMARY_TEMPLATE = "dispute_summary.typ"
 _LONGEST_NAME, _LONGEST_METER, _LONGEST_REASON = 120, 60, 300
@@ -18,95 +19,135 @@ _MOST_WINDOWS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryWindow:
-    """One meter and period. A figure is None when its side could not say."""
+class SummaryWindowValues:
+    """One entry of `windows`."""
 
     meter: str
-    start: datetime | None
-    end: datetime | None
-    billed: Decimal | None
-    """In the meter's unit, like ``recorded``."""
-    recorded: Decimal | None
-    count: int | None
-    proof_root: str | None = None
-    covered: int | None = None
-    """Number of records that the root covers; like ``net`` None unless PacSpace's public answer named it."""
-    net: Decimal | None = None
-    """Raw and signed, over those records, as PacSpace's page shows it."""
-    stale: bool = False
-    """The root covers other records than were compared."""
-    verify_url: str | None = None
-    record_key: str | None = None
-    """With the settlement ledger, the record that is the proof itself."""
+    """The meter's event name, cut if it is very long."""
+    start: str | None
+    """In UTC, like `1 November 2026, 01:00`, at midnight the day alone; none when it could not be told."""
+    end: str | None
+    """The same; not part of the window."""
+    billed: str | None
+    """Usage billed, in the meter's unit, its exact digits; none when the billing system could not say."""
+    recorded: str | None
+    """Usage recorded, in the meter's unit, its exact digits; none when the ledger could not say."""
+    count: str | None
+    """Number of records, or of writes with `record_key`; none when the ledger could not say."""
+    proof_root: str | None
+    """PacSpace's root of the records; none when there is nothing to prove."""
+    covered: str | None
+    """Number of records that the root covers; none unless PacSpace's public answer named it."""
+    net: str | None
+    """Their net change with its sign, as PacSpace's page shows it; none like it."""
+    stale: bool
+    """Whether the root covers other records than those that were compared."""
+    verify_url: str | None
+    """Where a person can check the root; none without one."""
+    record_key: str | None
+    """Of the settlement ledger, which has no roots: the record that is the proof itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryView:
-    """All that the template sees."""
+class SummaryValues:
+    """The page in a dispute bundle for whoever reviews the dispute: the keys of `data`. It has to stay one page."""
 
     invoice_id: str
+    """Stripe's id of the invoice."""
+    invoice: str
+    """The number, or the id in its place."""
     number: str | None
-    customer_id: str
+    """The invoice's number; none before it is finalized, or when Stripe did not answer."""
     customer: str | None
+    """The customer's name; none when Stripe did not say."""
+    customer_id: str
+    """Stripe's id of the customer."""
+    vendor: str | None
+    """`PACSPACE_STRIPE_VENDOR`."""
+    logo: str | None
+    """`PACSPACE_STRIPE_LOGO` as SVG, whatever kind of picture it was."""
+    paper: str
+    """`a4` or `letter`."""
+    fonts: list[str]
+    """Names of the font families in `PACSPACE_STRIPE_FONTS`, in order."""
     livemode: bool
+    """Whether it is about real money."""
     verdict: str
+    """`matched`, `drifted`, `unproven` or `waived`."""
     reason: str
-    tolerance: Decimal
+    """A reason code."""
+    tolerance: str
+    """What the policy lets figures differ by, in the meter's unit."""
     waiver: str | None
-    """What the person wrote who let it go."""
+    """What the person wrote who let it go; none when nobody had to."""
     of_draft: bool
     """Whether it was decided before the invoice was final."""
-    decided_at: datetime
-    confirmed_at: datetime | None
-    """When the final invoice was found to bill the same."""
-    windows: tuple[SummaryWindow, ...]
+    decided: str
+    """In UTC, like `1 November 2026, 01:00`."""
+    confirmed: str | None
+    """The same: when the final invoice was found to bill what was decided about."""
+    windows: list[SummaryWindowValues]
+    """One for each meter and period, at most eight."""
+    total: int
+    """How many there are."""
+    links: list[str]
+    """Every different `verify_url`, of all windows."""
     evidence_sha256: str
+    """SHA-256 of the evidence document, in lower-case hex."""
     stamped: bool
     """Whether the invoice names this hash now."""
+    keywords: list[str]
+    """For the PDF's metadata, which `pacspace-stripe verify` reads."""
+    date: dict[str, int]
+    """When it was decided, in parts from `year` to `second`."""
 
 
-def summary_values(view: SummaryView) -> dict[str, object]:
-    """What the template sees: text and None, dates in words, figures as their exact digits."""
-    decided_at = utc(view.decided_at)
-    return {
-        "invoice_id": one_line(view.invoice_id),
-        "invoice": _short(view.number or view.invoice_id, _LONGEST_METER),
-        "number": optional(view.number) and _short(view.number or "", _LONGEST_METER),
-        "customer": _short(view.customer, _LONGEST_NAME) if view.customer else None,
-        "customer_id": _short(view.customer_id, _LONGEST_NAME),
-        "livemode": view.livemode,
-        "verdict": one_line(view.verdict),
-        "reason": one_line(view.reason),
-        "tolerance": figure(view.tolerance),
-        "waiver": _short(view.waiver, _LONGEST_REASON) if view.waiver else None,
-        "of_draft": view.of_draft,
-        "decided": _in_words(decided_at),
-        "confirmed": _in_words(view.confirmed_at) if view.confirmed_at else None,
-        "windows": [_row(window) for window in view.windows[:_MOST_WINDOWS]],
-        "total": len(view.windows),
-        "links": list(dict.fromkeys(one_line(each.verify_url) for each in view.windows if each.verify_url)),
-        "evidence_sha256": one_line(view.evidence_sha256),
-        "stamped": view.stamped,
-        "keywords": keywords(view.evidence_sha256, *(window.proof_root for window in view.windows[:_MOST_WINDOWS])),
-        "date": {part: getattr(decided_at, part) for part in ("year", "month", "day", "hour", "minute", "second")},
-    }
+def summary_values(view: SummaryView, *, fonts: list[str], logo: str | None = None) -> SummaryValues:
+    """The view's values as text, each on one line: dates in words, figures as their exact digits."""
+    shown = view.windows[:_MOST_WINDOWS]
+    return SummaryValues(
+        invoice_id=one_line(view.invoice_id),
+        invoice=_short(view.number or view.invoice_id, _LONGEST_METER),
+        number=_short(view.number, _LONGEST_METER) if view.number else None,
+        customer=_short(view.customer, _LONGEST_NAME) if view.customer else None,
+        customer_id=_short(view.customer_id, _LONGEST_NAME),
+        vendor=_short(view.letterhead.vendor, _LONGEST_NAME) if view.letterhead.vendor else None,
+        logo=logo,
+        paper=view.letterhead.paper.value,
+        fonts=fonts,
+        livemode=view.livemode,
+        verdict=one_line(view.verdict),
+        reason=one_line(view.reason),
+        tolerance=quantities.text(view.tolerance),
+        waiver=_short(view.waiver, _LONGEST_REASON) if view.waiver else None,
+        of_draft=view.of_draft,
+        decided=_in_words(view.decided_at),
+        confirmed=_in_words(view.confirmed_at) if view.confirmed_at else None,
+        windows=[_row(window) for window in shown],
+        total=len(view.windows),
+        links=list(dict.fromkeys(one_line(each.verify_url) for each in view.windows if each.verify_url)),
+        evidence_sha256=one_line(view.evidence_sha256),
+        stamped=view.stamped,
+        keywords=keywords(view.evidence_sha256, *(window.proof_root for window in shown)),
+        date=parts(view.decided_at),
+    )
 
 
-def _row(window: SummaryWindow) -> dict[str, object]:
-    return {
-        "meter": _short(window.meter, _LONGEST_METER),
-        "start": _in_words(window.start) if window.start else None,
-        "end": _in_words(window.end) if window.end else None,
-        "billed": figure(window.billed),
-        "recorded": figure(window.recorded),
-        "count": None if window.count is None else str(window.count),
-        "proof_root": optional(window.proof_root),
-        "covered": None if window.covered is None else str(window.covered),
-        "net": figure(window.net),
-        "stale": window.stale,
-        "verify_url": optional(window.verify_url),
-        "record_key": optional(window.record_key),
-    }
+def _row(window: SummaryWindow) -> SummaryWindowValues:
+    return SummaryWindowValues(
+        meter=_short(window.meter, _LONGEST_METER),
+        start=_in_words(window.start) if window.start else None,
+        end=_in_words(window.end) if window.end else None,
+        billed=figure(window.billed),
+        recorded=figure(window.recorded),
+        count=None if window.count is None else str(window.count),
+        proof_root=optional(window.proof_root),
+        covered=None if window.covered is None else str(window.covered),
+        net=figure(window.net),
+        stale=window.stale,
+        verify_url=optional(window.verify_url),
+        record_key=optional(window.record_key),
+    )
 
 
 def _short(words: str, longest: int) -> str:

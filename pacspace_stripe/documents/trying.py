@@ -1,17 +1,25 @@
 """Every template filled with examples: what is wrong with one shows before a customer's invoice needs it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+
+import pikepdf
 
 from pacspace_stripe.documents import examples
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
+from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, Strips
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.documents.views import FooterView, StatementView
+from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
 from pacspace_stripe.domain.footer import TooLong, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import PacspaceStripeError
+
+_OWN = "your letterhead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +33,47 @@ class Tried:
 
 
 def tried(templates: Templates, letterhead: Letterhead) -> Iterator[Tried]:
-    """Every template with every example; the statement also with the vendor's own ``letterhead``."""
+    """Every template with every example; statement and summary also with the vendor's own ``letterhead``."""
     documents = Documents(templates)
     for name, footer in examples.footers():
-        yield _footer(documents, name, footer)
-    own = ("your letterhead", replace(examples.statement(), letterhead=letterhead))
+        yield _tried(FOOTER_TEMPLATE, name, partial(_footer, documents, footer))
+    own = (_OWN, replace(examples.statement(), letterhead=letterhead))
     for name, statement in (own, *examples.statements()):
-        yield _statement(documents, name, statement)
+        yield _tried(STATEMENT_TEMPLATE, name, partial(_statement, documents, statement))
+    strips = Strips(documents.typesetter)
+    for name, lines, width in examples.strips():
+        yield _tried(OVERLAY_TEMPLATE, name, partial(_strip, strips, lines, width))
+    own_summary = (_OWN, replace(examples.summary(), letterhead=letterhead))
+    for name, summary in (own_summary, *examples.summaries()):
+        yield _tried(SUMMARY_TEMPLATE, name, partial(_summary, documents, summary))
 
 
-def _footer(documents: Documents, example: str, view: FooterView) -> Tried:
+def _tried(template: str, example: str, fill: Callable[[], str]) -> Tried:
+    """``fill`` says something about what came of it."""
     try:
-        text = documents.render_footer(view)
+        return Tried(template=template, example=example, problem=None, note=fill())
     except PacspaceStripeError as error:
-        return Tried(template=FOOTER_TEMPLATE, example=example, problem=error)
-    block = insert_block(None, text)
+        return Tried(template=template, example=example, problem=error)
+
+
+def _footer(documents: Documents, view: FooterView) -> str:
+    block = insert_block(None, documents.render_footer(view))
     if isinstance(block, TooLong):
-        note = f"{block.length} characters: too long for Stripe"
-    else:
-        note = f"{len(block)} characters"
-    return Tried(template=FOOTER_TEMPLATE, example=example, problem=None, note=note)
+        return f"{block.length} characters: too long for Stripe"
+    return f"{len(block)} characters"
 
 
-def _statement(documents: Documents, example: str, view: StatementView) -> Tried:
-    try:
-        pdf = documents.render_statement(view)
-    except PacspaceStripeError as error:
-        return Tried(template=STATEMENT_TEMPLATE, example=example, problem=error)
-    return Tried(template=STATEMENT_TEMPLATE, example=example, problem=None, note=f"{len(pdf):,} bytes")
+def _statement(documents: Documents, view: StatementView) -> str:
+    return f"{len(documents.render_statement(view)):,} bytes"
+
+
+def _summary(documents: Documents, view: SummaryView) -> str:
+    pdf = documents.render_summary(view)
+    with pikepdf.open(BytesIO(pdf)) as file:
+        pages = len(file.pages)
+    return f"{len(pdf):,} bytes" if pages == 1 else f"{pages} pages: many reviewers take one"
+
+
+def _strip(strips: Strips, lines: list[str], width: float) -> str:
+    with pikepdf.new() as file:
+        return f"{strips.draw(lines, width, into=file).height:.0f} points high"

@@ -5,19 +5,21 @@ template's: it is put into the file around it, so that one the user wrote cannot
 """
 
 import json
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pacspace_stripe.documents.packages import refuse_downloads
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.typst_failures import typst_failure
 from pacspace_stripe.documents.wording import utc
 
 if TYPE_CHECKING:
     import typst
-    from _typeshed import DataclassInstance
 
 _AROUND = """\
 #for each in json(bytes(sys.inputs.attachments)) {
@@ -42,11 +44,22 @@ class Attachment:
     description: str
 
 
+class Values(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
 class Typesetter:
     """Compiles Typst templates. Safe to use from several threads at once."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
+        self._own = threading.local()
+
+    def path(self, template: str) -> Path:
+        """Where a template is: the file to correct when something is wrong with it."""
+        return self._templates.path(template)
 
     def pdf(
         self,
@@ -64,26 +77,36 @@ class Typesetter:
         """
         import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
 
-        path = self._templates.path(template)
+        path = self.path(template)
+        root = path.parents[template.count("/")]
+        if root != built_in():
+            refuse_downloads(path, root)
         inputs = {
             "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
             "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
         }
-        # A compiler cannot be shared between threads and costs 0.2 ms; the fonts can and cost 30 ms.
-        compiler = typst.Compiler(
-            _AROUND.replace("NAME", template).encode(),
-            root=path.parents[template.count("/")],
-            font_paths=self._fonts,
-            ignore_system_fonts=True,
-            package_path=built_in() / "typst",
-        )
+        around = _AROUND.replace("NAME", template).encode()
         timestamp = utc(issued_at).replace(microsecond=0)
         try:
-            pdf = compiler.compile(sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp)
+            pdf = self._compiler.compile(
+                around, root=root, sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp
+            )
         except typst.TypstError as error:
             raise typst_failure(error, path) from error
         assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
         return pdf
+
+    @property
+    def _compiler(self) -> "typst.Compiler":
+        """One for each thread: threads cannot share one, and a new one costs as much as a few lines of text."""
+        import typst  # noqa: PLC0415 - as above
+
+        if not hasattr(self._own, "compiler"):
+            self._own.compiler = typst.Compiler(
+                font_paths=self._fonts, ignore_system_fonts=True, package_path=built_in() / "typst"
+            )
+        compiler: typst.Compiler = self._own.compiler
+        return compiler
 
     @cached_property
     def families(self) -> list[str]:
@@ -115,7 +138,7 @@ class Typesetter:
         return typst.Fonts(include_system_fonts=False, font_paths=list(self._templates.font_folders))
 
 
-def by_name(values: "DataclassInstance") -> dict[str, object]:
+def by_name(values: Values) -> dict[str, object]:
     """A dataclass as what JSON calls an object, what is inside it as it is: ``asdict`` would copy all of it."""
     return {field.name: getattr(values, field.name) for field in fields(values)}
 

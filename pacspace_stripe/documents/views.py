@@ -86,3 +86,53 @@ class StatementView:
     def evidence_sha256(self) -> str:
         """In lower-case hex."""
         return hashlib.sha256(self.evidence).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryWindow:
+    """One meter and period. A figure is None when its side could not say."""
+
+    meter: str
+    start: datetime | None
+    end: datetime | None
+    billed: Decimal | None
+    """In the meter's unit, like ``recorded``."""
+    recorded: Decimal | None
+    count: int | None
+    proof_root: str | None = None
+    covered: int | None = None
+    """Number of records that the root covers; like ``net`` None unless PacSpace's public answer named it."""
+    net: Decimal | None = None
+    """Raw and signed, over those records, as PacSpace's page shows it."""
+    stale: bool = False
+    """The root covers other records than were compared."""
+    verify_url: str | None = None
+    record_key: str | None = None
+    """With the settlement ledger, the record that is the proof itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """All that the page for a dispute's reviewer says."""
+
+    invoice_id: str
+    number: str | None
+    customer_id: str
+    customer: str | None
+    livemode: bool
+    verdict: str
+    reason: str
+    tolerance: Decimal
+    """What the policy lets figures differ by, in the meter's unit."""
+    waiver: str | None
+    """What the person wrote who let it go."""
+    of_draft: bool
+    """Whether it was decided before the invoice was final."""
+    decided_at: datetime
+    confirmed_at: datetime | None
+    """When the final invoice was found to bill the same."""
+    windows: tuple[SummaryWindow, ...]
+    evidence_sha256: str
+    stamped: bool
+    """Whether the invoice names this hash now."""
+    letterhead: Letterhead = field(default_factory=Letterhead)

@@ -43,3 +43,9 @@ def moment(at: datetime) -> str:
     """UTC for people: ``2026-09-01 00:00``, with seconds when there are any."""
     at = utc(at).replace(tzinfo=None)
     return at.isoformat(sep=" ", timespec="auto" if at.second or at.microsecond else "minutes")
+
+
+def parts(at: datetime) -> dict[str, int]:
+    """A time in UTC as Typst takes it."""
+    at = utc(at)
+    return {part: getattr(at, part) for part in ("year", "month", "day", "hour", "minute", "second")}

@@ -20,7 +20,7 @@ from pacspace_stripe.pacspace_api.results import (
     Status,
 )
 from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_fields, span_fields
-from pacspace_stripe.transport.answers import shortened
+from pacspace_stripe.transport.refusals import shortened
 
 _MOST_IN_A_BATCH = 100
 _LARGEST_PAGE, _MOST_PAGES = 1000, 1000

@@ -13,8 +13,8 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.answers import ErrorBody, wish
 from pacspace_stripe.transport.client import Answer
+from pacspace_stripe.transport.refusals import ErrorBody, wish
 
 PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "

@@ -16,8 +16,8 @@ from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFligh
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.pacspace_api.opening import PENDING, is_pending
 from pacspace_stripe.transport import Answer, Call, Transport
-from pacspace_stripe.transport.answers import wish
 from pacspace_stripe.transport.discretion import hidden, secrets_in
+from pacspace_stripe.transport.refusals import wish
 
 Body = Mapping[str, object]
 Query = Mapping[str, str]

@@ -6,17 +6,13 @@ asked of Stripe and PacSpace, and remembered: so it comes out again to the byte,
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from pacspace_stripe.app import App
-from pacspace_stripe.documents import FooterView, FooterWindow, StatementView, StatementWindow
-from pacspace_stripe.domain.evidence import Evidence
-from pacspace_stripe.errors import NotFound
+from pacspace_stripe.documents import StatementView
+from pacspace_stripe.documents.from_evidence import decided_at, footer_view, statement_windows
+from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 from pacspace_stripe.statements.particulars import Particulars, particulars_of
-
-APPLICATION = "pacspace-stripe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,37 +33,28 @@ def statement_of(app: App, invoice_id: str, *, daily: bool = True) -> Statement:
 
     Without ``daily`` both sides' figures by day are not asked for; those of an earlier statement are shown.
     """
-    links = [(link, json.loads(link.document)) for link in app.store.chains.of_subject(invoice_id)]
-    decisions = [(link, document) for link, document in links if document["confirms"] is None]
-    if not decisions:
-        message = f"no evidence about {invoice_id}: it was not compared yet"
-        raise NotFound(APPLICATION, message, hint=f"Run `pacspace-stripe check {invoice_id} --apply` first.")
-    evidence, document = decisions[-1]
-    confirmed = [said["decided_at"] for _, said in links if said["confirms"] == evidence.sha256]
+    evidence = app.store.chains.decision_of(invoice_id)
+    confirmed = confirmation_of(app.store.chains.of_subject(invoice_id), evidence.sha256)
+    document: dict[str, Any] = json.loads(evidence.document)
     particulars = particulars_of(app, evidence, document, daily=daily)
-    view = _view(app, evidence, document, particulars, confirmed[0] if confirmed else None)
+    view = _view(app, evidence, document, particulars, confirmed)
     return Statement(pdf=app.documents.render_statement(view), left_out=particulars.left_out)
 
 
 def _view(
-    app: App, evidence: Evidence, document: dict[str, Any], particulars: Particulars, confirmed_at: str | None
+    app: App, evidence: Evidence, document: dict[str, Any], particulars: Particulars, confirmed: Evidence | None
 ) -> StatementView:
-    windows = tuple(
-        _window(window, particulars)
-        for window in document["windows"]
-        if window["start"]  # what could not be told apart has no period
-    )
     return StatementView(
         invoice_id=document["invoice"],
         number=particulars.number,
         customer=particulars.customer or document["customer"],
         verdict=document["decision"]["verdict"],
         reason=_reason(document),
-        windows=windows,
+        windows=statement_windows(document, particulars.days_of),
         evidence=evidence.document,
-        confirmed_at=_moment(confirmed_at) if confirmed_at else None,
-        footer=particulars.footer or _footer(app, windows, evidence),
-        issued_at=_moment(document["decided_at"]),
+        confirmed_at=decided_at(json.loads(confirmed.document)) if confirmed else None,
+        footer=particulars.footer or app.documents.render_footer(footer_view(document, evidence.sha256)),
+        issued_at=decided_at(document),
         letterhead=app.settings.letterhead,
     )
 
@@ -75,46 +62,3 @@ def _view(
 def _reason(document: dict[str, Any]) -> str:
     waiver: dict[str, str] | None = document["waiver"]
     return waiver["reason"] if waiver else str(document["decision"]["reason"])
-
-
-def _window(window: dict[str, Any], particulars: Particulars) -> StatementWindow:
-    proof, record = window["proof"] or {}, window.get("record") or {}
-    return StatementWindow(
-        account=window["account"] or "-",
-        meter=window["meter"],
-        start=_moment(window["start"]),
-        end=_moment(window["end"]),
-        billed=None if window["billed"] is None else Decimal(window["billed"]),
-        recorded=None if window["recorded"] is None else Decimal(window["recorded"]),
-        count=window["count"],
-        proof_root=proof.get("proof_root"),
-        verify_url=proof.get("verify_url"),
-        record_key=record.get("key"),
-        days=particulars.days_of(window),
-    )
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _footer(app: App, windows: tuple[StatementWindow, ...], evidence: Evidence) -> str:
-    """The footer's text for an invoice that does not carry it: held, or finalized before we saw it."""
-    return app.documents.render_footer(
-        FooterView(
-            windows=tuple(
-                FooterWindow(
-                    meter=window.meter,
-                    start=window.start,
-                    end=window.end,
-                    usage=window.recorded,
-                    count=window.count,
-                    proof_root=window.proof_root,
-                    verify_url=window.verify_url,
-                    record_key=window.record_key,
-                )
-                for window in windows
-            ),
-            evidence_sha256=evidence.sha256,
-        )
-    )

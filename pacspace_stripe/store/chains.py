@@ -6,9 +6,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.evidence import Evidence, Json, meaning, seal
+from pacspace_stripe.domain.evidence import Evidence, Json, decision_of, meaning, seal
+from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store.database import Database, one_at_a_time
 from pacspace_stripe.store.tables import evidence
+
+_EVIDENCE = "evidence"
 
 
 class Chains:
@@ -50,6 +53,16 @@ class Chains:
     def of_subject(self, subject_id: str) -> list[Evidence]:
         """Every decision about one invoice, in order."""
         return self._in_order(evidence.c.subject_id == subject_id)
+
+    def decision_of(self, invoice_id: str) -> Evidence:
+        """The decision about an invoice that a stamp names. Raises NotFound when there is none."""
+        decision = decision_of(self.of_subject(invoice_id))
+        if decision is None:
+            message = f"none about {invoice_id}: it was not compared yet"
+            command = f"pacspace-stripe check {invoice_id} --apply"
+            hint = f"Run `{command}` first, or look for it in `pacspace-stripe invoices`."
+            raise NotFound(_EVIDENCE, message, hint=hint)
+        return decision
 
     def _in_order(self, which: sa.ColumnElement[bool]) -> list[Evidence]:
         query = sa.select(evidence).where(which).order_by(evidence.c.sequence)

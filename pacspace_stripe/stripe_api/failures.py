@@ -14,8 +14,8 @@ from pacspace_stripe.errors import (
     SignatureError,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.answers import shortened
 from pacspace_stripe.transport.discretion import Hide
+from pacspace_stripe.transport.refusals import shortened
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _FROZEN = ("finalized invoices can't be updated", "already finalized", "no longer editable")

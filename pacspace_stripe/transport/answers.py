@@ -3,16 +3,13 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from re import ASCII
 from re import compile as pattern
 from typing import NoReturn
 
-from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.transport.discretion import Hide
 
 _HINT = "Nothing was concluded from it. Check the base URL and the API version; if both are right, please report it."
 _NUMBER = pattern(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", ASCII)
@@ -23,9 +20,6 @@ _LARGEST_EXPONENT = 30
 _LARGEST_INTEGER = 2**53
 """JSON's whole numbers are exact below it; evidence (RFC 8785) takes no others."""
 _LAST_SECOND = 253402300799
-_LONGEST_WISH = 86_400.0
-_LONGEST_MESSAGE = 300
-"""Characters of a vendor's own message that we repeat."""
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -56,67 +50,6 @@ def json_answer(service: str, what: str, text: bytes | str) -> object:
     with suppress(ValueError):
         return exact_json(text)
     raise UnexpectedAnswer(service, f"{what}: the answer is not JSON", hint=_HINT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorBody:
-    """What an error answer says of itself, in any of both vendors' shapes (pacspace-api 1.5, stripe-facts 6)."""
-
-    code: str | None = None
-    message: str | None = None
-    retry_after: float | None = None
-    """Seconds, from ``retryAfterSeconds``."""
-    customer_id: str | None = None
-    """The PacSpace customer it is about."""
-    readable: bool = False
-    """Whether it is an error body at all."""
-    nested: bool = False
-    """Whether it is ``{"error": {…}}``."""
-
-    @property
-    def suffix(self) -> str:
-        """For the end of a message: ``, CODE, what it says``."""
-        return "".join(f", {part}" for part in (self.code, self.message) if part)
-
-
-def error_body(body: bytes, hide: Hide = str) -> ErrorBody:
-    """Never fails: an HTML page says nothing. ``hide`` takes secrets out of its texts before they are shortened."""
-    try:
-        data = exact_json(body)
-    except ValueError:
-        return ErrorBody()
-    if not isinstance(data, dict):
-        return ErrorBody()
-    error = data.get("error")
-    inner = error if isinstance(error, dict) else {}
-    message = inner.get("message", data.get("message", error))
-    return ErrorBody(
-        code=_text(inner.get("code", data.get("code")), hide),
-        message=_text("; ".join(map(str, message)) if isinstance(message, list) else message, hide),
-        retry_after=_seconds(inner.get("retryAfterSeconds", data.get("retryAfterSeconds"))),
-        customer_id=_text(inner.get("customerId", data.get("customerId")), hide),
-        readable=bool(inner) or "message" in data,
-        nested=isinstance(error, dict),
-    )
-
-
-def _text(value: object, hide: Hide) -> str | None:
-    return shortened(hide(value)) or None if isinstance(value, str) else None
-
-
-def shortened(message: str) -> str:
-    """A vendor's message on one line that a terminal shows as it is, for logs and people."""
-    return printable(" ".join(message.split()))[:_LONGEST_MESSAGE]
-
-
-def _seconds(value: object) -> float | None:
-    number = decimal_of(value)
-    return None if number is None or not 0 <= number < _LARGEST_INTEGER else float(number)
-
-
-def wish(seconds: float | None) -> timedelta | None:
-    """How long a vendor asks us to wait, believed up to a day."""
-    return None if seconds is None else timedelta(seconds=min(seconds, _LONGEST_WISH))
 
 
 def decimal_of(value: object) -> Decimal | None:

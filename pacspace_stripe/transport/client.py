@@ -14,11 +14,11 @@ import httpx
 
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.transport.answers import ErrorBody, error_body, shortened, wish
 from pacspace_stripe.transport.connections import Connections, bounded
 from pacspace_stripe.transport.discretion import hidden, secrets_in
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.rates import RateLimiter
+from pacspace_stripe.transport.refusals import ErrorBody, error_body, shortened, wish
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
 
 _log = logging.getLogger(__name__)

@@ -3,15 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from statistics import median
 
-import pikepdf
-
-from pacspace_stripe.documents import Templates
+from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import Overlay
-from tests.integration.test_overlay import stamp
-from tests.invoice_pdfs import page, pdf_of, written
+from tests.invoice_pdfs import page, pdf_of, stamp
+from tests.pdfs import reopened, written
 
 ROUNDS = 60
 
@@ -43,14 +40,14 @@ def measured(act: Callable[[int], object]) -> Took:
 
 
 def opened_and_saved(pdf: bytes) -> bytes:
-    with pikepdf.open(BytesIO(pdf)) as file:
-        return written(file, deterministic_id=True)
+    with reopened(pdf) as file:
+        return written(file)
 
 
 def test_stamping_two_pages_beside_opening_and_saving_them() -> None:
     lines = "\n".join(f"BT /F1 9 Tf 40 {750 - 14 * line} Td (Line {line}: 1 250.5) Tj ET" for line in range(48))
     bare = pdf_of(page(content=lines), page(content=lines))
-    overlay = Overlay(Templates())
+    overlay = Overlay(Typesetter(Templates()))
     plain = measured(lambda _: opened_and_saved(bare))
     stamped = measured(lambda number: overlay.stamp(bare, stamp(number)))
     print(f"\nstamp on 2 pages: {stamped}\nopening and saving them: {plain}")

@@ -11,6 +11,7 @@ import pytest
 from pacspace_stripe.bundles import Bundle, make_bundle
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import NotFound
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from tests.bundles import Opened, sha256
@@ -32,9 +33,7 @@ def world(folder: Path, url: str | None = None, **settings: str) -> Iterator[Wor
 
 
 def bundle(made: World, invoice_id: str | None = None) -> Bundle:
-    found = make_bundle(made.app, invoice_id or made.invoice_id, made_at=MADE_AT)
-    assert found is not None
-    return found
+    return make_bundle(made.app, invoice_id or made.invoice_id, made_at=MADE_AT)
 
 
 def opened(made: World, invoice_id: str | None = None) -> Opened:
@@ -150,7 +149,6 @@ def test_equal_answers_are_equal_bytes(tmp_path: Path) -> None:
         one, other = bundle(made), bundle(made)
         assert one.content == other.content
         later = make_bundle(made.app, made.invoice_id, made_at=MADE_AT + DAY)
-        assert later is not None
         first, second = Opened.of(one.content), Opened.of(later.content)
         assert first.manifest.pop("made_at") != second.manifest.pop("made_at")
         assert [name for name in first.entries if first.entries[name] != second.entries[name]] == ["manifest.json"]
@@ -262,8 +260,8 @@ def test_an_unproven_invoice_has_a_bundle_too(tmp_path: Path) -> None:
 
 
 def test_of_an_invoice_that_was_never_compared_there_is_none(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
-        assert make_bundle(made.app, "in_unknown", made_at=MADE_AT) is None
+    with world(tmp_path) as made, pytest.raises(NotFound, match="none about in_unknown"):
+        make_bundle(made.app, "in_unknown", made_at=MADE_AT)
 
 
 def test_a_ledger_that_grew_since_is_noted(tmp_path: Path) -> None:

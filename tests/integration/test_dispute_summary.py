@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pikepdf
 import pypdfium2
 import pytest
 
-from pacspace_stripe.documents import SUMMARY_TEMPLATE, Documents, SummaryView, SummaryWindow, Templates, summary_values
+from pacspace_stripe.documents import SUMMARY_TEMPLATE, Documents, SummaryView, SummaryWindow, Templates
+from pacspace_stripe.domain.letterhead import Letterhead, Logo, Paper
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.errors import RenderError
+from tests.pdfs import pages, reopened, texts
+from tests.statement_views import A4, HOSTILE
 
 ROOT, SHA256 = "0x" + "ab" * 32, "12" * 32
-HOSTILE = """#panic("x") *b* ] [ {{ 7*7 }} {% raw %} $x$ \\ "q" 'a' `r` <l> @r // /* _u_ ~ = - + </p> &amp;"""
-A4 = (595, 842)
 WINDOW = SummaryWindow(
     meter="api_calls",
     start=datetime(2026, 10, 1, tzinfo=UTC),
@@ -54,13 +56,9 @@ def documents() -> Documents:
     return Documents(Templates())
 
 
-def rendered(documents: Documents, view: SummaryView) -> bytes:
-    return documents.typesetter.pdf(SUMMARY_TEMPLATE, summary_values(view), issued_at=view.decided_at)
-
-
 def page(documents: Documents, view: SummaryView) -> str:
     """The text of its one page."""
-    with pypdfium2.PdfDocument(rendered(documents, view)) as document:
+    with pypdfium2.PdfDocument(documents.render_summary(view)) as document:
         assert len(document) == 1
         assert tuple(map(round, document[0].get_size())) == A4
         return " ".join(document[0].get_textpage().get_text_range().split())
@@ -161,7 +159,37 @@ def test_names_in_other_scripts_are_printed(documents: Documents, name: str) -> 
 
 def test_a_character_that_no_font_has_is_named(documents: Documents) -> None:
     with pytest.raises(RenderError, match=SUMMARY_TEMPLATE):
-        rendered(documents, replace(VIEW, customer="東京"))
+        documents.render_summary(replace(VIEW, customer="東京"))
+
+
+def test_the_vendors_letterhead_is_on_it(documents: Documents) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="300" height="90"><rect width="300" height="90"/></svg>'
+    logo = Logo(file="logo.svg", media_type="image/svg+xml", content=svg)
+    bare = replace(VIEW, letterhead=Letterhead(vendor="Northwind Data GmbH", paper=Paper.LETTER))
+    pdf = documents.render_summary(replace(bare, letterhead=replace(bare.letterhead, logo=logo)))
+    with pypdfium2.PdfDocument(pdf) as document:
+        assert len(document) == 1
+        assert tuple(map(round, document[0].get_size())) == (612, 792)
+    assert "SellerNorthwindDataGmbH" in texts(pdf)[0]
+    with reopened(pdf) as drawn, reopened(documents.render_summary(bare)) as plain:
+        assert len(drawn.pages[0].Contents.read_bytes()) != len(plain.pages[0].Contents.read_bytes())
+    assert "Seller" not in texts(documents.render_summary(VIEW))[0]
+
+
+@pytest.mark.parametrize("count", [8, 250])
+def test_on_letter_paper_too_it_is_one_page(documents: Documents, count: int) -> None:
+    letter = Letterhead(vendor="V" * 300, paper=Paper.LETTER)
+    pdf = documents.render_summary(replace(VIEW, windows=several(count), letterhead=letter))
+    assert len(pages(pdf)) == 1
+
+
+def test_the_fonts_of_the_settings_are_used(documents: Documents) -> None:
+    fonts = Path(str(files("fontpkg_noto_sans_thai"))) / "files"
+    thai = replace(VIEW, customer="บริษัท ตัวอย่าง จำกัด")
+    assert "บริษัท" in pages(Documents(Templates(fonts=fonts)).render_summary(thai))[0]
+    with pytest.raises(RenderError, match=r"no font has .*ก \(U\+0E01\)") as refused:
+        documents.render_summary(thai)
+    assert "PACSPACE_STRIPE_FONTS" in refused.value.hint
 
 
 def test_nothing_in_it_is_read_as_markup(documents: Documents) -> None:
@@ -175,16 +203,16 @@ def test_nothing_in_it_is_read_as_markup(documents: Documents) -> None:
 
 def test_a_link_of_another_kind_is_text(documents: Documents) -> None:
     view = replace(VIEW, windows=(replace(WINDOW, verify_url="javascript:alert(1)"),))
-    with pikepdf.open(BytesIO(rendered(documents, view))) as pdf:
+    with pikepdf.open(BytesIO(documents.render_summary(view))) as pdf:
         assert "/Annots" not in pdf.pages[0]
-    with pikepdf.open(BytesIO(rendered(documents, VIEW))) as pdf:
+    with pikepdf.open(BytesIO(documents.render_summary(VIEW))) as pdf:
         links = {str(note.A.URI) for note in pdf.pages[0].Annots}
         assert links == {WINDOW.verify_url}
 
 
 def test_equal_views_are_equal_bytes_and_say_what_they_are_about(documents: Documents) -> None:
-    pdf = rendered(documents, VIEW)
-    assert pdf == rendered(Documents(Templates()), VIEW)
+    pdf = documents.render_summary(VIEW)
+    assert pdf == Documents(Templates()).render_summary(VIEW)
     with pikepdf.open(BytesIO(pdf)) as document, document.open_metadata() as metadata:
         assert metadata.pdfa_status == "3B"
         assert metadata["pdf:Keywords"] == f"evidence-sha256:{SHA256}, proof-root:{ROOT}"
@@ -199,4 +227,4 @@ def test_a_users_own_template_takes_its_place(tmp_path: Path) -> None:
 
 def test_times_are_those_of_utc(documents: Documents) -> None:
     somewhere = replace(VIEW, decided_at=VIEW.decided_at.astimezone(tz=None) + timedelta(0))
-    assert rendered(documents, somewhere) == rendered(documents, VIEW)
+    assert documents.render_summary(somewhere) == documents.render_summary(VIEW)

@@ -23,16 +23,14 @@ from pacspace_stripe.documents import (
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import RenderError
+from tests.pdfs import dense, pages, right_edges
 from tests.statement_views import (
     A4,
     HOSTILE,
     OCTOBER,
     SHA256,
-    dense,
     footer,
     named,
-    pages,
-    right_edges,
     root,
     row,
     statement,

@@ -22,7 +22,8 @@ from pikepdf import Name
 
 from pacspace_stripe.documents import Documents, StatementView, Templates, examples
 from pacspace_stripe.domain.letterhead import Letterhead, Logo, Paper
-from tests.statement_views import A4, EVIDENCE, SHA256, pages, root, row, statement
+from tests.pdfs import pages
+from tests.statement_views import A4, EVIDENCE, SHA256, root, row, statement
 
 LETTER = (612, 792)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 4"><rect width="9" height="4" fill="red"/></svg>'

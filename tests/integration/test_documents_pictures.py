@@ -17,7 +17,8 @@ from pacspace_stripe.documents.days import bars
 from pacspace_stripe.documents.pictures import qr_code
 from pacspace_stripe.domain.letterhead import Letterhead, Logo
 from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.statement_views import pages, row, statement
+from tests.pdfs import pages
+from tests.statement_views import row, statement
 
 THAI = "บริษัท ตัวอย่าง จำกัด"
 SEPTEMBER = date(2026, 9, 1)

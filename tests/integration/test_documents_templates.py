@@ -1,22 +1,27 @@
-"""Templates of a user's: before ours, extending ours, wrong in every way, and tried by command."""
+"""Templates of a user's: before ours, extending ours, wrong in every way, and never reaching the network."""
 
 import json
 import re
 import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+import typst
 
-from pacspace_stripe.cli import cli
-from pacspace_stripe.documents import Documents, Templates, built_in
+from pacspace_stripe.documents import Documents, Templates, Typesetter, built_in
 from pacspace_stripe.documents import templates as module
 from pacspace_stripe.domain.letterhead import Language, Letterhead
 from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.statement_views import HOSTILE, SHA256, dense, footer, named, pages, root, statement
+from pacspace_stripe.errors import RenderError
+from tests.pdfs import dense, pages
+from tests.statement_views import HOSTILE, SHA256, footer, named, root, statement
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +239,60 @@ def test_a_statement_reads_nothing_outside_its_folder(folder: Path, path: str) -
         Documents(Templates(folder / "mine")).render_statement(statement())
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What anything in this process asks of the network: all of it is sent to a proxy, which only writes it down."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    with caller:
+                        heard.append(caller.recv(1000))
+
+        threading.Thread(target=listen, daemon=True).start()
+        for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield heard
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_proxy_hears_what_typst_itself_would_ask_for(asked: list[bytes]) -> None:
+    with pytest.raises(typst.TypstError, match="failed to download"):
+        typst.Compiler(b'#import "@preview/example:0.1.0": *').compile()
+    assert asked[0].startswith(b"CONNECT packages.typst.org:443")
+
+
+@pytest.mark.parametrize("template", ["statement.typ", "dispute_summary.typ", "overlay.typ"])
+def test_no_template_makes_typst_download_anything(folder: Path, asked: list[bytes], template: str) -> None:
+    (folder / template).write_text('// Ours\n#import "@preview/example:0.1.0": *')
+    with pytest.raises(
+        RenderError, match=rf"^{template} line 2: imports @preview/example:0.1.0: packages are not"
+    ) as no:
+        Typesetter(Templates(folder)).pdf(template, {}, issued_at=datetime(2026, 10, 1, tzinfo=UTC))
+    assert "Copy the package's files beside it" in no.value.hint
+    assert asked == []
+
+
+@pytest.mark.parametrize("name", ["part.typ", "/parts/part.typ", "parts/../parts/part.typ"])
+def test_nor_does_a_file_that_one_names(folder: Path, asked: list[bytes], name: str) -> None:
+    (folder / "parts").mkdir()
+    (folder / "statement.typ").write_text(f'#import "{name}": *')
+    for part in (folder / "part.typ", folder / "parts/part.typ"):
+        part.write_text('#import "@preview/example:0.1.0": *\n#import "/statement.typ"')
+    with pytest.raises(RenderError, match=r"^part.typ line 1: imports @preview"):
+        Documents(Templates(folder)).render_statement(statement())
+    assert asked == []
+
+
+def test_a_package_in_a_comment_is_no_import(folder: Path, asked: list[bytes]) -> None:
+    (folder / "statement.typ").write_text('// #import "@preview/example:0.1.0": *\n"no.typ" "../above.typ"')
+    Documents(Templates(folder)).render_statement(statement())
+    assert asked == []
+
+
 # -- the statement's texts ----------------------------------------------------------------------------------------
 
 
@@ -319,74 +378,3 @@ def test_wrong_texts_name_the_file_and_what_is_wrong(folder: Path, texts: str, p
     (folder / "statement_texts.json").write_text(texts)
     with pytest.raises(RenderError, match=rf"^statement_texts.json:? {problem}"):
         Documents(Templates(folder)).render_statement(statement())
-
-
-# -- the commands -------------------------------------------------------------------------------------------------
-
-
-def run(*arguments: str, **environ: str) -> tuple[int, str]:
-    done = CliRunner().invoke(cli, ["templates", *arguments], env=environ)
-    return done.exit_code, done.output
-
-
-def test_exported_templates_are_ours_and_render_the_same(folder: Path, documents: Documents) -> None:
-    code, said = run("export", str(folder / "new"))
-    assert code == 0
-    names = {path.name for path in (folder / "new").iterdir()}
-    assert names == {"README.md", "invoice_footer.txt.jinja", "statement.typ", "statement_texts.json"}
-    assert all(name in said for name in names)
-    mine = Documents(Templates(folder / "new"))
-    assert mine.render_statement(statement()) == documents.render_statement(statement())
-    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
-
-
-def test_export_overwrites_only_when_told_to(folder: Path) -> None:
-    (folder / "statement.typ").write_text("mine")
-    code, said = run("export", str(folder))
-    assert code == 2
-    assert "statement.typ already; --force overwrites" in " ".join(said.split())
-    assert [path.name for path in folder.iterdir()] == ["statement.typ"]
-    assert run("export", str(folder), "--force")[0] == 0
-    assert (folder / "statement.typ").read_bytes() == (built_in() / "statement.typ").read_bytes()
-
-
-def test_export_needs_a_folder_that_can_be(folder: Path) -> None:
-    (folder / "file").write_text("")
-    assert run("export", str(folder / "file" / "below"))[0] == 1
-    assert run("export")[0] == 2
-
-
-def test_check_fills_every_template_and_needs_no_key() -> None:
-    code, said = run("check")
-    assert code == 0
-    assert "invoice_footer.txt.jinja, one window: ok" in said
-    for example in ("drifted", "settlement ledger", "de, on letter paper", "your letterhead"):
-        assert f"statement.typ, {example}: ok" in said
-
-
-def test_check_names_each_template_that_cannot_be_filled(folder: Path) -> None:
-    (folder / "invoice_footer.txt.jinja").write_text("\n{{ proof }}")
-    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
-    assert code == 1
-    assert "invoice_footer.txt.jinja, one window: invoice_footer.txt.jinja line 2: 'proof' is undefined" in said
-    assert f"Correct {folder / 'invoice_footer.txt.jinja'}." in said
-    assert "statement.typ, matched: ok" in said
-
-
-def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
-    (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.windows.first().meter")
-    code, said = run("check", "--json", PACSPACE_STRIPE_TEMPLATES=str(folder))
-    assert code == 1
-    problems = {each["example"]: each["problem"] for each in json.loads(said) if each["template"] == "statement.typ"}
-    assert problems["matched"] is None
-    assert "line 2" in problems["nothing metered"]
-
-
-def test_check_says_when_a_footer_is_too_long(folder: Path) -> None:
-    (folder / "invoice_footer.txt.jinja").write_text("{{ 'x' * 6000 }}")
-    assert "too long for Stripe" in run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))[1]
-
-
-def test_a_wrong_setting_is_a_wrong_setting(folder: Path) -> None:
-    done = CliRunner().invoke(cli, ["templates", "check"], env={"PACSPACE_STRIPE_TEMPLATES": str(folder / "nowhere")})
-    assert isinstance(done.exception, ConfigurationError)

@@ -1,10 +1,8 @@
 """The footer put below every page of any PDF, and the evidence into the file."""
 
-import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from shutil import copytree
 
@@ -15,10 +13,11 @@ from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Encryption, Name, Pdf
 from PIL.Image import Image
 
-from pacspace_stripe.documents import Templates
+from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.errors import RenderError
 from tests.invoice_pdfs import (
+    ROOT,
     WRITING,
     Page,
     attach,
@@ -28,14 +27,11 @@ from tests.invoice_pdfs import (
     page,
     parts,
     pdf_of,
-    reopened,
     shown,
-    texts,
-    written,
+    stamp,
 )
+from tests.pdfs import dense, reopened, texts, written
 
-ROOT = "0x" + hashlib.sha256(b"root").hexdigest()
-NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 STEPS = 2
 """Of 256: how far a pixel may be off where a viewer cuts a drawing at another edge of its picture."""
 
@@ -73,30 +69,9 @@ PAGES = {
 }
 
 
-def stamp(number: int = 1, footer: str | None = None) -> Stamp:
-    evidence = json.dumps({"format": "pacspace-stripe/evidence/1", "number": number}, separators=(",", ":")).encode()
-    sha256 = hashlib.sha256(evidence).hexdigest()
-    usual = (
-        "Metered usage as recorded in PacSpace, an independent ledger\n2026-10-01 00:00 to 2026-11-01 00:00 UTC\n"
-        f"api_calls: 1250.5 in 42 records\nProof root: {ROOT}\nVerify: https://app.pacspace.io/verify/{ROOT}\n"
-        f"Evidence SHA-256: {sha256}"
-    )
-    return Stamp(
-        footer=footer or usual,
-        evidence=evidence,
-        evidence_sha256=sha256,
-        proof_roots=(ROOT,),
-        decided_at=NOVEMBER,
-    )
-
-
-def dense(text: str) -> str:
-    return "".join(text.split())
-
-
 @pytest.fixture(scope="module")
 def overlay() -> Overlay:
-    return Overlay(Templates())
+    return Overlay(Typesetter(Templates()))
 
 
 def upright_strip(overlay: Overlay, width: int, stamped: Stamp) -> Image:
@@ -248,7 +223,7 @@ def test_other_scripts_are_set(overlay: Overlay) -> None:
 def test_a_character_that_no_font_has_is_named(overlay: Overlay) -> None:
     with pytest.raises(RenderError, match=r"no font has 用 \(U\+7528\), 量 \(U\+91CF\)$") as refused:
         overlay.stamp(pdf_of(), stamp(footer="用量: 5 in 1 record"))
-    assert "fonts" in refused.value.hint
+    assert "PACSPACE_STRIPE_FONTS" in refused.value.hint
 
 
 def test_control_characters_are_left_out(overlay: Overlay) -> None:
@@ -268,12 +243,12 @@ def test_nothing_in_a_footer_is_markup(overlay: Overlay) -> None:
 def test_a_template_of_the_users_that_is_wrong_is_named(tmp_path: Path, template: str, problem: str) -> None:
     (tmp_path / "overlay.typ").write_text(template)
     with pytest.raises(RenderError, match=problem):
-        Overlay(Templates(tmp_path)).stamp(pdf_of(), stamp())
+        Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp())
 
 
 def test_a_template_of_the_users_is_taken(tmp_path: Path) -> None:
     (tmp_path / "overlay.typ").write_text("#set page(width: 300pt, height: auto)\nWe say so.")
-    assert "Wesayso." in texts(Overlay(Templates(tmp_path)).stamp(pdf_of(), stamp()).pdf)[0]
+    assert "Wesayso." in texts(Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp()).pdf)[0]
 
 
 # -- the file -----------------------------------------------------------------------------------------------------
@@ -355,7 +330,7 @@ def test_somebody_elses_evidence_is_not_replaced(overlay: Overlay) -> None:
 
 def test_the_same_in_is_the_same_out(overlay: Overlay) -> None:
     bare = pdf_of(*PAGES.values())
-    assert overlay.stamp(bare, stamp()).pdf == Overlay(Templates()).stamp(bare, stamp()).pdf
+    assert overlay.stamp(bare, stamp()).pdf == Overlay(Typesetter(Templates())).stamp(bare, stamp()).pdf
 
 
 @pytest.mark.parametrize("bare", [pdf_of(*PAGES.values()), written(inheriting())], ids=["every make", "inheriting"])
@@ -479,7 +454,13 @@ def test_a_damaged_file_is_refused_or_stamped_but_nothing_else(overlay: Overlay,
     assert file.attachments["evidence.json"].get_file().read_bytes() == stamp().evidence
 
 
-def test_more_fonts_are_found_in_the_template_folder(tmp_path: Path) -> None:
-    copytree(Path(__file__).parents[2] / "templates", tmp_path / "own")
-    (tmp_path / "own" / "fonts").mkdir()
-    assert Overlay(Templates(tmp_path / "own")).stamp(pdf_of(), stamp()).pages == 2
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the templates", "in the settings"])
+def test_the_vendors_fonts_are_used(tmp_path: Path, overlay: Overlay, *, beside: bool) -> None:
+    fonts = Path(str(files("fontpkg_noto_sans_thai"))) / "files"
+    if beside:
+        copytree(fonts, tmp_path / "fonts")
+    templates = Templates(tmp_path) if beside else Templates(fonts=fonts)
+    thai = stamp(footer="การใช้งาน: 5 in 1 record")
+    assert "ใช้งาน" in texts(Overlay(Typesetter(templates)).stamp(pdf_of(), thai).pdf)[0]
+    with pytest.raises(RenderError, match=r"no font has .*ก \(U\+0E01\)"):
+        overlay.stamp(pdf_of(), thai)

@@ -25,7 +25,8 @@ from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
 from pacspace_stripe.transport import Transport
-from tests.invoice_pdfs import pdf_of, reopened, texts
+from tests.invoice_pdfs import pdf_of
+from tests.pdfs import dense, reopened, texts
 from tests.worlds import ENVIRONMENT, World, world
 
 PDF = b"%PDF-1.7\nwhatever"
@@ -51,10 +52,6 @@ def observed(tmp_path: Path) -> Iterator[World]:
         made.use("1250.5")
         made.run(DAY)
         yield made
-
-
-def dense(text: str) -> str:
-    return "".join(text.split())
 
 
 def attached(pdf: bytes) -> dict[str, Any]:
@@ -130,15 +127,8 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
 def test_a_draft_has_no_pdf(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.subscribe()
-        place.use("5")
-        place.run(timedelta(hours=1, minutes=1))
-        place.app.checker.check(place.invoice_id)
-        place.app.store.chains.append(
-            {"confirms": None, "windows": [], "decision": {}, "invoice": place.invoice_id},
-            chain="sub_1",
-            subject_id=place.invoice_id,
-            decided_at=place.clock.now(),
-        )
+        place.bill("5")
+        place.run(DAY)
         with pytest.raises(NotFound, match="is a draft: it has no PDF before it is finalized"):
             stamp_invoice(place.app, place.invoice_id)
 

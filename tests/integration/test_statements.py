@@ -16,7 +16,7 @@ from pacspace_stripe.errors import NotFound
 from pacspace_stripe.simulator.faults import FaultName
 from pacspace_stripe.statements import Statement, statement_of, statement_pdf
 from pacspace_stripe.statements.daily import LeftOut, daily_figures
-from tests.statement_views import dense, pages
+from tests.pdfs import dense, pages
 from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
 from pacspace_stripe.verification import Outcome, Report, Services, verify
-from tests.received import ATTACHMENT, Papers, attached, filespec, papers, retouched, swapped, zipped
+from tests.pdfs import retouched
+from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.worlds import world
 
 NOBODY = Services()

@@ -116,7 +116,7 @@ LEDGER = sorted(ledger.commands)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_a_document_names_exists(document: Path) -> None:
     text = document.read_text()
-    named = set(re.findall(r"(?:`|^\$ |^)pacspace-stripe ([a-z-]+)", text, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^\$ |^)pacspace-stripe ([a-z]+(?:-[a-z]+)*)", text, re.MULTILINE))
     parts = set(re.findall(r"(?:`|^\$ )(?:pacspace-stripe )?ledger ([a-z]+)", text, re.MULTILINE))
     assert named - set(COMMANDS) == set()
     assert parts - set(LEDGER) == set()

@@ -9,17 +9,18 @@ Owns the pages and the file. Does not own what the footer says, nor where an inv
 """
 
 import logging
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pikepdf
 
-from pacspace_stripe.documents import Templates
 from pacspace_stripe.documents.overlay import files
 from pacspace_stripe.documents.overlay.files import ATTACHMENT, LARGEST_PDF
 from pacspace_stripe.documents.overlay.pages import pdf_date, put_strip, sight_of, take_strip_off
 from pacspace_stripe.documents.overlay.strips import Strip, Strips
+from pacspace_stripe.documents.statements import keywords
+from pacspace_stripe.documents.typesetting import Typesetter
+from pacspace_stripe.documents.wording import one_line
 from pacspace_stripe.errors import RenderError
 
 __all__ = ["ATTACHMENT", "LARGEST_PDF", "Overlay", "Stamp", "Stamped"]
@@ -52,8 +53,8 @@ class Stamped:
 class Overlay:
     """Puts stamps on. Safe to use from several threads at once."""
 
-    def __init__(self, templates: Templates) -> None:
-        self._strips = Strips(templates)
+    def __init__(self, typesetter: Typesetter) -> None:
+        self._strips = Strips(typesetter)
         logger = logging.getLogger("pikepdf")
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.CRITICAL)  # what is wrong with a file is in the error
@@ -69,7 +70,7 @@ class Overlay:
                 files.refuse_unfit(file, break_signature=break_signature)
                 again = self._stamp_pages(file, stamp)
                 files.attach(file, stamp.evidence, pdf_date(stamp.decided_at.astimezone(UTC)))
-                files.set_keywords(file, _keywords(stamp))
+                files.set_keywords(file, keywords(stamp.evidence_sha256, *stamp.proof_roots))
                 return Stamped(pdf=files.saved(file), pages=len(file.pages), again=again)
         except RenderError:
             raise
@@ -78,7 +79,7 @@ class Overlay:
             raise RenderError(message, hint="Get the file anew, or print it to a new PDF.") from error
 
     def _stamp_pages(self, file: pikepdf.Pdf, stamp: Stamp) -> bool:
-        lines = [_shown(line) for line in stamp.footer.splitlines()]
+        lines = [one_line(line) for line in stamp.footer.splitlines()]
         strips: dict[float, Strip] = {}
         again = False
         for page in (page.obj for page in file.pages):
@@ -89,18 +90,3 @@ class Overlay:
                 strips[width] = self._strips.draw(lines, width, into=file)
             put_strip(file, page, sight, strips[width], stamp.decided_at.astimezone(UTC))
         return again
-
-
-def _keywords(stamp: Stamp) -> list[str]:
-    roots = dict.fromkeys(stamp.proof_roots)
-    return [f"evidence-sha256:{stamp.evidence_sha256}", *(f"proof-root:{root}" for root in roots)]
-
-
-_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Direction overrides: with them one text can be made to look like another."""
-
-
-def _shown(line: str) -> str:
-    """A line as it is printed, without control characters: the footer may have been edited by hand at Stripe."""
-    words = " ".join(line.split())
-    return "".join(char for char in words if unicodedata.category(char) not in ("Cc", "Cs") and char not in _CONTROLS)

@@ -12,8 +12,8 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.transport.answers import ErrorBody
 from pacspace_stripe.transport.client import Answer
+from pacspace_stripe.transport.refusals import ErrorBody
 
 LOGIN, MFA, REGISTER = "/dashboard/auth/login", "/dashboard/auth/login/mfa-verify", "/dashboard/auth/register"
 ADDRESS = "Check the dashboard's address: what answers there is not PacSpace's dashboard."

@@ -1,0 +1,107 @@
+"""``templates``: ours written out, and a user's tried with examples."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.documents import STATEMENT_TEXTS, Documents, Templates, built_in
+from pacspace_stripe.documents.examples import summary
+from pacspace_stripe.documents.overlay import Overlay
+from pacspace_stripe.documents.reference import MODELS
+from pacspace_stripe.errors import ConfigurationError
+from tests.invoice_pdfs import pdf_of, stamp
+from tests.statement_views import footer, named, statement
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def run(*arguments: str, **environ: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["templates", *arguments], env=environ)
+    return done.exit_code, done.output
+
+
+def test_exported_templates_are_ours_and_render_the_same(folder: Path) -> None:
+    code, said = run("export", str(folder / "new"))
+    assert code == 0
+    names = {path.name for path in (folder / "new").iterdir()}
+    assert names == {"README.md", STATEMENT_TEXTS, *MODELS}
+    assert all(name in said for name in names)
+    mine, documents = Documents(Templates(folder / "new")), Documents(Templates())
+    assert mine.render_statement(statement()) == documents.render_statement(statement())
+    assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
+    assert mine.render_summary(summary()) == documents.render_summary(summary())
+    stamped = [Overlay(each.typesetter).stamp(pdf_of(), stamp()).pdf for each in (mine, documents)]
+    assert stamped[0] == stamped[1]
+
+
+def test_export_overwrites_only_when_told_to(folder: Path) -> None:
+    (folder / "statement.typ").write_text("mine")
+    code, said = run("export", str(folder))
+    assert code == 2
+    assert "statement.typ already; --force overwrites" in " ".join(said.split())
+    assert [path.name for path in folder.iterdir()] == ["statement.typ"]
+    assert run("export", str(folder), "--force")[0] == 0
+    assert (folder / "statement.typ").read_bytes() == (built_in() / "statement.typ").read_bytes()
+
+
+def test_export_needs_a_folder_that_can_be(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert run("export", str(folder / "file" / "below"))[0] == 1
+    assert run("export")[0] == 2
+
+
+def test_check_fills_every_template_and_needs_no_key() -> None:
+    code, said = run("check")
+    assert code == 0
+    assert "invoice_footer.txt.jinja, one window: ok" in said
+    for example in ("drifted", "settlement ledger", "de, on letter paper", "your letterhead"):
+        assert f"statement.typ, {example}: ok" in said
+    assert {line.partition(", ")[0] for line in said.splitlines()} == set(MODELS)
+    assert said.count(": ok") == len(said.splitlines())
+
+
+def test_check_names_each_template_that_cannot_be_filled(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("\n{{ proof }}")
+    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    assert "invoice_footer.txt.jinja, one window: invoice_footer.txt.jinja line 2: 'proof' is undefined" in said
+    assert f"Correct {folder / 'invoice_footer.txt.jinja'}." in said
+    assert "statement.typ, matched: ok" in said
+
+
+def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
+    (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.windows.first().meter")
+    code, said = run("check", "--json", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    problems = {each["example"]: each["problem"] for each in json.loads(said) if each["template"] == "statement.typ"}
+    assert problems["matched"] is None
+    assert "line 2" in problems["nothing metered"]
+
+
+@pytest.mark.parametrize(("template", "example"), [("overlay.typ", "A4"), ("dispute_summary.typ", "waived")])
+def test_check_tries_what_is_put_into_other_files_too(folder: Path, template: str, example: str) -> None:
+    (folder / template).write_text("\n#data.nobody")
+    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    assert f"{template}, {example}: {template} line 2: unknown variable: data" in said
+
+
+def test_check_says_when_a_summary_is_longer_than_a_page(folder: Path) -> None:
+    (folder / "dispute_summary.typ").write_text("One #pagebreak() two")
+    assert "matched: ok (2 pages" in run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))[1]
+
+
+def test_check_says_when_a_footer_is_too_long(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text("{{ 'x' * 6000 }}")
+    assert "too long for Stripe" in run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))[1]
+
+
+def test_a_wrong_setting_is_a_wrong_setting(folder: Path) -> None:
+    done = CliRunner().invoke(cli, ["templates", "check"], env={"PACSPACE_STRIPE_TEMPLATES": str(folder / "nowhere")})
+    assert isinstance(done.exception, ConfigurationError)
