@@ -8,13 +8,13 @@ import click
 from pacspace_stripe.cli.showing import echo_json, echo_table
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents import Templates
+from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.domain.money import written
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.reports import Holding, InvoiceLine, Report, Row, Standing, as_csv, as_json, make_report
 
 _WIDE = 100
-_PAGE = "report.html.jinja"
 _FORMATS = ("table", "csv", "json", "html")
 
 
@@ -39,7 +39,7 @@ def report(since: datetime | None, form: str, *, as_machine: bool) -> None:
             case "csv":
                 click.echo(as_csv(made), nl=False)
             case "html":
-                click.echo(Templates(app.settings.templates).render(_PAGE, as_json(made)), nl=False)
+                click.echo(Templates(app.settings.templates).render(REPORT_TEMPLATE, as_json(made)), nl=False)
             case _:
                 _echo(made)
 

@@ -20,6 +20,13 @@ MODELS: dict[str, tuple[type, ...]] = {
 }
 """Template → the models of what it sees, outermost first."""
 
+REPORT_TEMPLATE = "report.html.jinja"
+_REPORT = f"""\
+## {REPORT_TEMPLATE}
+
+The page of `pacspace-stripe report --format html`. It sees what `--format json` prints, under the same names: try it with that
+command, `templates check` has no report to fill it with.
+"""
 _HEAD = """\
 # Templates
 
@@ -41,7 +48,7 @@ known is `none`.
 
 def reference() -> str:
     """The whole file, in Markdown."""
-    return "\n".join([_HEAD, *(_section(template, models) for template, models in MODELS.items())])
+    return "\n".join([_HEAD, *(_section(template, models) for template, models in MODELS.items()), _REPORT])
 
 
 def _section(template: str, models: tuple[type, ...]) -> str:

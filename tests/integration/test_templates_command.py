@@ -10,7 +10,7 @@ from pacspace_stripe.cli import cli
 from pacspace_stripe.documents import STATEMENT_TEXTS, Documents, Templates, built_in
 from pacspace_stripe.documents.examples import summary
 from pacspace_stripe.documents.overlay import Overlay
-from pacspace_stripe.documents.reference import MODELS
+from pacspace_stripe.documents.reference import MODELS, REPORT_TEMPLATE
 from pacspace_stripe.errors import ConfigurationError
 from tests.invoice_pdfs import pdf_of, stamp
 from tests.statement_views import footer, named, statement
@@ -30,7 +30,7 @@ def test_exported_templates_are_ours_and_render_the_same(folder: Path) -> None:
     code, said = run("export", str(folder / "new"))
     assert code == 0
     names = {path.name for path in (folder / "new").iterdir()}
-    assert names == {"README.md", STATEMENT_TEXTS, *MODELS}
+    assert names == {"README.md", STATEMENT_TEXTS, REPORT_TEMPLATE, *MODELS}
     assert all(name in said for name in names)
     mine, documents = Documents(Templates(folder / "new")), Documents(Templates())
     assert mine.render_statement(statement()) == documents.render_statement(statement())
