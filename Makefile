@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Real processes in one worker, everything else in the other.
-SIDE_BY_SIDE := -n 2 --dist loadgroup
+# Real processes, which mostly wait, in one worker; everything else in the others.
+SIDE_BY_SIDE := -n 3 --dist loadgroup
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
