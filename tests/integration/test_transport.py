@@ -576,8 +576,8 @@ def test_the_stripe_sdk_goes_through_the_same_client() -> None:
     assert invoice.id == "in_1"
     first, second = world.replies.requests
     assert first.content == second.content == b"footer=a%0Ab"
+    assert [request.headers["Idempotency-Key"] for request in (first, second)] == ["key-9", "key-9-2"]
     for request in (first, second):
-        assert request.headers["Idempotency-Key"] == "key-9"
         assert request.headers["Stripe-Version"] == "2026-10-28.endive"
         assert request.headers["Authorization"] == "Bearer sk_test_1"
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"

@@ -10,8 +10,11 @@ from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.transport.rates import RateLimiter
+from pacspace_stripe.transport.refusals import Refusal, TooMany
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
+TOO_FAST = Refusal(too_many=TooMany.A_SECOND, everywhere=True)
+TOO_FAST_HERE = Refusal(too_many=TooMany.A_SECOND, everywhere=False)
 READ, WRITE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"
 
 
@@ -22,8 +25,8 @@ def limiter(clock: ManualClock, endpoint: int = 25, total: int = 100) -> RateLim
 def wait(rates: RateLimiter, clock: ManualClock, endpoint: str = READ) -> timedelta:
     """How long one request to an endpoint waited."""
     before = clock.now()
-    rates.wait(endpoint, until=before + timedelta(minutes=1))
-    return clock.now() - before
+    with rates.turn(endpoint, until=before + timedelta(minutes=1)):
+        return clock.now() - before
 
 
 @pytest.mark.parametrize("rate", [{"endpoint": 0, "total": 1}, {"endpoint": 1, "total": 0}])
@@ -59,8 +62,8 @@ def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
-    with pytest.raises(RateLimited) as refused:
-        rates.wait(READ, until=START + timedelta(seconds=0.5))
+    with pytest.raises(RateLimited) as refused, rates.turn(READ, until=START + timedelta(seconds=0.5)):
+        pass
     assert refused.value.retry_after is not None
     assert clock.now() == START
 
@@ -84,7 +87,7 @@ def test_no_second_ever_holds_more_than_the_limit(requests: list[tuple[str, int]
 def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=8)
-    rates.refused(READ, everywhere=False)
+    rates.refused(READ, TOO_FAST_HERE, asked_at=clock.now())
     per_second = []
     for _ in range(8):
         ends, count = clock.now() + timedelta(seconds=1.02), 0
@@ -100,7 +103,7 @@ def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
 def test_a_429_for_the_whole_account_slows_every_endpoint() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=2, total=2)
-    rates.refused(READ, everywhere=True)
+    rates.refused(READ, TOO_FAST, asked_at=clock.now())
     assert wait(rates, clock, READ) == timedelta(0)
     assert wait(rates, clock, WRITE) > timedelta(0)
 

@@ -1,0 +1,112 @@
+"""One limit: so many requests in any second, those who wait for one, and less for a while after a refusal."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from operator import itemgetter
+
+from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, halved, reserved
+from pacspace_stripe.domain.shares import Wish
+from pacspace_stripe.transport.turns import Waiter
+
+POLL = timedelta(seconds=0.05)
+"""How soon to look again where nobody knows when there will be room."""
+
+
+@dataclass(slots=True)
+class Window:
+    """The requests of the last second to one endpoint, or in all. Its owner's lock guards it."""
+
+    limit: int
+    share: int | None = None
+    """This process's part of the limit in a fleet; None: all of it."""
+    sent: deque[tuple[datetime, bool]] = field(default_factory=deque)
+    """When, and whether for background work."""
+    queue: set[Waiter] = field(default_factory=set)
+    """Who waits for this window."""
+    running: int = 0
+    """Requests without an answer yet."""
+    pace: Pace | None = None
+    crowd: Pace | None = None
+    """The same for how many run at once; no limit until the vendor refused one."""
+    wanting: Wish = field(default_factory=Wish)
+    """What waited for room since the fleet was last asked for more."""
+
+    def allowed(self, now: datetime) -> int:
+        """How many may be sent in any second."""
+        most = self.limit if self.share is None else min(self.limit, self.share)
+        return min(most, self.pace.allowed(self.limit, now)) if self.pace else most
+
+    def wait(self, waiter: Waiter, now: datetime) -> timedelta:
+        """How long until it is this one's turn; zero when it is now."""
+        self._forget(now)
+        if self.crowd and self.running >= self.crowd.allowed(NO_KNOWN_RATE.total, now):
+            return POLL
+        over = len(self.sent) + self._ahead_of(waiter, now) - self.allowed(now)
+        if over < 0:
+            return timedelta(0)
+        return self.sent[over][0] + SPAN - now if over < len(self.sent) else POLL
+
+    def _forget(self, now: datetime) -> None:
+        while self.sent and self.sent[0][0] + SPAN <= now:
+            self.sent.popleft()
+
+    def _ahead_of(self, waiter: Waiter, now: datetime) -> int:
+        """How many of those who wait come first: in the order they came, background work behind all others.
+
+        Unless it did not have its reserve in this second: then it waits in line as everybody does.
+        """
+        spent = sum(map(itemgetter(1), self.sent)) >= reserved(self.allowed(now))
+        mine = (spent and waiter.patient, waiter.ticket)
+        return sum((spent and other.patient, other.ticket) < mine for other in self.queue)
+
+    def join(self, waiter: Waiter) -> None:
+        """It has to wait, and would if there were more room."""
+        self.queue.add(waiter)
+        if self.share is not None:
+            more = {"urgent": self.wanting.urgent, "patient": self.wanting.patient}
+            more["patient" if waiter.patient else "urgent"] = self.limit
+            self.wanting = Wish(**more)
+
+    def leave(self, waiter: Waiter) -> None:
+        self.queue.discard(waiter)
+
+    def begin(self, waiter: Waiter, now: datetime) -> None:
+        """Its request is sent."""
+        self.queue.discard(waiter)
+        self.sent.append((now, waiter.patient))
+        self.running += 1
+
+    def end(self) -> None:
+        """A request has its answer, or never will."""
+        self.running -= 1
+
+    def wish(self, now: datetime) -> Wish:
+        """What this process needs: what it sends, or all there is when something waits. Asked once per renewal."""
+        self._forget(now)
+        patient = sum(map(itemgetter(1), self.sent))
+        urgent = len(self.sent) - patient
+        wanting, self.wanting = self.wanting, Wish()
+        return Wish(
+            urgent=min(self.limit, max(urgent, wanting.urgent)), patient=min(self.limit, max(patient, wanting.patient))
+        )
+
+    def slow(self, *, asked_at: datetime, now: datetime) -> None:
+        """The vendor refused a request for its rate: half as much. Of a limit nobody knows: half of what was sent."""
+        allowed = self.allowed(now)
+        if self.limit >= NO_KNOWN_RATE.endpoint:
+            allowed = min(allowed, len(self.sent))
+        self.pace = self.pace.slowed(allowed, asked_at=asked_at, now=now) if self.pace else halved(allowed, now)
+
+    def thin(self, *, asked_at: datetime, now: datetime) -> None:
+        """It refused one because too many ran at once: half as many."""
+        self.crowd = (
+            self.crowd.slowed(self.running, asked_at=asked_at, now=now) if self.crowd else halved(self.running, now)
+        )
+
+    def idle(self, now: datetime) -> bool:
+        """Whether forgetting it changes nothing."""
+        recent = bool(self.sent) and self.sent[-1][0] + SPAN > now
+        slowed = self.pace is not None and self.pace.allowed(self.limit, now) < self.limit
+        crowded = self.crowd is not None and self.crowd.allowed(NO_KNOWN_RATE.total, now) < NO_KNOWN_RATE.total
+        return not (recent or self.queue or self.running or slowed or crowded)
