@@ -1,4 +1,4 @@
-"""The shares of a vendor's limits that one process holds: renewed while it sends, or guessed when nobody can be asked."""
+"""The shares of a vendor's limits that one process holds: renewed while it sends, guessed when nobody can be asked."""
 
 import logging
 import threading

@@ -54,11 +54,14 @@ class Window:
     def _ahead_of(self, waiter: Waiter, now: datetime) -> int:
         """How many of those who wait come first: in the order they came, background work behind all others.
 
-        Unless it did not have its reserve in this second: then it waits in line as everybody does.
+        Unless it did not have its reserve in this second: so much of it comes before all others.
         """
-        spent = sum(map(itemgetter(1), self.sent)) >= reserved(self.allowed(now))
-        mine = (spent and waiter.patient, waiter.ticket)
-        return sum((spent and other.patient, other.ticket) < mine for other in self.queue)
+        reserve = max(0, reserved(self.allowed(now)) - sum(map(itemgetter(1), self.sent)))
+        patient = sum(other.patient for other in self.queue)
+        earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
+        if not waiter.patient:
+            return earlier + min(reserve, patient)
+        return earlier if earlier < reserve else earlier + sum(not other.patient for other in self.queue)
 
     def join(self, waiter: Waiter) -> None:
         """It has to wait, and would if there were more room."""
