@@ -34,9 +34,9 @@ class Store:
         self.journal = Journal(database)
         self.claims = Claims(database)
 
-    def shares(self, service: str) -> Shares:
-        """What the processes on this database agree on about the rate limits of ``service``."""
-        return Shares(self._database, service)
+    def shares(self, service: str, *, process: str | None = None) -> Shares:
+        """What the processes on this database agree on about the limits of ``service``; by default for this one."""
+        return Shares(self._database, service, process)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

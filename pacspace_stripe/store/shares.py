@@ -26,10 +26,10 @@ _KEPT = timedelta(minutes=1)
 class Shares:
     """The shares of one vendor's limits, of one account and mode: ``service`` names all three."""
 
-    def __init__(self, database: Database, service: str) -> None:
+    def __init__(self, database: Database, service: str, process: str | None = None) -> None:
         self._database = database
         self._service = service
-        self._process = process_name()
+        self._process = process or process_name()
 
     def renew(self, divide: Divide) -> None:
         """Replace this process's shares by what ``divide`` makes of everybody's. Raises StoreUnavailable."""
