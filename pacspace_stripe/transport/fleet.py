@@ -105,7 +105,7 @@ class Shares:
         self.fleet.renew(taken)
         mine, everybody, now = agreed[-1]
         self._room = {endpoint: free(self.rate, everybody, endpoint, now) for endpoint in mine.shares}
-        self._held = {endpoint: share.held for endpoint, share in mine.shares.items()}
+        self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.wish}
         self._processes = sum(now < held.until for held in everybody.values())
         self._asked_at, self._failed_at = asked_at, None
 

@@ -124,7 +124,7 @@ class RateLimiter:
         if self._shares is None:
             return
         total, here = windows
-        wanting = bool(total.wanting or here.wanting)
+        wanting = total.wanting or here.wanting
         if self._shares.due(endpoint, self._clock(), wanting=wanting):
             self._shares.renew(lambda: self._wishes(endpoint))
         now = self._clock()
@@ -134,10 +134,9 @@ class RateLimiter:
 
     def _wishes(self, endpoint: str) -> Mapping[str, Wish]:
         one = Wish(patient=1) if in_background() else Wish(urgent=1)
-        now = self._clock()
         with self._lock:
             named = {TOTAL: self._total, **self._endpoints}
-            wishes = {name: wish for name, window in named.items() if (wish := window.wish(now))}
+            wishes = {name: wish for name, window in named.items() if (wish := window.wish())}
         return {TOTAL: one, endpoint: one} | wishes
 
     def refused(self, endpoint: str, refusal: Refusal, *, asked_at: datetime) -> None:

@@ -29,8 +29,11 @@ class Window:
     pace: Pace | None = None
     crowd: Pace | None = None
     """The same for how many run at once; no limit until the vendor refused one."""
-    wanting: Wish = field(default_factory=Wish)
-    """What waited for room since the fleet was last asked for more."""
+    urgent: int = 0
+    patient: int = 0
+    """What was needed of late, by what cannot wait and by background work: the most in a second, all if one waited."""
+    wanting: bool = False
+    """Whether something waited since the fleet was last asked for more."""
 
     def allowed(self, now: datetime) -> int:
         """How many may be sent in any second."""
@@ -64,12 +67,16 @@ class Window:
         return earlier if earlier < reserve else earlier + sum(not other.patient for other in self.queue)
 
     def join(self, waiter: Waiter) -> None:
-        """It has to wait, and would if there were more room."""
+        """It has to wait, and would not if there were more room."""
         self.queue.add(waiter)
-        if self.share is not None:
-            more = {"urgent": self.wanting.urgent, "patient": self.wanting.patient}
-            more["patient" if waiter.patient else "urgent"] = self.limit
-            self.wanting = Wish(**more)
+        self.wanting = True
+        self._need(self.limit, patient=waiter.patient)
+
+    def _need(self, count: int, *, patient: bool) -> None:
+        if patient:
+            self.patient = max(self.patient, count)
+        else:
+            self.urgent = max(self.urgent, count)
 
     def leave(self, waiter: Waiter) -> None:
         self.queue.discard(waiter)
@@ -79,20 +86,17 @@ class Window:
         self.queue.discard(waiter)
         self.sent.append((now, waiter.patient))
         self.running += 1
+        self._need(sum(patient is waiter.patient for _, patient in self.sent), patient=waiter.patient)
 
     def end(self) -> None:
         """A request has its answer, or never will."""
         self.running -= 1
 
-    def wish(self, now: datetime) -> Wish:
-        """What this process needs: what it sends, or all there is when something waits. Asked once per renewal."""
-        self._forget(now)
-        patient = sum(map(itemgetter(1), self.sent))
-        urgent = len(self.sent) - patient
-        wanting, self.wanting = self.wanting, Wish()
-        return Wish(
-            urgent=min(self.limit, max(urgent, wanting.urgent)), patient=min(self.limit, max(patient, wanting.patient))
-        )
+    def wish(self) -> Wish:
+        """What this process needs. What it needed before counts less each time it is asked, twice a second."""
+        wish = Wish(urgent=self.urgent, patient=self.patient)
+        self.urgent, self.patient, self.wanting = self.urgent * 3 // 4, self.patient * 3 // 4, False
+        return wish
 
     def slow(self, *, asked_at: datetime, now: datetime) -> None:
         """The vendor refused a request for its rate: half as much. Of a limit nobody knows: half of what was sent."""
