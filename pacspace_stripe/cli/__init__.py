@@ -22,6 +22,7 @@ COMMANDS = {
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
+    "capacity": ("capacity", "Say how long so many renewals take, whether that is in time, what to change."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
     "simulate": ("simulating", "Serve a simulated Stripe and a simulated PacSpace on loopback."),
