@@ -36,7 +36,11 @@ NO_KNOWN_RATE = Rate(endpoint=1_000_000, total=1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What is left of a limit after a refusal: half at once, then a little more each second until it is back."""
+    """What is left of a limit after a refusal: a quarter less at once, then more each second until it is back.
+
+    Not half, as is often done: a request that came a moment too soon would else cost as many as three seconds hold.
+    Where somebody else uses the limit too, refusals go on, and so does the slowing.
+    """
 
     lowered_to: int
     lowered_at: datetime
@@ -49,14 +53,14 @@ class Pace:
         step = max(1, min(limit, 100) // STEPS_BACK)
         return min(limit, self.lowered_to + step * int(since.total_seconds()))
 
-    def slowed(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
+    def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
         """After one more refusal; one of a request sent before the last slowing says nothing new."""
-        return self if asked_at <= self.lowered_at else halved(allowed, now)
+        return self if asked_at <= self.lowered_at else slowed(allowed, now)
 
 
-def halved(allowed: int, now: datetime) -> Pace:
-    """Half of what was allowed, and never nothing."""
-    return Pace(lowered_to=max(1, allowed // 2), lowered_at=now)
+def slowed(allowed: int, now: datetime) -> Pace:
+    """Three quarters of what was allowed, and never nothing."""
+    return Pace(lowered_to=max(1, allowed * 3 // 4), lowered_at=now)
 
 
 def reserved(allowed: int) -> int:

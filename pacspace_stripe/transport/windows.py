@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, halved, reserved
+from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, reserved, slowed
 from pacspace_stripe.domain.shares import Wish
 from pacspace_stripe.transport.turns import Waiter
 
@@ -99,21 +99,21 @@ class Window:
         return wish
 
     def slow(self, *, asked_at: datetime, now: datetime) -> None:
-        """The vendor refused a request for its rate: half as much. Of a limit nobody knows: half of what was sent."""
+        """The vendor refused a request for its rate: send less. Of a limit nobody knows: less than was sent."""
         allowed = self.allowed(now)
         if self.limit >= NO_KNOWN_RATE.endpoint:
             allowed = min(allowed, len(self.sent))
-        self.pace = self.pace.slowed(allowed, asked_at=asked_at, now=now) if self.pace else halved(allowed, now)
+        self.pace = self.pace.after(allowed, asked_at=asked_at, now=now) if self.pace else slowed(allowed, now)
 
     def thin(self, *, asked_at: datetime, now: datetime) -> None:
-        """It refused one because too many ran at once: half as many."""
+        """It refused one because too many ran at once: let fewer."""
         self.crowd = (
-            self.crowd.slowed(self.running, asked_at=asked_at, now=now) if self.crowd else halved(self.running, now)
+            self.crowd.after(self.running, asked_at=asked_at, now=now) if self.crowd else slowed(self.running, now)
         )
 
     def idle(self, now: datetime) -> bool:
         """Whether forgetting it changes nothing."""
         recent = bool(self.sent) and self.sent[-1][0] + SPAN > now
-        slowed = self.pace is not None and self.pace.allowed(self.limit, now) < self.limit
+        lowered = self.pace is not None and self.pace.allowed(self.limit, now) < self.limit
         crowded = self.crowd is not None and self.crowd.allowed(NO_KNOWN_RATE.total, now) < NO_KNOWN_RATE.total
-        return not (recent or self.queue or self.running or slowed or crowded)
+        return not (recent or self.queue or self.running or lowered or crowded)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, Pace, Rate, halved
+from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, Pace, Rate, slowed
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.transport import background
@@ -89,7 +89,7 @@ def test_no_second_ever_holds_more_than_the_limit(requests: list[tuple[str, int]
         assert max(within.count(READ), within.count(WRITE)) <= 5
 
 
-def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
+def test_after_a_429_less_is_sent_and_slowly_more_again() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=8)
     rates.refused(READ, TOO_FAST_HERE, asked_at=clock.now())
@@ -100,7 +100,7 @@ def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
             count += 1
             wait(rates, clock)
         per_second.append(count)
-    assert per_second[0] <= 6
+    assert per_second[0] <= 7
     assert per_second[-1] == 8
     assert wait(limiter(clock), clock, WRITE) == timedelta(0)
 
@@ -127,37 +127,37 @@ def test_endpoints_nobody_uses_any_more_are_forgotten() -> None:
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 30), min_size=1, max_size=10))
 def test_a_slowed_pace_only_grows_and_never_passes_the_limit(limit: int, pauses: list[float]) -> None:
-    pace, now, before = halved(limit, START), START, 0
+    pace, now, before = slowed(limit, START), START, 0
     for pause in pauses:
         now += timedelta(seconds=pause)
         assert before <= pace.allowed(limit, now) <= limit
         before = pace.allowed(limit, now)
 
 
-@pytest.mark.parametrize(("limit", "seconds"), [(25, 13), (100, 13), (10, 5), (2, 1)])
+@pytest.mark.parametrize(("limit", "seconds"), [(25, 7), (100, 7), (10, 3), (2, 1)])
 def test_a_slowed_pace_is_back_within_seconds(limit: int, seconds: int) -> None:
-    pace = halved(limit, START)
-    assert pace.allowed(limit, START) == limit // 2
+    pace = slowed(limit, START)
+    assert pace.allowed(limit, START) == limit * 3 // 4
     assert pace.allowed(limit, START + timedelta(seconds=seconds - 1)) < limit
     assert pace.allowed(limit, START + timedelta(seconds=seconds)) == limit
 
 
 def test_refusals_of_one_burst_slow_once() -> None:
-    pace = halved(24, START + timedelta(seconds=1))
-    assert pace.slowed(12, asked_at=START, now=START + timedelta(seconds=2)) is pace
-    again = pace.slowed(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
-    assert again == Pace(lowered_to=6, lowered_at=START + timedelta(seconds=2))
+    pace = slowed(24, START + timedelta(seconds=1))
+    assert pace.after(12, asked_at=START, now=START + timedelta(seconds=2)) is pace
+    again = pace.after(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
+    assert again == Pace(lowered_to=9, lowered_at=START + timedelta(seconds=2))
 
 
 def test_never_slower_than_one_a_second() -> None:
-    pace = halved(25, START)
+    pace = slowed(25, START)
     for number in range(1, 20):
         now = START + timedelta(seconds=number / 10)
-        pace = pace.slowed(pace.allowed(25, now), asked_at=now, now=now)
+        pace = pace.after(pace.allowed(25, now), asked_at=now, now=now)
     assert pace.allowed(25, START + timedelta(seconds=2)) == 1
 
 
-def test_of_a_limit_nobody_knows_half_of_what_was_sent_is_left_and_forgotten_in_the_end() -> None:
+def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the_end() -> None:
     clock = ManualClock(START)
     rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
     assert [wait(rates, clock) for _ in range(40)] == [timedelta(0)] * 40
@@ -176,7 +176,7 @@ def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
     assert wait(rates, clock, WRITE) == timedelta(seconds=5)
 
 
-def test_too_many_at_once_means_half_as_many_at_once() -> None:
+def test_too_many_at_once_means_fewer_at_once() -> None:
     clock = ManualClock(START)
     rates = limiter(clock)
     with ExitStack() as running:
