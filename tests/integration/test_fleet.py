@@ -4,9 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import httpx
 import pytest
@@ -15,13 +16,15 @@ import sqlalchemy as sa
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.domain.shares import SETTLES, Holding, Share, Wish, divide
 from pacspace_stripe.errors import StoreUnavailable
-from pacspace_stripe.simulator.clock import WallClock
+from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import subjects
-from pacspace_stripe.transport import Call, Transport
+from pacspace_stripe.transport import Call, Transport, background
 from pacspace_stripe.transport.fleet import STRANGERS, Shares
+from pacspace_stripe.transport.rates import RateLimiter
+from pacspace_stripe.transport.turns import Waiter
 from tests import senders
 from tests.databases import OwnServer
 from tests.worlds import ENVIRONMENT
@@ -272,3 +275,108 @@ def test_storms_pass(fault: str, seconds: float, sqlite_url: str) -> None:
         simulator.faults.add(fault, probability=0.3, seconds=seconds)
         counts = senders.told(senders.start(environment(url, sqlite_url), invoice, 3, 3))
     assert counts["answered"] >= 3
+
+
+# Many processes, on compressed time
+
+
+class Table:
+    """A fleet's table in memory, by the clock that all its processes share."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.rows: dict[str, Holding] = {}
+
+    def fleet(self, name: str) -> "TableFleet":
+        return TableFleet(self, name)
+
+
+@dataclass
+class TableFleet:
+    """One process's way to it."""
+
+    table: Table
+    name: str
+
+    def renew(self, divide: Callable[[str, Mapping[str, Holding], datetime], Holding]) -> None:
+        self.table.rows[self.name] = divide(self.name, dict(self.table.rows), self.table.clock.now())
+
+
+@dataclass
+class Process:
+    """Threads that send as soon as they may, and again when the answer is there."""
+
+    limiter: RateLimiter
+    threads: int
+    background: bool
+    sent: list[datetime] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.windows = self.limiter._windows(READ)  # noqa: SLF001  # time stands still while all threads look
+        self.next = [START] * self.threads
+        self.waiting: list[Waiter | None] = [None] * self.threads
+
+    def look(self, now: datetime) -> None:
+        with background() if self.background else nullcontext():
+            for number in range(self.threads):
+                if self.next[number] <= now:
+                    self.next[number] = now + self._sent_or_waits(number, now)
+
+    def _sent_or_waits(self, number: int, now: datetime) -> timedelta:
+        waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), patient=self.background)
+        self.limiter._renew(READ, self.windows)  # noqa: SLF001  # as above
+        wait = self.limiter._take(waiter, self.windows, now)  # noqa: SLF001
+        self.waiting[number] = waiter if wait else None
+        if wait:
+            return min(wait, timedelta(seconds=0.25))
+        self.sent.append(now)
+        for window in self.windows:
+            window.end()
+        return timedelta(seconds=0.05)
+
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+TICKETS = count()
+
+
+def played(*processes: tuple[int, bool], seconds: int = 20) -> list[Process]:
+    """Processes with so many threads, at background work or not, side by side."""
+    clock = ManualClock(START)
+    table = Table(clock)
+    made = [
+        Process(
+            RateLimiter("Stripe", RATE, clock=clock.now, sleep=clock.advance, fleet=table.fleet(str(number))), *process
+        )
+        for number, process in enumerate(processes)
+    ]
+    while clock.now() < START + timedelta(seconds=seconds):
+        for process in made:
+            process.look(clock.now())
+        clock.advance(0.005)
+    return made
+
+
+@pytest.mark.parametrize(
+    "processes",
+    [
+        [(6, False)],
+        [(4, False), (4, False)],
+        [(4, True), (4, True)],
+        [(4, False), (4, True), (4, True)],
+        [(3, False)] * 8,
+    ],
+    ids=str,
+)
+def test_a_fleet_uses_the_limit_and_never_more(processes: list[tuple[int, bool]]) -> None:
+    sent = sorted(at for process in played(*processes) for at in process.sent)
+    settled = [at for at in sent if at >= START + timedelta(seconds=5)]
+    assert len(settled) / 15 >= 0.95 * 25
+    for place, at in enumerate(sent):
+        assert at - sent[max(0, place - 25)] >= timedelta(seconds=1) or place < 25
+
+
+def test_in_a_fleet_background_work_gives_way_but_for_a_tenth() -> None:
+    serving, backfill = played((4, False), (4, True))
+    late = START + timedelta(seconds=5)
+    background_share = sum(at >= late for at in backfill.sent) / sum(at >= late for at in serving.sent + backfill.sent)
+    assert 0.05 <= background_share <= 0.12
