@@ -60,11 +60,11 @@ class Window:
         Unless it did not have its reserve in this second: so much of it comes before all others.
         """
         reserve = max(0, reserved(self.allowed(now)) - sum(map(itemgetter(1), self.sent)))
-        patient = sum(other.patient for other in self.queue)
+        patient = [other.patient for other in self.queue].count(True)
         earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
         if not waiter.patient:
             return earlier + min(reserve, patient)
-        return earlier if earlier < reserve else earlier + sum(not other.patient for other in self.queue)
+        return earlier if earlier < reserve else earlier + len(self.queue) - patient
 
     def join(self, waiter: Waiter) -> None:
         """It has to wait, and would not if there were more room."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 
 import httpx
@@ -126,7 +127,7 @@ def test_renewing_beside_busy_transactions_never_deadlocks(database_url: str) ->
                 count += 1
             return count
 
-        renewing = [pool.submit(repeat, lambda name=name: renewed(store, name, BUSY)) for name in "abc"]
+        renewing = [pool.submit(repeat, partial(renewed, store, name, BUSY)) for name in "abc"]
         storing = [pool.submit(repeat, lambda: store.triggers.want(Kind.INVOICE, "in_1")) for _ in range(3)]
         assert all(each.result() for each in (*renewing, *storing))
 

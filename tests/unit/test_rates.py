@@ -180,10 +180,9 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
     clock = ManualClock(START)
     rates = limiter(clock)
     with ExitStack() as running:
-        for _ in range(4):
-            turn = running.enter_context(rates.turn(READ, until=START + timedelta(minutes=1)))
+        turns = [running.enter_context(rates.turn(READ, until=START + timedelta(minutes=1))) for _ in range(4)]
         clock.advance(0.01)
-        turn.refused(Refusal(too_many=TooMany.AT_ONCE, everywhere=False))
+        turns[-1].refused(Refusal(too_many=TooMany.AT_ONCE, everywhere=False))
         assert wait(rates, clock, WRITE) == timedelta(0)
         assert timedelta(seconds=0.9) < wait(rates, clock) < timedelta(seconds=1.1)
     assert wait(rates, clock) == timedelta(0)
