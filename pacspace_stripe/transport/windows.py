@@ -3,7 +3,6 @@
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from operator import itemgetter
 
 from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, reserved, slowed
 from pacspace_stripe.domain.shares import Wish
@@ -59,12 +58,15 @@ class Window:
 
         Unless it did not have its reserve in this second: so much of it comes before all others.
         """
-        reserve = max(0, reserved(self.allowed(now)) - sum(map(itemgetter(1), self.sent)))
+        reserve = max(0, reserved(self.allowed(now)) - self._sent(patient=True))
         patient = [other.patient for other in self.queue].count(True)
         earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
         if not waiter.patient:
             return earlier + min(reserve, patient)
         return earlier if earlier < reserve else earlier + len(self.queue) - patient
+
+    def _sent(self, *, patient: bool) -> int:
+        return [kind for _, kind in self.sent].count(patient)
 
     def join(self, waiter: Waiter) -> None:
         """It has to wait, and would not if there were more room."""
@@ -86,7 +88,7 @@ class Window:
         self.queue.discard(waiter)
         self.sent.append((now, waiter.patient))
         self.running += 1
-        self._need(sum(patient is waiter.patient for _, patient in self.sent), patient=waiter.patient)
+        self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
 
     def end(self) -> None:
         """A request has its answer, or never will."""
