@@ -1,18 +1,26 @@
-"""``capacity``: whether the gate keeps up with so many renewals, on paper. Asks nobody, needs no settings."""
+"""``capacity``: whether the gate keeps up with so many renewals, on paper. Needs no settings, unless it measures."""
 
+import statistics
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import click
 
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.domain.capacity import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import FailPolicy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, Rate
+from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.settings.written import duration, duration_of, duration_text
 from pacspace_stripe.settings.written import rate as read_rate
 
+_NOBODY = "pacspace-stripe-capacity"
+"""An account that is asked for and does not exist."""
 _SECOND, _LONGEST_GRACE = timedelta(seconds=1), timedelta(hours=72)
 
 
@@ -71,6 +79,7 @@ def _grace(written: str) -> timedelta:
 @click.option(
     "--ledger-latency", default="200ms", show_default=True, callback=_written(duration), help="The same for PacSpace."
 )
+@click.option("--measure", is_flag=True, help="Measure both latencies first: six reads of each vendor.")
 @JSON_OPTION
 def capacity(
     *,
@@ -82,9 +91,12 @@ def capacity(
     rate: Rate,
     stripe_latency: timedelta,
     ledger_latency: timedelta,
+    measure: bool,
     as_json: bool,
 ) -> None:
     """Say how long the gate takes for so many renewals, whether that is in time, and what to change."""
+    if measure:
+        stripe_latency, ledger_latency = measured()
     load = Load(
         invoices=invoices,
         anchor=Anchor(anchor),
@@ -100,6 +112,26 @@ def capacity(
         echo_json(_document(load, forecasts))
     else:
         _show(load, forecasts)
+
+
+def measured() -> tuple[timedelta, timedelta]:
+    """How long Stripe and PacSpace take to answer a read now. Raises ConfigurationError and RemoteError's children."""
+    now = datetime.now(UTC)
+    with parts() as app:
+        window = Window(start=now - timedelta(days=1), end=now)
+        settlement = app.settings.ledger is LedgerProtocol.SETTLEMENT
+        ledger = partial(app.ledger.record, _NOBODY) if settlement else partial(app.ledger.derive, _NOBODY, window)
+        return _median(lambda: next(app.stripe.list_invoices(created_since=now), None)), _median(ledger)
+
+
+def _median(ask: Callable[[], object]) -> timedelta:
+    """Of five, to the millisecond; the one before them opens the connection."""
+    took = []
+    for _ in range(6):
+        began = time.perf_counter()
+        ask()
+        took.append(time.perf_counter() - began)
+    return timedelta(milliseconds=max(1, round(statistics.median(took[1:]) * 1000)))
 
 
 def assumptions(load: Load) -> tuple[str, ...]:
