@@ -18,6 +18,7 @@ from dbos import EnqueueOptions as Options
 
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, PacspaceStripeError
 from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store.leases import alive
 
 APPLICATION = "pacspace-stripe"
 APPLICATION_VERSION = "1"
@@ -59,7 +60,7 @@ class Engine:
 
     def start(self) -> None:
         """Launch the queue; free what dead processes of this host held; begin to look."""
-        freed = self._store.subjects.free_leases_of_the_dead(socket.gethostname(), _alive)
+        freed = self._store.subjects.free_leases_of_the_dead(socket.gethostname(), alive)
         if freed:
             _log.warning("freed leases of dead processes: %d", freed)
         # A trigger that a dead process had taken from the queue comes back at once, not when it counts as lost.
@@ -172,13 +173,3 @@ class Engine:
                 _log.warning("cannot look for due invoices: %s", error)
             except Exception:  # noqa: BLE001 - logged with its traceback; the row is due again
                 _log.exception("looking for due invoices failed; trying again")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -48,6 +48,17 @@ def is_dead(owner: str, host: str, alive: Callable[[int], bool]) -> bool:
     return not alive(int(pid))
 
 
+def alive(pid: int) -> bool:
+    """Whether a process with this id runs on this host."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @dataclass(slots=True)
 class Leased:
     """A subject while we hold its lease. Every save and every guard fails once the lease is gone."""

@@ -4,6 +4,7 @@ Each renewal is a short transaction of its own that reads all processes' rows an
 on PostgreSQL. It holds no other lock of ours, and nothing is asked of anybody meanwhile.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import exc
 from pacspace_stripe.domain.shares import Holding, Share, Wish
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
-from pacspace_stripe.store.leases import process_name
+from pacspace_stripe.store.leases import alive, is_dead, process_name
 from pacspace_stripe.store.tables import rates
 
 Divide = Callable[[str, Mapping[str, Holding], datetime], Holding]
@@ -30,6 +31,7 @@ class Shares:
         self._database = database
         self._service = service
         self._process = process or process_name()
+        self._begun = False
 
     def renew(self, divide: Divide) -> None:
         """Replace this process's shares by what ``divide`` makes of everybody's. Raises StoreUnavailable."""
@@ -38,14 +40,20 @@ class Shares:
                 one_at_a_time(connection, f"pacspace-rates:{self._service}")
                 now = self._now(connection)
                 rows = connection.execute(sa.select(rates).where(rates.c.service == self._service)).all()
-                found = {row.process: _holding(row) for row in rows}
-                self._write(connection, divide(self._process, found, now), known=self._process in found)
-                gone = [row.process for row in rows if row.until < now - _KEPT and row.process != self._process]
+                gone = [row.process for row in rows if row.process != self._process and self._is_gone(row, now)]
                 if gone:
                     connection.execute(self._mine(sa.delete(rates), rates.c.process.in_(gone)))
+                found = {row.process: _holding(row) for row in rows if row.process not in gone}
+                self._write(connection, divide(self._process, found, now), known=self._process in found)
+            self._begun = True
         except exc.ProgrammingError as error:
             message = "the database does not have our tables"
             raise StoreUnavailable(message) from error
+
+    def _is_gone(self, row: Any, now: datetime) -> bool:  # noqa: ANN401 - a row
+        """Long silent; or, when we begin, killed on this host: what it sent is as old as our start took."""
+        killed = not self._begun and is_dead(row.process, socket.gethostname(), alive)
+        return killed or row.until < now - _KEPT
 
     def _now(self, connection: sa.Connection) -> datetime:
         """The database's clock where machines share it; SQLite's processes share the machine's."""

@@ -1,5 +1,7 @@
 """Processes on one database keep one limit together, over real databases and sockets."""
 
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -94,6 +96,18 @@ def test_test_and_live_mode_have_limits_of_their_own(database_url: str) -> None:
     with opened(database_url) as store:
         renewed(store, "one", BUSY, "Stripe test")
         assert renewed(store, "other", BUSY, "Stripe live")[READ] == 25
+
+
+def test_what_a_killed_process_of_this_host_held_is_free_for_who_starts(database_url: str) -> None:
+    with subprocess.Popen(["true"]) as ended:  # noqa: S607  # any process will do
+        ended.wait()
+    killed, elsewhere = f"{socket.gethostname()}/{ended.pid}/aa", f"another.host/{ended.pid}/aa"
+    with opened(database_url) as store:
+        renewed(store, killed, BUSY)
+        assert renewed(store, "one", BUSY)[READ] == 25
+    with opened(database_url) as store:
+        renewed(store, elsewhere, {"other": Wish(urgent=25)})
+        assert renewed(store, "two", {"other": Wish(urgent=25)})["other"] == 0
 
 
 def test_rows_of_processes_long_gone_are_swept(sqlite_url: str) -> None:
