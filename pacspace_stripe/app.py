@@ -136,7 +136,7 @@ def build(
     store = Store(url, now=now, lost_after=settings.lease + timedelta(seconds=5))
     if migrate:
         store.migrate()
-    transport = _transport(settings, now, httpx_transport, sleep)
+    transport = _transport(settings, store, now, httpx_transport, sleep)
     stripe = StripeApi(transport, settings.stripe_api_key.get_secret_value(), settings.stripe_api_base_url)
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
@@ -206,6 +206,7 @@ def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
 
 def _transport(
     settings: Settings,
+    store: Store,
     now: Callable[[], datetime],
     httpx_transport: httpx.BaseTransport | None,
     sleep: Callable[[float], None] | None,
@@ -213,6 +214,10 @@ def _transport(
     total = min(20.0, settings.lease.total_seconds() * 2 / 3)
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)
     limits = {STRIPE: settings.request_rate}
+    # One account's limits are shared by all processes on one database; test and live mode have limits of their own.
+    fleets = {STRIPE: store.shares(f"{STRIPE} {'live' if settings.livemode else 'test'}")}
     if sleep is None:
-        return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts)
-    return Transport(httpx_transport=httpx_transport, limits=limits, timeouts=timeouts, clock=now, sleep=sleep)
+        return Transport(httpx_transport=httpx_transport, limits=limits, fleets=fleets, timeouts=timeouts)
+    return Transport(
+        httpx_transport=httpx_transport, limits=limits, fleets=fleets, timeouts=timeouts, clock=now, sleep=sleep
+    )

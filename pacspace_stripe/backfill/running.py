@@ -16,6 +16,7 @@ from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.transport import background
 
 _SECOND = timedelta(seconds=1)
 _UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
@@ -61,6 +62,10 @@ class Backfill:
 
     def _read(self, selection: Selection, place: Place) -> InvoicePage:
         """One page: throttled or broken, it is asked for again, and never taken for a finished one."""
+        with background():
+            return self._page(selection, place)
+
+    def _page(self, selection: Selection, place: Place) -> InvoicePage:
         try:
             return self.patience.read(lambda: self._ask(selection, place))
         except RemoteRefused as error:
@@ -83,7 +88,8 @@ class Backfill:
     # -- one invoice --------------------------------------------------------------------------------------------------
 
     def _row(self, listed: ListedInvoice) -> Row:
-        return Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
+        with background():
+            return Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
 
     def _from_the_list(self, listed: ListedInvoice) -> CheckResult | None:
         """What the list alone says about it: nothing metered, or long since stamped with these very figures."""

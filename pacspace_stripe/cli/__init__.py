@@ -29,6 +29,7 @@ COMMANDS = {
     "stamp-pdf": ("stamping_pdfs", "Put the footer and the evidence into an invoice's PDF."),
     "templates": ("templating", "Write out the templates of footer and statement, or try yours."),
     "verify": ("verifying", "Check a statement, an invoice, a bundle or a proof root, as its receiver."),
+    "capacity": ("capacity", "Say how long so many renewals take, whether that is in time, what to change."),
     "settings": ("listing", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
     "simulate": ("simulating", "Serve a simulated Stripe and a simulated PacSpace on loopback."),

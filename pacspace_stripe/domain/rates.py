@@ -1,6 +1,14 @@
-"""How many requests a second a vendor gets from us."""
+"""How many requests a second a vendor gets from us, and how that gives way when the vendor refuses some."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+SPAN = timedelta(seconds=1.02)
+"""A second, and what a request's way to the vendor may vary: without it a 26th could arrive in their second."""
+STEPS_BACK = 25
+"""In so many steps, one each second, a slowed pace is back at the limit."""
+FORGOTTEN_AFTER = timedelta(minutes=5)
+"""When a refusal says nothing any more, of a vendor whose limit nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +30,39 @@ class Rate:
 STRIPE_LIVE = Rate(endpoint=25, total=100)
 STRIPE_TEST = Rate(endpoint=25, total=25)
 """Stripe's limits by kind of key (stripe-facts 6)."""
+NO_KNOWN_RATE = Rate(endpoint=1_000_000, total=1_000_000)
+"""A vendor that publishes no numbers, as PacSpace (pacspace-api 1.8): only its refusals say how much is too much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What is left of a limit after a refusal: a quarter less at once, then more each second until it is back.
+
+    Not half, as is often done: a request that came a moment too soon would else cost as many as three seconds hold.
+    Where somebody else uses the limit too, refusals go on, and so does the slowing.
+    """
+
+    lowered_to: int
+    lowered_at: datetime
+
+    def allowed(self, limit: int, now: datetime) -> int:
+        """Requests in any second."""
+        since = now - self.lowered_at
+        if since >= FORGOTTEN_AFTER:
+            return limit
+        step = max(1, min(limit, 100) // STEPS_BACK)
+        return min(limit, self.lowered_to + step * int(since.total_seconds()))
+
+    def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
+        """After one more refusal; one of a request sent before the last slowing says nothing new."""
+        return self if asked_at <= self.lowered_at else slowed(allowed, now)
+
+
+def slowed(allowed: int, now: datetime) -> Pace:
+    """Three quarters of what was allowed, and never nothing."""
+    return Pace(lowered_to=max(1, allowed * 3 // 4), lowered_at=now)
+
+
+def reserved(allowed: int) -> int:
+    """How much of a limit background work may always use: a tenth, so that it never waits for ever."""
+    return max(1, allowed // 10) if allowed else 0

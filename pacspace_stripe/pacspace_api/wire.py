@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from pacspace_stripe import __version__
 from pacspace_stripe.domain import quantities
+from pacspace_stripe.domain.rates import NO_KNOWN_RATE
 from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFlight
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.pacspace_api.opening import PENDING, is_pending
@@ -36,6 +37,7 @@ class Wire:
     def __init__(
         self, transport: Transport, api_key: str | None, base_url: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
+        transport.limit(PACSPACE, NO_KNOWN_RATE)
         self.transport = transport
         self.base_url = base_url.rstrip("/")
         self._key = {**({} if api_key is None else {"X-Api-Key": api_key}), **(headers or {})}

@@ -1,8 +1,8 @@
 """Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
 Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, the audit trail. Does not own: what any of it means. Every method is one
-transaction; everything is safe to use from several threads.
+received, the evidence chains, the audit trail, each process's share of the rate limits. Does not own: what any of it
+means. Every method is one transaction; everything is safe to use from several threads.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,11 @@ from pacspace_stripe.store.database import Database, mapped_errors, migrate, ope
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
+from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
-__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Store", "Subject", "is_alive"]
+__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Shares", "Store", "Subject", "is_alive"]
 
 
 class Store:
@@ -26,12 +27,16 @@ class Store:
     def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
         with mapped_errors():
             self.engine = open_engine(url)
-        database = Database(engine=self.engine, now=now)
+        self._database = database = Database(engine=self.engine, now=now)
         self.triggers = Triggers(database, lost_after=lost_after)
         self.subjects = Subjects(database, lost_after=lost_after)
         self.chains = Chains(database)
         self.journal = Journal(database)
         self.claims = Claims(database)
+
+    def shares(self, service: str, *, process: str | None = None) -> Shares:
+        """What the processes on this database agree on about the limits of ``service``; by default for this one."""
+        return Shares(self._database, service, process)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

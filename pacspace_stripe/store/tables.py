@@ -111,3 +111,13 @@ facts = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 """Small single values, such as the policy that the open invoices were last checked under."""
+
+rates = sa.Table(
+    "pacspace_rates",
+    metadata,
+    sa.Column("service", sa.String(64), primary_key=True),
+    sa.Column("process", sa.String(255), primary_key=True),
+    sa.Column("shares", sa.JSON, nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
+)
+"""Who may send how much of a vendor's rate limits, over all processes: one row per process, renewed while it sends."""

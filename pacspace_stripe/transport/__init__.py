@@ -5,6 +5,8 @@ asked of either vendor: that is ``stripe_api`` and ``pacspace_api``.
 """
 
 from pacspace_stripe.transport.client import Answer, Call, Transport
+from pacspace_stripe.transport.fleet import Fleet
 from pacspace_stripe.transport.retries import Timeouts
+from pacspace_stripe.transport.turns import background
 
-__all__ = ["Answer", "Call", "Timeouts", "Transport"]
+__all__ = ["Answer", "Call", "Fleet", "Timeouts", "Transport", "background"]

@@ -3,9 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import random as any_fraction
@@ -17,9 +17,12 @@ from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, Rem
 from pacspace_stripe.transport.connections import Connections, bounded
 from pacspace_stripe.transport.discretion import hidden, secrets_in
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
+from pacspace_stripe.transport.fleet import Fleet
+from pacspace_stripe.transport.pace import Refusal, refusal
 from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.refusals import ErrorBody, error_body, shortened, wish
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
+from pacspace_stripe.transport.turns import background
 
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 10 * 1024 * 1024
@@ -34,7 +37,7 @@ _guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = Cont
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request as it is sent, byte for byte, on every try."""
+    """One request as it is sent, byte for byte, on every try (but for its key, see ``key_header``)."""
 
     service: str
     """Who is asked, for messages and rate limits: "Stripe" or "PacSpace"."""
@@ -50,6 +53,8 @@ class Call:
     """What no error may repeat of it, beside what its headers carry."""
     largest_body: int = _LARGEST_BODY
     """Bytes of an answer that are read: more is UnexpectedAnswer."""
+    key_header: str | None = None
+    """The idempotency key's header, where the vendor would answer the same key with the same 500 again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,10 @@ def _steady_clock() -> Callable[[], datetime]:
 
 
 class Transport:
-    """Sends calls; thread-safe. ``httpx_transport`` is the seam for simulators; ``limits`` are by service name."""
+    """Sends calls; thread-safe. ``httpx_transport`` is the seam for simulators; ``limits`` are by service name.
+
+    ``fleets``, by service name too, are where other processes share the same limit.
+    """
 
     def __init__(
         self,
@@ -103,6 +111,7 @@ class Transport:
         sleep: Callable[[float], object] = time.sleep,
         random: Callable[[], float] = any_fraction,
         limits: Mapping[str, Rate] | None = None,
+        fleets: Mapping[str, Fleet] | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self._clock = clock or _steady_clock()
@@ -110,6 +119,7 @@ class Transport:
         self._random = random
         self._timeouts = timeouts or Timeouts()
         self._limiters: dict[str, RateLimiter] = {}
+        self._fleets = fleets or {}
         for service, rate in (limits or {}).items():
             self.limit(service, rate)
         for chatty in ("httpx", "httpcore"):
@@ -120,12 +130,20 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections; calls after this fail."""
+        for limiter in self._limiters.values():
+            limiter.close()
         self._http.close()
 
     def limit(self, service: str, rate: Rate) -> None:
         """Limit calls to ``service``, unless a limit was set before."""
-        limiter = RateLimiter(service, rate, clock=self._clock, sleep=self._sleep)
+        fleet = self._fleets.get(service)
+        limiter = RateLimiter(service, rate, clock=self._clock, sleep=self._sleep, fleet=fleet)
         self._limiters.setdefault(service, limiter)
+
+    @staticmethod
+    def background() -> AbstractContextManager[None]:
+        """Inside, calls give way to all others: see :func:`~pacspace_stripe.transport.turns.background`."""
+        return background()
 
     @contextmanager
     def guarded(self, check: Callable[[], None], *, reading: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -157,7 +175,7 @@ class Transport:
         cannot be read, RemoteRefused for a request that cannot be sent, and whatever the guard raises. Every other
         status is an Answer.
         """
-        until = until or self.deadline()
+        first, until = call, until or self.deadline()
         tries = self._timeouts.tries if call.repeatable else 1
         tried = 0
         while True:
@@ -168,11 +186,20 @@ class Transport:
             wait = pause(tried, self._random(), asked=asked) if again else None
             if wait is None or not self.rest(wait, until=until):
                 return _settled(call, outcome, asked)
+            call = _under_another_key(first, call, outcome, tried)
 
     def _try(self, call: Call, until: datetime, *, tries_left: int) -> Answer | RemoteUnavailable:
         limiter = self._limiters.get(call.service)
-        if limiter:
-            limiter.wait(call.endpoint, until=until - timedelta(seconds=self._timeouts.connect))
+        if limiter is None:
+            return self._tried(call, until, tries_left)
+        with limiter.turn(call.endpoint, until=until - timedelta(seconds=self._timeouts.connect)) as turn:
+            outcome = self._tried(call, until, tries_left)
+            refused = _refusal(outcome)
+            if refused:
+                turn.refused(refused)
+            return outcome
+
+    def _tried(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
         guards = _guards.get()
         if guards:
             guards[call.method == "GET"]()
@@ -182,8 +209,6 @@ class Transport:
             return answer
         took = (self._clock() - started_at).total_seconds()
         _log.debug("%s %s: %d in %.3fs request=%s", call.service, call.endpoint, answer.status, took, answer.request_id)
-        if limiter and answer.status == _TOO_MANY:
-            _slow_down(limiter, call, answer)
         return answer
 
     def _answer(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
@@ -230,11 +255,18 @@ class Transport:
         return bytes(body)
 
 
-def _slow_down(limiter: RateLimiter, call: Call, answer: Answer) -> None:
-    """Only for a rate: Stripe's lock timeouts are 429 too, without this header (stripe-facts 6)."""
-    reason = answer.headers.get("stripe-rate-limited-reason", "")
-    if reason.endswith("-rate"):
-        limiter.refused(call.endpoint, everywhere=reason.startswith("global"))
+def _refusal(outcome: Answer | RemoteUnavailable) -> Refusal | None:
+    if not isinstance(outcome, Answer):
+        return None
+    return refusal(outcome.status, outcome.headers, error_body(outcome.body), _retry_after(outcome))
+
+
+def _under_another_key(first: Call, call: Call, outcome: Answer | RemoteUnavailable, tried: int) -> Call:
+    """Stripe keeps a key's first answer for a day, a 500 included (stripe-facts 6); one that was lost is asked for."""
+    name = first.key_header
+    if not name or name not in first.headers or not isinstance(outcome, Answer) or outcome.status < _SERVER_ERROR:
+        return call
+    return replace(call, headers={**call.headers, name: f"{first.headers[name]}-{tried + 1}"})
 
 
 def _worth_repeating(outcome: Answer | RemoteUnavailable) -> bool:

@@ -1,96 +1,159 @@
-"""Rate limits: so many requests in any second, per endpoint and in all, shared by all threads."""
+"""Rate limits: so many requests in any second, per endpoint and in all, shared by all threads and by a fleet."""
 
+import itertools
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.domain.shares import TOTAL, Wish
 from pacspace_stripe.errors import RateLimited
+from pacspace_stripe.transport.fleet import Fleet, Shares
+from pacspace_stripe.transport.pace import Refusal, TooMany
+from pacspace_stripe.transport.turns import Waiter, in_background
+from pacspace_stripe.transport.windows import Window
 
-_SPAN = timedelta(seconds=1.02)
-"""A second, and what a request's way to the vendor may vary: without it a 26th could arrive in their second."""
-_RECOVERY = timedelta(seconds=1)
 _ENDPOINTS_KEPT = 256
+_NAP = timedelta(seconds=0.25)
+"""The longest sleep where others may change what is waited for."""
 
 
-@dataclass(slots=True)
-class _Window:
-    """The requests sent in the last second, and how many may be."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One request that may be sent now."""
 
-    limit: int
-    sent: deque[datetime] = field(default_factory=deque)
-    lowered_to: int | None = None
-    lowered_at: datetime | None = None
+    limiter: "RateLimiter"
+    endpoint: str
+    at: datetime
 
-    def allowed(self, now: datetime) -> int:
-        """The limit, or less for a while after a 429: one more per second until it is back."""
-        if self.lowered_to is None or self.lowered_at is None:
-            return self.limit
-        return min(self.limit, self.lowered_to + (now - self.lowered_at) // _RECOVERY)
-
-    def wait(self, now: datetime) -> timedelta:
-        """How long until one more may be sent; zero when it may be now."""
-        while self.sent and self.sent[0] + _SPAN <= now:
-            self.sent.popleft()
-        over = len(self.sent) - self.allowed(now)
-        return self.sent[over] + _SPAN - now if over >= 0 else timedelta(0)
-
-    def idle(self, now: datetime) -> bool:
-        """Whether forgetting it changes nothing."""
-        return not self.wait(now) and not self.sent and self.allowed(now) == self.limit
-
-    def lower(self, now: datetime) -> None:
-        self.lowered_to, self.lowered_at = max(1, self.allowed(now) // 2), now
+    def refused(self, refusal: Refusal) -> None:
+        """The vendor answered it with a 429."""
+        self.limiter.refused(self.endpoint, refusal, asked_at=self.at)
 
 
 class RateLimiter:
-    """Sliding windows for one vendor. Waits instead of sending too much; gives up at a deadline."""
+    """Sliding windows for one vendor. Waits instead of sending too much; gives up at a deadline.
+
+    Who waits goes first come, first served, background work behind all others but for a tenth of each limit.
+    """
 
     def __init__(
-        self, service: str, rate: Rate, *, clock: Callable[[], datetime], sleep: Callable[[float], object]
+        self,
+        service: str,
+        rate: Rate,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], object],
+        fleet: Fleet | None = None,
     ) -> None:
         self._service = service
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._total = _Window(rate.total)
-        self._endpoints: dict[str, _Window] = {}
+        self._total = Window(rate.total)
+        self._endpoints: dict[str, Window] = {}
+        self._tickets = itertools.count()
+        self._resting_until: datetime | None = None
+        self._shares = Shares(fleet, rate, clock) if fleet else None
 
-    def wait(self, endpoint: str, *, until: datetime) -> None:
-        """Return when one request to ``endpoint`` may be sent; it then counts as sent.
+    @contextmanager
+    def turn(self, endpoint: str, *, until: datetime) -> Iterator[Turn]:
+        """Inside, one request to ``endpoint`` may be sent, and counts as sent.
 
-        Raises RateLimited when that would be after ``until``.
+        Raises RateLimited when its turn would come after ``until``.
         """
-        while True:
-            now = self._clock()
-            wait = self._take(endpoint, now)
-            if not wait:
-                return
-            if now + wait > until:
-                message = f"{endpoint} waits for its turn: {self._rate.endpoint}/s here, {self._rate.total}/s in all"
-                raise RateLimited(self._service, message, retry_after=wait)
-            self._sleep(wait.total_seconds())
-
-    def _take(self, endpoint: str, now: datetime) -> timedelta:
-        with self._lock:
-            windows = (self._total, self._window(endpoint, now))
-            wait = max(window.wait(now) for window in windows)
-            if not wait:
+        windows, at = self._waited(endpoint, until)
+        try:
+            yield Turn(limiter=self, endpoint=endpoint, at=at)
+        finally:
+            with self._lock:
                 for window in windows:
-                    window.sent.append(now)
-            return wait
+                    window.end()
 
-    def _window(self, endpoint: str, now: datetime) -> _Window:
-        if endpoint not in self._endpoints and len(self._endpoints) >= _ENDPOINTS_KEPT:
-            self._endpoints = {name: each for name, each in self._endpoints.items() if not each.idle(now)}
-        return self._endpoints.setdefault(endpoint, _Window(self._rate.endpoint))
+    def _waited(self, endpoint: str, until: datetime) -> tuple[tuple[Window, ...], datetime]:
+        waiter = Waiter(ticket=next(self._tickets), patient=in_background())
+        windows = self._windows(endpoint)
+        try:
+            while True:
+                self._renew(endpoint, windows)
+                now = self._clock()
+                wait = self._take(waiter, windows, now)
+                if not wait:
+                    return windows, now
+                if now + wait > until:
+                    message = (
+                        f"{endpoint} waits for its turn: {self._rate.endpoint}/s here, {self._rate.total}/s in all"
+                    )
+                    raise RateLimited(self._service, message, retry_after=wait)
+                self._sleep((wait if self._alone(windows) else min(wait, _NAP)).total_seconds())
+        finally:
+            with self._lock:
+                for window in windows:
+                    window.leave(waiter)
 
-    def refused(self, endpoint: str, *, everywhere: bool) -> None:
-        """The vendor answered 429: send half as much to this endpoint (or in all) for a while."""
+    def _alone(self, windows: tuple[Window, ...]) -> bool:
+        return self._shares is None and all(len(window.queue) <= 1 for window in windows)
+
+    def _take(self, waiter: Waiter, windows: tuple[Window, ...], now: datetime) -> timedelta:
         with self._lock:
-            now = self._clock()
-            window = self._total if everywhere else self._window(endpoint, now)
-            window.lower(now)
+            if self._resting_until and now < self._resting_until:
+                return self._resting_until - now
+            waits = [window.wait(waiter, now) for window in windows]
+            for window, wait in zip(windows, waits, strict=True):
+                if wait:
+                    window.join(waiter)
+                else:
+                    window.leave(waiter)
+            if not any(waits):
+                for window in windows:
+                    window.begin(waiter, now)
+            return max(waits)
+
+    def _windows(self, endpoint: str) -> tuple[Window, Window]:
+        with self._lock:
+            if endpoint not in self._endpoints and len(self._endpoints) >= _ENDPOINTS_KEPT:
+                now = self._clock()
+                self._endpoints = {name: each for name, each in self._endpoints.items() if not each.idle(now)}
+            return self._total, self._endpoints.setdefault(endpoint, Window(self._rate.endpoint))
+
+    def _renew(self, endpoint: str, windows: tuple[Window, Window]) -> None:
+        """Shares are renewed by whoever sends: who sends nothing needs none."""
+        if self._shares is None:
+            return
+        total, here = windows
+        wanting = total.wanting or here.wanting
+        if self._shares.due(endpoint, self._clock(), wanting=wanting):
+            self._shares.renew(lambda: self._wishes(endpoint))
+        now = self._clock()
+        with self._lock:
+            total.share = self._shares.of(TOTAL, self._rate.total, now)
+            here.share = self._shares.of(endpoint, self._rate.endpoint, now)
+
+    def _wishes(self, endpoint: str) -> Mapping[str, Wish]:
+        one = Wish(patient=1) if in_background() else Wish(urgent=1)
+        with self._lock:
+            named = {TOTAL: self._total, **self._endpoints}
+            wishes = {name: wish for name, window in named.items() if (wish := window.wish())}
+        return {TOTAL: one, endpoint: one} | wishes
+
+    def refused(self, endpoint: str, refusal: Refusal, *, asked_at: datetime) -> None:
+        """The vendor answered 429: send less for a while, as far as the refusal says of what."""
+        total, here = self._windows(endpoint)
+        now = self._clock()
+        with self._lock:
+            window = total if refusal.everywhere else here
+            match refusal.too_many:
+                case TooMany.A_SECOND:
+                    window.slow(asked_at=asked_at, now=now)
+                case TooMany.AT_ONCE:
+                    window.thin(asked_at=asked_at, now=now)
+            if refusal.rest:
+                self._resting_until = max(self._resting_until or now, now + refusal.rest)
+
+    def close(self) -> None:
+        """Leave the limits to others."""
+        if self._shares:
+            self._shares.leave()

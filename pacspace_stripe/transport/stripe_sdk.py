@@ -21,7 +21,7 @@ def endpoint_of(method: str, url: str) -> str:
 
 
 class StripeHttp(stripe.HTTPClient):
-    """The SDK's HTTP client. It asks the SDK for no retries: the transport has them, with the same key and bytes."""
+    """The SDK's HTTP client. It asks the SDK for no retries: the transport has them."""
 
     name = "httpx"
 
@@ -47,6 +47,7 @@ class StripeHttp(stripe.HTTPClient):
             endpoint=endpoint_of(verb, url),
             headers=headers or {},
             content=content,
+            key_header="Idempotency-Key" if verb == "POST" else None,
         )
         answer = self._transport.send(call)
         return _readable(call, answer), answer.status, answer.headers

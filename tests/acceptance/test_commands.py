@@ -473,3 +473,10 @@ def test_serve_takes_no_package_of_somebody_else_for_its_endpoint(street: Street
     said, hint = complaint(abroad)
     assert f"another package named webhooks comes first ({theirs}" in said
     assert hint == "Take that folder off PYTHONPATH for `serve`."
+
+
+def test_capacity_measures_both_vendors(street: Street) -> None:
+    done = street.run("capacity", "--invoices", "1000", "--measure", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policies"]["closed"]["fits"] is True
+    assert "Stripe answers in 300ms" not in done.stdout

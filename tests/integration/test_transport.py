@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ import pytest
 import stripe
 import stripe.oauth_error  # defines more errors
 
-from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Rate
 from pacspace_stripe.errors import (
     LeaseLost,
     PacspaceStripeError,
@@ -31,6 +32,7 @@ from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.stripe_api import stripe_failure
 from pacspace_stripe.transport import Answer, Call, Timeouts, Transport
 from pacspace_stripe.transport.failures import FOREIGN
+from pacspace_stripe.transport.retries import pause
 from pacspace_stripe.transport.stripe_sdk import StripeHttp
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -396,9 +398,77 @@ def test_after_a_429_for_the_rate_less_is_sent(reason: str, waits: bool) -> None
     )
     with pytest.raises(RateLimited):
         world.send()
-    world.send()
-    world.send()
+    for _ in range(3):
+        world.send()
     assert (world.clock.now() > START) is waits
+
+
+def limited(*planned: httpx.Response | Exception) -> Bench:
+    return bench(*planned, limits={"Stripe": Rate(endpoint=4, total=8)})
+
+
+def test_a_lock_timeout_is_repeated_and_slows_nobody() -> None:
+    busy = httpx.Response(
+        429, json={"error": {"code": "lock_timeout"}}, headers={"Stripe-Should-Retry": "true", "Retry-After": "1"}
+    )
+    world = limited(busy, OK)
+    assert world.send("POST", service="Stripe").status == 200
+    assert world.slept == [1.0]
+    for _ in range(2):
+        world.send("POST", service="Stripe")
+    assert world.slept == [1.0]
+
+
+def test_a_storm_of_429s_slows_to_one_a_second_and_is_over_soon_after_it_is_over() -> None:
+    storm = status(429, Stripe_Rate_Limited_Reason="global-rate")
+    world = limited(*[storm] * 30, OK)
+    for _ in range(10):
+        with pytest.raises(RateLimited):
+            world.send("GET", service="Stripe")
+    assert world.clock.now() - START > timedelta(seconds=20)
+    world.clock.advance(10)
+    began = world.clock.now()
+    for method in ("GET", "POST") * 4:
+        world.send(method, service="Stripe")
+    assert world.clock.now() == began
+
+
+def test_a_vendor_that_asks_for_silence_is_not_asked_by_anybody() -> None:
+    too_many = httpx.Response(429, json={"message": "Too many requests"}, headers={"Retry-After": "5"})
+    world = bench(too_many, OK, limits={"PacSpace": NO_KNOWN_RATE})
+    with pytest.raises(RateLimited):
+        world.transport.send(call("POST"), until=START + timedelta(seconds=4))
+    world.send("GET")
+    assert world.clock.now() - START == timedelta(seconds=5)
+
+
+def test_an_account_whose_records_come_too_often_stops_no_other() -> None:
+    too_often = httpx.Response(429, json={"error": {"code": "CADENCE_LIMIT", "retryAfterSeconds": 120}})
+    world = bench(too_often, OK, limits={"PacSpace": NO_KNOWN_RATE})
+    with pytest.raises(RateLimited):
+        world.send("POST")
+    world.send("GET")
+    assert world.clock.now() == START
+
+
+def test_after_a_500_stripe_is_asked_under_another_key_and_after_a_lost_answer_under_the_same() -> None:
+    world = bench(status(500), httpx.ReadTimeout("lost"), OK)
+    world.transport.send(replace(call("POST", service="Stripe"), key_header="Idempotency-Key"))
+    assert [request.headers["Idempotency-Key"] for request in world.replies.requests] == ["key-1", "key-1-2", "key-1-2"]
+
+
+def test_all_the_pauses_of_many_callers_are_spread() -> None:
+    pauses = sorted(pause(3, number / 100, asked=None) or 0 for number in range(100))
+    assert (pauses[0], pauses[-1]) == (0, 1.98)
+    assert all(later - earlier < 0.03 for earlier, later in pairwise(pauses))
+
+
+def test_background_calls_are_made_all_the_same() -> None:
+    world = limited(OK)
+    with world.transport.background():
+        for _ in range(5):
+            world.send("GET", service="Stripe")
+    assert world.clock.now() - START == SPAN
 
 
 def test_threads_share_one_limit_and_lose_nothing() -> None:
@@ -581,8 +651,8 @@ def test_the_stripe_sdk_goes_through_the_same_client() -> None:
     assert invoice.id == "in_1"
     first, second = world.replies.requests
     assert first.content == second.content == b"footer=a%0Ab"
+    assert [request.headers["Idempotency-Key"] for request in (first, second)] == ["key-9", "key-9-2"]
     for request in (first, second):
-        assert request.headers["Idempotency-Key"] == "key-9"
         assert request.headers["Stripe-Version"] == "2026-10-28.endive"
         assert request.headers["Authorization"] == "Bearer sk_test_1"
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"

@@ -1,17 +1,25 @@
 """So many requests in any second, and no more."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, Pace, Rate, slowed
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.transport import background
+from pacspace_stripe.transport.pace import Refusal, TooMany, refusal
 from pacspace_stripe.transport.rates import RateLimiter
+from pacspace_stripe.transport.refusals import ErrorBody
+from pacspace_stripe.transport.turns import Waiter, in_background
+from pacspace_stripe.transport.windows import Window
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
+TOO_FAST = Refusal(too_many=TooMany.A_SECOND, everywhere=True)
+TOO_FAST_HERE = Refusal(too_many=TooMany.A_SECOND, everywhere=False)
 READ, WRITE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"
 
 
@@ -22,8 +30,8 @@ def limiter(clock: ManualClock, endpoint: int = 25, total: int = 100) -> RateLim
 def wait(rates: RateLimiter, clock: ManualClock, endpoint: str = READ) -> timedelta:
     """How long one request to an endpoint waited."""
     before = clock.now()
-    rates.wait(endpoint, until=before + timedelta(minutes=1))
-    return clock.now() - before
+    with rates.turn(endpoint, until=before + timedelta(minutes=1)):
+        return clock.now() - before
 
 
 @pytest.mark.parametrize("rate", [{"endpoint": 0, "total": 1}, {"endpoint": 1, "total": 0}])
@@ -59,8 +67,8 @@ def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
-    with pytest.raises(RateLimited) as refused:
-        rates.wait(READ, until=START + timedelta(seconds=0.5))
+    with pytest.raises(RateLimited) as refused, rates.turn(READ, until=START + timedelta(seconds=0.5)):
+        pass
     assert refused.value.retry_after is not None
     assert clock.now() == START
 
@@ -81,10 +89,10 @@ def test_no_second_ever_holds_more_than_the_limit(requests: list[tuple[str, int]
         assert max(within.count(READ), within.count(WRITE)) <= 5
 
 
-def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
+def test_after_a_429_less_is_sent_and_slowly_more_again() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=8)
-    rates.refused(READ, everywhere=False)
+    rates.refused(READ, TOO_FAST_HERE, asked_at=clock.now())
     per_second = []
     for _ in range(8):
         ends, count = clock.now() + timedelta(seconds=1.02), 0
@@ -92,7 +100,7 @@ def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
             count += 1
             wait(rates, clock)
         per_second.append(count)
-    assert per_second[0] <= 6
+    assert per_second[0] <= 7
     assert per_second[-1] == 8
     assert wait(limiter(clock), clock, WRITE) == timedelta(0)
 
@@ -100,7 +108,7 @@ def test_after_a_429_half_as_much_is_sent_and_slowly_more_again() -> None:
 def test_a_429_for_the_whole_account_slows_every_endpoint() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=2, total=2)
-    rates.refused(READ, everywhere=True)
+    rates.refused(READ, TOO_FAST, asked_at=clock.now())
     assert wait(rates, clock, READ) == timedelta(0)
     assert wait(rates, clock, WRITE) > timedelta(0)
 
@@ -112,3 +120,174 @@ def test_endpoints_nobody_uses_any_more_are_forgotten() -> None:
         wait(rates, clock, f"GET /v1/{number}")
         clock.advance(0.01)
     assert len(rates._endpoints) <= 400  # noqa: SLF001  # what it holds is the point
+
+
+# Giving way after a refusal
+
+
+@given(st.integers(1, 200), st.lists(st.floats(0, 30), min_size=1, max_size=10))
+def test_a_slowed_pace_only_grows_and_never_passes_the_limit(limit: int, pauses: list[float]) -> None:
+    pace, now, before = slowed(limit, START), START, 0
+    for pause in pauses:
+        now += timedelta(seconds=pause)
+        assert before <= pace.allowed(limit, now) <= limit
+        before = pace.allowed(limit, now)
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(25, 7), (100, 7), (10, 3), (2, 1)])
+def test_a_slowed_pace_is_back_within_seconds(limit: int, seconds: int) -> None:
+    pace = slowed(limit, START)
+    assert pace.allowed(limit, START) == limit * 3 // 4
+    assert pace.allowed(limit, START + timedelta(seconds=seconds - 1)) < limit
+    assert pace.allowed(limit, START + timedelta(seconds=seconds)) == limit
+
+
+def test_refusals_of_one_burst_slow_once() -> None:
+    pace = slowed(24, START + timedelta(seconds=1))
+    assert pace.after(12, asked_at=START, now=START + timedelta(seconds=2)) is pace
+    again = pace.after(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
+    assert again == Pace(lowered_to=9, lowered_at=START + timedelta(seconds=2))
+
+
+def test_never_slower_than_one_a_second() -> None:
+    pace = slowed(25, START)
+    for number in range(1, 20):
+        now = START + timedelta(seconds=number / 10)
+        pace = pace.after(pace.allowed(25, now), asked_at=now, now=now)
+    assert pace.allowed(25, START + timedelta(seconds=2)) == 1
+
+
+def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the_end() -> None:
+    clock = ManualClock(START)
+    rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
+    assert [wait(rates, clock) for _ in range(40)] == [timedelta(0)] * 40
+    rates.refused(READ, TOO_FAST, asked_at=clock.now())
+    clock.advance(0.5)
+    assert wait(rates, clock) >= timedelta(seconds=0.5)
+    clock.advance(FORGOTTEN_AFTER)
+    assert [wait(rates, clock) for _ in range(1000)] == [timedelta(0)] * 1000
+
+
+def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
+    clock = ManualClock(START)
+    rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
+    wanted = Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    rates.refused(READ, wanted, asked_at=clock.now())
+    assert wait(rates, clock, WRITE) == timedelta(seconds=5)
+
+
+def test_too_many_at_once_means_fewer_at_once() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock)
+    with ExitStack() as running:
+        turns = [running.enter_context(rates.turn(READ, until=START + timedelta(minutes=1))) for _ in range(4)]
+        clock.advance(0.01)
+        turns[-1].refused(Refusal(too_many=TooMany.AT_ONCE, everywhere=False))
+        assert wait(rates, clock, WRITE) == timedelta(0)
+        assert timedelta(seconds=0.9) < wait(rates, clock) < timedelta(seconds=1.1)
+    assert wait(rates, clock) == timedelta(0)
+
+
+# What a 429 says
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "asked", "means"),
+    [
+        ("endpoint-rate", "rate_limit", None, TOO_FAST_HERE),
+        ("global-rate", "rate_limit", None, TOO_FAST),
+        ("endpoint-concurrency", "rate_limit", None, Refusal(too_many=TooMany.AT_ONCE, everywhere=False)),
+        ("global-concurrency", "rate_limit", None, Refusal(too_many=TooMany.AT_ONCE, everywhere=True)),
+        ("resource-specific", "rate_limit", None, None),
+        ("something-new", "rate_limit", 3.0, None),
+        (None, "lock_timeout", None, None),
+        (None, "lock_timeout", 3.0, None),
+        (None, "CADENCE_LIMIT", 120.0, None),
+        (None, None, None, None),
+        (None, "RATE_LIMITED", 5.0, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))),
+        (None, None, 9e9, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
+    ],
+)
+def test_what_a_429_says_of_our_pace(
+    reason: str | None, code: str | None, asked: float | None, means: Refusal | None
+) -> None:
+    headers = {"stripe-rate-limited-reason": reason} if reason else {}
+    assert refusal(429, headers, ErrorBody(code=code), asked) == means
+    assert refusal(503, headers, ErrorBody(code=code), asked) is None
+
+
+# Who goes first
+
+
+def queue(window: Window, *waiters: Waiter) -> None:
+    """They wait, in this order."""
+    for waiter in waiters:
+        window.join(waiter)
+
+
+def served(window: Window, waiters: list[Waiter], clock: ManualClock, seconds: float) -> list[Waiter]:
+    """Who got a turn in so many seconds, when all look again all the time."""
+    ends, order = clock.now() + timedelta(seconds=seconds), []
+    while clock.now() < ends:
+        for waiter in waiters:
+            if waiter in window.queue and not window.wait(waiter, clock.now()):
+                window.begin(waiter, clock.now())
+                order.append(waiter)
+        clock.advance(0.01)
+    return order
+
+
+def waiters(patient: int, urgent: int) -> tuple[list[Waiter], list[Waiter]]:
+    """Background work that came first, then what cannot wait."""
+    first = [Waiter(ticket=number, patient=True) for number in range(patient)]
+    return first, [Waiter(ticket=patient + number, patient=False) for number in range(urgent)]
+
+
+def test_in_line_each_has_its_turn_in_order() -> None:
+    clock, window = ManualClock(START), Window(5)
+    _, urgent = waiters(0, 12)
+    queue(window, *urgent)
+    order = served(window, urgent[::-1], clock, 3)
+    assert [set(order[place : place + 5]) for place in (0, 5, 10)] == [
+        set(urgent[:5]),
+        set(urgent[5:10]),
+        set(urgent[10:]),
+    ]
+
+
+def test_background_work_goes_last_but_for_a_tenth() -> None:
+    clock, window = ManualClock(START), Window(20)
+    patient, urgent = waiters(40, 60)
+    queue(window, *patient, *urgent)
+    order = served(window, patient + urgent, clock, 3)
+    first_seconds = order[:60]
+    assert sum(waiter.patient for waiter in first_seconds) == 6
+    assert [waiter for waiter in order if not waiter.patient] == urgent[: len(order) - 6]
+
+
+def test_background_work_has_it_all_when_nothing_else_waits() -> None:
+    clock, window = ManualClock(START), Window(20)
+    patient, _ = waiters(60, 0)
+    queue(window, *patient)
+    assert len(served(window, patient, clock, 3)) == 60
+
+
+@given(st.integers(1, 30))
+def test_background_work_never_waits_for_ever(limit: int) -> None:
+    clock, window = ManualClock(START), Window(limit)
+    patient, urgent = waiters(1, 5 * limit)
+    late = Waiter(ticket=10_000, patient=True)
+    queue(window, *patient, *urgent, late)
+    order = served(window, [*patient, *urgent, late], clock, 4)
+    assert patient[0] in order
+    assert late in order
+
+
+def test_calls_made_in_background_say_so() -> None:
+    assert not in_background()
+    with background():
+        assert in_background()
+        with background():
+            assert in_background()
+        assert in_background()
+    assert not in_background()

@@ -1,0 +1,208 @@
+"""``capacity``: whether the gate keeps up with so many renewals, on paper. Needs no settings, unless it measures."""
+
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import click
+
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.cli.wiring import parts
+from pacspace_stripe.domain.capacity import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.policy import FailPolicy
+from pacspace_stripe.domain.rates import STRIPE_LIVE, Rate
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.settings.written import duration, duration_of, duration_text
+from pacspace_stripe.settings.written import rate as read_rate
+
+_NOBODY = "pacspace-stripe-capacity"
+"""An account that is asked for and does not exist."""
+_SECOND, _LONGEST_GRACE = timedelta(seconds=1), timedelta(hours=72)
+
+
+def _written(read: Callable[[str], object]) -> Callable[[click.Context, click.Parameter, str], object]:
+    """A value written as in the settings."""
+
+    def callback(_: click.Context, __: click.Parameter, written: str) -> object:
+        try:
+            return read(written)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
+def _grace(written: str) -> timedelta:
+    value = duration_of(at_least=timedelta(hours=1))(written)
+    if value > _LONGEST_GRACE:
+        message = "is longer than Stripe allows, 72h"
+        raise ValueError(message)
+    return value
+
+
+@click.command()
+@click.option("--invoices", type=click.IntRange(1, 10**9), required=True, help="Renewals in a month.")
+@click.option(
+    "--anchor",
+    type=click.Choice([anchor.value for anchor in Anchor]),
+    default=Anchor.FIRST_OF_MONTH.value,
+    show_default=True,
+    help="Whether they come evenly over the month, or all at one moment.",
+)
+@click.option("--grace", default="1h", show_default=True, callback=_written(_grace), help="Stripe's finalization wait.")
+@click.option("--settle", default="10m", show_default=True, callback=_written(duration), help="PACSPACE_STRIPE_SETTLE.")
+@click.option(
+    "--backstop",
+    default="24h",
+    show_default=True,
+    callback=_written(duration_of(at_least=_SECOND)),
+    help="PACSPACE_STRIPE_BACKSTOP.",
+)
+@click.option(
+    "--rate",
+    default=str(STRIPE_LIVE),
+    show_default=True,
+    callback=_written(read_rate),
+    help="Stripe's limits, <per endpoint>/<in all>; 25/25 in test mode.",
+)
+@click.option(
+    "--stripe-latency",
+    default="300ms",
+    show_default=True,
+    callback=_written(duration),
+    help="From a request to its answer.",
+)
+@click.option(
+    "--ledger-latency", default="200ms", show_default=True, callback=_written(duration), help="The same for PacSpace."
+)
+@click.option("--measure", is_flag=True, help="Measure both latencies first: six reads of each vendor.")
+@JSON_OPTION
+def capacity(
+    *,
+    invoices: int,
+    anchor: str,
+    grace: timedelta,
+    settle: timedelta,
+    backstop: timedelta,
+    rate: Rate,
+    stripe_latency: timedelta,
+    ledger_latency: timedelta,
+    measure: bool,
+    as_json: bool,
+) -> None:
+    """Say how long the gate takes for so many renewals, whether that is in time, and what to change."""
+    if measure:
+        stripe_latency, ledger_latency = measured()
+    load = Load(
+        invoices=invoices,
+        anchor=Anchor(anchor),
+        rate=rate,
+        grace=grace,
+        settle=settle,
+        backstop=backstop,
+        stripe_latency=stripe_latency,
+        ledger_latency=ledger_latency,
+    )
+    forecasts = [forecast(load, policy) for policy in (FailPolicy.CLOSED, FailPolicy.OPEN)]
+    if as_json:
+        echo_json(_document(load, forecasts))
+    else:
+        _show(load, forecasts)
+
+
+def measured() -> tuple[timedelta, timedelta]:
+    """How long Stripe and PacSpace take to answer a read now. Raises ConfigurationError and RemoteError's children."""
+    now = datetime.now(UTC)
+    with parts() as app:
+        window = Window(start=now - timedelta(days=1), end=now)
+        settlement = app.settings.ledger is LedgerProtocol.SETTLEMENT
+        ledger = partial(app.ledger.record, _NOBODY) if settlement else partial(app.ledger.derive, _NOBODY, window)
+        return _median(lambda: next(app.stripe.list_invoices(created_since=now), None)), _median(ledger)
+
+
+def _median(ask: Callable[[], object]) -> timedelta:
+    """Of five, to the millisecond; the one before them opens the connection."""
+    took = []
+    for _ in range(6):
+        began = time.perf_counter()
+        ask()
+        took.append(time.perf_counter() - began)
+    return timedelta(milliseconds=max(1, round(statistics.median(took[1:]) * 1000)))
+
+
+def assumptions(load: Load) -> tuple[str, ...]:
+    """What the figures rest on."""
+    together = "one moment" if load.anchor is Anchor.FIRST_OF_MONTH else "even intervals over 30 days"
+    stripe, ledger = duration_text(load.stripe_latency), duration_text(load.ledger_latency)
+    looks = f"a first look makes 2 calls of Stripe; a second 5 (closed) or 2 (open), and {LEDGER_CALLS} of PacSpace"
+    return (
+        f"drafts are made at {together}, their webhooks arrive at once, and nothing else uses these limits",
+        "every invoice matches at its second look, of one page of lines, with prices and meters known",
+        f"{looks}; open confirms with 1 more",
+        f"Stripe answers in {stripe}, PacSpace in {ledger}, which publishes no limit and is taken to have none",
+        f"a process makes {WORKERS} first and {WORKERS} second looks at once; all processes share one PostgreSQL",
+    )
+
+
+def _show(load: Load, forecasts: list[Forecast]) -> None:
+    when = "all at one moment" if load.anchor is Anchor.FIRST_OF_MONTH else "evenly over the month"
+    click.secho(f"{load.invoices:,} renewals, {when}", bold=True)
+    click.echo(f"Stripe's limits {load.rate} a second, finalization after {duration_text(load.grace)}")
+    for found in forecasts:
+        click.echo("")
+        click.secho(f"{found.policy.value}: {'in time' if found.fits else 'NOT in time'}", bold=True)
+        for name, value in _lines(found, "last" if load.anchor is Anchor.FIRST_OF_MONTH else "each"):
+            click.echo(f"  {name:<26} {value}")
+        for advice in found.advice:
+            click.echo(f"  -> {advice}")
+    click.echo("\nThis assumes:")
+    for assumption in assumptions(load):
+        click.echo(f"  - {assumption}")
+
+
+def _lines(found: Forecast, which: str) -> list[tuple[str, str]]:
+    secured = f"{which} draft {'held' if found.policy is FailPolicy.CLOSED else 'postponed'}"
+    missed = f"; {found.missed:,} are finalized before" if found.missed else ""
+    return [
+        ("calls of Stripe", f"{found.calls} per invoice, at most {found.per_second:.2g} invoices a second"),
+        ("what limits them", found.bottleneck),
+        (secured, f"after {_time(found.secured_after)}, to be in time after {_time(found.window)}{missed}"),
+        (f"{which} matched one leaves", f"after {_time(found.leaves_after)}"),
+        ("processes", f"{found.processes}, more do not help"),
+    ]
+
+
+def _time(value: timedelta) -> str:
+    """To the minute, and below ten to the second."""
+    unit = timedelta(minutes=1) if value >= timedelta(minutes=10) else _SECOND
+    return duration_text(max(_SECOND, round(value / unit) * unit))
+
+
+def _document(load: Load, forecasts: list[Forecast]) -> Json:
+    return {
+        "invoices": load.invoices,
+        "anchor": load.anchor.value,
+        "rate": str(load.rate),
+        "grace_seconds": round(load.grace.total_seconds()),
+        "policies": {found.policy.value: _figures(found) for found in forecasts},
+        "assumptions": list(assumptions(load)),
+    }
+
+
+def _figures(found: Forecast) -> Json:
+    return {
+        "fits": found.fits,
+        "calls_per_invoice": found.calls,
+        "invoices_per_hour": round(found.per_second * 3600),
+        "bottleneck": found.bottleneck,
+        "secured_after_seconds": round(found.secured_after.total_seconds()),
+        "judged_after_seconds": round(found.judged_after.total_seconds()),
+        "leaves_after_seconds": round(found.leaves_after.total_seconds()),
+        "missed": found.missed,
+        "processes": found.processes,
+        "advice": list(found.advice),
+    }

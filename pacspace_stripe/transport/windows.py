@@ -1,0 +1,121 @@
+"""One limit: so many requests in any second, those who wait for one, and less for a while after a refusal."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, reserved, slowed
+from pacspace_stripe.domain.shares import Wish
+from pacspace_stripe.transport.turns import Waiter
+
+POLL = timedelta(seconds=0.05)
+"""How soon to look again where nobody knows when there will be room."""
+
+
+@dataclass(slots=True)
+class Window:
+    """The requests of the last second to one endpoint, or in all. Its owner's lock guards it."""
+
+    limit: int
+    share: int | None = None
+    """This process's part of the limit in a fleet; None: all of it."""
+    sent: deque[tuple[datetime, bool]] = field(default_factory=deque)
+    """When, and whether for background work."""
+    queue: set[Waiter] = field(default_factory=set)
+    """Who waits for this window."""
+    running: int = 0
+    """Requests without an answer yet."""
+    pace: Pace | None = None
+    crowd: Pace | None = None
+    """The same for how many run at once; no limit until the vendor refused one."""
+    urgent: int = 0
+    patient: int = 0
+    """What was needed of late, by what cannot wait and by background work: the most in a second, all if one waited."""
+    wanting: bool = False
+    """Whether something waited since the fleet was last asked for more."""
+
+    def allowed(self, now: datetime) -> int:
+        """How many may be sent in any second."""
+        most = self.limit if self.share is None else min(self.limit, self.share)
+        return min(most, self.pace.allowed(self.limit, now)) if self.pace else most
+
+    def wait(self, waiter: Waiter, now: datetime) -> timedelta:
+        """How long until it is this one's turn; zero when it is now."""
+        self._forget(now)
+        if self.crowd and self.running >= self.crowd.allowed(NO_KNOWN_RATE.total, now):
+            return POLL
+        over = len(self.sent) + self._ahead_of(waiter, now) - self.allowed(now)
+        if over < 0:
+            return timedelta(0)
+        return self.sent[over][0] + SPAN - now if over < len(self.sent) else POLL
+
+    def _forget(self, now: datetime) -> None:
+        while self.sent and self.sent[0][0] + SPAN <= now:
+            self.sent.popleft()
+
+    def _ahead_of(self, waiter: Waiter, now: datetime) -> int:
+        """How many of those who wait come first: in the order they came, background work behind all others.
+
+        Unless it did not have its reserve in this second: so much of it comes before all others.
+        """
+        reserve = max(0, reserved(self.allowed(now)) - self._sent(patient=True))
+        patient = [other.patient for other in self.queue].count(True)
+        earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
+        if not waiter.patient:
+            return earlier + min(reserve, patient)
+        return earlier if earlier < reserve else earlier + len(self.queue) - patient
+
+    def _sent(self, *, patient: bool) -> int:
+        return [kind for _, kind in self.sent].count(patient)
+
+    def join(self, waiter: Waiter) -> None:
+        """It has to wait, and would not if there were more room."""
+        self.queue.add(waiter)
+        self.wanting = True
+        self._need(self.limit, patient=waiter.patient)
+
+    def _need(self, count: int, *, patient: bool) -> None:
+        if patient:
+            self.patient = max(self.patient, count)
+        else:
+            self.urgent = max(self.urgent, count)
+
+    def leave(self, waiter: Waiter) -> None:
+        self.queue.discard(waiter)
+
+    def begin(self, waiter: Waiter, now: datetime) -> None:
+        """Its request is sent."""
+        self.queue.discard(waiter)
+        self.sent.append((now, waiter.patient))
+        self.running += 1
+        self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
+
+    def end(self) -> None:
+        """A request has its answer, or never will."""
+        self.running -= 1
+
+    def wish(self) -> Wish:
+        """What this process needs. What it needed before counts less each time it is asked, twice a second."""
+        wish = Wish(urgent=self.urgent, patient=self.patient)
+        self.urgent, self.patient, self.wanting = self.urgent * 3 // 4, self.patient * 3 // 4, False
+        return wish
+
+    def slow(self, *, asked_at: datetime, now: datetime) -> None:
+        """The vendor refused a request for its rate: send less. Of a limit nobody knows: less than was sent."""
+        allowed = self.allowed(now)
+        if self.limit >= NO_KNOWN_RATE.endpoint:
+            allowed = min(allowed, len(self.sent))
+        self.pace = self.pace.after(allowed, asked_at=asked_at, now=now) if self.pace else slowed(allowed, now)
+
+    def thin(self, *, asked_at: datetime, now: datetime) -> None:
+        """It refused one because too many ran at once: let fewer."""
+        self.crowd = (
+            self.crowd.after(self.running, asked_at=asked_at, now=now) if self.crowd else slowed(self.running, now)
+        )
+
+    def idle(self, now: datetime) -> bool:
+        """Whether forgetting it changes nothing."""
+        recent = bool(self.sent) and self.sent[-1][0] + SPAN > now
+        lowered = self.pace is not None and self.pace.allowed(self.limit, now) < self.limit
+        crowded = self.crowd is not None and self.crowd.allowed(NO_KNOWN_RATE.total, now) < NO_KNOWN_RATE.total
+        return not (recent or self.queue or self.running or lowered or crowded)

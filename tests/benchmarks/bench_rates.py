@@ -1,0 +1,74 @@
+"""How much of Stripe's limits is used, against a simulator that enforces them: ratios, printed and not asserted.
+
+The gate runs on compressed time, where only the limits cost any; the processes run on wall time, over sockets.
+"""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from pacspace_stripe.domain.capacity import SECOND_LOOK
+from pacspace_stripe.domain.policy import FailPolicy
+from pacspace_stripe.domain.rates import STRIPE_LIVE
+from pacspace_stripe.simulator.stripe.admission import RateLimits
+from tests import senders
+from tests.integration.test_fleet import BUSY, environment, opened, renewed, stripe
+from tests.worlds import World
+
+INVOICES = 150
+SECONDS = 12
+
+
+def test_the_gate_uses_what_the_limits_allow(tmp_path: Path) -> None:
+    made = World(tmp_path, {"PACSPACE_STRIPE_RATE": str(STRIPE_LIVE)}, validated=False)
+    made.stripe.rate_limits = RateLimits(STRIPE_LIVE.endpoint, STRIPE_LIVE.total)
+    made.stripe.enforce_rate_limits = True
+    for number in range(INVOICES):
+        made.subscribe(f"cus_{number}")
+        made.use("10", customer=f"cus_{number}")
+    ends = made.clock.now() + timedelta(hours=1)
+    made.run(timedelta(hours=2))
+    made.app.close()
+    late = [entry for entry in made.stripe.log if entry.at >= ends + timedelta(hours=1)]
+    took = (late[-1].at - late[0].at).total_seconds()
+    allowed = STRIPE_LIVE.endpoint / max(SECOND_LOOK[FailPolicy.CLOSED].values())
+    refused = sum(entry.status == 429 for entry in made.stripe.log)
+    print(f"\n{INVOICES} invoices judged and released in {took:.1f} s: {INVOICES / took / allowed:.1%} of the limits;")
+    print(f"{len(made.stripe.log)} calls of Stripe, {refused} refused")
+
+
+def fleet(processes: int, threads: int, database_url: str) -> None:
+    with stripe() as (simulator, invoice, url):
+        running = [
+            senders.start(environment(url, database_url), invoice, SECONDS, threads, background=number > 0)
+            for number in range(processes)
+        ]
+        answered = [senders.told(process)["answered"] for process in running]
+    # The first seconds, while processes start and agree, are left out.
+    begins = simulator.log[0].at + timedelta(seconds=4)
+    ends = min(begins + timedelta(seconds=6), simulator.log[-1].at)
+    seen = [entry for entry in simulator.log if begins <= entry.at < ends]
+    good = sum(entry.status == 200 for entry in seen)
+    refused = sum(entry.status == 429 for entry in simulator.log)
+    rate = good / (ends - begins).total_seconds()
+    print(
+        f"\n{processes} processes: {rate:.1f} of 25 requests a second ({rate / 25:.1%}), {refused} refused, {answered}"
+    )
+
+
+def test_one_process_uses_what_the_limits_allow(sqlite_url: str) -> None:
+    fleet(1, 6, sqlite_url)
+
+
+def test_a_fleet_uses_what_the_limits_allow(postgresql_url: str) -> None:
+    fleet(3, 4, postgresql_url)
+
+
+def test_agreeing_costs_little(postgresql_url: str) -> None:
+    with opened(postgresql_url) as store:
+        renewed(store, "one", BUSY)
+        began = time.perf_counter()
+        for _ in range(200):
+            renewed(store, "one", BUSY)
+        took = (time.perf_counter() - began) / 200 * 1000
+    print(f"\nagreeing on shares takes {took:.1f} ms, twice a second in each process that sends")

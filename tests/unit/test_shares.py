@@ -1,0 +1,185 @@
+"""A fleet's processes never hold more than the limit together, and each gets what is fair."""
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.rates import SPAN, Rate, reserved
+from pacspace_stripe.domain.shares import LASTS, SETTLES, TOTAL, Holding, Share, Wish, divide, filled, free
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+RATE = Rate(endpoint=25, total=25)
+READ = "GET /v1/invoices/{id}"
+ALL_URGENT, ALL_PATIENT = Wish(urgent=25), Wish(patient=25)
+
+
+class Fleet:
+    """Processes that renew when a test says so."""
+
+    def __init__(self, rate: Rate = RATE) -> None:
+        self.rate, self.now = rate, START
+        self.holdings: dict[str, Holding] = {}
+
+    def wishes(self, name: str, wish: Wish, endpoint: str = READ) -> int:
+        """A process renews with one wish; what it holds then."""
+        self.holdings[name] = divide(self.rate, name, {endpoint: wish}, self.holdings, self.now)
+        share = self.holdings[name].shares.get(endpoint)
+        return share.held if share else 0
+
+    def settled(self, wishes: dict[str, Wish]) -> dict[str, int]:
+        """What each holds when all wish the same for some seconds."""
+        held: dict[str, int] = {}
+        for _ in range(10):
+            held = {name: self.wishes(name, wish) for name, wish in wishes.items()}
+            self.later(0.5)
+        return held
+
+    def later(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def test_who_is_alone_and_busy_has_all_of_it() -> None:
+    assert Fleet().settled({"a": ALL_URGENT}) == {"a": 25}
+
+
+def test_who_is_alone_and_not_busy_leaves_room_for_a_newcomer() -> None:
+    fleet = Fleet()
+    assert fleet.settled({"a": Wish(urgent=3)}) == {"a": 14}
+    assert fleet.wishes("b", Wish(urgent=1)) >= 1
+
+
+def test_two_that_are_busy_have_half_each() -> None:
+    held = Fleet().settled({"a": ALL_URGENT, "b": ALL_URGENT})
+    assert sorted(held.values()) == [12, 13]
+
+
+def test_a_newcomer_has_its_half_within_two_seconds() -> None:
+    fleet = Fleet()
+    fleet.settled({"a": ALL_URGENT})
+    assert fleet.wishes("b", ALL_URGENT) == 0
+    fleet.wishes("a", ALL_URGENT)
+    fleet.later(SETTLES.total_seconds())
+    assert fleet.wishes("b", ALL_URGENT) >= 12
+
+
+def test_background_work_leaves_all_but_its_reserve_to_others() -> None:
+    assert Fleet().settled({"backfill": ALL_PATIENT, "serve": ALL_URGENT}) == {"backfill": 2, "serve": 23}
+
+
+def test_background_work_has_what_others_do_not_need() -> None:
+    assert Fleet().settled({"backfill": ALL_PATIENT, "serve": Wish(urgent=5)}) == {"backfill": 20, "serve": 5}
+
+
+def test_what_a_dead_process_held_is_free_when_its_last_requests_are_a_second_old() -> None:
+    fleet = Fleet()
+    fleet.wishes("dead", ALL_URGENT)
+    fleet.later((LASTS + SETTLES).total_seconds() - 0.01)
+    assert fleet.wishes("a", ALL_URGENT) == 0
+    fleet.later(0.01)
+    assert fleet.wishes("a", ALL_URGENT) == 25
+
+
+def test_what_is_given_up_counts_until_the_vendors_second_is_over() -> None:
+    fleet = Fleet()
+    fleet.wishes("a", ALL_URGENT)
+    fleet.wishes("a", Wish(urgent=5))
+    assert free(RATE, fleet.holdings, READ, fleet.now) == 0
+    fleet.later(SETTLES.total_seconds())
+    assert free(RATE, fleet.holdings, READ, fleet.now) == 10
+
+
+def test_who_wishes_nothing_any_more_is_forgotten() -> None:
+    fleet = Fleet()
+    fleet.wishes("a", ALL_URGENT)
+    fleet.wishes("a", Wish())
+    fleet.later(SETTLES.total_seconds())
+    fleet.wishes("a", Wish())
+    assert fleet.holdings["a"].shares == {}
+
+
+def test_more_processes_than_requests_take_turns() -> None:
+    fleet = Fleet(Rate(endpoint=2, total=2))
+    served = set()
+    for _ in range(120):
+        for name in "abcde":
+            if fleet.wishes(name, Wish(urgent=2)):
+                served.add(name)
+        fleet.later(0.5)
+    assert served == set("abcde")
+
+
+def test_the_limit_on_all_endpoints_is_divided_too() -> None:
+    holding = divide(Rate(endpoint=25, total=100), "a", {TOTAL: Wish(urgent=100), READ: ALL_URGENT}, {}, START)
+    assert {name: share.held for name, share in holding.shares.items()} == {TOTAL: 100, READ: 25}
+
+
+def test_an_old_given_up_share_does_not_outlive_its_second() -> None:
+    fleet = Fleet()
+    fleet.wishes("a", ALL_URGENT)
+    for urgent in (5, 4, 5, 4, 5, 4):
+        fleet.later(0.5)
+        fleet.wishes("a", Wish(urgent=urgent))
+    assert fleet.holdings["a"].shares[READ].counts(fleet.now) < 25
+
+
+@given(st.integers(0, 50), st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_filling_gives_nobody_more_than_wished_and_wastes_nothing(amount: int, wishes: list[int]) -> None:
+    given_out = filled(amount, wishes)
+    assert all(0 <= got <= wished for got, wished in zip(given_out, wishes, strict=True))
+    assert sum(given_out) == min(amount, sum(wishes))
+    unmet = [got for got, wished in zip(given_out, wishes, strict=True) if got < wished]
+    assert not unmet or max(given_out) - min(unmet) <= 1
+
+
+step = st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(0, 30), st.integers(0, 900))
+
+
+@given(st.lists(step, max_size=60), st.integers(1, 30))
+def test_what_all_hold_is_never_more_than_the_limit(steps: list[tuple[str, int, int, int]], limit: int) -> None:
+    fleet = Fleet(Rate(endpoint=limit, total=limit))
+    for name, urgent, patient, pause in steps:
+        fleet.wishes(name, Wish(urgent=min(urgent, limit), patient=min(patient, limit)))
+        assert sum(held.counts(READ, fleet.now) for held in fleet.holdings.values()) <= limit
+        fleet.later(pause / 1000)
+
+
+@settings(max_examples=60)
+@given(st.lists(step, min_size=20, max_size=80))
+def test_no_second_ever_has_more_requests_than_the_limit_whoever_sends_them(
+    steps: list[tuple[str, int, int, int]],
+) -> None:
+    """Each process sends all that its share allows, at the worst moments: right before it gives some of it up."""
+    fleet = Fleet()
+    sent: list[datetime] = []
+    by_process: dict[str, deque[datetime]] = {name: deque() for name in "abcd"}
+
+    def send_all(name: str) -> None:
+        holding, mine = fleet.holdings.get(name), by_process[name]
+        if holding is None or fleet.now >= holding.until or READ not in holding.shares:
+            return
+        while mine and mine[0] + SPAN <= fleet.now:
+            mine.popleft()
+        while len(mine) < holding.shares[READ].held:
+            mine.append(fleet.now)
+            sent.append(fleet.now)
+
+    for name, urgent, patient, pause in steps:
+        send_all(name)
+        fleet.wishes(name, Wish(urgent=urgent, patient=patient))
+        for each in "abcd":
+            send_all(each)
+        fleet.later(pause / 1000)
+    for place, at in enumerate(sent):
+        assert sum(earlier > at - timedelta(seconds=1) for earlier in sent[: place + 1]) <= 25
+
+
+def test_a_share_counts_at_least_what_is_held() -> None:
+    share = Share(held=3, wish=Wish(), given_up=((9, START), (7, START + timedelta(seconds=1))))
+    assert share.counts(START) == 7
+    assert share.counts(START + timedelta(seconds=1)) == 3
+
+
+def test_a_tenth_is_reserved_and_at_least_one() -> None:
+    assert [reserved(allowed) for allowed in (0, 1, 9, 25, 100)] == [0, 1, 1, 2, 10]
