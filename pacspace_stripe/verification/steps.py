@@ -22,7 +22,8 @@ from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
 from pacspace_stripe.evidence_format import ReadEvidence, read_evidence
 from pacspace_stripe.verification import bundle as bundles
 from pacspace_stripe.verification import chain, online, printed, stamped, truths
-from pacspace_stripe.verification.invoice import Stamp, StampedWindow
+from pacspace_stripe.verification.asking import Roots
+from pacspace_stripe.verification.invoice import Stamp
 from pacspace_stripe.verification.ledger_files import LedgerFiles
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import Pdf, read_pdf
@@ -166,7 +167,7 @@ def of_root(root: str, services: Services) -> Checked:
 def _root(root: str, services: Services) -> Result:
     if services.pacspace is None:
         return skipped(services.no_pacspace)
-    said = online.root_at_pacspace(services.pacspace, root)
+    said = Roots(services.pacspace, clock=services.clock).about(root)
     if isinstance(said, Result):
         return said
     if not said.verified:
@@ -188,16 +189,13 @@ def of_invoice(invoice_id: str, services: Services) -> Checked:
     stamp = Stamp(metadata=invoice.metadata, footer=invoice.footer)
     yield STAMP, stamp.whole()
     yield "its footer names the evidence and the proof roots that its metadata name", stamp.in_footer()
-    yield (
-        PACSPACE,
-        together(
-            [_window_at_pacspace(window, services) for window in stamp.windows], otherwise="no proof root is stamped"
-        ),
-    )
+    yield PACSPACE, _stamped_at_pacspace(stamp, services)
 
 
-def _window_at_pacspace(window: StampedWindow, services: Services) -> Result:
+def _stamped_at_pacspace(stamp: Stamp, services: Services) -> Result:
     if services.pacspace is None:
         return skipped(services.no_pacspace)
-    said = online.root_at_pacspace(services.pacspace, window.proof_root)
-    return said if isinstance(said, Result) else window.agrees(said)
+    roots = Roots(services.pacspace, clock=services.clock)
+    said = [(window, roots.about(window.proof_root)) for window in stamp.windows]
+    results = [answer if isinstance(answer, Result) else window.agrees(answer) for window, answer in said]
+    return together(results, otherwise="no proof root is stamped")

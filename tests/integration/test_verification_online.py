@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.verification import Outcome, Report, services, verify
+from pacspace_stripe.verification.asking import MOST_ROOTS
 from tests.received import Papers, attached, papers, swapped
 from tests.worlds import ENVIRONMENT, World, world
 
@@ -159,13 +161,55 @@ def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering
 
 
 def test_pacspace_that_is_down_refutes_nothing(tmp_path: Path, made: World) -> None:
-    def down(request: httpx.Request) -> httpx.Response:
-        message = "refused"
-        raise httpx.ConnectError(message, request=request)
-
-    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), down))
+    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), refused))
     assert last(report)[0] is Outcome.CANNOT_TELL
     assert {step.result.outcome for step in report.steps[:-1]} == {Outcome.HOLDS}
+
+
+def refused(request: httpx.Request) -> httpx.Response:
+    message = "refused"
+    raise httpx.ConnectError(message, request=request)
+
+
+def of_many_roots(folder: Path, found: Papers, number: int) -> str:
+    """Evidence that names many proof roots, as anyone can write it."""
+    document = found.document
+    [window] = document["windows"]
+    document["windows"] = [
+        window
+        | {"meter": f"m{one}", "lines": [line | {"id": f"il_{one}"} for line in window["lines"]]}
+        | {"proof": window["proof"] | {"proof_root": f"0x{one:064x}"}}
+        for one in range(number)
+    ]
+    path = folder / "many.json"
+    path.write_bytes(canonical(document))
+    return str(path)
+
+
+def test_pacspace_that_is_down_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), refused)
+    report = verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert "not asked about: PacSpace does not answer" in last(report)[1]
+    assert len({request.url.path for request in network.requests}) == 1
+
+
+def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), says())
+    report = verified(of_many_roots(tmp_path, papers(made), MOST_ROOTS + 10), network, PACSPACE)
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert f"{MOST_ROOTS} are the most" in last(report)[1]
+    assert len(network.requests) == MOST_ROOTS
+
+
+def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), says())
+    seconds = iter(range(0, 1000, 10))
+    with services(PACSPACE, Transport(httpx_transport=httpx.MockTransport(network))) as asked:
+        report = verify(of_many_roots(tmp_path, papers(made), 20), replace(asked, clock=lambda: float(next(seconds))))
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert "30 seconds were over" in last(report)[1]
+    assert len(network.requests) == 2
 
 
 # -- the invoice at Stripe --------------------------------------------------------------------------------------------
