@@ -148,13 +148,19 @@ def _verify_of(proof: Proof) -> Read:
 def agrees(summary: ProofSummary, proof: Proof) -> Result:
     """Whether public verify says of a root what the evidence says; of a stale one, that it is known."""
     if not summary.verified:
-        return refuted(f"PacSpace does not confirm the proof root {proof.proof_root}")
+        return unconfirmed(summary)
     if proof.stale:
         return holds("PacSpace knows the proof root, which covers other records, as the evidence says")
     if summary.record_count is None or summary.net_change is None:
         named = "names neither the number of its records nor their net change"
         return _unnamed(f"PacSpace confirms the proof root {proof.proof_root}, but {named}", summary, proof)
     return unless(_other_figures(summary, proof), _SAME)
+
+
+def unconfirmed(summary: ProofSummary) -> Result:
+    """Of a root that PacSpace does not confirm: whether it denies it, or cannot say."""
+    said = f"PacSpace does not confirm the proof root {summary.proof_root}"
+    return refuted(said) if summary.denied else cannot_tell(f"{said} now, and does not say that there is none")
 
 
 def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:

@@ -24,7 +24,7 @@ from pacspace_stripe.verification import bundle as bundles
 from pacspace_stripe.verification import chain, online, printed, stamped, truths
 from pacspace_stripe.verification.asking import Roots
 from pacspace_stripe.verification.invoice import Stamp
-from pacspace_stripe.verification.ledger_files import LedgerFiles
+from pacspace_stripe.verification.ledger_files import LedgerFiles, unconfirmed
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import Pdf, read_pdf
 from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, skipped, together, unless
@@ -171,7 +171,7 @@ def _root(root: str, services: Services) -> Result:
     if isinstance(said, Result):
         return said
     if not said.verified:
-        return refuted("PacSpace does not confirm it")
+        return unconfirmed(said)
     count = "an unnamed number of" if said.record_count is None else said.record_count
     net = "not named" if said.net_change is None else text(said.net_change)
     return holds(f"PacSpace confirms it, with {count} records, net change {net}")

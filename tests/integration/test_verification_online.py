@@ -129,6 +129,10 @@ def says(**changes: Any) -> Answering:  # noqa: ANN401 - JSON
     return answer
 
 
+def unknown(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, json={"error": {"code": "PROOF_NOT_FOUND", "message": "unknown"}})
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
@@ -137,14 +141,13 @@ def says(**changes: Any) -> Answering:  # noqa: ANN401 - JSON
         pytest.param(says(summary={"recordCount": 1, "netChange": -101}), Outcome.REFUTED, id="another net change"),
         pytest.param(says(summary={"recordCount": 2}), Outcome.REFUTED, id="another count alone"),
         pytest.param(says(verified=False), Outcome.REFUTED, id="not verified"),
+        pytest.param(
+            says(verified=False, summary=None, message="chain unavailable"), Outcome.CANNOT_TELL, id="no chain now"
+        ),
         pytest.param(says(summary=None), Outcome.CANNOT_TELL, id="no figures"),
         pytest.param(says(proofRoot="0xanother"), Outcome.CANNOT_TELL, id="of another root"),
         pytest.param(says(verified="yes"), Outcome.CANNOT_TELL, id="no truth"),
-        pytest.param(
-            lambda _: httpx.Response(404, json={"error": {"code": "PROOF_NOT_FOUND", "message": "unknown"}}),
-            Outcome.REFUTED,
-            id="an unknown root",
-        ),
+        pytest.param(unknown, Outcome.REFUTED, id="an unknown root"),
         pytest.param(lambda _: httpx.Response(404, text="<html>"), Outcome.CANNOT_TELL, id="a page that is not there"),
         pytest.param(lambda _: httpx.Response(500), Outcome.CANNOT_TELL, id="an error"),
         pytest.param(lambda _: httpx.Response(429), Outcome.CANNOT_TELL, id="too many requests"),
@@ -340,8 +343,20 @@ def test_a_root_that_pacspace_knows_holds(made: World) -> None:
     assert "1 records, net change -100" in last(report)[1]
 
 
-def test_a_root_that_nobody_knows_is_refuted(made: World) -> None:
-    assert verified("0x" + "0" * 64, Asked(answers(made)), PACSPACE).outcome is Outcome.REFUTED
+def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
+    root = "0x" + "0" * 64
+    assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is Outcome.REFUTED
+    assert verified(root, Asked(answers(made)), PACSPACE).outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize("by", ["statement", "root", "invoice"])
+def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made: World, by: str) -> None:
+    found = papers(made)
+    target = {"statement": statement(tmp_path, found), "root": found.root, "invoice": made.invoice_id}[by]
+    away = says(verified=False, summary=None, message="chain unavailable")
+    report = verified(target, Asked(answers(made), away))
+    assert report.outcome is Outcome.CANNOT_TELL
+    assert "does not say that there is none" in last(report)[1]
 
 
 def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
