@@ -74,6 +74,14 @@ class Stamp:
             if (root := self.metadata.get(f"{PREFIX}proof_root{suffix}"))
         )
 
+    @property
+    def unbacked(self) -> bool:
+        """Whether it says that usage matched, and names no proof root for it."""
+        roots = {suffix for suffix in _SUFFIXES if self.metadata.get(f"{PREFIX}proof_root{suffix}")}
+        usages = {suffix: used for suffix in _SUFFIXES if (used := self.metadata.get(f"{PREFIX}usage{suffix}"))}
+        bare = not usages or any(decimal_of(used) != 0 for suffix, used in usages.items() if suffix not in roots)
+        return self.verdict == Verdict.MATCHED and bare
+
     def whole(self) -> Result:
         """Whether it names a verdict and evidence."""
         sha256 = self.metadata.get(EVIDENCE_KEY)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.errors import ConfigurationError, NotFound, RemoteError
-from pacspace_stripe.evidence_format import ReadEvidence
+from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence, WindowModel
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS
 from pacspace_stripe.settings import written
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
-from pacspace_stripe.verification import stamped
+from pacspace_stripe.verification import stamped, truths
 from pacspace_stripe.verification.asking import PATIENCE, Roots
 from pacspace_stripe.verification.ledger_files import agrees
 from pacspace_stripe.verification.report import Result, cannot_tell, refuted, skipped, together
@@ -96,13 +96,22 @@ def read_invoice(stripe: StripeApi, invoice_id: str) -> Invoice | Result:
 
 
 def at_pacspace(services: Services, evidence: ReadEvidence) -> Result:
-    """Whether public verify says of every proof root what the evidence says."""
-    proofs = [proof for window in evidence.document.windows if (proof := window.result().proof)]
+    """Whether public verify says of every proof root what the evidence says; what has none stays open, asked or not."""
+    document = evidence.document
+    bare = [cannot_tell(f"{truths.name_of(window)}: {_why_bare(window)}") for window in truths.unbacked(document)]
+    return together([*bare, *_at_pacspace(services, document)], otherwise="the evidence has no proof root")
+
+
+def _why_bare(window: WindowModel) -> str:
+    if window.record is None:
+        return "no proof root covers what was recorded, so only the vendor says it"
+    return "a settlement record has no proof root, and only the vendor can read it"
+
+
+def _at_pacspace(services: Services, document: EvidenceDocument) -> list[Result]:
     if services.pacspace is None:
-        return skipped(services.no_pacspace)
-    if any(window.record for window in evidence.document.windows):
-        return skipped("a settlement record has no proof root, and only the vendor can read it")
+        return [skipped(services.no_pacspace)]
+    proofs = [proof for window in document.windows if (proof := window.result().proof)]
     roots = Roots(services.pacspace, clock=services.clock)
     said = [(proof, roots.about(proof.proof_root)) for proof in proofs]
-    results = [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]
-    return together(results, otherwise="the evidence has no proof root")
+    return [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]

@@ -193,6 +193,8 @@ def of_invoice(invoice_id: str, services: Services) -> Checked:
 
 
 def _stamped_at_pacspace(stamp: Stamp, services: Services) -> Result:
+    if stamp.unbacked:
+        return cannot_tell("no proof root is stamped: only the vendor says what was recorded")
     if services.pacspace is None:
         return skipped(services.no_pacspace)
     roots = Roots(services.pacspace, clock=services.clock)

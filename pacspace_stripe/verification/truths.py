@@ -42,6 +42,16 @@ def problems(document: EvidenceDocument) -> Iterator[str]:
     yield from _unproven_match(document)
 
 
+def unbacked(document: EvidenceDocument) -> tuple[WindowModel, ...]:
+    """Windows that are matched by recorded usage which no proof root covers: only the vendor's word says it."""
+    return tuple(
+        window
+        for window in document.windows
+        if window.proof is None and window.reason.verdict is Verdict.MATCHED
+        if window.billed or window.recorded or window.count
+    )
+
+
 def name_of(window: WindowModel) -> str:
     """A window for people."""
     return f"{window.meter} {window.window or 'without a period'}"

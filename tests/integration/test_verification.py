@@ -16,6 +16,7 @@ import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
 from pacspace_stripe.verification import Outcome, Report, Services, verify
+from pacspace_stripe.verification.steps import PACSPACE
 from tests.pdfs import retouched
 from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.worlds import world
@@ -117,7 +118,8 @@ def test_a_pdf_that_anyone_may_open_is_read_although_it_is_encrypted(tmp_path: P
         ({}, ("0", "5"), "drifted (STRIPE_MISSING)"),
         ({}, ("0", "0"), "matched (ZERO)"),
         ({"tolerance": "2"}, ("100", "99"), "matched (WITHIN_TOLERANCE)"),
-        ({"mode": "observe"}, ("100", "100"), "matched (EXACT)"),
+        ({"mode": "observe"}, ("100", "90"), "drifted (OVERBILLED)"),
+        ({"mode": "observe"}, ("0", "0"), "matched (ZERO)"),
         ({"usage_sign": "positive"}, ("100", "-100"), "matched (EXACT)"),
     ],
 )
@@ -166,14 +168,21 @@ def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: 
     assert (report.outcome, report.verdict) == (Outcome.HOLDS, "drifted (OVERBILLED)"), why(report)
 
 
-def test_the_bundle_of_a_settlement_record_holds(tmp_path: Path) -> None:
-    with world(tmp_path, ledger="settlement") as town:
+@pytest.mark.parametrize("settings", [{"ledger": "settlement"}, {"mode": "observe"}])
+def test_what_no_proof_root_covers_is_the_vendors_word_alone(tmp_path: Path, settings: dict[str, str]) -> None:
+    with world(tmp_path, **settings) as town:
         town.subscribe()
-        town.bill("100")
-        town.write("100")
+        if "ledger" in settings:
+            town.bill("100")
+            town.write("100")
+        else:
+            town.use("100")
         found = papers(town.run())
-    report = verified(tmp_path, found.bundle)
-    assert report.outcome is Outcome.HOLDS, why(report)
+    for paper in (found.statement, found.bundle, found.evidence):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.CANNOT_TELL, why(report)
+        assert [step.checked for step in report.steps if step.result.outcome is Outcome.CANNOT_TELL] == [PACSPACE]
+        assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
 # -- the statement, tampered with -------------------------------------------------------------------------------------

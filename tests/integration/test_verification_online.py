@@ -311,6 +311,37 @@ def test_an_invoices_own_stamp_decides(made: World, change: Callable[[dict[str, 
     assert verified(made.invoice_id, Asked(invoice_with(made, change))).outcome is outcome
 
 
+def test_a_matched_invoice_without_a_stamped_root_stays_open(made: World) -> None:
+    def bare(invoice: dict[str, Any]) -> None:
+        root = invoice["metadata"].pop("pacspace_proof_root")
+        invoice["footer"] = invoice["footer"].replace(root, "")
+
+    report = verified(made.invoice_id, Asked(invoice_with(made, bare)))
+    assert last(report) == (Outcome.CANNOT_TELL, "no proof root is stamped: only the vendor says what was recorded")
+
+
+def invented_record(document: Any) -> None:  # noqa: ANN401 - JSON
+    [window] = document["windows"]
+    record = {"key": window["account"], "bits": "-999", "writes": 1, "verified": True}
+    lines = [line | {"quantity": "999"} for line in window["lines"]]
+    window.update(billed="999", recorded="999", count=1, lines=lines, record=record)
+    document["policy"]["ledger"] = "settlement"
+
+
+@pytest.mark.parametrize("change", [lambda it: it["policy"].update(mode="observe"), invented_record])
+def test_figures_that_anyone_can_invent_hold_nowhere(
+    tmp_path: Path, made: World, change: Callable[[Any], None]
+) -> None:
+    document = papers(made).document
+    document["windows"][0].update(proof=None, compare=None)
+    change(document)
+    path = tmp_path / "forged.json"
+    path.write_bytes(canonical(document))
+    report = verified(str(path), Asked(answers(made)), PACSPACE)
+    assert report.outcome is Outcome.CANNOT_TELL, report
+    assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
+
+
 def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
