@@ -36,6 +36,8 @@ def problems(document: EvidenceDocument) -> Iterator[str]:
     for window in document.windows:
         for problem in _in_window(window, document.policy):
             yield f"{name_of(window)}: {problem}"
+        if window.from_meter and document.invoice_status != "draft":
+            yield f"{name_of(window)}: only a draft's lines lag behind their meter"
     yield from _lines_once(document)
     yield from _decision(document)
     yield from _waiver(document)
