@@ -131,7 +131,7 @@ def _echo_history(links: list[Evidence]) -> None:
                 str(document["chain"]["sequence"]),
                 _moment(document["decided_at"]),
                 document["invoice_status"],
-                "confirmed" if document["confirms"] else document["decision"]["verdict"],
+                "confirmed" if document.get("confirms") else document["decision"]["verdict"],
                 document["decision"]["reason"],
                 link.sha256,
             )

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
-from pacspace_stripe.evidence_format import ReadEvidence, read_evidence
+from pacspace_stripe.evidence_format import ReadEvidence, read_evidence, read_older
 from pacspace_stripe.verification import bundle as bundles
 from pacspace_stripe.verification import chain, online, printed, stamped, truths
 from pacspace_stripe.verification.asking import Roots
@@ -42,7 +42,8 @@ def evidence_or_problem(data: bytes) -> tuple[ReadEvidence | None, Result]:
     try:
         evidence = read_evidence(data)
     except UnreadableEvidence as error:
-        return None, cannot_tell(str(error))
+        earlier = "the evidence was written by an earlier version, in a shape that cannot be judged"
+        return None, cannot_tell(earlier if read_older(data) else str(error))
     if not evidence.canonical:
         return evidence, refuted("the evidence is not in canonical JSON (RFC 8785): it was written anew")
     return evidence, holds(f"canonical JSON (RFC 8785), SHA-256 {evidence.sha256}")
@@ -108,7 +109,7 @@ def of_bundle(bundle: bundles.Bundle, services: Services) -> Checked:
     # 2.
     yield READABLE, bundles.readable(bundle)
     # 3.
-    yield "the chain of decisions is intact", chain.intact(tuple(bundle.links.values()))
+    yield "the chain of decisions is intact", chain.intact(bundle.chain)
     # 4.
     yield "the manifest names the last decision about its invoice", bundles.decided(bundle)
     # 5.
