@@ -9,7 +9,7 @@ import click
 
 from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, echo_windows
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 
@@ -63,11 +63,11 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
     if as_json:
         echo_json(made.manifest)
     else:
-        click.echo(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
+        echo_line(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
     for lack in made.missing:
-        click.secho(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
+        echo_line(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
     for note in made.notes:
-        click.secho(f"note: {note}", fg="yellow", err=True)
+        echo_line(f"note: {note}", fg="yellow", err=True)
     sys.exit(1 if made.missing else 0)
 
 
@@ -76,7 +76,7 @@ def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) ->
     document: dict[str, Any] = json.loads(decision.document)
     found, policy, chain = document["decision"], document["policy"], document["chain"]
     color = _SEEN.get(found["verdict"], "red")
-    click.secho(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
+    echo_line(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
     _say("customer", f"{document['customer']}, {'live' if document['livemode'] else 'test'} mode")
     _say("decided", f"{_moment(document['decided_at'])}, of the {document['invoice_status']} invoice")
     _say("confirmed", _confirmed(document, confirmed))
@@ -142,7 +142,7 @@ def _echo_history(links: list[Evidence]) -> None:
 
 
 def _say(name: str, words: str) -> None:
-    click.echo(f"  {name:<10} {words}")
+    echo_line(f"  {name:<10} {words}")
 
 
 def _moment(written: str) -> str:
