@@ -29,8 +29,8 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
     """Show what was compared and decided about an invoice. Needs the database alone.
 
     --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it is
-    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing, and the
-    exit code is then 1.
+    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing,
+    and what their ledger says otherwise by now is noted; the exit code is then 1.
     """
     if bundle is not None:
         if every:
@@ -68,7 +68,7 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
         echo_line(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
     for note in made.notes:
         echo_line(f"note: {note}", fg="yellow", err=True)
-    sys.exit(1 if made.missing else 0)
+    sys.exit(1 if made.missing or made.notes else 0)
 
 
 def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) -> None:

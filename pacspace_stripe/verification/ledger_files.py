@@ -108,6 +108,8 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
     named = f"{text(window.recorded)} in {window.count}"
     said = f"{name_of(window)}: the rows are {text(sign.recorded_usage(net))} in {count} records, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
+    if window.proof is not None and count > window.proof.record_count:
+        return cannot_tell(f"{said}: the ledger got records after the proof root was made")
     return refuted(said) if frozen else cannot_tell(f"{said}; no proof root froze them")
 
 
@@ -131,6 +133,9 @@ def _receipt_of(proof: Proof) -> Read:
         root, count = root_of(file), count_of(file, *COUNTS)
         if root is None or root.lower() != proof.proof_root.lower():
             return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
+        if count is not None and count > proof.count and not proof.stale:
+            grown = f"{file.where} says {count} records, the evidence {proof.count}"
+            return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
         if count is not None and count != proof.count and not proof.stale:
             return refuted(f"{file.where} says {count} records, the evidence {proof.count}")
         return holds(_SAME)

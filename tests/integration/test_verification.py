@@ -457,7 +457,7 @@ def tampered_folders(made: Papers, other: Papers) -> dict[str, Mapping[str, byte
         "the rows of another period": rows(made, lambda it: it.update(end="2027-01-01T00:00:00Z")),
         "no rows": {"ledger/0001-records.json": None},
         "a receipt with another count": json_file(
-            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=3, deltasCount=3)
+            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=1, deltasCount=1)
         ),
         "no receipt": {"ledger/0001-receipt.json": None},
         "PacSpace says another count": json_file(
@@ -530,6 +530,19 @@ def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made
     manifest = short.manifest(missing=[{"name": name, "why": "PacSpace: no answer"}])
     report = verified(tmp_path, zipped({**short.files, "manifest.json": manifest}))
     assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+
+
+def test_a_ledger_that_grew_after_the_root_was_made_refutes_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.use("100")
+        town.run()
+        town.record("3")
+        found = papers(town)
+    report = verified(tmp_path, found.bundle)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    said = "the ledger got records after the proof root was made"
+    assert [said in step.result.detail for step in report.steps[5:7]] == [True, True], why(report)
 
 
 def entry(name: str, data: bytes = b"x") -> Callable[[zipfile.ZipFile], None]:
