@@ -584,6 +584,23 @@ def encrypted(made: Papers) -> bytes:
     return bytes(data)
 
 
+def commented(made: Papers) -> bytes:
+    out = io.BytesIO(made.bundle)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = zipped({"evil.txt": b"hello"})
+    return out.getvalue()
+
+
+def between(made: Papers) -> bytes:
+    """An entry that the directory no longer names."""
+    out = io.BytesIO(archive_with(made, entry("evil.txt")))
+    with zipfile.ZipFile(out, "a") as archive:
+        hidden = archive.getinfo("evil.txt")
+        archive.filelist.remove(hidden)
+        archive.comment = b""
+    return out.getvalue()
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> None:
     archives = {
@@ -600,6 +617,12 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "a bomb that lies about its size": lying_bomb(made),
         "packed in another way": zipped({**made.files, "manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
         "encrypted": encrypted(made),
+        "another archive before it": zipped({"evil.txt": b"hello"}) + made.bundle,
+        "another archive behind it": made.bundle + zipped({"evil.txt": b"hello"}),
+        "bytes before it": b"PK\x03\x04" + made.bundle,
+        "bytes behind it": made.bundle + b"\x00",
+        "a comment behind it": commented(made),
+        "bytes between its entries": between(made),
         "cut off": made.bundle[:-50],
         "only a beginning": b"PK\x03\x04",
         "empty": b"PK\x05\x06" + b"\x00" * 18,
