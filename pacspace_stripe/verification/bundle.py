@@ -31,6 +31,8 @@ from pacspace_stripe.verification.report import Result, cannot_tell, counted, ho
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
 _LARGEST_MANIFEST = 8 * 1024 * 1024
+_LARGEST_CHAIN = 16 * 1024 * 1024
+"""Bytes of all links together, some ten thousand of an ordinary invoice: reading them takes seconds, not minutes."""
 _LINK = re.compile(r"evidence/[0-9]{4,}\.json")
 _APPLICATION = "pacspace-stripe"
 
@@ -126,7 +128,11 @@ def _links(
     files: Mapping[str, bytes],
 ) -> tuple[dict[str, ReadEvidence], dict[str, OlderEvidence], dict[str, str]]:
     links, older, unreadable = {}, {}, {}
-    for name in sorted(filter(_LINK.fullmatch, files), key=_in_order):
+    names = sorted(filter(_LINK.fullmatch, files), key=_in_order)
+    if sum(len(files[name]) for name in names) > _LARGEST_CHAIN:
+        message = f"the bundle's chain of evidence is larger than {_LARGEST_CHAIN} bytes"
+        raise UnreadableDocument(message)
+    for name in names:
         try:
             links[name] = read_evidence(files[name])
         except UnreadableEvidence as error:

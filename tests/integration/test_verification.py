@@ -614,6 +614,9 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "control characters in a name": archive_with(made, entry("\x1b[31m")),
         "a folder": archive_with(made, entry("evidence/", b"")),
         "a bomb": bomb(made),
+        "a chain that takes minutes to read": archive_with(
+            made, *(entry(f"evidence/1{number:04}.json", b"[" + b"0," * 1_000_000 + b"0]") for number in range(9))
+        ),
         "a bomb that lies about its size": lying_bomb(made),
         "packed in another way": zipped({**made.files, "manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
         "encrypted": encrypted(made),
