@@ -16,6 +16,7 @@ import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
 from pacspace_stripe.verification import Outcome, Report, Services, verify
+from pacspace_stripe.verification.steps import PACSPACE
 from tests.pdfs import retouched
 from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.worlds import world
@@ -117,7 +118,8 @@ def test_a_pdf_that_anyone_may_open_is_read_although_it_is_encrypted(tmp_path: P
         ({}, ("0", "5"), "drifted (STRIPE_MISSING)"),
         ({}, ("0", "0"), "matched (ZERO)"),
         ({"tolerance": "2"}, ("100", "99"), "matched (WITHIN_TOLERANCE)"),
-        ({"mode": "observe"}, ("100", "100"), "matched (EXACT)"),
+        ({"mode": "observe"}, ("100", "90"), "drifted (OVERBILLED)"),
+        ({"mode": "observe"}, ("0", "0"), "matched (ZERO)"),
         ({"usage_sign": "positive"}, ("100", "-100"), "matched (EXACT)"),
     ],
 )
@@ -166,14 +168,21 @@ def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: 
     assert (report.outcome, report.verdict) == (Outcome.HOLDS, "drifted (OVERBILLED)"), why(report)
 
 
-def test_the_bundle_of_a_settlement_record_holds(tmp_path: Path) -> None:
-    with world(tmp_path, ledger="settlement") as town:
+@pytest.mark.parametrize("settings", [{"ledger": "settlement"}, {"mode": "observe"}])
+def test_what_no_proof_root_covers_is_the_vendors_word_alone(tmp_path: Path, settings: dict[str, str]) -> None:
+    with world(tmp_path, **settings) as town:
         town.subscribe()
-        town.bill("100")
-        town.write("100")
+        if "ledger" in settings:
+            town.bill("100")
+            town.write("100")
+        else:
+            town.use("100")
         found = papers(town.run())
-    report = verified(tmp_path, found.bundle)
-    assert report.outcome is Outcome.HOLDS, why(report)
+    for paper in (found.statement, found.bundle, found.evidence):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.CANNOT_TELL, why(report)
+        assert [step.checked for step in report.steps if step.result.outcome is Outcome.CANNOT_TELL] == [PACSPACE]
+        assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
 # -- the statement, tampered with -------------------------------------------------------------------------------------
@@ -448,7 +457,7 @@ def tampered_folders(made: Papers, other: Papers) -> dict[str, Mapping[str, byte
         "the rows of another period": rows(made, lambda it: it.update(end="2027-01-01T00:00:00Z")),
         "no rows": {"ledger/0001-records.json": None},
         "a receipt with another count": json_file(
-            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=3, deltasCount=3)
+            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=1, deltasCount=1)
         ),
         "no receipt": {"ledger/0001-receipt.json": None},
         "PacSpace says another count": json_file(
@@ -523,6 +532,19 @@ def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made
     assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
 
 
+def test_a_ledger_that_grew_after_the_root_was_made_refutes_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.use("100")
+        town.run()
+        town.record("3")
+        found = papers(town)
+    report = verified(tmp_path, found.bundle)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    said = "the ledger got records after the proof root was made"
+    assert [said in step.result.detail for step in report.steps[5:7]] == [True, True], why(report)
+
+
 def entry(name: str, data: bytes = b"x") -> Callable[[zipfile.ZipFile], None]:
     def add(archive: zipfile.ZipFile) -> None:
         archive.writestr(zipfile.ZipInfo(name), data)
@@ -562,6 +584,23 @@ def encrypted(made: Papers) -> bytes:
     return bytes(data)
 
 
+def commented(made: Papers) -> bytes:
+    out = io.BytesIO(made.bundle)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = zipped({"evil.txt": b"hello"})
+    return out.getvalue()
+
+
+def between(made: Papers) -> bytes:
+    """An entry that the directory no longer names."""
+    out = io.BytesIO(archive_with(made, entry("evil.txt")))
+    with zipfile.ZipFile(out, "a") as archive:
+        hidden = archive.getinfo("evil.txt")
+        archive.filelist.remove(hidden)
+        archive.comment = b""
+    return out.getvalue()
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> None:
     archives = {
@@ -575,9 +614,18 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "control characters in a name": archive_with(made, entry("\x1b[31m")),
         "a folder": archive_with(made, entry("evidence/", b"")),
         "a bomb": bomb(made),
+        "a chain that takes minutes to read": archive_with(
+            made, *(entry(f"evidence/1{number:04}.json", b"[" + b"0," * 1_000_000 + b"0]") for number in range(9))
+        ),
         "a bomb that lies about its size": lying_bomb(made),
         "packed in another way": zipped({**made.files, "manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
         "encrypted": encrypted(made),
+        "another archive before it": zipped({"evil.txt": b"hello"}) + made.bundle,
+        "another archive behind it": made.bundle + zipped({"evil.txt": b"hello"}),
+        "bytes before it": b"PK\x03\x04" + made.bundle,
+        "bytes behind it": made.bundle + b"\x00",
+        "a comment behind it": commented(made),
+        "bytes between its entries": between(made),
         "cut off": made.bundle[:-50],
         "only a beginning": b"PK\x03\x04",
         "empty": b"PK\x05\x06" + b"\x00" * 18,
