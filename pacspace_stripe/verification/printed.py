@@ -1,5 +1,8 @@
 """What is printed: the evidence's hash and proof roots in the text of a page, or of an invoice's footer. Pure.
 
+Stripe freezes an invoice's footer at finalization. Where something else was found out later, the footer goes on naming
+what was decided before: that decision is known in a bundle, and elsewhere the question stays open.
+
 Lines wrap, words are hyphenated, letters become ligatures: none of it may matter, so text is compared without white
 space, hyphens and case.
 """
@@ -7,6 +10,7 @@ space, hyphens and case.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pacspace_stripe.domain.quantities import text as plain
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
@@ -24,18 +28,22 @@ def squeezed(text: str) -> str:
     return _DROPPED.sub("", unicodedata.normalize("NFKC", text)).casefold()
 
 
-def on_every_page(pages: Sequence[str], evidence: ReadEvidence) -> Result:
-    """Whether every page names this evidence and its proof roots, and no others."""
+def on_every_page(pages: Sequence[str], evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Result:
+    """Whether every page names this evidence and its proof roots, and no others.
+
+    ``earlier``: decisions about the same invoice that a footer may have frozen with.
+    """
     if not pages:
         return cannot_tell("there is no page")
+    said = [_Said(f"page {number}", squeezed(page)) for number, page in enumerate(pages, start=1)]
     named = f"every page names the evidence and {_roots_of(evidence)}, and no others"
-    results = [_on_page(f"page {number}", page, evidence, named) for number, page in enumerate(pages, start=1)]
-    return together(results, otherwise="there is no page")
+    return together([_judged(page, evidence, earlier, named) for page in said], otherwise="there is no page")
 
 
-def in_footer(footer: str, evidence: ReadEvidence) -> Result:
+def in_footer(footer: str, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Result:
     """The same for the text of an invoice's footer."""
-    return _on_page("the footer", footer, evidence, f"the footer names the evidence and {_roots_of(evidence)}")
+    said = _Said("the footer", squeezed(footer))
+    return _judged(said, evidence, earlier, f"the footer names the evidence and {_roots_of(evidence)}")
 
 
 def _roots_of(evidence: ReadEvidence) -> str:
@@ -48,22 +56,44 @@ def names(text: str, sha256: str) -> bool:
     return sha256 in squeezed(text)
 
 
-def _on_page(where: str, text: str, evidence: ReadEvidence, named: str) -> Result:
-    said = squeezed(text)
-    if not any(char.isalnum() for char in said):
-        return cannot_tell(f"{where} has no text that can be read")
-    others = sorted(set(_HASH.findall(said)) - {evidence.sha256})
-    if others and others == [_superseded(evidence.document)]:
-        earlier = f"{where} was frozen with the evidence before this one ({others[0]}), which is not here"
-        return cannot_tell(earlier)
-    problems = [*_hashes(said, others, evidence.sha256), *_roots(said, evidence.document)]
-    figures = _figures(said, evidence.document)
-    return unless((f"{where} {problem}" for problem in (*problems, *figures)), named)
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A text and where it stands."""
+
+    where: str
+    text: str
+    """Squeezed."""
 
 
-def _superseded(document: EvidenceDocument) -> str | None:
-    """Stripe froze the footer at finalization: what was found out later names the evidence before it only there."""
-    return None if document.invoice_status == "draft" else document.chain.previous_sha256
+def _judged(said: _Said, evidence: ReadEvidence, earlier: Sequence[ReadEvidence], named: str) -> Result:
+    if not any(char.isalnum() for char in said.text):
+        return cannot_tell(f"{said.where} has no text that can be read")
+    others = set(_HASH.findall(said.text)) - {evidence.sha256}
+    known = [link for link in earlier if link.sha256 in others]
+    unknown = sorted(others - {link.sha256 for link in known})
+    if unknown and _may_be_frozen(said, evidence):
+        return cannot_tell(_frozen_with(said, unknown[0], evidence))
+    frozen = known[-1] if known and evidence.sha256 not in said.text else None
+    if frozen is not None:
+        named = f"{said.where} froze with link {frozen.document.chain.sequence}, an earlier decision about the invoice"
+    documents = [evidence.document, *(link.document for link in known)]
+    problems = [*_hashes(said.text, unknown, (frozen or evidence).sha256)]
+    problems += [*_foreign_roots(said.text, documents), *_missing_roots(said.text, (frozen or evidence).document)]
+    problems += _figures(said.text, documents)
+    return unless((f"{said.where} {problem}" for problem in problems), named)
+
+
+def _may_be_frozen(said: _Said, evidence: ReadEvidence) -> bool:
+    """Whether other evidence can be what a footer froze with: beside a whole stamp of ours, or in its place."""
+    if evidence.document.invoice_status == "draft":
+        return False
+    return evidence.sha256 not in said.text or not any(_missing_roots(said.text, evidence.document))
+
+
+def _frozen_with(said: _Said, other: str, evidence: ReadEvidence) -> str:
+    beside = "also names" if evidence.sha256 in said.text else "names"
+    why = "an earlier stamp that froze into the invoice, if the vendor's bundle has it in its chain"
+    return f"{said.where} {beside} other evidence, {other}, which is not here: {why}"
 
 
 def _hashes(said: str, others: Sequence[str], sha256: str) -> Iterator[str]:
@@ -73,20 +103,21 @@ def _hashes(said: str, others: Sequence[str], sha256: str) -> Iterator[str]:
         yield "does not name the evidence"
 
 
-def _roots(said: str, document: EvidenceDocument) -> Iterator[str]:
-    """Roots of PacSpace's usual form that are not the evidence's, and the evidence's that are missing."""
-    ours = {squeezed(root): root for root in document.roots}
-    linked = "".join(squeezed(window.proof.verify_url) for window in document.windows if window.proof)
-    for other in sorted(set(_ROOT.findall(said)) - ours.keys()):
-        if other not in linked:
-            yield f"names a proof root that is not the evidence's, {other}"
-    for squeezed_root, root in ours.items():
-        if squeezed_root not in said:
+def _foreign_roots(said: str, documents: Sequence[EvidenceDocument]) -> Iterator[str]:
+    """Roots of PacSpace's usual form that are of none of the documents."""
+    ours = {squeezed(root) for document in documents for root in document.roots}
+    for other in sorted(set(_ROOT.findall(said)) - ours):
+        yield f"names a proof root that is not the evidence's, {other}"
+
+
+def _missing_roots(said: str, document: EvidenceDocument) -> Iterator[str]:
+    for root in document.roots:
+        if squeezed(root) not in said:
             yield f"does not name the proof root {root}"
 
 
-def _figures(said: str, document: EvidenceDocument) -> Iterator[str]:
-    windows = document.windows
+def _figures(said: str, documents: Sequence[EvidenceDocument]) -> Iterator[str]:
+    windows = [window for document in documents for window in document.windows]
     known = {(plain(window.recorded), str(window.count)) for window in windows if window.recorded is not None}
     for found in _FIGURES.finditer(said):
         if (found["usage"], found["count"]) not in known:

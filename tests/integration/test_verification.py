@@ -15,6 +15,7 @@ import pikepdf
 import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
+from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.verification import Outcome, Report, Services, verify
 from tests.pdfs import retouched
 from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
@@ -174,6 +175,24 @@ def test_the_bundle_of_a_settlement_record_holds(tmp_path: Path) -> None:
         found = papers(town.run())
     report = verified(tmp_path, found.bundle)
     assert report.outcome is Outcome.HOLDS, why(report)
+
+
+def test_papers_of_an_invoice_that_changed_after_its_footer_froze_are_genuine(tmp_path: Path) -> None:
+    with world(tmp_path, finalize="fast") as town:
+        town.subscribe()
+        town.use("100")
+        while not town.stripe.invoices() or "pacspace_verdict" not in town.invoice()["metadata"]:
+            town.run(timedelta(minutes=5))
+        town.bill("5")
+        found = papers(town.run())
+        stamped = stamp_invoice(town.app, town.invoice_id).pdf
+    assert found.document["decision"]["reason"] == "CHANGED_AT_FINALIZATION"
+    for paper in (found.statement, found.bundle):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.HOLDS, why(report)
+    report = verified(tmp_path, stamped)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert "an earlier stamp that froze into the invoice" in why(report)
 
 
 # -- the statement, tampered with -------------------------------------------------------------------------------------
