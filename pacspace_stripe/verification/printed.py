@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pacspace_stripe.domain.footer import ROOTS_IN_TABLE
 from pacspace_stripe.domain.quantities import text as plain
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
 from pacspace_stripe.verification.report import Result, cannot_tell, counted, together, unless
@@ -28,6 +29,9 @@ def squeezed(text: str) -> str:
     return _DROPPED.sub("", unicodedata.normalize("NFKC", text)).casefold()
 
 
+_ROOTS_IN_TABLE = squeezed(ROOTS_IN_TABLE)
+
+
 def on_every_page(pages: Sequence[str], evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Result:
     """Whether every page names this evidence and its proof roots, and no others.
 
@@ -37,7 +41,10 @@ def on_every_page(pages: Sequence[str], evidence: ReadEvidence, earlier: Sequenc
         return cannot_tell("there is no page")
     said = [_Said(f"page {number}", squeezed(page)) for number, page in enumerate(pages, start=1)]
     named = f"every page names the evidence and {_roots_of(evidence)}, and no others"
-    return together([_judged(page, evidence, earlier, named) for page in said], otherwise="there is no page")
+    in_table = _in_table(said, evidence.document)
+    return together(
+        [_judged(page, evidence, earlier, named, in_table=in_table) for page in said], otherwise="there is no page"
+    )
 
 
 def in_footer(footer: str, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Result:
@@ -65,7 +72,15 @@ class _Said:
     """Squeezed."""
 
 
-def _judged(said: _Said, evidence: ReadEvidence, earlier: Sequence[ReadEvidence], named: str) -> Result:
+def _in_table(pages: Sequence[_Said], document: EvidenceDocument) -> bool:
+    """Whether every root is somewhere in the document, and its footers say so instead of naming them."""
+    text = "\n".join(page.text for page in pages)
+    return _ROOTS_IN_TABLE in text and not any(_missing_roots(text, document))
+
+
+def _judged(
+    said: _Said, evidence: ReadEvidence, earlier: Sequence[ReadEvidence], named: str, *, in_table: bool = False
+) -> Result:
     if not any(char.isalnum() for char in said.text):
         return cannot_tell(f"{said.where} has no text that can be read")
     others = set(_HASH.findall(said.text)) - {evidence.sha256}
@@ -78,7 +93,9 @@ def _judged(said: _Said, evidence: ReadEvidence, earlier: Sequence[ReadEvidence]
         named = f"{said.where} froze with link {frozen.document.chain.sequence}, an earlier decision about the invoice"
     documents = [evidence.document, *(link.document for link in known)]
     problems = [*_hashes(said.text, unknown, (frozen or evidence).sha256)]
-    problems += [*_foreign_roots(said.text, documents), *_missing_roots(said.text, (frozen or evidence).document)]
+    problems += _foreign_roots(said.text, documents)
+    if not (in_table and _ROOTS_IN_TABLE in said.text):
+        problems += _missing_roots(said.text, (frozen or evidence).document)
     problems += _figures(said.text, documents)
     return unless((f"{said.where} {problem}" for problem in problems), named)
 
