@@ -9,8 +9,9 @@ space, hyphens and case.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pacspace_stripe.domain.footer import ROOTS_IN_TABLE
 from pacspace_stripe.domain.quantities import text as plain
@@ -21,7 +22,8 @@ _DROPPED = re.compile(r"[\s\-\u00ad\u2010\u2011\u2012\u2013\u2014\ufffe\uffff\x0
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
 _HASH = re.compile(r"sha256:?([0-9a-f]{64})")
 _FIGURES = re.compile(r":(?P<usage>[0-9.]+)in(?P<count>[0-9]+)(?:record|write)")
-"""The built-in footer's ``api_calls: 100 in 2 records``."""
+"""The built-in footer's ``api_calls: 100 in 2 records``; what it begins with, and what can stand after the meter."""
+_HEADING, _BETWEEN = "meteredusageasrecordedinpacspace", "recorded"
 
 
 def squeezed(text: str) -> str:
@@ -49,7 +51,7 @@ def on_every_page(pages: Sequence[str], evidence: ReadEvidence, earlier: Sequenc
 
 def in_footer(footer: str, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Result:
     """The same for the text of an invoice's footer."""
-    said = _Said("the footer", squeezed(footer))
+    said = _Said("the footer", squeezed(footer), whole=True)
     return _judged(said, evidence, earlier, f"the footer names the evidence and {_roots_of(evidence)}")
 
 
@@ -70,6 +72,17 @@ class _Said:
     where: str
     text: str
     """Squeezed."""
+    whole: bool = False
+    """Whether all of it is our footer."""
+
+    @property
+    def footers(self) -> tuple[tuple[int, int], ...]:
+        """Where our footers begin and end in it: from their heading to the evidence's hash."""
+        if self.whole:
+            return ((0, len(self.text)),)
+        ends = [found.end() for found in _HASH.finditer(self.text)]
+        starts = [self.text.rfind(_HEADING, before, end) for before, end in pairwise([0, *ends])]
+        return tuple((start, end) for start, end in zip(starts, ends, strict=True) if start >= 0)
 
 
 def _in_table(pages: Sequence[_Said], document: EvidenceDocument) -> bool:
@@ -96,8 +109,16 @@ def _judged(
     problems += _foreign_roots(said.text, documents)
     if not (in_table and _ROOTS_IN_TABLE in said.text):
         problems += _missing_roots(said.text, (frozen or evidence).document)
-    problems += _figures(said.text, documents)
+    figures = list(_figures(said, documents))
+    problems += [_said_wrongly(one) for one in figures if one.in_footer]
+    if not problems and (outside := [one for one in figures if one.meter is not None]):
+        return cannot_tell(f"{said.where} {_said_wrongly(outside[0])}, though not in the footer")
     return unless((f"{said.where} {problem}" for problem in problems), named)
+
+
+def _said_wrongly(figures: "_Figures") -> str:
+    meter = "" if figures.meter is None else f" of {figures.meter}"
+    return f"says {figures.usage} in {figures.count} records{meter}, which the evidence does not"
 
 
 def _may_be_frozen(said: _Said, evidence: ReadEvidence) -> bool:
@@ -133,9 +154,40 @@ def _missing_roots(said: str, document: EvidenceDocument) -> Iterator[str]:
             yield f"does not name the proof root {root}"
 
 
-def _figures(said: str, documents: Sequence[EvidenceDocument]) -> Iterator[str]:
-    windows = [window for document in documents for window in document.windows]
-    known = {(plain(window.recorded), str(window.count)) for window in windows if window.recorded is not None}
-    for found in _FIGURES.finditer(said):
-        if (found["usage"], found["count"]) not in known:
-            yield f"says {found['usage']} in {found['count']} records, which the evidence does not"
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Usage and number of records, as a text says them of a meter."""
+
+    usage: str
+    count: str
+    meter: str | None
+    in_footer: bool
+    """Whether a footer of ours says it, not anybody else's words on the page."""
+
+
+def _figures(said: _Said, documents: Sequence[EvidenceDocument]) -> Iterator[_Figures]:
+    """Those that none of the documents says, of that meter or else of any."""
+    known = _known_figures(documents)
+    anywhere = {figures for of_meter in known.values() for figures in of_meter}
+    for found in _FIGURES.finditer(said.text):
+        meter = _meter(said.text[: found.start()], known)
+        figures = (found["usage"], found["count"])
+        if figures not in (anywhere if meter is None else known[meter]):
+            within = any(start <= found.start() < end for start, end in said.footers)
+            yield _Figures(*figures, meter=meter, in_footer=within)
+
+
+def _known_figures(documents: Sequence[EvidenceDocument]) -> dict[str, set[tuple[str, str]]]:
+    """Meter → what the documents say was recorded of it, all as it is found in a text."""
+    known: dict[str, set[tuple[str, str]]] = {}
+    for window in (window for document in documents for window in document.windows):
+        figures = known.setdefault(squeezed(window.meter), set())
+        if window.recorded is not None:
+            figures.add((squeezed(plain(window.recorded)), str(window.count)))
+    return known
+
+
+def _meter(before: str, known: Iterable[str]) -> str | None:
+    """The meter whose name stands before its figures; after a name from right to left, there is a word between."""
+    named = [meter for meter in known if before.removesuffix(_BETWEEN).endswith(meter)]
+    return max(named, key=len, default=None)

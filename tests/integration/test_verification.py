@@ -270,6 +270,7 @@ def keywords(sha256: str, root: str) -> str:
 
 def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
     sha, root = digest(made.evidence), made.root
+    heading, evidence = "Metered usage as recorded in PacSpace ", f" Evidence SHA-256: {sha}"
     pretty = json.dumps(made.document, indent=1).encode()
     reordered = json.dumps(dict(reversed(made.document.items())), separators=(",", ":")).encode()
     twice = b'{"invoice":"in_another",' + made.evidence[1:]
@@ -302,7 +303,7 @@ def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
         "keywords: another root in XMP": xmp_keywords(made, root.encode(), swapped(root).encode()),
         "footer: another root": in_content(made.statement, root, f"Proof root: {swapped(root)}"),
         "footer: another hash": in_content(made.statement, sha, f"Evidence SHA-256: {'0' * 64}"),
-        "footer: another figure": in_content(made.statement, "10", "api_calls: 9 in 2 records"),
+        "footer: another figure": in_content(made.statement, "10", f"{heading}api_calls: 9 in 2 records{evidence}"),
         "footer: missing on a page": retouched(made.statement, page_without_footer),
         "the pages of another invoice": attached(other.plain, made.evidence),
     }

@@ -139,6 +139,39 @@ def test_a_footer_that_froze_names_its_own_roots_and_figures(page: str) -> None:
     assert on_every_page([page], LATER, [EVIDENCE]).outcome is Outcome.REFUTED
 
 
+def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
+    """Of several meters, each with figures of its own; and the footer."""
+    document = json.loads(GENUINE["matched"].document)
+    [window] = document["windows"]
+    document["windows"] = [
+        {**window, "meter": meter, "recorded": f"{number}00", "count": number}
+        for number, meter in enumerate(meters, start=1)
+    ]
+    lines = [f"{meter}: {number}00 in {number} records" for number, meter in enumerate(meters, start=1)]
+    read = read_evidence(canonical(document))
+    said = FOOTER.replace("api_calls: 100 in 4 records", "\n".join(lines)).replace(HASH, read.sha256)
+    return read, said
+
+
+def test_what_others_write_on_the_page_is_not_taken_for_the_footers_figures() -> None:
+    assert outcome(f"Plan: 250 in 3 records\n{FOOTER}\nAPI calls: 250 in 3 records") is Outcome.HOLDS
+    assert outcome(f"{FOOTER}\napi_calls: 250 in 3 records") is Outcome.CANNOT_TELL
+
+
+def test_figures_are_those_of_their_meter() -> None:
+    evidence, said = with_meters("calls", "api_calls", "\u05e9\u05d9\u05d7\u05d5\u05ea")
+    for genuine in (said, said.replace(": 300", "\nRecorded: 300")):
+        assert outcome(genuine, evidence=evidence) is Outcome.HOLDS
+    assert outcome(said.replace("100 in 1", "200 in 2"), evidence=evidence) is Outcome.REFUTED
+    assert outcome(said.replace(": 300", "\nRecorded: 301"), evidence=evidence) is Outcome.REFUTED
+
+
+def test_a_footer_under_a_heading_of_the_vendors_own_never_holds_with_other_figures() -> None:
+    said = FOOTER.replace("Metered usage as recorded in PacSpace", "Usage")
+    assert outcome(said) is Outcome.HOLDS
+    assert outcome(said.replace("100 in 4", "101 in 4")) is Outcome.CANNOT_TELL
+
+
 WORDS = f"evidence-sha256:{HASH}, proof-root:{ROOT}"
 
 
