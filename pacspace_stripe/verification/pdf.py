@@ -30,6 +30,7 @@ _MOST_SECONDS = 8
 _MOST_UNPACKED = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
 _STREAM = re.compile(rb"stream\r?\n(?=[\x08-\x78])")
+_UNSEEN = {"/Link", "/FileAttachment"}
 _KEYWORDS = "{http://ns.adobe.com/pdf/1.3/}Keywords"
 
 
@@ -43,6 +44,8 @@ class Pdf:
     info_keywords: str | None
     pages: tuple[str, ...]
     """The text of each page, as a program reads it."""
+    overlaid: tuple[str, ...] = ()
+    """What a person sees and that text is not: notes and drawings laid over pages, each in words."""
 
     @property
     def keywords(self) -> dict[str, str | None]:
@@ -58,6 +61,7 @@ def read_pdf(data: bytes) -> Pdf:
             xmp_keywords=_xmp_keywords(pdf),
             info_keywords=_info_keywords(pdf),
             pages=_page_texts(data),
+            overlaid=tuple(_overlaid(pdf)),
         )
 
 
@@ -155,6 +159,15 @@ def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
     yield from pdf.Root.get("/AF", [])
     for page in pdf.pages:
         yield from (note["/FS"] for note in page.get("/Annots", []) if note.get("/Subtype") == "/FileAttachment")
+
+
+def _overlaid(pdf: pikepdf.Pdf) -> Iterator[str]:
+    """Annotations that can cover what is printed: all that have a look of their own, and all but links and files."""
+    for number, page in enumerate(pdf.pages, start=1):
+        for note in page.get("/Annots", []):
+            kind = str(note.get("/Subtype", "/unknown"))
+            if kind not in _UNSEEN or "/AP" in note:
+                yield f"page {number} has an annotation ({kind.removeprefix('/')}), which can cover what is printed"
 
 
 def _unpacked(stream: Any, most: int) -> bytes:  # noqa: ANN401 - pikepdf's objects have no static kinds

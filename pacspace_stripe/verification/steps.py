@@ -71,7 +71,9 @@ def in_pdf(pdf: Pdf, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = (
     # 4.
     yield SUMS, truths.adds_up(evidence.document)
     # 5.
-    yield "the footer on every page names it and its proof roots", printed.on_every_page(pdf.pages, evidence, earlier)
+    footers = printed.on_every_page(pdf.pages, evidence, earlier)
+    overlaid = [cannot_tell(covered) for covered in pdf.overlaid]
+    yield "the footer on every page names it and its proof roots", together([footers, *overlaid], otherwise="")
 
 
 def _stamped(pdf: Pdf, evidence: ReadEvidence) -> Result:

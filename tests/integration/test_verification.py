@@ -95,6 +95,13 @@ def test_a_statement_of_several_pages_names_the_evidence_on_each(tmp_path: Path,
     assert report.outcome is Outcome.HOLDS, why(report)
 
 
+def test_links_and_attached_files_cover_nothing(tmp_path: Path, made: Papers) -> None:
+    for kind in (pikepdf.Name.Link, pikepdf.Name.FileAttachment):
+        file = {"FS": pikepdf.Dictionary(F="other.txt")} if kind == pikepdf.Name.FileAttachment else {}
+        report = verified(tmp_path, retouched(made.statement, noted(Subtype=kind, **file)))
+        assert report.outcome is Outcome.HOLDS, why(report)
+
+
 def test_a_rotated_page_is_read_all_the_same(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, retouched(made.statement, lambda pdf: pdf.pages[0].rotate(90, relative=True)))
     assert report.outcome is Outcome.HOLDS, why(report)
@@ -245,6 +252,16 @@ def page_without_footer(pdf: pikepdf.Pdf) -> None:
     page.contents_add(b"BT /F1 12 Tf 50 50 Td (A page of somebody else's) Tj ET")
 
 
+def noted(**said: Any) -> Callable[[pikepdf.Pdf], None]:  # noqa: ANN401 - of a PDF
+    """An annotation on the first page, beside those that are there."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        note = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Rect=[0, 0, 600, 100], **said)
+        pdf.pages[0].Annots = pikepdf.Array([*pdf.pages[0].get("/Annots", []), pdf.make_indirect(note)])
+
+    return change
+
+
 def info_keywords(made: Papers, words: str | None) -> bytes:
     def change(pdf: pikepdf.Pdf) -> None:
         if words is None:
@@ -310,6 +327,9 @@ def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
 
 
 REFUSED_STATEMENTS = {
+    "a note over the footer",
+    "a link with a look of its own",
+    "a stamp of a kind that nobody knows",
     "without keywords in the document information",
     "without keywords in XMP",
     "without metadata",
@@ -370,6 +390,9 @@ def refused_statements(made: Papers) -> dict[str, bytes]:
         "without keywords in XMP": xmp_keywords(made, b"pdf:Keywords", b"pdf:Others"),
         "without metadata": retouched(genuine, without_metadata),
         "a page without text": retouched(genuine, blank),
+        "a note over the footer": retouched(genuine, noted(Subtype=pikepdf.Name.FreeText)),
+        "a link with a look of its own": retouched(genuine, noted(Subtype=pikepdf.Name.Link, AP={})),
+        "a stamp of a kind that nobody knows": retouched(genuine, noted()),
         "without an attachment": made.plain,
         "an attachment of another name": attached(made.plain, made.evidence, name="other.json"),
         "two attachments of the name": attached(made.plain, made.evidence, more={ATTACHMENT: b"{}"}),
