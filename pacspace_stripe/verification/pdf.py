@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,7 +20,7 @@ import pikepdf
 
 from pacspace_stripe.errors import UnreadableDocument
 from pacspace_stripe.evidence_format import LARGEST
-from pacspace_stripe.verification import page_texts
+from pacspace_stripe.verification import page_texts, printed
 
 ATTACHMENT = "evidence.json"
 LARGEST_PDF = 64 * 1024 * 1024
@@ -56,8 +56,11 @@ class Pdf:
 def read_pdf(data: bytes) -> Pdf:
     """Everything at once. Raises UnreadableDocument, and nothing else."""
     with _refusing(), _opened(data) as pdf:
+        evidence = _evidence(pdf)
+        if evidence is None:
+            _refuse(f"it carries no {ATTACHMENT}{_what_else(_page_texts(data))}")
         return Pdf(
-            evidence=_evidence(pdf),
+            evidence=evidence,
             xmp_keywords=_xmp_keywords(pdf),
             info_keywords=_info_keywords(pdf),
             pages=_page_texts(data),
@@ -128,14 +131,23 @@ def _page_texts(data: bytes) -> tuple[str, ...]:
     return tuple(said["texts"]) if "texts" in said else _refuse(said["refused"])
 
 
-def _evidence(pdf: pikepdf.Pdf) -> bytes:
+def _what_else(pages: Sequence[str]) -> str:
+    """What can be done with a PDF that names a proof root and carries no evidence of it."""
+    roots = printed.roots_in("\n".join(pages))
+    if not roots:
+        return ""
+    ask = f"`pacspace-stripe verify {roots[0]}` asks PacSpace about the proof root on it"
+    return f"; {ask}, and the usage statement carries the evidence: ask the vendor for that"
+
+
+def _evidence(pdf: pikepdf.Pdf) -> bytes | None:
     """The bytes of the one attachment of that name, wherever it is listed. Two would be two stories."""
     streams: dict[tuple[int, int], Any] = {}
     for file in _attached(pdf):
         if ATTACHMENT in (str(file.get("/UF", "")), str(file.get("/F", ""))):
             streams |= {stream.objgen: stream for stream in dict(file.get("/EF", {})).values()}
     if not streams:
-        _refuse(f"it carries no {ATTACHMENT}")
+        return None
     if len(streams) > 1:
         _refuse(f"it carries {len(streams)} files named {ATTACHMENT}")
     return _unpacked(next(iter(streams.values())), LARGEST)

@@ -65,6 +65,11 @@ def names(text: str, sha256: str) -> bool:
     return sha256 in squeezed(text)
 
 
+def roots_in(text: str) -> tuple[str, ...]:
+    """What has the form of a proof root in a text, in order."""
+    return tuple(dict.fromkeys(_ROOT.findall(squeezed(text))))
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """A text and where it stands."""

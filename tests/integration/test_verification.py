@@ -633,6 +633,22 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
     assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
 
 
+# -- a PDF that only names a root -------------------------------------------------------------------------------------
+
+
+def test_an_invoice_with_only_the_printed_footer_is_sent_where_more_is_known(tmp_path: Path, made: Papers) -> None:
+    said = why(verified(tmp_path, made.plain))
+    assert f"`pacspace-stripe verify {made.root}`" in said
+    assert "ask the vendor" in said
+    (bare,) = verified(tmp_path, retouched(made.plain, only_somebody_elses_page)).steps
+    assert bare.result.detail == "the PDF cannot be verified: it carries no evidence.json"
+
+
+def only_somebody_elses_page(pdf: pikepdf.Pdf) -> None:
+    page_without_footer(pdf)
+    del pdf.pages[0]
+
+
 # -- what is no paper at all ------------------------------------------------------------------------------------------
 
 
