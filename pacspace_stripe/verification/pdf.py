@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
@@ -29,6 +29,7 @@ _MOST_ATTACHMENTS = 1000
 _MOST_SECONDS = 8
 _MOST_UNPACKED = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MOST_LAYERS = 8
 _STREAM = re.compile(rb"stream\r?\n(?=[\x08-\x78])")
 _UNSEEN = {"/Link", "/FileAttachment"}
 _KEYWORDS = "{http://ns.adobe.com/pdf/1.3/}Keywords"
@@ -107,15 +108,40 @@ def _measure(data: bytes) -> None:
 
 def _unpacked_sizes(data: bytes, start: int) -> Iterator[int]:
     """Of what looks like a packed stream, piece by piece; it ends where it is none."""
-    inflater, view = zlib.decompressobj(), memoryview(data)
-    with suppress(zlib.error):
-        for at in range(start, len(data), _CHUNK):
-            packed: bytes | memoryview = view[at : at + _CHUNK]
-            while packed and not inflater.eof:
-                yield len(inflater.decompress(packed, _CHUNK))
-                packed = inflater.unconsumed_tail
-            if inflater.eof:
+    layer, view = _Layer(depth=1), memoryview(data)
+    for at in range(start, len(data), _CHUNK):
+        yield from layer.sizes(view[at : at + _CHUNK])
+        if layer.over:
+            return
+
+
+class _Layer:
+    """One packing of a stream; what comes out may be packed again."""
+
+    def __init__(self, *, depth: int) -> None:
+        self._inflater, self._depth = zlib.decompressobj(), depth
+        self._inner: _Layer | None = None
+        self.over = False
+
+    def sizes(self, packed: bytes | memoryview) -> Iterator[int]:
+        """Of what comes out when this goes in, and of what comes out of that."""
+        while packed and not self.over:
+            try:
+                found = self._inflater.decompress(packed, _CHUNK)
+            except zlib.error:
+                self.over = True
                 return
+            packed, self.over = self._inflater.unconsumed_tail, self._inflater.eof
+            yield len(found)
+            if found:
+                yield from self._within().sizes(found)
+
+    def _within(self) -> "_Layer":
+        if self._inner is None:
+            if self._depth == _MOST_LAYERS:
+                _refuse(f"it is packed more than {_MOST_LAYERS} times over")
+            self._inner = _Layer(depth=self._depth + 1)
+        return self._inner
 
 
 def _page_texts(data: bytes) -> tuple[str, ...]:
