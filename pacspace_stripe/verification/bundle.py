@@ -1,7 +1,7 @@
 """A dispute bundle: its manifest, its chain of evidence, and what else lies in it. Pure, over the entries' bytes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -91,6 +91,14 @@ class Bundle:
         """The decision that the manifest names, if it is in the chain."""
         named = (link for link in self.links.values() if link.sha256 == self.manifest.evidence_sha256)
         return next(named, None)
+
+    @property
+    def earlier(self) -> tuple[ReadEvidence, ...]:
+        """Decisions about the same invoice that were made before, in order."""
+        last = self.decision
+        links = [link for link in self.links.values() if last and link.document.invoice == last.document.invoice]
+        decisions = [link for link in links if link.document.confirms is None]
+        return tuple(one for one in decisions if last and one.document.chain.sequence < last.document.chain.sequence)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -211,7 +219,7 @@ def _not_decided(decision: ReadEvidence, manifest: Manifest) -> Iterator[str]:
 
 def as_stamped(bundle: Bundle, decision: ReadEvidence) -> Result:
     """The invoice's metadata, footer and lines, as Stripe had them when the bundle was made."""
-    found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision))]
+    found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision, bundle.earlier))]
     found.append(_part(bundle, LINES, lambda data: _lines(data, _final(bundle, decision))))
     return together(found, otherwise="")
 
@@ -232,11 +240,11 @@ def _part(bundle: Bundle, name: str, read: Callable[[bytes], Result]) -> Result:
         return cannot_tell(f"{name} cannot be read: {error}")
 
 
-def _invoice(data: bytes, decision: ReadEvidence) -> Result:
+def _invoice(data: bytes, decision: ReadEvidence, earlier: Sequence[ReadEvidence]) -> Result:
     invoice = Fields(_APPLICATION, INVOICE, exact_json(data))
     if invoice.text("invoice") != decision.document.invoice:
         return refuted(f"{INVOICE} is about another invoice")
-    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision)
+    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision, earlier)
 
 
 def _final(bundle: Bundle, decision: ReadEvidence) -> ReadEvidence:

@@ -14,7 +14,7 @@ Of a bundle: its files (1, 2), its chain (3 to 5), the ledger's side (6, 7), Str
 last two as above.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import text
@@ -64,7 +64,7 @@ def of_pdf(pdf: Pdf, services: Services) -> Checked:
     yield from asked(evidence, services)
 
 
-def in_pdf(pdf: Pdf, evidence: ReadEvidence) -> Checked:
+def in_pdf(pdf: Pdf, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Checked:
     """What a PDF says of the evidence in it."""
     # 2.
     yield "its SHA-256 and proof roots are those stamped on the document", _stamped(pdf, evidence)
@@ -73,7 +73,9 @@ def in_pdf(pdf: Pdf, evidence: ReadEvidence) -> Checked:
     # 4.
     yield SUMS, truths.adds_up(evidence.document)
     # 5.
-    yield "the footer on every page names it and its proof roots", printed.on_every_page(pdf.pages, evidence)
+    footers = printed.on_every_page(pdf.pages, evidence, earlier)
+    overlaid = [cannot_tell(covered) for covered in pdf.overlaid]
+    yield "the footer on every page names it and its proof roots", together([footers, *overlaid], otherwise="")
 
 
 def _stamped(pdf: Pdf, evidence: ReadEvidence) -> Result:
@@ -152,7 +154,7 @@ def _statement(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:
         return refuted(f"{bundles.STATEMENT}: {error}")
     if pdf.evidence != decision.data:
         return refuted(f"{bundles.STATEMENT} carries other evidence")
-    return together([result for _, result in in_pdf(pdf, decision)], otherwise="")
+    return together([result for _, result in in_pdf(pdf, decision, bundle.earlier)], otherwise="")
 
 
 def _summary(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:

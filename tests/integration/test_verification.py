@@ -15,6 +15,7 @@ import pikepdf
 import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
+from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.verification import Outcome, Report, Services, verify
 from pacspace_stripe.verification.steps import PACSPACE
 from tests.pdfs import retouched
@@ -93,6 +94,13 @@ def test_what_is_not_proven_is_said(tmp_path: Path, made: Papers) -> None:
 def test_a_statement_of_several_pages_names_the_evidence_on_each(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, retouched(made.statement, lambda pdf: pdf.pages.append(pdf.pages[0])))
     assert report.outcome is Outcome.HOLDS, why(report)
+
+
+def test_links_and_attached_files_cover_nothing(tmp_path: Path, made: Papers) -> None:
+    for kind in (pikepdf.Name.Link, pikepdf.Name.FileAttachment):
+        file = {"FS": pikepdf.Dictionary(F="other.txt")} if kind == pikepdf.Name.FileAttachment else {}
+        report = verified(tmp_path, retouched(made.statement, noted(Subtype=kind, **file)))
+        assert report.outcome is Outcome.HOLDS, why(report)
 
 
 def test_a_rotated_page_is_read_all_the_same(tmp_path: Path, made: Papers) -> None:
@@ -185,6 +193,24 @@ def test_what_no_proof_root_covers_is_the_vendors_word_alone(tmp_path: Path, set
         assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
+def test_papers_of_an_invoice_that_changed_after_its_footer_froze_are_genuine(tmp_path: Path) -> None:
+    with world(tmp_path, finalize="fast") as town:
+        town.subscribe()
+        town.use("100")
+        while not town.stripe.invoices() or "pacspace_verdict" not in town.invoice()["metadata"]:
+            town.run(timedelta(minutes=5))
+        town.bill("5")
+        found = papers(town.run())
+        stamped = stamp_invoice(town.app, town.invoice_id).pdf
+    assert found.document["decision"]["reason"] == "CHANGED_AT_FINALIZATION"
+    for paper in (found.statement, found.bundle):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.HOLDS, why(report)
+    report = verified(tmp_path, stamped)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert "an earlier stamp that froze into the invoice" in why(report)
+
+
 # -- the statement, tampered with -------------------------------------------------------------------------------------
 
 
@@ -235,6 +261,16 @@ def page_without_footer(pdf: pikepdf.Pdf) -> None:
     page.contents_add(b"BT /F1 12 Tf 50 50 Td (A page of somebody else's) Tj ET")
 
 
+def noted(**said: Any) -> Callable[[pikepdf.Pdf], None]:  # noqa: ANN401 - of a PDF
+    """An annotation on the first page, beside those that are there."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        note = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Rect=[0, 0, 600, 100], **said)
+        pdf.pages[0].Annots = pikepdf.Array([*pdf.pages[0].get("/Annots", []), pdf.make_indirect(note)])
+
+    return change
+
+
 def info_keywords(made: Papers, words: str | None) -> bytes:
     def change(pdf: pikepdf.Pdf) -> None:
         if words is None:
@@ -260,6 +296,7 @@ def keywords(sha256: str, root: str) -> str:
 
 def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
     sha, root = digest(made.evidence), made.root
+    heading, evidence = "Metered usage as recorded in PacSpace ", f" Evidence SHA-256: {sha}"
     pretty = json.dumps(made.document, indent=1).encode()
     reordered = json.dumps(dict(reversed(made.document.items())), separators=(",", ":")).encode()
     twice = b'{"invoice":"in_another",' + made.evidence[1:]
@@ -292,13 +329,16 @@ def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
         "keywords: another root in XMP": xmp_keywords(made, root.encode(), swapped(root).encode()),
         "footer: another root": in_content(made.statement, root, f"Proof root: {swapped(root)}"),
         "footer: another hash": in_content(made.statement, sha, f"Evidence SHA-256: {'0' * 64}"),
-        "footer: another figure": in_content(made.statement, "10", "api_calls: 9 in 2 records"),
+        "footer: another figure": in_content(made.statement, "10", f"{heading}api_calls: 9 in 2 records{evidence}"),
         "footer: missing on a page": retouched(made.statement, page_without_footer),
         "the pages of another invoice": attached(other.plain, made.evidence),
     }
 
 
 REFUSED_STATEMENTS = {
+    "a note over the footer",
+    "a link with a look of its own",
+    "a stamp of a kind that nobody knows",
     "without keywords in the document information",
     "without keywords in XMP",
     "without metadata",
@@ -359,6 +399,9 @@ def refused_statements(made: Papers) -> dict[str, bytes]:
         "without keywords in XMP": xmp_keywords(made, b"pdf:Keywords", b"pdf:Others"),
         "without metadata": retouched(genuine, without_metadata),
         "a page without text": retouched(genuine, blank),
+        "a note over the footer": retouched(genuine, noted(Subtype=pikepdf.Name.FreeText)),
+        "a link with a look of its own": retouched(genuine, noted(Subtype=pikepdf.Name.Link, AP={})),
+        "a stamp of a kind that nobody knows": retouched(genuine, noted()),
         "without an attachment": made.plain,
         "an attachment of another name": attached(made.plain, made.evidence, name="other.json"),
         "two attachments of the name": attached(made.plain, made.evidence, more={ATTACHMENT: b"{}"}),
@@ -636,6 +679,22 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
     }
     reports = {name: verified(tmp_path, data) for name, data in archives.items()}
     assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
+
+
+# -- a PDF that only names a root -------------------------------------------------------------------------------------
+
+
+def test_an_invoice_with_only_the_printed_footer_is_sent_where_more_is_known(tmp_path: Path, made: Papers) -> None:
+    said = why(verified(tmp_path, made.plain))
+    assert f"`pacspace-stripe verify {made.root}`" in said
+    assert "ask the vendor" in said
+    (bare,) = verified(tmp_path, retouched(made.plain, only_somebody_elses_page)).steps
+    assert bare.result.detail == "the PDF cannot be verified: it carries no evidence.json"
+
+
+def only_somebody_elses_page(pdf: pikepdf.Pdf) -> None:
+    page_without_footer(pdf)
+    del pdf.pages[0]
 
 
 # -- what is no paper at all ------------------------------------------------------------------------------------------
