@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Real processes, which mostly wait, in one worker; everything else in the others.
-SIDE_BY_SIDE := -n 3 --dist loadgroup
+# Real processes in one worker, everything else in the other.
+SIDE_BY_SIDE := -n 2 --dist loadgroup
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -30,15 +30,16 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## play every scenario over real HTTP, and show what became of each invoice
 	$(BIN)/pacspace-stripe demo
 
-test: $(READY) ## run the tests, with coverage
-	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
+test: $(READY) ## run the tests
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
-check: $(READY) ## the gate: format, lint, types, import contracts, tests (the documents among them)
+check: COVERAGE := --cov --cov-report=term:skip-covered
+check: $(READY) ## the gate: format, lint, types, import contracts, tests with coverage (the documents among them)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
 docs: $(READY) ## write the generated parts of the documents anew
 	$(BIN)/pytest -q tests/unit/test_docs.py --write-docs

@@ -5,12 +5,11 @@ written to either, and PacSpace is not asked.
 """
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from pacspace_stripe.app import App
-from pacspace_stripe.documents.from_evidence import decided_at, footer_view, proof_roots
+from pacspace_stripe.documents.from_evidence import decided_at, footer_view, is_about, proof_roots
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.evidence import Evidence
@@ -71,15 +70,11 @@ def _decision(app: App, invoice: Invoice) -> Evidence:
 
 
 def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, Any]) -> str:
-    """What the frozen footer says, if it names this evidence and its roots; else the template's text."""
-    block = find_block(invoice.footer) or ""
-    if all(_names(block, one) for one in (evidence.sha256, *proof_roots(document))):
-        return block
+    """What the frozen footer says, if it is about this evidence; else the template's text."""
+    frozen = find_block(invoice.footer)
+    if frozen is not None and is_about(frozen, document, evidence.sha256):
+        return frozen
     return app.documents.render_footer(footer_view(document, evidence.sha256))
-
-
-def _names(block: str, hexadecimal: str) -> bool:
-    return re.search(rf"(?<![0-9a-fA-F]){re.escape(hexadecimal)}(?![0-9a-fA-F])", block) is not None
 
 
 def _stripes_own(app: App, invoice: Invoice) -> bytes:

@@ -79,8 +79,9 @@ def _documents(
     page = folder.asked(_OURS, (summary,), lambda: app.documents.render_summary(view))
     if page is not None:
         folder.put(summary, page)
+    # Not Stripe's to give: without it a statement is made of what is remembered.
     pdf = folder.asked(
-        STRIPE, (statement,), lambda: statement_of(app, view.invoice_id, daily=folder.answers(PACSPACE)).pdf
+        _OURS, (statement,), lambda: statement_of(app, view.invoice_id, daily=folder.answers(PACSPACE)).pdf
     )
     if pdf is not None:
         folder.put(statement, pdf)

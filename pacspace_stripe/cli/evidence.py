@@ -9,7 +9,7 @@ import click
 
 from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, echo_windows
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 
@@ -29,8 +29,8 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
     """Show what was compared and decided about an invoice. Needs the database alone.
 
     --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it is
-    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing, and the
-    exit code is then 1.
+    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing,
+    and what their ledger says otherwise by now is noted; the exit code is then 1.
     """
     if bundle is not None:
         if every:
@@ -63,12 +63,12 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
     if as_json:
         echo_json(made.manifest)
     else:
-        click.echo(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
+        echo_line(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
     for lack in made.missing:
-        click.secho(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
+        echo_line(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
     for note in made.notes:
-        click.secho(f"note: {note}", fg="yellow", err=True)
-    sys.exit(1 if made.missing else 0)
+        echo_line(f"note: {note}", fg="yellow", err=True)
+    sys.exit(1 if made.missing or made.notes else 0)
 
 
 def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) -> None:
@@ -76,7 +76,7 @@ def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) ->
     document: dict[str, Any] = json.loads(decision.document)
     found, policy, chain = document["decision"], document["policy"], document["chain"]
     color = _SEEN.get(found["verdict"], "red")
-    click.secho(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
+    echo_line(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
     _say("customer", f"{document['customer']}, {'live' if document['livemode'] else 'test'} mode")
     _say("decided", f"{_moment(document['decided_at'])}, of the {document['invoice_status']} invoice")
     _say("confirmed", _confirmed(document, confirmed))
@@ -131,7 +131,7 @@ def _echo_history(links: list[Evidence]) -> None:
                 str(document["chain"]["sequence"]),
                 _moment(document["decided_at"]),
                 document["invoice_status"],
-                "confirmed" if document["confirms"] else document["decision"]["verdict"],
+                "confirmed" if document.get("confirms") else document["decision"]["verdict"],
                 document["decision"]["reason"],
                 link.sha256,
             )
@@ -142,7 +142,7 @@ def _echo_history(links: list[Evidence]) -> None:
 
 
 def _say(name: str, words: str) -> None:
-    click.echo(f"  {name:<10} {words}")
+    echo_line(f"  {name:<10} {words}")
 
 
 def _moment(written: str) -> str:

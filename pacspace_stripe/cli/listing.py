@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pacspace_stripe.cli.files import write_whole
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import exit_code, parts
 from pacspace_stripe.domain.memory import Stage
 from pacspace_stripe.domain.verdicts import Verdict
@@ -56,7 +56,7 @@ def statement(invoice: str, output: Path) -> None:
     write_whole(output, made.pdf)
     click.echo(f"{output}: {len(made.pdf):,} bytes")
     for said in made.left_out:
-        click.echo(f"  {said}")
+        echo_line(f"  {said}")
 
 
 @click.command()
@@ -77,7 +77,7 @@ def settings(*, as_json: bool) -> None:
     else:
         for row in rows:
             shown = row.current or row.default or ("(required)" if row.required else "(unset)")
-            click.secho(f"{row.name}={shown}", bold=True)
+            echo_line(f"{row.name}={shown}", bold=True)
             click.echo(f"    {row.meaning}")
     if problem is not None:
         raise problem

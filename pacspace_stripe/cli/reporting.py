@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from pacspace_stripe.cli.showing import echo_json, echo_table
+from pacspace_stripe.cli.showing import echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents import Templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
@@ -122,7 +122,7 @@ def _echo_checklist(made: Report) -> None:
         mark = "ok" if point.standing is Standing.FINE else "look"
         click.echo(textwrap.fill(point.says, _WIDE, initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
         for name in point.about:
-            click.echo(f"          {name}")
+            echo_line(f"          {name}")
 
 
 def _invoices(count: int) -> str:

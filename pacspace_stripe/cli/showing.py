@@ -17,9 +17,10 @@ def echo_json(document: Json) -> None:
     click.echo("\n".join(map(_json_printable, written.split("\n"))))
 
 
-def echo_line(line: str, *, err: bool = False) -> None:
+def echo_line(line: str, *, err: bool = False, bold: bool = False, fg: str | None = None) -> None:
     """One line, whatever is in it: no control character of it reaches the terminal."""
-    click.echo(printable(line), err=err)
+    shown = printable(line)
+    click.echo(click.style(shown, bold=bold or None, fg=fg) if bold or fg else shown, err=err)
 
 
 def _json_printable(line: str) -> str:

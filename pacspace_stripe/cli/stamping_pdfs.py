@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from pacspace_stripe.app import App
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents.overlay import LARGEST_PDF
-from pacspace_stripe.stamping import stamp_invoice
+from pacspace_stripe.errors import RemoteUnavailable
+from pacspace_stripe.stamping import StampedInvoice, stamp_invoice
 
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
 
@@ -31,11 +33,21 @@ def stamp_pdf(what: str, invoice: str | None, output: Path, *, break_signature: 
         raise click.BadParameter(message, param_hint="INVOICE")
     pdf = None if file is None else _read(file)
     with parts() as app:
-        made = stamp_invoice(app, invoice_id, pdf=pdf, break_signature=break_signature)
+        made = _stamped(app, invoice_id, pdf, break_signature=break_signature)
     write_whole(output, made.pdf)
     pages = f"{made.pages} page" if made.pages == 1 else f"{made.pages} pages"
     done = "stamped again" if made.again else "stamped"
     click.echo(f"{output}: {pages} {done}, evidence {made.evidence_sha256}, {len(made.pdf):,} bytes")
+
+
+def _stamped(app: App, invoice_id: str, pdf: bytes | None, *, break_signature: bool) -> StampedInvoice:
+    """Nothing comes back to a command by itself: who ran it tries again."""
+    try:
+        return stamp_invoice(app, invoice_id, pdf=pdf, break_signature=break_signature)
+    except RemoteUnavailable as error:
+        if error.hint == RemoteUnavailable.hint:
+            error.hint = "Run it again when Stripe answers."
+        raise
 
 
 def _read(path: Path) -> bytes:

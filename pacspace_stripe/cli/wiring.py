@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import click
-
 from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.cli.showing import echo_windows
+from pacspace_stripe.cli.showing import echo_line, echo_windows
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.errors import ConfigurationError, LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
@@ -81,11 +79,11 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     """One result for people: the verdict first, then both figures per window, then what happens."""
     verdict = result.verdict.value if result.verdict else "not judged"
     reason = f" ({result.reason.value})" if result.reason else ""
-    click.secho(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
+    echo_line(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
     if result.detail:
-        click.echo(f"  {result.detail}")
+        echo_line(f"  {result.detail}")
     echo_windows(result.windows)
     for step in result.steps:
-        click.echo(f"  {'would ' if planned else 'did: '}{step}")
+        echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:
-        click.echo(f"  next look {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
+        echo_line(f"  next look {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")

@@ -1,5 +1,6 @@
 """What documents say, told by a stored evidence document: the same as when it was decided."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -44,6 +45,15 @@ def proof_roots(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Every proof root, in the order of the windows."""
     found = ((window["proof"] or {}).get("proof_root") for window in document["windows"])
     return tuple(dict.fromkeys(root for root in found if root))
+
+
+def is_about(footer: str, document: Mapping[str, Any], evidence_sha256: str) -> bool:
+    """Whether a footer names this evidence and its roots: one that froze may name what was decided before."""
+    return all(_names(footer, one) for one in (evidence_sha256, *proof_roots(document)))
+
+
+def _names(footer: str, hexadecimal: str) -> bool:
+    return re.search(rf"(?<![0-9a-fA-F]){re.escape(hexadecimal)}(?![0-9a-fA-F])", footer) is not None
 
 
 def decided_at(document: Mapping[str, Any]) -> datetime:

@@ -8,6 +8,7 @@ from pacspace_stripe.documents.texts import Texts
 from pacspace_stripe.documents.views import StatementView, StatementWindow
 from pacspace_stripe.documents.wording import figure, moment, one_line, optional, parts, utc
 from pacspace_stripe.domain import quantities
+from pacspace_stripe.domain.footer import FOOTER_LIMIT, ROOTS_IN_TABLE
 
 STATEMENT_TEMPLATE = "statement.typ"
 MOST_CODES = 6
@@ -85,7 +86,7 @@ class StatementValues:
     confirmed_at: str | None
     """In UTC, when the finalized invoice was found to bill what the evidence names."""
     footer: list[str]
-    """The lines that every page ends with: the invoice's own footer block."""
+    """The lines that every page ends with: the invoice's own footer block, or a short one if it is too long."""
     keywords: list[str]
     """For the PDF's metadata, which `pacspace-stripe verify` reads."""
     issued_at: str
@@ -117,11 +118,19 @@ def statement_values(
         windows=[_row(window, codes.pop(optional(window.verify_url), None)) for window in view.windows],
         evidence_sha256=view.evidence_sha256,
         confirmed_at=None if view.confirmed_at is None else moment(view.confirmed_at.replace(microsecond=0)),
-        footer=[one_line(line) for line in view.footer.splitlines()],
+        footer=[one_line(line) for line in _footer(view).splitlines()],
         keywords=keywords(view.evidence_sha256, *(window.proof_root for window in view.windows)),
         issued_at=moment(issued_at.replace(microsecond=0)),
         date=parts(issued_at),
     )
+
+
+def _footer(view: StatementView) -> str:
+    """The footer, unless it is longer than any invoice's: then where the roots are, and the evidence."""
+    if len(view.footer) <= FOOTER_LIMIT:
+        return view.footer
+    heading = "Metered usage as recorded in PacSpace, an independent ledger"
+    return f"{heading}\n{ROOTS_IN_TABLE}\nEvidence SHA-256: {view.evidence_sha256}"
 
 
 def keywords(evidence_sha256: str, *proof_roots: str | None) -> list[str]:

@@ -78,7 +78,8 @@ class StatementView:
     confirmed_at: datetime | None = None
     """When the finalized invoice was found to bill what the decision names."""
     footer: str
-    """The text that every page ends with, as ``render_footer`` made it."""
+    """The text that every page ends with, as ``render_footer`` made it; a short one is set in place of one that is
+    longer than an invoice's footer can be."""
     issued_at: datetime
     letterhead: Letterhead = field(default_factory=Letterhead)
 

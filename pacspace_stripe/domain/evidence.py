@@ -69,10 +69,13 @@ def confirmation(
 ) -> dict[str, Json] | None:
     """The core that says: finalized, and its final lines bill what that decision names. None: it was about them itself.
 
+    Nor is one confirmed that an earlier version wrote, whose lines named no quantities.
     ``billed``: the final lines, whose figures the caller found to be those of the decision.
     """
     document: dict[str, Any] = json.loads(decided.document)
     if document["invoice_status"] != InvoiceStatus.DRAFT.value:
+        return None
+    if "confirms" not in document or any("lines" not in window for window in document["windows"]):
         return None
     lines = {(usage.meter, *_bounds(usage.window)): _lines(usage.lines) for usage in billed}
     windows = [

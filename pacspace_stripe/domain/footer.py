@@ -17,6 +17,9 @@ from dataclasses import dataclass
 FOOTER_LIMIT = 5000
 """Characters Stripe takes in ``invoice.footer`` (maxLength in its OpenAPI)."""
 
+ROOTS_IN_TABLE = "Proof roots: in the table of this document"
+"""What a statement's footer says instead of every root, where those are too many. Statements out there say so."""
+
 OPENING = "— Usage record (PacSpace) —"
 CLOSING = "— end of usage record —"
 """The marker lines. They print on the customer's invoice, and invoices out there carry them: never change them."""

@@ -95,6 +95,13 @@ class ProofSummary:
     verified: bool
     record_count: int | None
     net_change: Decimal | None
+    unknown: bool = False
+    """PacSpace says that there is no such root."""
+
+    @property
+    def denied(self) -> bool:
+        """Not confirmed, and said of the root itself: without figures it may be that PacSpace cannot look just now."""
+        return not self.verified and (self.unknown or self.record_count is not None or self.net_change is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

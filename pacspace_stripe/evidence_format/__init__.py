@@ -5,6 +5,7 @@ one way only is refused; bytes that can, but are not canonical (RFC 8785), are t
 """
 
 from pacspace_stripe.evidence_format.models import Count, EvidenceDocument, PolicyModel, Sha256, Text, WindowModel
+from pacspace_stripe.evidence_format.older import OlderEvidence, read_older
 from pacspace_stripe.evidence_format.reading import (
     LARGEST,
     SCHEMA_NAME,
@@ -20,6 +21,7 @@ __all__ = [
     "SCHEMA_NAME",
     "Count",
     "EvidenceDocument",
+    "OlderEvidence",
     "PolicyModel",
     "ReadEvidence",
     "Sha256",
@@ -28,5 +30,6 @@ __all__ = [
     "is_canonical",
     "json_schema",
     "read_evidence",
+    "read_older",
     "strict_json",
 ]

@@ -108,7 +108,7 @@ class PacSpaceApi:
         try:
             data = self._calls.verify(proof_root, {})
         except NotFound:
-            return ProofSummary(proof_root=proof_root, verified=False, record_count=None, net_change=None)
+            return ProofSummary(proof_root=proof_root, verified=False, record_count=None, net_change=None, unknown=True)
         return reading.proof_summary_from_pacspace(data, proof_root)
 
     def verify_address(self, proof_root: str) -> str:

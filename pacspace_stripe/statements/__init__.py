@@ -1,5 +1,7 @@
 """The usage statement of one invoice: its last decision as a document, with the very footer it was stamped with.
 
+Where that footer froze with an earlier decision, it is told from the evidence instead.
+
 The figures are the evidence's. What a statement shows besides them (number, customer's name, footer, daily figures) is
 asked of Stripe and PacSpace, and remembered: so it comes out again to the byte, also when neither can be reached.
 """
@@ -10,7 +12,7 @@ from typing import Any
 
 from pacspace_stripe.app import App
 from pacspace_stripe.documents import StatementView
-from pacspace_stripe.documents.from_evidence import decided_at, footer_view, statement_windows
+from pacspace_stripe.documents.from_evidence import decided_at, footer_view, is_about, statement_windows
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 from pacspace_stripe.statements.particulars import Particulars, particulars_of
 
@@ -53,10 +55,16 @@ def _view(
         windows=statement_windows(document, particulars.days_of),
         evidence=evidence.document,
         confirmed_at=decided_at(json.loads(confirmed.document)) if confirmed else None,
-        footer=particulars.footer or app.documents.render_footer(footer_view(document, evidence.sha256)),
+        footer=_footer(app, evidence, document, particulars.footer),
         issued_at=decided_at(document),
         letterhead=app.settings.letterhead,
     )
+
+
+def _footer(app: App, evidence: Evidence, document: dict[str, Any], frozen: str | None) -> str:
+    if frozen is not None and is_about(frozen, document, evidence.sha256):
+        return frozen
+    return app.documents.render_footer(footer_view(document, evidence.sha256))
 
 
 def _reason(document: dict[str, Any]) -> str:

@@ -20,6 +20,9 @@ READING = "pacspace_reading"
 _OURS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
 """Errors in what was asked. All others are the database's: gone, locked, full, broken, a read-only standby."""
 
+_NOT_WRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
+_WRITABLE = "Let this user write there (or make the folder first), or copy the database into a folder of your own."
+
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for ``sqlite:///…`` or ``postgresql+psycopg://…``. Nothing is read yet, except SQLite's mode."""
@@ -55,9 +58,11 @@ def mapped_errors() -> Iterator[None]:
     except _OURS:
         raise
     except (exc.DBAPIError, exc.TimeoutError) as error:
-        message = (
-            f"the database does not answer: {type(error.orig if isinstance(error, exc.DBAPIError) else error).__name__}"
-        )
+        cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        if getattr(cause, "sqlite_errorname", "").startswith(_NOT_WRITABLE):
+            message = "the database does not answer: SQLite needs to write its file and folder even to read"
+            raise StoreUnavailable(message, hint=_WRITABLE) from error
+        message = f"the database does not answer: {type(cause).__name__}"
         raise StoreUnavailable(message) from error
 
 

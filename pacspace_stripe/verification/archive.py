@@ -5,6 +5,7 @@ Owns the limits and the names: whatever could be read as two different archives 
 
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from typing import NoReturn
@@ -16,7 +17,11 @@ _LARGEST_ENTRY = 32 * 1024 * 1024
 _LARGEST_TOTAL = 128 * 1024 * 1024
 _MOST_ENTRIES = 20_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
-_ENCRYPTED = 0x1
+_ENCRYPTED, _SIZED_LATER = 0x1, 0x8
+_HEADER = 30
+"""Bytes of an entry's header before its name."""
+_LENGTHS = struct.Struct("<HH")
+_END = struct.Struct("<4s8xIIH")
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -28,6 +33,8 @@ def read_zip(data: bytes) -> Mapping[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             _check(entries)
+            if not _one_archive(data, entries):
+                _refuse("it has bytes that belong to none of its entries")
             return _unpacked(archive, entries)
     except UnreadableDocument:
         raise
@@ -49,6 +56,25 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
             _refuse("an entry is encrypted, or packed in a way that is not read here")
         if entry.file_size > _LARGEST_ENTRY:
             _refuse(f"an entry is larger than {_LARGEST_ENTRY} bytes")
+
+
+def _one_archive(data: bytes, entries: list[zipfile.ZipInfo]) -> bool:
+    """Whether it is entries from the first byte on, one behind the other, then their directory, then its end.
+
+    Readers that begin at the first entry, and those that begin at the directory, then see the same files.
+    """
+    end = len(data) - _END.size
+    directory: int
+    signature, size, directory, comment = _END.unpack_from(data, end)
+    if signature != b"PK\x05\x06" or comment or directory + size != end or data[end - 20 : end - 16] == b"PK\x06\x07":
+        return False
+    at = 0
+    for entry in sorted(entries, key=lambda each: each.header_offset):
+        if entry.header_offset != at or entry.flag_bits & _SIZED_LATER:
+            return False
+        name, extra = _LENGTHS.unpack_from(data, at + 26)
+        at += _HEADER + name + extra + entry.compress_size
+    return at == directory
 
 
 def _unpacked(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """A dispute bundle: its manifest, its chain of evidence, and what else lies in it. Pure, over the entries' bytes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -11,9 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.errors import RemoteError, UnreadableDocument, UnreadableEvidence
-from pacspace_stripe.evidence_format import Count, ReadEvidence, Sha256, Text, is_canonical, read_evidence, strict_json
+from pacspace_stripe.evidence_format import (
+    Count,
+    OlderEvidence,
+    ReadEvidence,
+    Sha256,
+    Text,
+    is_canonical,
+    read_evidence,
+    read_older,
+    strict_json,
+)
 from pacspace_stripe.transport.answers import Fields, exact_json
-from pacspace_stripe.verification import printed, stamped
+from pacspace_stripe.verification import chain, printed, stamped
 from pacspace_stripe.verification.archive import read_zip
 from pacspace_stripe.verification.pdf import read_pages
 from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, together, unless
@@ -21,6 +31,8 @@ from pacspace_stripe.verification.report import Result, cannot_tell, counted, ho
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
 _LARGEST_MANIFEST = 8 * 1024 * 1024
+_LARGEST_CHAIN = 16 * 1024 * 1024
+"""Bytes of all links together, some ten thousand of an ordinary invoice: reading them takes seconds, not minutes."""
 _LINK = re.compile(r"evidence/[0-9]{4,}\.json")
 _APPLICATION = "pacspace-stripe"
 
@@ -63,14 +75,30 @@ class Bundle:
     files: Mapping[str, bytes]
     links: Mapping[str, ReadEvidence]
     """Of the chain, by name and in order."""
+    older: Mapping[str, OlderEvidence]
+    """Links that an earlier version wrote, of which only the place is read."""
     unreadable: Mapping[str, str]
     """Names of the chain's links that cannot be read, and why."""
+
+    @property
+    def chain(self) -> tuple[chain.Link, ...]:
+        """All that can be read, in order."""
+        there: dict[str, chain.Link] = {**self.links, **self.older}
+        return tuple(there[name] for name in sorted(there, key=_in_order))
 
     @property
     def decision(self) -> ReadEvidence | None:
         """The decision that the manifest names, if it is in the chain."""
         named = (link for link in self.links.values() if link.sha256 == self.manifest.evidence_sha256)
         return next(named, None)
+
+    @property
+    def earlier(self) -> tuple[ReadEvidence, ...]:
+        """Decisions about the same invoice that were made before, in order."""
+        last = self.decision
+        links = [link for link in self.links.values() if last and link.document.invoice == last.document.invoice]
+        decisions = [link for link in links if link.document.confirms is None]
+        return tuple(one for one in decisions if last and one.document.chain.sequence < last.document.chain.sequence)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -86,9 +114,9 @@ def read_bundle(data: bytes) -> Bundle:
         raise UnreadableDocument(message)
     found = strict_json(files[MANIFEST], largest=_LARGEST_MANIFEST)
     manifest = _manifest(found)
-    links, unreadable = _links(files)
+    links, older, unreadable = _links(files)
     canonical = isinstance(found, dict) and is_canonical(found, files[MANIFEST])
-    return Bundle(manifest=manifest, canonical=canonical, files=files, links=links, unreadable=unreadable)
+    return Bundle(manifest=manifest, canonical=canonical, files=files, links=links, older=older, unreadable=unreadable)
 
 
 def _manifest(found: object) -> Manifest:
@@ -100,14 +128,27 @@ def _manifest(found: object) -> Manifest:
     raise UnreadableDocument(message)
 
 
-def _links(files: Mapping[str, bytes]) -> tuple[dict[str, ReadEvidence], dict[str, str]]:
-    links, unreadable = {}, {}
-    for name in sorted(filter(_LINK.fullmatch, files), key=lambda name: (len(name), name)):
+def _in_order(name: str) -> tuple[int, str]:
+    return len(name), name
+
+
+def _links(
+    files: Mapping[str, bytes],
+) -> tuple[dict[str, ReadEvidence], dict[str, OlderEvidence], dict[str, str]]:
+    links, older, unreadable = {}, {}, {}
+    names = sorted(filter(_LINK.fullmatch, files), key=_in_order)
+    if sum(len(files[name]) for name in names) > _LARGEST_CHAIN:
+        message = f"the bundle's chain of evidence is larger than {_LARGEST_CHAIN} bytes"
+        raise UnreadableDocument(message)
+    for name in names:
         try:
             links[name] = read_evidence(files[name])
         except UnreadableEvidence as error:
-            unreadable[name] = str(error)
-    return links, unreadable
+            if (found := read_older(files[name])) is not None:
+                older[name] = found
+            else:
+                unreadable[name] = str(error)
+    return links, older, unreadable
 
 
 def as_listed(bundle: Bundle) -> Result:
@@ -134,7 +175,12 @@ def _not_listed(bundle: Bundle) -> Iterator[str]:
 def readable(bundle: Bundle) -> Result:
     """Every link of the chain is evidence, in canonical bytes."""
     said = f"{counted(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
-    return unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
+    found = unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
+    return together([found, *(_of_earlier_version(name) for name in bundle.older)], otherwise="")
+
+
+def _of_earlier_version(name: str) -> Result:
+    return cannot_tell(f"{name} was written by an earlier version, in a shape of which only its place is read")
 
 
 def _odd(bundle: Bundle) -> list[str]:
@@ -144,18 +190,24 @@ def _odd(bundle: Bundle) -> list[str]:
 def decided(bundle: Bundle) -> Result:
     """The manifest's evidence is in the chain, is a decision, and the last one about its invoice."""
     decision, manifest = bundle.decision, bundle.manifest
+    if decision is None and (older := [name for name, link in bundle.older.items() if _named(link, manifest)]):
+        return _of_earlier_version(older[0])
     if decision is None:
         return refuted(f"the evidence that the manifest names, {manifest.evidence_sha256}, is not in the chain")
     problems = list(_not_decided(decision, manifest))
     later = [
         str(link.document.chain.sequence)
-        for link in bundle.links.values()
+        for link in bundle.chain
         if link.document.invoice == manifest.invoice and link.document.confirms is None
         if link.document.chain.sequence > decision.document.chain.sequence
     ]
     if later:
         problems.append(f"a later decision about {manifest.invoice} is in the chain, link {', '.join(later)}")
     return unless(problems, f"link {decision.document.chain.sequence} is {decision.sha256}, about {manifest.invoice}")
+
+
+def _named(link: chain.Link, manifest: Manifest) -> bool:
+    return link.sha256 == manifest.evidence_sha256
 
 
 def _not_decided(decision: ReadEvidence, manifest: Manifest) -> Iterator[str]:
@@ -167,7 +219,7 @@ def _not_decided(decision: ReadEvidence, manifest: Manifest) -> Iterator[str]:
 
 def as_stamped(bundle: Bundle, decision: ReadEvidence) -> Result:
     """The invoice's metadata, footer and lines, as Stripe had them when the bundle was made."""
-    found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision))]
+    found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision, bundle.earlier))]
     found.append(_part(bundle, LINES, lambda data: _lines(data, _final(bundle, decision))))
     return together(found, otherwise="")
 
@@ -188,11 +240,11 @@ def _part(bundle: Bundle, name: str, read: Callable[[bytes], Result]) -> Result:
         return cannot_tell(f"{name} cannot be read: {error}")
 
 
-def _invoice(data: bytes, decision: ReadEvidence) -> Result:
+def _invoice(data: bytes, decision: ReadEvidence, earlier: Sequence[ReadEvidence]) -> Result:
     invoice = Fields(_APPLICATION, INVOICE, exact_json(data))
     if invoice.text("invoice") != decision.document.invoice:
         return refuted(f"{INVOICE} is about another invoice")
-    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision)
+    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision, earlier)
 
 
 def _final(bundle: Bundle, decision: ReadEvidence) -> ReadEvidence:

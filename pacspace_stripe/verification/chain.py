@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
-from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
+from pacspace_stripe.evidence_format import EvidenceDocument, OlderEvidence, ReadEvidence
+from pacspace_stripe.evidence_format.older import OlderDocument
 from pacspace_stripe.verification.report import Result, counted, unless
 
+Link: TypeAlias = ReadEvidence | OlderEvidence
+"""What an earlier version wrote has its place, too."""
 _LEFT_OUT = {"chain", "decided_at", "invoice_status", "confirms", "windows"}
 _LEFT_OUT_OF_WINDOWS = {"lines", "from_meter"}
 """What a confirmation says anew; all else is the decision's, word for word."""
@@ -18,12 +22,12 @@ def place(document: EvidenceDocument) -> Result:
     return unless(_misplaced(document), f"link {chain.sequence} of {chain.id}, {before}; the other links are not here")
 
 
-def intact(links: Sequence[ReadEvidence]) -> Result:
+def intact(links: Sequence[Link]) -> Result:
     """Whether links, in the order they are given, are a whole chain from its first."""
     return unless(_broken(links), f"{counted(len(links), 'link')}, each naming the one before, from the first on")
 
 
-def _misplaced(document: EvidenceDocument) -> Iterator[str]:
+def _misplaced(document: EvidenceDocument | OlderDocument) -> Iterator[str]:
     chain = document.chain
     if (chain.sequence == 1) != (chain.previous_sha256 is None):
         yield f"link {chain.sequence} {'names' if chain.previous_sha256 else 'names no'} link before it"
@@ -31,7 +35,7 @@ def _misplaced(document: EvidenceDocument) -> Iterator[str]:
         yield f"link {chain.sequence} is of another chain than its subscription's"
 
 
-def _broken(links: Sequence[ReadEvidence]) -> Iterator[str]:
+def _broken(links: Sequence[Link]) -> Iterator[str]:
     if not links:
         yield "the chain is empty"
         return
@@ -47,10 +51,12 @@ def _broken(links: Sequence[ReadEvidence]) -> Iterator[str]:
     yield from _unconfirmed(links)
 
 
-def _unconfirmed(links: Sequence[ReadEvidence]) -> Iterator[str]:
+def _unconfirmed(links: Sequence[Link]) -> Iterator[str]:
     """A confirmation says of a finalized invoice what an earlier decision said of its draft."""
     earlier: dict[str, EvidenceDocument] = {}
     for link in links:
+        if isinstance(link, OlderEvidence):
+            continue
         document = link.document
         if document.confirms is not None:
             decision = earlier.get(document.confirms)

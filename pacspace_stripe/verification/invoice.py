@@ -11,6 +11,7 @@ from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.stamps import MOST_WINDOWS, PREFIX
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.transport.answers import decimal_of
+from pacspace_stripe.verification.ledger_files import unconfirmed
 from pacspace_stripe.verification.printed import squeezed
 from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, skipped, unless
 from pacspace_stripe.verification.stamped import EVIDENCE_KEY
@@ -32,7 +33,7 @@ class StampedWindow:
     def agrees(self, summary: ProofSummary) -> Result:
         """Whether public verify says what is stamped. Billed and recorded may differ by a tolerance, or by a waiver."""
         if not summary.verified:
-            return refuted(f"PacSpace does not confirm the proof root {self.proof_root}")
+            return unconfirmed(summary)
         if summary.record_count is None or summary.net_change is None or self.count is None:
             return cannot_tell(f"PacSpace confirms the proof root {self.proof_root}, but count and net are not known")
         if str(summary.record_count) != self.count:
@@ -72,6 +73,14 @@ class Stamp:
             for suffix in _SUFFIXES
             if (root := self.metadata.get(f"{PREFIX}proof_root{suffix}"))
         )
+
+    @property
+    def unbacked(self) -> bool:
+        """Whether it says that usage matched, and names no proof root for it."""
+        roots = {suffix for suffix in _SUFFIXES if self.metadata.get(f"{PREFIX}proof_root{suffix}")}
+        usages = {suffix: used for suffix in _SUFFIXES if (used := self.metadata.get(f"{PREFIX}usage{suffix}"))}
+        bare = not usages or any(decimal_of(used) != 0 for suffix, used in usages.items() if suffix not in roots)
+        return self.verdict == Verdict.MATCHED and bare
 
     def whole(self) -> Result:
         """Whether it names a verdict and evidence."""

@@ -108,6 +108,8 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
     named = f"{text(window.recorded)} in {window.count}"
     said = f"{name_of(window)}: the rows are {text(sign.recorded_usage(net))} in {count} records, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
+    if window.proof is not None and count > window.proof.record_count:
+        return cannot_tell(f"{said}: the ledger got records after the proof root was made")
     return refuted(said) if frozen else cannot_tell(f"{said}; no proof root froze them")
 
 
@@ -131,6 +133,9 @@ def _receipt_of(proof: Proof) -> Read:
         root, count = root_of(file), count_of(file, *COUNTS)
         if root is None or root.lower() != proof.proof_root.lower():
             return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
+        if count is not None and count > proof.count and not proof.stale:
+            grown = f"{file.where} says {count} records, the evidence {proof.count}"
+            return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
         if count is not None and count != proof.count and not proof.stale:
             return refuted(f"{file.where} says {count} records, the evidence {proof.count}")
         return holds(_SAME)
@@ -148,13 +153,19 @@ def _verify_of(proof: Proof) -> Read:
 def agrees(summary: ProofSummary, proof: Proof) -> Result:
     """Whether public verify says of a root what the evidence says; of a stale one, that it is known."""
     if not summary.verified:
-        return refuted(f"PacSpace does not confirm the proof root {proof.proof_root}")
+        return unconfirmed(summary)
     if proof.stale:
         return holds("PacSpace knows the proof root, which covers other records, as the evidence says")
     if summary.record_count is None or summary.net_change is None:
         named = "names neither the number of its records nor their net change"
         return _unnamed(f"PacSpace confirms the proof root {proof.proof_root}, but {named}", summary, proof)
     return unless(_other_figures(summary, proof), _SAME)
+
+
+def unconfirmed(summary: ProofSummary) -> Result:
+    """Of a root that PacSpace does not confirm: whether it denies it, or cannot say."""
+    said = f"PacSpace does not confirm the proof root {summary.proof_root}"
+    return refuted(said) if summary.denied else cannot_tell(f"{said} now, and does not say that there is none")
 
 
 def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:

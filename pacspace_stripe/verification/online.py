@@ -4,20 +4,21 @@ Only these two are ever contacted, at their own addresses or those in the enviro
 names. Whatever fails is no refutation: it leaves the question open.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.ledger import ProofSummary
-from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, RemoteError
-from pacspace_stripe.evidence_format import ReadEvidence
+from pacspace_stripe.errors import ConfigurationError, NotFound, RemoteError
+from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence, WindowModel
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS
 from pacspace_stripe.settings import written
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
-from pacspace_stripe.verification import stamped
+from pacspace_stripe.verification import stamped, truths
+from pacspace_stripe.verification.asking import PATIENCE, Roots
 from pacspace_stripe.verification.ledger_files import agrees
 from pacspace_stripe.verification.report import Result, cannot_tell, refuted, skipped, together
 
@@ -34,6 +35,8 @@ class Services:
     pacspace: PacSpaceApi | None = None
     no_stripe: str = _OFFLINE
     no_pacspace: str = _OFFLINE
+    clock: Callable[[], float] = time.monotonic
+    """In seconds, for how long is asked."""
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def services(environ: Mapping[str, str], transport: Transport | None = None) -> 
     """Those that the environment leads to. Raises ConfigurationError for a variable that makes no sense."""
     key, address = _written(environ, STRIPE_KEY), _written(environ, STRIPE_ADDRESS)
     pacspace_address = _written(environ, PACSPACE_ADDRESS) or DEFAULT_ADDRESS
-    opened = transport or Transport()
+    opened = transport or Transport(timeouts=PATIENCE)
     try:
         yield Services(
             stripe=StripeApi(opened, key, address) if key else None,
@@ -93,21 +96,22 @@ def read_invoice(stripe: StripeApi, invoice_id: str) -> Invoice | Result:
 
 
 def at_pacspace(services: Services, evidence: ReadEvidence) -> Result:
-    """Whether public verify says of every proof root what the evidence says."""
-    proofs = [proof for window in evidence.document.windows if (proof := window.result().proof)]
+    """Whether public verify says of every proof root what the evidence says; what has none stays open, asked or not."""
+    document = evidence.document
+    bare = [cannot_tell(f"{truths.name_of(window)}: {_why_bare(window)}") for window in truths.unbacked(document)]
+    return together([*bare, *_at_pacspace(services, document)], otherwise="the evidence has no proof root")
+
+
+def _why_bare(window: WindowModel) -> str:
+    if window.record is None:
+        return "no proof root covers what was recorded, so only the vendor says it"
+    return "a settlement record has no proof root, and only the vendor can read it"
+
+
+def _at_pacspace(services: Services, document: EvidenceDocument) -> list[Result]:
     if services.pacspace is None:
-        return skipped(services.no_pacspace)
-    if any(window.record for window in evidence.document.windows):
-        return skipped("a settlement record has no proof root, and only the vendor can read it")
-    found = {root: root_at_pacspace(services.pacspace, root) for root in evidence.document.roots}
-    said = [(proof, found[proof.proof_root]) for proof in proofs]
-    results = [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]
-    return together(results, otherwise="the evidence has no proof root")
-
-
-def root_at_pacspace(pacspace: PacSpaceApi, root: str) -> ProofSummary | Result:
-    """What public verify says of a root, or why it says nothing."""
-    try:
-        return pacspace.verify(root)
-    except (RemoteError, InvalidInput) as error:
-        return cannot_tell(str(error))
+        return [skipped(services.no_pacspace)]
+    proofs = [proof for window in document.windows if (proof := window.result().proof)]
+    roots = Roots(services.pacspace, clock=services.clock)
+    said = [(proof, roots.about(proof.proof_root)) for proof in proofs]
+    return [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]

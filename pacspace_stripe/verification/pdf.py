@@ -5,29 +5,33 @@ A damaged PDF is refused, not repaired: two programs would repair it into two do
 """
 
 import io
+import json
 import re
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import pikepdf
-import pypdfium2
 
 from pacspace_stripe.errors import UnreadableDocument
 from pacspace_stripe.evidence_format import LARGEST
+from pacspace_stripe.verification import page_texts, printed
 
 ATTACHMENT = "evidence.json"
 LARGEST_PDF = 64 * 1024 * 1024
-MOST_PAGES = 1000
 _LARGEST_XMP = 1024 * 1024
 _MOST_ATTACHMENTS = 1000
-_MOST_TEXT = 1_000_000
+_MOST_SECONDS = 8
 _MOST_UNPACKED = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MOST_LAYERS = 8
 _STREAM = re.compile(rb"stream\r?\n(?=[\x08-\x78])")
+_UNSEEN = {"/Link", "/FileAttachment"}
 _KEYWORDS = "{http://ns.adobe.com/pdf/1.3/}Keywords"
 
 
@@ -41,6 +45,8 @@ class Pdf:
     info_keywords: str | None
     pages: tuple[str, ...]
     """The text of each page, as a program reads it."""
+    overlaid: tuple[str, ...] = ()
+    """What a person sees and that text is not: notes and drawings laid over pages, each in words."""
 
     @property
     def keywords(self) -> dict[str, str | None]:
@@ -51,11 +57,15 @@ class Pdf:
 def read_pdf(data: bytes) -> Pdf:
     """Everything at once. Raises UnreadableDocument, and nothing else."""
     with _refusing(), _opened(data) as pdf:
+        evidence = _evidence(pdf)
+        if evidence is None:
+            _refuse(f"it carries no {ATTACHMENT}{_what_else(_page_texts(data))}")
         return Pdf(
-            evidence=_evidence(pdf),
+            evidence=evidence,
             xmp_keywords=_xmp_keywords(pdf),
             info_keywords=_info_keywords(pdf),
             pages=_page_texts(data),
+            overlaid=tuple(_overlaid(pdf)),
         )
 
 
@@ -98,50 +108,72 @@ def _measure(data: bytes) -> None:
 
 def _unpacked_sizes(data: bytes, start: int) -> Iterator[int]:
     """Of what looks like a packed stream, piece by piece; it ends where it is none."""
-    inflater, view = zlib.decompressobj(), memoryview(data)
-    with suppress(zlib.error):
-        for at in range(start, len(data), _CHUNK):
-            packed: bytes | memoryview = view[at : at + _CHUNK]
-            while packed and not inflater.eof:
-                yield len(inflater.decompress(packed, _CHUNK))
-                packed = inflater.unconsumed_tail
-            if inflater.eof:
+    layer, view = _Layer(depth=1), memoryview(data)
+    for at in range(start, len(data), _CHUNK):
+        yield from layer.sizes(view[at : at + _CHUNK])
+        if layer.over:
+            return
+
+
+class _Layer:
+    """One packing of a stream; what comes out may be packed again."""
+
+    def __init__(self, *, depth: int) -> None:
+        self._inflater, self._depth = zlib.decompressobj(), depth
+        self._inner: _Layer | None = None
+        self.over = False
+
+    def sizes(self, packed: bytes | memoryview) -> Iterator[int]:
+        """Of what comes out when this goes in, and of what comes out of that."""
+        while packed and not self.over:
+            try:
+                found = self._inflater.decompress(packed, _CHUNK)
+            except zlib.error:
+                self.over = True
                 return
+            packed, self.over = self._inflater.unconsumed_tail, self._inflater.eof
+            yield len(found)
+            if found:
+                yield from self._within().sizes(found)
+
+    def _within(self) -> "_Layer":
+        if self._inner is None:
+            if self._depth == _MOST_LAYERS:
+                _refuse(f"it is packed more than {_MOST_LAYERS} times over")
+            self._inner = _Layer(depth=self._depth + 1)
+        return self._inner
 
 
 def _page_texts(data: bytes) -> tuple[str, ...]:
-    document = pypdfium2.PdfDocument(data)
+    """As another process reads them: what is on a page can take any amount of time and memory."""
+    program = [sys.executable, "-P", page_texts.__file__]
     try:
-        if len(document) > MOST_PAGES:
-            _refuse(f"it has more than {MOST_PAGES} pages")
-        return tuple(_page_text(document, number) for number in range(len(document)))
-    finally:
-        document.close()
+        ran = subprocess.run(program, input=data, capture_output=True, timeout=_MOST_SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        _refuse(f"its pages take more than {_MOST_SECONDS} seconds to read")
+    if ran.returncode != 0:
+        _refuse("its pages take more time or memory to read than a document does")
+    said = json.loads(ran.stdout)
+    return tuple(said["texts"]) if "texts" in said else _refuse(said["refused"])
 
 
-def _page_text(document: pypdfium2.PdfDocument, number: int) -> str:
-    page = document[number]
-    try:
-        text = page.get_textpage()
-        try:
-            if text.count_chars() > _MOST_TEXT:
-                _refuse(f"page {number + 1} has more than {_MOST_TEXT} characters")
-            found: str = text.get_text_range()
-            return found
-        finally:
-            text.close()
-    finally:
-        page.close()
+def _what_else(pages: Sequence[str]) -> str:
+    """What can be done with a PDF that names a proof root and carries no evidence of it."""
+    roots = printed.roots_in("\n".join(pages))
+    if not roots:
+        return ""
+    ask = f"`pacspace-stripe verify {roots[0]}` asks PacSpace about the proof root on it"
+    return f"; {ask}, and the usage statement carries the evidence: ask the vendor for that"
 
 
-def _evidence(pdf: pikepdf.Pdf) -> bytes:
+def _evidence(pdf: pikepdf.Pdf) -> bytes | None:
     """The bytes of the one attachment of that name, wherever it is listed. Two would be two stories."""
     streams: dict[tuple[int, int], Any] = {}
     for file in _attached(pdf):
         if ATTACHMENT in (str(file.get("/UF", "")), str(file.get("/F", ""))):
             streams |= {stream.objgen: stream for stream in dict(file.get("/EF", {})).values()}
     if not streams:
-        _refuse(f"it carries no {ATTACHMENT}")
+        return None
     if len(streams) > 1:
         _refuse(f"it carries {len(streams)} files named {ATTACHMENT}")
     return _unpacked(next(iter(streams.values())), LARGEST)
@@ -165,6 +197,15 @@ def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
     yield from pdf.Root.get("/AF", [])
     for page in pdf.pages:
         yield from (note["/FS"] for note in page.get("/Annots", []) if note.get("/Subtype") == "/FileAttachment")
+
+
+def _overlaid(pdf: pikepdf.Pdf) -> Iterator[str]:
+    """Annotations that can cover what is printed: all that have a look of their own, and all but links and files."""
+    for number, page in enumerate(pdf.pages, start=1):
+        for note in page.get("/Annots", []):
+            kind = str(note.get("/Subtype", "/unknown"))
+            if kind not in _UNSEEN or "/AP" in note:
+                yield f"page {number} has an annotation ({kind.removeprefix('/')}), which can cover what is printed"
 
 
 def _unpacked(stream: Any, most: int) -> bytes:  # noqa: ANN401 - pikepdf's objects have no static kinds

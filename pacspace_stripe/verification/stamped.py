@@ -1,6 +1,6 @@
 """What is stamped: a PDF's keywords, and the metadata and footer that an invoice carries at Stripe. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.policy import Mode
@@ -32,15 +32,20 @@ def hash_in_keywords(carriers: Mapping[str, str | None], sha256: str) -> Result:
     )
 
 
-def on_invoice(metadata: Mapping[str, str], footer: str | None, evidence: ReadEvidence) -> Result:
-    """Whether an invoice's metadata and footer say what the evidence says."""
+def on_invoice(
+    metadata: Mapping[str, str], footer: str | None, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()
+) -> Result:
+    """Whether an invoice's metadata and footer say what the evidence says.
+
+    ``earlier``: decisions about it that the footer may have frozen with.
+    """
     ours = {key: value for key, value in metadata.items() if key in OURS and key != HOLD_KEY}
     if EVIDENCE_KEY not in ours:
         return _unstamped(evidence.document)
     if ours[EVIDENCE_KEY] != evidence.sha256:
         return refuted(f"the invoice at Stripe names other evidence, {ours[EVIDENCE_KEY]}")
     block = find_block(footer)
-    in_footer = [printed.in_footer(block, evidence)] if block else []
+    in_footer = [printed.in_footer(block, evidence, earlier)] if block else []
     footer_said = "" if block else "; there is no footer of ours"
     stamp = unless(_metadata(ours, evidence), f"the metadata say what the evidence says{footer_said}")
     return together([stamp, *in_footer], otherwise="")

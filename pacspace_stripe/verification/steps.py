@@ -14,16 +14,17 @@ Of a bundle: its files (1, 2), its chain (3 to 5), the ledger's side (6, 7), Str
 last two as above.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
-from pacspace_stripe.evidence_format import ReadEvidence, read_evidence
+from pacspace_stripe.evidence_format import ReadEvidence, read_evidence, read_older
 from pacspace_stripe.verification import bundle as bundles
 from pacspace_stripe.verification import chain, online, printed, stamped, truths
-from pacspace_stripe.verification.invoice import Stamp, StampedWindow
-from pacspace_stripe.verification.ledger_files import LedgerFiles
+from pacspace_stripe.verification.asking import Roots
+from pacspace_stripe.verification.invoice import Stamp
+from pacspace_stripe.verification.ledger_files import LedgerFiles, unconfirmed
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import Pdf, read_pdf
 from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, skipped, together, unless
@@ -41,7 +42,8 @@ def evidence_or_problem(data: bytes) -> tuple[ReadEvidence | None, Result]:
     try:
         evidence = read_evidence(data)
     except UnreadableEvidence as error:
-        return None, cannot_tell(str(error))
+        earlier = "the evidence was written by an earlier version, in a shape that cannot be judged"
+        return None, cannot_tell(earlier if read_older(data) else str(error))
     if not evidence.canonical:
         return evidence, refuted("the evidence is not in canonical JSON (RFC 8785): it was written anew")
     return evidence, holds(f"canonical JSON (RFC 8785), SHA-256 {evidence.sha256}")
@@ -62,7 +64,7 @@ def of_pdf(pdf: Pdf, services: Services) -> Checked:
     yield from asked(evidence, services)
 
 
-def in_pdf(pdf: Pdf, evidence: ReadEvidence) -> Checked:
+def in_pdf(pdf: Pdf, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()) -> Checked:
     """What a PDF says of the evidence in it."""
     # 2.
     yield "its SHA-256 and proof roots are those stamped on the document", _stamped(pdf, evidence)
@@ -71,7 +73,9 @@ def in_pdf(pdf: Pdf, evidence: ReadEvidence) -> Checked:
     # 4.
     yield SUMS, truths.adds_up(evidence.document)
     # 5.
-    yield "the footer on every page names it and its proof roots", printed.on_every_page(pdf.pages, evidence)
+    footers = printed.on_every_page(pdf.pages, evidence, earlier)
+    overlaid = [cannot_tell(covered) for covered in pdf.overlaid]
+    yield "the footer on every page names it and its proof roots", together([footers, *overlaid], otherwise="")
 
 
 def _stamped(pdf: Pdf, evidence: ReadEvidence) -> Result:
@@ -107,7 +111,7 @@ def of_bundle(bundle: bundles.Bundle, services: Services) -> Checked:
     # 2.
     yield READABLE, bundles.readable(bundle)
     # 3.
-    yield "the chain of decisions is intact", chain.intact(tuple(bundle.links.values()))
+    yield "the chain of decisions is intact", chain.intact(bundle.chain)
     # 4.
     yield "the manifest names the last decision about its invoice", bundles.decided(bundle)
     # 5.
@@ -150,7 +154,7 @@ def _statement(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:
         return refuted(f"{bundles.STATEMENT}: {error}")
     if pdf.evidence != decision.data:
         return refuted(f"{bundles.STATEMENT} carries other evidence")
-    return together([result for _, result in in_pdf(pdf, decision)], otherwise="")
+    return together([result for _, result in in_pdf(pdf, decision, bundle.earlier)], otherwise="")
 
 
 def _summary(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:
@@ -166,11 +170,11 @@ def of_root(root: str, services: Services) -> Checked:
 def _root(root: str, services: Services) -> Result:
     if services.pacspace is None:
         return skipped(services.no_pacspace)
-    said = online.root_at_pacspace(services.pacspace, root)
+    said = Roots(services.pacspace, clock=services.clock).about(root)
     if isinstance(said, Result):
         return said
     if not said.verified:
-        return refuted("PacSpace does not confirm it")
+        return unconfirmed(said)
     count = "an unnamed number of" if said.record_count is None else said.record_count
     net = "not named" if said.net_change is None else text(said.net_change)
     return holds(f"PacSpace confirms it, with {count} records, net change {net}")
@@ -188,16 +192,15 @@ def of_invoice(invoice_id: str, services: Services) -> Checked:
     stamp = Stamp(metadata=invoice.metadata, footer=invoice.footer)
     yield STAMP, stamp.whole()
     yield "its footer names the evidence and the proof roots that its metadata name", stamp.in_footer()
-    yield (
-        PACSPACE,
-        together(
-            [_window_at_pacspace(window, services) for window in stamp.windows], otherwise="no proof root is stamped"
-        ),
-    )
+    yield PACSPACE, _stamped_at_pacspace(stamp, services)
 
 
-def _window_at_pacspace(window: StampedWindow, services: Services) -> Result:
+def _stamped_at_pacspace(stamp: Stamp, services: Services) -> Result:
+    if stamp.unbacked:
+        return cannot_tell("no proof root is stamped: only the vendor says what was recorded")
     if services.pacspace is None:
         return skipped(services.no_pacspace)
-    said = online.root_at_pacspace(services.pacspace, window.proof_root)
-    return said if isinstance(said, Result) else window.agrees(said)
+    roots = Roots(services.pacspace, clock=services.clock)
+    said = [(window, roots.about(window.proof_root)) for window in stamp.windows]
+    results = [answer if isinstance(answer, Result) else window.agrees(answer) for window, answer in said]
+    return together(results, otherwise="no proof root is stamped")

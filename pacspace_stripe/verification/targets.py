@@ -13,6 +13,7 @@ from pacspace_stripe.verification.bundle import read_bundle
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import LARGEST_PDF, read_pdf
 from pacspace_stripe.verification.report import Outcome, Report, Step, cannot_tell, numbered, printable
+from pacspace_stripe.verification.truths import unbacked
 
 _INVOICE = re.compile(r"in_[A-Za-z0-9_]{1,200}")
 _ROOT = re.compile(r"0x[0-9a-fA-F]{1,128}")
@@ -26,6 +27,10 @@ _PAGES = (
 )
 _ISSUER = "That this is what the vendor stamped on the invoice: the invoice at Stripe was not read."
 _EVIDENCE = "What was compared: the stamp only names the evidence. Ask the vendor for the statement, and verify that."
+_UNBACKED = (
+    "What was recorded, where no proof root covers it: nothing of PacSpace stands behind those figures but the "
+    "vendor's word. A settlement record only the vendor can read."
+)
 _KNOWN = "That PacSpace knows the proof root: it was not asked."
 
 
@@ -94,6 +99,8 @@ def _not_proven(kind: str, found: tuple[Step, ...], document: EvidenceDocument |
         yield _RECOMPUTED
     if kind == "proof root":
         return
+    if document is not None and unbacked(document):
+        yield _UNBACKED
     if roots and outcomes.get(steps.PACSPACE) is not Outcome.HOLDS:
         yield _KNOWN
     if kind != "invoice" and outcomes.get(steps.STRIPE) is not Outcome.HOLDS:

@@ -36,10 +36,22 @@ def problems(document: EvidenceDocument) -> Iterator[str]:
     for window in document.windows:
         for problem in _in_window(window, document.policy):
             yield f"{name_of(window)}: {problem}"
+        if window.from_meter and document.invoice_status != "draft":
+            yield f"{name_of(window)}: only a draft's lines lag behind their meter"
     yield from _lines_once(document)
     yield from _decision(document)
     yield from _waiver(document)
     yield from _unproven_match(document)
+
+
+def unbacked(document: EvidenceDocument) -> tuple[WindowModel, ...]:
+    """Windows that are matched by recorded usage which no proof root covers: only the vendor's word says it."""
+    return tuple(
+        window
+        for window in document.windows
+        if window.proof is None and window.reason.verdict is Verdict.MATCHED
+        if window.billed or window.recorded or window.count
+    )
 
 
 def name_of(window: WindowModel) -> str:

@@ -14,6 +14,7 @@ from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.statements import statement_pdf
 from tests.bundles import Opened, sha256
 from tests.worlds import ENVIRONMENT, MIDDLE, PERIOD_END, PERIOD_START, World
 
@@ -321,7 +322,8 @@ def test_without_stripe_the_summary_is_made_of_the_evidence_alone(tmp_path: Path
         made.run()
         made.stripe.add_fault("500")
         there = opened(made)
-        assert there.missing == ["stripe/invoice.json", "stripe/lines.json", "statement.pdf"]
+        assert there.missing == ["stripe/invoice.json", "stripe/lines.json"]
+        assert there.entries["statement.pdf"] == statement_pdf(made.app, made.invoice_id)
         [page] = there.text("summary.pdf")
         assert f"Usage record for invoice {made.invoice_id}" in page
         assert "The invoice names the same value" not in page
@@ -335,8 +337,14 @@ def test_with_neither_there_is_still_the_evidence(tmp_path: Path) -> None:
         made.stripe.add_fault("500")
         made.ledger.add_fault("503")
         there = opened(made)
-        assert list(there.entries) == ["evidence/0001.json", "evidence/0002.json", "manifest.json", "summary.pdf"]
-        assert len(there.missing) == 6
+        assert list(there.entries) == [
+            "evidence/0001.json",
+            "evidence/0002.json",
+            "manifest.json",
+            "statement.pdf",
+            "summary.pdf",
+        ]
+        assert len(there.missing) == 5
 
 
 def test_one_refused_question_leaves_the_others(tmp_path: Path) -> None:

@@ -131,6 +131,23 @@ def test_a_waived_invoice_says_who_and_why(made: World, run: Run) -> None:
     assert "link 2 of 3" in said
 
 
+def test_what_somebody_wrote_cannot_act_on_a_terminal(made: World, run: Run) -> None:
+    made.bill("100")
+    made.record("90")
+    made.run()
+    waiver = Waiver(
+        reason="ok \x1b[31mred\x1b]0;title\x07 \u202eevil", by="me\x1b[2J\nproof", at=made.clock.now(), figures={}
+    )
+    made.app.checker.check(made.invoice_id, waiver=waiver)
+    made.run()
+    for options in ([], ["--all"]):
+        said = run(made.invoice_id, *options).output
+        assert all(line.isprintable() for line in said.split("\n")), said
+    said = run(made.invoice_id).output
+    assert "by me\\x1b[2J\\nproof, " in said
+    assert "ok \\x1b[31mred" in said
+
+
 def test_what_was_never_compared_is_not_found_and_says_what_to_do(run: Run) -> None:
     for arguments in ((), ("--json",), ("--all",)):
         done = run("in_unknown", *arguments)

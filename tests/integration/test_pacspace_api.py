@@ -358,11 +358,13 @@ def test_the_public_address_of_a_root_is_where_it_is_asked_about() -> None:
     )
 
 
-@pytest.mark.parametrize("rules", [{"unknown_root": "unverified"}, {"unknown_root": "not_found"}])
-def test_a_root_nobody_made_is_not_verified(rules: dict[str, str]) -> None:
-    assert World(**rules).api.verify("0xab") == ProofSummary(
-        proof_root="0xab", verified=False, record_count=None, net_change=None
+@pytest.mark.parametrize("answer", ["unverified", "not_found"])
+def test_a_root_nobody_made_is_not_verified(answer: str) -> None:
+    found = World(unknown_root=answer).api.verify("0xab")
+    assert found == ProofSummary(
+        proof_root="0xab", verified=False, record_count=None, net_change=None, unknown=answer == "not_found"
     )
+    assert found.denied is (answer == "not_found")
 
 
 def test_verify_may_come_without_envelope_and_summary() -> None:

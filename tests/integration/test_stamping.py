@@ -307,6 +307,14 @@ def test_the_command_stamps_a_file_in_its_own_place(desk: Desk) -> None:
     assert attached(desk.out.read_bytes())["invoice"] == desk.place.invoice_id
 
 
+def test_the_command_says_to_run_it_again_when_stripe_is_down(desk: Desk) -> None:
+    desk.place.stripe.add_fault("503")
+    code, _, complaint = desk.run(desk.place.invoice_id, "-o", desk.out)
+    assert code == 1
+    assert "Run it again when Stripe answers." in complaint
+    assert "Nothing to do" not in complaint
+
+
 def test_the_command_leaves_what_was_there_when_it_fails(desk: Desk) -> None:
     desk.out.write_bytes(b"earlier")
     (desk.folder / "in.pdf").write_bytes(b"no PDF")

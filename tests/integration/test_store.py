@@ -3,12 +3,13 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -1216,3 +1217,17 @@ def test_writers_wait_for_each_other(store: Store) -> None:
 
     assert all(at_once(work, times=80))
     assert sum(len(store.journal.audit_trail(f"in_{number}")) for number in range(3)) == 80
+
+
+def test_a_folder_that_cannot_be_written_is_named_as_the_reason(tmp_path: Path) -> None:
+    made = Store(f"sqlite:///{tmp_path / 'there.db'}", now=lambda: START, lost_after=TTL)
+    made.migrate()
+    made.close()
+    with closing(sqlite3.connect(tmp_path / "there.db")) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    for address in (f"file:{tmp_path / 'there.db'}?mode=ro&uri=true", str(tmp_path / "nowhere" / "there.db")):
+        store = Store(f"sqlite:///{address}", now=lambda: START, lost_after=TTL)
+        with pytest.raises(StoreUnavailable, match="does not answer: SQLite needs to write") as refused:
+            store.migrate()
+        assert "copy the database" in refused.value.hint
+        store.close()

@@ -15,7 +15,9 @@ import pikepdf
 import pytest
 
 from pacspace_stripe.domain.evidence import canonical, digest
+from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.verification import Outcome, Report, Services, verify
+from pacspace_stripe.verification.steps import PACSPACE
 from tests.pdfs import retouched
 from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.worlds import world
@@ -94,6 +96,13 @@ def test_a_statement_of_several_pages_names_the_evidence_on_each(tmp_path: Path,
     assert report.outcome is Outcome.HOLDS, why(report)
 
 
+def test_links_and_attached_files_cover_nothing(tmp_path: Path, made: Papers) -> None:
+    for kind in (pikepdf.Name.Link, pikepdf.Name.FileAttachment):
+        file = {"FS": pikepdf.Dictionary(F="other.txt")} if kind == pikepdf.Name.FileAttachment else {}
+        report = verified(tmp_path, retouched(made.statement, noted(Subtype=kind, **file)))
+        assert report.outcome is Outcome.HOLDS, why(report)
+
+
 def test_a_rotated_page_is_read_all_the_same(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, retouched(made.statement, lambda pdf: pdf.pages[0].rotate(90, relative=True)))
     assert report.outcome is Outcome.HOLDS, why(report)
@@ -117,7 +126,8 @@ def test_a_pdf_that_anyone_may_open_is_read_although_it_is_encrypted(tmp_path: P
         ({}, ("0", "5"), "drifted (STRIPE_MISSING)"),
         ({}, ("0", "0"), "matched (ZERO)"),
         ({"tolerance": "2"}, ("100", "99"), "matched (WITHIN_TOLERANCE)"),
-        ({"mode": "observe"}, ("100", "100"), "matched (EXACT)"),
+        ({"mode": "observe"}, ("100", "90"), "drifted (OVERBILLED)"),
+        ({"mode": "observe"}, ("0", "0"), "matched (ZERO)"),
         ({"usage_sign": "positive"}, ("100", "-100"), "matched (EXACT)"),
     ],
 )
@@ -166,14 +176,39 @@ def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: 
     assert (report.outcome, report.verdict) == (Outcome.HOLDS, "drifted (OVERBILLED)"), why(report)
 
 
-def test_the_bundle_of_a_settlement_record_holds(tmp_path: Path) -> None:
-    with world(tmp_path, ledger="settlement") as town:
+@pytest.mark.parametrize("settings", [{"ledger": "settlement"}, {"mode": "observe"}])
+def test_what_no_proof_root_covers_is_the_vendors_word_alone(tmp_path: Path, settings: dict[str, str]) -> None:
+    with world(tmp_path, **settings) as town:
         town.subscribe()
-        town.bill("100")
-        town.write("100")
+        if "ledger" in settings:
+            town.bill("100")
+            town.write("100")
+        else:
+            town.use("100")
         found = papers(town.run())
-    report = verified(tmp_path, found.bundle)
-    assert report.outcome is Outcome.HOLDS, why(report)
+    for paper in (found.statement, found.bundle, found.evidence):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.CANNOT_TELL, why(report)
+        assert [step.checked for step in report.steps if step.result.outcome is Outcome.CANNOT_TELL] == [PACSPACE]
+        assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
+
+
+def test_papers_of_an_invoice_that_changed_after_its_footer_froze_are_genuine(tmp_path: Path) -> None:
+    with world(tmp_path, finalize="fast") as town:
+        town.subscribe()
+        town.use("100")
+        while not town.stripe.invoices() or "pacspace_verdict" not in town.invoice()["metadata"]:
+            town.run(timedelta(minutes=5))
+        town.bill("5")
+        found = papers(town.run())
+        stamped = stamp_invoice(town.app, town.invoice_id).pdf
+    assert found.document["decision"]["reason"] == "CHANGED_AT_FINALIZATION"
+    for paper in (found.statement, found.bundle):
+        report = verified(tmp_path, paper)
+        assert report.outcome is Outcome.HOLDS, why(report)
+    report = verified(tmp_path, stamped)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert "an earlier stamp that froze into the invoice" in why(report)
 
 
 # -- the statement, tampered with -------------------------------------------------------------------------------------
@@ -226,6 +261,16 @@ def page_without_footer(pdf: pikepdf.Pdf) -> None:
     page.contents_add(b"BT /F1 12 Tf 50 50 Td (A page of somebody else's) Tj ET")
 
 
+def noted(**said: Any) -> Callable[[pikepdf.Pdf], None]:  # noqa: ANN401 - of a PDF
+    """An annotation on the first page, beside those that are there."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        note = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Rect=[0, 0, 600, 100], **said)
+        pdf.pages[0].Annots = pikepdf.Array([*pdf.pages[0].get("/Annots", []), pdf.make_indirect(note)])
+
+    return change
+
+
 def info_keywords(made: Papers, words: str | None) -> bytes:
     def change(pdf: pikepdf.Pdf) -> None:
         if words is None:
@@ -251,6 +296,7 @@ def keywords(sha256: str, root: str) -> str:
 
 def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
     sha, root = digest(made.evidence), made.root
+    heading, evidence = "Metered usage as recorded in PacSpace ", f" Evidence SHA-256: {sha}"
     pretty = json.dumps(made.document, indent=1).encode()
     reordered = json.dumps(dict(reversed(made.document.items())), separators=(",", ":")).encode()
     twice = b'{"invoice":"in_another",' + made.evidence[1:]
@@ -283,13 +329,16 @@ def tampered_statements(made: Papers, other: Papers) -> dict[str, bytes]:
         "keywords: another root in XMP": xmp_keywords(made, root.encode(), swapped(root).encode()),
         "footer: another root": in_content(made.statement, root, f"Proof root: {swapped(root)}"),
         "footer: another hash": in_content(made.statement, sha, f"Evidence SHA-256: {'0' * 64}"),
-        "footer: another figure": in_content(made.statement, "10", "api_calls: 9 in 2 records"),
+        "footer: another figure": in_content(made.statement, "10", f"{heading}api_calls: 9 in 2 records{evidence}"),
         "footer: missing on a page": retouched(made.statement, page_without_footer),
         "the pages of another invoice": attached(other.plain, made.evidence),
     }
 
 
 REFUSED_STATEMENTS = {
+    "a note over the footer",
+    "a link with a look of its own",
+    "a stamp of a kind that nobody knows",
     "without keywords in the document information",
     "without keywords in XMP",
     "without metadata",
@@ -350,6 +399,9 @@ def refused_statements(made: Papers) -> dict[str, bytes]:
         "without keywords in XMP": xmp_keywords(made, b"pdf:Keywords", b"pdf:Others"),
         "without metadata": retouched(genuine, without_metadata),
         "a page without text": retouched(genuine, blank),
+        "a note over the footer": retouched(genuine, noted(Subtype=pikepdf.Name.FreeText)),
+        "a link with a look of its own": retouched(genuine, noted(Subtype=pikepdf.Name.Link, AP={})),
+        "a stamp of a kind that nobody knows": retouched(genuine, noted()),
         "without an attachment": made.plain,
         "an attachment of another name": attached(made.plain, made.evidence, name="other.json"),
         "two attachments of the name": attached(made.plain, made.evidence, more={ATTACHMENT: b"{}"}),
@@ -448,7 +500,7 @@ def tampered_folders(made: Papers, other: Papers) -> dict[str, Mapping[str, byte
         "the rows of another period": rows(made, lambda it: it.update(end="2027-01-01T00:00:00Z")),
         "no rows": {"ledger/0001-records.json": None},
         "a receipt with another count": json_file(
-            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=3, deltasCount=3)
+            made, "ledger/0001-receipt.json", lambda it: it.update(deltaCount=1, deltasCount=1)
         ),
         "no receipt": {"ledger/0001-receipt.json": None},
         "PacSpace says another count": json_file(
@@ -523,6 +575,19 @@ def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made
     assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
 
 
+def test_a_ledger_that_grew_after_the_root_was_made_refutes_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as town:
+        town.subscribe()
+        town.use("100")
+        town.run()
+        town.record("3")
+        found = papers(town)
+    report = verified(tmp_path, found.bundle)
+    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    said = "the ledger got records after the proof root was made"
+    assert [said in step.result.detail for step in report.steps[5:7]] == [True, True], why(report)
+
+
 def entry(name: str, data: bytes = b"x") -> Callable[[zipfile.ZipFile], None]:
     def add(archive: zipfile.ZipFile) -> None:
         archive.writestr(zipfile.ZipInfo(name), data)
@@ -562,6 +627,23 @@ def encrypted(made: Papers) -> bytes:
     return bytes(data)
 
 
+def commented(made: Papers) -> bytes:
+    out = io.BytesIO(made.bundle)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = zipped({"evil.txt": b"hello"})
+    return out.getvalue()
+
+
+def between(made: Papers) -> bytes:
+    """An entry that the directory no longer names."""
+    out = io.BytesIO(archive_with(made, entry("evil.txt")))
+    with zipfile.ZipFile(out, "a") as archive:
+        hidden = archive.getinfo("evil.txt")
+        archive.filelist.remove(hidden)
+        archive.comment = b""
+    return out.getvalue()
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> None:
     archives = {
@@ -575,9 +657,18 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "control characters in a name": archive_with(made, entry("\x1b[31m")),
         "a folder": archive_with(made, entry("evidence/", b"")),
         "a bomb": bomb(made),
+        "a chain that takes minutes to read": archive_with(
+            made, *(entry(f"evidence/1{number:04}.json", b"[" + b"0," * 1_000_000 + b"0]") for number in range(9))
+        ),
         "a bomb that lies about its size": lying_bomb(made),
         "packed in another way": zipped({**made.files, "manifest.json": made.manifest()}, packing=zipfile.ZIP_LZMA),
         "encrypted": encrypted(made),
+        "another archive before it": zipped({"evil.txt": b"hello"}) + made.bundle,
+        "another archive behind it": made.bundle + zipped({"evil.txt": b"hello"}),
+        "bytes before it": b"PK\x03\x04" + made.bundle,
+        "bytes behind it": made.bundle + b"\x00",
+        "a comment behind it": commented(made),
+        "bytes between its entries": between(made),
         "cut off": made.bundle[:-50],
         "only a beginning": b"PK\x03\x04",
         "empty": b"PK\x05\x06" + b"\x00" * 18,
@@ -588,6 +679,22 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
     }
     reports = {name: verified(tmp_path, data) for name, data in archives.items()}
     assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
+
+
+# -- a PDF that only names a root -------------------------------------------------------------------------------------
+
+
+def test_an_invoice_with_only_the_printed_footer_is_sent_where_more_is_known(tmp_path: Path, made: Papers) -> None:
+    said = why(verified(tmp_path, made.plain))
+    assert f"`pacspace-stripe verify {made.root}`" in said
+    assert "ask the vendor" in said
+    (bare,) = verified(tmp_path, retouched(made.plain, only_somebody_elses_page)).steps
+    assert bare.result.detail == "the PDF cannot be verified: it carries no evidence.json"
+
+
+def only_somebody_elses_page(pdf: pikepdf.Pdf) -> None:
+    page_without_footer(pdf)
+    del pdf.pages[0]
 
 
 # -- what is no paper at all ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.verification import Outcome, Report, services, verify
+from pacspace_stripe.verification.asking import MOST_ROOTS
 from tests.received import Papers, attached, papers, swapped
 from tests.worlds import ENVIRONMENT, World, world
 
@@ -127,6 +129,10 @@ def says(**changes: Any) -> Answering:  # noqa: ANN401 - JSON
     return answer
 
 
+def unknown(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, json={"error": {"code": "PROOF_NOT_FOUND", "message": "unknown"}})
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
@@ -135,14 +141,13 @@ def says(**changes: Any) -> Answering:  # noqa: ANN401 - JSON
         pytest.param(says(summary={"recordCount": 1, "netChange": -101}), Outcome.REFUTED, id="another net change"),
         pytest.param(says(summary={"recordCount": 2}), Outcome.REFUTED, id="another count alone"),
         pytest.param(says(verified=False), Outcome.REFUTED, id="not verified"),
+        pytest.param(
+            says(verified=False, summary=None, message="chain unavailable"), Outcome.CANNOT_TELL, id="no chain now"
+        ),
         pytest.param(says(summary=None), Outcome.CANNOT_TELL, id="no figures"),
         pytest.param(says(proofRoot="0xanother"), Outcome.CANNOT_TELL, id="of another root"),
         pytest.param(says(verified="yes"), Outcome.CANNOT_TELL, id="no truth"),
-        pytest.param(
-            lambda _: httpx.Response(404, json={"error": {"code": "PROOF_NOT_FOUND", "message": "unknown"}}),
-            Outcome.REFUTED,
-            id="an unknown root",
-        ),
+        pytest.param(unknown, Outcome.REFUTED, id="an unknown root"),
         pytest.param(lambda _: httpx.Response(404, text="<html>"), Outcome.CANNOT_TELL, id="a page that is not there"),
         pytest.param(lambda _: httpx.Response(500), Outcome.CANNOT_TELL, id="an error"),
         pytest.param(lambda _: httpx.Response(429), Outcome.CANNOT_TELL, id="too many requests"),
@@ -159,13 +164,55 @@ def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering
 
 
 def test_pacspace_that_is_down_refutes_nothing(tmp_path: Path, made: World) -> None:
-    def down(request: httpx.Request) -> httpx.Response:
-        message = "refused"
-        raise httpx.ConnectError(message, request=request)
-
-    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), down))
+    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), refused))
     assert last(report)[0] is Outcome.CANNOT_TELL
     assert {step.result.outcome for step in report.steps[:-1]} == {Outcome.HOLDS}
+
+
+def refused(request: httpx.Request) -> httpx.Response:
+    message = "refused"
+    raise httpx.ConnectError(message, request=request)
+
+
+def of_many_roots(folder: Path, found: Papers, number: int) -> str:
+    """Evidence that names many proof roots, as anyone can write it."""
+    document = found.document
+    [window] = document["windows"]
+    document["windows"] = [
+        window
+        | {"meter": f"m{one}", "lines": [line | {"id": f"il_{one}"} for line in window["lines"]]}
+        | {"proof": window["proof"] | {"proof_root": f"0x{one:064x}"}}
+        for one in range(number)
+    ]
+    path = folder / "many.json"
+    path.write_bytes(canonical(document))
+    return str(path)
+
+
+def test_pacspace_that_is_down_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), refused)
+    report = verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert "not asked about: PacSpace does not answer" in last(report)[1]
+    assert len({request.url.path for request in network.requests}) == 1
+
+
+def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), says())
+    report = verified(of_many_roots(tmp_path, papers(made), MOST_ROOTS + 10), network, PACSPACE)
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert f"{MOST_ROOTS} are the most" in last(report)[1]
+    assert len(network.requests) == MOST_ROOTS
+
+
+def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), says())
+    seconds = iter(range(0, 1000, 10))
+    with services(PACSPACE, Transport(httpx_transport=httpx.MockTransport(network))) as asked:
+        report = verify(of_many_roots(tmp_path, papers(made), 20), replace(asked, clock=lambda: float(next(seconds))))
+    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert "30 seconds were over" in last(report)[1]
+    assert len(network.requests) == 2
 
 
 # -- the invoice at Stripe --------------------------------------------------------------------------------------------
@@ -264,6 +311,37 @@ def test_an_invoices_own_stamp_decides(made: World, change: Callable[[dict[str, 
     assert verified(made.invoice_id, Asked(invoice_with(made, change))).outcome is outcome
 
 
+def test_a_matched_invoice_without_a_stamped_root_stays_open(made: World) -> None:
+    def bare(invoice: dict[str, Any]) -> None:
+        root = invoice["metadata"].pop("pacspace_proof_root")
+        invoice["footer"] = invoice["footer"].replace(root, "")
+
+    report = verified(made.invoice_id, Asked(invoice_with(made, bare)))
+    assert last(report) == (Outcome.CANNOT_TELL, "no proof root is stamped: only the vendor says what was recorded")
+
+
+def invented_record(document: Any) -> None:  # noqa: ANN401 - JSON
+    [window] = document["windows"]
+    record = {"key": window["account"], "bits": "-999", "writes": 1, "verified": True}
+    lines = [line | {"quantity": "999"} for line in window["lines"]]
+    window.update(billed="999", recorded="999", count=1, lines=lines, record=record)
+    document["policy"]["ledger"] = "settlement"
+
+
+@pytest.mark.parametrize("change", [lambda it: it["policy"].update(mode="observe"), invented_record])
+def test_figures_that_anyone_can_invent_hold_nowhere(
+    tmp_path: Path, made: World, change: Callable[[Any], None]
+) -> None:
+    document = papers(made).document
+    document["windows"][0].update(proof=None, compare=None)
+    change(document)
+    path = tmp_path / "forged.json"
+    path.write_bytes(canonical(document))
+    report = verified(str(path), Asked(answers(made)), PACSPACE)
+    assert report.outcome is Outcome.CANNOT_TELL, report
+    assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
+
+
 def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
@@ -296,8 +374,20 @@ def test_a_root_that_pacspace_knows_holds(made: World) -> None:
     assert "1 records, net change -100" in last(report)[1]
 
 
-def test_a_root_that_nobody_knows_is_refuted(made: World) -> None:
-    assert verified("0x" + "0" * 64, Asked(answers(made)), PACSPACE).outcome is Outcome.REFUTED
+def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
+    root = "0x" + "0" * 64
+    assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is Outcome.REFUTED
+    assert verified(root, Asked(answers(made)), PACSPACE).outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize("by", ["statement", "root", "invoice"])
+def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made: World, by: str) -> None:
+    found = papers(made)
+    target = {"statement": statement(tmp_path, found), "root": found.root, "invoice": made.invoice_id}[by]
+    away = says(verified=False, summary=None, message="chain unavailable")
+    report = verified(target, Asked(answers(made), away))
+    assert report.outcome is Outcome.CANNOT_TELL
+    assert "does not say that there is none" in last(report)[1]
 
 
 def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:

@@ -85,13 +85,91 @@ def test_a_refuted_page_is_not_hidden_by_one_without_text() -> None:
     assert outcome("", FOOTER.replace(HASH, OTHER_HASH)) is Outcome.REFUTED
 
 
-def test_a_footer_that_froze_before_the_drift_was_found_leaves_it_open() -> None:
+def later_of(froze: ReadEvidence) -> ReadEvidence:
+    """What was found out about the finalized invoice, two links after the decision that its footer froze with."""
     document = json.loads(GENUINE["confirmation"].document)
     document["decision"] = {"verdict": "drifted", "reason": "CHANGED_AT_FINALIZATION"}
-    document["chain"]["previous_sha256"] = SHA
-    later = read_evidence(canonical(document | {"confirms": None}))
-    assert outcome(FOOTER.replace(HASH, SHA), evidence=later) is Outcome.CANNOT_TELL
-    assert outcome(FOOTER.replace(HASH, OTHER_HASH), evidence=later) is Outcome.REFUTED
+    document["chain"] = froze.document.chain.model_dump() | {"sequence": 3, "previous_sha256": SHA}
+    document["windows"][0]["proof"] |= {"proof_root": OTHER_ROOT, "verify_url": f"https://verify.example/{ROOT}"}
+    return read_evidence(canonical(document | {"confirms": None}))
+
+
+LATER = later_of(EVIDENCE)
+OVERLAY = FOOTER.replace(ROOT, OTHER_ROOT).replace(HASH, LATER.sha256)
+"""What stamp-pdf puts on the page."""
+
+
+@pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER])
+def test_a_footer_that_froze_with_an_earlier_decision_holds_where_that_is_known(page: str) -> None:
+    assert on_every_page([page, OVERLAY], LATER, [EVIDENCE]).outcome is Outcome.HOLDS
+    assert in_footer(page, LATER, [EVIDENCE]).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER, FOOTER.replace(HASH, OTHER_HASH)])
+def test_a_footer_that_froze_leaves_it_open_where_the_earlier_decision_is_not_known(page: str) -> None:
+    found = on_every_page([OVERLAY, page], LATER)
+    assert found.outcome is Outcome.CANNOT_TELL
+    assert "names other evidence" in found.detail
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(OVERLAY.replace(OTHER_ROOT, ROOT), id="another root without the decision it is of"),
+        pytest.param(FOOTER + OVERLAY.replace(OTHER_ROOT, ROOT), id="the earlier root in both"),
+        pytest.param(FOOTER + OVERLAY.replace(OTHER_ROOT, ""), id="no root of its own"),
+        pytest.param(OVERLAY.replace(LATER.sha256, ""), id="no hash"),
+        pytest.param(OVERLAY + f"\nProof root: {ROOT}", id="a root more, that of its own link"),
+    ],
+)
+def test_a_swapped_root_is_refuted_although_a_footer_can_freeze(page: str) -> None:
+    assert outcome(page, evidence=LATER) is Outcome.REFUTED
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(FOOTER.replace(ROOT, OTHER_ROOT), id="the later root with the earlier hash"),
+        pytest.param(FOOTER.replace("100 in 4", "101 in 4"), id="another figure"),
+        pytest.param(OVERLAY.replace(OTHER_ROOT, ROOT), id="the earlier root without its hash"),
+        pytest.param(FOOTER + f"\nProof root: 0x{'cd' * 32}", id="a root of neither"),
+    ],
+)
+def test_a_footer_that_froze_names_its_own_roots_and_figures(page: str) -> None:
+    assert on_every_page([page], LATER, [EVIDENCE]).outcome is Outcome.REFUTED
+
+
+def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
+    """Of several meters, each with figures of its own; and the footer."""
+    document = json.loads(GENUINE["matched"].document)
+    [window] = document["windows"]
+    document["windows"] = [
+        {**window, "meter": meter, "recorded": f"{number}00", "count": number}
+        for number, meter in enumerate(meters, start=1)
+    ]
+    lines = [f"{meter}: {number}00 in {number} records" for number, meter in enumerate(meters, start=1)]
+    read = read_evidence(canonical(document))
+    said = FOOTER.replace("api_calls: 100 in 4 records", "\n".join(lines)).replace(HASH, read.sha256)
+    return read, said
+
+
+def test_what_others_write_on_the_page_is_not_taken_for_the_footers_figures() -> None:
+    assert outcome(f"Plan: 250 in 3 records\n{FOOTER}\nAPI calls: 250 in 3 records") is Outcome.HOLDS
+    assert outcome(f"{FOOTER}\napi_calls: 250 in 3 records") is Outcome.CANNOT_TELL
+
+
+def test_figures_are_those_of_their_meter() -> None:
+    evidence, said = with_meters("calls", "api_calls", "\u05e9\u05d9\u05d7\u05d5\u05ea")
+    for genuine in (said, said.replace(": 300", "\nRecorded: 300")):
+        assert outcome(genuine, evidence=evidence) is Outcome.HOLDS
+    assert outcome(said.replace("100 in 1", "200 in 2"), evidence=evidence) is Outcome.REFUTED
+    assert outcome(said.replace(": 300", "\nRecorded: 301"), evidence=evidence) is Outcome.REFUTED
+
+
+def test_a_footer_under_a_heading_of_the_vendors_own_never_holds_with_other_figures() -> None:
+    said = FOOTER.replace("Metered usage as recorded in PacSpace", "Usage")
+    assert outcome(said) is Outcome.HOLDS
+    assert outcome(said.replace("100 in 4", "101 in 4")) is Outcome.CANNOT_TELL
 
 
 WORDS = f"evidence-sha256:{HASH}, proof-root:{ROOT}"

@@ -7,6 +7,7 @@ import click
 from pacspace_stripe.app import App
 from pacspace_stripe.backfill import Bookmark
 from pacspace_stripe.cli.backfilling.progress import written
+from pacspace_stripe.cli.showing import echo_line
 from pacspace_stripe.domain.backfills import READS_A_MONTH, Outcome, Selection, shown
 from pacspace_stripe.domain.evidence import Json
 
@@ -69,7 +70,7 @@ def _echo_bad(bookmark: Bookmark) -> None:
     if tally.bad:
         click.echo("Not matched")
     for one in tally.bad:
-        click.echo(f"  {one}")
+        echo_line(f"  {one}")
     more = sum(tally.outcomes[outcome] for outcome in Outcome if not outcome.good) - len(tally.bad)
     if more > 0:
         click.echo(f"  and {more:,} more: --csv and --json name them all")
