@@ -31,11 +31,11 @@ class PublicPacSpace:
         address = inputs.address("", base_url, None)
         self._owned = transport is None
         self._transport = transport or Transport()
-        self._proofs = ProofsApi(Calls(Wire(self._transport, None, address)))
+        self._public = ProofsApi(Calls(Wire(self._transport, None, address)))
 
     def verify(self, proof_root: str, source: Source = Source.DB) -> Verification:
         """What anyone may know of a proof root; see ``ProofsApi.verify``."""
-        return self._proofs.verify(proof_root, source)
+        return self._public.verify(proof_root, source)
 
     def close(self) -> None:
         """Close the connections, unless the transport is yours."""
@@ -49,7 +49,7 @@ class PublicPacSpace:
         self.close()
 
 
-class PacSpace:
+class PacSpace(PublicPacSpace):
     """A client of PacSpace for one API key. Thread-safe; also a context manager.
 
     ``balance``, ``proofs``, ``customers`` and ``tenant`` are the Balance API, ``settlement`` is the older settlement
@@ -71,27 +71,12 @@ class PacSpace:
         # Which of a tenant's contracts is meant (1.3); the name is PacSpace's own.
         pool = {} if credit_pool_id is None else {"X-Credit-Pool-Id": inputs.idempotency_key(credit_pool_id)}
         address = inputs.address(key, base_url, sandbox_url)
-        self._owned = transport is None
-        self._transport = transport or Transport()
+        super().__init__(base_url=address, transport=transport)
         calls = Calls(Wire(self._transport, key, address, headers=pool))
         self.base_url = address.rstrip("/")
         self.balance = BalanceApi(calls, new_key)
-        self.proofs = ProofsApi(calls)
+        # What anyone may ask goes out without the key here too, and no error repeats it.
+        self.proofs = self._public = ProofsApi(calls)
         self.customers = CustomersApi(calls, new_key)
         self.tenant = TenantApi(calls, new_key)
         self.settlement = SettlementApi(calls, new_key)
-
-    def verify(self, proof_root: str, source: Source = Source.DB) -> Verification:
-        """What anyone may know of a proof root; see ``ProofsApi.verify``."""
-        return self.proofs.verify(proof_root, source)
-
-    def close(self) -> None:
-        """Close the connections, unless the transport is yours."""
-        if self._owned:
-            self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

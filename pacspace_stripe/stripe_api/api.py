@@ -2,20 +2,19 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
 from urllib.parse import quote
 
 import stripe
 
 from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.invoices import Invoice, InvoicePage, ListedInvoice, Meter, Price, Subscription
+from pacspace_stripe.domain.invoices import Invoice, InvoicePage, Meter, Price, Subscription
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window, floor_to
-from pacspace_stripe.errors import ConfigurationError, NotFound, UnexpectedAnswer, UnreadableEvent
-from pacspace_stripe.events import Event, event_in
+from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
+from pacspace_stripe.events import Event
 from pacspace_stripe.stripe_api.failures import stripe_failure
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.reading import (
@@ -25,6 +24,7 @@ from pacspace_stripe.stripe_api.reading import (
     stripe_object,
     subscription_from_stripe,
 )
+from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields, json_answer
 from pacspace_stripe.transport.client import quiet
@@ -38,7 +38,6 @@ OUR_KEY_PREFIX = "pacspace-stripe-"
 _PAGE = 100
 _MOST_LINES = 10_000
 """Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
-Read = TypeVar("Read")
 _KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
 
 
@@ -107,14 +106,14 @@ class StripeApi:
             message = f"Stripe sums whole minutes only: {window}"
             raise ValueError(message)
         rows = self._summaries(meter_id, customer_id, window)
-        return quantities.total(_counted(meter_id, row) for row in rows)
+        return quantities.total(counted(meter_id, row) for row in rows)
 
     def meter_usage_by_day(self, meter_id: str, customer_id: str, window: Window) -> dict[date, Decimal]:
         """The same for each UTC day of a window that begins and ends at midnight; days without usage may be missing."""
         found: dict[date, Decimal] = {}
         for row in self._summaries(meter_id, customer_id, window, value_grouping_window="day"):
             start = stripe_object(row, "billing.meter_event_summary").at("start_time")
-            found[start.date()] = quantities.total([found.get(start.date(), Decimal(0)), _counted(meter_id, row)])
+            found[start.date()] = quantities.total([found.get(start.date(), Decimal(0)), counted(meter_id, row)])
         return found
 
     def read_subscription(self, subscription_id: str) -> Subscription:
@@ -138,7 +137,7 @@ class StripeApi:
         """
         since = {"gte": _unix(created_since)} if created_since else None
         rows = self._pages("/v1/invoices", status=status, created=since, customer=customer, subscription=subscription)
-        yield from _readable(rows, invoice_from_stripe)
+        yield from readable(rows, invoice_from_stripe)
 
     def list_subscriptions(self, *, ends_after: datetime, ends_before: datetime) -> Iterator[Subscription]:
         """Subscriptions that are not canceled and whose current period ends between these times, page by page.
@@ -146,7 +145,7 @@ class StripeApi:
         Like ``list_invoices``, with what cannot be read told at the end; each has all its items.
         """
         between = {"gt": _unix(ends_after), "lt": _unix(ends_before)}
-        yield from _readable(self._pages("/v1/subscriptions", current_period_end=between), self._listed_subscription)
+        yield from readable(self._pages("/v1/subscriptions", current_period_end=between), self._listed_subscription)
 
     def list_undelivered_events(self, types: Iterable[str], *, created_since: datetime) -> Iterator[Event]:
         """Events of these types that an endpoint of the account did not take, or not yet; newest first.
@@ -156,7 +155,7 @@ class StripeApi:
         """
         since = {"gte": _unix(created_since)}
         rows = self._pages("/v1/events", types=[*types], delivery_success=False, created=since)
-        yield from _readable(rows, _event)
+        yield from readable(rows, event_from_stripe)
 
     def invoice_page(
         self,
@@ -175,7 +174,7 @@ class StripeApi:
         created = {"gte": _unix(created_since), "lt": _unix(created_before)}
         asked = {"limit": _PAGE, "starting_after": after, "status": status, "customer": customer, "created": created}
         page = Fields(STRIPE, f"list {path}", self._get(path, **asked))
-        rows, has_more = tuple(_listed(row) for row in page.items("data")), page.flag("has_more")
+        rows, has_more = tuple(listed(row) for row in page.items("data")), page.flag("has_more")
         if has_more and (not rows or rows[-1].invoice_id == after):
             page.reject("has_more", "promises more rows, but the page does not move on")
         return InvoicePage(rows=rows, has_more=has_more)
@@ -259,7 +258,7 @@ class StripeApi:
             seen.add(after)
 
     def _get_object(self, path: str, kind: str, wanted_id: str) -> object:
-        return _the(self._get(path), kind, wanted_id)
+        return the(self._get(path), kind, wanted_id)
 
     def _get(self, path: str, **params: object) -> object:
         return self._ask("get", path, params)
@@ -267,7 +266,7 @@ class StripeApi:
     def _write(self, path: str, invoice_id: str, **params: object) -> None:
         """A new key each time: Stripe replays a key's first answer for a day, an overtaken one included."""
         key = f"{OUR_KEY_PREFIX}{uuid.uuid4().hex}"
-        _the(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
+        the(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
 
     def _ask(self, method: str, path: str, params: Mapping[str, object]) -> object:
         """One request through the SDK; its body read by us, since the SDK would read numbers as floats."""
@@ -282,53 +281,6 @@ class StripeApi:
 
     def _hide(self, text: str) -> str:
         return hidden(text, (self._key,))
-
-
-def _listed(row: Fields) -> ListedInvoice:
-    invoice_id = row.text("id")
-    try:
-        complete = not row.fields("lines").flag("has_more")
-        return ListedInvoice(invoice_id=invoice_id, invoice=invoice_from_stripe(row.data), complete=complete)
-    except UnexpectedAnswer:
-        return ListedInvoice(invoice_id=invoice_id, invoice=None, complete=False)
-
-
-def _readable(rows: Iterable[object], read: Callable[[object], Read]) -> Iterator[Read]:
-    """Every row that can be read; then, if there was one that cannot, its UnexpectedAnswer."""
-    unreadable: UnexpectedAnswer | None = None
-    for data in rows:
-        try:
-            found = read(data)
-        except UnexpectedAnswer as error:
-            unreadable = unreadable or error
-        else:
-            yield found
-    if unreadable:
-        raise unreadable
-
-
-def _event(data: object) -> Event:
-    try:
-        return event_in(stripe_object(data, "event").data)
-    except UnreadableEvent as error:
-        raise UnexpectedAnswer(STRIPE, str(error), hint=error.hint) from None
-
-
-def _the(data: object, kind: str, wanted_id: str) -> object:
-    """The object asked for, and no other."""
-    if Fields(STRIPE, kind, data).optional_flag("deleted"):
-        raise NotFound(STRIPE, f"{kind} {wanted_id} was deleted", code="resource_missing")
-    found = stripe_object(data, kind)
-    if found.text("id") != wanted_id:
-        found.reject("id", f"is not {wanted_id}")
-    return data
-
-
-def _counted(meter_id: str, data: object) -> Decimal:
-    row = stripe_object(data, "billing.meter_event_summary")
-    if row.text("meter") != meter_id:
-        row.reject("meter", f"is not {meter_id}")
-    return row.number("aggregated_value")
 
 
 def _segment(an_id: str) -> str:

@@ -38,7 +38,7 @@ def our_calls() -> set[str]:
     }
     named = {f"{name}.{method}" for name, each in parts.items() for method, _ in getmembers(each, isfunction)}
     named |= {method for method, _ in getmembers(PacSpace, isfunction)}
-    return {name for name in named if not name.rpartition(".")[2].startswith("_")}
+    return {name for name in named if not any(word.startswith("_") for word in name.split("."))}
 
 
 def test_the_example_prints_what_it_says() -> None:

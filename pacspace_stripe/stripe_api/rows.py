@@ -1,0 +1,64 @@
+"""Rows of Stripe's lists, and objects that must be the one asked for."""
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import TypeVar
+
+from pacspace_stripe.domain.invoices import ListedInvoice
+from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
+from pacspace_stripe.events import Event, event_in
+from pacspace_stripe.stripe_api.reading import invoice_from_stripe, stripe_object
+from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+Read = TypeVar("Read")
+
+
+def listed(row: Fields) -> ListedInvoice:
+    """One row of a page of invoices; without its invoice where that cannot be read."""
+    invoice_id = row.text("id")
+    try:
+        complete = not row.fields("lines").flag("has_more")
+        return ListedInvoice(invoice_id=invoice_id, invoice=invoice_from_stripe(row.data), complete=complete)
+    except UnexpectedAnswer:
+        return ListedInvoice(invoice_id=invoice_id, invoice=None, complete=False)
+
+
+def readable(rows: Iterable[object], read: Callable[[object], Read]) -> Iterator[Read]:
+    """Every row that can be read; then, if there was one that cannot, its UnexpectedAnswer."""
+    unreadable: UnexpectedAnswer | None = None
+    for data in rows:
+        try:
+            found = read(data)
+        except UnexpectedAnswer as error:
+            unreadable = unreadable or error
+        else:
+            yield found
+    if unreadable:
+        raise unreadable
+
+
+def event_from_stripe(data: object) -> Event:
+    """The ids in an event. Raises UnexpectedAnswer."""
+    try:
+        return event_in(stripe_object(data, "event").data)
+    except UnreadableEvent as error:
+        raise UnexpectedAnswer(STRIPE, str(error), hint=error.hint) from None
+
+
+def the(data: object, kind: str, wanted_id: str) -> object:
+    """The object asked for, and no other. Raises NotFound when it was deleted, UnexpectedAnswer for another one."""
+    if Fields(STRIPE, kind, data).optional_flag("deleted"):
+        raise NotFound(STRIPE, f"{kind} {wanted_id} was deleted", code="resource_missing")
+    found = stripe_object(data, kind)
+    if found.text("id") != wanted_id:
+        found.reject("id", f"is not {wanted_id}")
+    return data
+
+
+def counted(meter_id: str, data: object) -> Decimal:
+    """What a meter event summary counted, in the meter's unit. Raises UnexpectedAnswer for another meter's."""
+    row = stripe_object(data, "billing.meter_event_summary")
+    if row.text("meter") != meter_id:
+        row.reject("meter", f"is not {meter_id}")
+    return row.number("aggregated_value")
