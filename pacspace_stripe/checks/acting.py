@@ -7,11 +7,11 @@ from datetime import datetime
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain import evidence
+from pacspace_stripe.domain.billing import BilledUsage, figures_of
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.reconcile import BilledUsage, figures_of
 from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, WindowResult

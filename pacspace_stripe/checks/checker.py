@@ -11,9 +11,9 @@ from pacspace_stripe.checks.recalling import remembered, with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Look, LookBack
 from pacspace_stripe.domain import decide, evidence, steps
+from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
-from pacspace_stripe.domain.reconcile import billed_figures, same_figures
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer

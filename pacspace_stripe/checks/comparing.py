@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from pacspace_stripe.checks.ledgers import Ledger
 from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
+from pacspace_stripe.domain.billing import BilledUsage, billed_usage
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.reconcile import BilledUsage, billed_usage, first_look, second_look
+from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of, on_records
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.recalling import GIVEN_UP
+from pacspace_stripe.domain.billing import ACCOUNT_METADATA_KEY, BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.decide import with_waiver
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Mode, Policy
-from pacspace_stripe.domain.reconcile import ACCOUNT_METADATA_KEY, BilledUsage, billed_figures, same_figures
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.errors import RateLimited, RemoteError
 from pacspace_stripe.stripe_api import StripeApi

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from pacspace_stripe.checks.result import shown_windows
+from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.decide import carries_good_stamp, ladder
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
-from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
 from pacspace_stripe.domain.verdicts import Finding, Verdict

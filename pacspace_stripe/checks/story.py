@@ -21,11 +21,11 @@ from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import as_read, claims_of, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
+from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
-from pacspace_stripe.domain.reconcile import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso

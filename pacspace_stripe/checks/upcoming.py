@@ -15,17 +15,11 @@ from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import decide, evidence
+from pacspace_stripe.domain.billing import SHARED_ACCOUNT, BilledUsage, ledger_account, shared_accounts
 from pacspace_stripe.domain.invoices import Formula, Invoice, Subscription, SubscriptionItem, UsageType
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
-from pacspace_stripe.domain.reconcile import (
-    SHARED_ACCOUNT,
-    BilledUsage,
-    first_look,
-    ledger_account,
-    second_look,
-    shared_accounts,
-)
+from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to

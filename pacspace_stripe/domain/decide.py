@@ -7,11 +7,11 @@ adds the finding. Both can be asked again at any time and give the same answer f
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from pacspace_stripe.domain.billing import figures_of, same_figures
 from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.reconcile import figures_of, same_figures
 from pacspace_stripe.domain.steps import (
     Action,
     Alert,

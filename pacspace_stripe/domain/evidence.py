@@ -15,12 +15,12 @@ from typing import Any, TypeAlias
 
 import rfc8785
 
+from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.verdicts import BilledLine, Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window, iso
 

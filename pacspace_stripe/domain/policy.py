@@ -1,6 +1,7 @@
 """The policy: what a billing engineer decided about holding, comparing and releasing."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -33,6 +34,15 @@ class FinalizePolicy(StrEnum):
     """Release with the stamp, confirm when Stripe says it is finalized."""
 
 
+class Attribution(StrEnum):
+    """``PACSPACE_STRIPE_ATTRIBUTION``: which clock places a delta in a window."""
+
+    ACCEPTED = "accepted"
+    """When PacSpace accepted it: its own windows."""
+    USAGE_TIME = "usage_time"
+    """When the usage happened, as the delta itself says; without that, when PacSpace accepted it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything a person decided that a check has to know."""
@@ -61,3 +71,12 @@ class Policy:
     """Waits between looks at an unproven invoice; the last one repeats."""
     cadence: timedelta = timedelta(days=1)
     """How often the ledger gets its records: the early warning looks up to the last full one."""
+    meter_from: str = "account"
+    """What tells a delta's meter: ``account``, ``reason`` or ``metadata.KEY``."""
+    exclude_reasons: frozenset[str] = frozenset()
+    """Reasons of deltas that are no usage, such as deposits: they stay in the account's balance."""
+    attribution: Attribution = Attribution.ACCEPTED
+    units: Mapping[str, Decimal] = field(default_factory=dict)
+    """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
+    edge_slack: timedelta = timedelta(minutes=5)
+    """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""

@@ -8,8 +8,8 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from pacspace_stripe.domain.billing import ACCOUNT_METADATA_KEY, BilledUsage
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.reconcile import ACCOUNT_METADATA_KEY, BilledUsage
 from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.domain.windows import Window
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import (
     CollectionMethod,
     Formula,
@@ -17,7 +18,6 @@ from pacspace_stripe.domain.invoices import (
 )
 from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped
-from pacspace_stripe.domain.reconcile import BilledUsage
 from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 

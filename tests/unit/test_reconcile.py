@@ -8,22 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
-from pacspace_stripe.domain.ledger import Comparison, ProofSummary, Unsettled, UsageSign
-from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.reconcile import (
+from pacspace_stripe.domain.billing import (
     BilledUsage,
-    after_compare,
-    after_verify,
     billed_figures,
     billed_usage,
-    first_look,
     ledger_account,
     metered_lines,
     same_figures,
-    second_look,
     shared_accounts,
 )
+from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
+from pacspace_stripe.domain.ledger import Comparison, ProofSummary, Unsettled, UsageSign
+from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.reconcile import after_compare, after_verify, first_look, second_look
 from pacspace_stripe.domain.verdicts import BilledLine, Reason, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window
 from tests.unit.examples import (

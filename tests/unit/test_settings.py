@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacspace_stripe.domain.billing import ledger_account
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import Rate
-from pacspace_stripe.domain.reconcile import ledger_account
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
 
