@@ -141,7 +141,7 @@ def build(
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -196,10 +196,10 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
+def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
-            return BalanceLedger(api=api, usage_sign=settings.policy.usage_sign)
+            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
 

@@ -21,6 +21,7 @@ from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of
+from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
@@ -107,7 +108,8 @@ class EarlyWarning:
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        found = self._proven(_apart(results))
+        split = self.policy.splits_accounts
+        found = self._proven(summarize(results) if split else _apart(results))
         fine = found.verdict is Verdict.MATCHED
         wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
         return self._remember(memory, found), now + wait
@@ -140,6 +142,7 @@ class EarlyWarning:
             account=account,
             quantity=None,
             lines=(),
+            split_for=subscription.customer_id if self.policy.splits_accounts else None,
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
             return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
@@ -161,13 +164,15 @@ class EarlyWarning:
     def _compared(self, subscription: Subscription, usage: BilledUsage, window: Window, account: str) -> WindowResult:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = self.comparer.ledger.recorded(account, window)
+        balance = self.comparer.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
             return first
         if first.reason.verdict is Verdict.DRIFTED:
-            unsettled = self.comparer.ledger.unsettled(account, window)
+            unsettled = self.comparer.ledger.unsettled(account, window, usage.meter)
             first = second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
         return self.comparer.ledger.asked(first, balance)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.ledger import Comparison, Proof, Record
+from pacspace_stripe.domain.ledger import Comparison, Proof, Record, Selected
 from pacspace_stripe.domain.windows import Window
 
 
@@ -97,6 +97,8 @@ class WindowResult:
     proof: Proof | None = None
     record: Record | None = None
     """With the settlement ledger, what proves it in the place of a checkpoint."""
+    selected: Selected | None = None
+    """What the counted records were chosen from, or converted; None: all of the window count as they stand."""
 
     @property
     def key(self) -> str:
