@@ -8,7 +8,7 @@ means. Every method is one transaction; everything is safe to use from several t
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pacspace_stripe.store.chains import Chains
+from pacspace_stripe.store.chains import Chains, not_here
 from pacspace_stripe.store.claims import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.journal import Journal
@@ -18,7 +18,7 @@ from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
-__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Shares", "Store", "Subject", "is_alive"]
+__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Shares", "Store", "Subject", "is_alive", "not_here"]
 
 
 class Store:
@@ -37,6 +37,12 @@ class Store:
     def shares(self, service: str, *, process: str | None = None) -> Shares:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
         return Shares(self._database, service, process)
+
+    def stamped_elsewhere(self, invoice_id: str) -> str | None:
+        """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""
+        subject = self.subjects.find(invoice_id)
+        carried = subject.memory.evidence_sha256 if subject else None
+        return carried if carried is not None and self.chains.find(carried) is None else None
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""
