@@ -141,7 +141,7 @@ def build(
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
