@@ -110,7 +110,7 @@ class App:
 
     def adopt_policy(self) -> bool:
         """Look at every open invoice again when the policy is another one than last time."""
-        policy = repr(self.settings.policy)
+        policy = self.settings.policy.described
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
             return False
@@ -141,7 +141,7 @@ def build(
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,

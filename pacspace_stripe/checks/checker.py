@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, better, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import remembered, with_finding
+from pacspace_stripe.checks.recalling import awaiting, first_reads, remembered, with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Look, LookBack
 from pacspace_stripe.domain import decide, evidence, steps
@@ -132,8 +132,11 @@ class Checker:
         invoice_id = read.invoice_id
         subject = self.parts.store.subjects.find(invoice_id)
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), read, self.now())
-        if not self.parts.comparer.usages(read) and not memory.held:
+        usages = self.parts.comparer.usages(read)
+        if not usages and not memory.held:
             return result_of(replace(memory, detail="nothing metered"), status=read.status.value)
+        # Nothing remembers what a preview reads: of a draft not looked at before, lines count from when it was made.
+        memory = replace(memory, reads=memory.reads or first_reads(usages, read.created_at))
         finding = self._previewed(memory, mapped(read, memory.mapping))
         for mapping in self.parts.judge.other_mappings(read, memory, finding):
             other = self._previewed(memory, mapped(read, mapping))
@@ -142,11 +145,13 @@ class Checker:
         if back:
             memory = replace(memory, past=True)
         there = self._says_so(read, memory, finding)
-        steps = (SAYS_SO,) if there else self._planned(read, memory, finding)
-        finding = there or finding
-        return result_of(
-            with_finding(memory, finding, self.parts.policy, self.now()), status=read.status.value, steps=steps
-        )
+        found = with_finding(memory, there or finding, self.parts.policy, self.now())
+        if there:
+            return result_of(found, status=read.status.value, steps=(SAYS_SO,))
+        planned = self._planned(read, memory, finding)
+        again = next((step.until for step in planned[::-1] if isinstance(step, steps.Wait)), None)
+        said = awaiting(found, again) if again else found
+        return result_of(said, status=read.status.value, steps=tuple(str(step) for step in planned))
 
     def _says_so(self, invoice: Invoice, memory: Memory, finding: Finding) -> Finding | None:
         """What stands on an invoice that has left, when a look would find the same and write nothing."""
@@ -163,17 +168,16 @@ class Checker:
         usages = self.parts.comparer.usages(invoice)
         self.parts.comparer.remember_apart(invoice, usages)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
-        finding = self.parts.comparer.compare(invoice, usages, finalized_by_us=ours)
+        finding = self.parts.comparer.knowing(memory.reads).compare(invoice, usages, finalized_by_us=ours)
         return decide.with_waiver(finding, memory)
 
-    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
+    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[steps.Step | steps.Action, ...]:
         now = self.now()
         if memory.cleared:
-            return ("nothing: it was let go with these lines",)
+            return (steps.End(detail="it was let go with these lines"),)
         step = decide.before_comparison(invoice, memory, self.parts.policy, now)
         if isinstance(step, steps.End | steps.WatchRelease):
-            return (str(step),)
-        first = () if isinstance(step, steps.Compare) else (str(step),)
+            return (step,)
+        first = () if isinstance(step, steps.Compare) else (step,)
         held = replace(memory, held=True) if isinstance(step, steps.Hold) else memory
-        later = decide.after_comparison(invoice, held, self.parts.policy, now, finding)
-        return (*first, *(str(action) for action in later))
+        return *first, *decide.after_comparison(invoice, held, self.parts.policy, now, finding)

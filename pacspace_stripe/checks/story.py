@@ -18,7 +18,7 @@ from typing import assert_never
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import as_read, claims_of, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import as_read, awaiting, claims_of, first_reads, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
@@ -92,6 +92,8 @@ class Look:
         if not usages and (self.memory.precaution or not self.memory.held):
             self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
+        if not self.memory.reads and invoice.status is InvoiceStatus.DRAFT:
+            self.memory = replace(self.memory, reads=first_reads(usages, self.now))
         self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
@@ -324,6 +326,7 @@ class Look:
                 case steps.Alert(kind=kind):
                     self._alert(f"{kind}:{finding.reason.value}", finding.detail)
                 case steps.Wait(until=until):
+                    self.memory = awaiting(self.memory, until)
                     return self._until(current.status.value, until)
                 case steps.End(detail=detail):
                     return self._done(current, finding, detail)

@@ -36,6 +36,11 @@ class BilledUsage:
     by_record: bool = False
     """``account`` is the key of a settlement record: see ``domain.records``."""
 
+    @property
+    def key(self) -> str:
+        """What it is about, as ``WindowResult.key`` says it."""
+        return f"{self.meter}|{self.window or '-'}"
+
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
     ) -> WindowResult:

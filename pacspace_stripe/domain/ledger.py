@@ -3,7 +3,7 @@
 Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -50,6 +50,29 @@ class Record:
     """Number of writes that were added up."""
     verified: bool
     """False while a write is not confirmed: its figure may still change."""
+
+
+class LeftOutBy(StrEnum):
+    """Why a delta of the scope is no usage of the meter and window that are compared."""
+
+    METER = "meter"
+    """It is another meter's."""
+    REASON = "reason"
+    """Its reason says that it is no usage: a deposit."""
+    TIME = "time"
+    """Its usage happened at another time than it was accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Deltas of a scope that do not count, added up by why."""
+
+    by: LeftOutBy
+    name: str
+    """The other meter's name, or the reason's; empty for another time."""
+    count: int
+    net: Decimal
+    """Raw and signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +153,10 @@ class Unsettled:
 
     unverified: int
     gaps: int
+    records: tuple[str, ...] = field(default=(), compare=False)
+    """Ids of the first few that are not verified, where PacSpace names them."""
+    sequences: tuple[str, ...] = field(default=(), compare=False)
+    """The first few gaps, ``4`` or ``4 to 7``, where PacSpace names them."""
 
     @property
     def any(self) -> bool:

@@ -20,6 +20,8 @@ from pacspace_stripe.transport.answers import Fields
 
 _PAGE = 100
 _MOST_PAGES = 10
+_MOST_NAMED = 5
+"""Of records and gaps that are named to a person: the rest is counted."""
 _NOTHING = Decimal(0)
 
 
@@ -123,11 +125,16 @@ class PacSpaceApi:
         """
         since = window.start - timedelta(days=1)
         try:
-            unverified = sum(reading.is_unsettled(row, since, window.end) for row in self._recent(account))
+            unverified = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
             gaps = self._calls.gaps(account, {"limit": str(_PAGE)})
         except NotFound:
             return Unsettled(unverified=0, gaps=0)
-        return Unsettled(unverified=unverified, gaps=reading.gaps_of(gaps))
+        return Unsettled(
+            unverified=len(unverified),
+            gaps=reading.gaps_of(gaps),
+            records=reading.named(unverified, most=_MOST_NAMED),
+            sequences=reading.gaps_named(gaps, most=_MOST_NAMED),
+        )
 
     def _recent(self, account: str) -> list[Fields]:
         rows: list[Fields] = []
