@@ -47,6 +47,13 @@ def subtract(left: Decimal, right: Decimal) -> Decimal:
         return left - right
 
 
+def product(quantity: Decimal, factor: Decimal) -> Decimal:
+    """Their product, to more digits than both sources keep."""
+    with localcontext() as context:
+        context.prec = _WIDE
+        return quantity * factor
+
+
 def text(quantity: Decimal) -> str:
     """Plain digits, no exponent, no trailing zeros: ``1250``, ``0.1``."""
     if quantity == 0:
