@@ -14,7 +14,7 @@ from pacspace_stripe.domain.explanation_form import CAUSES, about, as_json, fing
 from pacspace_stripe.domain.explanation_words import figure, span
 from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
-from tests.unit.explanations import HOUR, OCTOBER, TWICE, explained, part
+from tests.explanations import HOUR, OCTOBER, TWICE, explained, part
 
 DASH = "\N{EN DASH}"
 DAY = timedelta(days=1)
@@ -312,7 +312,7 @@ def test_a_finding_is_known_by_the_figures_that_differ() -> None:
     known = fingerprint(summarize((result(),)))
     equal = result(meter="tokens", billed=Decimal(1), recorded=Decimal(1), reason=Reason.EXACT)
     assert fingerprint(summarize((result(count=13, detail="other words"), equal))) == known
-    others = [
+    others: list[dict[str, object]] = [
         {"billed": Decimal(1031401)},
         {"recorded": Decimal(1)},
         {"account": "cus_2"},
