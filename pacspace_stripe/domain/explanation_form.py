@@ -10,10 +10,10 @@ from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
 from pacspace_stripe.domain.explanation_words import CAUSES, sentence, words
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import Window, iso
 
-__all__ = ["CAUSES", "about", "as_json", "fingerprint", "from_json", "sentence", "words"]
+__all__ = ["CAUSES", "about", "as_json", "drifted", "fingerprint", "from_json", "sentence", "words"]
 
 _KEY = ("account", "meter", "start", "end", "billed", "recorded")
 """What a window of a check and its explanation have in common: the very figures that were explained."""
@@ -119,8 +119,12 @@ def about(window: Mapping[str, object], explanations: Iterable[Explanation]) -> 
     return None
 
 
-def fingerprint(finding: Finding) -> str:
-    """SHA-256 of the figures that differ: the same as long as there is nothing else to explain."""
-    drifted = [evidence.shown(result) for result in finding.windows if result.reason.verdict is Verdict.DRIFTED]
-    figures: list[Json] = [{name: window[name] for name in _KEY} for window in drifted]
+def fingerprint(windows: Iterable[Mapping[str, str | int | None]]) -> str:
+    """SHA-256 of the figures that differ, of windows as commands print them: the same while they stay the same."""
+    figures: list[Json] = [{name: window[name] for name in _KEY} for window in windows if drifted(window)]
     return evidence.digest(evidence.canonical({"figures": figures}))
+
+
+def drifted(window: Mapping[str, object]) -> bool:
+    """Whether a window's figures differ, a person's waiver or not."""
+    return Reason(str(window["reason"])).verdict is Verdict.DRIFTED
