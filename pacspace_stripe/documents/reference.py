@@ -17,7 +17,7 @@ MODELS: dict[str, tuple[type, ...]] = {
     FOOTER_TEMPLATE: (FooterValues, FooterWindowValues),
     STATEMENT_TEMPLATE: (StatementValues, StatementWindowValues, DayValues),
     OVERLAY_TEMPLATE: (OverlayValues,),
-    SUMMARY_TEMPLATE: (SummaryValues, SummaryWindowValues),
+    SUMMARY_TEMPLATE: (SummaryValues, SummaryWindowValues, DayValues),
     CHART_TEMPLATE: (ChartValues, ChartWindowValues, DayValues),
 }
 """Template → the models of what it sees, outermost first."""
