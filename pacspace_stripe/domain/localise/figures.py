@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 
@@ -115,6 +115,8 @@ class Situation:
     """All that was read of one window."""
 
     window: Window
+    slack: timedelta
+    """How far from an edge the two sides may place the same usage differently."""
     inside: tuple[Bucket, ...]
     """The parts of the window in order of time, without overlap; days whose figures agree may be whole."""
     before: tuple[Bucket, ...] = ()

@@ -112,6 +112,7 @@ def whole_in_stripe(part: Bucket) -> bool:
 
 
 def is_whole(quantity: Decimal) -> bool:
+    """Whether nothing comes after the point."""
     return quantity == quantity.to_integral_value()
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from pacspace_stripe.domain.explanation import Cause
+from pacspace_stripe.domain.explanation import Cause, LocatedRecord, Side
 from pacspace_stripe.domain.localise.edges import beyond_the_edge
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, Piece, Situation
 from pacspace_stripe.domain.localise.matching import several, single, telling, well_known
@@ -151,7 +151,10 @@ def several_records(part: Bucket, _: Situation) -> Piece | None:
 
 def not_in_ledger(part: Bucket, _: Situation) -> Piece | None:
     """Whatever Stripe has more."""
-    return _of(part, Cause.NOT_IN_LEDGER, ()) if part.excess > 0 else None
+    if part.excess <= 0:
+        return None
+    theirs = LocatedRecord(side=Side.STRIPE, quantity=part.excess, at=None)
+    return Piece(bucket=part, cause=Cause.NOT_IN_LEDGER, records=(theirs,))
 
 
 def unexplained(part: Bucket) -> Piece:
