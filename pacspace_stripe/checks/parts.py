@@ -35,5 +35,4 @@ class Parts:
     store: Store
     alerts: Alerts
     policy: Policy
-    explaining: Explaining | None = None
-    """None where nobody explains a drift."""
+    explaining: Explaining

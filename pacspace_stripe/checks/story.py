@@ -302,7 +302,7 @@ class Look:
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
         looked = self._acted(invoice, finding)
         # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
-        if self.parts.explaining and not self.back:
+        if not self.back:
             self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
         return looked
 

@@ -175,9 +175,9 @@ def _times(explanation: Explanation) -> str:
     if explanation.factor is None:
         return ""
     factor, billed, recorded = explanation.factor, explanation.billed, explanation.recorded
-    if quantities.equal(quantities.product(recorded, factor), billed):
+    if quantities.equal(quantities.multiply(recorded, factor), billed):
         return f": Stripe's figures are the ledger's times {figure(factor)}"
-    if quantities.equal(quantities.product(billed, factor), recorded):
+    if quantities.equal(quantities.multiply(billed, factor), recorded):
         return f": the ledger's figures are Stripe's times {figure(factor)}"
     return f": one side's figures are the other's times {figure(factor)}"
 
