@@ -14,6 +14,7 @@ from pacspace_stripe.checks import (
     CheckResult,
     Comparer,
     EarlyWarning,
+    Explaining,
     Judge,
     Ledger,
     Parts,
@@ -24,6 +25,7 @@ from pacspace_stripe.checks import (
 from pacspace_stripe.documents import Documents, Templates
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
+from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -55,6 +57,7 @@ class App:
     documents: Documents
     checker: Checker
     early_warning: EarlyWarning
+    explainer: Explainer
     sweep: Sweep
     now: Callable[[], datetime]
 
@@ -142,6 +145,7 @@ def build(
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     policy, alerts = settings.policy, Alerts(store=store)
     comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy, now=now)
+    explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -150,6 +154,7 @@ def build(
         store=store,
         alerts=alerts,
         policy=policy,
+        explaining=Explaining(explainer=explainer, store=store),
     )
     checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
@@ -180,6 +185,7 @@ def build(
         documents=documents,
         checker=checker,
         early_warning=early_warning,
+        explainer=explainer,
         sweep=sweep,
         now=now,
     )

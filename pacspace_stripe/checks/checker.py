@@ -15,7 +15,7 @@ from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
 from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
@@ -23,6 +23,16 @@ from pacspace_stripe.transport import Transport
 SAYS_SO = "nothing: it says so already"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A look that only read."""
+
+    invoice: Invoice
+    """With the ledger account that was compared."""
+    finding: Finding
+    result: CheckResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,29 +139,35 @@ class Checker:
 
     def preview_of(self, read: Invoice, *, back: bool = False) -> CheckResult:
         """As ``preview``, of an invoice with all its lines, as just read. ``back``: what ``look_back`` would do."""
+        return self.compared(read, back=back).result
+
+    def compared(self, read: Invoice, *, back: bool = False) -> Compared:
+        """As ``preview_of``, with all of the finding."""
         invoice_id = read.invoice_id
         subject = self.parts.store.subjects.find(invoice_id)
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), read, self.now())
         usages = self.parts.comparer.usages(read)
         if not usages and not memory.held:
-            return result_of(replace(memory, detail="nothing metered"), status=read.status.value)
+            result = result_of(replace(memory, detail="nothing metered"), status=read.status.value)
+            return Compared(invoice=read, finding=summarize(()), result=result)
         # Nothing remembers what a preview reads: of a draft not looked at before, lines count from when it was made.
         memory = replace(memory, reads=memory.reads or first_reads(usages, read.created_at))
-        finding = self._previewed(memory, mapped(read, memory.mapping))
+        invoice = mapped(read, memory.mapping)
+        finding = self._previewed(memory, invoice)
         for mapping in self.parts.judge.other_mappings(read, memory, finding):
             other = self._previewed(memory, mapped(read, mapping))
             if better(other, finding):
-                finding = other
+                invoice, finding = mapped(read, mapping), other
         if back:
             memory = replace(memory, past=True)
         there = self._says_so(read, memory, finding)
         found = with_finding(memory, there or finding, self.parts.policy, self.now())
-        if there:
-            return result_of(found, status=read.status.value, steps=(SAYS_SO,))
-        planned = self._planned(read, memory, finding)
+        planned = () if there else self._planned(read, memory, finding)
         again = next((step.until for step in planned[::-1] if isinstance(step, steps.Wait)), None)
         said = awaiting(found, again) if again else found
-        return result_of(said, status=read.status.value, steps=tuple(str(step) for step in planned))
+        told = (SAYS_SO,) if there else tuple(str(step) for step in planned)
+        result = result_of(said, status=read.status.value, steps=told)
+        return Compared(invoice=invoice, finding=there or finding, result=result)
 
     def _says_so(self, invoice: Invoice, memory: Memory, finding: Finding) -> Finding | None:
         """What stands on an invoice that has left, when a look would find the same and write nothing."""

@@ -48,6 +48,11 @@ class Comparer:
         by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
 
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        meters = self._meters(self._prices(invoice)).values()
+        return {meter.event_name: meter.formula for meter in meters}
+
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}
         for price_id in {line.price_id for line in invoice.line_items if line.price_id}:

@@ -6,7 +6,7 @@
 4. before the comparison               hold or backstop at first sight, wait until usage has settled
 5. compare, prove                      both figures per window; checkpoint and cross-check only what matched
 6. evidence                            one link of the subscription's chain, when there is anything new to say
-7. act                                 stamp, finalize, read again, release; or hold, alert
+7. act                                 stamp, finalize, read again, release; or hold, alert, then say what it comes from
 8. give the lease back                 with the time of the next look
 """
 
@@ -302,6 +302,13 @@ class Look:
         return True
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
+        looked = self._acted(invoice, finding)
+        # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
+        if not self.back:
+            self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
+        return looked
+
+    def _acted(self, invoice: Invoice, finding: Finding) -> Looked:
         # A backfill holds nothing that has left.
         seen = replace(self.memory, past=True) if self.back else self.memory
         actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, finding)

@@ -24,6 +24,7 @@ COMMANDS = {
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
     "report": ("reporting", "Show what was held, or would have been, with the money at stake."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
+    "explain": ("explaining", "Say where and why billed and recorded usage differ, and what can be done."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "stamp-pdf": ("stamping_pdfs", "Put the footer and the evidence into an invoice's PDF."),

@@ -112,6 +112,16 @@ facts = sa.Table(
 )
 """Small single values, such as the policy that the open invoices were last checked under."""
 
+explanations = sa.Table(
+    "pacspace_explanations",
+    metadata,
+    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+)
+"""What the last drift of a subject comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
+
 rates = sa.Table(
     "pacspace_rates",
     metadata,
