@@ -24,6 +24,7 @@ from pacspace_stripe.checks import (
 from pacspace_stripe.documents import Documents, Templates
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
+from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -55,6 +56,7 @@ class App:
     documents: Documents
     checker: Checker
     early_warning: EarlyWarning
+    explainer: Explainer
     sweep: Sweep
     now: Callable[[], datetime]
 
@@ -110,7 +112,7 @@ class App:
 
     def adopt_policy(self) -> bool:
         """Look at every open invoice again when the policy is another one than last time."""
-        policy = repr(self.settings.policy)
+        policy = self.settings.policy.described
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
             return False
@@ -180,6 +182,7 @@ def build(
         documents=documents,
         checker=checker,
         early_warning=early_warning,
+        explainer=Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now),
         sweep=sweep,
         now=now,
     )

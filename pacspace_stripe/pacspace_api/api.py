@@ -8,11 +8,11 @@ from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, Invoi
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused
 from pacspace_stripe.pacspace_api import reading
-from pacspace_stripe.pacspace_api.balance import BalanceApi
+from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
-from pacspace_stripe.pacspace_api.results import Delta
+from pacspace_stripe.pacspace_api.results import Delta, Derived
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -55,6 +55,16 @@ class PacSpaceApi:
             return self._balance.derive_all(account, window).deltas
         except NotFound:
             return ()
+
+    def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> Derived | None:
+        """Net and number of the window's verified deltas, and up to 1,000 of them (3.4), in one call.
+
+        None for an account that PacSpace does not know.
+        """
+        try:
+            return self._balance.derive(account, window, limit=LARGEST_PAGE, offset=offset)
+        except NotFound:
+            return None
 
     def record(self, key: str) -> Record | None:
         """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""

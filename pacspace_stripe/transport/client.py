@@ -32,6 +32,7 @@ _LONGEST_REST = 86_400.0
 _CADENCE = "CADENCE_LIMIT"
 _FINAL_CODES = {_CADENCE, "IDEMPOTENCY_CONFLICT"}
 """PacSpace's codes under a status that is else worth repeating (pacspace-api 1.6, 1.7)."""
+_counters: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("pacspace_counters", default=())
 _guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = ContextVar("pacspace_guards", default=None)
 
 
@@ -157,6 +158,18 @@ class Transport:
         finally:
             _guards.reset(token)
 
+    @contextmanager
+    def counted(self, count: Callable[[], None]) -> Iterator[None]:
+        """Inside, ``count()`` runs before each try of each request, beside any guard; what it raises stops the call.
+
+        Holds for this thread (context) only, like a guard.
+        """
+        token = _counters.set((*_counters.get(), count))
+        try:
+            yield
+        finally:
+            _counters.reset(token)
+
     def deadline(self, seconds: float | None = None) -> datetime:
         """When a call that starts now gives up; or what else may take ``seconds``."""
         return self._clock() + timedelta(seconds=self._timeouts.total if seconds is None else seconds)
@@ -203,6 +216,8 @@ class Transport:
         guards = _guards.get()
         if guards:
             guards[call.method == "GET"]()
+        for count in _counters.get():
+            count()
         started_at = self._clock()
         answer = self._answer(call, until, tries_left)
         if isinstance(answer, RemoteUnavailable):
