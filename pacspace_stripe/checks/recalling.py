@@ -13,7 +13,7 @@ from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
 from pacspace_stripe.domain.records import claim_of
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
-from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.domain.verdicts import Finding
 from pacspace_stripe.domain.windows import Window
 
 GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
@@ -80,8 +80,13 @@ def with_finding(memory: Memory, finding: Finding, policy: Policy, now: datetime
         windows=windows,
         attempts=memory.attempts + counts if same else 0,
         counted_at=now if counts or not same else memory.counted_at,
-        alerted=() if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED) else memory.alerted,
     )
+
+
+def forgotten(memory: Memory, kind: str) -> Memory:
+    """Memory in which an alert was not given: it is about something that happens, not about what stays so."""
+    alerted = tuple(one for one in memory.alerted if one != kind)
+    return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
 
 
 def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:

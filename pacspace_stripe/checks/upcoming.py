@@ -110,7 +110,7 @@ class EarlyWarning:
         found = self._proven(_apart(results))
         fine = found.verdict is Verdict.MATCHED
         wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
-        return self._remember(memory, found), now + wait
+        return self._remember(leased, memory, found), now + wait
 
     def _past(self, memory: Memory, period_end: int, now: datetime) -> tuple[Memory, datetime | None]:
         """Its period is over, or nothing is metered: a block waits for the draft it is about, anything else ends."""
@@ -182,7 +182,7 @@ class EarlyWarning:
         enforced = self.policy.mode is Mode.ENFORCE and finding.verdict is Verdict.MATCHED
         return self.comparer.prove(finding) if enforced else finding
 
-    def _remember(self, memory: Memory, finding: Finding) -> Memory:
+    def _remember(self, leased: Leased, memory: Memory, finding: Finding) -> Memory:
         same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
         document = evidence.canonical(evidence.found(finding))
         known = evidence.digest(document)
@@ -199,10 +199,8 @@ class EarlyWarning:
             attempts=memory.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:
-            return self.alerts.tell(found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
-        if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.MATCHED:
-            return replace(self.alerts.tell(found, "upcoming_recovered", "the block is lifted"), alerted=())
-        return found
+            return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
+        return self.alerts.recovered(leased, found, "upcoming_recovered")
 
 
 def _is_metered(item: SubscriptionItem) -> bool:

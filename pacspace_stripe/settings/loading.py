@@ -30,7 +30,7 @@ def load_settings(
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
     unread |= {} if pacspace else {"PACSPACE_API_KEY": SecretStr("")}
     ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
-    mistakes = [*_unknown(environ), *_mixed_keys(ours)]
+    mistakes = [*_unknown(environ), *_mixed_keys(ours), *_unsigned(ours)]
     settings = None
     try:
         settings = Settings(**({} if webhooks else {_WEBHOOK_SECRET: ()}) | unread | ours)
@@ -64,6 +64,13 @@ def _mixed_keys(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]
         kinds = ("live", "test") if is_live(pacspace) else ("test", "live")
         problem = "is a {} key and STRIPE_API_KEY is a {} key: both must be of the same mode".format(*kinds)
         yield "PACSPACE_API_KEY", problem, _hint_of("PACSPACE_API_KEY")
+
+
+def _unsigned(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
+    """A receiver that cannot tell our alerts from anybody's would believe anybody."""
+    secret = "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
+    if "PACSPACE_STRIPE_ALERT_WEBHOOK_URL" in ours and secret not in ours:
+        yield secret, "is not set, and PACSPACE_STRIPE_ALERT_WEBHOOK_URL is", _hint_of(secret)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
