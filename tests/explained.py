@@ -101,7 +101,7 @@ class Told:
             load_settings(environment | month.settings),
             now=self.clock.now,
             httpx_transport=httpx.MockTransport(self._answer),
-            sleep=lambda seconds: self.clock.advance(seconds),
+            sleep=self.clock.advance,
         )
         prices = [self.stripe.add_price(self.stripe.add_meter(meter)) for meter in month.meters]
         for customer in dict.fromkeys([US, *(use.customer for use in month.uses)]):

@@ -76,6 +76,7 @@ class Checker:
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 looked = look.run()
+                looked = replace(looked, memory=self.parts.alerts.recovered(leased, looked.memory))
             unanswered = looked.memory.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
             return looked if unanswered else replace(looked, memory=replace(looked.memory, failures=0))
         except RemoteError as error:
@@ -87,15 +88,16 @@ class Checker:
     def _ended_by(self, error: RemoteError, look: Look, memory: Memory) -> Looked:
         if isinstance(error, RateLimited):
             if memory.failures >= PATIENT_LOOKS:
-                return self._unread(look.as_saved(), error)
+                return self._unread(look, error)
             wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
             again = replace(look.as_saved(), failures=memory.failures + 1)
             return Looked(again, "unread", self.now() + wait, ("rate limited",))
         _log.warning("invoice=%s %s", memory.invoice_id, error)
-        return self._unread(look.as_saved(), error)
+        return self._unread(look, error)
 
-    def _unread(self, memory: Memory, error: RemoteError) -> Looked:
+    def _unread(self, look: Look, error: RemoteError) -> Looked:
         """Stripe did not answer, or said no: nothing was decided."""
+        memory, alerts = look.as_saved(), self.parts.alerts
         detail = f"{error} {error.hint}".strip()
         reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
         said = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=())
@@ -105,9 +107,9 @@ class Checker:
             else replace(memory, detail=detail)
         )
         if not error.retryable:
-            known = self.parts.alerts.tell(known, "stripe_refused", detail)
+            known = alerts.tell(look.leased, known, "stripe_refused", detail)
         elif isinstance(error, UnexpectedAnswer) or memory.failures >= PATIENT_LOOKS:
-            known = self.parts.alerts.tell(known, "unanswered", detail)
+            known = alerts.tell(look.leased, known, "unanswered", detail)
         wait = decide.ladder(self.parts.policy, max(0, memory.failures - PATIENT_LOOKS))
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))

@@ -82,7 +82,6 @@ def with_finding(memory: Memory, finding: Finding, policy: Policy, now: datetime
         reads=reads_of(memory, finding),
         attempts=memory.attempts + counts if same else 0,
         counted_at=now if counts or not same else memory.counted_at,
-        alerted=() if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED) else memory.alerted,
     )
 
 
@@ -108,6 +107,12 @@ def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, Met
         for usage in usages
         if usage.quantity is not None and usage.problem is None
     }
+
+
+def forgotten(memory: Memory, kind: str) -> Memory:
+    """Memory in which an alert was not given: it is about something that happens, not about what stays so."""
+    alerted = tuple(one for one in memory.alerted if one != kind)
+    return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
 
 
 def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:

@@ -18,7 +18,16 @@ from typing import assert_never
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import as_read, awaiting, claims_of, first_reads, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import (
+    as_read,
+    awaiting,
+    claims_of,
+    first_reads,
+    forgotten,
+    let_go,
+    remembered,
+    with_finding,
+)
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
@@ -65,7 +74,7 @@ class Look:
 
     def as_saved(self) -> Memory:
         """What was last written down, before a write that failed: its intent, not its wish."""
-        return replace(self.leased.saved, alerted=self.memory.alerted)
+        return replace(self.leased.saved, alerted=self.memory.alerted, left_out=self.memory.left_out)
 
     def run(self) -> Looked:
         for _ in range(READ_AGAIN):
@@ -158,7 +167,8 @@ class Look:
             return
         block = self.parts.store.subjects.block_on(subscription)
         if block is not None and is_of_period(invoice, block.subject_id):
-            self.memory = replace(self.memory, blocked=True)
+            told = (*self.memory.alerted, *block.memory.alerted)
+            self.memory = replace(self.memory, blocked=True, alerted=told)
             self.leased.save(self.memory)
             self.parts.store.subjects.end_block(block.subject_id)
             self._did("blocked by the early warning")
@@ -222,8 +232,7 @@ class Look:
     def _hold(self, invoice: Invoice, *, again: bool) -> Invoice:
         if again:
             self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
-            told = tuple(kind for kind in self.memory.alerted if kind != "hold_undone")
-            self.memory = replace(self.memory, alerted=told)
+            self.memory = forgotten(self.memory, "hold_undone")
         self.memory, held = self._actor.hold(invoice, self.memory)
         self._did("hold")
         return held
@@ -380,7 +389,7 @@ class Look:
         self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
 
     def _alert(self, kind: str, detail: str) -> None:
-        self.memory = self.parts.alerts.tell(self.memory, kind, detail)
+        self.memory = self.parts.alerts.tell(self.leased, self.memory, kind, detail)
 
     def _did(self, step: str) -> None:
         self.steps = (*self.steps, step)

@@ -110,7 +110,7 @@ class EarlyWarning:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
         found = self._proven(_apart(results))
-        remembered = self._remember(memory, found)
+        remembered = self._remember(leased, memory, found)
         if found.verdict is Verdict.MATCHED:
             return remembered, now + self.policy.cadence
         again_at = decide.look_again_at(remembered, self.policy, now, found)
@@ -194,7 +194,7 @@ class EarlyWarning:
         enforced = self.policy.mode is Mode.ENFORCE and finding.verdict is Verdict.MATCHED
         return self.comparer.prove(finding) if enforced else finding
 
-    def _remember(self, memory: Memory, finding: Finding) -> Memory:
+    def _remember(self, leased: Leased, memory: Memory, finding: Finding) -> Memory:
         if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
             # Only a match lifts a block: what cannot be said now does not.
             reads, attempts = reads_of(memory, finding), memory.attempts + 1
@@ -216,10 +216,8 @@ class EarlyWarning:
             attempts=memory.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:
-            return self.alerts.tell(found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
-        if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.MATCHED:
-            return replace(self.alerts.tell(found, "upcoming_recovered", "the block is lifted"), alerted=())
-        return found
+            return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
+        return self.alerts.recovered(leased, found, "upcoming_recovered")
 
 
 def _is_metered(item: SubscriptionItem) -> bool:

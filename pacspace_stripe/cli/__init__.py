@@ -23,6 +23,7 @@ COMMANDS = {
     "backfill": ("backfilling", "Judge the invoices of the past; --apply to put the proof on them."),
     "invoices": ("listing", "List the invoices we look after, with their verdicts."),
     "report": ("reporting", "Show what was held, or would have been, with the money at stake."),
+    "alerts": ("alerting", "Show what people were told, and whether it arrived; --test to try it."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
     "explain": ("explaining", "Say where and why billed and recorded usage differ, and what can be done."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),

@@ -198,11 +198,16 @@ def _draft_found(
     hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (Stamp(footer=False),) if says_otherwise else ()
-    return (*hold, *mark, *_told(memory, policy, finding), _retry(memory, policy, now, finding))
+    goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
+    told = () if goes_out and heals(finding) else _told(memory, policy, finding)
+    return (*hold, *mark, *told, _retry(memory, policy, now, finding))
 
 
 def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...]:
-    """A drift is told at once; an unproven one when it will not heal by itself, or has not."""
+    """A drift is told at once; an unproven one when it will not heal by itself, or has not.
+
+    One that goes out at its backstop has until then to heal.
+    """
     waits = finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS and memory.attempts < len(policy.retry)
     return () if waits or _good(finding) else (Alert(kind=finding.verdict.value),)
 
@@ -248,8 +253,14 @@ def _left_found(
             return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
     stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
-    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
+    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=_left(memory, finding)))
     return *told, _after_bad(invoice, memory, policy, now, finding)
+
+
+def _left(memory: Memory, finding: Finding) -> str:
+    """What is told of one that left: failing open, it went out at its backstop, or somebody sent it before."""
+    went_out = finding.verdict is Verdict.UNPROVEN and memory.backstop_at is not None and not memory.held
+    return "went_out_unproven" if went_out else finding.verdict.value
 
 
 def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:

@@ -119,6 +119,8 @@ class Memory:
     """Since when every look found both sides to agree."""
     alerted: tuple[str, ...] = ()
     """Alerts already given, so that each goes out once."""
+    left_out: tuple[str, ...] = ()
+    """Alerts not given because the invoice goes back and forth; a later look gives them if it stays so."""
 
     @property
     def ended(self) -> bool:

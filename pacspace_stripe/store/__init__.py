@@ -1,8 +1,9 @@
 """Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
 Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, what drifts come from, the audit trail, each process's share of the rate limits. Does not
-own: what any of it means. Every method is one transaction; everything is safe to use from several threads.
+received, the evidence chains, what drifts come from, the audit trail, the alerts on their way, each process's share of
+the rate limits. Does not own: what any of it means. Every method is one transaction; everything is safe to use from
+several threads.
 """
 
 from collections.abc import Callable
@@ -14,18 +15,23 @@ from pacspace_stripe.store.database import Database, mapped_errors, migrate, ope
 from pacspace_stripe.store.explanations import Explained, Explanations
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
+from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
 __all__ = [
+    "Claimed",
     "Claims",
+    "Delivery",
     "Enqueue",
     "Explained",
     "Kind",
     "Leased",
+    "Outbox",
     "ReceivedEvent",
+    "Sent",
     "Shares",
     "Store",
     "Subject",
@@ -47,6 +53,7 @@ class Store:
         self.journal = Journal(database)
         self.claims = Claims(database)
         self.explanations = Explanations(database)
+        self.outbox = Outbox(database)
 
     def shares(self, service: str, *, process: str | None = None) -> Shares:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
