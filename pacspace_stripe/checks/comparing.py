@@ -1,8 +1,9 @@
 """Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.checks.ledgers import Ledger
@@ -14,6 +15,7 @@ from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import Claim, claim_of, on_records
 from pacspace_stripe.domain.selection import Unclear
+from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteError
@@ -29,8 +31,15 @@ class Comparer:
     ledger: Ledger
     store: Store
     policy: Policy
+    now: Callable[[], datetime]
     apart: Claims | None = None
     """Claims of invoices that a dry run has seen: they count as well, and nobody else sees them."""
+    reads: Mapping[str, MeterRead] = field(default_factory=dict)
+    """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
+
+    def knowing(self, reads: Mapping[str, MeterRead]) -> "Comparer":
+        """For one invoice, whose earlier looks saw this."""
+        return replace(self, reads=reads)
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What the invoice bills per meter and window; empty when nothing on it is metered."""
@@ -40,6 +49,11 @@ class Comparer:
         usages = billed_usage(invoice, prices, meters, self.policy.ledger_account, split=split)
         by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
+
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        meters = self._meters(self._prices(invoice)).values()
+        return {meter.event_name: meter.formula for meter in meters}
 
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}
@@ -110,10 +124,20 @@ class Comparer:
         if result.reason is Reason.ZERO:
             return result
         if result.reason.verdict is Verdict.DRIFTED:
-            meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
-            unsettled, tolerance = self.ledger.unsettled(account, window, usage.meter), self.policy.tolerance
-            result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
+            draft = invoice.status is InvoiceStatus.DRAFT
+            result = second_look(
+                result,
+                self.ledger.unsettled(account, window, usage.meter),
+                self._meter_now(invoice, usage) if draft else None,
+                strict=strict,
+                tolerance=self.policy.tolerance,
+                settling=self.settling(result.key) if draft else None,
+            )
         return self.ledger.asked(result, balance)
+
+    def settling(self, key: str) -> Settling:
+        """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
+        return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
         if usage.meter_id is None or usage.window is None:

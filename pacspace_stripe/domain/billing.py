@@ -38,6 +38,11 @@ class BilledUsage:
     split_for: str | None = None
     """The Stripe customer, where the records of its ledger account tell their meter: several may share it."""
 
+    @property
+    def key(self) -> str:
+        """What it is about, as ``WindowResult.key`` says it."""
+        return f"{self.meter}|{self.window or '-'}"
+
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
     ) -> WindowResult:

@@ -3,7 +3,7 @@
 Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -214,6 +214,10 @@ class Unsettled:
 
     unverified: int
     gaps: int
+    records: tuple[str, ...] = field(default=(), compare=False)
+    """Ids of the first few that are not verified, where PacSpace names them."""
+    sequences: tuple[str, ...] = field(default=(), compare=False)
+    """The first few gaps, ``4`` or ``4 to 7``, where PacSpace names them."""
 
     @property
     def any(self) -> bool:

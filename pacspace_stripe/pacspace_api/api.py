@@ -10,11 +10,11 @@ from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, Invoi
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused
 from pacspace_stripe.pacspace_api import reading, records
-from pacspace_stripe.pacspace_api.balance import BalanceApi
+from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
-from pacspace_stripe.pacspace_api.results import Delta
+from pacspace_stripe.pacspace_api.results import Delta, Derived
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -22,6 +22,8 @@ from pacspace_stripe.transport.answers import Fields
 
 _PAGE = 100
 _MOST_PAGES = 10
+_MOST_NAMED = 5
+"""Of records and gaps that are named to a person: the rest is counted."""
 _NOTHING = Decimal(0)
 
 
@@ -71,6 +73,16 @@ class PacSpaceApi:
         return Balance(account=account, window=window, net=derived.balance, count=derived.count), tuple(
             map(records.ledger_delta, derived.deltas)
         )
+
+    def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> Derived | None:
+        """Net and number of the window's verified deltas, and up to 1,000 of them (3.4), in one call.
+
+        None for an account that PacSpace does not know.
+        """
+        try:
+            return self._balance.derive(account, window, limit=LARGEST_PAGE, offset=offset)
+        except NotFound:
+            return None
 
     def record(self, key: str) -> Record | None:
         """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""
@@ -141,12 +153,17 @@ class PacSpaceApi:
         """
         since = window.start - timedelta(days=1)
         try:
-            found = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
-            unverified = sum(may_count(records.waiting_delta(row, window.start)) for row in found)
+            waiting = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
+            unverified = [row for row in waiting if may_count(records.waiting_delta(row, window.start))]
             gaps = self._calls.gaps(account, {"limit": str(_PAGE)})
         except NotFound:
             return Unsettled(unverified=0, gaps=0)
-        return Unsettled(unverified=unverified, gaps=reading.gaps_of(gaps))
+        return Unsettled(
+            unverified=len(unverified),
+            gaps=reading.gaps_of(gaps),
+            records=reading.named(unverified, most=_MOST_NAMED),
+            sequences=reading.gaps_named(gaps, most=_MOST_NAMED),
+        )
 
     def _recent(self, account: str) -> list[Fields]:
         rows: list[Fields] = []

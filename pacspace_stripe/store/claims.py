@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.records import Claim
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.store import memories
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.records import Kind
-from pacspace_stripe.store.tables import claims
+from pacspace_stripe.store.tables import claims, subjects
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,6 +67,47 @@ class Claims:
             query = query.where(claims.c.meter.in_(["", meter]) | (claims.c.customer_id != customer_id))
         with self._database.reading() as connection:
             return connection.execute(query.order_by(claims.c.invoice_id).limit(1)).scalar()
+
+    def drifting(self, invoice_id: str, window: Window, *, most: int) -> list[Memory]:
+        """What we remember of other invoices that bill any of this time and drifted, the last looked at first.
+
+        Early warnings are among them where there is no invoice yet.
+        """
+        query = (
+            sa.select(subjects.c.memory)
+            .where(
+                subjects.c.verdict == Verdict.DRIFTED.value,
+                subjects.c.subject_id != invoice_id,
+                subjects.c.subject_id.in_(
+                    sa.select(claims.c.invoice_id).where(
+                        claims.c.starts_at < window.end, claims.c.ends_at > window.start
+                    )
+                ),
+            )
+            .order_by(subjects.c.updated_at.desc())
+            .limit(most)
+        )
+        with self._database.reading() as connection:
+            return [memories.from_json(memory) for memory in connection.execute(query).scalars()]
+
+    def beside(self, invoice_id: str, window: Window, *, most: int) -> list[tuple[str, str]]:
+        """Other invoices, with their accounts, that bill any of this time and were not judged yet."""
+        judged = (Verdict.DRIFTED.value, Verdict.MATCHED.value, Verdict.WAIVED.value)
+        known = sa.outerjoin(claims, subjects, claims.c.invoice_id == subjects.c.subject_id)
+        query = (
+            sa.select(claims.c.invoice_id, claims.c.account)
+            .select_from(known)
+            .where(
+                claims.c.invoice_id != invoice_id,
+                claims.c.starts_at < window.end,
+                claims.c.ends_at > window.start,
+                sa.or_(subjects.c.verdict.is_(None), subjects.c.verdict.not_in(judged)),
+            )
+            .order_by(claims.c.starts_at.desc(), claims.c.invoice_id)
+            .limit(most)
+        )
+        with self._database.reading() as connection:
+            return [*dict.fromkeys((row.invoice_id, row.account) for row in connection.execute(query))]
 
 
 def _ends_at(claim: Claim) -> "datetime":

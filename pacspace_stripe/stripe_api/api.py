@@ -125,6 +125,14 @@ class StripeApi:
             found[start.date()] = quantities.total([found.get(start.date(), Decimal(0)), counted(meter_id, row)])
         return found
 
+    def meter_usage_by_hour(self, meter_id: str, customer_id: str, window: Window) -> dict[datetime, Decimal]:
+        """The same for each hour, by its start, of a window that begins and ends on the hour: 100 hours a call."""
+        found: dict[datetime, Decimal] = {}
+        for row in self._summaries(meter_id, customer_id, window, value_grouping_window="hour"):
+            start = stripe_object(row, "billing.meter_event_summary").at("start_time")
+            found[start] = quantities.total([found.get(start, Decimal(0)), counted(meter_id, row)])
+        return found
+
     def read_subscription(self, subscription_id: str) -> Subscription:
         """The subscription now, with all its items and their prices."""
         data = self._get_object(f"/v1/subscriptions/{_segment(subscription_id)}", "subscription", subscription_id)

@@ -808,7 +808,7 @@ def revision(store: Store, direction: str, target: str) -> None:
         getattr(command, direction)(config, target)
 
 
-BEFORE_METERS = "0003"
+BEFORE_METERS = "0005"
 
 
 # -- the journal ------------------------------------------------------------------------------------------------------
