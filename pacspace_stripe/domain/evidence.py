@@ -17,7 +17,7 @@ import rfc8785
 
 from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, Selected
+from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, Selected, UsageSign
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.domain.quantities import text
@@ -241,6 +241,17 @@ def _choices(policy: Policy) -> dict[str, Json]:
         "units": {meter: text(unit) for meter, unit in sorted(policy.units.items())},
     }
     return {name: value for name, value in chosen.items() if value}
+
+
+def choices(policy: Mapping[str, Any]) -> Policy:
+    """What a document's policy decided about which records count."""
+    return Policy(
+        usage_sign=UsageSign(policy["usage_sign"]),
+        meter_from=policy.get("meter_from", BY_ACCOUNT),
+        exclude_reasons=frozenset(policy.get("exclude_reasons", ())),
+        attribution=Attribution(policy.get("attribution", Attribution.ACCEPTED)),
+        units={meter: Decimal(unit) for meter, unit in policy.get("units", {}).items()},
+    )
 
 
 def _waiver(waiver: Waiver | None) -> Json:

@@ -14,7 +14,7 @@ from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
-from pacspace_stripe.pacspace_api.results import Delta, Derived
+from pacspace_stripe.pacspace_api.results import Derived
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -49,16 +49,6 @@ class PacSpaceApi:
         except NotFound:
             return Balance(account=account, window=window, net=_NOTHING, count=0, known=False)
         return reading.balance_from_pacspace(data, account, window)
-
-    def deltas(self, account: str, window: Window) -> tuple[Delta, ...]:
-        """Every verified delta of the window, as derive lists them (3.4); none for an unknown account.
-
-        Raises RemoteUnavailable when records came in between its pages.
-        """
-        try:
-            return self._balance.derive_all(account, window).deltas
-        except NotFound:
-            return ()
 
     def listed(self, account: str, window: Window) -> tuple[Balance, tuple[LedgerDelta, ...]]:
         """The balance of the window and every verified delta that it is made of; of an unknown account, nothing.
