@@ -110,3 +110,41 @@ def test_what_does_not_add_up_is_refuted(tmp_path: Path, made: Papers, forge: Ca
     forge(forged)
     outcome, why = verified(tmp_path, canonical(forged))
     assert outcome is Outcome.REFUTED, why
+
+
+# -- by reason and acceptance, which the ledger's rows show -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+    with world(tmp_path_factory.mktemp("shown"), exclude_reasons="deposit") as made:
+        made.subscribe()
+        made.use("100")
+        made.ledger.record("cus_acme", 500, PERIOD_END - timedelta(days=20), reason="deposit")
+        made.ledger.record("cus_acme", 20, PERIOD_END - timedelta(days=20), reason="deposit")
+        yield papers(made.run())
+
+
+def test_the_rows_of_its_bundle_show_which_of_them_count(tmp_path: Path, shown: Papers) -> None:
+    outcome, why = verified(tmp_path, shown.bundle)
+    assert outcome is Outcome.HOLDS, why
+    assert "as many as recorded, and sum to as much" in why
+
+
+def test_rows_of_other_reasons_refute_what_was_counted(tmp_path: Path, shown: Papers) -> None:
+    name = "ledger/0001-records.json"
+    rows = json.loads(shown.files[name])
+    for row in rows["records"]:
+        row["reason"] = {"usage": "deposit", "deposit": "usage"}[row["reason"]]
+    outcome, why = verified(tmp_path, shown.with_files({name: canonical(rows)}).bundle)
+    assert outcome is Outcome.REFUTED, why
+    assert "by their reasons other rows count" in why
+
+
+def test_rows_whose_reasons_were_made_shareable_leave_it_to_the_sums(tmp_path: Path, shown: Papers) -> None:
+    name = "ledger/0001-records.json"
+    rows = json.loads(shown.files[name])
+    rows["records"][0]["reason"] = "for [address removed]"
+    outcome, why = verified(tmp_path, shown.with_files({name: canonical(rows)}).bundle)
+    assert outcome is Outcome.HOLDS, why
+    assert "which of them count, they do not show" in why
