@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
 from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
 from pacspace_stripe.domain.billing import BilledUsage, billed_usage
+from pacspace_stripe.domain.edges import within_minutes
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Policy
@@ -124,7 +126,23 @@ class Comparer:
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
+            result = self.at_edge(result, lambda: self._meter_now(invoice, usage))
         return self.ledger.asked(result, balance)
+
+    def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
+        """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.
+
+        What cannot be read here takes nothing from the drift that was found.
+        """
+        if result.reason.verdict is not Verdict.DRIFTED or result.window is None or result.recorded is None:
+            return result
+        try:
+            moved = EdgeReader(ledger=self.ledger, policy=self.policy, now=self.now()).moved(result)
+            metered = None if moved or not result.window.edge_minutes else _bounds(result.metered) or meter_now()
+        except RemoteError as error:
+            return replace(result, detail=f"{result.detail}; the records at its edges could not be read: {error}")
+        said = moved or (metered and within_minutes(result.window, result.recorded, *metered))
+        return replace(result, reason=Reason.PERIOD_EDGE, detail=f"{result.detail}; {said}") if said else result
 
     def settling(self, key: str) -> Settling:
         """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
@@ -160,6 +178,10 @@ class Comparer:
                 raise
             proven = replace(result, reason=_unavailable(error), detail=_said(error))
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
+
+
+def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
+    return (read.inner, read.outer) if read else None
 
 
 def _unavailable(error: RemoteError) -> Reason:

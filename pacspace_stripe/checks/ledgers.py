@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import text
@@ -36,6 +37,10 @@ class Ledger(Protocol):
         """The result with the ledger's own answer to the comparison, if it gives one: asked, not assumed."""
         ...
 
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        """Its single records of a short window, asked for once; None when they are too many, or it has none."""
+        ...
+
     def proven(self, result: WindowResult) -> WindowResult:
         """The result with its proof. It may freeze the window: never in observe mode."""
         ...
@@ -64,6 +69,9 @@ class BalanceLedger:
         yours = self.usage_sign.raw_balance(result.billed)
         comparison = self.api.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
         return after_compare(result, balance, comparison)
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        return self.api.near(account, window)
 
     def proven(self, result: WindowResult) -> WindowResult:
         """Checkpointed and cross-checked, when there are records."""
@@ -121,6 +129,9 @@ class SettlementLedger:
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:  # noqa: ARG002 - it has no compare
         return result
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:  # noqa: ARG002 - a record is one sum
+        return None
 
     def proven(self, result: WindowResult) -> WindowResult:
         """As it is: the record that was read is the proof."""

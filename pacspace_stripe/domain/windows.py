@@ -41,6 +41,12 @@ class Window:
         """The narrowest whole-minute window around."""
         return Window(start=floor_to(self.start, _MINUTE), end=_ceil(self.end, _MINUTE))
 
+    @property
+    def edge_minutes(self) -> "tuple[Window, ...]":
+        """The whole minutes that a bound with seconds lies in: those of the outer window that are not of the inner."""
+        at = (floor_to(bound, _MINUTE) for bound in (self.start, self.end) if floor_to(bound, _MINUTE) != bound)
+        return tuple(Window(start=minute, end=minute + _MINUTE) for minute in dict.fromkeys(at))
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record, Unsettled
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused
-from pacspace_stripe.pacspace_api import reading
+from pacspace_stripe.pacspace_api import reading, records
 from pacspace_stripe.pacspace_api.balance import BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
@@ -20,6 +21,7 @@ from pacspace_stripe.transport.answers import Fields
 
 _PAGE = 100
 _MOST_PAGES = 10
+_LARGEST_PAGE = 1000
 _MOST_NAMED = 5
 """Of records and gaps that are named to a person: the rest is counted."""
 _NOTHING = Decimal(0)
@@ -57,6 +59,18 @@ class PacSpaceApi:
             return self._balance.derive_all(account, window).deltas
         except NotFound:
             return ()
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        """Every verified delta of a short window, asked for once; None when one page does not hold them.
+
+        Raises UnexpectedAnswer when one lacks its amount, its id or when it was accepted.
+        """
+        try:
+            derived = self._balance.derive(account, window, limit=_LARGEST_PAGE)
+        except NotFound:
+            return ()
+        whole = len(derived.deltas) == derived.count
+        return tuple(map(records.ledger_delta, derived.deltas)) if whole else None
 
     def record(self, key: str) -> Record | None:
         """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""
