@@ -19,9 +19,14 @@ from pacspace_stripe.domain.records import claim_of, on_records
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import NotFound, RateLimited, RemoteError
+from pacspace_stripe.errors import NotFound, RateLimited, RemoteError, ScopeRefused
 from pacspace_stripe.store import Claims, Store
 from pacspace_stripe.stripe_api import StripeApi
+
+_TOO_WIDE = (
+    "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
+    "with a reason."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +190,13 @@ def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
 
 
 def _unavailable(error: RemoteError) -> Reason:
+    """No answer, or a no that asking again does not change."""
+    if isinstance(error, ScopeRefused):
+        return Reason.UNKNOWN_SHAPE
     return Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
 
 
 def _said(error: RemoteError) -> str:
+    if isinstance(error, ScopeRefused):
+        return f"{error} {_TOO_WIDE}"
     return f"{error} {error.hint}".strip()

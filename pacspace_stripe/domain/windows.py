@@ -47,6 +47,14 @@ class Window:
         at = (floor_to(bound, _MINUTE) for bound in (self.start, self.end) if floor_to(bound, _MINUTE) != bound)
         return tuple(Window(start=minute, end=minute + _MINUTE) for minute in dict.fromkeys(at))
 
+    @property
+    def halves(self) -> "tuple[Window, Window] | None":
+        """Two windows that make it up and meet at a UTC midnight near its middle; None when none lies inside."""
+        middle = floor_to(self.start + (self.end - self.start) / 2, timedelta(days=1))
+        if middle <= self.start:
+            return None
+        return Window(start=self.start, end=middle), Window(start=middle, end=self.end)
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 
