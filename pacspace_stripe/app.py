@@ -110,7 +110,7 @@ class App:
 
     def adopt_policy(self) -> bool:
         """Look at every open invoice again when the policy is another one than last time."""
-        policy = repr(self.settings.policy)
+        policy = self.settings.policy.described
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
             return False

@@ -52,6 +52,29 @@ class Record:
     """False while a write is not confirmed: its figure may still change."""
 
 
+class LeftOutBy(StrEnum):
+    """Why a delta of the scope is no usage of the meter and window that are compared."""
+
+    METER = "meter"
+    """It is another meter's."""
+    REASON = "reason"
+    """Its reason says that it is no usage: a deposit."""
+    TIME = "time"
+    """Its usage happened at another time than it was accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Deltas of a scope that do not count, added up by why."""
+
+    by: LeftOutBy
+    name: str
+    """The other meter's name, or the reason's; empty for another time."""
+    count: int
+    net: Decimal
+    """Raw and signed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
     """PacSpace's ``derive`` over one window: verified deltas only (pacspace-api 3.4). Or a whole record's sum."""

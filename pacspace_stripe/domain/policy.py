@@ -1,7 +1,7 @@
 """The policy: what a billing engineer decided about holding, comparing and releasing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -80,3 +80,9 @@ class Policy:
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
+
+    @property
+    def described(self) -> str:
+        """All of it as one text, the same in every process: a set's own order is not."""
+        reasons = sorted(self.exclude_reasons)
+        return f"{replace(self, exclude_reasons=frozenset())!r} {reasons}"
