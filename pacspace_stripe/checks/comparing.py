@@ -10,6 +10,7 @@ from pacspace_stripe.domain.billing import (
     THRESHOLD,
     BilledUsage,
     below_zero,
+    counts_reports,
     cut_short,
     lagging,
     may_be_below_zero,
@@ -135,7 +136,7 @@ class Comparer:
             meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
             unsettled, tolerance = self.ledger.unsettled(account, window), self.policy.tolerance
             result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
-        result = lagging(result, usage, strict=strict)
+        result = counts_reports(lagging(result, usage, strict=strict), usage)
         return self.ledger.asked(cut_short(result) if usage.cut else result, balance)
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:

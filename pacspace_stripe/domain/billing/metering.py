@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from pacspace_stripe.domain.billing.shares import Told, told
 from pacspace_stripe.domain.billing.usages import BilledUsage
+from pacspace_stripe.domain.invoices import Formula
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.verdicts import BilledAs, MeterSays, Reason, Verdict, WindowResult
 
@@ -92,3 +93,12 @@ def below_zero(result: WindowResult, says: MeterSays | None) -> WindowResult:
         billed_as=BilledAs.METER,
         meter_says=says,
     )
+
+
+def counts_reports(result: WindowResult, usage: BilledUsage) -> WindowResult:
+    """Says so when a meter that counts reports differs from a ledger that adds up what they say."""
+    as_many = usage.formula is Formula.COUNT and result.count is not None and result.billed == result.count
+    if result.reason.verdict is not Verdict.DRIFTED or not as_many:
+        return result
+    detail = f"{result.detail}; the meter counts reports, and the ledger has as many records: record 1 for each"
+    return replace(result, detail=detail)

@@ -57,6 +57,14 @@ def is_flat_fee(line: LineItem, price: Price | None) -> bool:
     return line.amount in fees and (line.quantity != 1 or line.amount not in units)
 
 
+def is_unclear(line: LineItem, price: Price | None) -> bool:
+    """Whether a line may as well bill a tier's flat fee as one unit of usage: both cost the same."""
+    if price is None or line.amount is None or line.quantity != 1:
+        return False
+    fees = {_whole(tier.flat_amount) for tier in price.tiers if tier.flat_amount}
+    return line.amount in fees and not is_flat_fee(line, price)
+
+
 def _whole(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
@@ -91,6 +99,9 @@ class Told:
 def told(share: Share, says: MeterSays) -> Told:
     """The usage that the lines bill. Of packages they may count usage or packages: the meter tells which."""
     billed = share.quantity or Decimal(0)
+    if any(is_unclear(line, share.price) for line in share.lines):
+        doubt = "a tiered price: a line of quantity 1 may be a tier's flat fee or one unit, which cost the same"
+        return Told(quantity=None, doubt=doubt)
     raw = says.allows(billed)
     packed = _is_packed(share, billed, says)
     if not raw and not packed:
