@@ -4,7 +4,7 @@ The ledger's records of one account and time vouch for one invoice. Two that bil
 prove nothing about either. They also say whom an event about an account is for; so early warnings have some too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -43,11 +43,14 @@ class Claims:
                 row = {"account": account, "starts_at": start, "ends_at": end, "invoice_id": invoice_id}
                 connection.execute(sa.insert(claims).values(**row))
 
-    def rival_of(self, invoice_id: str, account: str, window: Window) -> str | None:
-        """Another invoice that bills this account for a time that overlaps. An early warning bills nothing."""
+    def rival_of(self, invoice_id: str, account: str, window: Window, *, but: Collection[str] = ()) -> str | None:
+        """Another invoice that bills this account for a time that overlaps, and is none of ``but``.
+
+        An early warning bills nothing.
+        """
         query = sa.select(claims.c.invoice_id).where(
             claims.c.account == account,
-            claims.c.invoice_id != invoice_id,
+            claims.c.invoice_id.not_in([invoice_id, *but]),
             sa.not_(claims.c.invoice_id.startswith(f"{Kind.UPCOMING.value}:")),
             claims.c.starts_at < window.end,
             claims.c.ends_at > window.start,
