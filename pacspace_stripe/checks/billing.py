@@ -16,6 +16,7 @@ from pacspace_stripe.domain.billing import (
     with_meter,
 )
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
+from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound
@@ -32,17 +33,24 @@ class Billing:
 
     stripe: StripeApi
     store: Store
-    ledger_account: str
-    """The template."""
+    policy: Policy
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """Per meter and window; empty when nothing on it is metered."""
         prices = self._prices(invoice)
         meters = self._meters(prices)
         earlier = self._earlier(invoice) if metered_lines(invoice, prices) else ()
-        usages = billed_usage(invoice, prices, meters, self.ledger_account, earlier)
+        policy = self.policy
+        usages = billed_usage(
+            invoice, prices, meters, policy.ledger_account, split=policy.splits_accounts, earlier=earlier
+        )
         question = open_question(earlier)
         return tuple(self._told(invoice, usage, question) for usage in usages)
+
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        meters = self._meters(self._prices(invoice)).values()
+        return {meter.event_name: meter.formula for meter in meters}
 
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}

@@ -1,6 +1,8 @@
 """Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.checks.billing import Billing
@@ -16,12 +18,14 @@ from pacspace_stripe.domain.billing import (
     may_be_below_zero,
     rival_detail,
 )
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
-from pacspace_stripe.domain.records import claim_of, on_records
+from pacspace_stripe.domain.records import Claim, claim_of, on_records
+from pacspace_stripe.domain.selection import Unclear
+from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RateLimited, RemoteError
@@ -37,18 +41,30 @@ class Comparer:
     ledger: Ledger
     store: Store
     policy: Policy
+    now: Callable[[], datetime]
     apart: Claims | None = None
     """Claims of invoices that a dry run has seen: they count as well, and nobody else sees them."""
+    reads: Mapping[str, MeterRead] = field(default_factory=dict)
+    """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
+
+    def knowing(self, reads: Mapping[str, MeterRead]) -> "Comparer":
+        """For one invoice, whose earlier looks saw this."""
+        return replace(self, reads=reads)
 
     @property
     def billing(self) -> Billing:
-        return Billing(stripe=self.stripe, store=self.store, ledger_account=self.policy.ledger_account)
+        """What an invoice bills, asked of Stripe."""
+        return Billing(stripe=self.stripe, store=self.store, policy=self.policy)
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What the invoice bills per meter and window; empty when nothing on it is metered."""
         usages = self.billing.usages(invoice)
         by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
+
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        return self.billing.formulas(invoice)
 
     def compare(
         self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, patient: bool = True
@@ -71,7 +87,7 @@ class Comparer:
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
         try:
-            rival = self._rival(invoice, usage, *claim)
+            rival = self._rival(invoice, usage, claim)
             if rival is not None:
                 return usage.result(Reason.UNMAPPED, self._rivalry(invoice, usage, rival))
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
@@ -80,12 +96,12 @@ class Comparer:
                 raise
             return usage.result(_unavailable(error), _said(error))
 
-    def _rival(self, invoice: Invoice, usage: BilledUsage, account: str, window: Window) -> str | None:
+    def _rival(self, invoice: Invoice, usage: BilledUsage, claim: Claim) -> str | None:
         """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
-        claims, counted = self.store.claims, self._counted_with(usage)
-        while (rival := claims.rival_of(invoice.invoice_id, account, window, but=counted)) is not None:
+        claims, counted = self.store.claims, _counted_with(usage)
+        while (rival := claims.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
             subject = self.store.subjects.find(rival)
-            if subject is not None and self._runs_with(invoice, usage, subject.memory):
+            if subject is not None and _runs_with(invoice, usage, subject.memory):
                 counted = (*counted, rival)
                 continue
             if subject is None or not subject.memory.ended:
@@ -93,28 +109,14 @@ class Comparer:
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return self.apart.rival_of(invoice.invoice_id, account, window, but=counted) if self.apart else None
-
-    @staticmethod
-    def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
-        """Invoices of its period that its running total counts: a record vouches for one invoice only."""
-        return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
-
-    @staticmethod
-    def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
-        """Whether a later invoice of its period counts this one, which a threshold made."""
-        same = rival.subscription_id == invoice.subscription_id
-        return same and invoice.billing_reason == THRESHOLD and not usage.by_record
+        return self.apart.rival_of(invoice.invoice_id, *claim, but=counted) if self.apart else None
 
     def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
         subject = self.store.subjects.find(rival)
         memory = subject.memory if subject else Memory(invoice_id=rival)
+        customer, subscription = memory.customer_id, memory.subscription_id
         return rival_detail(
-            invoice,
-            rival,
-            customer_id=memory.customer_id,
-            subscription_id=memory.subscription_id,
-            by_record=usage.by_record,
+            invoice, rival, customer_id=customer, subscription_id=subscription, by_record=usage.by_record
         )
 
     def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
@@ -125,7 +127,9 @@ class Comparer:
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
     ) -> WindowResult:
-        balance = self.ledger.recorded(account, window)
+        balance = self.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         result = first_look(usage, balance, sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:
@@ -133,11 +137,21 @@ class Comparer:
         if may_be_below_zero(result):
             result = below_zero(result, self.billing.meter_says(invoice, usage))
         if result.reason.verdict is Verdict.DRIFTED:
-            meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
-            unsettled, tolerance = self.ledger.unsettled(account, window), self.policy.tolerance
-            result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
+            draft = invoice.status is InvoiceStatus.DRAFT
+            result = second_look(
+                result,
+                self.ledger.unsettled(account, window, usage.meter),
+                self._meter_now(invoice, usage) if draft else None,
+                strict=strict,
+                tolerance=self.policy.tolerance,
+                settling=self.settling(result.key) if draft else None,
+            )
         result = counts_reports(lagging(result, usage, strict=strict), usage)
         return self.ledger.asked(cut_short(result) if usage.cut else result, balance)
+
+    def settling(self, key: str) -> Settling:
+        """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
+        return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
         says = usage.meter_says or self.billing.meter_says(invoice, usage)
@@ -159,6 +173,17 @@ class Comparer:
                 raise
             proven = replace(result, reason=_unavailable(error), detail=_said(error))
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
+
+
+def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
+    """Invoices of its period that its running total counts: a record vouches for one invoice only."""
+    return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
+
+
+def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
+    """Whether a later invoice of its period counts this one, which a threshold made."""
+    same = rival.subscription_id == invoice.subscription_id
+    return same and invoice.billing_reason == THRESHOLD and not usage.by_record
 
 
 def _unavailable(error: RemoteError) -> Reason:

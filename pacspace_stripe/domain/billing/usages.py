@@ -42,6 +42,8 @@ class BilledUsage:
     detail: str = ""
     by_record: bool = False
     """``account`` is the key of a settlement record: see ``domain.records``."""
+    split_for: str | None = None
+    """The Stripe customer, where the records of its ledger account tell their meter: several may share it."""
     formula: Formula = Formula.SUM
     shares: tuple[Share, ...] = ()
     billed_as: BilledAs = BilledAs.SUM
@@ -52,6 +54,11 @@ class BilledUsage:
     """A draft's lines say something else than its meter, where only both together say what is billed."""
     cut: bool = False
     """A threshold's line: its period is not over, and the invoice's own time ends the window."""
+
+    @property
+    def key(self) -> str:
+        """What it is about, as ``WindowResult.key`` says it."""
+        return f"{self.meter}|{self.window or '-'}"
 
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
@@ -95,10 +102,13 @@ def billed_usage(
     prices: Mapping[str, Price],
     meters: Mapping[str, Meter],
     account_template: str,
+    *,
+    split: bool = False,
     earlier: tuple[Invoice, ...] = (),
 ) -> tuple[BilledUsage, ...]:
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
+    ``split``: the records of one ledger account tell their meter, so several meters may share it.
     ``earlier``: invoices of the same period whose usage counts as billed already.
     """
     lines = metered_lines(invoice, prices)
@@ -108,7 +118,10 @@ def billed_usage(
         running = counted(share, invoice, earlier)
         groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
     usages = [_billed(invoice, tuple(shares), meters, account_template) for shares in groups.values()]
-    return _without_shared_accounts(_with_prorations(usages, prorations, prices))
+    named = _with_prorations(usages, prorations, prices)
+    if split:
+        return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
+    return _without_shared_accounts(named)
 
 
 def _apart(
@@ -231,7 +244,7 @@ def _with_prorations(
 
 
 def _without_shared_accounts(usages: list[BilledUsage]) -> tuple[BilledUsage, ...]:
-    """Several meters on one ledger account cannot be told apart (yet)."""
+    """Several meters on one ledger account cannot be told apart where its records do not tell their meter."""
     shared = shared_accounts((usage.account, usage.meter) for usage in usages)
     return tuple(
         replace(usage, problem=Reason.UNMAPPED, detail=SHARED_ACCOUNT)
