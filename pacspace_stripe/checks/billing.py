@@ -40,8 +40,10 @@ class Billing:
         prices = self._prices(invoice)
         meters = self._meters(prices)
         earlier = self._earlier(invoice) if metered_lines(invoice, prices) else ()
-        split = self.policy.splits_accounts
-        usages = billed_usage(invoice, prices, meters, self.policy.ledger_account, earlier, split=split)
+        policy = self.policy
+        usages = billed_usage(
+            invoice, prices, meters, policy.ledger_account, split=policy.splits_accounts, earlier=earlier
+        )
         question = open_question(earlier)
         return tuple(self._told(invoice, usage, question) for usage in usages)
 

@@ -60,6 +60,7 @@ class Comparer:
 
     @property
     def billing(self) -> Billing:
+        """What an invoice bills, asked of Stripe."""
         return Billing(stripe=self.stripe, store=self.store, policy=self.policy)
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
@@ -104,10 +105,10 @@ class Comparer:
 
     def _rival(self, invoice: Invoice, usage: BilledUsage, claim: Claim) -> str | None:
         """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
-        claims, counted = self.store.claims, self._counted_with(usage)
+        claims, counted = self.store.claims, _counted_with(usage)
         while (rival := claims.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
             subject = self.store.subjects.find(rival)
-            if subject is not None and self._runs_with(invoice, usage, subject.memory):
+            if subject is not None and _runs_with(invoice, usage, subject.memory):
                 counted = (*counted, rival)
                 continue
             if subject is None or not subject.memory.ended:
@@ -117,26 +118,12 @@ class Comparer:
             claims.put(rival, ())
         return self.apart.rival_of(invoice.invoice_id, *claim, but=counted) if self.apart else None
 
-    @staticmethod
-    def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
-        """Invoices of its period that its running total counts: a record vouches for one invoice only."""
-        return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
-
-    @staticmethod
-    def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
-        """Whether a later invoice of its period counts this one, which a threshold made."""
-        same = rival.subscription_id == invoice.subscription_id
-        return same and invoice.billing_reason == THRESHOLD and not usage.by_record
-
     def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
         subject = self.store.subjects.find(rival)
         memory = subject.memory if subject else Memory(invoice_id=rival)
+        customer, subscription = memory.customer_id, memory.subscription_id
         return rival_detail(
-            invoice,
-            rival,
-            customer_id=memory.customer_id,
-            subscription_id=memory.subscription_id,
-            by_record=usage.by_record,
+            invoice, rival, customer_id=customer, subscription_id=subscription, by_record=usage.by_record
         )
 
     def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
@@ -213,6 +200,17 @@ class Comparer:
 
 def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
     return (read.inner, read.outer) if read else None
+
+
+def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
+    """Invoices of its period that its running total counts: a record vouches for one invoice only."""
+    return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
+
+
+def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
+    """Whether a later invoice of its period counts this one, which a threshold made."""
+    same = rival.subscription_id == invoice.subscription_id
+    return same and invoice.billing_reason == THRESHOLD and not usage.by_record
 
 
 def _unavailable(error: RemoteError) -> Reason:

@@ -143,9 +143,9 @@ def _window(result: WindowResult) -> dict[str, Json]:
         "proof": _proof(result.proof),
         # Only the settlement ledger has records: evidence from before there was one still says the same.
         **({"record": _record(result.record)} if result.record else {}),
+        **_billing(result),
         # Only where not all of the ledger's window is usage as it stands: again, older evidence says the same.
         **({"selection": _selection(result.selected)} if result.selected else {}),
-        **_billing(result),
     }
 
 

@@ -202,11 +202,11 @@ class WindowModel(_Strict):
     compare: CompareModel | None
     proof: ProofModel | None
     record: RecordModel | None = None
-    selection: SelectionModel | None = None
-    """Where not all of the ledger's records in the period are usage of the meter as it stands."""
     billed_as: Word[BilledAs] = BilledAs.SUM
     meter_says: MeterSaysModel | None = None
     already: Several[AlreadyModel] = ()
+    selection: SelectionModel | None = None
+    """Where not all of the ledger's records in the period are usage of the meter as it stands."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

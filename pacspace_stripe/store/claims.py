@@ -59,7 +59,7 @@ class Claims:
         *,
         but: Collection[str] = (),
     ) -> str | None:
-        """Another invoice that bills this account for a time that overlaps, and is none of ``but``.
+        """Another invoice, none of ``but``, that bills this account for a time that overlaps.
 
         An early warning bills nothing. Two that claim different meters of it, of one customer, do not bill the same.
         """

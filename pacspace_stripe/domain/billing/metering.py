@@ -68,7 +68,7 @@ def lagging(result: WindowResult, usage: BilledUsage, *, strict: bool) -> Window
         if strict and (result.from_meter or usage.billed_as is BilledAs.METER):
             return replace(result, from_meter=True, detail=result.detail or usage.detail)
         return replace(result, reason=Reason.NOT_SETTLED, detail=usage.detail)
-    recorded = result.recorded
+    recorded = result.recorded if result.reason.verdict is Verdict.DRIFTED else None
     sums = [share.quantity for share in usage.shares]
     if recorded is not None and any(each is not None and equal(each, recorded) for each in sums):
         return replace(result, reason=Reason.NOT_SETTLED, detail=f"{usage.detail}, the ledger {text(recorded)}")
