@@ -525,11 +525,11 @@ def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code(ask: Callable[
 
 @pytest.mark.parametrize("months", [1, 2, 5, 12])
 def test_the_balance_of_a_window_that_is_too_wide_is_that_of_its_parts(months: int) -> None:
+    year = Window(start=WINDOW.end - timedelta(days=365), end=WINDOW.end)
     whole, limited = World(), World(max_scope_months=months)
     for world in (whole, limited):
         for day in range(0, 365, 7):
-            world.ledger.record("acme", -day - 1, WIDE.start + timedelta(days=day))
-    year = Window(start=WIDE.start, end=WIDE.start + timedelta(days=365))
+            world.ledger.record("acme", -day - 1, year.start + timedelta(days=day))
     assert limited.api.derive("acme", year) == whole.api.derive("acme", year)
     assert limited.api.derive("nobody", year) == whole.api.derive("nobody", year)
 
