@@ -80,10 +80,11 @@ def metered_lines(
 
 
 def invoiced(account: Account, item: Item) -> Decimal:
-    """What invoices of the item's period have billed of its usage, from the period's start on."""
+    """What invoices inside an item's period have billed of its usage."""
     lines = (line for invoice in account.invoices if invoice.status is not Status.VOID for line in invoice.lines)
-    billed = (line for line in lines if (line.item, line.counts_from) == (item.id, item.period_start))
-    return sum((line.quantity or Decimal(0) for line in billed if not line.flat), Decimal(0))
+    billed = (line for line in lines if line.item == item.id and not line.flat and not line.proration)
+    inside = (line for line in billed if line.counts_from and line.counts_from >= item.period_start)
+    return sum((line.quantity or Decimal(0) for line in inside), Decimal(0))
 
 
 def licensed_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
