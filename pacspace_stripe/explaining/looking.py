@@ -113,7 +113,8 @@ class Look:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
         differing = [day for day in self.days if day.differs]
         if pattern(self.days) is not None:
-            differing = [day for day in (differing[0], differing[-1]) if _cut_short(day, self.days)]
+            ends = dict.fromkeys((differing[0], differing[-1]))
+            differing = [day for day in ends if _cut_short(day, self.days)]
         with self.noting("hours could not be read"):
             for count, run in enumerate(_runs(differing)):
                 if count >= _MOST_RUNS:

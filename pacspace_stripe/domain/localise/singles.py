@@ -8,10 +8,11 @@ In this order, the first that holds:
 4. another account or meter has the mirror of it (``mirrors``);
 5. a record counted twice, by its quantity;
 6. a record that the other side lacks;
-7. a record in another unit;
-8. a record without its decimals;
-9. several records that the other side lacks, or has twice;
-10. whatever Stripe has more, the ledger lacks; what the ledger has more without being a record, nothing explains.
+7. a record that Stripe has with the other sign;
+8. a record in another unit;
+9. a record without its decimals;
+10. several records that the other side lacks, or has twice;
+11. whatever Stripe has more, the ledger lacks; what the ledger has more without being a record, nothing explains.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -108,6 +109,12 @@ def not_in_stripe(part: Bucket, _: Situation) -> Piece | None:
     return _of(part, Cause.NOT_IN_STRIPE, part.entries) if not part.billed and part.entries else None
 
 
+def wrong_sign_in_stripe(part: Bucket, _: Situation) -> Piece | None:
+    """Stripe has less by twice a record."""
+    entry = single(part, -part.excess / 2) if part.excess < 0 else None
+    return _of(part, Cause.WRONG_SIGN, (entry,)) if entry and telling(entry.quantity) else None
+
+
 def other_unit(part: Bucket, _: Situation) -> Piece | None:
     """Stripe has one of the ledger's records times a well-known factor."""
     for entry in part.entries:
@@ -187,6 +194,7 @@ RULES: tuple[Rule, ...] = (
     twice_in_stripe,
     twice_in_ledger,
     not_in_stripe,
+    wrong_sign_in_stripe,
     other_unit,
     without_decimals,
     several_records,
