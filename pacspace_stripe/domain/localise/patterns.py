@@ -16,6 +16,8 @@ _ENOUGH = 3
 """Parts that agree on a ratio before it is one that nobody knows."""
 _KNOWN, _MEASURED = Decimal("0.000001"), Decimal("0.000002")
 """How exactly a part must have a ratio."""
+_FEW = 50
+"""Records that are named one by one."""
 _TWICE, _HALF = Decimal(2), Decimal("0.5")
 
 Pattern = Callable[[Sequence[Bucket]], Piece | None]
@@ -116,8 +118,10 @@ def is_whole(quantity: Decimal) -> bool:
     return quantity == quantity.to_integral_value()
 
 
-def _through(differing: Sequence[Bucket], cause: Cause, factor: Decimal | None = None) -> Piece:
-    return Piece(bucket=joined(differing), cause=cause, factor=factor, sure=True)
+def _through(run: Sequence[Bucket], cause: Cause, factor: Decimal | None = None) -> Piece:
+    whole = joined(run)
+    named = tuple(entry.located() for entry in whole.entries) if len(whole.entries) <= _FEW else ()
+    return Piece(bucket=whole, cause=cause, records=named, factor=factor, sure=True)
 
 
 PATTERNS: tuple[Pattern, ...] = (sign_of_all, all_twice, unit_of_all, truncated_all)
