@@ -19,6 +19,7 @@ from pacspace_stripe.domain.localise import (
     Situation,
     filled,
     hours_tell,
+    joined,
     parts_of,
     pattern,
     records_by_day,
@@ -31,6 +32,7 @@ from pacspace_stripe.explaining.places import Place, Unlisted
 _BEFORE = timedelta(days=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
 """How far behind the window's end late records are looked for: Stripe takes events of 35 days (stripe-facts 4.2)."""
+_NOTHING = Decimal(0)
 _DAYS_AT_ONCE = 4
 """Whole days whose hours come in one answer."""
 _MOST_RUNS = 16
@@ -53,6 +55,8 @@ class Look:
     after: tuple[Bucket, ...] = ()
     neighbours: list[Neighbour] = field(default_factory=list)
     once_a_day: bool = False
+    in_edge_minutes: tuple[Decimal, Decimal] = (_NOTHING, _NOTHING)
+    """What is billed in the seconds after the window's start and before its end that make no whole minute."""
 
     @property
     def situation(self) -> Situation:
@@ -100,11 +104,13 @@ class Look:
             self.notes.append(said)
             return days
         if len(days) == 1:
+            self.in_edge_minutes = (_NOTHING, rest)
             return (_more(days[0], rest),)
         first, *middle, last = days
         missing = subtract(first.recorded, first.billed)
         at_the_start = missing if 0 <= missing <= rest else rest - subtract(last.recorded, last.billed)
-        at_the_start = min(max(at_the_start, Decimal(0)), max(rest, Decimal(0)))
+        at_the_start = min(max(at_the_start, _NOTHING), max(rest, _NOTHING))
+        self.in_edge_minutes = (at_the_start, subtract(rest, at_the_start))
         return (_more(first, at_the_start), *middle, _more(last, rest - at_the_start))
 
     # -- hours ----------------------------------------------------------------------------------------------------
@@ -112,7 +118,8 @@ class Look:
     def read_hours(self) -> None:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
         differing = [day for day in self.days if day.differs]
-        if pattern(self.days) is not None:
+        through = pattern(self.days) is not None
+        if through:
             ends = dict.fromkeys((differing[0], differing[-1]))
             differing = [day for day in ends if _cut_short(day, self.days)]
         with self.noting("hours could not be read"):
@@ -120,9 +127,9 @@ class Look:
                 if count >= _MOST_RUNS:
                     self.notes.append(f"{len(differing)} days differ: not all of them were looked at by hour")
                     return
-                self._read_hours_of(run)
+                self._read_hours_of(run, through=through)
 
-    def _read_hours_of(self, run: tuple[Bucket, ...]) -> None:
+    def _read_hours_of(self, run: tuple[Bucket, ...], *, through: bool) -> None:
         span = Window(start=run[0].window.start, end=run[-1].window.end)
         counted = self.place.counted_by_hour(span)
         for day in run:
@@ -130,7 +137,8 @@ class Look:
             hours = _adding_up(day, hours)
             if hours_tell(day, hours, once_a_day=self.once_a_day):
                 place = self.inside.index(day)
-                self.inside = (*self.inside[:place], *hours, *self.inside[place + 1 :])
+                parts = _outlined(hours) if through else hours
+                self.inside = (*self.inside[:place], *parts, *self.inside[place + 1 :])
 
     # -- beyond the edges -----------------------------------------------------------------------------------------
 
@@ -139,9 +147,10 @@ class Look:
         step = DAY if self.once_a_day else HOUR
         with self.noting("the time before the window could not be read"):
             start = floor_to(self.window.start, step) - _BEFORE
-            self.before = self._read_around(Window(start=start, end=self.window.start), step)
+            before = self._read_around(Window(start=start, end=self.window.start), step)
+            self.before = _differing(before, -1, self.in_edge_minutes[0])
         with self.noting("the time after the window could not be read"):
-            self.after = self._read_after(step)
+            self.after = _differing(self._read_after(step), 0, self.in_edge_minutes[1])
 
     def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
         now = floor_to(self.now, timedelta(minutes=1)) + timedelta(minutes=1)
@@ -156,12 +165,30 @@ class Look:
 
     def _read_around(self, span: Window, step: timedelta) -> tuple[Bucket, ...]:
         entries = self.place.entries(span)
-        counted = self.place.counted_by_hour(span) if step is HOUR else self.place.counted_by_day(span)
-        return tuple(part for part in filled(parts_of(span, step), counted, entries) if part.differs)
+        by_step = self.place.counted_by_hour if step is HOUR else self.place.counted_by_day
+        return filled(parts_of(span, step), by_step(span, around=True), entries)
 
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:
     return replace(part, billed=total((part.billed, billed)))
+
+
+def _differing(parts: tuple[Bucket, ...], place: int, inside: Decimal) -> tuple[Bucket, ...]:
+    """The parts that differ, the one at the window's edge without what its last minute has inside."""
+    if not parts or not inside:
+        return tuple(part for part in parts if part.differs)
+    listed = list(parts)
+    listed[place] = _more(listed[place], -inside)
+    return tuple(part for part in listed if part.differs)
+
+
+def _outlined(hours: list[Bucket]) -> list[Bucket]:
+    """A day's hours as three parts: what agrees before, all from the first to the last that differs, and after."""
+    places = [place for place, hour in enumerate(hours) if hour.differs]
+    if not places:
+        return hours
+    first, last = places[0], places[-1] + 1
+    return [joined(part) for part in (hours[:first], hours[first:last], hours[last:]) if part]
 
 
 def _cut_short(day: Bucket, days: tuple[Bucket, ...]) -> bool:

@@ -43,7 +43,7 @@ def candidates(
     """The likeliest first."""
     yield from _other_meters(place, invoice, policy)
     yield from _drifting(place, invoice, window, drift, store)
-    yield from _not_judged(place, invoice, window, store)
+    yield from _not_judged(place, invoice, window, store, policy)
 
 
 def _other_meters(place: Place, invoice: Invoice, policy: Policy) -> Iterator[Candidate]:
@@ -98,9 +98,19 @@ def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candid
     return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
 
 
-def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
+def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
     for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
         subject = store.subjects.find(invoice_id)
-        candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
+        if subject is None or not _may_be_of(place.meter, account, subject.memory, policy):
+            continue
+        candidate = _candidate(place, subject.memory, account, place.meter)
         if candidate is not None:
             yield candidate
+
+
+def _may_be_of(meter: str, account: str, memory: Memory, policy: Policy) -> bool:
+    """A claim names no meter: where each has an account of its own, the template tells."""
+    if "{meter}" not in policy.ledger_account:
+        return True
+    customer_id = memory.customer_id or ""
+    return account == ledger_account(policy.ledger_account, customer_id=customer_id, meter=meter, metadata={})
