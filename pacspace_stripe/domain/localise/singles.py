@@ -79,7 +79,7 @@ def _repeats(entries: Iterable[Entry]) -> Iterable[Entry]:
 
 
 def twice_in_stripe(part: Bucket, situation: Situation) -> Piece | None:
-    """Stripe has more by exactly one of the ledger's records there, or just beside: it was sent again a little later."""
+    """Stripe has more by exactly one of the ledger's records there, or just beside: sent again a little later."""
     if part.excess <= 0:
         return None
     entry = single(part, part.excess) or _just_beside(part, situation)
