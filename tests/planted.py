@@ -114,7 +114,7 @@ def played(month: PlantedMonth, template: Path) -> Iterator[Played]:
     }
     transport = httpx.MockTransport(lambda sent: stripe(sent) if sent.url.port == STRIPE_PORT else pacspace(sent))
     app = build(
-        load_settings(environment), now=clock.now, httpx_transport=transport, sleep=clock.advance, migrate=False
+        load_settings(environment), now=clock.now, httpx_transport=transport, sleep=_through(clock), migrate=False
     )
     try:
         yield Played(app=app, invoices=invoices)

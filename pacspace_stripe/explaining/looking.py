@@ -29,7 +29,7 @@ from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.explaining.places import Place, Unlisted
 
-_BEFORE = timedelta(days=1)
+_BEFORE, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
 """How far behind the window's end late records are looked for: Stripe takes events of 35 days (stripe-facts 4.2)."""
 _NOTHING = Decimal(0)
@@ -55,8 +55,9 @@ class Look:
     after: tuple[Bucket, ...] = ()
     neighbours: list[Neighbour] = field(default_factory=list)
     once_a_day: bool = False
-    in_edge_minutes: tuple[Decimal, Decimal] = (_NOTHING, _NOTHING)
-    """What is billed in the seconds after the window's start and before its end that make no whole minute."""
+    minutes: dict[datetime, Decimal] = field(default_factory=dict)
+    at_the_edges: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    """What is billed in the minutes that the window's start and its end cut."""
 
     @property
     def situation(self) -> Situation:
@@ -103,15 +104,28 @@ class Look:
             said = f"the invoice bills {text(self.billed)}, the meter says {text(subtract(self.billed, rest))} now"
             self.notes.append(said)
             return days
+        self.at_the_edges = self._shared(rest, days[0])
+        at_the_start, at_the_end = self.at_the_edges
         if len(days) == 1:
             self.in_edge_minutes = (_NOTHING, rest)
             return (_more(days[0], rest),)
-        first, *middle, last = days
-        missing = subtract(first.recorded, first.billed)
-        at_the_start = missing if 0 <= missing <= rest else rest - subtract(last.recorded, last.billed)
-        at_the_start = min(max(at_the_start, _NOTHING), max(rest, _NOTHING))
-        self.in_edge_minutes = (at_the_start, subtract(rest, at_the_start))
-        return (_more(first, at_the_start), *middle, _more(last, rest - at_the_start))
+        return (_more(days[0], at_the_start), *days[1:-1], _more(days[-1], at_the_end))
+
+    def _shared(self, rest: Decimal, first: Bucket) -> tuple[Decimal, Decimal]:
+        """How much of it lies at the start, and at the end: never more than Stripe counted in those minutes."""
+        start, end = (self._minute_of(edge) for edge in (self.window.start, self.window.end))
+        for likely in (subtract(first.recorded, first.billed), start, subtract(rest, end), Decimal(0)):
+            if 0 <= likely <= start and 0 <= subtract(rest, likely) <= end:
+                return likely, subtract(rest, likely)
+        return Decimal(0), rest
+
+    def _minute_of(self, edge: datetime) -> Decimal:
+        """All that Stripe counted in the minute that an edge cuts, on both of its sides."""
+        if edge not in self.minutes:
+            start = floor_to(edge, _MINUTE)
+            whole = start == edge
+            self.minutes[edge] = Decimal(0) if whole else self.place.counted(Window(start=start, end=start + _MINUTE))
+        return self.minutes[edge]
 
     # -- hours ----------------------------------------------------------------------------------------------------
 
@@ -165,8 +179,13 @@ class Look:
 
     def _read_around(self, span: Window, step: timedelta) -> tuple[Bucket, ...]:
         entries = self.place.entries(span)
-        by_step = self.place.counted_by_hour if step is HOUR else self.place.counted_by_day
-        return filled(parts_of(span, step), by_step(span, around=True), entries)
+        counted = self.place.counted_by_hour(span) if step is HOUR else self.place.counted_by_day(span)
+        parts = list(filled(parts_of(span, step), counted, entries))
+        if span.end == self.window.start:
+            parts[-1] = _more(parts[-1], self._minute_of(span.end) - self.at_the_edges[0])
+        elif span.start == self.window.end:
+            parts[0] = _more(parts[0], self._minute_of(span.start) - self.at_the_edges[1])
+        return tuple(part for part in parts if part.differs)
 
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:

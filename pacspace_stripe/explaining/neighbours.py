@@ -99,18 +99,15 @@ def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candid
 
 
 def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
+    """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
     for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
         subject = store.subjects.find(invoice_id)
-        if subject is None or not _may_be_of(place.meter, account, subject.memory, policy):
-            continue
-        candidate = _candidate(place, subject.memory, account, place.meter)
-        if candidate is not None:
+        candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
+        if candidate is not None and _of_our_meter(candidate, policy):
             yield candidate
 
 
-def _may_be_of(meter: str, account: str, memory: Memory, policy: Policy) -> bool:
-    """A claim names no meter: where each has an account of its own, the template tells."""
-    if "{meter}" not in policy.ledger_account:
-        return True
-    customer_id = memory.customer_id or ""
-    return account == ledger_account(policy.ledger_account, customer_id=customer_id, meter=meter, metadata={})
+def _of_our_meter(candidate: Candidate, policy: Policy) -> bool:
+    there = candidate.place
+    own = ledger_account(policy.ledger_account, customer_id=there.customer_id, meter=there.meter, metadata={})
+    return "{meter}" not in policy.ledger_account or own == there.account

@@ -78,10 +78,18 @@ def _repeats(entries: Iterable[Entry]) -> Iterable[Entry]:
         seen.add(entry.reference_id)
 
 
-def twice_in_stripe(part: Bucket, _: Situation) -> Piece | None:
-    """Stripe has more by exactly one of the ledger's records there."""
-    entry = single(part, part.excess) if part.excess > 0 else None
+def twice_in_stripe(part: Bucket, situation: Situation) -> Piece | None:
+    """Stripe has more by exactly one of the ledger's records there, or just beside: sent again a little later."""
+    if part.excess <= 0:
+        return None
+    entry = single(part, part.excess) or _just_beside(part, situation)
     return _of(part, Cause.TWICE_IN_STRIPE, (entry,), in_ledger=False) if entry else None
+
+
+def _just_beside(part: Bucket, situation: Situation) -> Entry | None:
+    first, last = part.window.start - situation.slack, part.window.end + situation.slack
+    near = (entry for entry in _all(situation) if first <= entry.accepted_at < last)
+    return next((entry for entry in near if telling(entry.quantity) and part.close(entry.quantity, part.excess)), None)
 
 
 def twice_in_ledger(part: Bucket, situation: Situation) -> Piece | None:
