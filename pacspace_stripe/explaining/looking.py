@@ -32,7 +32,6 @@ from pacspace_stripe.explaining.places import Place, Unlisted
 _BEFORE, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
 """How far behind the window's end late records are looked for: Stripe takes events of 35 days (stripe-facts 4.2)."""
-_NOTHING = Decimal(0)
 _DAYS_AT_ONCE = 4
 """Whole days whose hours come in one answer."""
 _MOST_RUNS = 16
@@ -107,7 +106,6 @@ class Look:
         self.at_the_edges = self._shared(rest, days[0])
         at_the_start, at_the_end = self.at_the_edges
         if len(days) == 1:
-            self.in_edge_minutes = (_NOTHING, rest)
             return (_more(days[0], rest),)
         return (_more(days[0], at_the_start), *days[1:-1], _more(days[-1], at_the_end))
 
@@ -161,10 +159,9 @@ class Look:
         step = DAY if self.once_a_day else HOUR
         with self.noting("the time before the window could not be read"):
             start = floor_to(self.window.start, step) - _BEFORE
-            before = self._read_around(Window(start=start, end=self.window.start), step)
-            self.before = _differing(before, -1, self.in_edge_minutes[0])
+            self.before = self._read_around(Window(start=start, end=self.window.start), step)
         with self.noting("the time after the window could not be read"):
-            self.after = _differing(self._read_after(step), 0, self.in_edge_minutes[1])
+            self.after = self._read_after(step)
 
     def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
         now = floor_to(self.now, timedelta(minutes=1)) + timedelta(minutes=1)
@@ -190,15 +187,6 @@ class Look:
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:
     return replace(part, billed=total((part.billed, billed)))
-
-
-def _differing(parts: tuple[Bucket, ...], place: int, inside: Decimal) -> tuple[Bucket, ...]:
-    """The parts that differ, the one at the window's edge without what its last minute has inside."""
-    if not parts or not inside:
-        return tuple(part for part in parts if part.differs)
-    listed = list(parts)
-    listed[place] = _more(listed[place], -inside)
-    return tuple(part for part in listed if part.differs)
 
 
 def _outlined(hours: list[Bucket]) -> list[Bucket]:

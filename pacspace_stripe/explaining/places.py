@@ -37,28 +37,28 @@ class Place:
 
     # -- Stripe ---------------------------------------------------------------------------------------------------
 
-    def counted(self, window: Window, *, around: bool = False) -> Decimal:
-        """What Stripe counted in the whole minutes inside a window; ``around`` it."""
-        minutes = window.outer_minutes if around else window.inner_minutes
+    def counted(self, window: Window) -> Decimal:
+        """What Stripe counted in the whole minutes inside a window."""
+        minutes = window.inner_minutes
         return self.stripe.meter_usage(self.meter_id, self.customer_id, minutes) if minutes else Decimal(0)
 
-    def counted_by_day(self, window: Window, *, around: bool = False) -> dict[datetime, Decimal]:
+    def counted_by_day(self, window: Window) -> dict[datetime, Decimal]:
         """By the start of each UTC day, or of the part of one at an edge: a call for 100 days, and one an edge."""
         found: dict[datetime, Decimal] = {}
         for piece in _pieces(window, DAY):
             if piece.end - piece.start < DAY:
-                found[piece.start] = self.counted(piece, around=around)
+                found[piece.start] = self.counted(piece)
             else:
                 by_day = self.stripe.meter_usage_by_day(self.meter_id, self.customer_id, piece)
                 found |= {datetime(on.year, on.month, on.day, tzinfo=piece.start.tzinfo): by_day[on] for on in by_day}
         return found
 
-    def counted_by_hour(self, window: Window, *, around: bool = False) -> dict[datetime, Decimal]:
+    def counted_by_hour(self, window: Window) -> dict[datetime, Decimal]:
         """By the start of each hour, or of the part of one at an edge."""
         found: dict[datetime, Decimal] = {}
         for piece in _pieces(window, HOUR):
             if piece.end - piece.start < HOUR:
-                found[piece.start] = self.counted(piece, around=around)
+                found[piece.start] = self.counted(piece)
             else:
                 found |= self.stripe.meter_usage_by_hour(self.meter_id, self.customer_id, piece)
         return found
