@@ -23,6 +23,10 @@ class Unlisted(Exception):
     """Why the records of a time are not listed, for a person."""
 
 
+class TooMany(Unlisted):
+    """There are more of them than one look lists."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Reads only; raises RemoteError's children."""
@@ -96,7 +100,7 @@ class Place:
                 return []
             if page.count > _MOST_PAGES * 1000:
                 message = f"{page.count} records in {window}"
-                raise Unlisted(message)
+                raise TooMany(message)
             found += _readable(page.deltas)
             if len(found) >= page.count or not page.deltas:
                 break
