@@ -19,6 +19,7 @@ from pacspace_stripe.domain.localise import (
     Situation,
     filled,
     hours_tell,
+    joined,
     parts_of,
     pattern,
     records_by_day,
@@ -129,7 +130,8 @@ class Look:
     def read_hours(self) -> None:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
         differing = [day for day in self.days if day.differs]
-        if pattern(self.days) is not None:
+        through = pattern(self.days) is not None
+        if through:
             ends = dict.fromkeys((differing[0], differing[-1]))
             differing = [day for day in ends if _cut_short(day, self.days)]
         with self.noting("hours could not be read"):
@@ -137,9 +139,9 @@ class Look:
                 if count >= _MOST_RUNS:
                     self.notes.append(f"{len(differing)} days differ: not all of them were looked at by hour")
                     return
-                self._read_hours_of(run)
+                self._read_hours_of(run, through=through)
 
-    def _read_hours_of(self, run: tuple[Bucket, ...]) -> None:
+    def _read_hours_of(self, run: tuple[Bucket, ...], *, through: bool) -> None:
         span = Window(start=run[0].window.start, end=run[-1].window.end)
         counted = self.place.counted_by_hour(span)
         for day in run:
@@ -147,7 +149,8 @@ class Look:
             hours = _adding_up(day, hours)
             if hours_tell(day, hours, once_a_day=self.once_a_day):
                 place = self.inside.index(day)
-                self.inside = (*self.inside[:place], *hours, *self.inside[place + 1 :])
+                parts = _outlined(hours) if through else hours
+                self.inside = (*self.inside[:place], *parts, *self.inside[place + 1 :])
 
     # -- beyond the edges -----------------------------------------------------------------------------------------
 
@@ -184,6 +187,15 @@ class Look:
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:
     return replace(part, billed=total((part.billed, billed)))
+
+
+def _outlined(hours: list[Bucket]) -> list[Bucket]:
+    """A day's hours as three parts: what agrees before, all from the first to the last that differs, and after."""
+    places = [place for place, hour in enumerate(hours) if hour.differs]
+    if not places:
+        return hours
+    first, last = places[0], places[-1] + 1
+    return [joined(part) for part in (hours[:first], hours[first:last], hours[last:]) if part]
 
 
 def _cut_short(day: Bucket, days: tuple[Bucket, ...]) -> bool:

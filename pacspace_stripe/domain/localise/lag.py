@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import pairwise
 
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
-from pacspace_stripe.domain.quantities import total
 
 
 def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...]:
