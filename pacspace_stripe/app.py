@@ -1,12 +1,14 @@
 """The composition root: settings → the parts."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import random as any_fraction
 
 import httpx
 
+from pacspace_stripe.alerts import Courier, Receiver, Sender, patience
 from pacspace_stripe.checks import (
     Alerts,
     BalanceLedger,
@@ -14,6 +16,7 @@ from pacspace_stripe.checks import (
     CheckResult,
     Comparer,
     EarlyWarning,
+    Explaining,
     Judge,
     Ledger,
     Parts,
@@ -22,7 +25,9 @@ from pacspace_stripe.checks import (
     result_of,
 )
 from pacspace_stripe.documents import Documents, Templates
+from pacspace_stripe.domain.alerting import Channel
 from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.messages import Place
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
@@ -100,6 +105,21 @@ class App:
             now=self.now,
         )
 
+    def couriers(self) -> tuple[Courier, ...]:
+        """Who delivers alerts, one per channel that is set, with connections of their own that the caller closes."""
+        settings = self.settings
+        place = Place(livemode=settings.livemode, console_url=settings.console_url)
+        return tuple(
+            Courier(
+                store=self.store,
+                sender=Sender(transport=Transport(timeouts=patience()), place=place, now=self.now),
+                receiver=receiver,
+                now=self.now,
+                chance=any_fraction,
+            )
+            for receiver in _receivers(settings)
+        )
+
     def drain(self) -> int:
         """Look at everything due, without a queue: what ``sweep`` on the command line and tests do."""
         looks = 0
@@ -130,7 +150,7 @@ def build(
     *,
     now: Callable[[], datetime] = wall_clock,
     httpx_transport: httpx.BaseTransport | None = None,
-    sleep: Callable[[float], None] | None = None,
+    sleep: Callable[[float], object] | None = None,
     migrate: bool = True,
 ) -> App:
     """Wire the parts. Opens the database and, unless told otherwise, migrates it."""
@@ -142,8 +162,10 @@ def build(
     stripe = StripeApi(transport, settings.stripe_api_key.get_secret_value(), settings.stripe_api_base_url)
     ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
-    policy, alerts = settings.policy, Alerts(store=store)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
+    channels = tuple(receiver.channel for receiver in _receivers(settings))
+    policy, alerts = settings.policy, Alerts(store=store, channels=channels)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy, now=now)
+    explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -152,6 +174,7 @@ def build(
         store=store,
         alerts=alerts,
         policy=policy,
+        explaining=Explaining(explainer=explainer, store=store),
     )
     checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
@@ -182,7 +205,7 @@ def build(
         documents=documents,
         checker=checker,
         early_warning=early_warning,
-        explainer=Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now),
+        explainer=explainer,
         sweep=sweep,
         now=now,
     )
@@ -199,12 +222,21 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
+def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
-            return BalanceLedger(api=api, usage_sign=settings.policy.usage_sign)
+            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
+
+
+def _receivers(settings: Settings) -> Iterator[Receiver]:
+    if settings.alert_webhook_url:
+        secrets = tuple(secret.get_secret_value() for secret in settings.alert_webhook_secrets or ())
+        url = settings.alert_webhook_url.get_secret_value()
+        yield Receiver(channel=Channel.WEBHOOK, url=url, secrets=secrets)
+    if settings.alert_slack_url:
+        yield Receiver(channel=Channel.SLACK, url=settings.alert_slack_url.get_secret_value())
 
 
 def _transport(
@@ -212,7 +244,7 @@ def _transport(
     store: Store,
     now: Callable[[], datetime],
     httpx_transport: httpx.BaseTransport | None,
-    sleep: Callable[[float], None] | None,
+    sleep: Callable[[float], object] | None,
 ) -> Transport:
     total = min(20.0, settings.lease.total_seconds() * 2 / 3)
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)

@@ -1,24 +1,94 @@
-"""Telling people: one WARNING line and one row of the audit trail, once per kind and invoice."""
+"""Telling people, once per kind and invoice: one WARNING line, one row of the audit trail, one message per channel.
+
+The message and the memory that it was told are one transaction: a crash neither loses nor doubles it. Who sends it is
+``pacspace_stripe.alerts``.
+"""
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 
+from pacspace_stripe.domain import alerting
+from pacspace_stripe.domain.alerting import Alert, Channel, LeaveOut
 from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.store import Store
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.store import Leased, Store
 
 _log = logging.getLogger("pacspace_stripe.alerts")
+_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """Alerts go to the log and the audit trail; both carry ids and figures, never secrets."""
+    """Alerts carry ids and figures, never secrets. ``channels``: where they are delivered, beside log and audit."""
 
     store: Store
+    channels: tuple[Channel, ...] = ()
 
-    def tell(self, memory: Memory, kind: str, detail: str) -> Memory:
-        """Alert once per kind: the memory that knows it was told."""
+    def tell(self, leased: Leased, memory: Memory, kind: str, detail: str) -> Memory:
+        """Alert once per kind: the memory that knows it was told. Raises LeaseLost: whoever looks now tells it.
+
+        Of one that goes back and forth, only that it was left out is remembered: if it stays so, a later look tells it.
+        """
         if kind in memory.alerted:
             return memory
-        _log.warning("alert=%s invoice=%s detail=%r", kind, memory.invoice_id, detail)
-        self.store.journal.note(f"alert:{kind}", memory.invoice_id, detail)
-        return replace(memory, alerted=(*memory.alerted, kind))
+        figures = alerting.fingerprint(memory.windows)
+        decided = alerting.weigh(kind, figures, leased.subjects.now(), self.store.outbox.past(memory.invoice_id))
+        if isinstance(decided, LeaveOut):
+            return self._leave_out(leased, memory, kind, detail)
+        alert = self._alert(leased, memory, kind, detail, decided.left_out)
+        left_out = tuple(one for one in memory.left_out if one != kind)
+        return self._told(leased, replace(memory, alerted=(*memory.alerted, kind), left_out=left_out), alert)
+
+    def recovered(self, leased: Leased, memory: Memory, kind: str | None = None) -> Memory:
+        """Both sides agree again, or a person let it go: told if what was wrong had been told."""
+        if memory.verdict not in _GOOD:
+            return memory
+        over = replace(memory, alerted=alerting.once_good(memory.alerted), left_out=())
+        if not alerting.recovers(memory.alerted):
+            return over
+        decided = alerting.weigh("recovered", "", leased.subjects.now(), self.store.outbox.past(memory.invoice_id))
+        left_out = 0 if isinstance(decided, LeaveOut) else decided.left_out
+        alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", memory.detail, left_out)
+        return self._told(leased, over, alert)
+
+    def _leave_out(self, leased: Leased, memory: Memory, kind: str, detail: str) -> Memory:
+        if kind in memory.left_out:
+            return memory
+        known = replace(memory, left_out=(*memory.left_out, kind))
+        alert = self._alert(leased, memory, kind, detail, 0)
+        _log.info("alert=%s invoice=%s left out: it goes back and forth", kind, memory.invoice_id)
+        also = self.store.outbox.leaving_out(alert, alerting.fingerprint(memory.windows))
+        leased.save(_beside(leased, known), also=also)
+        return known
+
+    def _told(self, leased: Leased, memory: Memory, alert: Alert) -> Memory:
+        # Before it is remembered: a crash in between may say it twice here, and never not at all.
+        _log.warning("alert=%s invoice=%s detail=%r", alert.kind, memory.invoice_id, alert.detail)
+        # A backfill finds the drifts of years: its report tells them.
+        channels = () if memory.past else self.channels
+        also = self.store.outbox.telling(alert, alerting.fingerprint(memory.windows), channels)
+        leased.save(_beside(leased, memory), also=also)
+        return memory
+
+    @staticmethod
+    def _alert(leased: Leased, memory: Memory, kind: str, detail: str, left_out: int) -> Alert:
+        return Alert(
+            alert_id=f"msg_{uuid.uuid4().hex}",
+            subject_id=memory.invoice_id,
+            kind=kind,
+            at=leased.subjects.now(),
+            customer_id=memory.customer_id,
+            subscription_id=memory.subscription_id,
+            verdict=memory.verdict,
+            reason=memory.reason,
+            detail=detail,
+            amount=memory.amount,
+            windows=memory.windows,
+            left_out=left_out,
+        )
+
+
+def _beside(leased: Leased, memory: Memory) -> Memory:
+    """What was last written down, and what was told since: the rest of the look is not done yet."""
+    return replace(leased.saved, alerted=memory.alerted, left_out=memory.left_out)

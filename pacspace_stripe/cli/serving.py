@@ -9,6 +9,7 @@ import click
 import uvicorn
 
 import webhooks
+from pacspace_stripe.alerts import Courier
 from pacspace_stripe.app import App, build
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.signals import obey_sigterm
@@ -39,12 +40,25 @@ def serve(host: str, port: int) -> None:
     # The port comes first: when it is taken, nothing was begun beside the one that listens there.
     with _listener(host, port) as listener, closing(build(settings)) as app:
         engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.look)
+        couriers = app.couriers()
         try:
             engine.start()
             _say(app, *listener.getsockname()[:2])
+            for courier in couriers:
+                courier.start()
             _server(app, engine, host, port).run(sockets=[listener])
         finally:
-            _leave(engine.stop())
+            _leave(_stopped(engine, couriers))
+
+
+def _stopped(engine: Engine, couriers: tuple[Courier, ...]) -> int:
+    """How many checks are still not done. A message under way is sent again by whoever comes next."""
+    for courier in couriers:
+        courier.stop()
+    unfinished = engine.stop()
+    for courier in couriers:
+        courier.close(seconds=1)
+    return unfinished
 
 
 def _leave(unfinished: int) -> None:
@@ -90,12 +104,14 @@ def _say(app: App, host: str, port: int) -> None:
         _log.warning("the policy changed: every open invoice is looked at again")
     app.sweep.plan()
     settings = app.settings
+    channels = ",".join(app.checker.parts.alerts.channels) or "log"
     _log.info(
-        "serving host=%s port=%d mode=%s fail=%s finalize=%s livemode=%s",
+        "serving host=%s port=%d mode=%s fail=%s finalize=%s livemode=%s alerts=%s",
         host,
         port,
         settings.mode.value,
         settings.fail.value,
         settings.finalize.value,
         settings.livemode,
+        channels,
     )

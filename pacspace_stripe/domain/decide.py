@@ -171,7 +171,7 @@ def after_comparison(
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
             return _given_up(invoice, memory, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
-            return (Alert(kind="unknown_status"), _retry(memory, policy, now))
+            return (Alert(kind="unknown_status"), _retry(memory, policy, now, finding))
         case _:
             assert_never(invoice.status)
 
@@ -180,7 +180,7 @@ def _given_up(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
     unanswered = finding.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
     if unanswered and memory.attempts < len(policy.retry):
-        return (_retry(memory, policy, now),)
+        return (_retry(memory, policy, now, finding),)
     mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
     status = invoice.status.value
     return *mark, Alert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
@@ -198,11 +198,16 @@ def _draft_found(
     hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (Stamp(footer=False),) if says_otherwise else ()
-    return (*hold, *mark, *_told(memory, policy, finding), _retry(memory, policy, now))
+    goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
+    told = () if goes_out and heals(finding) else _told(memory, policy, finding)
+    return (*hold, *mark, *told, _retry(memory, policy, now, finding))
 
 
 def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...]:
-    """A drift is told at once; an unproven one when it will not heal by itself, or has not."""
+    """A drift is told at once; an unproven one when it will not heal by itself, or has not.
+
+    One that goes out at its backstop has until then to heal.
+    """
     waits = finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS and memory.attempts < len(policy.retry)
     return () if waits or _good(finding) else (Alert(kind=finding.verdict.value),)
 
@@ -210,7 +215,13 @@ def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...
 def _must_hold(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
     if not invoice.auto_advance:
         return False
-    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
+    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy) or _too_late_then(invoice, finding)
+
+
+def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
+    """Stripe finalizes it, and takes the money, before a difference that was found can be looked at a second time."""
+    planned = invoice.automatically_finalizes_at
+    return finding.again_at is not None and planned is not None and planned <= finding.again_at
 
 
 def _draft_good(
@@ -242,8 +253,14 @@ def _left_found(
             return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
     stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
-    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=finding.verdict.value))
+    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=_left(memory, finding)))
     return *told, _after_bad(invoice, memory, policy, now, finding)
+
+
+def _left(memory: Memory, finding: Finding) -> str:
+    """What is told of one that left: failing open, it went out at its backstop, or somebody sent it before."""
+    went_out = finding.verdict is Verdict.UNPROVEN and memory.backstop_at is not None and not memory.held
+    return "went_out_unproven" if went_out else finding.verdict.value
 
 
 def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:
@@ -277,13 +294,13 @@ def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding
 def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
     held = memory.held or must_stop(invoice, memory, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
-        return _retry(memory, policy, now)
+        return _retry(memory, policy, now, finding)
     if finding.verdict is Verdict.DRIFTED:
         return End(detail="left with a drift")
     left_at = invoice.finalized_at or invoice.created_at
     if now >= left_at + GIVE_UP_AFTER:
         return End(detail="left unproven")
-    return _retry(memory, policy, now)
+    return _retry(memory, policy, now, finding)
 
 
 def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
@@ -300,13 +317,20 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
     planned = planned_finalization(invoice, memory)
-    again = _retry(memory, policy, now)
+    again = _retry(memory, policy, now, finding)
     # When the gate would let it go or keep it: what is found then is what the report says.
     return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
-def _retry(memory: Memory, policy: Policy, now: datetime) -> Wait:
-    return Wait(until=now + ladder(policy, memory.attempts))
+def _retry(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Wait:
+    return Wait(until=look_again_at(memory, policy, now, finding))
+
+
+def look_again_at(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> datetime:
+    """By the ladder; a new difference as soon as a second meter read counts, which is soon. One that moves climbs."""
+    if finding.again_at is not None and memory.attempts == 0:
+        return max(finding.again_at, now)
+    return now + ladder(policy, memory.attempts)
 
 
 def ladder(policy: Policy, attempts: int) -> timedelta:

@@ -38,7 +38,7 @@ def load_settings(
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
     unread |= {} if pacspace else {"PACSPACE_API_KEY": SecretStr("")}
     ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
-    mistakes = [*_unknown(environ), *_mixed_keys(ours), *_without_deltas(ours)]
+    mistakes = [*_unknown(environ), *_mixed_keys(ours), *_without_deltas(ours), *_unsigned(ours)]
     settings = None
     try:
         settings = Settings(**({} if webhooks else {_WEBHOOK_SECRET: ()}) | unread | ours)
@@ -81,6 +81,13 @@ def _without_deltas(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | N
     for name, usual in _OF_DELTAS.items():
         if ours.get(name, usual).strip() != usual:
             yield name, "chooses among deltas, and the settlement ledger (PACSPACE_STRIPE_LEDGER) has none", None
+
+
+def _unsigned(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
+    """A receiver that cannot tell our alerts from anybody's would believe anybody."""
+    secret = "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
+    if "PACSPACE_STRIPE_ALERT_WEBHOOK_URL" in ours and secret not in ours:
+        yield secret, "is not set, and PACSPACE_STRIPE_ALERT_WEBHOOK_URL is", _hint_of(secret)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:

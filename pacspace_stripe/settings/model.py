@@ -224,6 +224,25 @@ class Settings(BaseSettings):
         "How far a webhook's signing time may be from our clock, either way.",
         default="5m",
     )
+    alert_webhook_url: Annotated[SecretStr | None, _read(written.receiver)] = _setting(
+        "PACSPACE_STRIPE_ALERT_WEBHOOK_URL",
+        "Where alerts are posted as JSON, signed as Standard Webhooks are; unset: nowhere.",
+        hint="`pacspace-stripe alerts --test` tries it.",
+    )
+    alert_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, _read(written.alert_secrets)] = _setting(
+        "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET",
+        "What alerts are signed with (`whsec_` and base64); two, with a comma, while one is rolled.",
+        hint="Make one: `echo whsec_$(openssl rand -base64 32)`; the receiver needs the same.",
+    )
+    alert_slack_url: Annotated[SecretStr | None, _read(written.receiver)] = _setting(
+        "PACSPACE_STRIPE_ALERT_SLACK_URL",
+        "An incoming webhook of Slack, or of what takes the same messages, that gets every alert; unset: none.",
+        hint="Slack: your app, Incoming Webhooks. `pacspace-stripe alerts --test` tries it.",
+    )
+    console_url: Annotated[str | None, _read(written.address)] = _setting(
+        "PACSPACE_STRIPE_CONSOLE_URL",
+        "Where alerts link to, `/invoices/<id>` is added; unset: Stripe's dashboard.",
+    )
     log_format: Annotated[LogFormat, _read(written.one_of(LogFormat))] = _setting(
         "PACSPACE_STRIPE_LOG_FORMAT",
         "`text` for people, `json` for machines.",

@@ -81,6 +81,8 @@ def _hidden(secret: str) -> str:
         host = parts.netloc.rpartition("@")[2]
         user = _HIDDEN + "@" if "@" in parts.netloc else ""
         query = "?" + _HIDDEN if parts.query else ""
-        return f"{parts.scheme}://{user}{host}{parts.path}{query}"
+        # The path of a receiver's address is often the only secret in it, as in Slack's.
+        path = f"/{_HIDDEN}" if parts.scheme in {"http", "https"} else parts.path
+        return f"{parts.scheme}://{user}{host}{path}{query}"
     kind = "_".join(secret.split("_")[: 1 if secret.startswith("whsec_") else 2])
     return f"{kind}_{_HIDDEN}"

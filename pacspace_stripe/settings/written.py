@@ -5,6 +5,7 @@ No message repeats what was written: it might be a secret in the wrong place.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -37,6 +38,9 @@ _WEBHOOK_SECRET = re.compile(r"whsec_[!-+\--~]{1,500}")
 _PLACEHOLDER = re.compile(r"\{(?:customer|meter)\}")
 _RECORD_TIMES = ("{month}", "{start}", "{end}")
 _RECORD_PLACEHOLDER = re.compile(r"\{(?:customer|meter|month|start|end)\}")
+_ALERT_KEY = range(24, 65)
+"""Bytes, as Standard Webhooks asks for."""
+_PRIVATE_ZONES = frozenset({"home", "internal", "lan", "local", "localhost"})
 _ACCOUNT_TEXT = re.compile(r"[A-Za-z0-9_.:-]{0,100}")
 
 
@@ -158,6 +162,36 @@ def address(written: str) -> str:
     return parts.geturl().rstrip("/")
 
 
+def receiver(written: str) -> SecretStr:
+    """Where messages are posted; whoever knows such an address may post there. Plain http only where no stranger is."""
+    parts = _url(written)
+    if parts is None or not parts.hostname or parts.fragment or parts.scheme not in {"http", "https"}:
+        message = "must be an address such as https://host/path"
+        raise ValueError(message)
+    if parts.scheme == "http" and not _is_near(parts.hostname):
+        message = "must start with https:// (http:// only for this machine and private networks)"
+        raise ValueError(message)
+    return SecretStr(parts.geturl())
+
+
+def alert_secrets(written: str) -> tuple[SecretStr, ...]:
+    """One or more secrets of Standard Webhooks: ``whsec_`` and 24 to 64 bytes in base64."""
+    parts = [part.strip() for part in written.split(",")]
+    if not all(_is_alert_secret(part) for part in parts):
+        message = "must be whsec_ and 24 to 64 random bytes in base64; several, separated by commas"
+        raise ValueError(message)
+    return tuple(SecretStr(part) for part in parts)
+
+
+def _is_alert_secret(written: str) -> bool:
+    prefix, encoded = written[:6], written[6:]
+    try:
+        key = b64decode(encoded, validate=True)
+    except ValueError:
+        return False
+    return prefix == "whsec_" and len(key) in _ALERT_KEY
+
+
 def database_url(written: str) -> SecretStr:
     """``sqlite:///file`` or ``postgresql://…``, as SQLAlchemy wants it. It may hold a password."""
     parts = _url(written)
@@ -229,6 +263,14 @@ def _url(written: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def _is_near(host: str) -> bool:
+    """A loopback or private address, or a name that only a private network knows: one word, or one under its zones."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.rpartition(".")[2] in _PRIVATE_ZONES
 
 
 def _is_loopback(host: str) -> bool:

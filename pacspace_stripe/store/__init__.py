@@ -1,28 +1,47 @@
 """Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
 Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, the audit trail, each process's share of the rate limits. Does not own: what any of it
-means. Every method is one transaction; everything is safe to use from several threads.
+received, the evidence chains, what drifts come from, the audit trail, the alerts on their way, each process's share of
+the rate limits. Does not own: what any of it means. Every method is one transaction; everything is safe to use from
+several threads.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pacspace_stripe.store.chains import Chains
+from pacspace_stripe.store.chains import Chains, not_here
 from pacspace_stripe.store.claims import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
+from pacspace_stripe.store.explanations import Explained, Explanations
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
+from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
-__all__ = ["Claims", "Enqueue", "Kind", "Leased", "ReceivedEvent", "Shares", "Store", "Subject", "is_alive"]
+__all__ = [
+    "Claimed",
+    "Claims",
+    "Delivery",
+    "Enqueue",
+    "Explained",
+    "Kind",
+    "Leased",
+    "Outbox",
+    "ReceivedEvent",
+    "Sent",
+    "Shares",
+    "Store",
+    "Subject",
+    "is_alive",
+    "not_here",
+]
 
 
 class Store:
-    """The database behind five doors. ``lost_after``: when a trigger counts as lost by the queue."""
+    """The database behind six doors. ``lost_after``: when a trigger counts as lost by the queue."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
         with mapped_errors():
@@ -33,10 +52,18 @@ class Store:
         self.chains = Chains(database)
         self.journal = Journal(database)
         self.claims = Claims(database)
+        self.explanations = Explanations(database)
+        self.outbox = Outbox(database)
 
     def shares(self, service: str, *, process: str | None = None) -> Shares:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
         return Shares(self._database, service, process)
+
+    def stamped_elsewhere(self, invoice_id: str) -> str | None:
+        """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""
+        subject = self.subjects.find(invoice_id)
+        carried = subject.memory.evidence_sha256 if subject else None
+        return carried if carried is not None and self.chains.find(carried) is None else None
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Subject
 
 if TYPE_CHECKING:
@@ -84,10 +85,10 @@ class Leased:
         if self.subjects.now() >= self.renewed_at + self.ttl / 4:
             self.guard()
 
-    def save(self, memory: Memory) -> None:
-        """Write down what we know now, if the lease is still ours."""
+    def save(self, memory: Memory, *, also: Also = lambda _: None) -> None:
+        """Write down what we know now, if the lease is still ours; in the same transaction what ``also`` writes."""
         now = self.subjects.now()
-        if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl):
+        if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl, also=also):
             message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
             raise LeaseLost(message)
         self.saved, self.renewed_at = memory, now

@@ -12,6 +12,7 @@ from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.store import memories
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.leases import Leased, is_dead, owner_token
+from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Kind, Subject, memory_columns
 from pacspace_stripe.store.tables import subjects
 from pacspace_stripe.store.triggers import new_row
@@ -60,12 +61,15 @@ class Subjects:
         with self._database.writing() as connection:
             return connection.execute(statement).rowcount == 1
 
-    def save(self, subject_id: str, owner: str, memory: Memory, ttl: timedelta) -> bool:
-        """Write memory down under a lease that is still ours."""
+    def save(self, subject_id: str, owner: str, memory: Memory, ttl: timedelta, *, also: Also = lambda _: None) -> bool:
+        """Write memory down under a lease that is still ours, and in the same transaction what ``also`` writes."""
         now = self._database.now()
         values = {**self._renewed(now, ttl), "updated_at": now, **memory_columns(memory)}
         with self._database.writing() as connection:
-            return connection.execute(self._ours(subject_id, owner, now).values(**values)).rowcount == 1
+            ours = connection.execute(self._ours(subject_id, owner, now).values(**values)).rowcount == 1
+            if ours:
+                also(connection)
+        return ours
 
     def _renewed(self, now: datetime, ttl: timedelta) -> dict[str, Any]:
         later = sa.case((_BROUGHT_FORWARD, subjects.c.next_check_at), else_=_at(self._beyond(now, ttl)))

@@ -99,10 +99,15 @@ claims = sa.Table(
     sa.Column("account", sa.String(128), primary_key=True),
     sa.Column("invoice_id", sa.String(255), primary_key=True),
     sa.Column("starts_at", UtcDateTime, primary_key=True),
+    sa.Column("meter", sa.String(255), primary_key=True, server_default=""),
     sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Column("customer_id", sa.String(255), nullable=False, server_default=""),
     sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which invoice bills which ledger account for which time: two at a time prove nothing."""
+"""Which invoice bills which ledger account for which time: two at a time prove nothing.
+
+``meter`` and ``customer_id`` are empty where the whole account is claimed, whoever's and whatever is in it.
+"""
 
 facts = sa.Table(
     "pacspace_facts",
@@ -111,6 +116,16 @@ facts = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 """Small single values, such as the policy that the open invoices were last checked under."""
+
+explanations = sa.Table(
+    "pacspace_explanations",
+    metadata,
+    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+)
+"""What the last drift of a subject comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
 
 rates = sa.Table(
     "pacspace_rates",
@@ -121,3 +136,34 @@ rates = sa.Table(
     sa.Column("until", UtcDateTime, nullable=False),
 )
 """Who may send how much of a vendor's rate limits, over all processes: one row per process, renewed while it sends."""
+
+alerts = sa.Table(
+    "pacspace_alerts",
+    metadata,
+    sa.Column("alert_id", sa.String(64), primary_key=True),
+    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("kind", sa.String(128), nullable=False),
+    sa.Column("figures", sa.String(64), nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("alert", sa.JSON, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_pacspace_alerts_subject", "subject_id", "at"),
+    sa.Index("ix_pacspace_alerts_at", "at"),
+)
+"""What people were told, and what was left out because it went back and forth. ``alert`` is the domain's Alert."""
+
+deliveries = sa.Table(
+    "pacspace_deliveries",
+    metadata,
+    sa.Column("alert_id", sa.String(64), primary_key=True),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("due_at", UtcDateTime),
+    sa.Column("claim", sa.String(255)),
+    sa.Column("problem", sa.String(512)),
+    sa.Column("tried_at", UtcDateTime),
+    sa.Index("ix_pacspace_deliveries_due", "channel", "due_at"),
+    sa.Index("ix_pacspace_deliveries_state", "state"),
+)
+"""Each alert on its way to each channel. ``due_at``: when the next attempt is; while one is made, when it is lost."""

@@ -72,6 +72,7 @@ class StripeApi:
         )
         self._prices = Remembered(self._read_price)
         self._meters = Remembered(self._read_meter)
+        self._event_names: frozenset[str] = frozenset()
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
@@ -96,6 +97,14 @@ class StripeApi:
     def meter(self, meter_id: str) -> Meter:
         """A meter: one call, remembered. Only its display name can change at Stripe."""
         return self._meters(meter_id)
+
+    def meters_among(self, names: frozenset[str]) -> frozenset[str]:
+        """Those that are event names of meters, deactivated ones too: one call, none where all are known already."""
+        if not names <= self._event_names:
+            self._event_names = frozenset(
+                meter_from_stripe(row).event_name for row in self._pages("/v1/billing/meters")
+            )
+        return names & self._event_names
 
     def meter_usage(self, meter_id: str, customer_id: str, window: Window) -> Decimal:
         """What the meter counted for the customer, in its unit; eventually consistent (stripe-facts 4.3).

@@ -46,6 +46,7 @@ memories = st.builds(
     attempts=st.integers(min_value=0),
     failures=st.integers(min_value=0),
     alerted=st.lists(words, max_size=3).map(tuple),
+    left_out=st.lists(words, max_size=3).map(tuple),
 )
 
 

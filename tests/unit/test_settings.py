@@ -19,6 +19,7 @@ from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
 
+ALERT_SECRET = "whsec_" + "dGVsbG5vYm9keSB3aGF0IHRoaXMgc2lnbnMh"
 CREDENTIALS = {
     "STRIPE_API_KEY": "sk_test_tellnobody1",
     "STRIPE_WEBHOOK_SECRET": "whsec_tellnobody2",
@@ -80,8 +81,21 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         PACSPACE_STRIPE_LEASE="3s",
         PACSPACE_STRIPE_RATE="10/40",
         PACSPACE_STRIPE_EVENT_TOLERANCE="1m",
+        PACSPACE_STRIPE_ALERT_WEBHOOK_URL="https://me:pass@alerts.example/in?key=1",
+        PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET=f"{ALERT_SECRET}, whsec_{'A' * 32}",
+        PACSPACE_STRIPE_ALERT_SLACK_URL="https://hooks.slack.com/services/T0/B0/x",
+        PACSPACE_STRIPE_CONSOLE_URL="https://billing.example/",
         PACSPACE_STRIPE_LOG_FORMAT="json",
     )
+    assert settings.alert_webhook_url is not None
+    assert settings.alert_webhook_url.get_secret_value() == "https://me:pass@alerts.example/in?key=1"
+    assert [secret.get_secret_value() for secret in settings.alert_webhook_secrets or ()] == [
+        ALERT_SECRET,
+        f"whsec_{'A' * 32}",
+    ]
+    assert settings.alert_slack_url is not None
+    assert settings.alert_slack_url.get_secret_value() == "https://hooks.slack.com/services/T0/B0/x"
+    assert settings.console_url == "https://billing.example"
     assert settings.policy == Policy(
         mode=Mode.OBSERVE,
         fail=FailPolicy.OPEN,
@@ -159,6 +173,46 @@ def test_the_usual_way_may_be_written_out_for_the_settlement_ledger() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:8080", "[::1]:9"])
 def test_plain_http_is_for_this_machine_only(host: str) -> None:
     assert loaded(STRIPE_API_BASE_URL=f"http://{host}").stripe_api_base_url == f"http://{host}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "http://localhost:9/a",
+            "http://127.0.0.1",
+            "http://10.1.2.3/a",
+            "http://192.168.0.9:8080",
+            "http://[fd00::1]/a",
+        ),
+        *(
+            "http://alertmanager:8080/in",
+            "http://receiver.monitoring.svc.cluster.local/",
+            "https://anywhere.example/?k=v",
+        ),
+    ],
+)
+def test_alerts_go_over_plain_http_only_where_no_stranger_is(url: str) -> None:
+    given = loaded(PACSPACE_STRIPE_ALERT_SLACK_URL=url).alert_slack_url
+    assert given is not None
+    assert given.get_secret_value() == url
+
+
+def test_an_alert_webhook_without_a_secret_is_refused() -> None:
+    error = refused(PACSPACE_STRIPE_ALERT_WEBHOOK_URL="https://alerts.example/in")
+    assert error.variable == "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET"
+    assert "openssl" in error.hint
+
+
+def test_of_an_alert_address_only_the_host_is_shown() -> None:
+    settings = loaded(
+        PACSPACE_STRIPE_ALERT_WEBHOOK_URL="https://me:tellnobody@alerts.example/in/tellnobody?key=tellnobody",
+        PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET=ALERT_SECRET,
+    )
+    shown = {row.name: row.current for row in describe(settings)}
+    assert shown["PACSPACE_STRIPE_ALERT_WEBHOOK_URL"] == "https://…@alerts.example/…?…"
+    assert shown["PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET"] == "whsec_…"
+    assert "tellnobody" not in repr(settings)
 
 
 def test_two_signing_secrets_while_one_is_rolled() -> None:
@@ -270,6 +324,27 @@ WRONG = [
     ("PACSPACE_STRIPE_LEASE", ["", "0", "tellnobody"]),
     ("PACSPACE_STRIPE_RATE", ["", "25", "0/10", "30/25", "25/100/5", "a/b", "-1/5", "tellnobody"]),
     ("PACSPACE_STRIPE_EVENT_TOLERANCE", ["", "0", "tellnobody"]),
+    (
+        "PACSPACE_STRIPE_ALERT_WEBHOOK_URL",
+        [
+            *("", "tellnobody", "ftp://tellnobody.local", "https://", "https://h:tellnobody", "https://h/a tellnobody"),
+            *("http://tellnobody.example/a", "http://8.8.8.8/tellnobody", "https://h/a#tellnobody"),
+        ],
+    ),
+    (
+        "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET",
+        [
+            *("", ",", "whsec_", "tellnobody", "whsec_tellnobody", f"{ALERT_SECRET},", f"{ALERT_SECRET},tellnobody"),
+            *(
+                "whsec_dG9vIHNob3J0",
+                "whsec_" + "A" * 88,
+                ALERT_SECRET.replace("whsec_", "whsk__"),
+                ALERT_SECRET + "\u00fc",
+            ),
+        ],
+    ),
+    ("PACSPACE_STRIPE_ALERT_SLACK_URL", ["", "tellnobody", "http://hooks.slack.com/services/T0/B0/tellnobody"]),
+    ("PACSPACE_STRIPE_CONSOLE_URL", ["", "tellnobody", "http://tellnobody.example", "https://u:tellnobody@h"]),
     ("PACSPACE_STRIPE_LOG_FORMAT", ["", "xml", "tellnobody"]),
 ]
 
