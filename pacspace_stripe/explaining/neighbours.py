@@ -19,7 +19,8 @@ from pacspace_stripe.explaining.places import Place
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_MOST_DRIFTING, _MOST_BESIDE = 200, 5
+_MOST_DRIFTING, _MOST_READ, _MOST_BESIDE = 200, 6, 4
+"""Drifts looked through in our store, and of these, and of invoices not judged yet, those asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +73,17 @@ def meters_on(invoice: Invoice, stripe: StripeApi) -> dict[str, str]:
 
 def _drifting(place: Place, invoice: Invoice, window: Window, drift: Decimal, store: Store) -> Iterator[Candidate]:
     """Of accounts with the opposite drift, those where it is the same first."""
-    found: list[tuple[bool, Candidate]] = []
+    found: list[tuple[bool, Memory, str, str]] = []
     for memory in store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING):
         for shown in memory.windows:
             theirs = _drift(shown)
-            if theirs is None or theirs * drift >= 0 or memory.customer_id is None:
-                continue
-            candidate = _candidate(place, memory, str(shown["account"]), str(shown["meter"]))
-            if candidate is not None:
-                found.append((theirs != -drift, candidate))
-    yield from (candidate for _, candidate in sorted(found, key=lambda each: each[0]))
+            if theirs is not None and theirs * drift < 0:
+                found.append((theirs != -drift, memory, str(shown["account"]), str(shown["meter"])))
+    likeliest = sorted(found, key=lambda each: each[0])[:_MOST_READ]
+    for _, memory, account, meter in likeliest:
+        candidate = _candidate(place, memory, account, meter)
+        if candidate is not None:
+            yield candidate
 
 
 def _drift(shown: object) -> Decimal | None:
@@ -92,10 +94,18 @@ def _drift(shown: object) -> Decimal | None:
 
 def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candidate | None:
     """Another customer's account for the same meter; of ours, another one."""
-    if memory.customer_id is None or account == place.account or meter != place.meter:
+    if memory.customer_id is None or account == place.account:
         return None
     there = replace(place, customer_id=memory.customer_id, account=account)
-    return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
+    if meter == place.meter:
+        return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
+    if memory.customer_id != place.customer_id:
+        return None
+    meter_id = meters_on(place.stripe.read_invoice(memory.invoice_id), place.stripe).get(meter)
+    if meter_id is None:
+        return None
+    other = replace(there, meter=meter, meter_id=meter_id, selection=replace(place.selection, meter=meter))
+    return Candidate(place=other, cause=Cause.WRONG_METER, name=meter)
 
 
 def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
