@@ -5,12 +5,14 @@ Candidates come from the invoice and from our own store: never a scan of all cus
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 
 from pacspace_stripe.domain.billing import ledger_account
 from pacspace_stripe.domain.explanation import Cause
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.localise import Neighbour, Piece, bucket
+from pacspace_stripe.domain.localise import Bucket, Neighbour, Piece, around, bucket
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.selection import Selection
@@ -19,7 +21,7 @@ from pacspace_stripe.explaining.places import Place
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_MOST_DRIFTING, _MOST_BESIDE = 200, 5
+_MOST_DRIFTING, _MOST_CLAIMS, _MOST_BESIDE = 200, 100, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,17 @@ class Candidate:
     cause: Cause
     name: str
 
-    def beside(self, pieces: tuple[Piece, ...]) -> Neighbour:
-        """Its figures where ours differ: two requests for each part."""
-        parts = (piece.bucket.window for piece in pieces)
-        buckets = tuple(bucket(part, self.place.counted(part), self.place.entries(part)) for part in parts)
-        return Neighbour(name=self.name, cause=self.cause, buckets=buckets)
+    def beside(self, pieces: tuple[Piece, ...], slack: timedelta) -> Neighbour:
+        """Its figures where ours differ, and a little around: two requests for each part."""
+        buckets = [each for piece in pieces for each in self._around(piece.bucket.window, slack)]
+        return Neighbour(name=self.name, cause=self.cause, buckets=tuple(buckets))
+
+    def _around(self, part: Window, slack: timedelta) -> Iterator[Bucket]:
+        """The part with all that may belong to it: its ends cut usage of the neighbour's own in two, too."""
+        wide = Window(start=part.start - slack, end=part.end + slack)
+        entries = self.place.entries(Window(start=wide.start, end=wide.end + slack))
+        counted = self.place.counted(wide)
+        yield from (bucket(wide, counted, chosen) for chosen in around(wide, entries, slack))
 
 
 def candidates(
@@ -100,10 +108,15 @@ def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candid
 
 def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
     """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
-    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
+    found = _beside(place, invoice, window, store)
+    yield from islice((candidate for candidate in found if _of_our_meter(candidate, policy)), _MOST_BESIDE)
+
+
+def _beside(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
+    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS):
         subject = store.subjects.find(invoice_id)
         candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
-        if candidate is not None and _of_our_meter(candidate, policy):
+        if candidate is not None:
             yield candidate
 
 
