@@ -134,7 +134,7 @@ class Explainer:
                 look.place, invoice, told.window, drift=drift, store=self.store, policy=self.policy
             ):
                 with suppress(Unlisted):
-                    look.neighbours.append(candidate.beside(tuple(largest)))
+                    look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
 
