@@ -93,9 +93,9 @@ def test_a_backfill_uses_what_the_limits_allow(database_url: str) -> None:
     begins, ends = stamps[0] + timedelta(seconds=3), stamps[-1] - timedelta(seconds=1)
     settled = sum(begins <= at < ends for at in stamps) / (ends - begins).total_seconds()
     whole = (PAST_INVOICES - 1) / (stamps[-1] - stamps[0]).total_seconds()
-    allowed = STRIPE_LIVE.endpoint
+    allowed, store = STRIPE_LIVE.endpoint, database_url.partition(":")[0]
     print(
-        f"\nbackfill of {PAST_INVOICES} invoices, {database_url.partition(':')[0]}: {settled:.1f} of {allowed} writes a second ({settled / allowed:.1%})"
+        f"\nbackfill of {PAST_INVOICES} invoices, {store}: {settled:.1f} of {allowed} writes a second ({settled / allowed:.1%})"
         f" once at pace, {whole / allowed:.1%} from the first stamp to the last; {refused} refused"
     )
 
