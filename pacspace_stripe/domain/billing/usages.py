@@ -105,14 +105,11 @@ def billed_usage(
     *,
     split: bool = False,
     earlier: tuple[Invoice, ...] = (),
-    *,
-    split: bool = False,
 ) -> tuple[BilledUsage, ...]:
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
     ``split``: the records of one ledger account tell their meter, so several meters may share it.
     ``earlier``: invoices of the same period whose usage counts as billed already.
-    ``split``: the records of one ledger account tell their meter, so several meters may share it.
     """
     lines = metered_lines(invoice, prices)
     usage_lines, prorations = _apart(lines, prices)
