@@ -53,7 +53,7 @@ def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.L
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("90")
-        made.run(6 * HOUR)
+        made.run(4 * HOUR)
         drift = told(made)[0]
         assert types(made) == [Type.DRIFTED]
         made.record("10")
@@ -124,10 +124,10 @@ def test_an_unproven_that_does_not_is_told_after_the_ladders_first_hour(tmp_path
 
 
 def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all(tmp_path: Path) -> None:
-    with alerted(tmp_path, fail="open") as made:
+    with alerted(tmp_path, fail="open", backstop="4h") as made:
         made.bill("12")
         made.record("12", verified=False)
-        made.run(timedelta(hours=24, minutes=30))
+        made.run(timedelta(hours=4, minutes=30))
         assert types(made) == []
         made.run(2 * HOUR)
         assert types(made) == [Type.WENT_OUT_UNPROVEN]
