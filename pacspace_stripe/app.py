@@ -16,6 +16,7 @@ from pacspace_stripe.checks import (
     CheckResult,
     Comparer,
     EarlyWarning,
+    Explaining,
     Judge,
     Ledger,
     Parts,
@@ -28,6 +29,7 @@ from pacspace_stripe.domain.alerting import Channel
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.messages import Place
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
+from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -59,6 +61,7 @@ class App:
     documents: Documents
     checker: Checker
     early_warning: EarlyWarning
+    explainer: Explainer
     sweep: Sweep
     now: Callable[[], datetime]
 
@@ -129,7 +132,7 @@ class App:
 
     def adopt_policy(self) -> bool:
         """Look at every open invoice again when the policy is another one than last time."""
-        policy = repr(self.settings.policy)
+        policy = self.settings.policy.described
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
             return False
@@ -147,7 +150,7 @@ def build(
     *,
     now: Callable[[], datetime] = wall_clock,
     httpx_transport: httpx.BaseTransport | None = None,
-    sleep: Callable[[float], None] | None = None,
+    sleep: Callable[[float], object] | None = None,
     migrate: bool = True,
 ) -> App:
     """Wire the parts. Opens the database and, unless told otherwise, migrates it."""
@@ -161,7 +164,8 @@ def build(
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     channels = tuple(receiver.channel for receiver in _receivers(settings))
     policy, alerts = settings.policy, Alerts(store=store, channels=channels)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy, now=now)
+    explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -170,6 +174,7 @@ def build(
         store=store,
         alerts=alerts,
         policy=policy,
+        explaining=Explaining(explainer=explainer, store=store),
     )
     checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
@@ -200,6 +205,7 @@ def build(
         documents=documents,
         checker=checker,
         early_warning=early_warning,
+        explainer=explainer,
         sweep=sweep,
         now=now,
     )
@@ -216,10 +222,10 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
+def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
-            return BalanceLedger(api=api, usage_sign=settings.policy.usage_sign)
+            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
 
@@ -238,7 +244,7 @@ def _transport(
     store: Store,
     now: Callable[[], datetime],
     httpx_transport: httpx.BaseTransport | None,
-    sleep: Callable[[float], None] | None,
+    sleep: Callable[[float], object] | None,
 ) -> Transport:
     total = min(20.0, settings.lease.total_seconds() * 2 / 3)
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)

@@ -16,10 +16,9 @@ from pacspace_stripe.domain.evidence import Evidence
 from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.errors import NotFound, RemoteUnavailable
+from pacspace_stripe.store import not_here
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
 from pacspace_stripe.transport.stripe_sdk import STRIPE
-
-APPLICATION = "pacspace-stripe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,7 @@ def _decision(app: App, invoice: Invoice) -> Evidence:
     if named is not None:
         found = app.store.chains.find(named)
         if found is None or json.loads(found.document)["invoice"] != invoice.invoice_id:
-            message = f"the evidence that {invoice.invoice_id} names is not in this database"
-            raise NotFound(APPLICATION, message, hint="Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from.")
+            raise not_here(invoice.invoice_id)
         return found
     return app.store.chains.decision_of(invoice.invoice_id)
 

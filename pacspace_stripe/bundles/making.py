@@ -74,7 +74,9 @@ def _line(line: LineItem) -> dict[str, Json]:
 def _documents(
     app: App, folder: Folder, decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None
 ) -> None:
-    view = summary_view(decision, confirmed, invoice, app.settings.letterhead)
+    known = app.store.explanations.find(json.loads(decision.document)["invoice"])
+    explanations = known.explanations if known else ()
+    view = summary_view(decision, confirmed, invoice, app.settings.letterhead, explanations)
     summary, statement = "summary.pdf", "statement.pdf"
     page = folder.asked(_OURS, (summary,), lambda: app.documents.render_summary(view))
     if page is not None:

@@ -1,6 +1,7 @@
 """The decision → what the page for a dispute's reviewer shows."""
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -8,13 +9,18 @@ from pacspace_stripe.bundles.sharing import shareable_text
 from pacspace_stripe.documents import SummaryView
 from pacspace_stripe.documents.from_evidence import decided_at, summary_windows
 from pacspace_stripe.domain.evidence import Evidence
+from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.domain.stamps import PREFIX
 
 
 def summary_view(
-    decision: Evidence, confirmed: Evidence | None, invoice: Invoice | None, letterhead: Letterhead
+    decision: Evidence,
+    confirmed: Evidence | None,
+    invoice: Invoice | None,
+    letterhead: Letterhead,
+    explanations: Iterable[Explanation] = (),
 ) -> SummaryView:
     """``invoice`` is None when Stripe does not say more about it than the evidence does."""
     document: dict[str, Any] = json.loads(decision.document)
@@ -32,7 +38,7 @@ def summary_view(
         of_draft=document["invoice_status"] == "draft",
         decided_at=decided_at(document),
         confirmed_at=decided_at(json.loads(confirmed.document)) if confirmed else None,
-        windows=summary_windows(document),
+        windows=summary_windows(document, explanations),
         evidence_sha256=decision.sha256,
         stamped=invoice is not None and invoice.metadata.get(f"{PREFIX}evidence_sha256") == decision.sha256,
         letterhead=letterhead,

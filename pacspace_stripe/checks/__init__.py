@@ -3,6 +3,7 @@
 from pacspace_stripe.checks.acting import Rendering
 from pacspace_stripe.checks.checker import Checker
 from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.explaining import Explaining
 from pacspace_stripe.checks.judging import Judge
 from pacspace_stripe.checks.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.checks.parts import Parts
@@ -17,6 +18,7 @@ __all__ = [
     "Checker",
     "Comparer",
     "EarlyWarning",
+    "Explaining",
     "Judge",
     "Ledger",
     "Parts",

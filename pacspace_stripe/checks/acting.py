@@ -8,13 +8,14 @@ from datetime import datetime
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain import evidence
 from pacspace_stripe.domain.billing import BilledUsage, figures_of
+from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
-from pacspace_stripe.domain.verdicts import Finding, WindowResult
+from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.store import Leased, Store
@@ -75,7 +76,7 @@ class Actor:
         """One more link of evidence. No echo: figures, policy and result equal to the last one are nothing new."""
         core = evidence.core(invoice, finding, policy, memory.waiver)
         known = evidence.digest(evidence.meaning(core))
-        if known == memory.evidence_core:
+        if known == memory.evidence_core and not self._lost(invoice, memory):
             return memory
         chain = invoice.subscription_id or invoice.invoice_id
         # The chain is not ours to extend once the lease is gone: whoever has it now decides.
@@ -85,9 +86,21 @@ class Actor:
         self.leased.save(done)
         return done
 
+    def _lost(self, invoice: Invoice, memory: Memory) -> bool:
+        """An earlier database stamped it, and nothing of that is left: not its evidence, nor the stamp itself."""
+        sha = memory.evidence_sha256 or ""
+        return invoice.metadata.get(EVIDENCE_KEY) != sha and self.store.chains.find(sha) is None
+
     def adopt(self, invoice: Invoice, memory: Memory, finding: Finding, sha256: str, policy: Policy) -> Memory:
-        """The stamp that it carries, taken for our last one: an earlier database of ours knew its evidence."""
+        """The stamp that it carries, taken for our last one: an earlier database of ours knew its evidence.
+
+        What was compared now is evidence of its own, beside it. Not of a waiver: who gave it, and why, is not known.
+        """
         said = evidence.core(invoice, finding, policy, None)
+        if finding.verdict is Verdict.MATCHED and self.store.chains.find(sha256) is None:
+            self.leased.guard()
+            chain = invoice.subscription_id or invoice.invoice_id
+            self.store.chains.append(said, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
         stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now)
         core = evidence.digest(evidence.meaning(said))
         done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)

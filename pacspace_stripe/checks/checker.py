@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, better, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import remembered, with_finding
+from pacspace_stripe.checks.recalling import awaiting, first_reads, remembered, with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Look, LookBack
 from pacspace_stripe.domain import decide, evidence, steps
@@ -15,7 +15,7 @@ from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
 from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
@@ -23,6 +23,16 @@ from pacspace_stripe.transport import Transport
 SAYS_SO = "nothing: it says so already"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A look that only read."""
+
+    invoice: Invoice
+    """With the ledger account that was compared."""
+    finding: Finding
+    result: CheckResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,24 +141,35 @@ class Checker:
 
     def preview_of(self, read: Invoice, *, back: bool = False) -> CheckResult:
         """As ``preview``, of an invoice with all its lines, as just read. ``back``: what ``look_back`` would do."""
+        return self.compared(read, back=back).result
+
+    def compared(self, read: Invoice, *, back: bool = False) -> Compared:
+        """As ``preview_of``, with all of the finding."""
         invoice_id = read.invoice_id
         subject = self.parts.store.subjects.find(invoice_id)
         memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), read, self.now())
-        if not self.parts.comparer.usages(read) and not memory.held:
-            return result_of(replace(memory, detail="nothing metered"), status=read.status.value)
-        finding = self._previewed(memory, mapped(read, memory.mapping))
+        usages = self.parts.comparer.usages(read)
+        if not usages and not memory.held:
+            result = result_of(replace(memory, detail="nothing metered"), status=read.status.value)
+            return Compared(invoice=read, finding=summarize(()), result=result)
+        # Nothing remembers what a preview reads: of a draft not looked at before, lines count from when it was made.
+        memory = replace(memory, reads=memory.reads or first_reads(usages, read.created_at))
+        invoice = mapped(read, memory.mapping)
+        finding = self._previewed(memory, invoice)
         for mapping in self.parts.judge.other_mappings(read, memory, finding):
             other = self._previewed(memory, mapped(read, mapping))
             if better(other, finding):
-                finding = other
+                invoice, finding = mapped(read, mapping), other
         if back:
             memory = replace(memory, past=True)
         there = self._says_so(read, memory, finding)
-        steps = (SAYS_SO,) if there else self._planned(read, memory, finding)
-        finding = there or finding
-        return result_of(
-            with_finding(memory, finding, self.parts.policy, self.now()), status=read.status.value, steps=steps
-        )
+        found = with_finding(memory, there or finding, self.parts.policy, self.now())
+        planned = () if there else self._planned(read, memory, finding)
+        again = next((step.until for step in planned[::-1] if isinstance(step, steps.Wait)), None)
+        said = awaiting(found, again) if again else found
+        told = (SAYS_SO,) if there else tuple(str(step) for step in planned)
+        result = result_of(said, status=read.status.value, steps=told)
+        return Compared(invoice=invoice, finding=there or finding, result=result)
 
     def _says_so(self, invoice: Invoice, memory: Memory, finding: Finding) -> Finding | None:
         """What stands on an invoice that has left, when a look would find the same and write nothing."""
@@ -165,17 +186,16 @@ class Checker:
         usages = self.parts.comparer.usages(invoice)
         self.parts.comparer.remember_apart(invoice, usages)
         ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
-        finding = self.parts.comparer.compare(invoice, usages, finalized_by_us=ours)
+        finding = self.parts.comparer.knowing(memory.reads).compare(invoice, usages, finalized_by_us=ours)
         return decide.with_waiver(finding, memory)
 
-    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[str, ...]:
+    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[steps.Step | steps.Action, ...]:
         now = self.now()
         if memory.cleared:
-            return ("nothing: it was let go with these lines",)
+            return (steps.End(detail="it was let go with these lines"),)
         step = decide.before_comparison(invoice, memory, self.parts.policy, now)
         if isinstance(step, steps.End | steps.WatchRelease):
-            return (str(step),)
-        first = () if isinstance(step, steps.Compare) else (str(step),)
+            return (step,)
+        first = () if isinstance(step, steps.Compare) else (step,)
         held = replace(memory, held=True) if isinstance(step, steps.Hold) else memory
-        later = decide.after_comparison(invoice, held, self.parts.policy, now, finding)
-        return (*first, *(str(action) for action in later))
+        return *first, *decide.after_comparison(invoice, held, self.parts.policy, now, finding)

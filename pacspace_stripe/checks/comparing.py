@@ -1,8 +1,9 @@
 """Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.checks.ledgers import Ledger
@@ -12,7 +13,9 @@ from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Met
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
-from pacspace_stripe.domain.records import claim_of, on_records
+from pacspace_stripe.domain.records import Claim, claim_of, on_records
+from pacspace_stripe.domain.selection import Unclear
+from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteError
@@ -28,16 +31,29 @@ class Comparer:
     ledger: Ledger
     store: Store
     policy: Policy
+    now: Callable[[], datetime]
     apart: Claims | None = None
     """Claims of invoices that a dry run has seen: they count as well, and nobody else sees them."""
+    reads: Mapping[str, MeterRead] = field(default_factory=dict)
+    """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
+
+    def knowing(self, reads: Mapping[str, MeterRead]) -> "Comparer":
+        """For one invoice, whose earlier looks saw this."""
+        return replace(self, reads=reads)
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What the invoice bills per meter and window; empty when nothing on it is metered."""
         prices = self._prices(invoice)
         meters = self._meters(prices)
-        usages = billed_usage(invoice, prices, meters, self.policy.ledger_account)
+        split = self.policy.splits_accounts
+        usages = billed_usage(invoice, prices, meters, self.policy.ledger_account, split=split)
         by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
+
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        meters = self._meters(self._prices(invoice)).values()
+        return {meter.event_name: meter.formula for meter in meters}
 
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}
@@ -70,7 +86,7 @@ class Comparer:
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
         try:
-            rival = self._rival(invoice, *claim)
+            rival = self._rival(invoice, claim)
             if rival is not None:
                 same = "this very record" if usage.by_record else "this ledger account for the same time"
                 return usage.result(Reason.UNMAPPED, f"invoice {rival} bills {same}")
@@ -80,17 +96,17 @@ class Comparer:
                 raise
             return usage.result(_unavailable(error), _said(error))
 
-    def _rival(self, invoice: Invoice, account: str, window: Window) -> str | None:
+    def _rival(self, invoice: Invoice, claim: Claim) -> str | None:
         """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
         claims = self.store.claims
-        while (rival := claims.rival_of(invoice.invoice_id, account, window)) is not None:
+        while (rival := claims.rival_of(invoice.invoice_id, *claim)) is not None:
             subject = self.store.subjects.find(rival)
             if subject is None or not subject.memory.ended:
                 return rival
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return self.apart.rival_of(invoice.invoice_id, account, window) if self.apart else None
+        return self.apart.rival_of(invoice.invoice_id, *claim) if self.apart else None
 
     def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
         """In a dry run: what this invoice bills, as a check would write it down."""
@@ -100,16 +116,28 @@ class Comparer:
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
     ) -> WindowResult:
-        balance = self.ledger.recorded(account, window)
+        balance = self.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         result = first_look(usage, balance, sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:
             return result
         if result.reason.verdict is Verdict.DRIFTED:
-            meter_now = self._meter_now(invoice, usage) if invoice.status is InvoiceStatus.DRAFT else None
-            unsettled, tolerance = self.ledger.unsettled(account, window), self.policy.tolerance
-            result = second_look(result, unsettled, meter_now, strict=strict, tolerance=tolerance)
+            draft = invoice.status is InvoiceStatus.DRAFT
+            result = second_look(
+                result,
+                self.ledger.unsettled(account, window, usage.meter),
+                self._meter_now(invoice, usage) if draft else None,
+                strict=strict,
+                tolerance=self.policy.tolerance,
+                settling=self.settling(result.key) if draft else None,
+            )
         return self.ledger.asked(result, balance)
+
+    def settling(self, key: str) -> Settling:
+        """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
+        return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
         if usage.meter_id is None or usage.window is None:

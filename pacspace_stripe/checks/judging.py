@@ -95,7 +95,8 @@ class Judge:
             return Finding(verdict=Verdict.UNPROVEN, reason=Reason.UNKNOWN_SHAPE, detail=detail, windows=())
         observing = self.policy.mode is Mode.OBSERVE and invoice.auto_advance
         ours_to_finalize = memory.held or observing
-        return self.comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, patient=_patient(memory))
+        comparer = self.comparer.knowing(memory.reads)
+        return comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, patient=_patient(memory))
 
     def still_vouched(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> bool:
         """Whether the records behind a stamp say what they said then; a root always does."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pacspace_stripe.checks.acting import Rendering
 from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.explaining import Explaining
 from pacspace_stripe.checks.judging import Judge
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain.memory import Memory
@@ -34,3 +35,4 @@ class Parts:
     store: Store
     alerts: Alerts
     policy: Policy
+    explaining: Explaining

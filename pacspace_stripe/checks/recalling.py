@@ -1,6 +1,6 @@
 """What a new look makes of what we remember: whose hold it is, what was found, what it claims. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,10 +11,10 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
-from pacspace_stripe.domain.records import claim_of
+from pacspace_stripe.domain.records import Claim, claim_of
+from pacspace_stripe.domain.settling import MeterRead, tried_again
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
-from pacspace_stripe.domain.verdicts import Finding
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 
 GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
 """Nothing is collected for it any more: a person decided so."""
@@ -78,9 +78,34 @@ def with_finding(memory: Memory, finding: Finding, policy: Policy, now: datetime
         reason=finding.reason,
         detail=finding.detail,
         windows=windows,
+        reads=reads_of(memory, finding),
         attempts=memory.attempts + counts if same else 0,
         counted_at=now if counts or not same else memory.counted_at,
     )
+
+
+def reads_of(memory: Memory, finding: Finding) -> Mapping[str, MeterRead]:
+    """What is known of the meters that the finding is about: what it read, else what was read before."""
+    known = {result.key: result.metered or memory.reads.get(result.key) for result in finding.windows}
+    return {key: read for key, read in known.items() if read is not None} if finding.windows else memory.reads
+
+
+def awaiting(memory: Memory, until: datetime) -> Memory:
+    """Memory that says when what is missing is looked for again."""
+    if memory.reason is not Reason.NOT_SETTLED or memory.verdict is not Verdict.UNPROVEN:
+        return memory
+    detail, kept = tried_again(memory.detail, until), memory.kept_back
+    still = kept is not None and kept.until is None
+    return replace(memory, detail=detail, kept_back=replace(kept, detail=detail) if kept and still else kept)
+
+
+def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, MeterRead]:
+    """What a draft's lines say at first sight: Stripe summed them from the meters."""
+    return {
+        usage.key: MeterRead(at=at, inner=usage.quantity, outer=usage.quantity)
+        for usage in usages
+        if usage.quantity is not None and usage.problem is None
+    }
 
 
 def forgotten(memory: Memory, kind: str) -> Memory:
@@ -89,7 +114,7 @@ def forgotten(memory: Memory, kind: str) -> Memory:
     return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
 
 
-def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
+def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[Claim]:
     """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
     bills = () if invoice.status in GIVEN_UP else usages
     return (claim for usage in bills if (claim := claim_of(usage)))

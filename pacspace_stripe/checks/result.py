@@ -1,10 +1,12 @@
 """What a check reports: the one shape of every command."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.domain.evidence import Json, shown
+from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation_form import about, drifted, sentence
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
@@ -32,6 +34,16 @@ class CheckResult:
         """Matched, waived, or nothing of ours to judge."""
         return self.verdict in (None, Verdict.MATCHED, Verdict.WAIVED)
 
+    @property
+    def drifted(self) -> bool:
+        """Whether the figures of any window differ, a person's waiver or not."""
+        return any(map(drifted, self.windows))
+
+    def explained(self, explanations: Iterable[Explanation]) -> "CheckResult":
+        """With ``cause`` and ``sentence`` in each window whose very figures were explained."""
+        known = tuple(explanations)
+        return replace(self, windows=tuple(_explained(window, known) for window in self.windows))
+
     def as_json(self) -> dict[str, Json]:
         """``invoice, verdict, reason, windows[…]`` and what belongs to them; decimals as strings."""
         return {
@@ -44,6 +56,11 @@ class CheckResult:
             "steps": list(self.steps),
             "next_check_at": iso(self.next_check_at) if self.next_check_at else None,
         }
+
+
+def _explained(window: Shown, explanations: tuple[Explanation, ...]) -> Shown:
+    found = about(window, explanations)
+    return window if found is None else {**window, "cause": found.cause.value, "sentence": sentence(found)}
 
 
 def shown_windows(finding: Finding) -> tuple[Shown, ...]:

@@ -6,7 +6,7 @@
 4. before the comparison               hold or backstop at first sight, wait until usage has settled
 5. compare, prove                      both figures per window; checkpoint and cross-check only what matched
 6. evidence                            one link of the subscription's chain, when there is anything new to say
-7. act                                 stamp, finalize, read again, release; or hold, alert
+7. act                                 stamp, finalize, read again, release; or hold, alert, then say what it comes from
 8. give the lease back                 with the time of the next look
 """
 
@@ -18,7 +18,16 @@ from typing import assert_never
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import as_read, claims_of, forgotten, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import (
+    as_read,
+    awaiting,
+    claims_of,
+    first_reads,
+    forgotten,
+    let_go,
+    remembered,
+    with_finding,
+)
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
@@ -92,6 +101,8 @@ class Look:
         if not usages and (self.memory.precaution or not self.memory.held):
             self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
+        if not self.memory.reads and invoice.status is InvoiceStatus.DRAFT:
+            self.memory = replace(self.memory, reads=first_reads(usages, self.now))
         self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
@@ -300,6 +311,13 @@ class Look:
         return True
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
+        looked = self._acted(invoice, finding)
+        # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
+        if not self.back:
+            self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
+        return looked
+
+    def _acted(self, invoice: Invoice, finding: Finding) -> Looked:
         # A backfill holds nothing that has left.
         seen = replace(self.memory, past=True) if self.back else self.memory
         actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, finding)
@@ -324,6 +342,7 @@ class Look:
                 case steps.Alert(kind=kind):
                     self._alert(f"{kind}:{finding.reason.value}", finding.detail)
                 case steps.Wait(until=until):
+                    self.memory = awaiting(self.memory, until)
                     return self._until(current.status.value, until)
                 case steps.End(detail=detail):
                     return self._done(current, finding, detail)

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
+from pacspace_stripe.checks.recalling import awaiting, reads_of
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import decide, evidence
@@ -21,6 +22,7 @@ from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of
+from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
@@ -103,14 +105,17 @@ class EarlyWarning:
         usages = [self._usage(subscription, item, window) for item, window in windows if window]
         # Nothing is billed by it; but an event about one of these accounts is for us too.
         self.store.claims.put(memory.invoice_id, (claim for usage in usages if (claim := claim_of(usage))))
-        results = tuple(self._window(subscription, usage) for usage in usages)
+        comparer = self.comparer.knowing(memory.reads)
+        results = tuple(self._window(comparer, subscription, usage) for usage in usages)
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        found = self._proven(_apart(results))
-        fine = found.verdict is Verdict.MATCHED
-        wait = self.policy.cadence if fine else decide.ladder(self.policy, memory.attempts)
-        return self._remember(leased, memory, found), now + wait
+        found = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results))
+        remembered = self._remember(leased, memory, found)
+        if found.verdict is Verdict.MATCHED:
+            return remembered, now + self.policy.cadence
+        again_at = decide.look_again_at(remembered, self.policy, now, found)
+        return awaiting(remembered, again_at), again_at
 
     def _past(self, memory: Memory, period_end: int, now: datetime) -> tuple[Memory, datetime | None]:
         """Its period is over, or nothing is metered: a block waits for the draft it is about, anything else ends."""
@@ -140,6 +145,7 @@ class EarlyWarning:
             account=account,
             quantity=None,
             lines=(),
+            split_for=subscription.customer_id if self.policy.splits_accounts else None,
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
             return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
@@ -148,28 +154,38 @@ class EarlyWarning:
             return replace(usage, problem=Reason.UNMAPPED, detail=detail)
         return usage
 
-    def _window(self, subscription: Subscription, usage: BilledUsage) -> WindowResult:
+    def _window(self, comparer: Comparer, subscription: Subscription, usage: BilledUsage) -> WindowResult:
         if usage.problem is not None or usage.account is None or usage.window is None:
             return usage.result(usage.problem or Reason.UNMAPPED, usage.detail)
         try:
-            return self._compared(subscription, usage, usage.window, usage.account)
+            return self._compared(comparer, subscription, usage, usage.window, usage.account)
         except RateLimited:
             raise
         except RemoteError as error:
             return usage.result(Reason.LEDGER_UNAVAILABLE, f"{error} {error.hint}".strip())
 
-    def _compared(self, subscription: Subscription, usage: BilledUsage, window: Window, account: str) -> WindowResult:
+    def _compared(
+        self, comparer: Comparer, subscription: Subscription, usage: BilledUsage, window: Window, account: str
+    ) -> WindowResult:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = self.comparer.ledger.recorded(account, window)
+        balance = comparer.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
             return first
         if first.reason.verdict is Verdict.DRIFTED:
-            unsettled = self.comparer.ledger.unsettled(account, window)
-            first = second_look(first, unsettled, (inner, outer), strict=True, tolerance=self.policy.tolerance)
-        return self.comparer.ledger.asked(first, balance)
+            first = second_look(
+                first,
+                comparer.ledger.unsettled(account, window, usage.meter),
+                (inner, outer),
+                strict=True,
+                tolerance=self.policy.tolerance,
+                settling=comparer.settling(first.key),
+            )
+        return comparer.ledger.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes
@@ -183,6 +199,10 @@ class EarlyWarning:
         return self.comparer.prove(finding) if enforced else finding
 
     def _remember(self, leased: Leased, memory: Memory, finding: Finding) -> Memory:
+        if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
+            # Only a match lifts a block: what cannot be said now does not.
+            reads, attempts = reads_of(memory, finding), memory.attempts + 1
+            return replace(memory, detail=finding.detail, reads=reads, failures=0, attempts=attempts)
         same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
         document = evidence.canonical(evidence.found(finding))
         known = evidence.digest(document)
@@ -194,6 +214,7 @@ class EarlyWarning:
             reason=finding.reason,
             detail=finding.detail,
             windows=_with_proofs(finding),
+            reads=reads_of(memory, finding),
             evidence_core=known,
             failures=0,
             attempts=memory.attempts + 1 if same else 0,

@@ -25,6 +25,7 @@ COMMANDS = {
     "report": ("reporting", "Show what was held, or would have been, with the money at stake."),
     "alerts": ("alerting", "Show what people were told, and whether it arrived; --test to try it."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
+    "explain": ("explaining", "Say where and why billed and recorded usage differ, and what can be done."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
     "statement": ("listing", "Write the usage statement of an invoice as a PDF."),
     "stamp-pdf": ("stamping_pdfs", "Put the footer and the evidence into an invoice's PDF."),

@@ -10,7 +10,7 @@ import click
 from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
-from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing
+from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing, with_causes
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.verdicts import Verdict
@@ -41,6 +41,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
             refuse_when_observing(app, "check --apply")
             _require(app, invoice)
         result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
+        result = with_causes(app, result)
     _report(result, as_json=as_json, planned=not act)
 
 
@@ -68,7 +69,7 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
         held = [one.subject_id for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
         chosen = held if invoice is None else [invoice]
-        results = [_waived(app, one, reason.strip()) for one in chosen]
+        results = [with_causes(app, _waived(app, one, reason.strip())) for one in chosen]
     _report(results if all_held else results[0], as_json=as_json)
 
 
@@ -99,7 +100,7 @@ def sweep(*, as_json: bool) -> None:
         due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
         app.drain()
         subjects = [app.store.subjects.find(subject) for subject in due]
-        results = [app.remembered(subject) for subject in subjects if subject]
+        results = [with_causes(app, app.remembered(subject)) for subject in subjects if subject]
     if not as_json:
         click.echo(f"{len(found)} found that no webhook told us of, {len(results)} invoices looked at")
     _report(results, as_json=as_json, failure=failure)

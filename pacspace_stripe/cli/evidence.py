@@ -12,7 +12,13 @@ from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
+from pacspace_stripe.errors import NotFound
+from pacspace_stripe.store import Store, not_here
 
+_ELSEWHERE = (
+    "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
+    " What follows was compared again, and found to agree with that stamp; it is not what is stamped."
+)
 _SEEN = {"matched": "green", "waived": "yellow"}
 
 
@@ -39,15 +45,27 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         _bundle(invoice, bundle, as_json=as_json)
         return
     with database() as store:
-        decision = store.chains.decision_of(invoice)
+        elsewhere = store.stamped_elsewhere(invoice)
+        decision = _decision(store, invoice, elsewhere)
         links = store.chains.of_subject(invoice)
         last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
+    if elsewhere:
+        echo_line(_ELSEWHERE.format(invoice=invoice, sha256=elsewhere), fg="yellow", err=True)
     if as_json:
         _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
     elif every:
         _echo_history(links)
     else:
         _echo_decision(decision, confirmation_of(links, decision.sha256), last)
+
+
+def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:
+    try:
+        return store.chains.decision_of(invoice)
+    except NotFound:
+        if elsewhere:
+            raise not_here(invoice) from None
+        raise
 
 
 def _write(document: bytes) -> None:

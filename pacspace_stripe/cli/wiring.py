@@ -70,6 +70,12 @@ def refuse_when_observing(app: App, command: str) -> None:
         raise ConfigurationError(variable, problem, hint=hint)
 
 
+def with_causes(app: App, result: CheckResult) -> CheckResult:
+    """With what the drift comes from, as far as that was found out; nothing is asked when nothing drifted."""
+    known = app.store.explanations.find(result.invoice_id) if result.drifted else None
+    return result.explained(known.explanations) if known else result
+
+
 def exit_code(results: list[CheckResult]) -> int:
     """0 all matched or nothing metered, 1 any drifted or unproven."""
     return 0 if all(result.good for result in results) else 1
@@ -83,6 +89,9 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     if result.detail:
         echo_line(f"  {result.detail}")
     echo_windows(result.windows)
+    for window in result.windows:
+        if "sentence" in window:
+            echo_line(f"  {window['sentence']}")
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:

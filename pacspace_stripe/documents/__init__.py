@@ -1,16 +1,17 @@
-"""The documents people read: the footer's text (Jinja2), the statement and the dispute summary (Typst, PDF/A-3b).
+"""The documents people read: the footer's text (Jinja2), statement and dispute summary (Typst), the picture of a drift.
 
 Owns finding templates and turning plain values into text and PDF, the same bytes for the same values. Does not own what
 is said (the caller fills the views), nor where in an invoice's footer the text goes (``domain.footer``).
 """
 
+from pacspace_stripe.documents.charts import CHART_TEMPLATE
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.rendering import EVIDENCE_NAME, Documents, evidence_file
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, keywords
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.texts import STATEMENT_TEXTS, texts_of
-from pacspace_stripe.documents.typesetting import Attachment, Typesetter
+from pacspace_stripe.documents.typesetting import Attachment, PictureKind, Typesetter
 from pacspace_stripe.documents.views import (
     Day,
     FooterView,
@@ -22,6 +23,7 @@ from pacspace_stripe.documents.views import (
 )
 
 __all__ = [
+    "CHART_TEMPLATE",
     "EVIDENCE_NAME",
     "FOOTER_TEMPLATE",
     "STATEMENT_TEMPLATE",
@@ -32,6 +34,7 @@ __all__ = [
     "Documents",
     "FooterView",
     "FooterWindow",
+    "PictureKind",
     "StatementView",
     "StatementWindow",
     "SummaryView",

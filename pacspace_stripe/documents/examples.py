@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from pacspace_stripe.documents.charts import days_of
 from pacspace_stripe.documents.views import (
     Day,
     FooterView,
@@ -15,9 +16,14 @@ from pacspace_stripe.documents.views import (
     SummaryView,
     SummaryWindow,
 )
+from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation, Located
+from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Paper
+from pacspace_stripe.domain.windows import Window
 
 _START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
+_TWICE = 16
+"""Which of the days was counted twice."""
 _EVIDENCE = b'{"example":"of an evidence document"}'
 _FOOTER = "Metered usage as recorded in PacSpace, an independent ledger\nEvidence SHA-256: {sha256}"
 
@@ -92,6 +98,8 @@ def summaries() -> Iterator[tuple[str, SummaryView]]:
     many = tuple(map(_summary_window, range(20)))
     yield "matched", plain
     yield "drifted", replace(plain, verdict="drifted", reason="OVERBILLED", windows=(differing,), stamped=False)
+    explained = replace(differing, sentence=sentence(drift()), days=days_of(drift()))
+    yield "drifted and explained", replace(plain, verdict="drifted", reason="OVERBILLED", windows=(explained,))
     yield "unproven", replace(plain, verdict="unproven", reason="LEDGER_UNAVAILABLE", windows=(unknown,), number=None)
     yield "waived", replace(plain, verdict="waived", windows=(differing,), waiver="Agreed with the customer by phone")
     yield "settlement ledger", replace(plain, windows=(record,))
@@ -119,6 +127,44 @@ def summary() -> SummaryView:
         evidence_sha256=hashlib.sha256(_EVIDENCE).hexdigest(),
         stamped=True,
         letterhead=Letterhead(vendor="Northwind Data"),
+    )
+
+
+def drifts() -> Iterator[tuple[str, tuple[Explanation, ...]]]:
+    """Name of each example, and what it draws."""
+    plain = drift()
+    year = (date(2026, 1, 1) + timedelta(days=number) for number in range(365))
+    long = tuple(DayFigures(on=on, billed=Decimal(on.day), recorded=Decimal(on.day % 31)) for on in year)
+    back = tuple(replace(day, recorded=-day.recorded) for day in plain.days)
+    yield "a month", (plain,)
+    yield "a year and a day", (replace(plain, days=long), replace(plain, days=plain.days[:1]))
+    yield "usage below zero", (replace(plain, days=back),)
+
+
+def drift() -> Explanation:
+    """One day's usage counted twice."""
+    days = [replace(_day(number), billed=Decimal(60)) if number == _TWICE else _day(number) for number in range(30)]
+    figures = tuple(
+        DayFigures(on=day.on, billed=day.billed or Decimal(0), recorded=day.recorded or Decimal(0)) for day in days
+    )
+    on = datetime(2026, 9, 1 + _TWICE, tzinfo=UTC)
+    located = Located(
+        window=Window(start=on, end=on + timedelta(days=1)),
+        meter="api_calls",
+        billed=figures[_TWICE].billed,
+        recorded=figures[_TWICE].recorded,
+    )
+    billed, recorded = Decimal("1250.5"), Decimal("1250.5") - located.billed + located.recorded
+    window = Window(start=_START, end=_END)
+    return Explanation(
+        account="cus_1:api_calls",
+        meter="api_calls",
+        window=window,
+        billed=billed,
+        recorded=recorded,
+        cause=Cause.TWICE_IN_STRIPE,
+        located=(located,),
+        days=figures,
     )
 
 

@@ -1,11 +1,12 @@
 """What documents say, told by a stored evidence document: the same as when it was decided."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pacspace_stripe.documents.charts import days_of
 from pacspace_stripe.documents.views import (
     Day,
     FooterView,
@@ -13,6 +14,9 @@ from pacspace_stripe.documents.views import (
     StatementWindow,
     SummaryWindow,
 )
+from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation_form import about, sentence
+from pacspace_stripe.domain.verdicts import Verdict
 
 
 def footer_view(document: Mapping[str, Any], evidence_sha256: str) -> FooterView:
@@ -36,9 +40,13 @@ def statement_windows(
     )
 
 
-def summary_windows(document: Mapping[str, Any]) -> tuple[SummaryWindow, ...]:
-    """The rows of a summary: every window. What a root covers is told only where PacSpace's public answer named it."""
-    return tuple(_summary_window(window) for window in document["windows"])
+def summary_windows(document: Mapping[str, Any], explanations: Iterable[Explanation] = ()) -> tuple[SummaryWindow, ...]:
+    """The rows of a summary: every window. What a root covers is told only where PacSpace's public answer named it.
+
+    Of a drift, what it comes from. What a person let go all the same, that person's words explain.
+    """
+    known = tuple(explanations) if document["decision"]["verdict"] == Verdict.DRIFTED else ()
+    return tuple(_summary_window(window, about(window, known)) for window in document["windows"])
 
 
 def proof_roots(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,13 +69,15 @@ def decided_at(document: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(document["decided_at"])
 
 
-def _summary_window(window: Mapping[str, Any]) -> SummaryWindow:
+def _summary_window(window: Mapping[str, Any], explained: Explanation | None) -> SummaryWindow:
     proof = window["proof"] or {}
     stated = proof if proof.get("cross_checked") else {}
     return SummaryWindow(
         covered=stated.get("record_count"),
         net=_quantity(stated.get("net_change")),
         stale=proof.get("stale", False),
+        sentence=sentence(explained, naming=False) if explained else None,
+        days=days_of(explained) if explained else (),
         **_figures(window),
         **_told(window),
     )

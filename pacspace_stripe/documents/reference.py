@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
 
+from pacspace_stripe.documents.charts import CHART_TEMPLATE, ChartValues, ChartWindowValues
 from pacspace_stripe.documents.days import DayValues
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, FooterValues, FooterWindowValues
 from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, OverlayValues
@@ -16,7 +17,8 @@ MODELS: dict[str, tuple[type, ...]] = {
     FOOTER_TEMPLATE: (FooterValues, FooterWindowValues),
     STATEMENT_TEMPLATE: (StatementValues, StatementWindowValues, DayValues),
     OVERLAY_TEMPLATE: (OverlayValues,),
-    SUMMARY_TEMPLATE: (SummaryValues, SummaryWindowValues),
+    SUMMARY_TEMPLATE: (SummaryValues, SummaryWindowValues, DayValues),
+    CHART_TEMPLATE: (ChartValues, ChartWindowValues, DayValues),
 }
 """Template → the models of what it sees, outermost first."""
 

@@ -1,15 +1,18 @@
 """Views → documents."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
+from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, footer_values
 from pacspace_stripe.documents.pictures import logo_svg
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, summary_values
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.texts import texts_of
-from pacspace_stripe.documents.typesetting import Attachment, Typesetter, by_name
+from pacspace_stripe.documents.typesetting import Attachment, PictureKind, Typesetter, by_name
 from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
+from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.letterhead import Letterhead, Logo
 from pacspace_stripe.errors import ConfigurationError
 
@@ -49,6 +52,11 @@ class Documents:
         """The page for a dispute's reviewer as PDF/A-3b, equal bytes for an equal view; fails like the statement."""
         values = summary_values(view, fonts=self.typesetter.families, logo=self._head(view.letterhead))
         return self.typesetter.pdf(SUMMARY_TEMPLATE, by_name(values), issued_at=view.decided_at)
+
+    def render_chart(self, invoice_id: str, explanations: Iterable[Explanation], kind: PictureKind) -> bytes | None:
+        """Both sides day by day; None when no explanation has days. RenderError names what is wrong."""
+        values = chart_values(invoice_id, explanations, fonts=self.typesetter.families)
+        return self.typesetter.picture(CHART_TEMPLATE, by_name(values), kind) if values.windows else None
 
     def _head(self, letterhead: Letterhead) -> str | None:
         return None if letterhead.logo is None else self.logo(letterhead.logo)

@@ -7,13 +7,14 @@ here, and the template shows as many windows as fit.
 from dataclasses import dataclass
 from datetime import datetime
 
+from pacspace_stripe.documents.days import DayValues, bars
 from pacspace_stripe.documents.statements import keywords
 from pacspace_stripe.documents.views import SummaryView, SummaryWindow
 from pacspace_stripe.documents.wording import figure, one_line, optional, parts, utc
 from pacspace_stripe.domain import quantities
 
 SUMMARY_TEMPLATE = "dispute_summary.typ"
-_LONGEST_NAME, _LONGEST_METER, _LONGEST_REASON = 120, 60, 300
+_LONGEST_NAME, _LONGEST_METER, _LONGEST_REASON, _LONGEST_SENTENCE = 120, 60, 300, 500
 _MOST_WINDOWS = 8
 """Handed to the template; more never fit."""
 
@@ -46,6 +47,14 @@ class SummaryWindowValues:
     """Where a person can check the root; none without one."""
     record_key: str | None
     """Of the settlement ledger, which has no roots: the record that is the proof itself."""
+    sentence: str | None
+    """Where and most likely why both figures differ, naming no other customer; none when that was not found out."""
+    days: list[DayValues]
+    """Both sides day by day, where they differ; empty when daily figures are not known."""
+    days_zero: int
+    """Where 0 is in the bars, in thousandths from the bottom; above 0 only when a day's usage is negative."""
+    days_most: str
+    """The largest figure of any day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +143,7 @@ def summary_values(view: SummaryView, *, fonts: list[str], logo: str | None = No
 
 
 def _row(window: SummaryWindow) -> SummaryWindowValues:
+    shown = bars(window.days)
     return SummaryWindowValues(
         meter=_short(window.meter, _LONGEST_METER),
         start=_in_words(window.start) if window.start else None,
@@ -147,6 +157,10 @@ def _row(window: SummaryWindow) -> SummaryWindowValues:
         stale=window.stale,
         verify_url=optional(window.verify_url),
         record_key=optional(window.record_key),
+        sentence=_short(window.sentence, _LONGEST_SENTENCE) if window.sentence else None,
+        days=shown.days,
+        days_zero=shown.zero,
+        days_most=shown.most,
     )
 
 

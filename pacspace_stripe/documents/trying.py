@@ -8,13 +8,16 @@ from io import BytesIO
 import pikepdf
 
 from pacspace_stripe.documents import examples
+from pacspace_stripe.documents.charts import CHART_TEMPLATE
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, Strips
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.typesetting import PictureKind
 from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
+from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.footer import TooLong, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import PacspaceStripeError
@@ -46,6 +49,8 @@ def tried(templates: Templates, letterhead: Letterhead) -> Iterator[Tried]:
     own_summary = (_OWN, replace(examples.summary(), letterhead=letterhead))
     for name, summary in (own_summary, *examples.summaries()):
         yield _tried(SUMMARY_TEMPLATE, name, partial(_summary, documents, summary))
+    for name, drifts in examples.drifts():
+        yield _tried(CHART_TEMPLATE, name, partial(_chart, documents, drifts))
 
 
 def _tried(template: str, example: str, fill: Callable[[], str]) -> Tried:
@@ -72,6 +77,11 @@ def _summary(documents: Documents, view: SummaryView) -> str:
     with pikepdf.open(BytesIO(pdf)) as file:
         pages = len(file.pages)
     return f"{len(pdf):,} bytes" if pages == 1 else f"{pages} pages: many reviewers take one"
+
+
+def _chart(documents: Documents, drifts: tuple[Explanation, ...]) -> str:
+    drawn = [documents.render_chart("in_1QXb2LkdIwHu7ix8", drifts, kind) or b"" for kind in PictureKind]
+    return " and ".join(f"{len(each):,} bytes" for each in drawn)
 
 
 def _strip(strips: Strips, lines: list[str], width: float) -> str:

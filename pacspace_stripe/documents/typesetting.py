@@ -1,4 +1,4 @@
-"""Typst templates → PDF/A-3b: one function for every document, the same bytes for the same values.
+"""Typst templates → PDF/A-3b and pictures: one function for every document, the same bytes for the same values.
 
 A template reads its values from ``sys.inputs.data``, one JSON document. What is attached is no business of the
 template's: it is put into the file around it, so that one the user wrote cannot leave it out.
@@ -9,10 +9,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.documents.packages import refuse_downloads
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.typst_failures import typst_failure
@@ -29,8 +31,18 @@ _AROUND = """\
 }
 #include "/NAME"
 """
+_ALONE = '#include "/NAME"'
 _PICTURE = '#image(bytes(json(bytes(sys.inputs.picture))), format: "FORMAT")'
+_PPI = 200.0
+"""Of a picture made of dots: sharp on a screen of today, and two of them fit into a mail."""
 _STANDARD: "list[typst.PDFStandard]" = ["a-3b"]
+
+
+class PictureKind(StrEnum):
+    """What a picture is written as."""
+
+    PNG = "png"
+    SVG = "svg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +87,40 @@ class Typesetter:
         otherwise. ``issued_at`` is when the file says it was made, whole seconds. RenderError names template, line and
         problem.
         """
-        import typst  # noqa: PLC0415 - 7 MB that only a PDF needs
+        inputs = {"attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False)}
+        timestamp = utc(issued_at).replace(microsecond=0)
+        return self._compiled(template, data, _AROUND, inputs, pdf_standards=_STANDARD, timestamp=timestamp)
+
+    def picture(self, template: str, data: Mapping[str, object], kind: PictureKind) -> bytes:
+        """The template, which is one page, filled with ``data``, as a picture; byte-identical for equal arguments.
+
+        RenderError names template, line and problem, or says that it is more than one page.
+        """
+        return self._compiled(template, data, _ALONE, {}, format=kind.value, ppi=_PPI)
+
+    def _compiled(
+        self,
+        template: str,
+        data: Mapping[str, object],
+        around: str,
+        inputs: dict[str, str],
+        **options: Any,  # noqa: ANN401 - the compiler's own
+    ) -> bytes:
+        import typst  # noqa: PLC0415 - 7 MB that only a document needs
 
         path = self.path(template)
         root = path.parents[template.count("/")]
         if root != built_in():
             refuse_downloads(path, root)
-        inputs = {
-            "data": json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name),
-            "attachments": json.dumps([_as_text(each) for each in attachments], ensure_ascii=False),
-        }
-        around = _AROUND.replace("NAME", template).encode()
-        timestamp = utc(issued_at).replace(microsecond=0)
+        said = json.dumps({"fonts": self.families, **data}, ensure_ascii=False, default=by_name)
+        source = around.replace("NAME", template).encode()
         try:
-            pdf = self._compiler.compile(
-                around, root=root, sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=timestamp
-            )
+            made = self._compiler.compile(source, root=root, sys_inputs={"data": said, **inputs}, **options)
         except typst.TypstError as error:
             raise typst_failure(error, path) from error
-        assert isinstance(pdf, bytes)  # noqa: S101  # one document and no output path
-        return pdf
+        if not isinstance(made, bytes):
+            raise failure(path, None, "is more than one page: a picture has one", "Set its page to `height: auto`.")
+        return made
 
     @property
     def _compiler(self) -> "typst.Compiler":

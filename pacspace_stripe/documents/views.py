@@ -110,6 +110,10 @@ class SummaryWindow:
     verify_url: str | None = None
     record_key: str | None = None
     """With the settlement ledger, the record that is the proof itself."""
+    sentence: str | None = None
+    """Where and most likely why the two figures differ, in English, naming no other customer."""
+    days: tuple[Day, ...] = ()
+    """In order; empty when daily figures are not known, or nothing differs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

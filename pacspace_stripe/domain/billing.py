@@ -35,6 +35,13 @@ class BilledUsage:
     detail: str = ""
     by_record: bool = False
     """``account`` is the key of a settlement record: see ``domain.records``."""
+    split_for: str | None = None
+    """The Stripe customer, where the records of its ledger account tell their meter: several may share it."""
+
+    @property
+    def key(self) -> str:
+        """What it is about, as ``WindowResult.key`` says it."""
+        return f"{self.meter}|{self.window or '-'}"
 
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
@@ -66,13 +73,23 @@ def _is_metered(line: LineItem, prices: Mapping[str, Price]) -> bool:
 
 
 def billed_usage(
-    invoice: Invoice, prices: Mapping[str, Price], meters: Mapping[str, Meter], account_template: str
+    invoice: Invoice,
+    prices: Mapping[str, Price],
+    meters: Mapping[str, Meter],
+    account_template: str,
+    *,
+    split: bool = False,
 ) -> tuple[BilledUsage, ...]:
-    """Sum the metered lines per meter and window, each with its ledger account or its problem."""
+    """Sum the metered lines per meter and window, each with its ledger account or its problem.
+
+    ``split``: the records of one ledger account tell their meter, so several meters may share it.
+    """
     groups: dict[tuple[str, Window | None], list[LineItem]] = {}
     for line in metered_lines(invoice, prices):
         groups.setdefault((_meter_name(line, prices, meters), line.window), []).append(line)
     usages = [_billed(invoice, lines, prices, meters, account_template) for lines in groups.values()]
+    if split:
+        return tuple(replace(usage, split_for=invoice.customer_id) for usage in usages)
     return _without_shared_accounts(usages)
 
 
@@ -144,7 +161,7 @@ def ledger_account(template: str, *, customer_id: str, meter: str | None, metada
 
 
 def _without_shared_accounts(usages: list[BilledUsage]) -> tuple[BilledUsage, ...]:
-    """Several meters on one ledger account cannot be told apart (yet)."""
+    """Several meters on one ledger account cannot be told apart where its records do not tell their meter."""
     shared = shared_accounts((usage.account, usage.meter) for usage in usages)
     return tuple(
         replace(usage, problem=Reason.UNMAPPED, detail=SHARED_ACCOUNT)

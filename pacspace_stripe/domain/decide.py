@@ -171,7 +171,7 @@ def after_comparison(
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
             return _given_up(invoice, memory, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
-            return (Alert(kind="unknown_status"), _retry(memory, policy, now))
+            return (Alert(kind="unknown_status"), _retry(memory, policy, now, finding))
         case _:
             assert_never(invoice.status)
 
@@ -180,7 +180,7 @@ def _given_up(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
     unanswered = finding.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
     if unanswered and memory.attempts < len(policy.retry):
-        return (_retry(memory, policy, now),)
+        return (_retry(memory, policy, now, finding),)
     mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
     status = invoice.status.value
     return *mark, Alert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
@@ -200,7 +200,7 @@ def _draft_found(
     mark = (Stamp(footer=False),) if says_otherwise else ()
     goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
     told = () if goes_out and heals(finding) else _told(memory, policy, finding)
-    return (*hold, *mark, *told, _retry(memory, policy, now))
+    return (*hold, *mark, *told, _retry(memory, policy, now, finding))
 
 
 def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...]:
@@ -215,7 +215,13 @@ def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...
 def _must_hold(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:
     if not invoice.auto_advance:
         return False
-    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
+    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy) or _too_late_then(invoice, finding)
+
+
+def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
+    """Stripe finalizes it, and takes the money, before a difference that was found can be looked at a second time."""
+    planned = invoice.automatically_finalizes_at
+    return finding.again_at is not None and planned is not None and planned <= finding.again_at
 
 
 def _draft_good(
@@ -288,13 +294,13 @@ def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding
 def _after_bad(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Action:
     held = memory.held or must_stop(invoice, memory, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
-        return _retry(memory, policy, now)
+        return _retry(memory, policy, now, finding)
     if finding.verdict is Verdict.DRIFTED:
         return End(detail="left with a drift")
     left_at = invoice.finalized_at or invoice.created_at
     if now >= left_at + GIVE_UP_AFTER:
         return End(detail="left unproven")
-    return _retry(memory, policy, now)
+    return _retry(memory, policy, now, finding)
 
 
 def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
@@ -311,13 +317,20 @@ def _observed(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, f
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
     planned = planned_finalization(invoice, memory)
-    again = _retry(memory, policy, now)
+    again = _retry(memory, policy, now, finding)
     # When the gate would let it go or keep it: what is found then is what the report says.
     return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
-def _retry(memory: Memory, policy: Policy, now: datetime) -> Wait:
-    return Wait(until=now + ladder(policy, memory.attempts))
+def _retry(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> Wait:
+    return Wait(until=look_again_at(memory, policy, now, finding))
+
+
+def look_again_at(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> datetime:
+    """By the ladder; a new difference as soon as a second meter read counts, which is soon. One that moves climbs."""
+    if finding.again_at is not None and memory.attempts == 0:
+        return max(finding.again_at, now)
+    return now + ladder(policy, memory.attempts)
 
 
 def ladder(policy: Policy, attempts: int) -> timedelta:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.money import Money
+from pacspace_stripe.domain.settling import MeterRead
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 
 
@@ -93,6 +94,8 @@ class Memory:
     detail: str = ""
     windows: tuple[Mapping[str, str | int | None], ...] = field(default_factory=tuple)
     """The last finding in the shape that commands print."""
+    reads: Mapping[str, MeterRead] = field(default_factory=dict)
+    """By meter and window (``WindowResult.key``): what Stripe said of it, since when; at first the draft's lines."""
     stamped: Stamped | None = None
     evidence_sha256: str | None = None
     evidence_core: str | None = None

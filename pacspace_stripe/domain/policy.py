@@ -1,12 +1,14 @@
 """The policy: what a billing engineer decided about holding, comparing and releasing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
+
+BY_ACCOUNT = "account"
 
 
 class Mode(StrEnum):
@@ -71,7 +73,7 @@ class Policy:
     """Waits between looks at an unproven invoice; the last one repeats."""
     cadence: timedelta = timedelta(days=1)
     """How often the ledger gets its records: the early warning looks up to the last full one."""
-    meter_from: str = "account"
+    meter_from: str = BY_ACCOUNT
     """What tells a delta's meter: ``account``, ``reason`` or ``metadata.KEY``."""
     exclude_reasons: frozenset[str] = frozenset()
     """Reasons of deltas that are no usage, such as deposits: they stay in the account's balance."""
@@ -80,3 +82,14 @@ class Policy:
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
+
+    @property
+    def splits_accounts(self) -> bool:
+        """The records of one ledger account tell their meter."""
+        return self.meter_from != BY_ACCOUNT
+
+    @property
+    def described(self) -> str:
+        """All of it as one text, the same in every process: a set's own order is not."""
+        reasons = sorted(self.exclude_reasons)
+        return f"{replace(self, exclude_reasons=frozenset())!r} {reasons}"

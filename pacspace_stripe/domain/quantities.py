@@ -4,7 +4,7 @@ Both vendors keep doubles, of which 15 significant digits are exact; so that is 
 """
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 
 SIGNIFICANT_DIGITS = 15
 _SOURCE = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
@@ -45,6 +45,24 @@ def subtract(left: Decimal, right: Decimal) -> Decimal:
     with localcontext() as context:
         context.prec = _WIDE
         return left - right
+
+
+def multiply(left: Decimal, right: Decimal) -> Decimal:
+    """Their exact product."""
+    with localcontext() as context:
+        context.prec = _WIDE
+        return left * right
+
+
+def divide(quantity: Decimal, unit: Decimal) -> Decimal:
+    """Their exact quotient; where there is none, rounded to the digits that both sources keep."""
+    with localcontext() as context:
+        context.prec = _WIDE
+        context.clear_flags()
+        quotient = quantity / unit
+        if context.flags[Inexact]:
+            return as_kept(quotient)
+        return quotient
 
 
 def text(quantity: Decimal) -> str:

@@ -9,15 +9,16 @@ from decimal import Decimal
 from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import equal, subtract, text
+from pacspace_stripe.domain.settling import MeterRead, Settling, lacking, unsettled_parts
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 
 
 def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
     """Compare the line's figure with the ledger's. A difference is provisional: see ``second_look``."""
-    billed, recorded = _quantity(usage), sign.recorded_usage(balance.net)
+    billed, recorded, count = _quantity(usage), balance.usage(sign), balance.counted
     if balance.record is not None and not balance.record.verified:
         reason, detail = Reason.NOT_SETTLED, f"record {balance.account} is not verified yet"
-    elif billed == 0 and recorded == 0 and balance.count == 0:
+    elif billed == 0 and recorded == 0 and count == 0:
         reason, detail = Reason.ZERO, ""
     elif equal(billed, recorded):
         reason, detail = Reason.EXACT, ""
@@ -26,7 +27,8 @@ def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance:
         detail = f"differs by {text(subtract(billed, recorded))}, tolerated up to {text(tolerance)}"
     else:
         reason, detail = _difference(billed, recorded), _difference_detail(billed, recorded)
-    return replace(usage.result(reason, detail, recorded=recorded, count=balance.count), record=balance.record)
+    result = usage.result(reason, detail, recorded=recorded, count=count)
+    return replace(result, record=balance.record, selected=balance.selected)
 
 
 def second_look(
@@ -36,6 +38,7 @@ def second_look(
     *,
     strict: bool,
     tolerance: Decimal = Decimal(0),
+    settling: Settling | None = None,
 ) -> WindowResult:
     """Judge a difference: still settling, a draft line that lags its meter, or a real drift.
 
@@ -43,20 +46,50 @@ def second_look(
     when the invoice is final and its lines alone count. Between those two both figures may lie: only where the
     final lines are read again (``strict``) the ledger's is then taken for the meter's. A difference within the
     minutes at a period's edge thus shows after finalization; held before it, a right invoice could be held for ever.
+    ``settling``: what earlier looks at a draft know of its meter; None: nothing about Stripe's figure settles any more.
     """
-    if unsettled.any:
-        detail = f"{unsettled.unverified} ledger records not verified yet, {unsettled.gaps} missing in sequence"
-        return replace(first, reason=Reason.NOT_SETTLED, detail=detail)
-    if meter_now is None or first.recorded is None:
+    read = _read(first, meter_now, settling)
+    first = replace(first, metered=read)
+    missing = list(unsettled_parts(unsettled))
+    agreed = _as_the_ledger_says(first, meter_now, strict=strict, tolerance=tolerance)
+    if agreed is not None and not missing:
+        return agreed
+    again_at = settling.again_at(read) if settling and read and agreed is None else None
+    if settling and read and again_at:
+        missing.append(settling.awaited(read))
+    if not missing:
         return first
+    detail = lacking(first.detail, missing)
+    return replace(first, reason=Reason.NOT_SETTLED, detail=detail, again_at=None if unsettled.any else again_at)
+
+
+def _read(
+    first: WindowResult, meter_now: tuple[Decimal, Decimal] | None, settling: Settling | None
+) -> MeterRead | None:
+    """What Stripe says of the meter; where it cannot be asked about the window, what the draft's line says."""
+    if settling is None or first.billed is None:
+        return None
+    return settling.read(*(meter_now or (first.billed, first.billed)))
+
+
+def _as_the_ledger_says(
+    first: WindowResult, meter_now: tuple[Decimal, Decimal] | None, *, strict: bool, tolerance: Decimal
+) -> WindowResult | None:
+    """The result where the meter has what the ledger has, and only the draft's line differs; None when it differs too.
+
+    One read is enough for that: final lines are compared again, or it is unproven.
+    """
+    if meter_now is None or first.recorded is None:
+        return None
     metered = _nearest(first.recorded, *meter_now)
     if not equal(metered, first.recorded, tolerance=tolerance):
-        return first
+        return None
     if strict:
         return _as_metered(first, metered, first.recorded)
     if first.billed is not None and equal(_nearest(first.billed, *meter_now), first.billed):
-        return first
-    return replace(first, reason=Reason.NOT_SETTLED, detail="the draft's line lags behind its meter")
+        return None
+    missing = [f"the draft's line lags behind its meter, which says what the ledger says ({text(metered)})"]
+    return replace(first, reason=Reason.NOT_SETTLED, detail=lacking(first.detail, missing))
 
 
 def _nearest(quantity: Decimal, one: Decimal, other: Decimal) -> Decimal:

@@ -15,6 +15,8 @@ TOTAL = ""
 """In the place of an endpoint: the limit on all of them together."""
 LASTS = timedelta(seconds=2)
 """How long a share holds without being renewed."""
+RENEW = timedelta(seconds=0.5)
+"""How often shares are renewed while requests are sent."""
 SETTLES = SPAN + timedelta(seconds=0.5)
 """How long a share given up still counts: the vendor's second, and half of one for our own transaction."""
 _TURN = 5
@@ -68,14 +70,16 @@ def divide(
 ) -> Holding:
     """What the process ``name`` holds from now on, given what it wishes and what all hold."""
     mine = holdings.get(name)
-    before = mine.shares if mine else {}
+    before, used_until = (mine.shares, min(mine.until, now)) if mine else ({}, now)
     others = {other: held for other, held in holdings.items() if other != name}
     shares: dict[str, Share] = {}
     for endpoint in sorted({*wishes, *before}):
         limit = rate.total if endpoint == TOTAL else rate.endpoint
         wish = wishes.get(endpoint, Wish())
         fair = _fair(limit, {name: wish, **{other: held.wish(endpoint, now) for other, held in others.items()}}, now)
-        share = _replaced(before.get(endpoint), min(fair[name], free(rate, others, endpoint, now)), wish, now)
+        held = min(fair[name], free(rate, others, endpoint, now))
+        given_up = tuple(_given_up(before.get(endpoint), held, used_until, now))
+        share = Share(held=held, wish=wish, given_up=given_up)
         if share.wish or share.counts(now):
             shares[endpoint] = share
     return Holding(shares=shares, until=now + LASTS)
@@ -87,15 +91,12 @@ def free(rate: Rate, holdings: Mapping[str, Holding], endpoint: str, now: dateti
     return max(0, limit - sum(held.counts(endpoint, now) for held in holdings.values()))
 
 
-def _replaced(before: Share | None, held: int, wish: Wish, now: datetime) -> Share:
-    given_up = tuple(_given_up(before, held, now)) if before else ()
-    return Share(held=held, wish=wish, given_up=given_up)
-
-
-def _given_up(before: Share, held: int, now: datetime) -> Iterator[tuple[int, datetime]]:
-    yield from ((count, until) for count, until in before.given_up if until > now and count > held)
-    if before.held > held:
-        yield before.held, now + SETTLES
+def _given_up(before: Share | None, held: int, used_until: datetime, now: datetime) -> Iterator[tuple[int, datetime]]:
+    """Larger parts than what is held now, while their requests may be in the vendor's second."""
+    if before is None:
+        return
+    parts = (*before.given_up, (before.held, used_until + SETTLES))
+    yield from ((count, until) for count, until in parts if until > now and count > held)
 
 
 def _fair(limit: int, wishes: Mapping[str, Wish], now: datetime) -> dict[str, int]:

@@ -1,10 +1,12 @@
 """Verdicts and reason codes: what a check found, in words that never change their meaning."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.ledger import Comparison, Proof, Record
+from pacspace_stripe.domain.ledger import Comparison, Proof, Record, Selected
+from pacspace_stripe.domain.settling import MeterRead
 from pacspace_stripe.domain.windows import Window
 
 
@@ -97,6 +99,12 @@ class WindowResult:
     proof: Proof | None = None
     record: Record | None = None
     """With the settlement ledger, what proves it in the place of a checkpoint."""
+    selected: Selected | None = None
+    """What the counted records were chosen from, or converted; None: all of the window count as they stand."""
+    metered: MeterRead | None = None
+    """What Stripe said of the meter when it was asked about a difference, for the next look; never evidence."""
+    again_at: datetime | None = None
+    """When a second meter read is due that a difference awaits."""
 
     @property
     def key(self) -> str:
@@ -113,6 +121,11 @@ class Finding:
     detail: str
     windows: tuple[WindowResult, ...]
 
+    @property
+    def again_at(self) -> datetime | None:
+        """When a second meter read is due, where only a settled difference is missing."""
+        return min((result.again_at for result in self.windows if result.again_at), default=None)
+
 
 def summarize(windows: tuple[WindowResult, ...]) -> Finding:
     """One finding of several windows: opposite errors never cancel, the worst window speaks for all.
@@ -122,7 +135,16 @@ def summarize(windows: tuple[WindowResult, ...]) -> Finding:
     if not windows:
         return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered", windows=())
     worst = min(windows, key=_severity)
-    return Finding(verdict=worst.reason.verdict, reason=worst.reason, detail=worst.detail, windows=windows)
+    detail = _all_missing(windows) if worst.reason is Reason.NOT_SETTLED else worst.detail
+    return Finding(verdict=worst.reason.verdict, reason=worst.reason, detail=detail, windows=windows)
+
+
+def _all_missing(windows: tuple[WindowResult, ...]) -> str:
+    """Whatever is missing, of every window: a person who sees to one of them should not find the next one then."""
+    lacking = [result for result in windows if result.reason is Reason.NOT_SETTLED]
+    if len(lacking) == 1:
+        return lacking[0].detail
+    return "; ".join(f"{result.key}: {result.detail}" for result in lacking)
 
 
 _ORDER = (Verdict.DRIFTED, Verdict.UNPROVEN, Verdict.MATCHED)

@@ -23,7 +23,8 @@ from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_
 from pacspace_stripe.transport.refusals import shortened
 
 _MOST_IN_A_BATCH = 100
-_LARGEST_PAGE, _MOST_PAGES = 1000, 1000
+LARGEST_PAGE, _MOST_PAGES = 1000, 1000
+"""Deltas in one answer, and answers for one list."""
 _MOST_OFFSET = 10**9
 
 
@@ -163,7 +164,7 @@ class BalanceApi:
         query = {
             **scope_fields(scope),
             "startingBalance": text(inputs.number("starting_balance", starting_balance)),
-            "limit": inputs.whole("limit", limit, least=1, most=_LARGEST_PAGE),
+            "limit": inputs.whole("limit", limit, least=1, most=LARGEST_PAGE),
             "offset": inputs.whole("offset", offset, least=0, most=_MOST_OFFSET),
         }
         if granularity is not None:
@@ -180,12 +181,12 @@ class BalanceApi:
         found: list[Delta] = []
         for _ in range(_MOST_PAGES):
             page = self.derive(
-                customer_id, scope, starting_balance=starting_balance, limit=_LARGEST_PAGE, offset=len(found)
+                customer_id, scope, starting_balance=starting_balance, limit=LARGEST_PAGE, offset=len(found)
             )
             found += page.deltas
             if len(found) >= page.count or not page.deltas:
                 return _whole(page, found)
-        message = f"more than {_LARGEST_PAGE * _MOST_PAGES} deltas in one scope"
+        message = f"more than {LARGEST_PAGE * _MOST_PAGES} deltas in one scope"
         raise RemoteUnavailable(PACSPACE, message, hint="Ask for a shorter span of time.")
 
     def compare(

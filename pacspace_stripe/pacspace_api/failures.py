@@ -13,7 +13,7 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.client import Answer
+from pacspace_stripe.transport.calls import Answer
 from pacspace_stripe.transport.refusals import ErrorBody, wish
 
 PACSPACE = "PacSpace"

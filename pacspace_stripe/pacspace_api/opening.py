@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.transport.answers import Fields, json_answer
-from pacspace_stripe.transport.client import Answer
+from pacspace_stripe.transport.calls import Answer
 
 Value = TypeVar("Value")
 ROOTS = ("proofRoot", "merkleRoot", "itemsRoot")

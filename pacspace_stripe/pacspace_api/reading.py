@@ -3,15 +3,29 @@
 Reads no more than the gate judges by: a surprise in anything else must not hold an invoice.
 """
 
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.pacspace_api.opening import COUNTS, ROOTS, check_same, count_of, root_of, safe_name, url_of
+from pacspace_stripe.pacspace_api.opening import (
+    COUNTS,
+    RECORD_IDS,
+    ROOTS,
+    check_same,
+    count_of,
+    root_of,
+    safe_name,
+    url_of,
+)
 from pacspace_stripe.transport.answers import Fields
 
 _SETTLED = {"verified", "failed"}
+_SHOWN = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+"""What is shown to a person as an id or a number: nothing else was ever seen in one."""
 
 
 def balance_from_pacspace(data: Fields, account: str, window: Window) -> Balance:
@@ -120,6 +134,34 @@ def gaps_of(data: Fields) -> int:
     if not named[0] and (any(named) or data.optional_flag("hasGaps")):
         data.reject("gaps", "contradict each other")
     return named[0]
+
+
+def named(rows: Iterable[Fields], *, most: int) -> tuple[str, ...]:
+    """The ids of the first few records, where they have any."""
+    ids = (next((row.data[name] for name in RECORD_IDS if row.data.get(name)), None) for row in rows)
+    return tuple(islice((one for one in ids if isinstance(one, str) and _SHOWN.fullmatch(one)), most))
+
+
+def gaps_named(data: Fields, *, most: int) -> tuple[str, ...]:
+    """The first few gaps of a gaps answer, ``4`` or ``4 to 7``, where it has them as the simulator has.
+
+    Its shape is not published (3.12), and nothing is judged by these names: what is otherwise is left out.
+    """
+    rows = data.data.get("gaps")
+    spans = ((row.get("fromSequence"), row.get("toSequence")) for row in _mappings(rows))
+    return tuple(islice((_span(first, last) for first, last in spans if _is_sequence(first, last)), most))
+
+
+def _mappings(rows: object) -> list[Mapping[str, object]]:
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _is_sequence(*bounds: object) -> bool:
+    return all(isinstance(bound, (int, str)) and _SHOWN.fullmatch(str(bound)) for bound in bounds)
+
+
+def _span(first: object, last: object) -> str:
+    return str(first) if str(first) == str(last) else f"{first} to {last}"
 
 
 def record_from_pacspace(data: Fields, key: str) -> Record:

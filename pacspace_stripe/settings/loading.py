@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings.model import Settings, is_live
 
@@ -14,6 +15,13 @@ PREFIX = "PACSPACE_STRIPE_"
 VARIABLES = tuple(str(field.alias) for field in Settings.model_fields.values())
 _WEBHOOK_SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
 _HINT = "`pacspace-stripe settings` lists every setting with its meaning and default."
+_OF_DELTAS = {
+    f"{PREFIX}METER_FROM": "account",
+    f"{PREFIX}EXCLUDE_REASONS": "",
+    f"{PREFIX}ATTRIBUTION": "accepted",
+    f"{PREFIX}UNITS": "",
+}
+"""What chooses among deltas, and how it is written when it chooses nothing."""
 _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)?)")
 """What Kubernetes sets in every pod beside a Service named ``pacspace-stripe…``: not ours, and no typo."""
 
@@ -30,7 +38,7 @@ def load_settings(
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
     unread |= {} if pacspace else {"PACSPACE_API_KEY": SecretStr("")}
     ours = {name: environ[name] for name in VARIABLES if name in environ and name not in unread}
-    mistakes = [*_unknown(environ), *_mixed_keys(ours), *_unsigned(ours)]
+    mistakes = [*_unknown(environ), *_mixed_keys(ours), *_without_deltas(ours), *_unsigned(ours)]
     settings = None
     try:
         settings = Settings(**({} if webhooks else {_WEBHOOK_SECRET: ()}) | unread | ours)
@@ -64,6 +72,15 @@ def _mixed_keys(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]
         kinds = ("live", "test") if is_live(pacspace) else ("test", "live")
         problem = "is a {} key and STRIPE_API_KEY is a {} key: both must be of the same mode".format(*kinds)
         yield "PACSPACE_API_KEY", problem, _hint_of("PACSPACE_API_KEY")
+
+
+def _without_deltas(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
+    """The settlement ledger keeps one sum per record: nothing in it can be selected, so it would silently not be."""
+    if ours.get(f"{PREFIX}LEDGER", "").strip() != LedgerProtocol.SETTLEMENT:
+        return
+    for name, usual in _OF_DELTAS.items():
+        if ours.get(name, usual).strip() != usual:
+            yield name, "chooses among deltas, and the settlement ledger (PACSPACE_STRIPE_LEDGER) has none", None
 
 
 def _unsigned(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:

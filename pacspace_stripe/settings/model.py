@@ -1,6 +1,6 @@
 """Every setting, once: its variable, its default as a person would write it, how it is read, what it means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -12,9 +12,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
-from pacspace_stripe.settings import pictures, written
+from pacspace_stripe.settings import pictures, selecting, written
 
 _SECOND = timedelta(seconds=1)
 
@@ -149,6 +149,24 @@ class Settings(BaseSettings):
         "The PacSpace customerId of a Stripe customer, made of `{customer}` and, if wanted, `{meter}`.",
         default="{customer}",
     )
+    meter_from: Annotated[str, _read(selecting.meter_from)] = _setting(
+        "PACSPACE_STRIPE_METER_FROM",
+        "What tells a delta's meter: `account` (one meter each), its `reason`, or its `metadata.KEY`.",
+        default="account",
+    )
+    exclude_reasons: Annotated[frozenset[str] | None, _read(selecting.reasons)] = _setting(
+        "PACSPACE_STRIPE_EXCLUDE_REASONS",
+        "Reasons of deltas that are no usage, such as deposits, separated by commas; unset: every delta is usage.",
+    )
+    attribution: Annotated[Attribution, _read(written.one_of(Attribution))] = _setting(
+        "PACSPACE_STRIPE_ATTRIBUTION",
+        "Which clock places a delta: `accepted` (PacSpace's own) or `usage_time` (when the delta says it was used).",
+        default="accepted",
+    )
+    units: Annotated[Mapping[str, Decimal] | None, _read(selecting.units)] = _setting(
+        "PACSPACE_STRIPE_UNITS",
+        "By meter, how many of the ledger's units are one of Stripe's, such as `api_calls=1000,storage=1024`.",
+    )
     record_key: Annotated[str, _read(written.record_key_template)] = _setting(
         "PACSPACE_STRIPE_RECORD_KEY",
         "With `settlement`, the record of a window: `{customer}`, `{meter}`, its first `{month}`, `{start}`, `{end}`.",
@@ -262,6 +280,10 @@ class Settings(BaseSettings):
             record_key=self.record_key,
             retry=self.retry,
             cadence=self.cadence,
+            meter_from=self.meter_from,
+            exclude_reasons=self.exclude_reasons or frozenset(),
+            attribution=self.attribution,
+            units=self.units or {},
         )
 
 

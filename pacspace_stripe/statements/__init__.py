@@ -15,6 +15,7 @@ from pacspace_stripe.documents import StatementView
 from pacspace_stripe.documents.from_evidence import decided_at, footer_view, is_about, statement_windows
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
 from pacspace_stripe.statements.particulars import Particulars, particulars_of
+from pacspace_stripe.store import not_here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +32,14 @@ def statement_pdf(app: App, invoice_id: str) -> bytes:
 
 
 def statement_of(app: App, invoice_id: str, *, daily: bool = True) -> Statement:
-    """The statement; the same bytes for the same evidence. Raises NotFound for an invoice that was never compared.
+    """The statement; the same bytes for the same evidence.
+
+    Raises NotFound for an invoice that was never compared, or carries the stamp of evidence that is not here.
 
     Without ``daily`` both sides' figures by day are not asked for; those of an earlier statement are shown.
     """
+    if app.store.stamped_elsewhere(invoice_id) is not None:
+        raise not_here(invoice_id)
     evidence = app.store.chains.decision_of(invoice_id)
     confirmed = confirmation_of(app.store.chains.of_subject(invoice_id), evidence.sha256)
     document: dict[str, Any] = json.loads(evidence.document)

@@ -1,16 +1,18 @@
 """Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
 Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, the audit trail, the alerts on their way, each process's share of the rate limits. Does
-not own: what any of it means. Every method is one transaction; everything is safe to use from several threads.
+received, the evidence chains, what drifts come from, the audit trail, the alerts on their way, each process's share of
+the rate limits. Does not own: what any of it means. Every method is one transaction; everything is safe to use from
+several threads.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pacspace_stripe.store.chains import Chains
+from pacspace_stripe.store.chains import Chains, not_here
 from pacspace_stripe.store.claims import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
+from pacspace_stripe.store.explanations import Explained, Explanations
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
@@ -24,6 +26,7 @@ __all__ = [
     "Claims",
     "Delivery",
     "Enqueue",
+    "Explained",
     "Kind",
     "Leased",
     "Outbox",
@@ -33,6 +36,7 @@ __all__ = [
     "Store",
     "Subject",
     "is_alive",
+    "not_here",
 ]
 
 
@@ -48,11 +52,18 @@ class Store:
         self.chains = Chains(database)
         self.journal = Journal(database)
         self.claims = Claims(database)
+        self.explanations = Explanations(database)
         self.outbox = Outbox(database)
 
     def shares(self, service: str, *, process: str | None = None) -> Shares:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
         return Shares(self._database, service, process)
+
+    def stamped_elsewhere(self, invoice_id: str) -> str | None:
+        """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""
+        subject = self.subjects.find(invoice_id)
+        carried = subject.memory.evidence_sha256 if subject else None
+        return carried if carried is not None and self.chains.find(carried) is None else None
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

@@ -12,6 +12,10 @@ from pacspace_stripe.store.database import Database, one_at_a_time
 from pacspace_stripe.store.tables import evidence
 
 _EVIDENCE = "evidence"
+_NOT_HERE = (
+    "Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from. If that is lost, take pacspace_evidence_sha256 off"
+    " the invoice in Stripe, and `pacspace-stripe backfill --apply` compares and stamps it anew."
+)
 
 
 class Chains:
@@ -74,3 +78,8 @@ def _last_said(chain: str, subject_id: str) -> sa.Select[tuple[str, bytes]]:
     mine = (evidence.c.chain_id == chain, evidence.c.subject_id == subject_id)
     query = sa.select(evidence.c.sha256, evidence.c.document).where(*mine)
     return query.order_by(evidence.c.sequence.desc()).limit(1)
+
+
+def not_here(invoice_id: str) -> NotFound:
+    """Its evidence is an earlier database's: no document can be made that its stamp vouches for."""
+    return NotFound(_EVIDENCE, f"the one that {invoice_id} names is not in this database", hint=_NOT_HERE)

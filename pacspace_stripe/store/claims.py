@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.records import Claim
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.store import memories
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.records import Kind
-from pacspace_stripe.store.tables import claims
+from pacspace_stripe.store.tables import claims, subjects
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Claim = tuple[str, Window]
-"""A ledger account and the window that is billed."""
+
+_WRITTEN = ("account", "starts_at", "meter", "ends_at", "customer_id")
 
 
 class Claims:
@@ -27,24 +31,31 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, invoice_id: str, wanted: Iterable[Claim]) -> None:
+    def put(self, invoice_id: str, wanted: Iterable[Claim | tuple[str, Window]]) -> None:
         """Make these the invoice's claims; none frees what it claimed. Writes only what changed."""
         mine = sa.select(claims).where(claims.c.invoice_id == invoice_id)
         # Of windows that start together the longest is claimed: it holds the others.
-        longest = {(account, window.start): window.end for account, window in sorted(wanted, key=_ends_at)}
-        rows = {(account, start, end) for (account, start), end in longest.items()}
+        claimed = sorted((Claim(*each) for each in wanted), key=_ends_at)
+        longest = {(each.account, each.window.start, each.meter): each for each in claimed}
+        rows = {(*key, each.window.end, each.customer_id) for key, each in longest.items()}
         with self._database.reading() as connection:
-            kept = {(row.account, row.starts_at, row.ends_at) for row in connection.execute(mine)}
+            found = connection.execute(mine)
+            kept = {(row.account, row.starts_at, row.meter, row.ends_at, row.customer_id) for row in found}
         if kept == rows:
             return
         with self._database.writing() as connection:
             connection.execute(sa.delete(claims).where(claims.c.invoice_id == invoice_id))
-            for account, start, end in sorted(rows):
-                row = {"account": account, "starts_at": start, "ends_at": end, "invoice_id": invoice_id}
-                connection.execute(sa.insert(claims).values(**row))
+            for row in sorted(rows):
+                named = dict(zip(_WRITTEN, row, strict=True))
+                connection.execute(sa.insert(claims).values(invoice_id=invoice_id, **named))
 
-    def rival_of(self, invoice_id: str, account: str, window: Window) -> str | None:
-        """Another invoice that bills this account for a time that overlaps. An early warning bills nothing."""
+    def rival_of(
+        self, invoice_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
+    ) -> str | None:
+        """Another invoice that bills this account for a time that overlaps. An early warning bills nothing.
+
+        Two that claim different meters of it, of one customer, do not bill the same.
+        """
         query = sa.select(claims.c.invoice_id).where(
             claims.c.account == account,
             claims.c.invoice_id != invoice_id,
@@ -52,9 +63,52 @@ class Claims:
             claims.c.starts_at < window.end,
             claims.c.ends_at > window.start,
         )
+        if meter:
+            query = query.where(claims.c.meter.in_(["", meter]) | (claims.c.customer_id != customer_id))
         with self._database.reading() as connection:
             return connection.execute(query.order_by(claims.c.invoice_id).limit(1)).scalar()
 
+    def drifting(self, invoice_id: str, window: Window, *, most: int) -> list[Memory]:
+        """What we remember of other invoices that bill any of this time and drifted, the last looked at first.
+
+        Early warnings are among them where there is no invoice yet.
+        """
+        query = (
+            sa.select(subjects.c.memory)
+            .where(
+                subjects.c.verdict == Verdict.DRIFTED.value,
+                subjects.c.subject_id != invoice_id,
+                subjects.c.subject_id.in_(
+                    sa.select(claims.c.invoice_id).where(
+                        claims.c.starts_at < window.end, claims.c.ends_at > window.start
+                    )
+                ),
+            )
+            .order_by(subjects.c.updated_at.desc())
+            .limit(most)
+        )
+        with self._database.reading() as connection:
+            return [memories.from_json(memory) for memory in connection.execute(query).scalars()]
+
+    def beside(self, invoice_id: str, window: Window, *, most: int) -> list[tuple[str, str]]:
+        """Other invoices, with their accounts, that bill any of this time and were not judged yet."""
+        judged = (Verdict.DRIFTED.value, Verdict.MATCHED.value, Verdict.WAIVED.value)
+        known = sa.outerjoin(claims, subjects, claims.c.invoice_id == subjects.c.subject_id)
+        query = (
+            sa.select(claims.c.invoice_id, claims.c.account)
+            .select_from(known)
+            .where(
+                claims.c.invoice_id != invoice_id,
+                claims.c.starts_at < window.end,
+                claims.c.ends_at > window.start,
+                sa.or_(subjects.c.verdict.is_(None), subjects.c.verdict.not_in(judged)),
+            )
+            .order_by(claims.c.starts_at.desc(), claims.c.invoice_id)
+            .limit(most)
+        )
+        with self._database.reading() as connection:
+            return [*dict.fromkeys((row.invoice_id, row.account) for row in connection.execute(query))]
+
 
 def _ends_at(claim: Claim) -> "datetime":
-    return claim[1].end
+    return claim.window.end

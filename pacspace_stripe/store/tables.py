@@ -99,10 +99,15 @@ claims = sa.Table(
     sa.Column("account", sa.String(128), primary_key=True),
     sa.Column("invoice_id", sa.String(255), primary_key=True),
     sa.Column("starts_at", UtcDateTime, primary_key=True),
+    sa.Column("meter", sa.String(255), primary_key=True, server_default=""),
     sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Column("customer_id", sa.String(255), nullable=False, server_default=""),
     sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which invoice bills which ledger account for which time: two at a time prove nothing."""
+"""Which invoice bills which ledger account for which time: two at a time prove nothing.
+
+``meter`` and ``customer_id`` are empty where the whole account is claimed, whoever's and whatever is in it.
+"""
 
 facts = sa.Table(
     "pacspace_facts",
@@ -111,6 +116,16 @@ facts = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 """Small single values, such as the policy that the open invoices were last checked under."""
+
+explanations = sa.Table(
+    "pacspace_explanations",
+    metadata,
+    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+)
+"""What the last drift of a subject comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
 
 rates = sa.Table(
     "pacspace_rates",

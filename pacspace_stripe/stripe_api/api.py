@@ -72,6 +72,7 @@ class StripeApi:
         )
         self._prices = Remembered(self._read_price)
         self._meters = Remembered(self._read_meter)
+        self._event_names: frozenset[str] = frozenset()
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
@@ -97,6 +98,14 @@ class StripeApi:
         """A meter: one call, remembered. Only its display name can change at Stripe."""
         return self._meters(meter_id)
 
+    def meters_among(self, names: frozenset[str]) -> frozenset[str]:
+        """Those that are event names of meters, deactivated ones too: one call, none where all are known already."""
+        if not names <= self._event_names:
+            self._event_names = frozenset(
+                meter_from_stripe(row).event_name for row in self._pages("/v1/billing/meters")
+            )
+        return names & self._event_names
+
     def meter_usage(self, meter_id: str, customer_id: str, window: Window) -> Decimal:
         """What the meter counted for the customer, in its unit; eventually consistent (stripe-facts 4.3).
 
@@ -114,6 +123,14 @@ class StripeApi:
         for row in self._summaries(meter_id, customer_id, window, value_grouping_window="day"):
             start = stripe_object(row, "billing.meter_event_summary").at("start_time")
             found[start.date()] = quantities.total([found.get(start.date(), Decimal(0)), counted(meter_id, row)])
+        return found
+
+    def meter_usage_by_hour(self, meter_id: str, customer_id: str, window: Window) -> dict[datetime, Decimal]:
+        """The same for each hour, by its start, of a window that begins and ends on the hour: 100 hours a call."""
+        found: dict[datetime, Decimal] = {}
+        for row in self._summaries(meter_id, customer_id, window, value_grouping_window="hour"):
+            start = stripe_object(row, "billing.meter_event_summary").at("start_time")
+            found[start] = quantities.total([found.get(start, Decimal(0)), counted(meter_id, row)])
         return found
 
     def read_subscription(self, subscription_id: str) -> Subscription:

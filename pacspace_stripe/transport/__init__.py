@@ -4,7 +4,8 @@ Owns how requests travel, Stripe's SDK included, and how foreign JSON is read ex
 asked of either vendor: that is ``stripe_api`` and ``pacspace_api``.
 """
 
-from pacspace_stripe.transport.client import Answer, Call, Transport
+from pacspace_stripe.transport.calls import Answer, Call
+from pacspace_stripe.transport.client import Transport
 from pacspace_stripe.transport.fleet import Fleet
 from pacspace_stripe.transport.retries import Timeouts
 from pacspace_stripe.transport.turns import background

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import random as any_fraction
@@ -14,74 +14,27 @@ import httpx
 
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.transport.calls import Answer, Call
 from pacspace_stripe.transport.connections import Connections, bounded
-from pacspace_stripe.transport.discretion import hidden, secrets_in
+from pacspace_stripe.transport.discretion import secrets_in
 from pacspace_stripe.transport.failures import FOREIGN, httpx_failure
 from pacspace_stripe.transport.fleet import Fleet
 from pacspace_stripe.transport.pace import Refusal, refusal
-from pacspace_stripe.transport.rates import RateLimiter
-from pacspace_stripe.transport.refusals import ErrorBody, error_body, shortened, wish
+from pacspace_stripe.transport.rates import RateLimiter, Turn
+from pacspace_stripe.transport.refusals import error_body, wish
 from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
 from pacspace_stripe.transport.turns import background
 
 _log = logging.getLogger(__name__)
-_LARGEST_BODY = 10 * 1024 * 1024
 _TOO_MANY, _SERVER_ERROR = 429, 500
 _LONGEST_REST = 86_400.0
 """Seconds; whatever a service asks for beyond is the same to us."""
 _CADENCE = "CADENCE_LIMIT"
 _FINAL_CODES = {_CADENCE, "IDEMPOTENCY_CONFLICT"}
 """PacSpace's codes under a status that is else worth repeating (pacspace-api 1.6, 1.7)."""
+_FIRST_BYTE = "http11.send_request_headers.started"
+_counters: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("pacspace_counters", default=())
 _guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = ContextVar("pacspace_guards", default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request as it is sent, byte for byte, on every try (but for its key, see ``key_header``)."""
-
-    service: str
-    """Who is asked, for messages and rate limits: "Stripe" or "PacSpace"."""
-    method: str
-    url: str
-    endpoint: str
-    """Method and path with ids left out: what limits and logs speak of."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    content: bytes | None = field(default=None, repr=False)
-    repeatable: bool = True
-    """Whether it may be sent again without an answer: not when that would do something twice."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What no error may repeat of it, beside what its headers carry."""
-    largest_body: int = _LARGEST_BODY
-    """Bytes of an answer that are read: more is UnexpectedAnswer."""
-    key_header: str | None = None
-    """The idempotency key's header, where the vendor would answer the same key with the same 500 again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back: any status but 429 and 5xx, which are raised."""
-
-    status: int
-    headers: httpx.Headers = field(repr=False)
-    body: bytes = field(repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Of the request: none of them in what is said of this answer."""
-
-    @property
-    def request_id(self) -> str | None:
-        """As the vendor named the request."""
-        names = ("request-id", "x-request-id")
-        named = next((self.headers[name] for name in names if name in self.headers), None)
-        return None if named is None else shortened(self.hide(named))
-
-    @property
-    def said(self) -> ErrorBody:
-        """What the body says of an error, if anything."""
-        return error_body(self.body, self.hide)
-
-    def hide(self, text: str) -> str:
-        """The text without what was secret in the request."""
-        return hidden(text, self.secrets)
 
 
 def quiet(library: str) -> None:
@@ -157,6 +110,18 @@ class Transport:
         finally:
             _guards.reset(token)
 
+    @contextmanager
+    def counted(self, count: Callable[[], None]) -> Iterator[None]:
+        """Inside, ``count()`` runs before each try of each request, beside any guard; what it raises stops the call.
+
+        Holds for this thread (context) only, like a guard.
+        """
+        token = _counters.set((*_counters.get(), count))
+        try:
+            yield
+        finally:
+            _counters.reset(token)
+
     def deadline(self, seconds: float | None = None) -> datetime:
         """When a call that starts now gives up; or what else may take ``seconds``."""
         return self._clock() + timedelta(seconds=self._timeouts.total if seconds is None else seconds)
@@ -191,33 +156,37 @@ class Transport:
     def _try(self, call: Call, until: datetime, *, tries_left: int) -> Answer | RemoteUnavailable:
         limiter = self._limiters.get(call.service)
         if limiter is None:
-            return self._tried(call, until, tries_left)
+            return self._tried(call, until, tries_left, None)
         with limiter.turn(call.endpoint, until=until - timedelta(seconds=self._timeouts.connect)) as turn:
-            outcome = self._tried(call, until, tries_left)
+            outcome = self._tried(call, until, tries_left, turn)
             refused = _refusal(outcome)
             if refused:
                 turn.refused(refused)
             return outcome
 
-    def _tried(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
+    def _tried(self, call: Call, until: datetime, tries_left: int, turn: Turn | None) -> Answer | RemoteUnavailable:
         guards = _guards.get()
         if guards:
             guards[call.method == "GET"]()
+        if turn:
+            turn.sends()
+        for count in _counters.get():
+            count()
         started_at = self._clock()
-        answer = self._answer(call, until, tries_left)
+        answer = self._answer(call, until, tries_left, turn)
         if isinstance(answer, RemoteUnavailable):
             return answer
         took = (self._clock() - started_at).total_seconds()
         _log.debug("%s %s: %d in %.3fs request=%s", call.service, call.endpoint, answer.status, took, answer.request_id)
         return answer
 
-    def _answer(self, call: Call, until: datetime, tries_left: int) -> Answer | RemoteUnavailable:
+    def _answer(self, call: Call, until: datetime, tries_left: int, turn: Turn | None) -> Answer | RemoteUnavailable:
         def left() -> float:
             return (until - self._clock()).total_seconds()
 
         try:
             with bounded(left):
-                return self._exchange(call, until, tries_left)
+                return self._exchange(call, until, tries_left, turn)
         except FOREIGN as error:
             failure = httpx_failure(call.service, error)
             _log.debug("%s %s: %s", call.service, call.endpoint, type(error).__name__)
@@ -226,12 +195,12 @@ class Transport:
             return failure
         raise failure
 
-    def _exchange(self, call: Call, until: datetime, tries_left: int) -> Answer:
+    def _exchange(self, call: Call, until: datetime, tries_left: int, turn: Turn | None) -> Answer:
         left = max(0.001, (until - self._clock()).total_seconds())
         connect, read = try_limits(self._timeouts, left=left, tries_left=tries_left)
         timeout = httpx.Timeout(connect=connect, read=read, write=read, pool=connect)
         request = self._http.build_request(
-            call.method, call.url, headers=call.headers, content=call.content, timeout=timeout
+            call.method, call.url, headers=call.headers, content=call.content, timeout=timeout, extensions=_told(turn)
         )
         response = self._http.send(request, stream=True)
         try:
@@ -253,6 +222,16 @@ class Transport:
                 message = "the body came too slowly"
                 raise httpx.ReadTimeout(message)
         return bytes(body)
+
+
+def _told(turn: Turn | None) -> dict[str, object]:
+    """A turn's request counts from its first byte: to connect takes as long as many requests (httpcore's trace)."""
+
+    def trace(event: str, _: object) -> None:
+        if turn and event == _FIRST_BYTE:
+            turn.sends()
+
+    return {"trace": trace} if turn else {}
 
 
 def _refusal(outcome: Answer | RemoteUnavailable) -> Refusal | None:

@@ -4,7 +4,7 @@ import warnings
 
 import httpx
 
-from pacspace_stripe.transport.client import Answer, Call
+from pacspace_stripe.transport.calls import Answer, Call
 
 
 class Cookies:

@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pacspace_stripe.domain.rates import Rate
-from pacspace_stripe.domain.shares import LASTS, TOTAL, Holding, Wish, divide, free
+from pacspace_stripe.domain.shares import LASTS, RENEW, TOTAL, Holding, Wish, divide, free
 from pacspace_stripe.errors import PacspaceStripeError
 
-RENEW = timedelta(seconds=0.5)
-"""How often shares are renewed while requests are sent."""
 _GROW = timedelta(seconds=0.05)
-"""The same while something waits and others left room; and while there is no share at all, below."""
+"""How often they are renewed while something waits and others left room; and while there is no share at all, below."""
 _BEG = timedelta(seconds=0.2)
 _TRY_AGAIN = timedelta(seconds=1)
 _PATIENCE = 0.5
@@ -71,12 +69,13 @@ class Shares:
             return False
         if self._asked_at is None:
             return True
-        both = (endpoint, TOTAL)
-        if any(name not in self._held for name in both):
+        # Another thread may replace it meanwhile.
+        held, both = self._held, (endpoint, TOTAL)
+        if any(name not in held for name in both):
             return True
         if wanting and any(self._room.get(name) for name in both):
             return now >= self._asked_at + _GROW
-        return now >= self._asked_at + (RENEW if all(self._held[name] for name in both) else _BEG)
+        return now >= self._asked_at + (RENEW if all(held[name] for name in both) else _BEG)
 
     def renew(self, wishes: Callable[[], Mapping[str, Wish]]) -> None:
         """Ask for what is wished. One call does at a time: the others go on with what there is while it holds."""
@@ -100,6 +99,8 @@ class Shares:
         def taken(name: str, holdings: Mapping[str, Holding], now: datetime) -> Holding:
             holding = divide(self.rate, name, wishes, holdings, now)
             agreed.append((holding, {**holdings, name: holding}, now))
+            # What is given up is given up now: by when others know, the commit may have taken long.
+            self._held = {held: min(count, _part(holding, held)) for held, count in self._held.items()}
             return holding
 
         self.fleet.renew(taken)
@@ -113,3 +114,8 @@ class Shares:
         """Give everything up: this process sends no more."""
         if self._asked_at is not None:
             self.renew(dict)
+
+
+def _part(holding: Holding, endpoint: str) -> int:
+    share = holding.shares.get(endpoint)
+    return share.held if share else 0

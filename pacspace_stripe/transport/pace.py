@@ -12,6 +12,8 @@ _LONGEST_REST = 60.0
 """Seconds of silence that one refusal is given; then one request finds out whether it is still so."""
 _ABOUT_ONE_OBJECT = {"lock_timeout", "CADENCE_LIMIT"}
 """Codes of refusals that are about one object or account: all others may go on as before."""
+_ABOUT_THE_RATE = {"rate_limit", "RATE_LIMITED"}
+"""Stripe's and PacSpace's codes for too many requests, where nothing else says of what."""
 
 
 class TooMany(Enum):
@@ -35,8 +37,8 @@ class Refusal:
 def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: float | None) -> Refusal | None:
     """What an answer says of our pace; None: nothing. ``asked``: seconds that it wants us to wait.
 
-    A 429 of Stripe's without the header is a lock timeout, or of a kind we do not know; ``resource-specific`` limits
-    are an object's own. Neither is a reason to send less to others.
+    A 429 without header, code or a time to wait is a lock timeout, or of a kind we do not know; ``resource-specific``
+    limits are an object's own. Neither is a reason to send less to others.
     """
     if status != _TOO_MANY or said.code in _ABOUT_ONE_OBJECT:
         return None
@@ -45,8 +47,7 @@ def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: flo
         case ("global" | "endpoint" as where, "-", "rate" | "concurrency" as what):
             too_many = TooMany.A_SECOND if what == "rate" else TooMany.AT_ONCE
             return Refusal(too_many=too_many, everywhere=where == "global")
-        case ("", "", "") if asked:
-            return Refusal(
-                too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=min(asked, _LONGEST_REST))
-            )
+        case ("", "", "") if asked or said.code in _ABOUT_THE_RATE:
+            rest = timedelta(seconds=min(asked, _LONGEST_REST)) if asked else None
+            return Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=rest)
     return None

@@ -20,13 +20,19 @@ _NAP = timedelta(seconds=0.25)
 """The longest sleep where others may change what is waited for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Turn:
     """One request that may be sent now."""
 
     limiter: "RateLimiter"
     endpoint: str
+    windows: tuple[Window, ...]
     at: datetime
+    patient: bool
+
+    def sends(self) -> None:
+        """It is sent only now: what came before, a lease or a connection, took its time. May be said again."""
+        self.at = self.limiter.moved(self)
 
     def refused(self, refusal: Refusal) -> None:
         """The vendor answered it with a 429."""
@@ -67,7 +73,7 @@ class RateLimiter:
         """
         windows, at = self._waited(endpoint, until)
         try:
-            yield Turn(limiter=self, endpoint=endpoint, at=at)
+            yield Turn(limiter=self, endpoint=endpoint, windows=windows, at=at, patient=in_background())
         finally:
             with self._lock:
                 for window in windows:
@@ -93,6 +99,14 @@ class RateLimiter:
             with self._lock:
                 for window in windows:
                     window.leave(waiter)
+
+    def moved(self, turn: Turn) -> datetime:
+        """A turn's request counts from now on, and no longer from when the turn was given."""
+        now = self._clock()
+        with self._lock:
+            for window in turn.windows:
+                window.move(turn.at, now, patient=turn.patient)
+        return now
 
     def _alone(self, windows: tuple[Window, ...]) -> bool:
         return self._shares is None and all(len(window.queue) <= 1 for window in windows)

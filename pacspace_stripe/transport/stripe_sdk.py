@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import stripe
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.transport.client import Answer, Call, Transport
+from pacspace_stripe.transport.calls import Answer, Call
+from pacspace_stripe.transport.client import Transport
 
 STRIPE = "Stripe"
 _NO_SUCCESS = 300

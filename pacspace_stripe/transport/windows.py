@@ -90,6 +90,12 @@ class Window:
         self.running += 1
         self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
 
+    def move(self, given_at: datetime, now: datetime, *, patient: bool) -> None:
+        """A request that was counted when its turn was given is sent only now: the vendor's second begins here."""
+        if (given_at, patient) in self.sent:
+            self.sent.remove((given_at, patient))
+        self.sent.append((now, patient))
+
     def end(self) -> None:
         """A request has its answer, or never will."""
         self.running -= 1

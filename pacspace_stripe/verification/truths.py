@@ -11,6 +11,7 @@ from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
 from pacspace_stripe.domain.verdicts import Reason, Verdict, summarize
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
+from pacspace_stripe.verification import selections
 from pacspace_stripe.verification.report import Result, counted, unless
 
 _LIVING = ("draft", "open", "paid")
@@ -84,9 +85,13 @@ def _recorded(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     """Recorded usage and its number of records are those that the proof, or the settlement record, covers."""
     if (window.recorded is None) != (window.count is None):
         yield "recorded usage and the number of its records are known together or not at all"
+    yield from selections.problems(window, policy)
     if window.proof is not None and not window.proof.stale:
         proof = window.proof
-        yield from _covers(window, policy, proof.net_change, proof.record_count, "the proof root")
+        if window.selection is None:
+            yield from _covers(window, policy, proof.net_change, proof.record_count, "the proof root")
+        else:
+            yield from selections.not_proven(window.selection, proof)
     if window.record is not None:
         yield from _covers(window, policy, window.record.bits, window.record.writes, "the record")
     if (policy.ledger is LedgerProtocol.SETTLEMENT) and (window.proof or window.compare):
@@ -111,11 +116,14 @@ def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     if window.billed is None or window.recorded is None:
         yield "figures were compared that are not known"
         return
-    # The difference of the two: both may hold records that are no usage.
-    asked = subtract(compare.their_balance, compare.your_balance)
-    sign = policy.usage_sign
-    if asked != subtract(sign.raw_balance(window.recorded), sign.raw_balance(window.billed)):
-        yield "PacSpace was asked to compare other figures than those named"
+    if window.selection is not None:
+        yield from selections.not_asked(window, window.selection, compare, policy)
+    else:
+        # The difference of the two: both may hold records that are no usage.
+        asked = subtract(compare.their_balance, compare.your_balance)
+        sign = policy.usage_sign
+        if asked != subtract(sign.raw_balance(window.recorded), sign.raw_balance(window.billed)):
+            yield selections.OTHER_FIGURES
     proof = window.proof
     if proof is not None and not proof.stale and compare.their_balance != proof.net_change:
         yield f"PacSpace compared {text(compare.their_balance)}, the proof root covers {text(proof.net_change)}"

@@ -258,7 +258,7 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
 
 
 def test_two_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str) -> None:
-    with town(tmp_path, database_url=postgresql_url) as place:
+    with town(tmp_path, database_url=postgresql_url, seconds=12) as place:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=0.2)
         # Given two that start at once, on a database with nothing in it
         second = free_port()

@@ -212,7 +212,7 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, *, database_url: str | None = None, seconds: float = 3, **settings: str) -> Iterator[Town]:
+def town(folder: Path, *, database_url: str | None = None, seconds: float = 4, **settings: str) -> Iterator[Town]:
     """A town whose drafts Stripe finalizes after ``seconds``; ``fail="open"`` is PACSPACE_STRIPE_FAIL.
 
     As at Stripe, that time begins when the endpoint has taken ``invoice.created``: a slow start lets no draft slip.

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError
 from pacspace_stripe.pacspace_api import NewDelta, PacSpace, PacSpaceApi
 from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment
+from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
 from tests.leaks import ECHOES, assert_discreet
@@ -64,7 +66,8 @@ def transport(reply: Reply, said: str) -> Transport:
             )
         return response
 
-    return Transport(httpx_transport=httpx.MockTransport(answer), sleep=lambda _: None)
+    clock = ManualClock(at=datetime.now(UTC))
+    return Transport(httpx_transport=httpx.MockTransport(answer), clock=clock.now, sleep=clock.advance)
 
 
 @pytest.mark.parametrize("reply", REPLIES)

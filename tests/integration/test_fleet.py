@@ -16,15 +16,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.rates import Rate
-from pacspace_stripe.domain.shares import SETTLES, Holding, Share, Wish, divide
+from pacspace_stripe.domain.rates import SPAN, Rate
+from pacspace_stripe.domain.shares import LASTS, RENEW, SETTLES, Holding, Share, Wish, divide
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store.database import one_at_a_time
 from pacspace_stripe.store.tables import subjects
-from pacspace_stripe.transport import Call, Transport, background
+from pacspace_stripe.transport import Call, Fleet, Transport, background
 from pacspace_stripe.transport.fleet import STRANGERS, Shares
 from pacspace_stripe.transport.rates import RateLimiter
 from pacspace_stripe.transport.turns import Waiter
@@ -98,16 +99,42 @@ def test_test_and_live_mode_have_limits_of_their_own(database_url: str) -> None:
         assert renewed(store, "other", BUSY, "Stripe live")[READ] == 25
 
 
-def test_what_a_killed_process_of_this_host_held_is_free_for_who_starts(database_url: str) -> None:
+def test_what_a_killed_process_of_this_host_held_is_free_when_its_requests_are_a_second_old(database_url: str) -> None:
     with subprocess.Popen(["true"]) as ended:  # noqa: S607  # any process will do
         ended.wait()
     killed, elsewhere = f"{socket.gethostname()}/{ended.pid}/aa", f"another.host/{ended.pid}/aa"
     with opened(database_url) as store:
         renewed(store, killed, BUSY)
+        assert renewed(store, "one", BUSY)[READ] == 0
+        time.sleep((RENEW + SPAN).total_seconds())
         assert renewed(store, "one", BUSY)[READ] == 25
     with opened(database_url) as store:
         renewed(store, elsewhere, {"other": Wish(urgent=25)})
+        time.sleep((RENEW + SPAN).total_seconds())
         assert renewed(store, "two", {"other": Wish(urgent=25)})["other"] == 0
+
+
+def test_a_clock_that_was_set_back_keeps_a_dead_process_no_longer_than_any(sqlite_url: str) -> None:
+    now = [datetime(2026, 11, 1, 12, tzinfo=UTC)]
+    store = Store(sqlite_url, now=lambda: now[0], lost_after=timedelta(seconds=35))
+    store.migrate()
+    renewed(store, "dead", BUSY)
+    renewed(store, "dead", {"": Wish(urgent=5), READ: Wish(urgent=5)})
+    now[0] -= timedelta(hours=1)
+    assert renewed(store, "one", BUSY)[READ] == 0
+    now[0] += LASTS + SETTLES
+    assert renewed(store, "one", BUSY)[READ] == 25
+    store.close()
+
+
+def test_one_that_stopped_while_it_agreed_stops_nobody(postgresql_url: str) -> None:
+    vendor = Vendor()
+    with opened(postgresql_url) as store, transport(vendor, store, "one") as one:
+        with store.engine.begin() as stopped:
+            one_at_a_time(stopped, "pacspace-rates:Stripe test")
+            for _ in range(3):
+                one.send(call())
+        assert len(vendor.asked_at) == 3
 
 
 def test_rows_of_processes_long_gone_are_swept(sqlite_url: str) -> None:
@@ -222,6 +249,32 @@ def test_a_database_that_goes_away_and_comes_back_stops_nobody() -> None:
         assert renewed(store, "other", BUSY)[READ] < 25
     assert len(vendor.asked_at) == 32
     assert vendor.most_in_a_second() <= 25
+
+
+def test_what_is_given_up_is_not_sent_while_the_database_commits(sqlite_url: str) -> None:
+    with opened(sqlite_url) as store:
+        shares = Shares(Slow(store.shares("Stripe test", process="one")), RATE, wall_clock)
+        shares.renew(lambda: BUSY)
+        assert shares.of(READ, 25, wall_clock()) == 25
+        renewed(store, "other", BUSY)
+        with pytest.raises(ValueError, match="in the middle"):
+            shares.renew(lambda: BUSY)
+        assert shares.of(READ, 25, wall_clock()) in {12, 13}
+
+
+@dataclass
+class Slow:
+    """A fleet whose database does not come back from its second commit."""
+
+    fleet: Fleet
+    asked: int = 0
+
+    def renew(self, divide: Callable[[str, Mapping[str, Holding], datetime], Holding]) -> None:
+        self.asked += 1
+        self.fleet.renew(divide)
+        if self.asked > 1:
+            message = "in the middle of it"
+            raise ValueError(message)
 
 
 class Away:

@@ -103,9 +103,13 @@ def component(uri: str) -> Resource[Any]:
     return DRAFT202012.create_resource(plain_schema(schema))
 
 
-_REGISTRY: Registry[Any] = Registry(retrieve=component)  # type: ignore[call-arg]
+@cache
+def _registry() -> Registry[Any]:
+    """All components, looked through once: one that is retrieved when it is needed is looked through each time."""
+    names = spec()["components"]["schemas"]
+    return Registry[Any]().with_resources((f"stripe:{name}", component(f"stripe:{name}")) for name in names).crawl()
 
 
 def validator(schema: Json) -> Draft202012Validator:
     """What judges a value by a schema."""
-    return Draft202012Validator(schema, registry=_REGISTRY)
+    return Draft202012Validator(schema, registry=_registry())

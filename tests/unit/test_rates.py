@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, Pace, Rate, slowed
+from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Pace, Rate, slowed
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.transport import background
@@ -61,6 +61,17 @@ def test_all_endpoints_share_the_total() -> None:
     for number in range(30):
         assert wait(rates, clock, (READ, WRITE)[number % 2]) == timedelta(0)
     assert wait(rates, clock, "GET /v1/prices/{id}") >= timedelta(seconds=1)
+
+
+def test_a_request_counts_from_when_it_is_sent_and_not_from_when_it_was_its_turn() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=2)
+    for _ in range(2):
+        with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
+            clock.advance(0.4)
+            turn.sends()
+    # sent at 0.4 and 0.8: the third one may go when the first has left the vendor's second
+    assert clock.now() - START + wait(rates, clock) == timedelta(seconds=0.4) + SPAN
 
 
 def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
@@ -204,6 +215,8 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
         (None, "lock_timeout", 3.0, None),
         (None, "CADENCE_LIMIT", 120.0, None),
         (None, None, None, None),
+        (None, "rate_limit", None, TOO_FAST),
+        (None, "RATE_LIMITED", None, TOO_FAST),
         (None, "RATE_LIMITED", 5.0, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))),
         (None, None, 9e9, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pacspace_stripe.domain.billing import ledger_account
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
@@ -138,6 +138,38 @@ def test_the_sign_of_usage_follows_the_ledger_unless_it_is_set(ledger: str, sign
     assert loaded(PACSPACE_STRIPE_LEDGER=ledger, **chosen).policy.usage_sign == meant
 
 
+def test_which_deltas_count_is_a_choice() -> None:
+    policy = loaded(
+        PACSPACE_STRIPE_METER_FROM=" metadata.meter ",
+        PACSPACE_STRIPE_EXCLUDE_REASONS="deposit, Initial deposit",
+        PACSPACE_STRIPE_ATTRIBUTION="usage_time",
+        PACSPACE_STRIPE_UNITS="storage=1024, api_calls=0.5",
+    ).policy
+    assert policy.meter_from == "metadata.meter"
+    assert policy.exclude_reasons == {"deposit", "Initial deposit"}
+    assert policy.attribution is Attribution.USAGE_TIME
+    assert policy.units == {"api_calls": Decimal("0.5"), "storage": Decimal(1024)}
+    assert "['Initial deposit', 'deposit']" in policy.described
+
+
+@pytest.mark.parametrize(
+    ("variable", "written"),
+    [("METER_FROM", "reason"), ("EXCLUDE_REASONS", "deposit"), ("ATTRIBUTION", "usage_time"), ("UNITS", "a=2")],
+)
+def test_nothing_is_chosen_among_deltas_where_there_are_none(variable: str, written: str) -> None:
+    name = f"PACSPACE_STRIPE_{variable}"
+    assert refused(PACSPACE_STRIPE_LEDGER="settlement", **{name: written}).variable == name
+
+
+def test_the_usual_way_may_be_written_out_for_the_settlement_ledger() -> None:
+    settings = loaded(
+        PACSPACE_STRIPE_LEDGER="settlement",
+        PACSPACE_STRIPE_METER_FROM="account",
+        PACSPACE_STRIPE_ATTRIBUTION="accepted",
+    )
+    assert settings.policy.ledger is LedgerProtocol.SETTLEMENT
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:8080", "[::1]:9"])
 def test_plain_http_is_for_this_machine_only(host: str) -> None:
     assert loaded(STRIPE_API_BASE_URL=f"http://{host}").stripe_api_base_url == f"http://{host}"
@@ -222,6 +254,13 @@ def test_test_and_live_keys_do_not_mix(stripe: str, pacspace: str) -> None:
 
 
 WRONG = [
+    ("PACSPACE_STRIPE_METER_FROM", ["", "tellnobody", "metadata", "metadata.", "Reason"]),
+    ("PACSPACE_STRIPE_EXCLUDE_REASONS", ["", ",", "tellnobody,", "tellnobody" * 51]),
+    ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
+    (
+        "PACSPACE_STRIPE_UNITS",
+        ["", "tellnobody", "=1", "tellnobody=", "a=0", "a=-1", "a=1e3", "a=1,a=2", "a=1,", "a=1/3", "a=NaN"],
+    ),
     (
         "STRIPE_API_KEY",
         ["", " ", "tellnobody", "pk_test_tellnobody", "sk_prod_tellnobody", "sk_test_tell nobody", "sk_test_"],

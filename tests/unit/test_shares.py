@@ -81,6 +81,15 @@ def test_what_a_dead_process_held_is_free_when_its_last_requests_are_a_second_ol
     assert fleet.wishes("a", ALL_URGENT) == 25
 
 
+def test_who_comes_back_after_its_share_ran_out_takes_nothing_from_who_has_it_now() -> None:
+    fleet = Fleet()
+    fleet.wishes("idle", ALL_URGENT)
+    fleet.later((LASTS + SETTLES).total_seconds())
+    assert fleet.wishes("a", ALL_URGENT) == 25
+    fleet.wishes("idle", Wish())
+    assert fleet.wishes("a", ALL_URGENT) == 25
+
+
 def test_what_is_given_up_counts_until_the_vendors_second_is_over() -> None:
     fleet = Fleet()
     fleet.wishes("a", ALL_URGENT)

@@ -12,7 +12,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.transport.client import Answer
+from pacspace_stripe.transport.calls import Answer
 from pacspace_stripe.transport.refusals import ErrorBody
 
 LOGIN, MFA, REGISTER = "/dashboard/auth/login", "/dashboard/auth/login/mfa-verify", "/dashboard/auth/register"

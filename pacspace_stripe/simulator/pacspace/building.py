@@ -82,11 +82,13 @@ class Building:
         reason: str = "usage",
         reference_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        adjusts: str | None = None,
         verified: bool = True,
         verify_delay: timedelta | float | None = None,
     ) -> str:
         """A delta accepted at ``at`` (now, or earlier); its record id.
 
+        ``adjusts`` names the record that it adjusts, by its id or its reference; it adds up like any other.
         ``verified=False`` leaves it queued until ``verify_all``; ``verify_delay`` (seconds) verifies
         it that long after its acceptance instead.
         """
@@ -96,11 +98,24 @@ class Building:
             reason=reason,
             reference_id=reference_id,
             metadata=metadata,
+            adjusts=self._adjusted(account, adjusts),
         )
         with self._lock:
             accepted_at = self._past(at)
             verifies_at = self._verifies_at(accepted_at, verify_delay, verified=verified)
             return self._world.take(draft, accepted_at, verifies_at).record_id
+
+    def _adjusted(self, account: str, named: str | None) -> Mapping[str, Any] | None:
+        """As an emit names it (contract 3.1): the record must be there."""
+        if named is None:
+            return None
+        with self._lock:
+            if self._world.ledger.get(named) is not None:
+                return {"recordId": named}
+            if self._world.ledger.by_reference(account, named) is not None:
+                return {"referenceId": named}
+        message = f"nothing to adjust: {account} has no record {named}"
+        raise LookupError(message)
 
     def write(
         self,

@@ -1,0 +1,61 @@
+"""What a drift comes from: found out once, after it was acted on, and kept for whoever asks.
+
+It explains; it decides nothing. Whatever goes wrong here, verdict, hold and next look stay what they are.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from pacspace_stripe.checks.result import shown_windows
+from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation_form import fingerprint
+from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.store import Leased, Store
+
+_log = logging.getLogger(__name__)
+
+
+class Explainer(Protocol):
+    """Finds out what drifts come from: reads a bounded number of times, and says in a note what it could not read."""
+
+    def explain_all(self, invoice: Invoice, finding: Finding) -> tuple[Explanation, ...]:
+        """One explanation for each window that drifted."""
+        ...
+
+
+def differs(finding: Finding) -> bool:
+    """Whether there is anything to explain: a drift in which some window's two figures differ."""
+    windows = (result.reason.verdict for result in finding.windows)
+    return finding.verdict is Verdict.DRIFTED and Verdict.DRIFTED in windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explaining:
+    """Explains what a look found, under its lease."""
+
+    explainer: Explainer
+    store: Store
+
+    def after(self, leased: Leased, memory: Memory, invoice: Invoice, finding: Finding) -> None:
+        """Explain the drift unless these very figures were explained before. Raises LeaseLost, nothing else.
+
+        ``memory`` is written down first: it knows who was told, and explaining takes its time.
+        """
+        if not differs(finding):
+            return
+        try:
+            known = fingerprint(shown_windows(finding))
+            if self.store.explanations.fingerprint_of(invoice.invoice_id) == known:
+                return
+            leased.save(memory)
+            found = self.explainer.explain_all(invoice, finding)
+            leased.guard()
+            self.store.explanations.put(invoice.invoice_id, known, found)
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - what only explains must not change what was decided
+            _log.exception("invoice=%s its drift was not explained", invoice.invoice_id)

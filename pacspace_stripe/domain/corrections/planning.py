@@ -1,0 +1,178 @@
+"""From a cause to a plan: which side is likely wrong, and so which one is moved.
+
+Pure. Only that side is moved. Where the figures cannot tell which (usage under two customers), each way is there with
+its "if". The last word is a waiver, where nothing before it makes the two sides agree in this window.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from pacspace_stripe.domain.corrections import commands
+from pacspace_stripe.domain.corrections.moving import move_ledger, move_stripe, settles_ledger, settles_stripe
+from pacspace_stripe.domain.corrections.values import Correction, CorrectionKind, Drift, nothing, span
+from pacspace_stripe.domain.explanation import Cause, Explanation, Side
+from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
+from pacspace_stripe.domain.policy import Attribution, Policy
+from pacspace_stripe.domain.quantities import as_kept, equal, text
+
+_STRIPE_IS_WRONG = {
+    Cause.NOT_IN_STRIPE: "Stripe is likely wrong: the ledger has usage that its meter never counted.",
+    Cause.TWICE_IN_STRIPE: "Stripe is likely wrong: its meter counted the same usage twice.",
+}
+_LEDGER_IS_WRONG = {
+    Cause.NOT_IN_LEDGER: "The ledger is likely wrong: Stripe counted usage that was never recorded.",
+    Cause.TWICE_IN_LEDGER: "The ledger is likely wrong: it has the same usage twice.",
+}
+_BOTH_HAVE_IT = {
+    Cause.RECORDED_LATE: "Both sides have it: the ledger accepted it after the period's end, so it counts in its next "
+    "one. Nothing is to be moved, or it would be billed or recorded twice.",
+    Cause.PERIOD_EDGE: "Both sides have it, on different sides of the period's edge: the invoice beside this one takes "
+    "the rest. Nothing is to be moved, or it would be billed or recorded twice.",
+}
+_NOT_KNOWN = "Nothing shows which side is wrong: nothing is moved on a guess. Look at what is located first."
+
+
+def plan(
+    explanation: Explanation, *, invoice: Invoice, now: datetime, policy: Policy, formula: Formula = Formula.SUM
+) -> tuple[Correction, ...]:
+    """What is still possible, best first. ``formula`` is the meter's: a count cannot go down."""
+    drift = Drift(explanation=explanation, invoice=invoice, now=now, policy=policy, formula=formula)
+    if invoice.status is InvoiceStatus.UNKNOWN:
+        return (nothing("Stripe's status of this invoice is not known here: nothing is moved on a guess."),)
+    return tuple(_planned(drift))
+
+
+def _planned(drift: Drift) -> Iterator[Correction]:
+    cause = drift.explanation.cause
+    match cause:
+        case Cause.NOT_IN_STRIPE | Cause.TWICE_IN_STRIPE:
+            yield from _stripe(drift, _STRIPE_IS_WRONG[cause])
+        case Cause.NOT_IN_LEDGER | Cause.TWICE_IN_LEDGER:
+            yield from _ledger(drift, _LEDGER_IS_WRONG[cause])
+        case Cause.WRONG_CUSTOMER | Cause.WRONG_METER:
+            yield from _elsewhere(drift)
+        case Cause.WRONG_SIGN:
+            yield from _turned(drift)
+        case Cause.UNIT_FACTOR:
+            yield from _scaled(drift)
+        case Cause.TRUNCATED_DECIMALS:
+            yield from _truncated(drift)
+        case Cause.RECORDED_LATE | Cause.PERIOD_EDGE:
+            yield from _at_the_edge(drift, _BOTH_HAVE_IT[cause])
+        case Cause.UNEXPLAINED:
+            yield nothing(_NOT_KNOWN)
+            yield from _waived(drift)
+
+
+def _stripe(drift: Drift, why: str) -> Iterator[Correction]:
+    yield from move_stripe(drift, why)
+    if not settles_stripe(drift):
+        yield from _waived(drift, "once the money is right")
+
+
+def _ledger(drift: Drift, why: str) -> Iterator[Correction]:
+    yield from move_ledger(drift, why)
+    if not settles_ledger(drift):
+        yield from _waived(drift, "as billed")
+
+
+def _elsewhere(drift: Drift) -> Iterator[Correction]:
+    """Under two customers or two meters: whose usage it was, only a person knows."""
+    other, here = drift.explanation.counterpart or "the other one", drift.explanation.account
+    if drift.explanation.cause is Cause.WRONG_METER:
+        here = drift.explanation.meter
+    in_stripe, in_ledger = (here, other) if drift.missing < 0 else (other, here)
+    told = f"Stripe has it under {in_stripe}, the ledger under {in_ledger}."
+    yield from move_stripe(
+        drift, f"{told} If it is usage of {in_ledger}, Stripe is wrong: this is one half, {other}'s plan the other."
+    )
+    yield from move_ledger(
+        drift, f"{told} If it is usage of {in_stripe}, the ledger is wrong: this is one half, {other}'s plan the other."
+    )
+    if not (settles_stripe(drift) and settles_ledger(drift)):
+        yield from _waived(drift, "once whose usage it is was settled")
+
+
+def _turned(drift: Drift) -> Iterator[Correction]:
+    found = drift.explanation
+    if found.recorded != 0 and equal(found.billed, -found.recorded):
+        sign = "positive" if drift.policy.usage_sign.value == "negative" else "negative"
+        yield Correction(
+            kind=CorrectionKind.SETTING,
+            command=commands.setting("PACSPACE_STRIPE_USAGE_SIGN", sign),
+            until=None,
+            why=f"All of the ledger's usage has the other sign: it is recorded {sign}, and read as the opposite.",
+        )
+    elif drift.missing > 0:
+        yield from _stripe(drift, "Stripe is likely wrong: its meter got usage with the sign turned.")
+    else:
+        yield from _ledger(drift, "The ledger is likely wrong: usage is recorded with the sign turned.")
+
+
+def _scaled(drift: Drift) -> Iterator[Correction]:
+    found, units = drift.explanation, drift.policy.units.get(drift.explanation.meter, Decimal(1))
+    if found.factor and _is_factor(found.recorded, found.billed, found.factor):
+        right = as_kept(units * found.factor)
+    elif found.factor and _is_factor(found.billed, found.recorded, found.factor):
+        right = as_kept(units / found.factor)
+    else:
+        yield from _scaled_in_part(drift)
+        return
+    yield Correction(
+        kind=CorrectionKind.SETTING,
+        command=commands.setting("PACSPACE_STRIPE_UNITS", f"{found.meter}={text(right)}"),
+        until=None,
+        why=f"The two sides count in different units: {text(right)} of the ledger's are one of Stripe's. Nothing is to "
+        "be moved. Keep what the setting names for other meters.",
+    )
+
+
+def _is_factor(larger: Decimal, smaller: Decimal, factor: Decimal) -> bool:
+    return smaller != 0 and equal(larger, smaller * factor)
+
+
+def _scaled_in_part(drift: Drift) -> Iterator[Correction]:
+    """Some records in another unit than the rest of the window."""
+    sides = {record.side for located in drift.explanation.located for record in located.records}
+    why = "is likely wrong: what is located there is in another unit than the rest."
+    if sides == {Side.STRIPE}:
+        yield from _stripe(drift, f"Stripe {why}")
+    elif sides == {Side.LEDGER}:
+        yield from _ledger(drift, f"The ledger {why}")
+    else:
+        yield nothing(_NOT_KNOWN)
+        yield from _waived(drift)
+
+
+def _truncated(drift: Drift) -> Iterator[Correction]:
+    if drift.missing > 0:
+        yield from _stripe(drift, "Stripe is likely wrong: what came after the point did not reach its meter.")
+    else:
+        yield from _ledger(drift, "The ledger is likely wrong: what came after the point was not recorded.")
+
+
+def _at_the_edge(drift: Drift, why: str) -> Iterator[Correction]:
+    yield nothing(why)
+    if drift.policy.attribution is Attribution.ACCEPTED:
+        yield Correction(
+            kind=CorrectionKind.SETTING,
+            command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", Attribution.USAGE_TIME.value),
+            until=None,
+            why="So that it does not come again, if your records say when the usage was: it is for all invoices.",
+        )
+    yield from _waived(drift, "as billed")
+
+
+def _waived(drift: Drift, when: str = "once you know that it is right") -> Iterator[Correction]:
+    """Nothing to release any more where money was taken, or is not asked for."""
+    if not drift.can_be_released:
+        return
+    found = drift.explanation
+    reason = f"{found.cause.value}: {found.meter} {span(found.window)}, billed {text(found.billed)}, "
+    yield Correction(
+        kind=CorrectionKind.WAIVE,
+        command=commands.release(drift.invoice.invoice_id, f"{reason}recorded {text(found.recorded)}"),
+        until=None,
+        why=f"The two quantities still differ in this window: a person releases it, {when}.",
+    )

@@ -1,0 +1,71 @@
+"""What is no fault: usage that the ledger took in a little later than it happened, so that it fell into the next part.
+
+Both sides have it within the window, so it makes no difference there; but it would hide where the difference is.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
+from pacspace_stripe.domain.quantities import total
+
+
+def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...]:
+    """The parts with such records put back; then parts that cancel each other, joined or left out."""
+    parts = list(inside)
+    for place, (one, other) in enumerate(pairwise(inside)):
+        if one.window.end == other.window.start:
+            parts[place], parts[place + 1] = _put_back(parts[place], other, slack)
+    return tuple(_without_opposites(parts))
+
+
+def _put_back(one: Bucket, other: Bucket, slack: timedelta) -> tuple[Bucket, Bucket]:
+    """Records at the edge of two parts on the side where they make one of both agree."""
+    if not (one.differs or other.differs):
+        return one, other
+    for moved in _at_the_start(other, slack):
+        quantity = total(entry.quantity for entry in moved)
+        if one.close(one.excess, quantity) or (other.differs and other.close(other.excess, -quantity)):
+            return _with(one, (*one.entries, *moved)), _with(other, other.entries[len(moved) :])
+    for moved in _at_the_end(one, slack):
+        quantity = total(entry.quantity for entry in moved)
+        if other.close(other.excess, quantity) or (one.differs and one.close(one.excess, -quantity)):
+            return _with(one, one.entries[: -len(moved)]), _with(other, (*moved, *other.entries))
+    return one, other
+
+
+def _with(part: Bucket, entries: tuple[Entry, ...]) -> Bucket:
+    return bucket(part.window, part.billed, entries)
+
+
+def _at_the_start(part: Bucket, slack: timedelta) -> Iterator[tuple[Entry, ...]]:
+    """The first records within the slack: one, two and so on."""
+    near = [entry for entry in part.entries if entry.accepted_at < part.window.start + slack]
+    yield from (tuple(near[: count + 1]) for count in range(len(near)))
+
+
+def _at_the_end(part: Bucket, slack: timedelta) -> Iterator[tuple[Entry, ...]]:
+    near = [entry for entry in part.entries if entry.accepted_at >= part.window.end - slack]
+    yield from (tuple(near[-count - 1 :]) for count in range(len(near)))
+
+
+def _without_opposites(parts: Sequence[Bucket]) -> Iterator[Bucket]:
+    """Two parts whose differences cancel: the same usage at two times, within the window."""
+    left = [part for part in parts if part.differs]
+    gone: set[int] = set()
+    for place, one in enumerate(left):
+        if place in gone:
+            continue
+        for other_place in range(place + 1, len(left)):
+            if other_place not in gone and one.close(one.excess, -left[other_place].excess):
+                gone |= {place, other_place}
+                break
+    cancelled = {id(left[place]) for place in gone}
+    for part in parts:
+        yield part if id(part) not in cancelled else _agreed(part)
+
+
+def _agreed(part: Bucket) -> Bucket:
+    return Bucket(window=part.window, billed=part.recorded + Decimal(0), recorded=part.recorded, entries=part.entries)

@@ -1,0 +1,150 @@
+"""Finds out where and why the two sides of a drifted invoice differ: reads only, within a budget of requests."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pacspace_stripe.domain.explanation import Cause, Explanation
+from pacspace_stripe.domain.invoices import Formula, Invoice
+from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.localise import Diagnosis, diagnose
+from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.quantities import subtract
+from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
+from pacspace_stripe.errors import RemoteError
+from pacspace_stripe.explaining.budget import Budget, BudgetSpent
+from pacspace_stripe.explaining.looking import Look
+from pacspace_stripe.explaining.neighbours import candidates, meters_on
+from pacspace_stripe.explaining.places import Place, Unlisted
+from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.store import Store
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.transport import Transport
+
+_log = logging.getLogger(__name__)
+_MOST_PIECES = 3
+"""Parts that neighbours are asked about: the largest ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """Asks nothing when nothing drifted, writes nowhere, and never raises for a vendor that does not answer."""
+
+    stripe: StripeApi
+    ledger: PacSpaceApi
+    store: Store
+    transport: Transport
+    policy: Policy
+    now: Callable[[], datetime]
+
+    def explain_all(self, invoice: Invoice, finding: Finding, *, budget: int = 60) -> tuple[Explanation, ...]:
+        """Every drifted window of a finding; the budget is for all of them, in equal shares of what is left."""
+        drifted = [result for result in finding.windows if result.reason.verdict is Verdict.DRIFTED]
+        left = budget
+        found: list[Explanation] = []
+        for place, result in enumerate(drifted):
+            explanation = self.explain(invoice, result, budget=left // (len(drifted) - place))
+            left -= explanation.calls
+            found.append(explanation)
+        return tuple(found)
+
+    def explain(self, invoice: Invoice, result: WindowResult, *, budget: int = 60) -> Explanation:
+        """Why this window drifted, where exactly, as far as ``budget`` requests tell."""
+        window = result.window
+        if window is None or result.account is None or result.billed is None or result.recorded is None:
+            message = "a window without both figures has not drifted"
+            raise ValueError(message)
+        told = Explanation(
+            account=result.account,
+            meter=result.meter,
+            window=window,
+            billed=result.billed,
+            recorded=result.recorded,
+            cause=Cause.UNEXPLAINED,
+        )
+        if self.policy.ledger is LedgerProtocol.SETTLEMENT:
+            return replace(told, notes=("the settlement ledger keeps no times: nothing can be located in it",))
+        spending = Budget(most=budget)
+        with self.transport.counted(spending.count):
+            told = self._explained(invoice, told, spending)
+        return replace(told, calls=spending.spent)
+
+    def _explained(self, invoice: Invoice, told: Explanation, budget: Budget) -> Explanation:
+        place = None
+        why = "its meter is not on the invoice"
+        try:
+            place = self._place(invoice, told)
+        except (RemoteError, BudgetSpent) as error:
+            why = str(error)
+        if place is None:
+            return replace(told, notes=(why,))
+        if self.stripe.meter(place.meter_id).formula not in (Formula.SUM, Formula.COUNT):
+            return replace(told, notes=("the meter's hours do not add up to its figure",))
+        return self._looked(invoice, told, place, budget)
+
+    def _place(self, invoice: Invoice, told: Explanation) -> Place | None:
+        meter_id = meters_on(invoice, self.stripe).get(told.meter)
+        if meter_id is None:
+            return None
+        self.stripe.meter(meter_id)
+        return Place(
+            stripe=self.stripe,
+            ledger=self.ledger,
+            meter=told.meter,
+            meter_id=meter_id,
+            customer_id=invoice.customer_id,
+            account=told.account,
+            selection=Selection.of(self.policy, told.meter),
+        )
+
+    def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
+        look = Look(place=place, window=told.window, billed=told.billed, slack=self.policy.edge_slack, now=self.now())
+        try:
+            self._read(invoice, told, look)
+        except BudgetSpent:
+            look.notes.append(f"stopped after {budget.most} requests")
+        return _concluded(told, look, diagnose(look.situation))
+
+    def _read(self, invoice: Invoice, told: Explanation, look: Look) -> None:
+        """As much as it takes."""
+        look.read_days()
+        look.read_hours()
+        found = diagnose(look.situation)
+        if found.unsure:
+            look.read_edges()
+            found = diagnose(look.situation)
+        if found.unsure:
+            self._read_neighbours(invoice, told, look, found)
+
+    def _read_neighbours(self, invoice: Invoice, told: Explanation, look: Look, found: Diagnosis) -> None:
+        drift = subtract(told.billed, told.recorded)
+        largest = sorted(found.unsure, key=lambda piece: -piece.bucket.excess.copy_abs())[:_MOST_PIECES]
+        with look.noting("other accounts and meters could not be read"):
+            for candidate in candidates(
+                look.place, invoice, told.window, drift=drift, store=self.store, policy=self.policy
+            ):
+                with suppress(Unlisted):
+                    look.neighbours.append(candidate.beside(tuple(largest)))
+                if not diagnose(look.situation).unsure:
+                    return
+
+
+def _concluded(told: Explanation, look: Look, found: Diagnosis) -> Explanation:
+    main = found.main
+    notes = (*look.notes, *found.notes)
+    days = look.figures()
+    if main is None:
+        silent = () if look.notes else ("both sides have the same figures in every part of the window now",)
+        return replace(told, days=days, notes=(*notes, *silent))
+    return replace(
+        told,
+        cause=main.cause,
+        located=found.located(told.meter),
+        counterpart=main.counterpart,
+        factor=main.factor,
+        days=days,
+        notes=notes,
+    )

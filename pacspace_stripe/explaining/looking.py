@@ -1,0 +1,189 @@
+"""One look at one drifted window: from its days to the hours that differ, then beyond its edges.
+
+What a vendor does not answer is noted and left out; BudgetSpent ends the look.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+
+from pacspace_stripe.domain.explanation import DayFigures
+from pacspace_stripe.domain.localise import (
+    DAY,
+    HOUR,
+    Bucket,
+    Neighbour,
+    Situation,
+    filled,
+    hours_tell,
+    parts_of,
+    pattern,
+    records_by_day,
+)
+from pacspace_stripe.domain.quantities import subtract, text, total
+from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.errors import RemoteError
+from pacspace_stripe.explaining.places import Place, Unlisted
+
+_BEFORE = timedelta(days=1)
+_AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
+"""How far behind the window's end late records are looked for: Stripe takes events of 35 days (stripe-facts 4.2)."""
+_DAYS_AT_ONCE = 4
+"""Whole days whose hours come in one answer."""
+_MOST_RUNS = 16
+"""Runs of such days that are read by hour."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """What is known of one window so far."""
+
+    place: Place
+    window: Window
+    billed: Decimal
+    slack: timedelta
+    now: datetime
+    notes: list[str] = field(default_factory=list)
+    days: tuple[Bucket, ...] = ()
+    inside: tuple[Bucket, ...] = ()
+    before: tuple[Bucket, ...] = ()
+    after: tuple[Bucket, ...] = ()
+    neighbours: list[Neighbour] = field(default_factory=list)
+    once_a_day: bool = False
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(
+            window=self.window,
+            slack=self.slack,
+            inside=self.inside,
+            before=self.before,
+            after=self.after,
+            neighbours=tuple(self.neighbours),
+        )
+
+    @contextmanager
+    def noting(self, what: str) -> Iterator[None]:
+        """What fails inside is noted, and the look goes on with what it has."""
+        try:
+            yield
+        except (RemoteError, Unlisted) as error:
+            self.notes.append(f"{what}: {error}")
+
+    # -- days -----------------------------------------------------------------------------------------------------
+
+    def read_days(self) -> None:
+        """Both sides by UTC day."""
+        with self.noting("the window's days could not be read"):
+            counted = self.place.counted_by_day(self.window)
+            entries = self.place.entries(self.window)
+            days = filled(parts_of(self.window, DAY), counted, entries)
+            self.days = self.inside = self._with_edge_minutes(days)
+            self.once_a_day = records_by_day(self.days)
+
+    def figures(self) -> tuple[DayFigures, ...]:
+        """The days, for people."""
+        return tuple(
+            DayFigures(on=day.window.start.date(), billed=day.billed, recorded=day.recorded) for day in self.days
+        )
+
+    def _with_edge_minutes(self, days: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
+        """What is billed and lies in no whole minute of the window is in the minutes at its edges."""
+        rest = subtract(self.billed, total(day.billed for day in days))
+        if rest == 0:
+            return days
+        if self.window.inner_minutes == self.window:
+            said = f"the invoice bills {text(self.billed)}, the meter says {text(subtract(self.billed, rest))} now"
+            self.notes.append(said)
+            return days
+        if len(days) == 1:
+            return (_more(days[0], rest),)
+        first, *middle, last = days
+        missing = subtract(first.recorded, first.billed)
+        at_the_start = missing if 0 <= missing <= rest else rest - subtract(last.recorded, last.billed)
+        at_the_start = min(max(at_the_start, Decimal(0)), max(rest, Decimal(0)))
+        return (_more(first, at_the_start), *middle, _more(last, rest - at_the_start))
+
+    # -- hours ----------------------------------------------------------------------------------------------------
+
+    def read_hours(self) -> None:
+        """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
+        differing = [day for day in self.days if day.differs]
+        if pattern(self.days) is not None:
+            differing = [day for day in (differing[0], differing[-1]) if _cut_short(day, self.days)]
+        with self.noting("hours could not be read"):
+            for count, run in enumerate(_runs(differing)):
+                if count >= _MOST_RUNS:
+                    self.notes.append(f"{len(differing)} days differ: not all of them were looked at by hour")
+                    return
+                self._read_hours_of(run)
+
+    def _read_hours_of(self, run: tuple[Bucket, ...]) -> None:
+        span = Window(start=run[0].window.start, end=run[-1].window.end)
+        counted = self.place.counted_by_hour(span)
+        for day in run:
+            hours = list(filled(parts_of(day.window, HOUR), counted, day.entries))
+            hours = _adding_up(day, hours)
+            if hours_tell(day, hours, once_a_day=self.once_a_day):
+                place = self.inside.index(day)
+                self.inside = (*self.inside[:place], *hours, *self.inside[place + 1 :])
+
+    # -- beyond the edges -----------------------------------------------------------------------------------------
+
+    def read_edges(self) -> None:
+        """What both sides have just before the window, and since its end."""
+        step = DAY if self.once_a_day else HOUR
+        with self.noting("the time before the window could not be read"):
+            start = floor_to(self.window.start, step) - _BEFORE
+            self.before = self._read_around(Window(start=start, end=self.window.start), step)
+        with self.noting("the time after the window could not be read"):
+            self.after = self._read_after(step)
+
+    def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
+        now = floor_to(self.now, timedelta(minutes=1)) + timedelta(minutes=1)
+        end = min(now, self.window.end + _AFTER)
+        if end <= self.window.end:
+            return ()
+        near = floor_to(self.window.end + _AFTER_BY_HOUR, DAY)
+        if step is DAY or end <= near:
+            return self._read_around(Window(start=self.window.end, end=end), step)
+        soon = self._read_around(Window(start=self.window.end, end=near), step)
+        return (*soon, *self._read_around(Window(start=near, end=end), DAY))
+
+    def _read_around(self, span: Window, step: timedelta) -> tuple[Bucket, ...]:
+        entries = self.place.entries(span)
+        counted = self.place.counted_by_hour(span) if step is HOUR else self.place.counted_by_day(span)
+        return tuple(part for part in filled(parts_of(span, step), counted, entries) if part.differs)
+
+
+def _more(part: Bucket, billed: Decimal) -> Bucket:
+    return replace(part, billed=total((part.billed, billed)))
+
+
+def _cut_short(day: Bucket, days: tuple[Bucket, ...]) -> bool:
+    """Whether the fault may begin or end within this day: the days beside it agree."""
+    place = days.index(day)
+    beside = [days[other] for other in (place - 1, place + 1) if 0 <= other < len(days)]
+    return any(not other.differs for other in beside)
+
+
+def _runs(days: list[Bucket]) -> Iterator[tuple[Bucket, ...]]:
+    """Days that follow each other, at most four at a time: their hours fit one answer."""
+    numbered = list(enumerate(days))
+    for _, group in groupby(numbered, key=lambda each: each[1].window.start.toordinal() - each[0]):
+        run = tuple(day for _, day in group)
+        for first in range(0, len(run), _DAYS_AT_ONCE):
+            yield run[first : first + _DAYS_AT_ONCE]
+
+
+def _adding_up(day: Bucket, hours: list[Bucket]) -> list[Bucket]:
+    """The hours with what the day has more, in an hour that its edge cuts: seconds that Stripe cannot be asked for."""
+    rest = subtract(day.billed, total(hour.billed for hour in hours))
+    if rest <= 0:
+        return hours
+    place = 0 if hours[0].window.end - hours[0].window.start < HOUR else len(hours) - 1
+    hours[place] = _more(hours[place], rest)
+    return hours

@@ -1,0 +1,106 @@
+"""Where else usage may have gone: the customer's other meters, and accounts with the opposite drift.
+
+Candidates come from the invoice and from our own store: never a scan of all customers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pacspace_stripe.domain.billing import ledger_account
+from pacspace_stripe.domain.explanation import Cause
+from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.localise import Neighbour, Piece, bucket
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.explaining.places import Place
+from pacspace_stripe.store import Store
+from pacspace_stripe.stripe_api import StripeApi
+
+_MOST_DRIFTING, _MOST_BESIDE = 200, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A place whose figures may be the mirror of ours."""
+
+    place: Place
+    cause: Cause
+    name: str
+
+    def beside(self, pieces: tuple[Piece, ...]) -> Neighbour:
+        """Its figures where ours differ: two requests for each part."""
+        parts = (piece.bucket.window for piece in pieces)
+        buckets = tuple(bucket(part, self.place.counted(part), self.place.entries(part)) for part in parts)
+        return Neighbour(name=self.name, cause=self.cause, buckets=buckets)
+
+
+def candidates(
+    place: Place, invoice: Invoice, window: Window, *, drift: Decimal, store: Store, policy: Policy
+) -> Iterator[Candidate]:
+    """The likeliest first."""
+    yield from _other_meters(place, invoice, policy)
+    yield from _drifting(place, invoice, window, drift, store)
+    yield from _not_judged(place, invoice, window, store)
+
+
+def _other_meters(place: Place, invoice: Invoice, policy: Policy) -> Iterator[Candidate]:
+    for name, meter_id in meters_on(invoice, place.stripe).items():
+        account = ledger_account(
+            policy.ledger_account, customer_id=invoice.customer_id, meter=name, metadata=invoice.subscription_metadata
+        )
+        if name == place.meter or account is None:
+            continue
+        selection = Selection.of(policy, name)
+        if account == place.account and not selection.splits:
+            continue
+        there = replace(place, meter=name, meter_id=meter_id, account=account, selection=selection)
+        yield Candidate(place=there, cause=Cause.WRONG_METER, name=name)
+
+
+def meters_on(invoice: Invoice, stripe: StripeApi) -> dict[str, str]:
+    """The meters behind the invoice's lines, with their ids."""
+    found: dict[str, str] = {}
+    for price_id in sorted({line.price_id for line in invoice.line_items if line.price_id}):
+        meter_id = stripe.price(price_id).meter_id
+        if meter_id is not None:
+            found[stripe.meter(meter_id).event_name] = meter_id
+    return found
+
+
+def _drifting(place: Place, invoice: Invoice, window: Window, drift: Decimal, store: Store) -> Iterator[Candidate]:
+    """Of accounts with the opposite drift, those where it is the same first."""
+    found: list[tuple[bool, Candidate]] = []
+    for memory in store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING):
+        for shown in memory.windows:
+            theirs = _drift(shown)
+            if theirs is None or theirs * drift >= 0 or memory.customer_id is None:
+                continue
+            candidate = _candidate(place, memory, str(shown["account"]), str(shown["meter"]))
+            if candidate is not None:
+                found.append((theirs != -drift, candidate))
+    yield from (candidate for _, candidate in sorted(found, key=lambda each: each[0]))
+
+
+def _drift(shown: object) -> Decimal | None:
+    if not isinstance(shown, dict) or None in (shown.get("account"), shown.get("billed"), shown.get("recorded")):
+        return None
+    return Decimal(str(shown["billed"])) - Decimal(str(shown["recorded"]))
+
+
+def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candidate | None:
+    """Another customer's account for the same meter; of ours, another one."""
+    if memory.customer_id is None or account == place.account or meter != place.meter:
+        return None
+    there = replace(place, customer_id=memory.customer_id, account=account)
+    return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
+
+
+def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
+    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
+        subject = store.subjects.find(invoice_id)
+        candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
+        if candidate is not None:
+            yield candidate

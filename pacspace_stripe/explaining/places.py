@@ -1,0 +1,132 @@
+"""One meter of one customer, and where the ledger keeps it: both sides' figures of any time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from pacspace_stripe.domain.deltas import LedgerDelta
+from pacspace_stripe.domain.localise import DAY, HOUR, Entry
+from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, select, usage_window
+from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api.results import Delta
+from pacspace_stripe.stripe_api import StripeApi
+
+_MOST_PAGES = 5
+"""Of 1,000 records: what one look at a time lists at most."""
+_ROWS = 100
+
+
+class Unlisted(Exception):
+    """Why the records of a time are not listed, for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Reads only; raises RemoteError's children."""
+
+    stripe: StripeApi
+    ledger: PacSpaceApi
+    meter: str
+    meter_id: str
+    customer_id: str
+    account: str
+    selection: Selection
+
+    # -- Stripe ---------------------------------------------------------------------------------------------------
+
+    def counted(self, window: Window) -> Decimal:
+        """What Stripe counted in whole minutes inside a window."""
+        inner = window.inner_minutes
+        return self.stripe.meter_usage(self.meter_id, self.customer_id, inner) if inner else Decimal(0)
+
+    def counted_by_day(self, window: Window) -> dict[datetime, Decimal]:
+        """By the start of each UTC day, or of the part of one at an edge: a call for 100 days, and one an edge."""
+        found: dict[datetime, Decimal] = {}
+        for piece in _pieces(window, DAY):
+            if piece.end - piece.start < DAY:
+                found[piece.start] = self.counted(piece)
+            else:
+                by_day = self.stripe.meter_usage_by_day(self.meter_id, self.customer_id, piece)
+                found |= {datetime(on.year, on.month, on.day, tzinfo=piece.start.tzinfo): by_day[on] for on in by_day}
+        return found
+
+    def counted_by_hour(self, window: Window) -> dict[datetime, Decimal]:
+        """By the start of each hour, or of the part of one at an edge."""
+        found: dict[datetime, Decimal] = {}
+        for piece in _pieces(window, HOUR):
+            if piece.end - piece.start < HOUR:
+                found[piece.start] = self.counted(piece)
+            else:
+                found |= self.stripe.meter_usage_by_hour(self.meter_id, self.customer_id, piece)
+        return found
+
+    # -- the ledger -----------------------------------------------------------------------------------------------
+
+    def net(self, window: Window) -> tuple[Decimal, int]:
+        """Usage and number of all records of a time, where all of them count."""
+        balance = self.ledger.derive(self.account, window)
+        return self.selection.usage(balance.net), balance.count
+
+    def entries(self, window: Window) -> tuple[Entry, ...]:
+        """The records that count. Raises Unlisted."""
+        deltas = self._deltas(window)
+        others = self.selection.others | named_meters(deltas, self.selection)
+        counted = select(deltas, window, replace(self.selection, others=others))
+        if isinstance(counted, Unclear):
+            raise Unlisted(counted.detail)
+        return tuple(self._entry(delta) for delta in counted.deltas)
+
+    def _entry(self, delta: LedgerDelta) -> Entry:
+        return Entry(
+            quantity=self.selection.usage(delta.amount),
+            accepted_at=delta.accepted_at,
+            record_id=delta.record_id,
+            reference_id=delta.reference_id,
+            used=usage_window(delta),
+        )
+
+    def _deltas(self, window: Window) -> list[LedgerDelta]:
+        found: list[LedgerDelta] = []
+        for _ in range(_MOST_PAGES):
+            page = self.ledger.page_of_deltas(self.account, window, offset=len(found))
+            if page is None:
+                return []
+            if page.count > _MOST_PAGES * 1000:
+                message = f"{page.count} records in {window}"
+                raise Unlisted(message)
+            found += _readable(page.deltas)
+            if len(found) >= page.count or not page.deltas:
+                break
+        return found
+
+
+def _readable(deltas: Iterable[Delta]) -> Iterator[LedgerDelta]:
+    for delta in deltas:
+        if delta.amount is None or delta.recorded_at is None or delta.record_id is None:
+            message = "PacSpace does not say when it accepted its records"
+            raise Unlisted(message)
+        yield LedgerDelta(
+            record_id=delta.record_id,
+            amount=delta.amount,
+            accepted_at=delta.recorded_at,
+            reason=delta.reason,
+            reference_id=delta.reference_id,
+            metadata=delta.metadata,
+        )
+
+
+def _pieces(window: Window, step: timedelta) -> Iterator[Window]:
+    """The window, cut where its first whole step begins and its last one ends; whole steps at most 100 at a time."""
+    first = floor_to(window.start, step)
+    first = first if first == window.start else first + step
+    last = floor_to(window.end, step)
+    if last <= first:
+        cuts = [window.start, *([first] if window.start < first < window.end else []), window.end]
+    else:
+        whole = [first + step * place for place in range(0, (last - first) // step, _ROWS)]
+        cuts = sorted({window.start, *whole, last, window.end})
+    for start, end in pairwise(cuts):
+        yield Window(start=start, end=end)

@@ -1,0 +1,45 @@
+"""How it is written which of the ledger's deltas count. The same rules as in ``written``."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from pacspace_stripe.domain.policy import BY_ACCOUNT
+from pacspace_stripe.domain.selection import BY_METADATA, BY_REASON
+
+_LONGEST_REASON: Final = 500
+"""PacSpace's rule for a reason (pacspace-api 3.1)."""
+_UNIT = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+
+
+def meter_from(written: str) -> str:
+    """``account``, ``reason`` or ``metadata.KEY``."""
+    text = written.strip()
+    named = text.startswith(BY_METADATA) and len(text) > len(BY_METADATA)
+    if text not in (BY_ACCOUNT, BY_REASON) and not named:
+        message = "must be account, reason, or metadata.KEY with the key that names the meter"
+        raise ValueError(message)
+    return text
+
+
+def reasons(written: str) -> frozenset[str]:
+    """Reasons of deltas, separated by commas, as PacSpace has them to the letter."""
+    found = [part.strip() for part in written.split(",")]
+    if any(not part or len(part) > _LONGEST_REASON for part in found):
+        message = "must be reasons of deltas, separated by commas, each of 1 to 500 characters"
+        raise ValueError(message)
+    return frozenset(found)
+
+
+def units(written: str) -> Mapping[str, Decimal]:
+    """``api_calls=1000,storage=1024``: of each meter, how many of the ledger's units are one of Stripe's."""
+    found: dict[str, Decimal] = {}
+    for part in written.split(","):
+        meter, equals, unit = (each.strip() for each in part.rpartition("="))
+        exact = Decimal(unit) if _UNIT.fullmatch(unit) else Decimal(0)
+        if not (meter and equals) or exact == 0 or meter in found:
+            message = "must be METER=NUMBER, separated by commas, each meter once, each number above 0 (api_calls=1000)"
+            raise ValueError(message)
+        found[meter] = exact
+    return {meter: found[meter] for meter in sorted(found)}

@@ -1,0 +1,68 @@
+"""What drifts come from, as last found out: one row per subject, in the form of ``domain.explanation_form``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation_form import as_json, from_json
+from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.store.tables import explanations
+
+_AT_ONCE = 500
+"""Names in one query: SQLite takes no more than some thousands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One subject's drift, explained."""
+
+    fingerprint: str
+    """Of the figures that were explained."""
+    explanations: tuple[Explanation, ...]
+    """One for each window that drifted."""
+    made_at: datetime
+
+
+class Explanations:
+    """Kept so that the same drift is explained once. What they say proves nothing: the figures decide."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, subject_id: str, fingerprint: str, found: Iterable[Explanation]) -> None:
+        """Keep what the subject's drift comes from, in the place of what an earlier one came from."""
+        document = [as_json(explanation) for explanation in found]
+        values = {"fingerprint": fingerprint, "document": document, "made_at": self._database.now()}
+        with self._database.writing() as connection:
+            if not insert_once(connection, explanations, {"subject_id": subject_id, **values}):
+                own = explanations.c.subject_id == subject_id
+                connection.execute(sa.update(explanations).where(own).values(**values))
+
+    def fingerprint_of(self, subject_id: str) -> str | None:
+        """Which figures were explained last; None when none were."""
+        query = sa.select(explanations.c.fingerprint).where(explanations.c.subject_id == subject_id)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def find(self, subject_id: str) -> Explained | None:
+        """The last explanation of one subject."""
+        return self.of([subject_id]).get(subject_id)
+
+    def of(self, subject_ids: Iterable[str]) -> dict[str, Explained]:
+        """The last explanation of each of these subjects that has one."""
+        names, found = list(subject_ids), dict[str, Explained]()
+        with self._database.reading() as connection:
+            for first in range(0, len(names), _AT_ONCE):
+                some = explanations.c.subject_id.in_(names[first : first + _AT_ONCE])
+                rows = connection.execute(sa.select(explanations).where(some))
+                found |= {row.subject_id: _explained(row) for row in rows}
+        return found
+
+
+def _explained(row: Any) -> Explained:  # noqa: ANN401 - SQLAlchemy's row
+    told = tuple(from_json(each) for each in row.document)
+    return Explained(fingerprint=row.fingerprint, explanations=told, made_at=row.made_at)

@@ -1,0 +1,115 @@
+"""Invoices that carry our stamp, and a database that never stamped them: what can be said and made of them."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.errors import NotFound
+from pacspace_stripe.reports import Holding
+from pacspace_stripe.stamping import stamp_invoice
+from pacspace_stripe.statements import statement_pdf
+from tests.databases import Databases
+from tests.databases import Engine as Kind
+from tests.pasts import Past, past
+from tests.reporting import reported
+
+KEY = "pacspace_evidence_sha256"
+
+
+@pytest.fixture
+def lost(tmp_path: Path, sqlite_url: str) -> Iterator[Past]:
+    """A past in which everything is stamped, before its database is lost."""
+    with past(tmp_path, database_url=sqlite_url) as there:
+        yield there
+
+
+def stamped(made: Past, databases: Databases) -> str:
+    """An invoice that carries the stamp of a database that is gone."""
+    invoice_id = made.billed("100")
+    made.backfill(apply=True)
+    made.world.clock.advance(3600)
+    made.new_database(databases.new(Kind.SQLITE))
+    made.backfill(apply=True)
+    return invoice_id
+
+
+def evidence(made: Past, *arguments: str) -> Result:
+    environment = {"PACSPACE_STRIPE_DATABASE_URL": made.world.database_url or ""}
+    return CliRunner().invoke(cli, ["evidence", *arguments], env=environment)
+
+
+def test_what_was_compared_again_is_evidence_and_never_said_to_be_the_stamped_one(
+    lost: Past, databases: Databases
+) -> None:
+    invoice_id = stamped(lost, databases)
+    on_it = lost.metadata(invoice_id)[KEY]
+    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
+    assert link.sha256 != on_it
+    shown = evidence(lost, invoice_id)
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"{invoice_id}  matched (EXACT)\n")
+    assert f"carries the stamp of evidence {on_it}, which is not in this database" in shown.stderr
+    assert "it is not what is stamped" in shown.stderr
+    exact = evidence(lost, invoice_id, "--json")
+    assert hashlib.sha256(exact.stdout_bytes).hexdigest() == link.sha256
+    # and looking again says nothing new
+    lost.backfill(apply=True)
+    lost.world.app.checker.check(invoice_id)
+    assert lost.world.app.store.chains.of_subject(invoice_id) == [link]
+
+
+def test_no_document_is_made_that_the_stamp_would_not_vouch_for(lost: Past, databases: Databases) -> None:
+    invoice_id = stamped(lost, databases)
+    app = lost.world.app
+    for make in (lambda: statement_pdf(app, invoice_id), lambda: stamp_invoice(app, invoice_id)):
+        with pytest.raises(NotFound, match=f"the one that {invoice_id} names is not in this database") as refused:
+            make()
+        assert "Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from" in refused.value.hint
+
+
+def test_the_report_knows_it_as_matched(lost: Past, databases: Databases) -> None:
+    invoice_id = stamped(lost, databases)
+    (line,) = [line for line in reported(lost.world).lines if line.invoice_id == invoice_id]
+    assert (line.memory.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
+
+
+def test_where_a_person_took_the_old_hash_off_it_is_stamped_anew(lost: Past, databases: Databases) -> None:
+    invoice_id = stamped(lost, databases)
+    del lost.world.stripe.account.invoices[invoice_id].metadata[KEY]
+    lost.backfill(apply=True)
+    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
+    assert lost.metadata(invoice_id)[KEY] == link.sha256
+    assert evidence(lost, invoice_id).stderr == ""
+    assert stamp_invoice(lost.world.app, invoice_id).evidence_sha256 == link.sha256
+    assert statement_pdf(lost.world.app, invoice_id).startswith(b"%PDF-")
+
+
+def test_with_its_own_database_the_hash_comes_back_as_it_was(lost: Past) -> None:
+    invoice_id = lost.billed("100")
+    lost.backfill(apply=True)
+    before = lost.metadata(invoice_id)
+    del lost.world.stripe.account.invoices[invoice_id].metadata[KEY]
+    lost.backfill(apply=True)
+    assert lost.metadata(invoice_id) == before
+
+
+def test_of_a_waiver_that_nobody_remembers_there_is_no_evidence(lost: Past, databases: Databases) -> None:
+    waived = lost.billed("100", "90")
+    waiver = Waiver(reason="agreed by phone", by="jane", at=lost.world.clock.now(), figures={})
+    lost.world.app.checker.check(waived, waiver=waiver)
+    lost.new_database(databases.new(Kind.SQLITE))
+    lost.backfill(apply=True)
+    assert lost.world.app.store.chains.of_subject(waived) == []
+    assert isinstance(evidence(lost, waived).exception, NotFound)
+    assert f"the one that {waived} names is not in this database" in str(evidence(lost, waived).exception)
+
+
+def test_what_was_never_compared_is_still_told_apart(lost: Past) -> None:
+    done = evidence(lost, "in_unknown")
+    assert "it was not compared yet" in str(done.exception)

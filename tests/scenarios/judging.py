@@ -1,0 +1,139 @@
+"""Whether a scenario ended as its row says."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.explanation import Explanation, Side
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.store import Kind
+from tests.scenarios.reading import Expected, ExpectedPlace, ExpectedWindow, Scenario
+from tests.worlds import World
+
+_UPCOMING = "upcoming "
+
+
+def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str, str]) -> None:
+    """Verdict and figures first: they say most about what went wrong."""
+    subject = _subject(world, scenario, expected.of)
+    memory = world.memory(subject)
+    seen = f"{memory.verdict} {memory.reason}: {memory.detail}"
+    assert (memory.verdict, memory.reason) == (expected.verdict, expected.reason), seen
+    assert _named(expected.says, ids) in memory.detail
+    _judge_windows(memory, expected.windows)
+    if expected.calls is not None:
+        assert len(world.ledger_calls()) <= expected.calls, world.ledger_calls()
+    if not subject.startswith(f"{Kind.UPCOMING.value}:"):
+        _judge_invoice(world, subject, expected)
+        _judge_explanation(world, subject, expected, ids)
+
+
+def _subject(world: World, scenario: Scenario, of: str | None) -> str:
+    if of is None:
+        return world.invoice_id
+    if of.startswith(_UPCOMING):
+        named = of.removeprefix(_UPCOMING)
+        return next(subject_id(each.id, each.end) for each in scenario.subscriptions if each.id == named)
+    subscription, _, place = of.partition("/")
+    return world.stripe.invoices(subscription=subscription)[int(place) if place else -1]
+
+
+def _named(text: str, ids: Mapping[str, str]) -> str:
+    for name, an_id in ids.items():
+        text = text.replace(f"{{{name}}}", an_id)
+    return text
+
+
+def _judge_windows(memory: Memory, expected: Iterable[ExpectedWindow] | None) -> None:
+    if expected is None:
+        return
+    shown = [{**window} for window in memory.windows]
+    _pair([_given(each) for each in expected], shown)
+
+
+def _given(row: ExpectedWindow | ExpectedPlace) -> dict[str, Any]:
+    return {name: value for name, value in row.model_dump().items() if value is not None}
+
+
+def _pair(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Each expected row is one that was found, and there are no more."""
+    left = list(found)
+    for row in expected:
+        match = next((each for each in left if all(_same(value, each.get(name)) for name, value in row.items())), None)
+        assert match is not None, f"nothing like {row} in {left}"
+        left.remove(match)
+    assert left == [], f"not expected: {left}"
+
+
+def _same(expected: object, found: object) -> bool:
+    match expected:
+        case Decimal():
+            return isinstance(found, str | Decimal) and Decimal(found) == expected
+        case datetime():
+            return found in (expected, iso(expected))
+        case tuple():
+            return isinstance(found, tuple) and sorted(expected) == sorted(found)
+        case _:
+            return expected == found
+
+
+def _judge_invoice(world: World, invoice_id: str, expected: Expected) -> None:
+    invoice = world.invoice(invoice_id)
+    left = expected.verdict == "matched" if expected.left is None else expected.left
+    gone = invoice_id in world.left or invoice["status"] == "paid"
+    assert gone is left, f"it is {invoice['status']}"
+    if expected.status is not None:
+        assert invoice["status"] == expected.status
+    stamped = {name: invoice["metadata"].get(name) for name in expected.stamped}
+    assert stamped == expected.stamped
+
+
+def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: Mapping[str, str]) -> None:
+    if expected.located is None and expected.plan is None:
+        return
+    explainer = getattr(world.app, "explainer", None)
+    if explainer is None:
+        pytest.skip("as expected so far; nothing explains a drift yet")
+    invoice = world.app.stripe.read_invoice(invoice_id)
+    comparer = world.app.checker.parts.comparer
+    finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
+    explanations: tuple[Explanation, ...] = explainer.explain_all(invoice, finding)
+    if expected.located is not None:
+        named = [{**_given(each), **_records(each, ids)} for each in expected.located]
+        _pair(named, [place for each in explanations for place in _places(each)])
+    if expected.plan is not None:
+        corrections = importlib.import_module("pacspace_stripe.domain.corrections")
+        plans = [corrections.plan(each, invoice, world.clock.now()) for each in explanations]
+        assert sorted(each.kind for plan in plans for each in plan) == sorted(expected.plan)
+
+
+def _records(row: ExpectedPlace, ids: Mapping[str, str]) -> dict[str, Any]:
+    return {} if row.records is None else {"records": tuple(ids.get(each, each) for each in row.records)}
+
+
+def _places(explanation: Explanation) -> list[dict[str, Any]]:
+    said = {
+        "cause": explanation.cause.value,
+        "meter": explanation.meter,
+        "counterpart": explanation.counterpart,
+        "factor": explanation.factor,
+    }
+    places = [
+        {
+            **said,
+            "start": each.window.start,
+            "end": each.window.end,
+            "meter": each.meter,
+            "billed": each.billed,
+            "recorded": each.recorded,
+            "records": tuple(one.record_id for one in each.records if one.side is Side.LEDGER),
+        }
+        for each in explanation.located
+    ]
+    return places or [said]

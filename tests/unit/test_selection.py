@@ -1,0 +1,300 @@
+"""Which deltas count: by meter, by reason, by time; and that nothing gets lost or counted twice."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.deltas import LedgerDelta
+from pacspace_stripe.domain.ledger import LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.domain.policy import Attribution, Policy
+from pacspace_stripe.domain.quantities import multiply, subtract, total
+from pacspace_stripe.domain.selection import (
+    Counted,
+    Place,
+    Selection,
+    Unclear,
+    meter_of,
+    named_meters,
+    place,
+    select,
+    usage_window,
+)
+from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.domain.windows import Window
+from tests.unit.examples import OCTOBER, Change
+
+MIDDLE = datetime(2026, 10, 15, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+CALLS = Selection(meter="api_calls")
+ON_TIME, BY_USAGE = Attribution.ACCEPTED, Attribution.USAGE_TIME
+
+
+def delta(amount: str = "-10", **changes: Change) -> LedgerDelta:
+    ordinary: dict[str, Change] = {"record_id": "rec_1", "accepted_at": MIDDLE, "reason": "usage"}
+    return LedgerDelta(amount=Decimal(amount), **(ordinary | changes))
+
+
+def summary(start: object, end: object) -> Mapping[str, object]:
+    return {"summaryWindowStart": start, "summaryWindowEnd": end}
+
+
+def day(on: int, month: int = 10) -> Window:
+    start = datetime(2026, month, on, tzinfo=UTC)
+    return Window(start=start, end=start + DAY)
+
+
+def counted(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> Counted:
+    found = select(deltas, window, replace(CALLS, **selected))
+    assert isinstance(found, Counted)
+    return found
+
+
+def unclear(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> Unclear:
+    found = select(deltas, window, replace(CALLS, **selected))
+    assert isinstance(found, Unclear)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"metadata": summary("2026-10-30T00:00:00Z", "2026-10-31T00:00:00.000Z")}, day(30)),
+        ({"metadata": summary("2026-10-30T02:00:00+02:00", "2026-10-31T02:00:00+02:00")}, day(30)),
+        ({"reference_id": "usage:cus_1:2026-10-30"}, day(30)),
+        ({"reason": "api calls of 2026-10-30"}, day(30)),
+        ({"reference_id": "usage:2026-10-30", "reason": "sent 2026-10-31"}, day(30)),
+        ({"reference_id": "2026-10-30 (2026-10-30)"}, day(30)),
+        ({"reference_id": "usage:cus_1:2026-10-30T14"}, day(30)),
+        (
+            {"metadata": summary("2026-10-30T00:00:00Z", "2026-10-31T00:00:00Z"), "reference_id": "2026-10-02"},
+            day(30),
+        ),
+        ({}, None),
+        ({"reference_id": "txn-quickstart-001"}, None),
+        ({"reference_id": "inv_20261030_001"}, None),
+        ({"reference_id": "2026-10-30..2026-10-31"}, None),
+        ({"reference_id": "2026-02-30"}, None),
+        ({"reference_id": "9999-12-31"}, None),
+        ({"reference_id": "12026-10-30"}, None),
+        ({"reference_id": "2026-10-305"}, None),
+        ({"metadata": summary("2026-10-30T00:00:00", "2026-10-31T00:00:00")}, None),
+        ({"metadata": summary("2026-10-31T00:00:00Z", "2026-10-30T00:00:00Z")}, None),
+        ({"metadata": summary("2026-10-30T00:00:00Z", "2026-10-30T00:00:00Z")}, None),
+        ({"metadata": summary("2026-10-30T00:00:00Z", None)}, None),
+        ({"metadata": summary(1793318400, 1793404800)}, None),
+        ({"metadata": summary("0001-01-01T00:00:00+14:00", "2026-10-30T00:00:00Z")}, None),
+        ({"metadata": {"summaryWindowEnd": "2026-10-30T00:00:00Z"}, "reference_id": "x 2026-10-29"}, day(29)),
+        ({"metadata": summary("yesterday", "today"), "reason": "2026-10-29"}, day(29)),
+    ],
+)
+def test_a_delta_says_when_its_usage_happened(changes: Change, expected: Window | None) -> None:
+    assert usage_window(delta(**changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "by_acceptance", "by_usage"),
+    [
+        ({}, Place.INSIDE, Place.INSIDE),
+        ({"accepted_at": OCTOBER.start}, Place.INSIDE, Place.INSIDE),
+        ({"accepted_at": OCTOBER.end}, Place.OUTSIDE, Place.OUTSIDE),
+        ({"accepted_at": OCTOBER.end, "reference_id": "2026-10-31"}, Place.OUTSIDE, Place.INSIDE),
+        ({"accepted_at": OCTOBER.start, "reference_id": "2026-09-30"}, Place.INSIDE, Place.OUTSIDE),
+        (
+            {"metadata": summary("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")},
+            Place.INSIDE,
+            Place.ACROSS,
+        ),
+        ({"metadata": summary("2026-09-01T00:00:00Z", "2026-12-01T00:00:00Z")}, Place.INSIDE, Place.ACROSS),
+        ({"metadata": summary("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")}, Place.INSIDE, Place.INSIDE),
+        ({"metadata": summary("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z")}, Place.INSIDE, Place.OUTSIDE),
+    ],
+)
+def test_each_clock_places_it(changes: Change, by_acceptance: Place, by_usage: Place) -> None:
+    assert place(delta(**changes), OCTOBER, ON_TIME) is by_acceptance
+    assert place(delta(**changes), OCTOBER, BY_USAGE) is by_usage
+
+
+@pytest.mark.parametrize(
+    ("changes", "meter_from", "expected"),
+    [
+        ({"reason": "storage"}, "reason", "storage"),
+        ({"reason": None}, "reason", None),
+        ({"reason": ""}, "reason", None),
+        ({"metadata": {"meter": "storage"}}, "metadata.meter", "storage"),
+        ({"metadata": {"a.b": "storage"}}, "metadata.a.b", "storage"),
+        ({"metadata": {}}, "metadata.meter", None),
+        ({"metadata": {"meter": 7}}, "metadata.meter", None),
+    ],
+)
+def test_a_delta_names_its_meter(changes: Change, meter_from: str, expected: str | None) -> None:
+    assert meter_of(delta(**changes), meter_from) == expected
+
+
+def test_the_plain_selection_takes_everything_as_it_is() -> None:
+    deltas = [delta("-10"), delta("3", reason="credit"), delta("-1.5", accepted_at=OCTOBER.end)]
+    assert Selection.of(Policy(), "api_calls").takes_all
+    assert counted(deltas) == Counted(deltas=tuple(deltas), usage=Decimal("8.5"))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(meter_from="reason"),
+        Policy(meter_from="metadata.meter"),
+        Policy(exclude_reasons=frozenset({"deposit"})),
+        Policy(attribution=BY_USAGE),
+    ],
+)
+def test_any_choice_needs_the_single_deltas(policy: Policy) -> None:
+    assert not Selection.of(policy, "api_calls").takes_all
+
+
+def test_a_unit_alone_needs_no_single_deltas() -> None:
+    assert Selection.of(Policy(units={"api_calls": Decimal(1000)}), "api_calls").takes_all
+
+
+def test_deposits_are_left_out_and_added_up() -> None:
+    found = counted(
+        [delta(), delta("500", reason="deposit"), delta("20", reason="deposit"), delta("7", reason="bonus")],
+        exclude_reasons=frozenset({"deposit", "bonus"}),
+    )
+    assert (found.usage, found.count) == (Decimal(10), 1)
+    assert found.left_out == (
+        LeftOut(by=LeftOutBy.REASON, name="bonus", count=1, net=Decimal(7)),
+        LeftOut(by=LeftOutBy.REASON, name="deposit", count=2, net=Decimal(520)),
+    )
+
+
+def test_another_meter_of_stripes_is_left_out() -> None:
+    found = counted(
+        [delta(reason="api_calls"), delta("-99", reason="storage")], meter_from="reason", others=frozenset({"storage"})
+    )
+    assert found.usage == Decimal(10)
+    assert found.left_out == (LeftOut(by=LeftOutBy.METER, name="storage", count=1, net=Decimal(-99)),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "meter_from", "what"),
+    [
+        ({"reason": "api_cals", "reference_id": "r7"}, "reason", "record rec_1 (r7) names 'api_cals' in its reason"),
+        ({"metadata": {}}, "metadata.meter", "record rec_1 names no meter in its metadata.meter"),
+        ({"metadata": {"meter": ["api_calls"]}}, "metadata.meter", "names no meter in its metadata.meter"),
+    ],
+)
+def test_a_meter_that_cannot_be_told_is_unmapped_and_named(changes: Change, meter_from: str, what: str) -> None:
+    found = unclear([delta(**changes)], meter_from=meter_from, others=frozenset({"storage"}))
+    assert found.reason is Reason.UNMAPPED
+    assert what in found.detail
+
+
+def test_usage_across_the_edge_has_an_unknown_shape_and_is_named() -> None:
+    across = delta(metadata=summary("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z"), record_id="rec_9")
+    found = unclear([delta(), across], attribution=BY_USAGE)
+    assert found.reason is Reason.UNKNOWN_SHAPE
+    assert "record rec_9" in found.detail
+    assert "2026-10-31T12:00:00Z/2026-11-01T12:00:00Z" in found.detail
+
+
+def test_what_is_another_meters_or_no_usage_may_lie_across_the_edge() -> None:
+    across = summary("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")
+    found = counted(
+        [delta(reason="storage", metadata=across), delta(reason="deposit", metadata=across)],
+        meter_from="reason",
+        others=frozenset({"storage"}),
+        exclude_reasons=frozenset({"deposit"}),
+        attribution=BY_USAGE,
+    )
+    assert found.count == 0
+    assert [each.by for each in found.left_out] == [LeftOutBy.METER, LeftOutBy.REASON]
+
+
+def test_a_nameless_delta_of_another_month_says_nothing_of_this_one() -> None:
+    found = counted([delta(accepted_at=OCTOBER.end, metadata={})], meter_from="metadata.meter", attribution=BY_USAGE)
+    assert found.left_out == (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-10)),)
+
+
+def test_the_meters_that_deltas_name_are_known_beforehand() -> None:
+    deltas = [delta(reason="storage"), delta(reason="deposit"), delta(reason="api_calls"), delta(reason=None)]
+    selection = Selection(meter="api_calls", meter_from="reason", exclude_reasons=frozenset({"deposit"}))
+    assert named_meters(deltas, selection) == {"storage"}
+    assert named_meters(deltas, Selection(meter="api_calls")) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("net", "unit", "sign", "usage"),
+    [
+        ("-2500", "1000", UsageSign.NEGATIVE, "2.5"),
+        ("2500", "1000", UsageSign.POSITIVE, "2.5"),
+        ("-10", "0.5", UsageSign.NEGATIVE, "20"),
+        ("-10", "3", UsageSign.NEGATIVE, "3.33333333333333"),
+        ("0", "7", UsageSign.NEGATIVE, "0"),
+    ],
+)
+def test_units_are_turned_into_the_meters_own(net: str, unit: str, sign: UsageSign, usage: str) -> None:
+    assert Selection(meter="m", unit=Decimal(unit), usage_sign=sign).usage(Decimal(net)) == Decimal(usage)
+
+
+AMOUNTS = st.decimals(min_value=-(10**6), max_value=10**6, places=3).filter(bool)
+NAIVE = datetime(2026, 9, 25)  # noqa: DTZ001 - hypothesis adds the time zone
+MOMENTS = st.datetimes(min_value=NAIVE, max_value=NAIVE + 40 * DAY, timezones=st.just(UTC))
+DELTAS = st.lists(
+    st.builds(
+        LedgerDelta,
+        record_id=st.uuids().map(str),
+        amount=AMOUNTS,
+        accepted_at=MOMENTS,
+        reason=st.sampled_from(["api_calls", "storage", "deposit"]),
+        reference_id=st.none() | MOMENTS.map(lambda at: f"usage:{at:%Y-%m-%d}"),
+    ),
+    max_size=12,
+)
+SELECTIONS = st.builds(
+    Selection,
+    meter=st.just("api_calls"),
+    meter_from=st.just("reason"),
+    exclude_reasons=st.sampled_from([frozenset({"deposit"}), frozenset({"deposit", "storage"})]),
+    attribution=st.sampled_from(Attribution),
+    others=st.just(frozenset({"storage"})),
+)
+
+
+@given(DELTAS, SELECTIONS)
+def test_every_delta_is_counted_once_or_left_out_once(deltas: list[LedgerDelta], selection: Selection) -> None:
+    found = select(deltas, OCTOBER, selection)
+    assert isinstance(found, Counted)
+    kept = total(each.amount for each in found.deltas)
+    assert total([kept, *(each.net for each in found.left_out)]) == total(each.amount for each in deltas)
+    assert found.count + sum(each.count for each in found.left_out) == len(deltas)
+
+
+@given(DELTAS, SELECTIONS)
+def test_the_order_of_deltas_says_nothing(deltas: list[LedgerDelta], selection: Selection) -> None:
+    one, other = select(deltas, OCTOBER, selection), select(deltas[::-1], OCTOBER, selection)
+    assert isinstance(one, Counted)
+    assert isinstance(other, Counted)
+    assert (one.usage, one.count, one.left_out) == (other.usage, other.count, other.left_out)
+
+
+@given(DELTAS)
+def test_by_usage_time_no_delta_counts_in_two_neighbouring_windows(deltas: list[LedgerDelta]) -> None:
+    september = Window(start=OCTOBER.start - timedelta(days=30), end=OCTOBER.start)
+    for each in deltas:
+        inside = [place(each, window, BY_USAGE) for window in (september, OCTOBER)].count(Place.INSIDE)
+        assert inside <= 1
+
+
+@given(AMOUNTS, st.decimals(min_value=Decimal("0.001"), max_value=10**6, places=3))
+def test_a_unit_loses_no_more_than_the_last_digit_that_the_sources_keep(net: Decimal, unit: Decimal) -> None:
+    usage = Selection(meter="m", unit=unit, usage_sign=UsageSign.POSITIVE).usage(net)
+    assert subtract(multiply(usage, unit), net).copy_abs() <= net.copy_abs() * Decimal("1e-14")
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.dictionaries(st.text(max_size=20), st.text(max_size=30)))
+def test_whatever_a_delta_says_has_a_place(reason: str, reference: str, metadata: dict[str, str]) -> None:
+    odd = delta(reason=reason, reference_id=reference, metadata={**metadata, **summary(reason, reference)})
+    assert place(odd, OCTOBER, BY_USAGE) in Place
