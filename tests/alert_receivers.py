@@ -23,7 +23,7 @@ from pacspace_stripe.alerts import Receiver as Address
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain.alerting import Channel
 from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.messages import Explained, Place
+from pacspace_stripe.domain.messages import Place, Why
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.store import Kind, Store
@@ -127,13 +127,11 @@ def courier(
     *,
     timeouts: Timeouts = PATIENT,
     url: str | None = None,
-    explained: Explained | None = None,
+    why: Why | None = None,
 ) -> Iterator[Courier]:
     """Delivers what is due when told to; chance adds nothing."""
     now = store.subjects.now
-    sender = Sender(
-        transport=Transport(timeouts=timeouts), place=Place(livemode=False), now=now, explained=lambda _: explained
-    )
+    sender = Sender(transport=Transport(timeouts=timeouts), place=Place(livemode=False), now=now, why=lambda _: why)
     secrets = (SECRET,) if channel is Channel.WEBHOOK else ()
     address = Address(channel=channel, url=url or receiver.url, secrets=secrets)
     made = Courier(store=store, sender=sender, receiver=address, now=now, chance=lambda: 0.0)

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from pacspace_stripe.alerts import Round
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain.alerting import SCHEDULE, Alert, Channel
-from pacspace_stripe.domain.messages import Explained
+from pacspace_stripe.domain.messages import Why
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.outbox import State
@@ -127,8 +127,8 @@ def test_the_credentials_in_an_address_are_used(sqlite_store: Store) -> None:
 
 def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    explained = Explained(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
-    with receiving() as receiver, courier(sqlite_store, receiver, explained=explained) as courier_:
+    why = Why(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
+    with receiving() as receiver, courier(sqlite_store, receiver, why=why) as courier_:
         courier_.deliver()
     assert receiver.bodies[0]["explanation"]["sentence"] == "10 were sent twice."
 

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pacspace_stripe.domain.alerting import MOST_A_DAY, Alert, Channel, Type
+from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.messages import Place, webhook_body
 from pacspace_stripe.domain.verdicts import Verdict
@@ -83,6 +85,24 @@ def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
             name: shown[name] for name in ("invoice", "verdict", "reason", "windows", "detail")
         }
         assert body["amount_due"]["amount"] == made.invoice()["amount_due"]
+
+
+def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        (alert,) = told(made)
+        stored = made.app.store.explanations.find(made.invoice_id)
+        assert stored is not None
+        for courier in made.app.couriers():
+            with closing(courier):
+                why = courier.sender.why(alert)
+                assert why is not None
+                assert why.sentence == sentence(stored.explanations[0])
+                other = replace(alert, windows=({**alert.windows[0], "billed": "101"},))
+                assert courier.sender.why(other) is None
+                assert courier.sender.why(replace(alert, subject_id="in_unknown")) is None
 
 
 def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,9 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.alerting import Alert
-from pacspace_stripe.domain.messages import MOST_WINDOWS, Explained, Place, escaped, headline, slack_body, webhook_body
+from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation
+from pacspace_stripe.domain.explanation_form import fingerprint, sentence
+from pacspace_stripe.domain.messages import (
+    MOST_WINDOWS,
+    Place,
+    Why,
+    escaped,
+    headline,
+    slack_body,
+    webhook_body,
+    why_of,
+)
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.domain.windows import Window
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WINDOW: dict[str, str | int | None] = {"meter": "api_calls", "billed": "100", "recorded": "90", "reason": "OVERBILLED"}
@@ -34,15 +47,15 @@ LIFTED = replace(BLOCK, kind="upcoming_recovered", verdict=Verdict.MATCHED)
 TEST = Alert(alert_id="msg_2", subject_id="-", kind="test", at=AT)
 LIVE, TEST_MODE = Place(livemode=True), Place(livemode=False)
 OWN = Place(livemode=True, console_url="https://billing.example")
-EXPLAINED = Explained(sentence="On 17 October, 10 were sent to Stripe twice.", document=[{"cause": "twice_in_stripe"}])
+WHY = Why(sentence="On 17 October, 10 were sent to Stripe twice.", document=[{"cause": "twice_in_stripe"}])
 
 
-def body(alert: Alert, place: Place = LIVE, explained: Explained | None = None) -> Any:  # noqa: ANN401 - JSON
-    return json.loads(webhook_body(alert, place, explained))
+def body(alert: Alert, place: Place = LIVE, why: Why | None = None) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(webhook_body(alert, place, why))
 
 
-def slack(alert: Alert, place: Place = LIVE, explained: Explained | None = None) -> list[str]:
-    message = json.loads(slack_body(alert, place, explained))
+def slack(alert: Alert, place: Place = LIVE, why: Why | None = None) -> list[str]:
+    message = json.loads(slack_body(alert, place, why))
     (block,) = message["blocks"]
     assert block == {"type": "section", "text": {"type": "mrkdwn", "text": message["text"]}}
     return list(message["text"].split("\n"))
@@ -80,9 +93,43 @@ def test_a_drift_in_slack() -> None:
 
 
 def test_what_was_found_out_takes_the_place_of_the_figures() -> None:
-    assert slack(DRIFT, explained=EXPLAINED)[1] == EXPLAINED.sentence
-    explanation = {"sentence": EXPLAINED.sentence, "windows": [{"cause": "twice_in_stripe"}]}
-    assert body(DRIFT, explained=EXPLAINED)["explanation"] == explanation
+    assert slack(DRIFT, why=WHY)[1] == WHY.sentence
+    explanation = {"sentence": WHY.sentence, "windows": [{"cause": "twice_in_stripe"}]}
+    assert body(DRIFT, why=WHY)["explanation"] == explanation
+
+
+MARCH = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
+FOUND = Explanation(
+    account="cus_1",
+    meter="api_calls",
+    window=MARCH,
+    billed=Decimal(100),
+    recorded=Decimal(90),
+    cause=Cause.TWICE_IN_STRIPE,
+    days=(DayFigures(on=AT.date(), billed=Decimal(100), recorded=Decimal(90)),),
+)
+FIGURES: dict[str, str | int | None] = {
+    **WINDOW,
+    "account": "cus_1",
+    "start": "2026-10-01T00:00:00Z",
+    "end": "2026-11-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize(("windows", "more"), [(1, ""), (3, " And 2 more.")])
+def test_what_is_known_of_a_drift_is_told_of_its_own_figures(windows: int, more: str) -> None:
+    alert = replace(DRIFT, windows=(FIGURES,))
+    known = why_of(alert, fingerprint([FIGURES]), (FOUND,) * windows)
+    assert known is not None
+    assert known.sentence == sentence(FOUND) + more
+    assert [one["cause"] for one in body(alert, why=known)["explanation"]["windows"]] == ["twice_in_stripe"] * windows
+    assert "days" not in body(alert, why=known)["explanation"]["windows"][0]
+
+
+def test_what_is_known_of_other_figures_is_not() -> None:
+    alert = replace(DRIFT, windows=({**FIGURES, "billed": "101"},))
+    assert why_of(alert, fingerprint([FIGURES]), (FOUND,)) is None
+    assert why_of(alert, fingerprint(alert.windows), ()) is None
 
 
 def test_every_type_has_the_same_fields() -> None:
@@ -151,7 +198,7 @@ def test_slack_reads_no_markup_but_ours(said: str, shown: str) -> None:
 
 @given(st.text(max_size=2000), st.text(max_size=2000))
 def test_whatever_is_said_slack_takes_it(detail: str, sentence: str) -> None:
-    for explained in (None, Explained(sentence=sentence, document=None)):
-        lines = slack(replace(DRIFT, detail=detail), explained=explained)
+    for why in (None, Why(sentence=sentence, document=[])):
+        lines = slack(replace(DRIFT, detail=detail), why=why)
         assert len("\n".join(lines)) <= 3000
         assert sum(line.count("<") for line in lines) == 1
