@@ -43,7 +43,7 @@ def candidates(
     """The likeliest first."""
     yield from _other_meters(place, invoice, policy)
     yield from _drifting(place, invoice, window, drift, store)
-    yield from _not_judged(place, invoice, window, store)
+    yield from _not_judged(place, invoice, window, store, policy)
 
 
 def _other_meters(place: Place, invoice: Invoice, policy: Policy) -> Iterator[Candidate]:
@@ -98,9 +98,16 @@ def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candid
     return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
 
 
-def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
+def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
+    """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
     for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
         subject = store.subjects.find(invoice_id)
         candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
-        if candidate is not None:
+        if candidate is not None and _of_our_meter(candidate, policy):
             yield candidate
+
+
+def _of_our_meter(candidate: Candidate, policy: Policy) -> bool:
+    there = candidate.place
+    own = ledger_account(policy.ledger_account, customer_id=there.customer_id, meter=there.meter, metadata={})
+    return "{meter}" not in policy.ledger_account or own == there.account

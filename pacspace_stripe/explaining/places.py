@@ -38,9 +38,9 @@ class Place:
     # -- Stripe ---------------------------------------------------------------------------------------------------
 
     def counted(self, window: Window) -> Decimal:
-        """What Stripe counted in whole minutes inside a window."""
-        inner = window.inner_minutes
-        return self.stripe.meter_usage(self.meter_id, self.customer_id, inner) if inner else Decimal(0)
+        """What Stripe counted in the whole minutes inside a window."""
+        minutes = window.inner_minutes
+        return self.stripe.meter_usage(self.meter_id, self.customer_id, minutes) if minutes else Decimal(0)
 
     def counted_by_day(self, window: Window) -> dict[datetime, Decimal]:
         """By the start of each UTC day, or of the part of one at an edge: a call for 100 days, and one an edge."""

@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import pairwise
 
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
-from pacspace_stripe.domain.quantities import total
 
 
 def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...]:
@@ -22,18 +21,17 @@ def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...
 
 
 def _put_back(one: Bucket, other: Bucket, slack: timedelta) -> tuple[Bucket, Bucket]:
-    """Records at the edge of two parts on the side where they make one of both agree."""
+    """Records at the edge of two parts on the side where they leave fewer parts that differ."""
     if not (one.differs or other.differs):
         return one, other
-    for moved in _at_the_start(other, slack):
-        quantity = total(entry.quantity for entry in moved)
-        if one.close(one.excess, quantity) or (other.differs and other.close(other.excess, -quantity)):
-            return _with(one, (*one.entries, *moved)), _with(other, other.entries[len(moved) :])
-    for moved in _at_the_end(one, slack):
-        quantity = total(entry.quantity for entry in moved)
-        if other.close(other.excess, quantity) or (one.differs and one.close(one.excess, -quantity)):
-            return _with(one, one.entries[: -len(moved)]), _with(other, (*moved, *other.entries))
-    return one, other
+    late = ((_with(one, (*one.entries, *moved)), _less(other, moved)) for moved in _at_the_start(other, slack))
+    early = ((_less(one, moved), _with(other, (*moved, *other.entries))) for moved in _at_the_end(one, slack))
+    tried = [(one, other), *late, *early]
+    return min(tried, key=lambda pair: pair[0].differs + pair[1].differs)
+
+
+def _less(part: Bucket, moved: tuple[Entry, ...]) -> Bucket:
+    return _with(part, tuple(entry for entry in part.entries if entry not in moved))
 
 
 def _with(part: Bucket, entries: tuple[Entry, ...]) -> Bucket:
