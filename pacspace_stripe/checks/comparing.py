@@ -12,7 +12,7 @@ from pacspace_stripe.domain.billing import (
     THRESHOLD,
     BilledUsage,
     below_zero,
-    counts_reports,
+    by_formula,
     cut_short,
     lagging,
     may_be_below_zero,
@@ -146,7 +146,7 @@ class Comparer:
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
-        result = counts_reports(lagging(result, usage, strict=strict), usage)
+        result = by_formula(lagging(result, usage, strict=strict), usage)
         return self.ledger.asked(cut_short(result) if usage.cut else result, balance)
 
     def settling(self, key: str) -> Settling:

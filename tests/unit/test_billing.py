@@ -15,7 +15,7 @@ from pacspace_stripe.domain.billing import (
     below_zero,
     billed_figures,
     billed_usage,
-    counts_reports,
+    by_formula,
     cut_short,
     earlier_of_period,
     lagging,
@@ -190,7 +190,12 @@ def behind(
 
 def test_a_lagging_draft_is_billed_by_its_meter_where_the_final_lines_are_read_again() -> None:
     seen = behind(says("107"), Reason.EXACT, "107", strict=True)
-    assert (seen.reason, seen.billed, seen.from_meter, seen.billed_as) == (Reason.EXACT, 107, True, BilledAs.METER)
+    assert (seen.reason, seen.billed, seen.from_meter, seen.billed_as) == (
+        Reason.EXACT,
+        Decimal(107),
+        True,
+        BilledAs.METER,
+    )
 
 
 @pytest.mark.parametrize(
@@ -403,6 +408,35 @@ def test_what_earlier_invoices_leave_open(changes: dict[str, Change], question: 
     assert (found[0] if found else None) is question
 
 
+# -- aggregations --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "readings", "said"),
+    [
+        (Formula.SUM, (), ""),
+        (Formula.COUNT, (), ""),
+        (Formula.LAST, (), "PACSPACE_STRIPE_READINGS if each record carries a reading"),
+        (Formula.UNKNOWN, (), "aggregation"),
+        (Formula.LAST, ("api_calls",), ""),
+        (Formula.LAST, ("storage",), "PACSPACE_STRIPE_READINGS"),
+        (Formula.SUM, ("api_calls",), "its meter bills a sum"),
+        (Formula.UNKNOWN, ("api_calls",), "aggregation"),
+    ],
+)
+def test_an_aggregation_is_compared_as_the_ledger_can(formula: Formula, readings: tuple[str, ...], said: str) -> None:
+    meters = {"mtr_1": meter(formula=formula)}
+    (only,) = billed_usage(invoice(), {"price_1": PLAIN}, meters, "{customer}", readings=readings)
+    assert (only.problem is Reason.UNKNOWN_SHAPE) == bool(said)
+    assert said in only.detail
+
+
+def test_seats_without_a_reading_in_the_period_are_not_known() -> None:
+    missing = result(Reason.LEDGER_MISSING, recorded=Decimal(0), count=0)
+    assert by_formula(missing, usage(formula=Formula.LAST)).reason is Reason.UNKNOWN_SHAPE
+    assert by_formula(missing, usage()) == missing
+
+
 # -- below zero, and meters that count --------------------------------------------------------------------------------
 
 
@@ -445,13 +479,13 @@ def test_a_figure_below_zero_names_what_is_billed() -> None:
         (Formula.COUNT, 100, Reason.EXACT, False),
     ],
 )
-def test_a_meter_that_counts_reports_is_told_from_a_ledger_that_adds_them_up(
+def test_a_meter_that_by_formula_is_told_from_a_ledger_that_adds_them_up(
     formula: Formula,
     count: int,
     reason: Reason,
     told: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    seen = counts_reports(result(reason, count=count), usage(formula=formula))
+    seen = by_formula(result(reason, count=count), usage(formula=formula))
     assert ("counts reports" in seen.detail) is told
 
 
