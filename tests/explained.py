@@ -101,7 +101,7 @@ class Told:
             load_settings(environment | month.settings),
             now=self.clock.now,
             httpx_transport=httpx.MockTransport(self._answer),
-            sleep=self.clock.advance,
+            sleep=self._sleep,
         )
         prices = [self.stripe.add_price(self.stripe.add_meter(meter)) for meter in month.meters]
         for customer in dict.fromkeys([US, *(use.customer for use in month.uses)]):
@@ -115,6 +115,9 @@ class Told:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
         return self.stripe(request) if request.url.port == STRIPE_PORT else self.ledger(request)
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.advance(seconds)
 
     def _tell(self, use: Use) -> None:
         for _ in range(use.times_billed if use.billed else 0):

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.checks.billing import Billing
+from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
 from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
 from pacspace_stripe.domain.billing import (
@@ -18,6 +19,7 @@ from pacspace_stripe.domain.billing import (
     may_be_below_zero,
     rival_detail,
 )
+from pacspace_stripe.domain.edges import within_minutes
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.memory import Memory
@@ -28,9 +30,14 @@ from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import RateLimited, RemoteError
+from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
 from pacspace_stripe.store import Claims, Store
 from pacspace_stripe.stripe_api import StripeApi
+
+_TOO_WIDE = (
+    "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
+    "with a reason."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +154,25 @@ class Comparer:
                 settling=self.settling(result.key) if draft else None,
             )
         result = by_formula(lagging(result, usage, strict=strict), usage)
-        return self.ledger.asked(cut_short(result) if usage.cut else result, balance)
+        result = cut_short(result) if usage.cut else result
+        if usage.formula is not Formula.LAST:
+            result = self.at_edge(result, lambda: self._meter_now(invoice, usage))
+        return self.ledger.asked(result, balance)
+
+    def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
+        """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.
+
+        What cannot be read here takes nothing from the drift that was found.
+        """
+        if result.reason.verdict is not Verdict.DRIFTED or result.window is None or result.recorded is None:
+            return result
+        try:
+            moved = EdgeReader(ledger=self.ledger, policy=self.policy, now=self.now()).moved(result)
+            metered = None if moved or not result.window.edge_minutes else _bounds(result.metered) or meter_now()
+        except RemoteError as error:
+            return replace(result, detail=f"{result.detail}; the records at its edges could not be read: {error}")
+        said = moved or (metered and within_minutes(result.window, result.recorded, *metered))
+        return replace(result, reason=Reason.PERIOD_EDGE, detail=f"{result.detail}; {said}") if said else result
 
     def settling(self, key: str) -> Settling:
         """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
@@ -175,6 +200,10 @@ class Comparer:
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
 
 
+def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
+    return (read.inner, read.outer) if read else None
+
+
 def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
     """Invoices of its period that its running total counts: a record vouches for one invoice only."""
     return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
@@ -187,8 +216,13 @@ def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
 
 
 def _unavailable(error: RemoteError) -> Reason:
+    """No answer, or a no that asking again does not change."""
+    if isinstance(error, ScopeRefused):
+        return Reason.UNKNOWN_SHAPE
     return Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
 
 
 def _said(error: RemoteError) -> str:
+    if isinstance(error, ScopeRefused):
+        return f"{error} {_TOO_WIDE}"
     return f"{error} {error.hint}".strip()

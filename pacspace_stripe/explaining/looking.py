@@ -19,6 +19,7 @@ from pacspace_stripe.domain.localise import (
     Situation,
     filled,
     hours_tell,
+    joined,
     parts_of,
     pattern,
     records_by_day,
@@ -26,9 +27,11 @@ from pacspace_stripe.domain.localise import (
 from pacspace_stripe.domain.quantities import subtract, text, total
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.explaining.places import Place, Unlisted
+from pacspace_stripe.explaining.budget import Budget
+from pacspace_stripe.explaining.narrowing import Narrowing
+from pacspace_stripe.explaining.places import Place, TooMany, Unlisted
 
-_BEFORE = timedelta(days=1)
+_BEFORE, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
 """How far behind the window's end late records are looked for: Stripe takes events of 35 days (stripe-facts 4.2)."""
 _DAYS_AT_ONCE = 4
@@ -46,6 +49,7 @@ class Look:
     billed: Decimal
     slack: timedelta
     now: datetime
+    budget: Budget
     notes: list[str] = field(default_factory=list)
     days: tuple[Bucket, ...] = ()
     inside: tuple[Bucket, ...] = ()
@@ -53,6 +57,9 @@ class Look:
     after: tuple[Bucket, ...] = ()
     neighbours: list[Neighbour] = field(default_factory=list)
     once_a_day: bool = False
+    minutes: dict[datetime, Decimal] = field(default_factory=dict)
+    at_the_edges: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    """What is billed in the minutes that the window's start and its end cut."""
 
     @property
     def situation(self) -> Situation:
@@ -78,11 +85,22 @@ class Look:
     def read_days(self) -> None:
         """Both sides by UTC day."""
         with self.noting("the window's days could not be read"):
-            counted = self.place.counted_by_day(self.window)
-            entries = self.place.entries(self.window)
-            days = filled(parts_of(self.window, DAY), counted, entries)
-            self.days = self.inside = self._with_edge_minutes(days)
-            self.once_a_day = records_by_day(self.days)
+            parts, counted = parts_of(self.window, DAY), self.place.counted_by_day(self.window)
+            try:
+                entries = self.place.entries(self.window)
+            except TooMany:
+                unread = tuple(_as_billed(day) for day in filled(parts, counted, ()))
+                self._narrow(self._with_edge_minutes(unread))
+            else:
+                self.days = self.inside = self._with_edge_minutes(filled(parts, counted, entries))
+            self.once_a_day = records_by_day(self.inside)
+
+    def _narrow(self, days: tuple[Bucket, ...]) -> None:
+        if not self.place.selection.takes_all:
+            message = "too many records, and its balance says nothing of one meter"
+            raise Unlisted(message)
+        narrowing = Narrowing(place=self.place, budget=self.budget, notes=self.notes)
+        self.inside = narrowing.narrowed(days)
 
     def figures(self) -> tuple[DayFigures, ...]:
         """The days, for people."""
@@ -99,29 +117,46 @@ class Look:
             said = f"the invoice bills {text(self.billed)}, the meter says {text(subtract(self.billed, rest))} now"
             self.notes.append(said)
             return days
+        self.at_the_edges = self._shared(rest, days[0])
+        at_the_start, at_the_end = self.at_the_edges
         if len(days) == 1:
             return (_more(days[0], rest),)
-        first, *middle, last = days
-        missing = subtract(first.recorded, first.billed)
-        at_the_start = missing if 0 <= missing <= rest else rest - subtract(last.recorded, last.billed)
-        at_the_start = min(max(at_the_start, Decimal(0)), max(rest, Decimal(0)))
-        return (_more(first, at_the_start), *middle, _more(last, rest - at_the_start))
+        return (_more(days[0], at_the_start), *days[1:-1], _more(days[-1], at_the_end))
+
+    def _shared(self, rest: Decimal, first: Bucket) -> tuple[Decimal, Decimal]:
+        """How much of it lies at the start, and at the end: never more than Stripe counted in those minutes."""
+        start, end = (self._minute_of(edge) for edge in (self.window.start, self.window.end))
+        for likely in (subtract(first.recorded, first.billed), start, subtract(rest, end), Decimal(0)):
+            if 0 <= likely <= start and 0 <= subtract(rest, likely) <= end:
+                return likely, subtract(rest, likely)
+        return Decimal(0), rest
+
+    def _minute_of(self, edge: datetime) -> Decimal:
+        """All that Stripe counted in the minute that an edge cuts, on both of its sides."""
+        if edge not in self.minutes:
+            start = floor_to(edge, _MINUTE)
+            whole = start == edge
+            self.minutes[edge] = Decimal(0) if whole else self.place.counted(Window(start=start, end=start + _MINUTE))
+        return self.minutes[edge]
 
     # -- hours ----------------------------------------------------------------------------------------------------
 
     def read_hours(self) -> None:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
-        differing = [day for day in self.days if day.differs]
-        if pattern(self.days) is not None:
-            differing = [day for day in (differing[0], differing[-1]) if _cut_short(day, self.days)]
+        differing = [part for part in self.inside if part.differs]
+        through = pattern(self.inside) is not None
+        if through:
+            ends = dict.fromkeys((differing[0], differing[-1]))
+            differing = [part for part in ends if _cut_short(part, self.inside)]
+        differing = [part for part in differing if HOUR < part.window.end - part.window.start <= DAY]
         with self.noting("hours could not be read"):
             for count, run in enumerate(_runs(differing)):
                 if count >= _MOST_RUNS:
                     self.notes.append(f"{len(differing)} days differ: not all of them were looked at by hour")
                     return
-                self._read_hours_of(run)
+                self._read_hours_of(run, through=through)
 
-    def _read_hours_of(self, run: tuple[Bucket, ...]) -> None:
+    def _read_hours_of(self, run: tuple[Bucket, ...], *, through: bool) -> None:
         span = Window(start=run[0].window.start, end=run[-1].window.end)
         counted = self.place.counted_by_hour(span)
         for day in run:
@@ -129,7 +164,8 @@ class Look:
             hours = _adding_up(day, hours)
             if hours_tell(day, hours, once_a_day=self.once_a_day):
                 place = self.inside.index(day)
-                self.inside = (*self.inside[:place], *hours, *self.inside[place + 1 :])
+                parts = _outlined(hours) if through else hours
+                self.inside = (*self.inside[:place], *parts, *self.inside[place + 1 :])
 
     # -- beyond the edges -----------------------------------------------------------------------------------------
 
@@ -143,8 +179,7 @@ class Look:
             self.after = self._read_after(step)
 
     def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
-        now = floor_to(self.now, timedelta(minutes=1)) + timedelta(minutes=1)
-        end = min(now, self.window.end + _AFTER)
+        end = min(floor_to(self.now, _MINUTE), self.window.end + _AFTER)
         if end <= self.window.end:
             return ()
         near = floor_to(self.window.end + _AFTER_BY_HOUR, DAY)
@@ -156,11 +191,30 @@ class Look:
     def _read_around(self, span: Window, step: timedelta) -> tuple[Bucket, ...]:
         entries = self.place.entries(span)
         counted = self.place.counted_by_hour(span) if step is HOUR else self.place.counted_by_day(span)
-        return tuple(part for part in filled(parts_of(span, step), counted, entries) if part.differs)
+        parts = list(filled(parts_of(span, step), counted, entries))
+        if span.end == self.window.start:
+            parts[-1] = _more(parts[-1], self._minute_of(span.end) - self.at_the_edges[0])
+        elif span.start == self.window.end:
+            parts[0] = _more(parts[0], self._minute_of(span.start) - self.at_the_edges[1])
+        return tuple(part for part in parts if part.differs)
+
+
+def _as_billed(part: Bucket) -> Bucket:
+    """Stripe's figure alone: the ledger's is not known yet."""
+    return replace(part, recorded=part.billed)
 
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:
     return replace(part, billed=total((part.billed, billed)))
+
+
+def _outlined(hours: list[Bucket]) -> list[Bucket]:
+    """A day's hours as three parts: what agrees before, all from the first to the last that differs, and after."""
+    places = [place for place, hour in enumerate(hours) if hour.differs]
+    if not places:
+        return hours
+    first, last = places[0], places[-1] + 1
+    return [joined(part) for part in (hours[:first], hours[first:last], hours[last:]) if part]
 
 
 def _cut_short(day: Bucket, days: tuple[Bucket, ...]) -> bool:

@@ -1,4 +1,7 @@
-"""What can go wrong on the wire, by name: seeded, per endpoint, counted. Both simulators use it."""
+"""What can go wrong on the wire, by name: seeded, per endpoint, counted. Both simulators use it.
+
+What can go wrong in a vendor's own records is planted in a whole month: ``plant``, see ``simulator.planting``.
+"""
 
 import fnmatch
 import random
@@ -12,6 +15,22 @@ from typing import NoReturn
 import httpx
 
 from pacspace_stripe.simulator.clock import Clock, ManualClock
+from pacspace_stripe.simulator.planting import Extent, Planted, PlantedKind, PlantedMonth, plant
+
+__all__ = [
+    "Answer",
+    "Extent",
+    "Fault",
+    "FaultName",
+    "Faults",
+    "Planted",
+    "PlantedKind",
+    "PlantedMonth",
+    "Refuse",
+    "answer_through",
+    "pause",
+    "plant",
+]
 
 
 class FaultName(StrEnum):

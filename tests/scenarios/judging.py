@@ -1,6 +1,5 @@
 """Whether a scenario ended as its row says."""
 
-import importlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.corrections import plan
 from pacspace_stripe.domain.explanation import Explanation, Side
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.windows import iso
@@ -101,16 +101,16 @@ def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: M
     if explainer is None:
         pytest.skip("as expected so far; nothing explains a drift yet")
     invoice = world.app.stripe.read_invoice(invoice_id)
-    comparer = world.app.checker.parts.comparer
+    comparer = world.app.checker.parts.comparer.knowing(world.memory(invoice_id).reads)
     finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
     explanations: tuple[Explanation, ...] = explainer.explain_all(invoice, finding)
     if expected.located is not None:
         named = [{**_given(each), **_records(each, ids)} for each in expected.located]
         _pair(named, [place for each in explanations for place in _places(each)])
     if expected.plan is not None:
-        corrections = importlib.import_module("pacspace_stripe.domain.corrections")
-        plans = [corrections.plan(each, invoice, world.clock.now()) for each in explanations]
-        assert sorted(each.kind for plan in plans for each in plan) == sorted(expected.plan)
+        now, policy = world.clock.now(), world.app.settings.policy
+        plans = [plan(each, invoice=invoice, now=now, policy=policy) for each in explanations]
+        assert sorted(each.kind for planned in plans for each in planned) == sorted(expected.plan)
 
 
 def _records(row: ExpectedPlace, ids: Mapping[str, str]) -> dict[str, Any]:

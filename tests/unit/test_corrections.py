@@ -277,6 +277,8 @@ def test_a_unit_is_what_makes_the_two_sides_agree() -> None:
     (smaller,) = planned(replace(UNIT, billed=Decimal(5000), recorded=Decimal(5)))
     assert larger.command == f"export PACSPACE_STRIPE_UNITS={METER}=1000"
     assert smaller.command == f"export PACSPACE_STRIPE_UNITS={METER}=0.001"
+    (beside,) = planned(UNIT, units={"storage": Decimal(1024)})
+    assert beside.command == f"export PACSPACE_STRIPE_UNITS={METER}=1000,storage=1024"
 
 
 def test_many_records_are_one_correction_of_their_sum() -> None:

@@ -4,7 +4,7 @@ Pure. Only that side is moved. Where the figures cannot tell which (usage under 
 its "if". The last word is a waiver, where nothing before it makes the two sides agree in this window.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -121,11 +121,15 @@ def _scaled(drift: Drift) -> Iterator[Correction]:
         return
     yield Correction(
         kind=CorrectionKind.SETTING,
-        command=commands.setting("PACSPACE_STRIPE_UNITS", f"{found.meter}={text(right)}"),
+        command=commands.setting("PACSPACE_STRIPE_UNITS", _units({**drift.policy.units, found.meter: right})),
         until=None,
         why=f"The two sides count in different units: {text(right)} of the ledger's are one of Stripe's. Nothing is to "
-        "be moved. Keep what the setting names for other meters.",
+        "be moved.",
     )
+
+
+def _units(units: Mapping[str, Decimal]) -> str:
+    return ",".join(f"{meter}={text(units[meter])}" for meter in sorted(units))
 
 
 def _is_factor(larger: Decimal, smaller: Decimal, factor: Decimal) -> bool:

@@ -3,13 +3,15 @@
 Both sides have it within the window, so it makes no difference there; but it would hide where the difference is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
-from pacspace_stripe.domain.quantities import total
+from pacspace_stripe.domain.windows import Window
+
+_MOST_AROUND = 2
 
 
 def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...]:
@@ -22,18 +24,17 @@ def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...
 
 
 def _put_back(one: Bucket, other: Bucket, slack: timedelta) -> tuple[Bucket, Bucket]:
-    """Records at the edge of two parts on the side where they make one of both agree."""
+    """Records at the edge of two parts on the side where they leave fewer parts that differ."""
     if not (one.differs or other.differs):
         return one, other
-    for moved in _at_the_start(other, slack):
-        quantity = total(entry.quantity for entry in moved)
-        if one.close(one.excess, quantity) or (other.differs and other.close(other.excess, -quantity)):
-            return _with(one, (*one.entries, *moved)), _with(other, other.entries[len(moved) :])
-    for moved in _at_the_end(one, slack):
-        quantity = total(entry.quantity for entry in moved)
-        if other.close(other.excess, quantity) or (one.differs and one.close(one.excess, -quantity)):
-            return _with(one, one.entries[: -len(moved)]), _with(other, (*moved, *other.entries))
-    return one, other
+    late = ((_with(one, (*one.entries, *moved)), _less(other, moved)) for moved in _at_the_start(other, slack))
+    early = ((_less(one, moved), _with(other, (*moved, *other.entries))) for moved in _at_the_end(one, slack))
+    tried = [(one, other), *late, *early]
+    return min(tried, key=lambda pair: pair[0].differs + pair[1].differs)
+
+
+def _less(part: Bucket, moved: tuple[Entry, ...]) -> Bucket:
+    return _with(part, tuple(entry for entry in part.entries if entry not in moved))
 
 
 def _with(part: Bucket, entries: tuple[Entry, ...]) -> Bucket:
@@ -69,3 +70,14 @@ def _without_opposites(parts: Sequence[Bucket]) -> Iterator[Bucket]:
 
 def _agreed(part: Bucket) -> Bucket:
     return Bucket(window=part.window, billed=part.recorded + Decimal(0), recorded=part.recorded, entries=part.entries)
+
+
+def around(window: Window, entries: Iterable[Entry], slack: timedelta) -> Iterator[tuple[Entry, ...]]:
+    """The records of a window; then with the first ones after it, which may belong to it, or without its own first."""
+    listed = sorted(entries, key=lambda entry: entry.accepted_at)
+    inside = tuple(entry for entry in listed if window.start <= entry.accepted_at < window.end)
+    after = tuple(entry for entry in listed if window.end <= entry.accepted_at < window.end + slack)
+    early = sum(entry.accepted_at < window.start + slack for entry in inside)
+    yield inside
+    yield from ((*inside, *after[:count]) for count in range(1, min(len(after), _MOST_AROUND) + 1))
+    yield from (inside[count:] for count in range(1, min(early, _MOST_AROUND) + 1))

@@ -8,10 +8,11 @@ In this order, the first that holds:
 4. another account or meter has the mirror of it (``mirrors``);
 5. a record counted twice, by its quantity;
 6. a record that the other side lacks;
-7. a record in another unit;
-8. a record without its decimals;
-9. several records that the other side lacks, or has twice;
-10. whatever Stripe has more, the ledger lacks; what the ledger has more without being a record, nothing explains.
+7. a record that Stripe has with the other sign;
+8. a record in another unit;
+9. a record without its decimals;
+10. several records that the other side lacks, or has twice;
+11. whatever Stripe has more, the ledger lacks; what the ledger has more without being a record, nothing explains.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -77,10 +78,18 @@ def _repeats(entries: Iterable[Entry]) -> Iterable[Entry]:
         seen.add(entry.reference_id)
 
 
-def twice_in_stripe(part: Bucket, _: Situation) -> Piece | None:
-    """Stripe has more by exactly one of the ledger's records there."""
-    entry = single(part, part.excess) if part.excess > 0 else None
+def twice_in_stripe(part: Bucket, situation: Situation) -> Piece | None:
+    """Stripe has more by exactly one of the ledger's records there, or just beside: sent again a little later."""
+    if part.excess <= 0:
+        return None
+    entry = single(part, part.excess) or _just_beside(part, situation)
     return _of(part, Cause.TWICE_IN_STRIPE, (entry,), in_ledger=False) if entry else None
+
+
+def _just_beside(part: Bucket, situation: Situation) -> Entry | None:
+    first, last = part.window.start - situation.slack, part.window.end + situation.slack
+    near = (entry for entry in _all(situation) if first <= entry.accepted_at < last)
+    return next((entry for entry in near if telling(entry.quantity) and part.close(entry.quantity, part.excess)), None)
 
 
 def twice_in_ledger(part: Bucket, situation: Situation) -> Piece | None:
@@ -106,6 +115,12 @@ def not_in_stripe(part: Bucket, _: Situation) -> Piece | None:
     if entry:
         return _of(part, Cause.NOT_IN_STRIPE, (entry,))
     return _of(part, Cause.NOT_IN_STRIPE, part.entries) if not part.billed and part.entries else None
+
+
+def wrong_sign_in_stripe(part: Bucket, _: Situation) -> Piece | None:
+    """Stripe has less by twice a record."""
+    entry = single(part, -part.excess / 2) if part.excess < 0 else None
+    return _of(part, Cause.WRONG_SIGN, (entry,)) if entry and telling(entry.quantity) else None
 
 
 def other_unit(part: Bucket, _: Situation) -> Piece | None:
@@ -187,6 +202,7 @@ RULES: tuple[Rule, ...] = (
     twice_in_stripe,
     twice_in_ledger,
     not_in_stripe,
+    wrong_sign_in_stripe,
     other_unit,
     without_decimals,
     several_records,
