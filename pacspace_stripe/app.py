@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import random as any_fraction
 
 import httpx
@@ -25,9 +26,9 @@ from pacspace_stripe.checks import (
     result_of,
 )
 from pacspace_stripe.documents import Documents, Templates
-from pacspace_stripe.domain.alerting import Channel
+from pacspace_stripe.domain.alerting import Alert, Channel
 from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.domain.messages import Place
+from pacspace_stripe.domain.messages import Place, Why, why_of
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
@@ -112,7 +113,9 @@ class App:
         return tuple(
             Courier(
                 store=self.store,
-                sender=Sender(transport=Transport(timeouts=patience()), place=place, now=self.now),
+                sender=Sender(
+                    transport=Transport(timeouts=patience()), place=place, now=self.now, why=partial(_why, self.store)
+                ),
                 receiver=receiver,
                 now=self.now,
                 chance=any_fraction,
@@ -228,6 +231,11 @@ def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
             return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
+
+
+def _why(store: Store, alert: Alert) -> Why | None:
+    stored = store.explanations.find(alert.subject_id)
+    return why_of(alert, stored.fingerprint, stored.explanations) if stored else None
 
 
 def _receivers(settings: Settings) -> Iterator[Receiver]:

@@ -15,6 +15,7 @@ from pacspace_stripe.domain.reconcile import after_compare, after_verify
 from pacspace_stripe.domain.selection import Selection, Unclear, chosen, may_count, named_meters, proof_scope, select
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.pacspace_api import PacSpaceApi
 
 LONGEST_LINK = 500
@@ -42,6 +43,10 @@ class Ledger(Protocol):
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:
         """The result with the ledger's own answer to the comparison, if it gives one: asked, not assumed."""
+        ...
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        """Its single records of a short window, asked for once; None when they are too many, or it has none."""
         ...
 
     def proven(self, result: WindowResult) -> WindowResult:
@@ -112,8 +117,15 @@ class BalanceLedger:
         yours = self.policy.usage_sign.in_ledger_units(result.billed, balance.unit)
         if balance.selected:
             yours = total((yours, balance.selected.net_left_out))
-        comparison = self.api.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
+        try:
+            comparison = self.api.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
+        except ScopeRefused:
+            # Too wide for one request: the balance was read in parts, and Stripe's figure has none.
+            return result
         return after_compare(result, balance, comparison)
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        return self.api.near(account, window)
 
     def proven(self, result: WindowResult) -> WindowResult:
         """Checkpointed and cross-checked, when there are records."""
@@ -173,6 +185,9 @@ class SettlementLedger:
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:  # noqa: ARG002 - it has no compare
         return result
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:  # noqa: ARG002 - a record is one sum
+        return None
 
     def proven(self, result: WindowResult) -> WindowResult:
         """As it is: the record that was read is the proof."""

@@ -185,6 +185,7 @@ class EarlyWarning:
                 tolerance=self.policy.tolerance,
                 settling=comparer.settling(first.key),
             )
+            first = comparer.at_edge(first, lambda: (inner, outer))
         return comparer.ledger.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:

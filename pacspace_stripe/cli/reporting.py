@@ -9,8 +9,10 @@ from pacspace_stripe.cli.showing import echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents import Templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
+from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.money import written
 from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.reports import Holding, InvoiceLine, Report, Row, Standing, as_csv, as_json, make_report
 
@@ -48,6 +50,7 @@ def _echo(made: Report) -> None:
     _echo_summary(made)
     _echo_held(made)
     _echo_usage(made)
+    _echo_causes(made)
     _echo_trend(made)
     _echo_checklist(made)
 
@@ -93,6 +96,17 @@ def _echo_usage(made: Report) -> None:
 def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
     figures = ("-" if one is None else text(one) for one in (row.billed, row.recorded, row.drift))
     return line.customer_id, row.meter, _day(row.start), _day(row.end), *figures, row.reason.value, line.invoice_id
+
+
+def _echo_causes(made: Report) -> None:
+    """Where and why the two sides differ, of what was found out."""
+    told = [(line.invoice_id, row.explanation) for line in made.lines for row in line.rows if row.explanation]
+    if told:
+        click.echo()
+        click.secho("Where they differ, and why", bold=True)
+    for invoice_id, explanation in told:
+        said = printable(f"{invoice_id}  {sentence(explanation)}")
+        click.echo(textwrap.fill(said, _WIDE, initial_indent="  ", subsequent_indent="      "))
 
 
 def _echo_trend(made: Report) -> None:

@@ -25,7 +25,17 @@ from pacspace_stripe.domain.ledger import (
     UsageSign,
 )
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult
+from pacspace_stripe.domain.verdicts import (
+    BilledAs,
+    BilledLine,
+    Earlier,
+    Finding,
+    LineKind,
+    MeterSays,
+    Reason,
+    Verdict,
+    WindowResult,
+)
 from pacspace_stripe.domain.windows import Window, iso
 
 _QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
@@ -88,6 +98,26 @@ class LineModel(_Strict):
 
     id: Text
     quantity: Quantity | None
+    kind: Word[LineKind] = LineKind.USAGE
+    price: Text | None = None
+
+    def line(self) -> BilledLine:
+        """The same in the domain's words."""
+        return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
+
+
+class MeterSaysModel(_Strict):
+    """What Stripe's meter summaries say over the inner and the outer whole minutes of the window."""
+
+    inner: Quantity
+    outer: Quantity
+
+
+class AlreadyModel(_Strict):
+    """An earlier invoice of the same period, and what it billed."""
+
+    invoice: Text
+    quantity: Quantity
 
 
 class CompareModel(_Strict):
@@ -172,6 +202,9 @@ class WindowModel(_Strict):
     compare: CompareModel | None
     proof: ProofModel | None
     record: RecordModel | None = None
+    billed_as: Word[BilledAs] = BilledAs.SUM
+    meter_says: MeterSaysModel | None = None
+    already: Several[AlreadyModel] = ()
     selection: SelectionModel | None = None
     """Where not all of the ledger's records in the period are usage of the meter as it stands."""
 
@@ -207,7 +240,10 @@ class WindowModel(_Strict):
             count=self.count,
             reason=self.reason,
             from_meter=self.from_meter,
-            lines=tuple(BilledLine(line_id=line.id, quantity=line.quantity) for line in self.lines),
+            lines=tuple(line.line() for line in self.lines),
+            billed_as=self.billed_as,
+            meter_says=MeterSays(**dict(self.meter_says)) if self.meter_says else None,
+            already=tuple(Earlier(invoice_id=each.invoice, quantity=each.quantity) for each in self.already),
             comparison=Comparison(**dict(self.compare)) if self.compare else None,
             proof=self._proof(),
             record=Record(**dict(self.record)) if self.record else None,

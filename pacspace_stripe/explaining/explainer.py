@@ -101,7 +101,14 @@ class Explainer:
         )
 
     def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
-        look = Look(place=place, window=told.window, billed=told.billed, slack=self.policy.edge_slack, now=self.now())
+        look = Look(
+            place=place,
+            window=told.window,
+            billed=told.billed,
+            slack=self.policy.edge_slack,
+            now=self.now(),
+            budget=budget,
+        )
         try:
             self._read(invoice, told, look)
         except BudgetSpent:

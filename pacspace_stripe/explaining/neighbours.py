@@ -21,7 +21,10 @@ from pacspace_stripe.explaining.places import Place
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_MOST_DRIFTING, _MOST_CLAIMS, _MOST_BESIDE = 200, 100, 5
+_MOST_DRIFTING, _MOST_READ = 200, 6
+"""Drifts looked through in our store, and those of them asked about."""
+_MOST_CLAIMS, _MOST_BESIDE = 100, 4
+"""The same of invoices that were not judged yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """The likeliest first."""
     yield from _other_meters(place, invoice, policy)
-    yield from _drifting(place, invoice, window, drift, store)
+    yield from _drifting(place, invoice, window, drift=drift, store=store, policy=policy)
     yield from _not_judged(place, invoice, window, store, policy)
 
 
@@ -78,18 +81,23 @@ def meters_on(invoice: Invoice, stripe: StripeApi) -> dict[str, str]:
     return found
 
 
-def _drifting(place: Place, invoice: Invoice, window: Window, drift: Decimal, store: Store) -> Iterator[Candidate]:
+def _drifting(
+    place: Place, invoice: Invoice, window: Window, *, drift: Decimal, store: Store, policy: Policy
+) -> Iterator[Candidate]:
     """Of accounts with the opposite drift, those where it is the same first."""
-    found: list[tuple[bool, Candidate]] = []
+    found: list[tuple[bool, Memory, str, str]] = []
     for memory in store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING):
         for shown in memory.windows:
             theirs = _drift(shown)
-            if theirs is None or theirs * drift >= 0 or memory.customer_id is None:
-                continue
-            candidate = _candidate(place, memory, str(shown["account"]), str(shown["meter"]))
-            if candidate is not None:
-                found.append((theirs != -drift, candidate))
-    yield from (candidate for _, candidate in sorted(found, key=lambda each: each[0]))
+            if theirs is not None and theirs * drift < 0:
+                found.append((theirs != -drift, memory, str(shown["account"]), str(shown["meter"])))
+    likeliest = sorted(found, key=lambda each: each[0])[:_MOST_READ]
+    for _, memory, account, meter in likeliest:
+        candidate = _candidate(place, memory, account)
+        if meter != place.meter:
+            candidate = _under_another_meter(place, memory, account, meter, policy)
+        if candidate is not None:
+            yield candidate
 
 
 def _drift(shown: object) -> Decimal | None:
@@ -98,12 +106,24 @@ def _drift(shown: object) -> Decimal | None:
     return Decimal(str(shown["billed"])) - Decimal(str(shown["recorded"]))
 
 
-def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candidate | None:
+def _candidate(place: Place, memory: Memory, account: str) -> Candidate | None:
     """Another customer's account for the same meter; of ours, another one."""
-    if memory.customer_id is None or account == place.account or meter != place.meter:
+    if memory.customer_id is None or account == place.account:
         return None
     there = replace(place, customer_id=memory.customer_id, account=account)
     return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
+
+
+def _under_another_meter(place: Place, memory: Memory, account: str, meter: str, policy: Policy) -> Candidate | None:
+    """The same customer's, on another invoice: that says which meter it is."""
+    selection = Selection.of(policy, meter)
+    if memory.customer_id != place.customer_id or (account == place.account and not selection.splits):
+        return None
+    meter_id = meters_on(place.stripe.read_invoice(memory.invoice_id), place.stripe).get(meter)
+    if meter_id is None:
+        return None
+    there = replace(place, meter=meter, meter_id=meter_id, account=account, selection=selection)
+    return Candidate(place=there, cause=Cause.WRONG_METER, name=meter)
 
 
 def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
@@ -115,7 +135,7 @@ def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, po
 def _beside(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
     for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS):
         subject = store.subjects.find(invoice_id)
-        candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
+        candidate = _candidate(place, subject.memory, account) if subject else None
         if candidate is not None:
             yield candidate
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
+from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.reports.lines import InvoiceLine, Row
@@ -24,6 +25,8 @@ COLUMNS = (
     "drift",
     "verdict",
     "reason",
+    "cause",
+    "sentence",
     "invoice_verdict",
     "invoice_reason",
     "held",
@@ -67,9 +70,10 @@ def _named(line: InvoiceLine, row: Row | None) -> list[str]:
 
 def _figures(row: Row | None) -> list[str]:
     if row is None:
-        return [""] * 7
+        return [""] * 9
     numbers = ["" if one is None else text(one) for one in (row.billed, row.recorded, row.drift)]
-    return [_moment(row.start), _moment(row.end), *numbers, row.verdict.value, row.reason.value]
+    why = [row.explanation.cause.value, sentence(row.explanation)] if row.explanation else ["", ""]
+    return [_moment(row.start), _moment(row.end), *numbers, row.verdict.value, row.reason.value, *why]
 
 
 def _invoice(line: InvoiceLine) -> list[str]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Verdict
@@ -77,6 +78,8 @@ def _row(line: InvoiceLine, row: Row) -> dict[str, Json]:
         "drift": None if row.drift is None else text(row.drift),
         "verdict": row.verdict.value,
         "reason": row.reason.value,
+        "cause": row.explanation.cause.value if row.explanation else None,
+        "sentence": sentence(row.explanation) if row.explanation else None,
         "held": line.holding.value,
     }
 

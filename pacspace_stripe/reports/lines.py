@@ -1,5 +1,6 @@
 """One invoice of the report, and the figures of each of its windows: from what we remember of it. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -7,6 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from pacspace_stripe.domain.decide import fails_closed
+from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation_form import about
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import KeptBack, Memory
 from pacspace_stripe.domain.money import Money
@@ -41,6 +44,8 @@ class Row:
     billed: Decimal | None
     recorded: Decimal | None
     reason: Reason
+    explanation: Explanation | None = None
+    """What a difference comes from, as far as it was found out about these very figures."""
 
     @property
     def drift(self) -> Decimal | None:
@@ -55,7 +60,7 @@ class Row:
         return self.reason.verdict
 
     @classmethod
-    def remembered(cls, window: Shown) -> "Row":
+    def remembered(cls, window: Shown, explanations: Iterable[Explanation] = ()) -> "Row":
         """From the shape in which memory keeps it."""
         return cls(
             account=_text(window["account"]),
@@ -65,6 +70,7 @@ class Row:
             billed=_quantity(window["billed"]),
             recorded=_quantity(window["recorded"]),
             reason=Reason(str(window["reason"])),
+            explanation=about(window, explanations),
         )
 
 
@@ -74,10 +80,11 @@ class InvoiceLine:
 
     memory: Memory
     policy: Policy
+    explanations: tuple[Explanation, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        return tuple(Row.remembered(dict(window)) for window in self.memory.windows)
+        return tuple(Row.remembered(dict(window), self.explanations) for window in self.memory.windows)
 
     @property
     def invoice_id(self) -> str:

@@ -1,9 +1,10 @@
 """The report: everything we know of metered invoices, in the order in which a person needs it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from pacspace_stripe.domain.explanation_form import drifted
 from pacspace_stripe.domain.money import Money, totals
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.verdicts import Verdict
@@ -62,7 +63,7 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
     """From the database alone. Raises StoreUnavailable."""
     policy = settings.policy
     remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.subjects.metered(since=since))
-    lines = tuple(line for line in remembered if line.belongs(since))
+    lines = _explained(store, tuple(line for line in remembered if line.belongs(since)))
     known = Known(
         settings=settings,
         lines=lines,
@@ -70,3 +71,12 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
         events=store.journal.events_received(),
     )
     return Report(made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)))
+
+
+def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:
+    """With what their drifts come from; nothing is looked up where nothing drifted."""
+    known = store.explanations.of(line.invoice_id for line in lines if any(map(drifted, line.memory.windows)))
+    return tuple(
+        replace(line, explanations=known[line.invoice_id].explanations) if line.invoice_id in known else line
+        for line in lines
+    )

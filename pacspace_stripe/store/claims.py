@@ -4,7 +4,7 @@ The ledger's records of one account and time vouch for one invoice. Two that bil
 prove nothing about either. They also say whom an event about an account is for; so early warnings have some too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -50,15 +50,22 @@ class Claims:
                 connection.execute(sa.insert(claims).values(invoice_id=invoice_id, **named))
 
     def rival_of(
-        self, invoice_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
+        self,
+        invoice_id: str,
+        account: str,
+        window: Window,
+        meter: str = "",
+        customer_id: str = "",
+        *,
+        but: Collection[str] = (),
     ) -> str | None:
-        """Another invoice that bills this account for a time that overlaps. An early warning bills nothing.
+        """Another invoice, none of ``but``, that bills this account for a time that overlaps.
 
-        Two that claim different meters of it, of one customer, do not bill the same.
+        An early warning bills nothing. Two that claim different meters of it, of one customer, do not bill the same.
         """
         query = sa.select(claims.c.invoice_id).where(
             claims.c.account == account,
-            claims.c.invoice_id != invoice_id,
+            claims.c.invoice_id.not_in([invoice_id, *but]),
             sa.not_(claims.c.invoice_id.startswith(f"{Kind.UPCOMING.value}:")),
             claims.c.starts_at < window.end,
             claims.c.ends_at > window.start,

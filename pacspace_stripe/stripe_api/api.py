@@ -91,7 +91,7 @@ class StripeApi:
         return Fields(STRIPE, f"invoice {invoice_id}", data).optional_text("invoice_pdf")
 
     def price(self, price_id: str) -> Price:
-        """A price: one call, remembered. What we read of it cannot change at Stripe."""
+        """A price: one call, two for a tiered one; remembered. What we read of it cannot change at Stripe."""
         return self._prices(price_id)
 
     def meter(self, meter_id: str) -> Meter:
@@ -236,7 +236,11 @@ class StripeApi:
         )
 
     def _read_price(self, price_id: str) -> Price:
-        return price_from_stripe(self._get_object(f"/v1/prices/{_segment(price_id)}", "price", price_id))
+        path = f"/v1/prices/{_segment(price_id)}"
+        price = price_from_stripe(self._get_object(path, "price", price_id))
+        if not price.tiered or price.tiers:
+            return price
+        return price_from_stripe(the(self._get(path, expand=["tiers"]), "price", price_id))
 
     def _read_meter(self, meter_id: str) -> Meter:
         return meter_from_stripe(

@@ -1,0 +1,226 @@
+"""A drift is explained once, after it was acted on, and nothing that was decided depends on it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pacspace_stripe.checks import Explaining
+from pacspace_stripe.checks.explaining import Explainer
+from pacspace_stripe.domain.explanation import Cause, Explanation
+from pacspace_stripe.domain.explanation_form import sentence
+from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.errors import LeaseLost, StoreUnavailable
+from pacspace_stripe.reports import as_json, make_report
+from pacspace_stripe.store.explanations import Explained
+from tests.explanations import TWICE
+from tests.worlds import MIDDLE, World
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@contextmanager
+def world(folder: Path, database_url: str | None = None, **settings: str) -> Iterator[World]:
+    """Nothing is held to Stripe's OpenAPI here: it is about our own side."""
+    named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in ({"sweep": "6h"} | settings).items()}
+    made = World(folder, named, database_url=database_url, validated=False)
+    try:
+        yield made
+        made.vouch()
+    finally:
+        made.app.close()
+
+
+def overbilled(made: World, *, extra: str = "7") -> World:
+    """Ordinary usage, of which Stripe has one event more."""
+    made.subscribe()
+    made.use("100")
+    made.bill(extra, at=MIDDLE + 5 * DAY)
+    return made
+
+
+def explained(made: World) -> Explained | None:
+    return made.app.store.explanations.find(made.invoice_id)
+
+
+class Told:
+    """Explains in the words that it was given, and remembers what it was asked about."""
+
+    def __init__(self, *, failing: Exception | None = None) -> None:
+        self.asked: list[Finding] = []
+        self.known: list[bool] = []
+        self.failing = failing
+        self.made: World | None = None
+
+    def explain_all(self, invoice: Invoice, finding: Finding) -> tuple[Explanation, ...]:
+        self.asked.append(finding)
+        if self.made is not None:
+            stripes = self.made.invoice(invoice.invoice_id)
+            subject = self.made.app.store.subjects.find(invoice.invoice_id)
+            self.known.append(not stripes["auto_advance"] and bool(subject and subject.memory.alerted))
+        if self.failing:
+            raise self.failing
+        return (TWICE,)
+
+
+def explained_by(made: World, explainer: Explainer) -> None:
+    """From here on, this one explains."""
+    parts = made.app.checker.parts
+    explaining = Explaining(explainer=explainer, store=made.app.store)
+    made.app = replace(made.app, checker=replace(made.app.checker, parts=replace(parts, explaining=explaining)))
+
+
+def test_what_drifted_is_explained_where_and_why(tmp_path: Path, database_url: str) -> None:
+    with world(tmp_path, database_url) as made:
+        overbilled(made).run()
+        found = explained(made)
+        assert found is not None
+        (explanation,) = found.explanations
+        assert (explanation.cause, explanation.billed, explanation.recorded) == (
+            Cause.NOT_IN_LEDGER,
+            Decimal(107),
+            Decimal(100),
+        )
+        (part,) = explanation.located
+        assert part.window.start <= MIDDLE + 5 * DAY < part.window.end <= part.window.start + HOUR
+        assert explanation.calls <= 60
+
+
+def test_a_happy_path_asks_for_no_explanation_not_even_the_database(tmp_path: Path, database_url: str) -> None:
+    with world(tmp_path, database_url) as made:
+        told, statements = Told(), list[str]()
+        explained_by(made, told)
+        made.subscribe()
+        made.use("100")
+
+        @sa.event.listens_for(made.app.store.engine, "before_cursor_execute")
+        def _(_: object, __: object, statement: str, *___: object) -> None:
+            statements.append(statement)
+
+        made.run()
+        assert made.memory().verdict is Verdict.MATCHED
+        assert told.asked == []
+        assert statements
+        assert not [statement for statement in statements if "pacspace_explanations" in statement]
+
+
+def test_it_is_held_and_told_before_it_is_explained(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        told = Told()
+        told.made = made
+        explained_by(made, told)
+        overbilled(made).run()
+        assert told.known == [True]
+
+
+def test_the_same_drift_is_explained_once_and_another_again(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        told = Told()
+        explained_by(made, told)
+        overbilled(made).run(DAY)
+        first = explained(made)
+        assert len(told.asked) == 1
+        made.record("3", at=MIDDLE + DAY)
+        made.hear()
+        made.run(HOUR)
+        assert [finding.windows[0].recorded for finding in told.asked] == [100, 103]
+        second = explained(made)
+        assert first is not None
+        assert second is not None
+        assert first.fingerprint != second.fingerprint
+
+
+def test_who_only_observes_is_told_as_well(tmp_path: Path) -> None:
+    with world(tmp_path, mode="observe") as made:
+        overbilled(made).run()
+        found = explained(made)
+        assert found is not None
+        assert found.explanations[0].cause is Cause.NOT_IN_LEDGER
+        assert made.writes() == []
+
+
+@pytest.mark.parametrize("failing", [RuntimeError("a bug"), StoreUnavailable("gone")])
+def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, failing: Exception
+) -> None:
+    def outcome(folder: Path, explainer: Explainer) -> tuple[object, ...]:
+        folder.mkdir()
+        with world(folder) as made:
+            explained_by(made, explainer)
+            overbilled(made).run()
+            subject = made.app.store.subjects.find(made.invoice_id)
+            assert subject is not None
+            return made.invoice()["auto_advance"], subject.memory, subject.next_check_at, explained(made) is not None
+
+    with caplog.at_level(logging.ERROR):
+        *without, kept = outcome(tmp_path / "failing", Told(failing=failing))
+    assert "its drift was not explained" in caplog.text
+    assert not kept
+    *with_it, kept = outcome(tmp_path / "fine", Told())
+    assert kept
+    assert without == with_it
+
+
+def test_an_explanation_that_failed_is_tried_again_at_the_next_look(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        told = Told(failing=RuntimeError("a bug"))
+        explained_by(made, told)
+        overbilled(made).run()
+        told.failing = None
+        made.run(3 * HOUR)
+        assert explained(made) is not None
+
+
+def test_without_the_lease_nothing_is_kept(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        overbilled(made)
+        explained_by(made, Told(failing=LeaseLost("somebody else has it")))
+        with pytest.raises(LeaseLost):
+            made.run()
+        assert explained(made) is None
+
+
+def test_a_dry_check_asks_and_keeps_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        told = Told()
+        explained_by(made, told)
+        overbilled(made)
+        made.clock.advance(2 * HOUR)
+        made.stripe.run_due()
+        assert made.app.checker.preview(made.invoice_id).verdict is Verdict.DRIFTED
+        assert told.asked == []
+        assert explained(made) is None
+
+
+def test_a_backfill_says_what_drifted_and_leaves_why_to_whoever_asks(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        told = Told()
+        explained_by(made, told)
+        overbilled(made)
+        made.clock.advance(2 * HOUR)
+        made.stripe.run_due()
+        assert made.app.checker.look_back(made.invoice_id, patient=False).verdict is Verdict.DRIFTED
+        assert told.asked == []
+
+
+def test_a_check_and_the_report_say_what_it_comes_from(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        overbilled(made).run()
+        found = explained(made)
+        assert found is not None
+        subject = made.app.store.subjects.find(made.invoice_id)
+        assert subject is not None
+        (window,) = made.app.remembered(subject).explained(found.explanations).windows
+        said = sentence(found.explanations[0])
+        assert (window["cause"], window["sentence"]) == ("not_in_ledger", said)
+        report = make_report(made.app.store, made.app.settings, now=made.clock.now())
+        rows: Any = as_json(report)["usage"]
+        assert [(row["cause"], row["sentence"]) for row in rows] == [("not_in_ledger", said)]
