@@ -167,6 +167,18 @@ def test_a_period_of_any_length(tmp_path: Path, start: datetime, end: datetime) 
     assert found.calls <= 25
 
 
+def test_a_year_is_listed_in_parts_where_pacspace_looks_at_less(tmp_path: Path) -> None:
+    start = datetime(2025, 10, 7, 5, tzinfo=UTC)
+    month = Month(tmp_path, start=start, end=start + 365 * DAY, now=start + 368 * DAY)
+    month.fill(a_day=1)
+    lost = month.inside()[200]
+    lost.recorded = NOTHING
+    with month.told() as told:
+        told.ledger.configure(max_scope_months=4)
+        found = told.explained()
+    assert (found.cause, windows(found)) == (Cause.NOT_IN_LEDGER, [around(lost)])
+
+
 # -- a ledger with too many records to be listed ----------------------------------------------------------------------
 
 
