@@ -92,7 +92,7 @@ def _on_the_way(part: Bucket, ratio: Decimal) -> bool:
 def truncated_all(inside: Sequence[Bucket]) -> Piece | None:
     """One side has whole numbers only, and is behind by less than one for each record; others may be whole anyway."""
     differing = [each for each in inside if each.differs]
-    if not differing:
+    if not any(each.billed for each in differing):  # nothing at all is no whole number, but something lost
         return None
     if all(map(whole_in_ledger, differing)):
         return _through(differing, Cause.TRUNCATED_DECIMALS)
