@@ -194,6 +194,17 @@ def test_one_lost_record_of_thousands_is_found_by_halves(tmp_path: Path) -> None
 
 
 @pytest.mark.soak
+def test_of_too_many_records_since_the_end_the_nearest_are_looked_at(tmp_path: Path) -> None:
+    month = Month(tmp_path, now=MONTH_END + 34 * DAY)
+    month.fill(a_day=165)
+    edge = Use(at=MONTH_END - 30 * SECOND, quantity=Decimal("123.45"), recorded_at=MONTH_END + 20 * SECOND)
+    month.uses.append(edge)
+    found = explained(month)
+    assert (found.cause, windows(found)) == (Cause.PERIOD_EDGE, [around(edge)])
+    assert any(note.startswith("only 2026-11-01T00:00:00Z/2026-11-01T01:00:00Z was looked at") for note in found.notes)
+
+
+@pytest.mark.soak
 def test_thousands_of_records_in_another_unit_are_one_place(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill(a_day=165)
