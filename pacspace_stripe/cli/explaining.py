@@ -65,8 +65,8 @@ def _a_picture(_: click.Context, __: click.Parameter, value: Path | None) -> Pat
 def explain(invoice: str, chart: Path | None, *, fresh: bool, as_json: bool) -> None:
     """Say where exactly billed and recorded usage differ, what that most likely comes from, and what can be done.
 
-    Shows what was found out when the drift was found; asks both sides (at most 60 requests) if it was not, or if the
-    figures are others now. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
+    Shows what was found out at the last look; where there was none, it looks and asks both sides, with at most 60
+    requests. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
     """
     with parts() as app:
         told = _told(app, invoice, fresh=fresh)
@@ -172,8 +172,9 @@ def _echo_explanation(explanation: Explanation) -> None:
     echo_line(sentence(explanation), bold=True)
     for paragraph in words(explanation):
         _echo_folded(paragraph)
+    click.echo()
     echo_table(
-        ("part (UTC)", "meter", "Stripe counted", "ledger recorded", "difference"),
+        ("where", "meter", "Stripe counted", "ledger recorded", "difference"),
         [
             (
                 span(part.window),
@@ -200,12 +201,14 @@ def _record(record: LocatedRecord) -> tuple[str, ...]:
 
 def _echo_plan(corrections: Iterable[Correction]) -> None:
     """Ready to be run, and never run by us: a command is not folded, or copying it would break it."""
+    click.echo()
+    click.secho("  What can be done now", bold=True)
     for number, each in enumerate(corrections, start=1):
         until = f", until {each.until:%Y-%m-%d %H:%M:%S} UTC" if each.until else ""
-        echo_line(f"  {number}. {each.kind.value.replace('_', ' ')}{until}", bold=True)
+        echo_line(f"  {number}. {each.kind.value.replace('_', ' ')}{until}")
         _echo_folded(each.why, indent=5)
         for line in each.command.splitlines():
-            echo_line(f"     $ {line}")
+            echo_line(f"     {line}")
 
 
 def _echo_folded(paragraph: str, *, indent: int = 2) -> None:

@@ -156,7 +156,7 @@ def test_invoices_can_be_narrowed(street: Street) -> None:
     assert street.drifted.invoice_id not in matched.stdout
 
 
-@pytest.mark.parametrize("arguments", [("check",), ("check", "--apply"), ("release", "--reason", REASON)])
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--apply"), ("explain",), ("release", "--reason", REASON)])
 def test_an_invoice_that_stripe_does_not_know_is_told(street: Street, arguments: Sequence[str]) -> None:
     command, *options = arguments
     done = street.run(command, "in_nobodyKnows", *options)
