@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import random as any_fraction
 
 import httpx
@@ -25,9 +26,9 @@ from pacspace_stripe.checks import (
     result_of,
 )
 from pacspace_stripe.documents import Documents, Templates
-from pacspace_stripe.domain.alerting import Channel
+from pacspace_stripe.domain.alerting import Alert, Channel
 from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.domain.messages import Place
+from pacspace_stripe.domain.messages import Place, Why, why_of
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
@@ -112,7 +113,9 @@ class App:
         return tuple(
             Courier(
                 store=self.store,
-                sender=Sender(transport=Transport(timeouts=patience()), place=place, now=self.now),
+                sender=Sender(
+                    transport=Transport(timeouts=patience()), place=place, now=self.now, why=partial(_why, self.store)
+                ),
                 receiver=receiver,
                 now=self.now,
                 chance=any_fraction,
@@ -164,7 +167,7 @@ def build(
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     channels = tuple(receiver.channel for receiver in _receivers(settings))
     policy, alerts = settings.policy, Alerts(store=store, channels=channels)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger), store=store, policy=policy, now=now)
+    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     parts = Parts(
         stripe=stripe,
@@ -222,12 +225,17 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi) -> Ledger:
+def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
-            return BalanceLedger(api=api, usage_sign=settings.policy.usage_sign)
+            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
+
+
+def _why(store: Store, alert: Alert) -> Why | None:
+    stored = store.explanations.find(alert.subject_id)
+    return why_of(alert, stored.fingerprint, stored.explanations) if stored else None
 
 
 def _receivers(settings: Settings) -> Iterator[Receiver]:

@@ -26,6 +26,8 @@ class StampedInvoice:
     """A stamped PDF, and what it was stamped with."""
 
     pdf: bytes
+    number: str | None
+    """The invoice's."""
     pages: int
     evidence_sha256: str
     again: bool
@@ -53,7 +55,9 @@ def stamp_invoice(
     overlay = Overlay(app.documents.typesetter)
     bare = _stripes_own(app, invoice) if pdf is None else pdf
     made = overlay.stamp(bare, stamp, break_signature=break_signature)
-    return StampedInvoice(pdf=made.pdf, pages=made.pages, evidence_sha256=evidence.sha256, again=made.again)
+    return StampedInvoice(
+        pdf=made.pdf, number=invoice.number, pages=made.pages, evidence_sha256=evidence.sha256, again=made.again
+    )
 
 
 def _decision(app: App, invoice: Invoice) -> Evidence:

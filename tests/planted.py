@@ -12,6 +12,7 @@ import httpx
 
 from pacspace_stripe.app import App, build
 from pacspace_stripe.domain.explanation import Cause, Explanation
+from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
@@ -90,6 +91,15 @@ class Played:
 
     app: App
     invoices: dict[str, str]
+    stripe: StripeSimulator
+    pacspace: PacSpaceSimulator
+    clock: ManualClock
+
+    def compared(self, customer: str) -> tuple[Invoice, Finding]:
+        """A customer's invoice as it is now, and what the gate's Comparer finds."""
+        comparer = self.app.checker.parts.comparer
+        invoice = self.app.stripe.read_invoice(self.invoices[customer])
+        return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
 
 
 def _through(clock: ManualClock) -> Callable[[float], None]:
@@ -100,8 +110,8 @@ def _through(clock: ManualClock) -> Callable[[float], None]:
 
 
 @contextmanager
-def played(month: PlantedMonth, template: Path) -> Iterator[Played]:
-    """The world of a month."""
+def played(month: PlantedMonth, template: Path, **settings: str) -> Iterator[Played]:
+    """The world of a month; ``settings`` by short name."""
     clock = ManualClock(LONG_AGO)
     stripe, pacspace = StripeSimulator(clock, seed=month.seed), PacSpaceSimulator(clock, seed=month.seed)
     invoices = month.month.play(stripe, pacspace, clock)
@@ -110,14 +120,16 @@ def played(month: PlantedMonth, template: Path) -> Iterator[Played]:
     environment = ENVIRONMENT | {
         "PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{database}",
         "PACSPACE_STRIPE_LEDGER_ACCOUNT": "{customer}:{meter}",
+        "PACSPACE_STRIPE_SETTLE": "0",  # all of it has long been counted: one look is enough
         "PACSPACE_STRIPE_USAGE_SIGN": "positive" if month.month.positive else "negative",
     }
+    environment |= {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     transport = httpx.MockTransport(lambda sent: stripe(sent) if sent.url.port == STRIPE_PORT else pacspace(sent))
     app = build(
         load_settings(environment), now=clock.now, httpx_transport=transport, sleep=_through(clock), migrate=False
     )
     try:
-        yield Played(app=app, invoices=invoices)
+        yield Played(app=app, invoices=invoices, stripe=stripe, pacspace=pacspace, clock=clock)
     finally:
         app.close()
 
@@ -129,9 +141,7 @@ def judged(month: PlantedMonth, template: Path, *, others: bool) -> Judged:
         for customer, invoice_id in world.invoices.items():
             if customer == told.counterpart or (others and customer != told.customer):
                 world.app.checker.check(invoice_id)
-        invoice = world.app.stripe.read_invoice(world.invoices[told.customer])
-        comparer = world.app.checker.parts.comparer
-        finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
+        invoice, finding = world.compared(told.customer)
         (explanation,) = world.app.explainer.explain_all(invoice, finding)
     return Judged(planted=month, explanation=explanation, wrong=tuple(_wrong(month, finding, explanation)))
 

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from pacspace_stripe.domain.alerting import Alert, Channel
 from pacspace_stripe.domain.evidence import digest
-from pacspace_stripe.domain.messages import Explained, Place, slack_body, webhook_body
+from pacspace_stripe.domain.messages import Place, Why, slack_body, webhook_body
 from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.transport import Answer, Call, Timeouts, Transport
@@ -55,19 +55,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Makes a message of an alert, signs and posts it. ``explained``: what is stored about a subject's drift."""
+    """Makes a message of an alert, signs and posts it. ``why``: what is known of the drift it tells."""
 
     transport: Transport
     place: Place
     now: Callable[[], datetime]
-    explained: Callable[[str], Explained | None] = lambda _: None
+    why: Callable[[Alert], Why | None]
 
     def send(self, alert: Alert, receiver: Receiver) -> Attempt:
         """Post it once."""
-        explained = self.explained(alert.subject_id)
+        why = self.why(alert)
         if receiver.channel is Channel.SLACK:
-            return self._posted(receiver, slack_body(alert, self.place, explained), {})
-        body = webhook_body(alert, self.place, explained)
+            return self._posted(receiver, slack_body(alert, self.place, why), {})
+        body = webhook_body(alert, self.place, why)
         return self._posted(receiver, body, signed(alert.alert_id, self.now(), body, receiver.secrets))
 
     def _posted(self, receiver: Receiver, body: bytes, headers: dict[str, str]) -> Attempt:

@@ -3,15 +3,36 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.domain.backfills import MOST_NAMED, Outcome, Place, Tally, calls_for
+from pacspace_stripe.domain.backfills import CALLS_OF_A_PDF, MOST_NAMED, Outcome, Place, Tally, calls_for
 from pacspace_stripe.domain.invoices import InvoiceStatus, ListedInvoice
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 
 NOT_METERED = "nothing metered"
 DELETED = "deleted"
+
+
+class PaperState(StrEnum):
+    """What became of an invoice's stamped PDF."""
+
+    WRITTEN = "written"
+    THERE = "there"
+    """With this very evidence, from an earlier run."""
+    MISSING = "missing"
+    """A dry run makes none."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """An invoice's stamped PDF: the name of its file, and why there is none."""
+
+    state: PaperState
+    name: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +46,8 @@ class Row:
     customer_id: str | None
     subscription_id: str | None
     result: CheckResult
+    paper: Paper | None = None
+    """None where none is wanted."""
 
     @classmethod
     def of(cls, listed: ListedInvoice, result: CheckResult) -> "Row":
@@ -56,9 +79,15 @@ class Row:
         """Count it: what it was, and what it takes."""
         reason = self.result.reason.value if self.result.reason else None
         tally.count(self.outcome, reason, self.status, stamped=self.stamped)
+        if self.paper:
+            tally.pdfs[self.paper.state] = tally.pdfs.get(self.paper.state, 0) + 1
+        if self.paper and self.paper.problem and len(tally.without_pdf) < MOST_NAMED:
+            tally.without_pdf.append(f"{self.invoice_id}  {self.paper.problem}")
         if not self.outcome.good and len(tally.bad) < MOST_NAMED:
             tally.bad.append(self._in_words())
         windows = sum(window["account"] is not None for window in self.result.windows)
+        if self.paper and self.paper.state is PaperState.MISSING:
+            tally.calls += CALLS_OF_A_PDF
         tally.calls += calls_for(self.outcome, self.status, windows=windows, stamps=self.stamped, policy=policy)
 
     def _in_words(self) -> str:

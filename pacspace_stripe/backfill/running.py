@@ -1,6 +1,6 @@
 """Page after page, several invoices at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,6 +32,8 @@ class Backfill:
     patience: Patience
     apply: bool
     jobs: int
+    then: Callable[[ListedInvoice, Row], Row] | None = None
+    """What else is done with every invoice once it was looked at."""
 
     def pages(self, selection: Selection, place: Place) -> Iterator[DonePage]:
         """Every finished page from a place on; it ends early, after what is in flight, when somebody asks to stop.
@@ -89,7 +91,8 @@ class Backfill:
 
     def _row(self, listed: ListedInvoice) -> Row:
         with background():
-            return Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
+            row = Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
+            return self.then(listed, row) if self.then else row
 
     def _from_the_list(self, listed: ListedInvoice) -> CheckResult | None:
         """What the list alone says about it: nothing metered, or long since stamped with these very figures."""

@@ -45,7 +45,14 @@ class LedgerFiles:
         if derived is None:
             return
         self.folder.put_json(name, _rows(account, span, derived))
-        self._compared(name, window, sign.recorded_usage(derived.balance), derived.count)
+        chosen_from = window.get("selection")
+        if chosen_from is None:
+            known = (window["recorded"], window["count"])
+            self._compared(name, known, sign.recorded_usage(derived.balance), derived.count)
+        else:
+            # Not all of it is usage of this meter: then its net is compared, raw and signed.
+            known = (chosen_from["net_change"], chosen_from["record_count"])
+            self._compared(name, known, derived.balance, derived.count)
 
     def _derived(self, account: str, span: Window) -> Derived:
         """Every record of a window; none of an account that PacSpace does not know."""
@@ -90,12 +97,12 @@ class LedgerFiles:
             return _NO_RECORD
         return bucket.current_bits, bucket.total_writes, bucket.verified
 
-    def _compared(self, name: str, window: dict[str, Any], recorded: Decimal, count: int) -> None:
-        if window["recorded"] is None:
+    def _compared(self, name: str, known: tuple[str | None, int], recorded: Decimal, count: int) -> None:
+        figure, number = known
+        if figure is None:
             return
-        if not equal(recorded, Decimal(window["recorded"])) or count != window["count"]:
-            then = f"{window['recorded']} in {_counted(window['count'], 'record')}"
-            self._note(name, then, f"{text(recorded)} in {count}")
+        if not equal(recorded, Decimal(figure)) or count != number:
+            self._note(name, f"{figure} in {_counted(number, 'record')}", f"{text(recorded)} in {count}")
 
     def _note(self, name: str, then: str, now: str) -> None:
         self.folder.notes.append(f"{name}: the decision is about {then}, PacSpace now has {now}")
@@ -106,7 +113,9 @@ def _counted(count: int, what: str) -> str:
 
 
 def _span(window: dict[str, Any]) -> Window:
-    return Window(start=datetime.fromisoformat(window["start"]), end=datetime.fromisoformat(window["end"]))
+    """The time whose records PacSpace was asked about: the window's own, or what its usage was chosen from."""
+    scope = window.get("selection") or window
+    return Window(start=datetime.fromisoformat(scope["start"]), end=datetime.fromisoformat(scope["end"]))
 
 
 def _nothing(account: str) -> Derived:

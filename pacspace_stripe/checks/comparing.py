@@ -1,25 +1,43 @@
 """Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from pacspace_stripe.checks.billing import Billing
+from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
 from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
-from pacspace_stripe.domain.billing import BilledUsage, billed_usage
-from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
+from pacspace_stripe.domain.billing import (
+    THRESHOLD,
+    BilledUsage,
+    below_zero,
+    counts_reports,
+    cut_short,
+    lagging,
+    may_be_below_zero,
+    rival_detail,
+)
+from pacspace_stripe.domain.edges import within_minutes
+from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
-from pacspace_stripe.domain.records import claim_of, on_records
+from pacspace_stripe.domain.records import Claim, claim_of, on_records
+from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import NotFound, RateLimited, RemoteError
+from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
 from pacspace_stripe.store import Claims, Store
 from pacspace_stripe.stripe_api import StripeApi
+
+_TOO_WIDE = (
+    "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
+    "with a reason."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +58,20 @@ class Comparer:
         """For one invoice, whose earlier looks saw this."""
         return replace(self, reads=reads)
 
+    @property
+    def billing(self) -> Billing:
+        """What an invoice bills, asked of Stripe."""
+        return Billing(stripe=self.stripe, store=self.store, policy=self.policy)
+
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What the invoice bills per meter and window; empty when nothing on it is metered."""
-        prices = self._prices(invoice)
-        meters = self._meters(prices)
-        usages = billed_usage(invoice, prices, meters, self.policy.ledger_account)
+        usages = self.billing.usages(invoice)
         by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
 
     def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
         """How each meter on the invoice adds up what it is sent, by the meter's name."""
-        meters = self._meters(self._prices(invoice)).values()
-        return {meter.event_name: meter.formula for meter in meters}
-
-    def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
-        found: dict[str, Price] = {}
-        for price_id in {line.price_id for line in invoice.line_items if line.price_id}:
-            with suppress(NotFound):
-                found[price_id] = self.stripe.price(price_id)
-        return found
-
-    def _meters(self, prices: Mapping[str, Price]) -> Mapping[str, Meter]:
-        found: dict[str, Meter] = {}
-        for meter_id in {price.meter_id for price in prices.values() if price.meter_id}:
-            with suppress(NotFound):
-                found[meter_id] = self.stripe.meter(meter_id)
-        return found
+        return self.billing.formulas(invoice)
 
     def compare(
         self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, patient: bool = True
@@ -75,36 +81,50 @@ class Comparer:
         ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
         ``patient``: a 429 ends the look (RateLimited) instead of counting as a ledger that does not answer.
         """
-        return summarize(
-            tuple(self._window(invoice, usage, strict=finalized_by_us, patient=patient) for usage in usages)
-        )
+        found = self._windows(invoice, usages, strict=finalized_by_us, patient=patient)
+        if self.billing.finds_thresholds(invoice, found):
+            return self._windows(invoice, self.usages(invoice), strict=finalized_by_us, patient=patient)
+        return found
+
+    def _windows(self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, strict: bool, patient: bool) -> Finding:
+        return summarize(tuple(self._window(invoice, usage, strict=strict, patient=patient) for usage in usages))
 
     def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, patient: bool) -> WindowResult:
         claim = claim_of(usage)
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
         try:
-            rival = self._rival(invoice, *claim)
+            rival = self._rival(invoice, usage, claim)
             if rival is not None:
-                same = "this very record" if usage.by_record else "this ledger account for the same time"
-                return usage.result(Reason.UNMAPPED, f"invoice {rival} bills {same}")
+                return usage.result(Reason.UNMAPPED, self._rivalry(invoice, usage, rival))
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
         except RemoteError as error:
             if patient and isinstance(error, RateLimited):
                 raise
             return usage.result(_unavailable(error), _said(error))
 
-    def _rival(self, invoice: Invoice, account: str, window: Window) -> str | None:
+    def _rival(self, invoice: Invoice, usage: BilledUsage, claim: Claim) -> str | None:
         """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
-        claims = self.store.claims
-        while (rival := claims.rival_of(invoice.invoice_id, account, window)) is not None:
+        claims, counted = self.store.claims, _counted_with(usage)
+        while (rival := claims.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
             subject = self.store.subjects.find(rival)
+            if subject is not None and _runs_with(invoice, usage, subject.memory):
+                counted = (*counted, rival)
+                continue
             if subject is None or not subject.memory.ended:
                 return rival
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return self.apart.rival_of(invoice.invoice_id, account, window) if self.apart else None
+        return self.apart.rival_of(invoice.invoice_id, *claim, but=counted) if self.apart else None
+
+    def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
+        subject = self.store.subjects.find(rival)
+        memory = subject.memory if subject else Memory(invoice_id=rival)
+        customer, subscription = memory.customer_id, memory.subscription_id
+        return rival_detail(
+            invoice, rival, customer_id=customer, subscription_id=subscription, by_record=usage.by_record
+        )
 
     def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
         """In a dry run: what this invoice bills, as a check would write it down."""
@@ -114,40 +134,51 @@ class Comparer:
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
     ) -> WindowResult:
-        balance = self.ledger.recorded(account, window)
+        balance = self.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         result = first_look(usage, balance, sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:
-            return result
+            return lagging(result, usage, strict=strict)
+        if may_be_below_zero(result):
+            result = below_zero(result, self.billing.meter_says(invoice, usage))
         if result.reason.verdict is Verdict.DRIFTED:
             draft = invoice.status is InvoiceStatus.DRAFT
             result = second_look(
                 result,
-                self.ledger.unsettled(account, window),
+                self.ledger.unsettled(account, window, usage.meter),
                 self._meter_now(invoice, usage) if draft else None,
                 strict=strict,
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
-        return self.ledger.asked(result, balance)
+        result = counts_reports(lagging(result, usage, strict=strict), usage)
+        result = cut_short(result) if usage.cut else result
+        return self.ledger.asked(self.at_edge(result, lambda: self._meter_now(invoice, usage)), balance)
+
+    def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
+        """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.
+
+        What cannot be read here takes nothing from the drift that was found.
+        """
+        if result.reason.verdict is not Verdict.DRIFTED or result.window is None or result.recorded is None:
+            return result
+        try:
+            moved = EdgeReader(ledger=self.ledger, policy=self.policy, now=self.now()).moved(result)
+            metered = None if moved or not result.window.edge_minutes else _bounds(result.metered) or meter_now()
+        except RemoteError as error:
+            return replace(result, detail=f"{result.detail}; the records at its edges could not be read: {error}")
+        said = moved or (metered and within_minutes(result.window, result.recorded, *metered))
+        return replace(result, reason=Reason.PERIOD_EDGE, detail=f"{result.detail}; {said}") if said else result
 
     def settling(self, key: str) -> Settling:
         """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
         return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
-        if usage.meter_id is None or usage.window is None:
-            return None
-        inner, outer = usage.window.inner_minutes, usage.window.outer_minutes
-        if inner == outer:
-            exact = self.stripe.meter_usage(usage.meter_id, invoice.customer_id, outer)
-            return exact, exact
-        if inner is None or self.stripe.meter(usage.meter_id).formula is Formula.LAST:
-            return None
-        return (
-            self.stripe.meter_usage(usage.meter_id, invoice.customer_id, inner),
-            self.stripe.meter_usage(usage.meter_id, invoice.customer_id, outer),
-        )
+        says = usage.meter_says or self.billing.meter_says(invoice, usage)
+        return (says.inner, says.outer) if says else None
 
     def prove(self, finding: Finding, *, patient: bool = True) -> Finding:
         """The finding with the proof of every window. May freeze what it proves: never in observe mode."""
@@ -167,9 +198,29 @@ class Comparer:
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
 
 
+def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
+    return (read.inner, read.outer) if read else None
+
+
+def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
+    """Invoices of its period that its running total counts: a record vouches for one invoice only."""
+    return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
+
+
+def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
+    """Whether a later invoice of its period counts this one, which a threshold made."""
+    same = rival.subscription_id == invoice.subscription_id
+    return same and invoice.billing_reason == THRESHOLD and not usage.by_record
+
+
 def _unavailable(error: RemoteError) -> Reason:
+    """No answer, or a no that asking again does not change."""
+    if isinstance(error, ScopeRefused):
+        return Reason.UNKNOWN_SHAPE
     return Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
 
 
 def _said(error: RemoteError) -> str:
+    if isinstance(error, ScopeRefused):
+        return f"{error} {_TOO_WIDE}"
     return f"{error} {error.hint}".strip()

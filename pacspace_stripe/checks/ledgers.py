@@ -1,19 +1,28 @@
 """The neutral ledger as a comparison needs it: one interface, PacSpace's two protocols behind it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.evidence import digest
-from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled, UsageSign
-from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled
+from pacspace_stripe.domain.policy import Attribution, Policy
+from pacspace_stripe.domain.quantities import text, total
 from pacspace_stripe.domain.reconcile import after_compare, after_verify
+from pacspace_stripe.domain.selection import Selection, Unclear, chosen, may_count, named_meters, proof_scope, select
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.pacspace_api import PacSpaceApi
 
 LONGEST_LINK = 500
 """A metadata value's limit: a longer link could not be stamped."""
+LATEST = timedelta(days=35)
+"""With ``usage_time``, how long after its window's end usage may be accepted and still be found: as long as Stripe
+takes meter events for the past (stripe-facts 4). Later ones are not looked for."""
 
 
 class Ledger(Protocol):
@@ -24,16 +33,20 @@ class Ledger(Protocol):
         """Whether it can be asked about any time at all: without, nothing can be said before the invoice is there."""
         ...
 
-    def recorded(self, account: str, window: Window) -> Balance:
-        """What is recorded; zero of nothing for an account that it does not know."""
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:
+        """What is recorded of a meter; zero of nothing for an account that it does not know."""
         ...
 
-    def unsettled(self, account: str, window: Window) -> Unsettled:
+    def unsettled(self, account: str, window: Window, meter: str) -> Unsettled:
         """What still has to settle before a difference means anything."""
         ...
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:
         """The result with the ledger's own answer to the comparison, if it gives one: asked, not assumed."""
+        ...
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        """Its single records of a short window, asked for once; None when they are too many, or it has none."""
         ...
 
     def proven(self, result: WindowResult) -> WindowResult:
@@ -43,35 +56,86 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceLedger:
-    """The Balance API: deltas in time, compare, checkpoints whose root public verify confirms."""
+    """The Balance API: deltas in time, compare, checkpoints whose root public verify confirms.
+
+    Where some of an account's deltas do not count, they are listed and the rest is compared; PacSpace's own compare and
+    the proof stay about all of them, which is all that PacSpace can be asked about.
+    """
 
     api: PacSpaceApi
-    usage_sign: UsageSign
+    policy: Policy
+    meters_among: Callable[[frozenset[str]], frozenset[str]]
+    """Those of some names that are Stripe's meters: asked only where deltas name another than the invoice's."""
 
     @property
     def has_windows(self) -> bool:
         return True
 
-    def recorded(self, account: str, window: Window) -> Balance:
-        return self.api.derive(account, window)
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:
+        selection = Selection.of(self.policy, meter)
+        if selection.plain:
+            return self.api.derive(account, window)
+        if selection.takes_all:
+            return replace(self.api.derive(account, window), left_out=(), unit=selection.unit)
+        if selection.attribution is Attribution.USAGE_TIME:
+            return self._by_usage_time(account, window, selection)
+        balance, deltas = self.api.listed(account, window)
+        return chosen(balance, deltas, window, self._knowing(selection, deltas))
 
-    def unsettled(self, account: str, window: Window) -> Unsettled:
-        return self.api.unsettled(account, window)
+    def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | Unclear:
+        """Usage may be accepted after it happened: of a longer time those that count, then the scope that proves them.
+
+        None is looked for before the window's start: nothing is accepted before it happened.
+        """
+        wide, deltas = self.api.listed(account, Window(start=window.start, end=window.end + LATEST))
+        selection = self._knowing(selection, deltas)
+        found = chosen(wide, deltas, window, selection)
+        counted = select(deltas, window, selection)
+        if isinstance(found, Unclear) or isinstance(counted, Unclear):
+            return found
+        if not wide.known:
+            return replace(found, window=window)
+        scope = proof_scope(counted, window)
+        within = [delta for delta in deltas if delta.accepted_at < scope.end]
+        return chosen(self.api.derive(account, scope), within, window, selection)
+
+    def _knowing(self, selection: Selection, deltas: Iterable[LedgerDelta]) -> Selection:
+        named = named_meters(deltas, selection)
+        return replace(selection, others=self.meters_among(named)) if named else selection
+
+    def unsettled(self, account: str, window: Window, meter: str) -> Unsettled:
+        selection = Selection.of(self.policy, meter)
+        if selection.takes_all:
+            return self.api.unsettled(account, window)
+        late = self.policy.cadence if selection.attribution is Attribution.USAGE_TIME else timedelta(0)
+        until = Window(start=window.start, end=window.end + late)
+        return self.api.unsettled(account, until, may_count=lambda delta: may_count(delta, window, selection))
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:
         if result.billed is None or not balance.known:
             return result
-        yours = self.usage_sign.raw_balance(result.billed)
-        comparison = self.api.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
+        yours = self.policy.usage_sign.in_ledger_units(result.billed, balance.unit)
+        if balance.selected:
+            yours = total((yours, balance.selected.net_left_out))
+        try:
+            comparison = self.api.compare(balance.account, balance.window, yours=yours, theirs=balance.net)
+        except ScopeRefused:
+            # Too wide for one request: the balance was read in parts, and Stripe's figure has none.
+            return result
         return after_compare(result, balance, comparison)
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        return self.api.near(account, window)
 
     def proven(self, result: WindowResult) -> WindowResult:
         """Checkpointed and cross-checked, when there are records."""
         if not result.count or result.account is None or result.window is None or result.recorded is None:
             return result
-        account, window = result.account, result.window
-        net = self.usage_sign.raw_balance(result.recorded)
-        key = _checkpoint_key(account, window, result.count, text(net))
+        account, selected = result.account, result.selected
+        window = selected.scope if selected else result.window
+        count = selected.count if selected else result.count
+        net = selected.net if selected else self.policy.usage_sign.raw_balance(result.recorded)
+        key = _checkpoint_key(account, window, count, text(net))
         checkpoint = self.api.checkpoint(account, window, idempotency_key=key)
         if checkpoint.proof_root is None:
             checkpoint = self.api.find_checkpoint(account, window, checkpoint.checkpoint_id) or checkpoint
@@ -83,7 +147,7 @@ class BalanceLedger:
             window=window,
             checkpoint_id=checkpoint.checkpoint_id,
             proof_root=checkpoint.proof_root,
-            count=result.count,
+            count=count,
             net=net,
             verify_url=self._verify_url(account, window, checkpoint.proof_root),
             cross_checked=False,
@@ -110,17 +174,20 @@ class SettlementLedger:
     def has_windows(self) -> bool:
         return False
 
-    def recorded(self, account: str, window: Window) -> Balance:
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:  # noqa: ARG002 - a record is of one meter
         record = self.api.record(account)
         if record is None:
             return Balance(account=account, window=window, net=Decimal(0), count=0, known=False)
         return Balance(account=account, window=window, net=record.bits, count=record.writes, record=record)
 
-    def unsettled(self, account: str, window: Window) -> Unsettled:  # noqa: ARG002 - the record itself says it
+    def unsettled(self, account: str, window: Window, meter: str) -> Unsettled:  # noqa: ARG002 - the record itself says it
         return Unsettled(unverified=0, gaps=0)
 
     def asked(self, result: WindowResult, balance: Balance) -> WindowResult:  # noqa: ARG002 - it has no compare
         return result
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:  # noqa: ARG002 - a record is one sum
+        return None
 
     def proven(self, result: WindowResult) -> WindowResult:
         """As it is: the record that was read is the proof."""

@@ -11,11 +11,10 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
-from pacspace_stripe.domain.records import claim_of
+from pacspace_stripe.domain.records import Claim, claim_of
 from pacspace_stripe.domain.settling import MeterRead, tried_again
 from pacspace_stripe.domain.stamps import MOST_KEYS, Sign
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.domain.windows import Window
 
 GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
 """Nothing is collected for it any more: a person decided so."""
@@ -115,7 +114,7 @@ def forgotten(memory: Memory, kind: str) -> Memory:
     return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
 
 
-def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[tuple[str, Window]]:
+def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[Claim]:
     """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
     bills = () if invoice.status in GIVEN_UP else usages
     return (claim for usage in bills if (claim := claim_of(usage)))

@@ -22,6 +22,7 @@ from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of
+from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
@@ -109,7 +110,7 @@ class EarlyWarning:
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        found = self._proven(_apart(results))
+        found = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results))
         remembered = self._remember(leased, memory, found)
         if found.verdict is Verdict.MATCHED:
             return remembered, now + self.policy.cadence
@@ -144,6 +145,7 @@ class EarlyWarning:
             account=account,
             quantity=None,
             lines=(),
+            split_for=subscription.customer_id if self.policy.splits_accounts else None,
         )
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
             return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
@@ -167,7 +169,9 @@ class EarlyWarning:
     ) -> WindowResult:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = comparer.ledger.recorded(account, window)
+        balance = comparer.ledger.recorded(account, window, usage.meter)
+        if isinstance(balance, Unclear):
+            return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
@@ -175,12 +179,13 @@ class EarlyWarning:
         if first.reason.verdict is Verdict.DRIFTED:
             first = second_look(
                 first,
-                comparer.ledger.unsettled(account, window),
+                comparer.ledger.unsettled(account, window, usage.meter),
                 (inner, outer),
                 strict=True,
                 tolerance=self.policy.tolerance,
                 settling=comparer.settling(first.key),
             )
+            first = comparer.at_edge(first, lambda: (inner, outer))
         return comparer.ledger.asked(first, balance)
 
     def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:

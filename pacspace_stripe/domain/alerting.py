@@ -16,6 +16,8 @@ from pacspace_stripe.domain.verdicts import Reason, Verdict
 QUIET_FOR = timedelta(hours=1)
 """How long after an alert the same kind with the same figures is nothing new."""
 DAY = timedelta(days=1)
+REMEMBERED_FOR = timedelta(days=7)
+"""How far back what was told, and left out, matters to what is told next."""
 MOST_A_DAY = 5
 """Alerts of one kind about one invoice in 24 hours, whatever its figures do."""
 SCHEDULE = (
@@ -110,7 +112,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """An alert of the last day about the same invoice. ``told``: or left out."""
+    """An alert of the last week about the same invoice. ``told``: or left out."""
 
     kind: str
     figures: str
@@ -143,14 +145,15 @@ def fingerprint(windows: Iterable[Mapping[str, str | int | None]]) -> str:
 
 
 def weigh(kind: str, figures: str, now: datetime, past: Iterable[Past]) -> Tell | LeaveOut:
-    """Whether to tell it, in the light of the last day. A recovery is always told: it ends what was."""
-    alike = [one for one in past if head(one.kind) == head(kind) and one.at > now - DAY]
+    """Whether to tell it, in the light of the last week. A recovery is always told: it ends what was."""
+    alike = [one for one in past if head(one.kind) == head(kind)]
     told = [one for one in alike if one.told]
-    last = max((one.at for one in told), default=now - DAY)
     repeated = any((one.kind, one.figures) == (kind, figures) and one.at > now - QUIET_FOR for one in told)
-    if _TYPES.get(head(kind)) is not Type.RECOVERED and (repeated or len(told) >= MOST_A_DAY):
+    enough = sum(one.at > now - DAY for one in told) >= MOST_A_DAY
+    if _TYPES.get(head(kind)) is not Type.RECOVERED and (repeated or enough):
         return LeaveOut()
-    return Tell(left_out=sum(not one.told and one.at >= last for one in alike))
+    since = max((one.at for one in told), default=now - REMEMBERED_FOR)
+    return Tell(left_out=sum(not one.told and one.at >= since for one in alike))
 
 
 def recovers(told: Iterable[str]) -> bool:

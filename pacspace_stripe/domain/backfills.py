@@ -87,11 +87,13 @@ class Calls:
     reads: int = 0
     updates: int = 0
     finalizations: int = 0
+    downloads: int = 0
+    """Of PDFs: no reads of the API, but requests all the same."""
     ledger: int = 0
     """Of PacSpace, in all."""
 
     def __add__(self, other: Self) -> Self:
-        names = ("lists", "reads", "updates", "finalizations", "ledger")
+        names = ("lists", "reads", "updates", "finalizations", "downloads", "ledger")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
     @property
@@ -105,8 +107,13 @@ class Calls:
 
     def at_least(self, rate: Rate) -> timedelta:
         """How long Stripe's limits make it, with nothing else going on."""
-        busiest = max(self.lists, self.reads, self.updates, self.finalizations) / rate.endpoint
-        return timedelta(seconds=max(busiest, (self.stripe_reads + self.stripe_writes) / rate.total))
+        busiest = max(self.lists, self.reads, self.updates, self.finalizations, self.downloads) / rate.endpoint
+        everything = self.stripe_reads + self.stripe_writes + self.downloads
+        return timedelta(seconds=max(busiest, everything / rate.total))
+
+
+CALLS_OF_A_PDF = Calls(reads=2, downloads=1)
+"""The invoice, the address of its PDF, and the PDF."""
 
 
 def calls_for(outcome: Outcome, status: InvoiceStatus, *, windows: int, stamps: bool, policy: Policy) -> Calls:
@@ -142,6 +149,10 @@ class Tally:
     calls: Calls = field(default_factory=Calls)
     bad: list[str] = field(default_factory=list)
     """The first drifted and unproven ones in words; all of them are in the CSV file."""
+    pdfs: dict[str, int] = field(default_factory=dict)
+    """Stamped PDFs by what became of them."""
+    without_pdf: list[str] = field(default_factory=list)
+    """The first ones whose PDF could not be made, and why."""
 
     @property
     def invoices(self) -> int:

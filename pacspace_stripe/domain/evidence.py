@@ -17,11 +17,11 @@ import rfc8785
 
 from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record
+from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, Selected, UsageSign
 from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import BilledLine, Finding, Verdict, WindowResult
+from pacspace_stripe.domain.verdicts import BilledAs, BilledLine, Finding, LineKind, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window, iso
 
 FORMAT = "pacspace-stripe/evidence/1"
@@ -143,7 +143,22 @@ def _window(result: WindowResult) -> dict[str, Json]:
         "proof": _proof(result.proof),
         # Only the settlement ledger has records: evidence from before there was one still says the same.
         **({"record": _record(result.record)} if result.record else {}),
+        **_billing(result),
+        # Only where not all of the ledger's window is usage as it stands: again, older evidence says the same.
+        **({"selection": _selection(result.selected)} if result.selected else {}),
     }
+
+
+def _billing(result: WindowResult) -> dict[str, Json]:
+    """How the lines say what is billed, where they are not simply added up: named only then, as ever before."""
+    said: dict[str, Json] = {}
+    if result.billed_as is not BilledAs.SUM:
+        said["billed_as"] = result.billed_as.value
+    if result.meter_says is not None:
+        said["meter_says"] = {"inner": text(result.meter_says.inner), "outer": text(result.meter_says.outer)}
+    if result.already:
+        said["already"] = [{"invoice": each.invoice_id, "quantity": text(each.quantity)} for each in result.already]
+    return said
 
 
 def shown(result: WindowResult) -> dict[str, Json]:
@@ -166,7 +181,16 @@ def _bounds(window: Window | None) -> tuple[str | None, str | None]:
 
 
 def _lines(lines: Iterable[BilledLine]) -> list[Json]:
-    return [{"id": line.line_id, "quantity": _number(line.quantity)} for line in lines]
+    return [_line(line) for line in lines]
+
+
+def _line(line: BilledLine) -> dict[str, Json]:
+    said: dict[str, Json] = {"id": line.line_id, "quantity": _number(line.quantity)}
+    if line.kind is not LineKind.USAGE:
+        said["kind"] = line.kind.value
+    if line.price is not None:
+        said["price"] = line.price
+    return said
 
 
 def _number(quantity: Decimal | None) -> str | None:
@@ -199,6 +223,20 @@ def _proof(proof: Proof | None) -> Json:
     }
 
 
+def _selection(selected: Selected) -> Json:
+    start, end = _bounds(selected.scope)
+    return {
+        "start": start,
+        "end": end,
+        "record_count": selected.count,
+        "net_change": text(selected.net),
+        "left_out": [
+            {"by": each.by.value, "name": each.name, "record_count": each.count, "net_change": text(each.net)}
+            for each in selected.left_out
+        ],
+    }
+
+
 def _record(record: Record) -> Json:
     return {"key": record.key, "bits": text(record.bits), "writes": record.writes, "verified": record.verified}
 
@@ -212,7 +250,30 @@ def _policy(policy: Policy) -> Json:
         "finalize": policy.finalize.value,
         "tolerance": text(policy.tolerance),
         "usage_sign": policy.usage_sign.value,
+        **_choices(policy),
     }
+
+
+def _choices(policy: Policy) -> dict[str, Json]:
+    """What was decided about which records count, if anything was."""
+    chosen: dict[str, Json] = {
+        "meter_from": policy.meter_from if policy.meter_from != BY_ACCOUNT else "",
+        "exclude_reasons": [*sorted(policy.exclude_reasons)],
+        "attribution": policy.attribution.value if policy.attribution is not Attribution.ACCEPTED else "",
+        "units": {meter: text(unit) for meter, unit in sorted(policy.units.items())},
+    }
+    return {name: value for name, value in chosen.items() if value}
+
+
+def choices(policy: Mapping[str, Any]) -> Policy:
+    """What a document's policy decided about which records count."""
+    return Policy(
+        usage_sign=UsageSign(policy["usage_sign"]),
+        meter_from=policy.get("meter_from", BY_ACCOUNT),
+        exclude_reasons=frozenset(policy.get("exclude_reasons", ())),
+        attribution=Attribution(policy.get("attribution", Attribution.ACCEPTED)),
+        units={meter: Decimal(unit) for meter, unit in policy.get("units", {}).items()},
+    )
 
 
 def _waiver(waiver: Waiver | None) -> Json:

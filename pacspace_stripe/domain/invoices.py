@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
 
 from pacspace_stripe.domain.windows import Window
@@ -73,6 +73,31 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One step of a tiered price; amounts are in minor units of its currency and may have a fraction."""
+
+    up_to: Decimal | None
+    """None is without end."""
+    unit_amount: Decimal
+    flat_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A price's ``transform_quantity``: whether a line then shows units or packages is not known (stripe-facts 4.4)."""
+
+    size: Decimal
+    round_up: bool
+
+    def count(self, quantity: Decimal) -> Decimal:
+        """How many packages a quantity is."""
+        rounding = ROUND_CEILING if self.round_up else ROUND_FLOOR
+        with localcontext() as context:
+            context.prec = 60
+            return (quantity / self.size).to_integral_value(rounding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """A Stripe price, as far as it decides whether a line's quantity is raw usage."""
 
@@ -80,8 +105,9 @@ class Price:
     usage_type: UsageType
     meter_id: str | None
     tiered: bool
-    package: bool
-    """``transform_quantity`` is set: whether a line then shows units or packages is not known."""
+    package: Package | None = None
+    tiers: tuple[Tier, ...] = ()
+    """Empty when the price is not tiered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +121,10 @@ class LineItem:
     quantity: Decimal | None
     window: Window | None
     """The line's own period; None when Stripe's start and end are equal (one-off items)."""
+    item_id: str | None = None
+    """The subscription item that it bills."""
+    amount: int | None = None
+    """Minor units of the invoice's currency. It tells a tier's flat fee from usage, and is compared with nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from pacspace_stripe.domain.quantities import divide, multiply, subtract, total
 from pacspace_stripe.domain.windows import Window
 
 
@@ -23,6 +24,15 @@ class UsageSign(StrEnum):
     def raw_balance(self, usage: Decimal) -> Decimal:
         """Usage → the raw net balance it should have in the ledger."""
         return self.recorded_usage(usage)
+
+    def in_meter_units(self, net: Decimal, unit: Decimal) -> Decimal:
+        """Raw net → usage, where ``unit`` of the ledger's units are one of the meter's."""
+        usage = self.recorded_usage(net)
+        return usage if unit == 1 else divide(usage, unit)
+
+    def in_ledger_units(self, usage: Decimal, unit: Decimal) -> Decimal:
+        """Usage → the raw net that it should have in the ledger."""
+        return self.raw_balance(usage if unit == 1 else multiply(usage, unit))
 
 
 class LedgerProtocol(StrEnum):
@@ -76,6 +86,36 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What the counted deltas were chosen from: all of a scope, and those of it that do not count.
+
+    The balance, PacSpace's compare and the proof are about the whole scope; usage is about the rest.
+    """
+
+    scope: Window
+    """The window itself, or longer: usage may be accepted later than it happened."""
+    count: int
+    net: Decimal
+    """Raw and signed."""
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def counted(self) -> int:
+        """Number of deltas that count."""
+        return self.count - sum(each.count for each in self.left_out)
+
+    @property
+    def net_left_out(self) -> Decimal:
+        """Raw net of the deltas that do not count."""
+        return total(each.net for each in self.left_out)
+
+    @property
+    def net_counted(self) -> Decimal:
+        """Raw net of those that do."""
+        return subtract(self.net, self.net_left_out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
     """PacSpace's ``derive`` over one window: verified deltas only (pacspace-api 3.4). Or a whole record's sum."""
 
@@ -89,6 +129,27 @@ class Balance:
     """False when PacSpace does not know the account: zero of nothing."""
     record: Record | None = None
     """The record that this is the sum of, with the settlement ledger."""
+    left_out: tuple[LeftOut, ...] | None = None
+    """Those of its deltas that do not count; None: it is usage as it stands."""
+    unit: Decimal = Decimal(1)
+    """How many of the ledger's units are one of the meter's."""
+
+    @property
+    def selected(self) -> Selected | None:
+        """What was chosen from what; None when there was nothing to choose or to convert."""
+        if self.left_out is None:
+            return None
+        return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out)
+
+    @property
+    def counted(self) -> int:
+        """Number of deltas that are usage."""
+        return self.selected.counted if self.selected else self.count
+
+    def usage(self, sign: UsageSign) -> Decimal:
+        """What they add up to, in the meter's unit."""
+        net = self.selected.net_counted if self.selected else self.net
+        return sign.in_meter_units(net, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

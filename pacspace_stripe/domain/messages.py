@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pacspace_stripe.domain import explanation_form
 from pacspace_stripe.domain.alerting import Alert, Type, head
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import iso
@@ -19,11 +22,11 @@ Shown = Mapping[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """Why it drifted, as far as that was found out: for a person, and as ``explain --json`` has it."""
+class Why:
+    """What a drift comes from, as far as that was found out: for a person, and as ``explain --json`` has it."""
 
     sentence: str
-    document: object
+    document: list[Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +44,30 @@ class Place:
         return f"{self.console_url or (_DASHBOARD if self.livemode else f'{_DASHBOARD}/test')}/{path}"
 
 
+def why_of(alert: Alert, explained: str, explanations: tuple[Explanation, ...]) -> Why | None:
+    """What is stored about its subject, if it is about the figures of this alert. ``explained``: their fingerprint.
+
+    Without the days: those are for a chart.
+    """
+    if not explanations or explanation_form.fingerprint(alert.windows) != explained:
+        return None
+    more = f" And {len(explanations) - 1} more." if explanations[1:] else ""
+    told = [explanation_form.as_json(one) for one in explanations[:MOST_WINDOWS]]
+    document: list[Json] = [{name: value for name, value in one.items() if name != "days"} for one in told]
+    return Why(sentence=explanation_form.sentence(explanations[0]) + more, document=document)
+
+
 def _path(alert: Alert) -> str | None:
     if alert.invoice_id:
         return f"invoices/{alert.invoice_id}"
     return f"subscriptions/{alert.subscription_id}" if alert.subscription_id else None
 
 
-def webhook_body(alert: Alert, place: Place, explained: Explained | None = None) -> bytes:
+def webhook_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
     """Ids, figures and words; never a secret, a name or an address of anybody."""
     windows = _worst_first(alert.windows)
     money = alert.amount
-    document = {
+    document: dict[str, object] = {
         "type": alert.type.value,
         "id": alert.alert_id,
         "at": iso(alert.at),
@@ -66,16 +82,16 @@ def webhook_body(alert: Alert, place: Place, explained: Explained | None = None)
         "amount_due": {"amount": money.amount, "currency": money.currency, "written": str(money)} if money else None,
         "windows": [dict(window) for window in windows[:MOST_WINDOWS]],
         "more_windows": max(0, len(windows) - MOST_WINDOWS),
-        "explanation": {"sentence": explained.sentence, "windows": explained.document} if explained else None,
+        "explanation": {"sentence": why.sentence, "windows": why.document} if why else None,
         "left_out": alert.left_out,
         "link": place.link(alert),
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def slack_body(alert: Alert, place: Place, explained: Explained | None = None) -> bytes:
+def slack_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
     """Text for a notification, blocks for the channel. Also what speaks Slack's language takes it, reading the text."""
-    lines = [f"*{escaped(headline(alert))}*", *map(escaped, _lines(alert, explained))]
+    lines = [f"*{escaped(headline(alert))}*", *map(escaped, _lines(alert, why))]
     link = place.link(alert)
     if link:
         lines.append(f"<{escaped(link)}|Open {'it' if place.console_url else 'in Stripe'}>")
@@ -108,9 +124,9 @@ def escaped(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _lines(alert: Alert, explained: Explained | None) -> Iterator[str]:
-    if explained:
-        yield explained.sentence
+def _lines(alert: Alert, why: Why | None) -> Iterator[str]:
+    if why:
+        yield why.sentence
     elif alert.detail:
         yield alert.detail
     facts = [f"{alert.amount} due"] if alert.amount else []

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 
+BY_ACCOUNT = "account"
+
 
 class Mode(StrEnum):
     """``PACSPACE_STRIPE_MODE``: whether the gate acts, or only reports what it would do."""
@@ -71,7 +73,7 @@ class Policy:
     """Waits between looks at an unproven invoice; the last one repeats."""
     cadence: timedelta = timedelta(days=1)
     """How often the ledger gets its records: the early warning looks up to the last full one."""
-    meter_from: str = "account"
+    meter_from: str = BY_ACCOUNT
     """What tells a delta's meter: ``account``, ``reason`` or ``metadata.KEY``."""
     exclude_reasons: frozenset[str] = frozenset()
     """Reasons of deltas that are no usage, such as deposits: they stay in the account's balance."""
@@ -80,6 +82,11 @@ class Policy:
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
+
+    @property
+    def splits_accounts(self) -> bool:
+        """The records of one ledger account tell their meter."""
+        return self.meter_from != BY_ACCOUNT
 
     @property
     def described(self) -> str:

@@ -15,10 +15,10 @@ from pacspace_stripe.domain.verdicts import Reason, WindowResult
 
 def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
     """Compare the line's figure with the ledger's. A difference is provisional: see ``second_look``."""
-    billed, recorded = _quantity(usage), sign.recorded_usage(balance.net)
+    billed, recorded, count = _quantity(usage), balance.usage(sign), balance.counted
     if balance.record is not None and not balance.record.verified:
         reason, detail = Reason.NOT_SETTLED, f"record {balance.account} is not verified yet"
-    elif billed == 0 and recorded == 0 and balance.count == 0:
+    elif billed == 0 and recorded == 0 and count == 0:
         reason, detail = Reason.ZERO, ""
     elif equal(billed, recorded):
         reason, detail = Reason.EXACT, ""
@@ -27,7 +27,8 @@ def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance:
         detail = f"differs by {text(subtract(billed, recorded))}, tolerated up to {text(tolerance)}"
     else:
         reason, detail = _difference(billed, recorded), _difference_detail(billed, recorded)
-    return replace(usage.result(reason, detail, recorded=recorded, count=balance.count), record=balance.record)
+    result = usage.result(reason, detail, recorded=recorded, count=count)
+    return replace(result, record=balance.record, selected=balance.selected)
 
 
 def second_look(

@@ -7,6 +7,7 @@ invoice, and for nothing else ever.
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from pacspace_stripe.domain.billing import ACCOUNT_METADATA_KEY, BilledUsage
 from pacspace_stripe.domain.invoices import Invoice
@@ -62,8 +63,21 @@ def _on_record(invoice: Invoice, usage: BilledUsage, template: str) -> BilledUsa
     return replace(on_record, problem=None, detail="")
 
 
-def claim_of(usage: BilledUsage) -> tuple[str, Window] | None:
-    """The ledger account and the time in it that this usage needs for itself; of a record, all of it."""
+class Claim(NamedTuple):
+    """A part of the ledger that vouches for one invoice: an account for a time, or one meter's records in it."""
+
+    account: str
+    window: Window
+    meter: str = ""
+    """Empty: all records of the account."""
+    customer_id: str = ""
+    """Stripe's, with a meter: the account still is one customer's."""
+
+
+def claim_of(usage: BilledUsage) -> Claim | None:
+    """What this usage needs of the ledger for itself; of a record, all of it."""
     if usage.account is None or usage.window is None:
         return None
-    return usage.account, _ALL_TIME if usage.by_record else usage.window
+    if usage.split_for is not None:
+        return Claim(account=usage.account, window=usage.window, meter=usage.meter, customer_id=usage.split_for)
+    return Claim(account=usage.account, window=_ALL_TIME if usage.by_record else usage.window)

@@ -4,23 +4,25 @@ Pure. A delta that cannot be placed, or whose meter cannot be told, makes the wh
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import LeftOut, LeftOutBy, UsageSign
-from pacspace_stripe.domain.policy import Attribution, Policy
-from pacspace_stripe.domain.quantities import divide, total
+from pacspace_stripe.domain.ledger import Balance, LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, Policy
+from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.domain.windows import Window
 
-BY_ACCOUNT, BY_REASON, BY_METADATA = "account", "reason", "metadata."
+BY_REASON, BY_METADATA = "reason", "metadata."
 _START, _END = "summaryWindowStart", "summaryWindowEnd"
 _DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
 _DAY = timedelta(days=1)
+_TICK = timedelta(milliseconds=1)
+"""PacSpace shows times to the millisecond, and its windows end before their end."""
 
 
 class Place(StrEnum):
@@ -67,13 +69,18 @@ class Selection:
         return by_account and self.attribution is Attribution.ACCEPTED
 
     @property
+    def plain(self) -> bool:
+        """The net of PacSpace's window is usage as it stands, but for its sign."""
+        return self.takes_all and self.unit == 1
+
+    @property
     def splits(self) -> bool:
         """One ledger account holds several meters."""
         return self.meter_from != BY_ACCOUNT
 
     def usage(self, net: Decimal) -> Decimal:
         """Raw net of counted deltas → usage in the meter's unit; rounded as both sources keep it if it must be."""
-        return divide(self.usage_sign.recorded_usage(net), self.unit)
+        return self.usage_sign.in_meter_units(net, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +153,37 @@ def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOu
     if meter in selection.others:
         return LeftOutBy.METER, meter
     return _unclear(Reason.UNMAPPED, delta, f"names {meter!r} in its {told_by}, no meter of Stripe's")
+
+
+def chosen(balance: Balance, deltas: Sequence[LedgerDelta], window: Window, selection: Selection) -> Balance | Unclear:
+    """The balance of a scope with what of it does not count, when the deltas are the ones that it is made of."""
+    net = total(delta.amount for delta in deltas)
+    if len(deltas) != balance.count or not equal(net, balance.net):
+        listed = f"{len(deltas)} records netting {text(net)}"
+        detail = f"the ledger lists {listed}, and derives {text(balance.net)} of {balance.count}"
+        return Unclear(reason=Reason.LEDGER_INCONSISTENT, detail=detail)
+    match select(deltas, window, selection):
+        case Unclear() as unclear:
+            return unclear
+        case Counted(left_out=left_out):
+            return replace(balance, left_out=left_out, unit=selection.unit)
+
+
+def proof_scope(counted: Counted, window: Window) -> Window:
+    """The shortest time from the window's start in which all that counts was accepted: what a proof has to cover."""
+    last = max((delta.accepted_at for delta in counted.deltas), default=window.start)
+    return Window(start=window.start, end=max(window.end, last + _TICK))
+
+
+def may_count(delta: LedgerDelta, window: Window, selection: Selection) -> bool:
+    """Whether an unverified delta might be usage of the window: what it does not say yet cannot rule it out."""
+    if delta.reason is not None and delta.reason in selection.exclude_reasons:
+        return False
+    meter = meter_of(delta, selection.meter_from) if selection.splits else None
+    if meter is not None and meter != selection.meter:
+        return False
+    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
+    return span is None or place(delta, window, selection.attribution) is not Place.OUTSIDE
 
 
 def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> Unclear:

@@ -23,7 +23,7 @@ MOST_WINDOWS = 4
 _PER_INVOICE = ("verdict", "evidence_sha256", "waiver", "windows")
 _PER_WINDOW = (
     *("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url"),
-    *("record_key", "record_bits", "record_writes"),
+    *("record_key", "record_bits", "record_writes", "root_count"),
 )
 _FIGURES = ("window", "usage", "delta_count", "record_key", "record_bits", "record_writes")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -132,6 +132,9 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
         keys |= {"record_key": record.key, "record_bits": text(record.bits), "record_writes": str(record.writes)}
     elif result.count is not None:
         keys["delta_count"] = str(result.count)
+    if result.proof is not None and result.proof.count != result.count:
+        # The root covers records too that are no usage of this meter.
+        keys["root_count"] = str(result.proof.count)
     if result.proof is not None:
         keys["proof_root"] = result.proof.proof_root
         keys["checkpoint_id"] = result.proof.checkpoint_id
@@ -165,7 +168,8 @@ def _says(existing: Mapping[str, str], suffix: str, result: WindowResult, *, roo
         return False
     root = existing.get(f"{PREFIX}proof_root{suffix}")
     if result.proof is not None:
-        return root == result.proof.proof_root
+        counted = existing.get(f"{PREFIX}root_count{suffix}")
+        return (root, counted) == (result.proof.proof_root, keys.get("root_count"))
     needs_root = rooted and bool(result.count) and result.record is None
     return not needs_root or root is not None
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.ledger import Comparison, Proof, Record
+from pacspace_stripe.domain.ledger import Comparison, Proof, Record, Selected
+from pacspace_stripe.domain.quantities import equal
 from pacspace_stripe.domain.settling import MeterRead
 from pacspace_stripe.domain.windows import Window
 
@@ -65,12 +66,62 @@ _DRIFTED = frozenset(
 )
 
 
+class LineKind(StrEnum):
+    """What a line of a metered price bills."""
+
+    USAGE = "usage"
+    FLAT_FEE = "flat_fee"
+    """The fixed part of a tier: no usage."""
+    PRORATION = "proration"
+    """A correction of money: no usage (stripe-facts 4.4)."""
+
+
+class BilledAs(StrEnum):
+    """How the lines of a window say what they bill."""
+
+    SUM = "sum"
+    """Their quantities add up to it."""
+    EACH = "each"
+    """Several prices bill one meter: those of each price add up to all of it."""
+    METER = "meter"
+    """Their quantities are not raw usage: it is what the meter's summaries say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledLine:
     """One metered line of an invoice, and the usage it bills in the meter's unit; None when it names none."""
 
     line_id: str
     quantity: Decimal | None
+    kind: LineKind = LineKind.USAGE
+    price: str | None = None
+    """Whose line it is, and which subscription item's, where several bill one meter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSays:
+    """What a meter's summaries say of a window: over its inner and its outer whole minutes (stripe-facts 4.3)."""
+
+    inner: Decimal
+    outer: Decimal
+
+    @property
+    def exact(self) -> Decimal | None:
+        """The window's own figure, when nothing happened in the minutes at its edges."""
+        return self.inner if self.inner == self.outer else None
+
+    def allows(self, quantity: Decimal) -> bool:
+        """Whether the window's own figure may be this one."""
+        least, most = sorted((self.inner, self.outer))
+        return least <= quantity <= most or equal(quantity, least) or equal(quantity, most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What an earlier invoice of the same period has billed already, in the meter's unit."""
+
+    invoice_id: str
+    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +146,17 @@ class WindowResult:
     """``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
     lines: tuple[BilledLine, ...] = ()
     """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
+    billed_as: BilledAs = BilledAs.SUM
+    meter_says: MeterSays | None = None
+    """Where the lines alone do not say what they bill."""
+    already: tuple[Earlier, ...] = ()
+    """``billed`` counts these too: a threshold makes several invoices of one period."""
     comparison: Comparison | None = None
     proof: Proof | None = None
     record: Record | None = None
     """With the settlement ledger, what proves it in the place of a checkpoint."""
+    selected: Selected | None = None
+    """What the counted records were chosen from, or converted; None: all of the window count as they stand."""
     metered: MeterRead | None = None
     """What Stripe said of the meter when it was asked about a difference, for the next look; never evidence."""
     again_at: datetime | None = None

@@ -41,6 +41,20 @@ class Window:
         """The narrowest whole-minute window around."""
         return Window(start=floor_to(self.start, _MINUTE), end=_ceil(self.end, _MINUTE))
 
+    @property
+    def edge_minutes(self) -> "tuple[Window, ...]":
+        """The whole minutes that a bound with seconds lies in: those of the outer window that are not of the inner."""
+        at = (floor_to(bound, _MINUTE) for bound in (self.start, self.end) if floor_to(bound, _MINUTE) != bound)
+        return tuple(Window(start=minute, end=minute + _MINUTE) for minute in dict.fromkeys(at))
+
+    @property
+    def halves(self) -> "tuple[Window, Window] | None":
+        """Two windows that make it up and meet at a UTC midnight near its middle; None when none lies inside."""
+        middle = floor_to(self.start + (self.end - self.start) / 2, timedelta(days=1))
+        if middle <= self.start:
+            return None
+        return Window(start=self.start, end=middle), Window(start=middle, end=self.end)
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 

@@ -4,7 +4,18 @@ Owns the format (its JSON Schema is made of these models) and nothing of what ev
 one way only is refused; bytes that can, but are not canonical (RFC 8785), are told apart.
 """
 
-from pacspace_stripe.evidence_format.models import Count, EvidenceDocument, PolicyModel, Sha256, Text, WindowModel
+from pacspace_stripe.evidence_format.models import (
+    CompareModel,
+    Count,
+    EvidenceDocument,
+    LeftOutModel,
+    PolicyModel,
+    ProofModel,
+    SelectionModel,
+    Sha256,
+    Text,
+    WindowModel,
+)
 from pacspace_stripe.evidence_format.older import OlderEvidence, read_older
 from pacspace_stripe.evidence_format.reading import (
     LARGEST,
@@ -19,11 +30,15 @@ from pacspace_stripe.evidence_format.reading import (
 __all__ = [
     "LARGEST",
     "SCHEMA_NAME",
+    "CompareModel",
     "Count",
     "EvidenceDocument",
+    "LeftOutModel",
     "OlderEvidence",
     "PolicyModel",
+    "ProofModel",
     "ReadEvidence",
+    "SelectionModel",
     "Sha256",
     "Text",
     "WindowModel",

@@ -14,9 +14,28 @@ from pydantic import (
     model_validator,
 )
 
-from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Proof, Record, UsageSign
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode
-from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult
+from pacspace_stripe.domain.ledger import (
+    Comparison,
+    LedgerProtocol,
+    LeftOut,
+    LeftOutBy,
+    Proof,
+    Record,
+    Selected,
+    UsageSign,
+)
+from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.verdicts import (
+    BilledAs,
+    BilledLine,
+    Earlier,
+    Finding,
+    LineKind,
+    MeterSays,
+    Reason,
+    Verdict,
+    WindowResult,
+)
 from pacspace_stripe.domain.windows import Window, iso
 
 _QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
@@ -50,6 +69,7 @@ def _moment(written: object) -> datetime:
 _QUANTITY_SCHEMA = {"type": "string", "pattern": _QUANTITY, "not": {"const": "-0"}}
 Quantity = Annotated[Decimal, BeforeValidator(_quantity), WithJsonSchema(_QUANTITY_SCHEMA)]
 """Text of plain digits, the one way that evidence writes them; 40 digits before and 120 after the point at most."""
+Unit = Annotated[Quantity, Field(gt=0)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "pattern": _MOMENT})]
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -78,6 +98,26 @@ class LineModel(_Strict):
 
     id: Text
     quantity: Quantity | None
+    kind: Word[LineKind] = LineKind.USAGE
+    price: Text | None = None
+
+    def line(self) -> BilledLine:
+        """The same in the domain's words."""
+        return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
+
+
+class MeterSaysModel(_Strict):
+    """What Stripe's meter summaries say over the inner and the outer whole minutes of the window."""
+
+    inner: Quantity
+    outer: Quantity
+
+
+class AlreadyModel(_Strict):
+    """An earlier invoice of the same period, and what it billed."""
+
+    invoice: Text
+    quantity: Quantity
 
 
 class CompareModel(_Strict):
@@ -111,6 +151,41 @@ class RecordModel(_Strict):
     verified: bool
 
 
+class LeftOutModel(_Strict):
+    """Records of the scope that are no usage of this meter and period, added up by why."""
+
+    by: Word[LeftOutBy]
+    name: Text
+    """The other meter's name, or the records' reason; empty for another time."""
+    record_count: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+    net_change: Quantity
+
+
+class SelectionModel(_Strict):
+    """What the counted records were chosen from: everything that PacSpace derives from the scope, raw and signed.
+
+    PacSpace's compare and the proof root are about all of it; recorded usage is about what is not left out.
+    """
+
+    start: Moment
+    end: Moment
+    record_count: Count
+    net_change: Quantity
+    left_out: Several[LeftOutModel]
+
+    def selected(self) -> Selected:
+        """The same in the domain's words. Raises ValueError for a scope that ends before it starts."""
+        return Selected(
+            scope=Window(start=self.start, end=self.end),
+            count=self.record_count,
+            net=self.net_change,
+            left_out=tuple(
+                LeftOut(by=each.by, name=each.name, count=each.record_count, net=each.net_change)
+                for each in self.left_out
+            ),
+        )
+
+
 class WindowModel(_Strict):
     """One ledger account, meter and period of the invoice: both figures and what they mean."""
 
@@ -127,6 +202,11 @@ class WindowModel(_Strict):
     compare: CompareModel | None
     proof: ProofModel | None
     record: RecordModel | None = None
+    billed_as: Word[BilledAs] = BilledAs.SUM
+    meter_says: MeterSaysModel | None = None
+    already: Several[AlreadyModel] = ()
+    selection: SelectionModel | None = None
+    """Where not all of the ledger's records in the period are usage of the meter as it stands."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -138,6 +218,9 @@ class WindowModel(_Strict):
             raise ValueError(message)
         if self.proof is not None and (self.account is None or self.start is None):
             message = "a proof is of an account and a period"
+            raise ValueError(message)
+        if self.selection is not None and self.selection.end <= self.selection.start:
+            message = "a scope ends after it starts"
             raise ValueError(message)
         return self
 
@@ -157,10 +240,14 @@ class WindowModel(_Strict):
             count=self.count,
             reason=self.reason,
             from_meter=self.from_meter,
-            lines=tuple(BilledLine(line_id=line.id, quantity=line.quantity) for line in self.lines),
+            lines=tuple(line.line() for line in self.lines),
+            billed_as=self.billed_as,
+            meter_says=MeterSays(**dict(self.meter_says)) if self.meter_says else None,
+            already=tuple(Earlier(invoice_id=each.invoice, quantity=each.quantity) for each in self.already),
             comparison=Comparison(**dict(self.compare)) if self.compare else None,
             proof=self._proof(),
             record=Record(**dict(self.record)) if self.record else None,
+            selected=self.selection.selected() if self.selection else None,
         )
 
     def _proof(self) -> Proof | None:
@@ -169,7 +256,7 @@ class WindowModel(_Strict):
             return None
         return Proof(
             account=account,
-            window=window,
+            window=self.selection.selected().scope if self.selection else window,
             checkpoint_id=proof.checkpoint_id,
             proof_root=proof.proof_root,
             count=proof.record_count,
@@ -189,6 +276,22 @@ class PolicyModel(_Strict):
     finalize: Word[FinalizePolicy]
     tolerance: Quantity
     usage_sign: Word[UsageSign]
+    meter_from: Text = BY_ACCOUNT
+    exclude_reasons: Several[Text] = ()
+    attribution: Word[Attribution] = Attribution.ACCEPTED
+    units: Annotated[dict[Text, Unit], Field(max_length=_MOST)] = Field(default_factory=dict)
+    """By meter: how many of the ledger's units are one of the meter's."""
+
+    @property
+    def choices(self) -> Policy:
+        """What it says about which records count, in the domain's words."""
+        return Policy(
+            usage_sign=self.usage_sign,
+            meter_from=self.meter_from,
+            exclude_reasons=frozenset(self.exclude_reasons),
+            attribution=self.attribution,
+            units=self.units,
+        )
 
 
 class WaiverModel(_Strict):

@@ -101,7 +101,14 @@ class Explainer:
         )
 
     def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
-        look = Look(place=place, window=told.window, billed=told.billed, slack=self.policy.edge_slack, now=self.now())
+        look = Look(
+            place=place,
+            window=told.window,
+            billed=told.billed,
+            slack=self.policy.edge_slack,
+            now=self.now(),
+            budget=budget,
+        )
         try:
             self._read(invoice, told, look)
         except BudgetSpent:
@@ -127,7 +134,7 @@ class Explainer:
                 look.place, invoice, told.window, drift=drift, store=self.store, policy=self.policy
             ):
                 with suppress(Unlisted):
-                    look.neighbours.append(candidate.beside(tuple(largest)))
+                    look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
 

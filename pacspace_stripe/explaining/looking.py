@@ -27,7 +27,9 @@ from pacspace_stripe.domain.localise import (
 from pacspace_stripe.domain.quantities import subtract, text, total
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.explaining.places import Place, Unlisted
+from pacspace_stripe.explaining.budget import Budget
+from pacspace_stripe.explaining.narrowing import Narrowing
+from pacspace_stripe.explaining.places import Place, TooMany, Unlisted
 
 _BEFORE, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
@@ -47,6 +49,7 @@ class Look:
     billed: Decimal
     slack: timedelta
     now: datetime
+    budget: Budget
     notes: list[str] = field(default_factory=list)
     days: tuple[Bucket, ...] = ()
     inside: tuple[Bucket, ...] = ()
@@ -82,11 +85,22 @@ class Look:
     def read_days(self) -> None:
         """Both sides by UTC day."""
         with self.noting("the window's days could not be read"):
-            counted = self.place.counted_by_day(self.window)
-            entries = self.place.entries(self.window)
-            days = filled(parts_of(self.window, DAY), counted, entries)
-            self.days = self.inside = self._with_edge_minutes(days)
-            self.once_a_day = records_by_day(self.days)
+            parts, counted = parts_of(self.window, DAY), self.place.counted_by_day(self.window)
+            try:
+                entries = self.place.entries(self.window)
+            except TooMany:
+                unread = tuple(_as_billed(day) for day in filled(parts, counted, ()))
+                self._narrow(self._with_edge_minutes(unread))
+            else:
+                self.days = self.inside = self._with_edge_minutes(filled(parts, counted, entries))
+            self.once_a_day = records_by_day(self.inside)
+
+    def _narrow(self, days: tuple[Bucket, ...]) -> None:
+        if not self.place.selection.takes_all:
+            message = "too many records, and its balance says nothing of one meter"
+            raise Unlisted(message)
+        narrowing = Narrowing(place=self.place, budget=self.budget, notes=self.notes)
+        self.inside = narrowing.narrowed(days)
 
     def figures(self) -> tuple[DayFigures, ...]:
         """The days, for people."""
@@ -129,11 +143,12 @@ class Look:
 
     def read_hours(self) -> None:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
-        differing = [day for day in self.days if day.differs]
-        through = pattern(self.days) is not None
+        differing = [part for part in self.inside if part.differs]
+        through = pattern(self.inside) is not None
         if through:
             ends = dict.fromkeys((differing[0], differing[-1]))
-            differing = [day for day in ends if _cut_short(day, self.days)]
+            differing = [part for part in ends if _cut_short(part, self.inside)]
+        differing = [part for part in differing if HOUR < part.window.end - part.window.start <= DAY]
         with self.noting("hours could not be read"):
             for count, run in enumerate(_runs(differing)):
                 if count >= _MOST_RUNS:
@@ -164,8 +179,7 @@ class Look:
             self.after = self._read_after(step)
 
     def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
-        now = floor_to(self.now, timedelta(minutes=1)) + timedelta(minutes=1)
-        end = min(now, self.window.end + _AFTER)
+        end = min(floor_to(self.now, _MINUTE), self.window.end + _AFTER)
         if end <= self.window.end:
             return ()
         near = floor_to(self.window.end + _AFTER_BY_HOUR, DAY)
@@ -183,6 +197,11 @@ class Look:
         elif span.start == self.window.end:
             parts[0] = _more(parts[0], self._minute_of(span.start) - self.at_the_edges[1])
         return tuple(part for part in parts if part.differs)
+
+
+def _as_billed(part: Bucket) -> Bucket:
+    """Stripe's figure alone: the ledger's is not known yet."""
+    return replace(part, recorded=part.billed)
 
 
 def _more(part: Bucket, billed: Decimal) -> Bucket:

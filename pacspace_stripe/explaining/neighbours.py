@@ -5,12 +5,14 @@ Candidates come from the invoice and from our own store: never a scan of all cus
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 
 from pacspace_stripe.domain.billing import ledger_account
 from pacspace_stripe.domain.explanation import Cause
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.localise import Neighbour, Piece, bucket
+from pacspace_stripe.domain.localise import Bucket, Neighbour, Piece, around, bucket
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.selection import Selection
@@ -19,7 +21,10 @@ from pacspace_stripe.explaining.places import Place
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_MOST_DRIFTING, _MOST_BESIDE = 200, 5
+_MOST_DRIFTING, _MOST_READ = 200, 6
+"""Drifts looked through in our store, and those of them asked about."""
+_MOST_CLAIMS, _MOST_BESIDE = 100, 4
+"""The same of invoices that were not judged yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +35,17 @@ class Candidate:
     cause: Cause
     name: str
 
-    def beside(self, pieces: tuple[Piece, ...]) -> Neighbour:
-        """Its figures where ours differ: two requests for each part."""
-        parts = (piece.bucket.window for piece in pieces)
-        buckets = tuple(bucket(part, self.place.counted(part), self.place.entries(part)) for part in parts)
-        return Neighbour(name=self.name, cause=self.cause, buckets=buckets)
+    def beside(self, pieces: tuple[Piece, ...], slack: timedelta) -> Neighbour:
+        """Its figures where ours differ, and a little around: two requests for each part."""
+        buckets = [each for piece in pieces for each in self._around(piece.bucket.window, slack)]
+        return Neighbour(name=self.name, cause=self.cause, buckets=tuple(buckets))
+
+    def _around(self, part: Window, slack: timedelta) -> Iterator[Bucket]:
+        """The part with all that may belong to it: its ends cut usage of the neighbour's own in two, too."""
+        wide = Window(start=part.start - slack, end=part.end + slack)
+        entries = self.place.entries(Window(start=wide.start, end=wide.end + slack))
+        counted = self.place.counted(wide)
+        yield from (bucket(wide, counted, chosen) for chosen in around(wide, entries, slack))
 
 
 def candidates(
@@ -42,7 +53,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """The likeliest first."""
     yield from _other_meters(place, invoice, policy)
-    yield from _drifting(place, invoice, window, drift, store)
+    yield from _drifting(place, invoice, window, drift=drift, store=store, policy=policy)
     yield from _not_judged(place, invoice, window, store, policy)
 
 
@@ -70,18 +81,23 @@ def meters_on(invoice: Invoice, stripe: StripeApi) -> dict[str, str]:
     return found
 
 
-def _drifting(place: Place, invoice: Invoice, window: Window, drift: Decimal, store: Store) -> Iterator[Candidate]:
+def _drifting(
+    place: Place, invoice: Invoice, window: Window, *, drift: Decimal, store: Store, policy: Policy
+) -> Iterator[Candidate]:
     """Of accounts with the opposite drift, those where it is the same first."""
-    found: list[tuple[bool, Candidate]] = []
+    found: list[tuple[bool, Memory, str, str]] = []
     for memory in store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING):
         for shown in memory.windows:
             theirs = _drift(shown)
-            if theirs is None or theirs * drift >= 0 or memory.customer_id is None:
-                continue
-            candidate = _candidate(place, memory, str(shown["account"]), str(shown["meter"]))
-            if candidate is not None:
-                found.append((theirs != -drift, candidate))
-    yield from (candidate for _, candidate in sorted(found, key=lambda each: each[0]))
+            if theirs is not None and theirs * drift < 0:
+                found.append((theirs != -drift, memory, str(shown["account"]), str(shown["meter"])))
+    likeliest = sorted(found, key=lambda each: each[0])[:_MOST_READ]
+    for _, memory, account, meter in likeliest:
+        candidate = _candidate(place, memory, account)
+        if meter != place.meter:
+            candidate = _under_another_meter(place, memory, account, meter, policy)
+        if candidate is not None:
+            yield candidate
 
 
 def _drift(shown: object) -> Decimal | None:
@@ -90,20 +106,37 @@ def _drift(shown: object) -> Decimal | None:
     return Decimal(str(shown["billed"])) - Decimal(str(shown["recorded"]))
 
 
-def _candidate(place: Place, memory: Memory, account: str, meter: str) -> Candidate | None:
+def _candidate(place: Place, memory: Memory, account: str) -> Candidate | None:
     """Another customer's account for the same meter; of ours, another one."""
-    if memory.customer_id is None or account == place.account or meter != place.meter:
+    if memory.customer_id is None or account == place.account:
         return None
     there = replace(place, customer_id=memory.customer_id, account=account)
     return Candidate(place=there, cause=Cause.WRONG_CUSTOMER, name=account)
 
 
+def _under_another_meter(place: Place, memory: Memory, account: str, meter: str, policy: Policy) -> Candidate | None:
+    """The same customer's, on another invoice: that says which meter it is."""
+    selection = Selection.of(policy, meter)
+    if memory.customer_id != place.customer_id or (account == place.account and not selection.splits):
+        return None
+    meter_id = meters_on(place.stripe.read_invoice(memory.invoice_id), place.stripe).get(meter)
+    if meter_id is None:
+        return None
+    there = replace(place, meter=meter, meter_id=meter_id, account=account, selection=selection)
+    return Candidate(place=there, cause=Cause.WRONG_METER, name=meter)
+
+
 def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
     """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
-    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_BESIDE):
+    found = _beside(place, invoice, window, store)
+    yield from islice((candidate for candidate in found if _of_our_meter(candidate, policy)), _MOST_BESIDE)
+
+
+def _beside(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
+    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS):
         subject = store.subjects.find(invoice_id)
-        candidate = _candidate(place, subject.memory, account, place.meter) if subject else None
-        if candidate is not None and _of_our_meter(candidate, policy):
+        candidate = _candidate(place, subject.memory, account) if subject else None
+        if candidate is not None:
             yield candidate
 
 

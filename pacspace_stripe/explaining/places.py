@@ -8,7 +8,9 @@ from itertools import pairwise
 
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.localise import DAY, HOUR, Entry
-from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, select, usage_window
+from pacspace_stripe.domain.policy import Attribution
+from pacspace_stripe.domain.selection import Place as Where
+from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, place, select, usage_window
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.pacspace_api.results import Delta
@@ -17,10 +19,16 @@ from pacspace_stripe.stripe_api import StripeApi
 _MOST_PAGES = 5
 """Of 1,000 records: what one look at a time lists at most."""
 _ROWS = 100
+_LATEST = timedelta(days=35)
+"""How long after its use a record may be accepted and is still found, by usage time."""
 
 
 class Unlisted(Exception):
     """Why the records of a time are not listed, for a person."""
+
+
+class TooMany(Unlisted):
+    """There are more of them than one look lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +80,20 @@ class Place:
 
     def entries(self, window: Window) -> tuple[Entry, ...]:
         """The records that count. Raises Unlisted."""
-        deltas = self._deltas(window)
+        deltas = self._deltas_used_in(window)
         others = self.selection.others | named_meters(deltas, self.selection)
         counted = select(deltas, window, replace(self.selection, others=others))
         if isinstance(counted, Unclear):
             raise Unlisted(counted.detail)
         return tuple(self._entry(delta) for delta in counted.deltas)
+
+    def _deltas_used_in(self, window: Window) -> list[LedgerDelta]:
+        """By usage time, of a longer time: usage may be accepted after it happened."""
+        attribution = self.selection.attribution
+        if attribution is Attribution.ACCEPTED:
+            return self._deltas(window)
+        wide = self._deltas(Window(start=window.start, end=window.end + _LATEST))
+        return [delta for delta in wide if place(delta, window, attribution) is Where.INSIDE]
 
     def _entry(self, delta: LedgerDelta) -> Entry:
         return Entry(
@@ -96,7 +112,7 @@ class Place:
                 return []
             if page.count > _MOST_PAGES * 1000:
                 message = f"{page.count} records in {window}"
-                raise Unlisted(message)
+                raise TooMany(message)
             found += _readable(page.deltas)
             if len(found) >= page.count or not page.deltas:
                 break

@@ -1,18 +1,21 @@
 """What the gate asks of PacSpace, in the domain's values."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from pacspace_stripe.domain import quantities
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record, Unsettled
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import NotFound, RemoteRefused
-from pacspace_stripe.pacspace_api import reading
+from pacspace_stripe.errors import NotFound, RemoteRefused, ScopeRefused
+from pacspace_stripe.pacspace_api import reading, records
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
-from pacspace_stripe.pacspace_api.results import Delta, Derived
+from pacspace_stripe.pacspace_api.results import Derived
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -22,6 +25,7 @@ _PAGE = 100
 _MOST_PAGES = 10
 _MOST_NAMED = 5
 """Of records and gaps that are named to a person: the rest is counted."""
+_TOO_WIDE = "SCOPE_TOO_WIDE"
 _NOTHING = Decimal(0)
 
 
@@ -39,7 +43,21 @@ class PacSpaceApi:
         self._balance = BalanceApi(self._calls, lambda: uuid4().hex)
 
     def derive(self, account: str, window: Window) -> Balance:
-        """The balance over all verified deltas of the window (3.4); zero of nothing for an unknown account."""
+        """The balance over all verified deltas of the window (3.4); zero of nothing for an unknown account.
+
+        Windows are half-open, so what is too wide for one request is the sum of its parts, each delta in one of them.
+        """
+        try:
+            return self._derived(account, window)
+        except ScopeRefused as error:
+            if error.code != _TOO_WIDE or window.halves is None:
+                raise
+        parts = [self.derive(account, half) for half in window.halves]
+        net = quantities.total(part.net for part in parts)
+        known = any(part.known for part in parts)
+        return Balance(account=account, window=window, net=net, count=sum(part.count for part in parts), known=known)
+
+    def _derived(self, account: str, window: Window) -> Balance:
         # The limit cuts only the list of deltas; the balance is always over all of them.
         query = {**scope_fields(window), "limit": "1"}
         try:
@@ -48,15 +66,19 @@ class PacSpaceApi:
             return Balance(account=account, window=window, net=_NOTHING, count=0, known=False)
         return reading.balance_from_pacspace(data, account, window)
 
-    def deltas(self, account: str, window: Window) -> tuple[Delta, ...]:
-        """Every verified delta of the window, as derive lists them (3.4); none for an unknown account.
+    def listed(self, account: str, window: Window) -> tuple[Balance, tuple[LedgerDelta, ...]]:
+        """The balance of the window and every verified delta that it is made of; of an unknown account, nothing.
 
-        Raises RemoteUnavailable when records came in between its pages.
+        Raises UnexpectedAnswer when a delta lacks its amount, its id or its time; RemoteUnavailable when records came
+        in between the pages.
         """
         try:
-            return self._balance.derive_all(account, window).deltas
+            derived = self._balance.derive_all(account, window)
         except NotFound:
-            return ()
+            return Balance(account=account, window=window, net=_NOTHING, count=0, known=False), ()
+        return Balance(account=account, window=window, net=derived.balance, count=derived.count), tuple(
+            map(records.ledger_delta, derived.deltas)
+        )
 
     def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> Derived | None:
         """Net and number of the window's verified deltas, and up to 1,000 of them (3.4), in one call.
@@ -67,6 +89,18 @@ class PacSpaceApi:
             return self._balance.derive(account, window, limit=LARGEST_PAGE, offset=offset)
         except NotFound:
             return None
+
+    def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
+        """Every verified delta of a short window, asked for once; None when one page does not hold them.
+
+        Raises UnexpectedAnswer when one lacks its amount, its id or when it was accepted.
+        """
+        try:
+            derived = self._balance.derive(account, window, limit=LARGEST_PAGE)
+        except NotFound:
+            return ()
+        whole = len(derived.deltas) == derived.count
+        return tuple(map(records.ledger_delta, derived.deltas)) if whole else None
 
     def record(self, key: str) -> Record | None:
         """All writes to a key of the older settlement API (7), added up; None when nothing was written to it."""
@@ -127,15 +161,18 @@ class PacSpaceApi:
         """Where anyone may ask about a root, without a key (3.13)."""
         return self._calls.wire.address(VERIFY, proof_root)
 
-    def unsettled(self, account: str, window: Window) -> Unsettled:
+    def unsettled(
+        self, account: str, window: Window, *, may_count: Callable[[LedgerDelta], bool] = lambda _: True
+    ) -> Unsettled:
         """Deltas of the window that are neither verified nor failed, and sequence gaps (3.11, 3.12).
 
         Which clock places a delta is not documented (4), so those of the day before count too. Looks at the newest
-        1,000 deltas only.
+        1,000 deltas only, and of those at such as ``may_count``.
         """
         since = window.start - timedelta(days=1)
         try:
-            unverified = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
+            waiting = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
+            unverified = [row for row in waiting if may_count(records.waiting_delta(row, window.start))]
             gaps = self._calls.gaps(account, {"limit": str(_PAGE)})
         except NotFound:
             return Unsettled(unverified=0, gaps=0)

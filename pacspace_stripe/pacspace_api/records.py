@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.quantities import equal
+from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import (
     COUNTS,
@@ -69,6 +71,34 @@ def delta_from_pacspace(data: Fields) -> Delta:
         verified_at=_first_time(data, "verifiedAt", "blockTimestamp"),
         verification_reference=text_of(data, *_LINKS),
         error=data.optional_text("error"),
+    )
+
+
+def ledger_delta(delta: Delta) -> LedgerDelta:
+    """A listed delta as the comparison needs it. Raises UnexpectedAnswer when it does not say enough to be placed."""
+    if delta.record_id is None or delta.amount is None or delta.recorded_at is None:
+        message = f"derive lists a delta ({delta.record_id or 'no id'}) without its id, amount or time"
+        raise UnexpectedAnswer(PACSPACE, message, hint="Nothing was concluded from it. Please report it.")
+    return LedgerDelta(
+        record_id=delta.record_id,
+        amount=delta.amount,
+        accepted_at=delta.recorded_at,
+        reason=delta.reason,
+        reference_id=delta.reference_id,
+        metadata=delta.metadata,
+    )
+
+
+def waiting_delta(row: Fields, otherwise: datetime) -> LedgerDelta:
+    """A row of recent activity (3.11) that is not verified yet, as far as it says anything."""
+    delta = delta_from_pacspace(row)
+    return LedgerDelta(
+        record_id=delta.record_id or "",
+        amount=delta.amount or Decimal(0),
+        accepted_at=delta.recorded_at or otherwise,
+        reason=delta.reason,
+        reference_id=delta.reference_id,
+        metadata=delta.metadata,
     )
 
 

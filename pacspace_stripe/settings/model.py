@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         "Which clock places a delta: `accepted` (PacSpace's own) or `usage_time` (when the delta says it was used).",
         default="accepted",
     )
+    edge_slack: Annotated[timedelta, _read(written.duration)] = _setting(
+        "PACSPACE_STRIPE_EDGE_SLACK",
+        "How far from a period's edge the two sides may place the same usage differently: a drift then says so.",
+        default="5m",
+    )
     units: Annotated[Mapping[str, Decimal] | None, _read(selecting.units)] = _setting(
         "PACSPACE_STRIPE_UNITS",
         "By meter, how many of the ledger's units are one of Stripe's, such as `api_calls=1000,storage=1024`.",
@@ -284,6 +289,7 @@ class Settings(BaseSettings):
             exclude_reasons=self.exclude_reasons or frozenset(),
             attribution=self.attribution,
             units=self.units or {},
+            edge_slack=self.edge_slack,
         )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from pacspace_stripe.domain.selection import BY_ACCOUNT, BY_METADATA, BY_REASON
+from pacspace_stripe.domain.policy import BY_ACCOUNT
+from pacspace_stripe.domain.selection import BY_METADATA, BY_REASON
 
 _LONGEST_REASON: Final = 500
 """PacSpace's rule for a reason (pacspace-api 3.1)."""

@@ -5,6 +5,7 @@ Nothing is written anywhere for it, and no more than a few requests are made: da
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -12,9 +13,12 @@ from typing import Any
 
 from pacspace_stripe.app import App
 from pacspace_stripe.documents import Day
+from pacspace_stripe.domain import evidence
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.invoices import Formula, Invoice, Meter
-from pacspace_stripe.domain.ledger import UsageSign
+from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.quantities import equal, total
+from pacspace_stripe.domain.selection import Selection, Unclear, name_of, named_meters, select, usage_window
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import RemoteError
 
@@ -39,7 +43,7 @@ def daily_figures(app: App, invoice: Invoice, window: dict[str, Any], policy: Ma
     meter = _meter(app, invoice, window["meter"])
     try:
         billed = _billed(app, invoice.customer_id, meter, span)
-        recorded = _recorded(app, window["account"], span, UsageSign(policy["usage_sign"]))
+        recorded = _recorded(app, window, span, Selection.of(evidence.choices(policy), window["meter"]))
     except RemoteError as error:
         raise LeftOut(str(error)) from error
     for by_day, figure, whose in ((billed, "billed", "Stripe's meter"), (recorded, "recorded", "PacSpace's records")):
@@ -62,11 +66,15 @@ def _comparable(window: dict[str, Any]) -> Window | None:
     if window["count"] > _MOST_RECORDS:
         message = f"more than {_MOST_RECORDS} records"
         raise LeftOut(message)
-    span = Window(start=datetime.fromisoformat(window["start"]), end=datetime.fromisoformat(window["end"]))
+    span = _span(window)
     if span.end - span.start > _MOST_DAYS * _DAY:
         message = f"more than {_MOST_DAYS} days"
         raise LeftOut(message)
     return span
+
+
+def _span(bounds: Mapping[str, Any]) -> Window:
+    return Window(start=datetime.fromisoformat(bounds["start"]), end=datetime.fromisoformat(bounds["end"]))
 
 
 def _meter(app: App, invoice: Invoice, event_name: str) -> Meter:
@@ -104,15 +112,26 @@ def _pieces(span: Window) -> Iterator[Window]:
         yield Window(start=start, end=end)
 
 
-def _recorded(app: App, account: str, span: Window, sign: UsageSign) -> dict[date, Decimal]:
-    """PacSpace's records by the UTC day on which it accepted them."""
+def _recorded(app: App, window: dict[str, Any], span: Window, selection: Selection) -> dict[date, Decimal]:
+    """PacSpace's records that count, by the UTC day of the clock that places them."""
+    _, deltas = app.ledger.listed(window["account"], _span(window.get("selection") or window))
+    counted = select(deltas, span, replace(selection, others=named_meters(deltas, selection)))
+    if isinstance(counted, Unclear):
+        raise LeftOut(counted.detail)
     found: defaultdict[date, Decimal] = defaultdict(Decimal)
-    for delta in app.ledger.deltas(account, span):
-        if delta.amount is None or delta.recorded_at is None:
-            message = "PacSpace does not say when it accepted its records"
-            raise LeftOut(message)
-        found[delta.recorded_at.astimezone(UTC).date()] += sign.recorded_usage(delta.amount)
+    for delta in counted.deltas:
+        found[_day_of(delta, selection)] += selection.usage(delta.amount)
     return found
+
+
+def _day_of(delta: LedgerDelta, selection: Selection) -> date:
+    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
+    if span is None:
+        return delta.accepted_at.astimezone(UTC).date()
+    if span.end > floor_to(span.start, _DAY) + _DAY:
+        message = f"{name_of(delta)} is usage of more than one day"
+        raise LeftOut(message)
+    return span.start.date()
 
 
 def _dates(span: Window) -> Iterator[date]:

@@ -4,12 +4,13 @@ The ledger's records of one account and time vouch for one invoice. Two that bil
 prove nothing about either. They also say whom an event about an account is for; so early warnings have some too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.records import Claim
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.store import memories
@@ -20,8 +21,8 @@ from pacspace_stripe.store.tables import claims, subjects
 if TYPE_CHECKING:
     from datetime import datetime
 
-Claim = tuple[str, Window]
-"""A ledger account and the window that is billed."""
+
+_WRITTEN = ("account", "starts_at", "meter", "ends_at", "customer_id")
 
 
 class Claims:
@@ -30,31 +31,47 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, invoice_id: str, wanted: Iterable[Claim]) -> None:
+    def put(self, invoice_id: str, wanted: Iterable[Claim | tuple[str, Window]]) -> None:
         """Make these the invoice's claims; none frees what it claimed. Writes only what changed."""
         mine = sa.select(claims).where(claims.c.invoice_id == invoice_id)
         # Of windows that start together the longest is claimed: it holds the others.
-        longest = {(account, window.start): window.end for account, window in sorted(wanted, key=_ends_at)}
-        rows = {(account, start, end) for (account, start), end in longest.items()}
+        claimed = sorted((Claim(*each) for each in wanted), key=_ends_at)
+        longest = {(each.account, each.window.start, each.meter): each for each in claimed}
+        rows = {(*key, each.window.end, each.customer_id) for key, each in longest.items()}
         with self._database.reading() as connection:
-            kept = {(row.account, row.starts_at, row.ends_at) for row in connection.execute(mine)}
+            found = connection.execute(mine)
+            kept = {(row.account, row.starts_at, row.meter, row.ends_at, row.customer_id) for row in found}
         if kept == rows:
             return
         with self._database.writing() as connection:
             connection.execute(sa.delete(claims).where(claims.c.invoice_id == invoice_id))
-            for account, start, end in sorted(rows):
-                row = {"account": account, "starts_at": start, "ends_at": end, "invoice_id": invoice_id}
-                connection.execute(sa.insert(claims).values(**row))
+            for row in sorted(rows):
+                named = dict(zip(_WRITTEN, row, strict=True))
+                connection.execute(sa.insert(claims).values(invoice_id=invoice_id, **named))
 
-    def rival_of(self, invoice_id: str, account: str, window: Window) -> str | None:
-        """Another invoice that bills this account for a time that overlaps. An early warning bills nothing."""
+    def rival_of(
+        self,
+        invoice_id: str,
+        account: str,
+        window: Window,
+        meter: str = "",
+        customer_id: str = "",
+        *,
+        but: Collection[str] = (),
+    ) -> str | None:
+        """Another invoice, none of ``but``, that bills this account for a time that overlaps.
+
+        An early warning bills nothing. Two that claim different meters of it, of one customer, do not bill the same.
+        """
         query = sa.select(claims.c.invoice_id).where(
             claims.c.account == account,
-            claims.c.invoice_id != invoice_id,
+            claims.c.invoice_id.not_in([invoice_id, *but]),
             sa.not_(claims.c.invoice_id.startswith(f"{Kind.UPCOMING.value}:")),
             claims.c.starts_at < window.end,
             claims.c.ends_at > window.start,
         )
+        if meter:
+            query = query.where(claims.c.meter.in_(["", meter]) | (claims.c.customer_id != customer_id))
         with self._database.reading() as connection:
             return connection.execute(query.order_by(claims.c.invoice_id).limit(1)).scalar()
 
@@ -97,8 +114,8 @@ class Claims:
             .limit(most)
         )
         with self._database.reading() as connection:
-            return [(row.invoice_id, row.account) for row in connection.execute(query)]
+            return [*dict.fromkeys((row.invoice_id, row.account) for row in connection.execute(query))]
 
 
 def _ends_at(claim: Claim) -> "datetime":
-    return claim[1].end
+    return claim.window.end

@@ -66,7 +66,7 @@ def mapped_errors() -> Iterator[None]:
         raise StoreUnavailable(message) from error
 
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The newest revision in ``migrations/versions``."""
 _VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.String))
 

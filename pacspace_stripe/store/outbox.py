@@ -14,7 +14,17 @@ from typing import Any, assert_never
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from pacspace_stripe.domain.alerting import DAY, Again, Alert, Channel, Delivered, GivenUp, Outcome, Past, SwitchedOff
+from pacspace_stripe.domain.alerting import (
+    REMEMBERED_FOR,
+    Again,
+    Alert,
+    Channel,
+    Delivered,
+    GivenUp,
+    Outcome,
+    Past,
+    SwitchedOff,
+)
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.tables import alerts, audit, deliveries, subjects
 
@@ -75,8 +85,8 @@ class Outbox:
     # -- what is told -------------------------------------------------------------------------------------------
 
     def past(self, subject_id: str) -> list[Past]:
-        """The alerts of the last day about one subject."""
-        since = self._database.now() - DAY
+        """The alerts of the last week about one subject."""
+        since = self._database.now() - REMEMBERED_FOR
         query = sa.select(alerts).where(alerts.c.subject_id == subject_id, alerts.c.at >= since)
         with self._database.reading() as connection:
             return [

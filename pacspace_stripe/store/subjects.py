@@ -61,6 +61,12 @@ class Subjects:
         with self._database.writing() as connection:
             return connection.execute(statement).rowcount == 1
 
+    def has(self, subject_id: str, owner: str, *, until: datetime) -> bool:
+        """Whether a lease is this owner's until then."""
+        held = (subjects.c.subject_id == subject_id, subjects.c.lease_owner == owner, subjects.c.lease_until >= until)
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(subjects.c.subject_id).where(*held)).one_or_none() is not None
+
     def save(self, subject_id: str, owner: str, memory: Memory, ttl: timedelta, *, also: Also = lambda _: None) -> bool:
         """Write memory down under a lease that is still ours, and in the same transaction what ``also`` writes."""
         now = self._database.now()

@@ -99,10 +99,15 @@ claims = sa.Table(
     sa.Column("account", sa.String(128), primary_key=True),
     sa.Column("invoice_id", sa.String(255), primary_key=True),
     sa.Column("starts_at", UtcDateTime, primary_key=True),
+    sa.Column("meter", sa.String(255), primary_key=True, server_default=""),
     sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Column("customer_id", sa.String(255), nullable=False, server_default=""),
     sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which invoice bills which ledger account for which time: two at a time prove nothing."""
+"""Which invoice bills which ledger account for which time: two at a time prove nothing.
+
+``meter`` and ``customer_id`` are empty where the whole account is claimed, whoever's and whatever is in it.
+"""
 
 facts = sa.Table(
     "pacspace_facts",

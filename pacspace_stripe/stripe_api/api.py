@@ -72,6 +72,7 @@ class StripeApi:
         )
         self._prices = Remembered(self._read_price)
         self._meters = Remembered(self._read_meter)
+        self._event_names: frozenset[str] = frozenset()
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
@@ -90,12 +91,20 @@ class StripeApi:
         return Fields(STRIPE, f"invoice {invoice_id}", data).optional_text("invoice_pdf")
 
     def price(self, price_id: str) -> Price:
-        """A price: one call, remembered. What we read of it cannot change at Stripe."""
+        """A price: one call, two for a tiered one; remembered. What we read of it cannot change at Stripe."""
         return self._prices(price_id)
 
     def meter(self, meter_id: str) -> Meter:
         """A meter: one call, remembered. Only its display name can change at Stripe."""
         return self._meters(meter_id)
+
+    def meters_among(self, names: frozenset[str]) -> frozenset[str]:
+        """Those that are event names of meters, deactivated ones too: one call, none where all are known already."""
+        if not names <= self._event_names:
+            self._event_names = frozenset(
+                meter_from_stripe(row).event_name for row in self._pages("/v1/billing/meters")
+            )
+        return names & self._event_names
 
     def meter_usage(self, meter_id: str, customer_id: str, window: Window) -> Decimal:
         """What the meter counted for the customer, in its unit; eventually consistent (stripe-facts 4.3).
@@ -227,7 +236,11 @@ class StripeApi:
         )
 
     def _read_price(self, price_id: str) -> Price:
-        return price_from_stripe(self._get_object(f"/v1/prices/{_segment(price_id)}", "price", price_id))
+        path = f"/v1/prices/{_segment(price_id)}"
+        price = price_from_stripe(self._get_object(path, "price", price_id))
+        if not price.tiered or price.tiers:
+            return price
+        return price_from_stripe(the(self._get(path, expand=["tiers"]), "price", price_id))
 
     def _read_meter(self, meter_id: str) -> Meter:
         return meter_from_stripe(

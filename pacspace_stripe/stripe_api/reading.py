@@ -14,9 +14,11 @@ from pacspace_stripe.domain.invoices import (
     InvoiceStatus,
     LineItem,
     Meter,
+    Package,
     Price,
     Subscription,
     SubscriptionItem,
+    Tier,
     UsageType,
 )
 from pacspace_stripe.domain.windows import Window
@@ -101,6 +103,8 @@ def line_item_from_stripe(data: object) -> LineItem:
         proration=details.flag("proration") if details else False,
         quantity=_quantity(line),
         window=_window(line.fields("period"), "start", "end"),
+        item_id=details.optional_id("subscription_item") if details else None,
+        amount=line.optional_integer("amount"),
     )
 
 
@@ -143,8 +147,33 @@ def price_from_stripe(data: object) -> Price:
         usage_type=UsageType(recurring.text("usage_type")) if recurring else UsageType.NONE,
         meter_id=recurring.optional_id("meter") if recurring else None,
         tiered=price.text("billing_scheme") == "tiered" or price.optional_text("tiers_mode") is not None,
-        package=price.optional_fields("transform_quantity") is not None,
+        package=_package(price.optional_fields("transform_quantity")),
+        tiers=tuple(map(_tier, price.items("tiers"))) if price.data.get("tiers") is not None else (),
     )
+
+
+def _package(found: Fields | None) -> Package | None:
+    if found is None:
+        return None
+    size = found.integer("divide_by")
+    if size < 1:
+        found.reject("divide_by", "is not positive")
+    return Package(size=Decimal(size), round_up=found.text("round") != "down")
+
+
+def _tier(tier: Fields) -> Tier:
+    upto = tier.optional_integer("up_to")
+    return Tier(
+        up_to=None if upto is None else Decimal(upto),
+        unit_amount=_amount(tier, "unit_amount"),
+        flat_amount=_amount(tier, "flat_amount"),
+    )
+
+
+def _amount(tier: Fields, name: str) -> Decimal:
+    """An amount that is null where there is none; its decimal is the exact one."""
+    exact = tier.optional_number(f"{name}_decimal")
+    return exact if exact is not None else Decimal(tier.optional_integer(name) or 0)
 
 
 def meter_from_stripe(data: object) -> Meter:

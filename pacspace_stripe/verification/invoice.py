@@ -29,6 +29,8 @@ class StampedWindow:
     """Billed, in the meter's unit."""
     count: str | None
     matched: bool
+    root_count: str | None = None
+    """Where the root also covers records that are no usage of this meter: all that it covers."""
 
     def agrees(self, summary: ProofSummary) -> Result:
         """Whether public verify says what is stamped. Billed and recorded may differ by a tolerance, or by a waiver."""
@@ -36,11 +38,10 @@ class StampedWindow:
             return unconfirmed(summary)
         if summary.record_count is None or summary.net_change is None or self.count is None:
             return cannot_tell(f"PacSpace confirms the proof root {self.proof_root}, but count and net are not known")
-        if str(summary.record_count) != self.count:
-            return refuted(
-                f"PacSpace says {summary.record_count} records of {self.proof_root}, stamped are {self.count}"
-            )
-        if self.usage is not None and equal(abs(summary.net_change), self.usage):
+        covered = self.root_count or self.count
+        if str(summary.record_count) != covered:
+            return refuted(f"PacSpace says {summary.record_count} records of {self.proof_root}, stamped are {covered}")
+        if self.root_count is None and self.usage is not None and equal(abs(summary.net_change), self.usage):
             return holds("PacSpace confirms the stamped roots, counts and usage")
         net = text(summary.net_change)
         if not self.matched:
@@ -69,6 +70,7 @@ class Stamp:
                 usage=decimal_of(self.metadata.get(f"{PREFIX}usage{suffix}")),
                 count=self.metadata.get(f"{PREFIX}delta_count{suffix}"),
                 matched=self.verdict == Verdict.MATCHED,
+                root_count=self.metadata.get(f"{PREFIX}root_count{suffix}"),
             )
             for suffix in _SUFFIXES
             if (root := self.metadata.get(f"{PREFIX}proof_root{suffix}"))

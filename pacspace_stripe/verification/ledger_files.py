@@ -86,7 +86,7 @@ def _rows(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
 
 
 def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator[str]:
-    period = window.window
+    period = window.selection.selected().scope if window.selection else window.window
     scope = (file.text("account"), file.text("start"), file.text("end"))
     if period is None or scope != (window.account, iso(period.start), iso(period.end)):
         yield f"{file.where} is about another account or period"
@@ -103,9 +103,13 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
     net, count = file.number("net"), file.integer("count")
     if window.recorded is None or window.count is None:
         return cannot_tell(f"{name_of(window)}: the evidence does not say what was recorded")
-    if equal(sign.recorded_usage(net), window.recorded) and count == window.count:
+    known = (window.recorded, window.count)
+    if window.selection is not None:
+        # Not all of it is usage of this meter, so the whole of it is compared, as PacSpace has it.
+        known = (sign.recorded_usage(window.selection.net_change), window.selection.record_count)
+    if equal(sign.recorded_usage(net), known[0]) and count == known[1]:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
-    named = f"{text(window.recorded)} in {window.count}"
+    named = f"{text(known[0])} in {known[1]}"
     said = f"{name_of(window)}: the rows are {text(sign.recorded_usage(net))} in {count} records, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
     if window.proof is not None and count > window.proof.record_count:

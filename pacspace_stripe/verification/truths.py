@@ -9,8 +9,10 @@ from decimal import Decimal
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
-from pacspace_stripe.domain.verdicts import Reason, Verdict, summarize
+from pacspace_stripe.domain.verdicts import BilledAs, LineKind, Reason, Verdict, summarize
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
+from pacspace_stripe.evidence_format.models import LineModel
+from pacspace_stripe.verification import selections
 from pacspace_stripe.verification.report import Result, counted, unless
 
 _LIVING = ("draft", "open", "paid")
@@ -67,26 +69,54 @@ def _in_window(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
 
 
 def _billed_lines(window: WindowModel) -> Iterator[str]:
-    """Billed is the sum of the lines, unless it was read from their meter, which a draft's lines lag behind."""
-    known = [line.quantity for line in window.lines if line.quantity is not None]
-    summed = total(known)
-    if len(known) != len(window.lines):
+    """Billed is what the lines add up to, with earlier invoices of the period; or what their meter says.
+
+    It was read from the meter where a draft's lines lag behind it, and where lines are not raw usage.
+    """
+    lines = [line for line in window.lines if line.kind is LineKind.USAGE]
+    known = [line.quantity for line in lines if line.quantity is not None]
+    if window.billed_as is BilledAs.METER:
+        yield from _as_metered(window)
+    elif len(known) != len(lines):
         if window.billed is not None and not window.from_meter:
             yield f"{text(window.billed)} is billed, but a line has no quantity"
     elif window.billed is None:
-        if known:
-            yield f"its lines bill {text(summed)}, but no billed usage is named"
-    elif not window.from_meter and not equal(summed, window.billed):
-        yield f"its lines bill {text(summed)}, not {text(window.billed)}"
+        if known and window.billed_as is not BilledAs.EACH:
+            yield f"its lines bill {text(total(known))}, but no billed usage is named"
+    elif not window.from_meter:
+        yield from _added_up(window, lines, window.billed)
+
+
+def _added_up(window: WindowModel, lines: list[LineModel], billed: Decimal) -> Iterator[str]:
+    """Of several prices on one meter, each bills all of it."""
+    of_price: dict[str | None, list[Decimal]] = {}
+    for line in lines:
+        name = line.price if window.billed_as is BilledAs.EACH else None
+        of_price.setdefault(name, [each.quantity for each in window.already]).append(line.quantity or Decimal(0))
+    for quantities in of_price.values() or [[each.quantity for each in window.already]]:
+        if not equal(total(quantities), billed):
+            yield f"its lines bill {text(total(quantities))}, not {text(billed)}"
+
+
+def _as_metered(window: WindowModel) -> Iterator[str]:
+    says = window.result().meter_says
+    if says is None:
+        yield "billed as its meter says, but nothing of the meter is named"
+    elif window.billed is not None and not says.allows(window.billed):
+        yield f"billed as its meter says, which is {text(says.inner)} to {text(says.outer)}, not {text(window.billed)}"
 
 
 def _recorded(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     """Recorded usage and its number of records are those that the proof, or the settlement record, covers."""
     if (window.recorded is None) != (window.count is None):
         yield "recorded usage and the number of its records are known together or not at all"
+    yield from selections.problems(window, policy)
     if window.proof is not None and not window.proof.stale:
         proof = window.proof
-        yield from _covers(window, policy, proof.net_change, proof.record_count, "the proof root")
+        if window.selection is None:
+            yield from _covers(window, policy, proof.net_change, proof.record_count, "the proof root")
+        else:
+            yield from selections.not_proven(window.selection, proof)
     if window.record is not None:
         yield from _covers(window, policy, window.record.bits, window.record.writes, "the record")
     if (policy.ledger is LedgerProtocol.SETTLEMENT) and (window.proof or window.compare):
@@ -111,11 +141,14 @@ def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     if window.billed is None or window.recorded is None:
         yield "figures were compared that are not known"
         return
-    # The difference of the two: both may hold records that are no usage.
-    asked = subtract(compare.their_balance, compare.your_balance)
-    sign = policy.usage_sign
-    if asked != subtract(sign.raw_balance(window.recorded), sign.raw_balance(window.billed)):
-        yield "PacSpace was asked to compare other figures than those named"
+    if window.selection is not None:
+        yield from selections.not_asked(window, window.selection, compare, policy)
+    else:
+        # The difference of the two: both may hold records that are no usage.
+        asked = subtract(compare.their_balance, compare.your_balance)
+        sign = policy.usage_sign
+        if asked != subtract(sign.raw_balance(window.recorded), sign.raw_balance(window.billed)):
+            yield selections.OTHER_FIGURES
     proof = window.proof
     if proof is not None and not proof.stale and compare.their_balance != proof.net_change:
         yield f"PacSpace compared {text(compare.their_balance)}, the proof root covers {text(proof.net_change)}"
@@ -196,7 +229,11 @@ def _waiver(document: EvidenceDocument) -> Iterator[str]:
 
 def _waives(figure: Decimal | str, window: WindowModel, document: EvidenceDocument) -> bool:
     """A waiver names what the lines said; a window that needs none may by now be billed as its meter says."""
-    if window.from_meter or (document.confirms and window.reason.verdict is Verdict.MATCHED):
+    if (
+        window.from_meter
+        or window.billed_as is BilledAs.METER
+        or (document.confirms and window.reason.verdict is Verdict.MATCHED)
+    ):
         return True
     if isinstance(figure, str) or window.billed is None:
         return isinstance(figure, str) and window.billed is None

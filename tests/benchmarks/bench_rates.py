@@ -3,20 +3,31 @@
 The gate runs on compressed time, where only the limits cost any; the processes run on wall time, over sockets.
 """
 
+import json
+import os
+import subprocess
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pacspace_stripe.cli.processes import COMMAND
 from pacspace_stripe.domain.capacity import SECOND_LOOK
 from pacspace_stripe.domain.policy import FailPolicy
 from pacspace_stripe.domain.rates import STRIPE_LIVE
+from pacspace_stripe.simulator.clock import WallClock
+from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.serve import serve
+from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.simulator.stripe.admission import RateLimits
 from tests import senders
 from tests.integration.test_fleet import BUSY, environment, opened, renewed, stripe
-from tests.worlds import World
+from tests.worlds import METER, World
 
 INVOICES = 150
 SECONDS = 12
+PAST_INVOICES = 500
+"""Twenty seconds' worth at 25 writes a second."""
+AUGUST = datetime(2026, 8, 1, tzinfo=UTC)
 
 
 def test_the_gate_uses_what_the_limits_allow(tmp_path: Path) -> None:
@@ -62,6 +73,49 @@ def test_one_process_uses_what_the_limits_allow(sqlite_url: str) -> None:
 
 def test_a_fleet_uses_what_the_limits_allow(postgresql_url: str) -> None:
     fleet(3, 4, postgresql_url)
+
+
+def test_a_backfill_uses_what_the_limits_allow(database_url: str) -> None:
+    clock = WallClock()
+    stripe, pacspace = StripeSimulator(clock, enforce_rate_limits=True), PacSpaceSimulator(clock)
+    stripe.rate_limits = RateLimits(STRIPE_LIVE.endpoint, STRIPE_LIVE.total)
+    pacspace.configure(fast_roots=True)
+    add_paid_invoices(stripe, pacspace)
+    with serve(stripe) as at_stripe, serve(pacspace) as ledger:
+        pacspace.base_url = ledger.url
+        addresses = {"PACSPACE_API_BASE_URL": ledger.url, "PACSPACE_API_KEY": pacspace.api_key}
+        settings = environment(at_stripe.url, database_url, **addresses, PACSPACE_STRIPE_RATE=str(STRIPE_LIVE))
+        command = [*COMMAND, "backfill", "--since", "2026-01-01", "--apply", "--json"]
+        done = subprocess.run(command, env=inherited() | settings, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["summary"]["stamped"] == PAST_INVOICES
+    stamps = [entry.at for entry in stripe.log if entry.method == "POST" and entry.status == 200]
+    refused = sum(entry.status == 429 for entry in stripe.log)
+    begins, ends = stamps[0] + timedelta(seconds=3), stamps[-1] - timedelta(seconds=1)
+    settled = sum(begins <= at < ends for at in stamps) / (ends - begins).total_seconds()
+    whole = (PAST_INVOICES - 1) / (stamps[-1] - stamps[0]).total_seconds()
+    allowed, store = STRIPE_LIVE.endpoint, database_url.partition(":")[0]
+    print(
+        f"\nbackfill of {PAST_INVOICES} invoices, {store}: {settled:.1f} of {allowed} writes a second"
+        f" ({settled / allowed:.1%})"
+        f" once at pace, {whole / allowed:.1%} from the first stamp to the last; {refused} refused"
+    )
+
+
+def add_paid_invoices(stripe: StripeSimulator, pacspace: PacSpaceSimulator) -> None:
+    """Each of its own customer, used and recorded in August, paid since."""
+    price, now = stripe.add_price(stripe.add_meter(METER)), datetime.now(UTC)
+    for number in range(PAST_INVOICES):
+        customer = f"cus_{number}"
+        stripe.add_customer(customer)
+        begun, ends = now - timedelta(days=9), now + timedelta(days=9)
+        subscription = stripe.add_subscription(customer, [price], period_start=begun, period_end=ends)
+        stripe.record_usage(customer, METER, number + 1, AUGUST + timedelta(days=3))
+        pacspace.record(customer, f"-{number + 1}", AUGUST + timedelta(days=3))
+        stripe.add_past_invoice(subscription, AUGUST, AUGUST + timedelta(days=31))
+
+
+def inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 def test_agreeing_costs_little(postgresql_url: str) -> None:

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
-from tests.generated.drawing import TIERED
 from tests.generated.plans import Outage, Restart, Stall
 from tests.generated.playing import Figures, Key, Player, Request, Truth
 
@@ -192,7 +191,7 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     assert truth is not None
     figures = truth.metered if truth.status == "draft" else truth.billed
     accounts = {player.account(subscription, meter) for meter in subscription.meters}
-    if TIERED in subscription.meters or len(accounts) < len(subscription.meters):
+    if len(accounts) < len(subscription.meters):
         return "not compared yet"
     if _has_rival(player, invoice):
         return "another invoice bills the same"

@@ -236,13 +236,13 @@ class Player(World):
         return Decimal(repr(world.balance(world.verified(self.account(subscription, key[0]), window))))
 
     def billed(self, invoice: Invoice) -> Figures:
-        """The metered lines, summed by meter and window."""
+        """The metered lines, summed by meter and window; after a threshold, with what the period billed before."""
         found: Figures = {}
         for line in invoice.lines:
             if line.metered and line.price and line.quantity is not None:
                 name = next(name for name, price in self.prices.items() if price == line.price)
-                key = (name, line.period_start, line.period_end)
-                found[key] = found.get(key, Decimal(0)) + line.quantity
+                key = (name, line.counts_from or line.period_start, line.period_end)
+                found[key] = found.get(key, line.already) + line.quantity
         return found
 
     def metered(self, customer: str, name: str, start: datetime, end: datetime) -> Decimal:

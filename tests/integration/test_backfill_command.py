@@ -62,7 +62,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     clock = WallClock()
     stripe, pacspace = StripeSimulator(clock), PacSpaceSimulator(clock)
     with serve(stripe) as at_stripe, serve(pacspace) as ledger:
-        pacspace.base_url = ledger.url
+        pacspace.base_url, stripe.pages_url = ledger.url, at_stripe.url
         urls = {"STRIPE_API_BASE_URL": at_stripe.url, "PACSPACE_API_BASE_URL": ledger.url}
         database = {"PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{tmp_path / 'ours.db'}"}
         keys = {"PACSPACE_API_KEY": pacspace.api_key}

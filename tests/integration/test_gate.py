@@ -3,7 +3,6 @@
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -608,17 +607,6 @@ def ask(made: World, path: str, **form: str) -> None:
     headers = {"Authorization": "Bearer sk_test_simulator"}
     answer = made.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
     assert answer.status_code == 200, answer.text
-
-
-def test_a_tiered_price_is_unproven_for_now(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
-        tiers: list[dict[str, Any]] = [{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
-        price = made.stripe.add_price(made.meter, tiers=tiers)
-        made.subscribe(prices=[price])
-        made.use("25")
-        made.run(DAY)
-        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
-        assert made.left == set()
 
 
 def test_pacspace_down_is_unproven_then_heals(tmp_path: Path) -> None:

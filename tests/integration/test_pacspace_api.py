@@ -505,11 +505,39 @@ def test_a_wrong_key_says_what_to_do(key: str, code: str, hint: str) -> None:
     assert key not in f"{refused.value}{refused.value.hint}"
 
 
-def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code() -> None:
+WIDE = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=WINDOW.end)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda api: api.compare("acme", WIDE, yours=Decimal(0), theirs=Decimal(0)),
+        lambda api: api.checkpoint("acme", WIDE, idempotency_key="key-1"),
+        lambda api: api.deltas("acme", WIDE),
+    ],
+)
+def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code(ask: Callable[[PacSpaceApi], object]) -> None:
     world = World(max_scope_months=1)
     with pytest.raises(RemoteRefused) as refused:
-        world.api.derive("acme", Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=WINDOW.end))
+        ask(world.api)
     assert (refused.value.code, refused.value.status) == ("SCOPE_TOO_WIDE", 400)
+
+
+@pytest.mark.parametrize("months", [1, 2, 5, 12])
+def test_the_balance_of_a_window_that_is_too_wide_is_that_of_its_parts(months: int) -> None:
+    year = Window(start=WINDOW.end - timedelta(days=365), end=WINDOW.end)
+    whole, limited = World(), World(max_scope_months=months)
+    for world in (whole, limited):
+        for day in range(0, 365, 7):
+            world.ledger.record("acme", -day - 1, year.start + timedelta(days=day))
+    assert limited.api.derive("acme", year) == whole.api.derive("acme", year)
+    assert limited.api.derive("nobody", year) == whole.api.derive("nobody", year)
+
+
+def test_a_day_that_is_too_wide_is_refused_and_not_asked_for_for_ever() -> None:
+    world = World(max_scope_months=0)
+    with pytest.raises(RemoteRefused):
+        world.api.derive("acme", Window(start=WINDOW.start, end=WINDOW.start + timedelta(days=1)))
 
 
 def test_an_unknown_account_can_be_neither_compared_nor_checkpointed() -> None:

@@ -5,6 +5,7 @@ confusion table; ``-m soak`` plays thousands (``PACSPACE_STRIPE_SOAK_MONTHS``) a
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def template() -> Iterator[Path]:
     """An empty database, and afterwards the confusion table."""
     where = folder()
     yield empty_database(where)
+    shutil.rmtree(where, ignore_errors=True)
     print(f"\n{confusion(_so_far)}")  # noqa: T201 - what -s is for
 
 

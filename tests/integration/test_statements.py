@@ -240,7 +240,8 @@ def test_of_many_windows_daily_figures_are_not_asked_for(made: World) -> None:
 
 
 def test_an_account_that_the_ledger_does_not_know_has_no_records(made: World) -> None:
-    assert made.app.ledger.deltas("nobody", Window(start=PERIOD_START, end=PERIOD_END)) == ()
+    balance, deltas = made.app.ledger.listed("nobody", Window(start=PERIOD_START, end=PERIOD_END))
+    assert (balance.known, balance.count, deltas) == (False, 0, ())
 
 
 def test_a_meter_names_only_days_with_usage(made: World) -> None:

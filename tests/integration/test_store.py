@@ -26,6 +26,7 @@ from alembic.script import ScriptDirectory
 
 import pacspace_stripe
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
+from pacspace_stripe.domain.records import Claim
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
@@ -807,6 +808,9 @@ def revision(store: Store, direction: str, target: str) -> None:
         getattr(command, direction)(config, target)
 
 
+BEFORE_METERS = "0005"
+
+
 # -- the journal ------------------------------------------------------------------------------------------------------
 
 
@@ -838,6 +842,27 @@ def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
 def test_windows_that_begin_together_are_claimed_as_the_longest(store: Store) -> None:
     store.claims.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
     assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+
+
+def test_two_meters_of_one_customer_share_an_account(store: Store) -> None:
+    store.claims.put("in_1", [Claim("acme", OCTOBER, "api_calls", "cus_1"), Claim("acme", OCTOBER, "seats", "cus_1")])
+    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_1") is None
+    assert store.claims.rival_of("in_2", "acme", HALF, "seats", "cus_1") == "in_1"
+    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_2") == "in_1"
+    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+
+
+def test_a_claim_of_all_of_an_account_is_one_of_every_meter_in_it(store: Store) -> None:
+    store.claims.put("in_1", [("acme", OCTOBER)])
+    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_1") == "in_1"
+
+
+def test_claims_from_before_there_were_meters_are_kept(empty: Store) -> None:
+    revision(empty, "upgrade", "head")
+    empty.claims.put("in_1", [Claim("acme", OCTOBER, "api_calls", "cus_1"), Claim("acme", OCTOBER, "seats", "cus_1")])
+    revision(empty, "downgrade", BEFORE_METERS)
+    revision(empty, "upgrade", "head")
+    assert empty.claims.rival_of("in_2", "acme", OCTOBER, "storage", "cus_1") == "in_1"
 
 
 def test_an_early_warning_is_nobodys_rival(store: Store) -> None:

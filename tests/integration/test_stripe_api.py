@@ -14,7 +14,7 @@ import httpx
 import pytest
 import stripe
 
-from pacspace_stripe.domain.invoices import Formula, InvoiceStatus, UsageType
+from pacspace_stripe.domain.invoices import Formula, InvoiceStatus, Package, Tier, UsageType
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
     LeaseLost,
@@ -183,18 +183,25 @@ def test_a_failed_read_is_not_remembered() -> None:
     assert world.api.price("price_unknown").meter_id == world.meter
 
 
+ENDLESS = Tier(up_to=None, unit_amount=Decimal(1), flat_amount=Decimal(0))
+
+
 @pytest.mark.parametrize(
-    ("options", "tiered", "package"),
+    ("options", "tiers", "package", "calls"),
     [
-        ({}, False, False),
-        ({"tiers": [{"up_to": None, "unit_amount": 1}]}, True, False),
-        ({"package_size": 100}, False, True),
+        ({}, (), None, 1),
+        ({"tiers": [{"up_to": None, "unit_amount": 1}]}, (ENDLESS,), None, 2),
+        ({"package_size": 100}, (), Package(size=Decimal(100), round_up=True), 1),
     ],
 )
-def test_what_a_price_does_to_quantities_is_known(options: dict[str, Any], tiered: bool, package: bool) -> None:  # noqa: FBT001
+def test_what_a_price_does_to_quantities_is_known(
+    options: dict[str, Any], tiers: tuple[Tier, ...], package: Package | None, calls: int
+) -> None:
     world = World()
     price = world.api.price(world.stripe.add_price(world.meter, **options))
-    assert (price.tiered, price.package, price.meter_id) == (tiered, package, world.meter)
+    assert (price.tiered, price.tiers, price.package) == (bool(tiers), tiers, package)
+    assert price.meter_id == world.meter
+    assert len(world.stripe.log) == calls
 
 
 def test_a_licensed_price_has_no_meter() -> None:

@@ -101,7 +101,7 @@ def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: M
     if explainer is None:
         pytest.skip("as expected so far; nothing explains a drift yet")
     invoice = world.app.stripe.read_invoice(invoice_id)
-    comparer = world.app.checker.parts.comparer
+    comparer = world.app.checker.parts.comparer.knowing(world.memory(invoice_id).reads)
     finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
     explanations: tuple[Explanation, ...] = explainer.explain_all(invoice, finding)
     if expected.located is not None:

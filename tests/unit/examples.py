@@ -51,7 +51,7 @@ def line(number: int = 1, **changes: Change) -> LineItem:
 
 def price(**changes: Change) -> Price:
     """A metered price per unit."""
-    ordinary = Price(price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False)
+    ordinary = Price(price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False)
     return replace(ordinary, **changes)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,22 @@ from hypothesis import strategies as st
 
 import pacspace_stripe
 from pacspace_stripe.domain.evidence import Evidence, canonical, confirmation, core, seal
-from pacspace_stripe.domain.ledger import Comparison, LedgerProtocol, Record, UsageSign
+from pacspace_stripe.domain.ledger import (
+    Comparison,
+    LedgerProtocol,
+    LeftOut,
+    LeftOutBy,
+    Record,
+    Selected,
+    UsageSign,
+)
 from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import PacspaceStripeError, UnreadableEvidence
 from pacspace_stripe.evidence_format import LARGEST, read_evidence
 from pacspace_stripe.verification.truths import problems
-from tests.unit.examples import CREATED, FIGURES, PLANNED, SHA, invoice, left, proof, result, usage
+from tests.unit.examples import CREATED, FIGURES, OCTOBER, PLANNED, SHA, invoice, left, proof, result, usage
 
 COMPARED = Comparison(
     your_balance=Decimal(-100),
@@ -46,6 +55,29 @@ UNKNOWN = result(
 )
 SETTLEMENT = Policy(ledger=LedgerProtocol.SETTLEMENT, usage_sign=UsageSign.POSITIVE)
 RECORD = Record(key="usage-cus_1-2026-10", bits=Decimal(100), writes=4, verified=True)
+CHOOSING = Policy(
+    meter_from="reason",
+    exclude_reasons=frozenset({"deposit"}),
+    attribution=Attribution.USAGE_TIME,
+    units={"api_calls": Decimal(10)},
+)
+SELECTED = Selected(
+    scope=replace(OCTOBER, end=OCTOBER.end + timedelta(minutes=5)),
+    count=9,
+    net=Decimal(-600),
+    left_out=(
+        LeftOut(by=LeftOutBy.METER, name="storage", count=2, net=Decimal(-70)),
+        LeftOut(by=LeftOutBy.REASON, name="deposit", count=2, net=Decimal(500)),
+        LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-30)),
+    ),
+)
+CHOSEN = result(
+    selected=SELECTED,
+    comparison=replace(
+        COMPARED, your_balance=Decimal(-600), their_balance=Decimal(-600), neutral_balance=Decimal(-600)
+    ),
+    proof=proof(window=SELECTED.scope, count=9, net=Decimal(-600)),
+)
 
 
 def sealed(finding: Finding, policy: Policy | None = None, waiver: Waiver | None = None) -> Evidence:
@@ -73,6 +105,7 @@ GENUINE = {
         summarize((UNKNOWN, result(Reason.ZERO, billed=Decimal(0), recorded=Decimal(0), count=0, lines=())))
     ),
     "waived": waived(),
+    "of a part of the ledger": sealed(summarize((CHOSEN,)), CHOOSING),
     "of a settlement record": sealed(summarize((result(record=RECORD),)), SETTLEMENT),
     "confirmation": confirmed(sealed(MATCHED)),
     "confirmation of a waiver": confirmed(

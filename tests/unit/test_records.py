@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.domain.ledger import Balance, Record, UsageSign
 from pacspace_stripe.domain.reconcile import first_look
-from pacspace_stripe.domain.records import claim_of, on_records, record_key
+from pacspace_stripe.domain.records import Claim, claim_of, on_records, record_key
 from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.domain.windows import Window
 from tests.unit.examples import NOVEMBER, OCTOBER, invoice, usage
@@ -48,15 +48,22 @@ def test_each_window_gets_its_record_and_claims_all_of_it() -> None:
     mapped = on_records(invoice(), (usage(), usage(window=NOVEMBER)), DEFAULT)
     assert [each.account for each in mapped] == ["usage-cus_1-2026-10", "usage-cus_1-2026-11"]
     assert [each.problem for each in mapped] == [None, None]
-    (key, claimed), other = (claim_of(each) or ("", OCTOBER) for each in mapped)
-    assert key != other[0]
-    assert claimed.start < OCTOBER.start - timedelta(days=9999)
-    assert claimed.end > OCTOBER.end
+    one, other = (claim_of(each) for each in mapped)
+    assert one is not None
+    assert other is not None
+    assert one.account != other.account
+    assert one.window.start < OCTOBER.start - timedelta(days=9999)
+    assert one.window.end > OCTOBER.end
 
 
 def test_without_a_record_a_usage_claims_its_window_alone() -> None:
-    assert claim_of(usage(account="acme")) == ("acme", OCTOBER)
+    assert claim_of(usage(account="acme")) == Claim("acme", OCTOBER)
     assert claim_of(usage(account=None)) is None
+
+
+def test_where_records_tell_their_meter_a_usage_claims_its_meters_part() -> None:
+    split = usage(account="acme", split_for="cus_1")
+    assert claim_of(split) == Claim("acme", OCTOBER, meter="api_calls", customer_id="cus_1")
 
 
 def test_what_shares_a_record_is_unmapped_and_what_has_a_problem_keeps_it() -> None:

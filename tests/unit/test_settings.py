@@ -257,6 +257,7 @@ WRONG = [
     ("PACSPACE_STRIPE_METER_FROM", ["", "tellnobody", "metadata", "metadata.", "Reason"]),
     ("PACSPACE_STRIPE_EXCLUDE_REASONS", ["", ",", "tellnobody,", "tellnobody" * 51]),
     ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
+    ("PACSPACE_STRIPE_EDGE_SLACK", ["", "tellnobody", "-5m", "5"]),
     (
         "PACSPACE_STRIPE_UNITS",
         ["", "tellnobody", "=1", "tellnobody=", "a=0", "a=-1", "a=1e3", "a=1,a=2", "a=1,", "a=1/3", "a=NaN"],

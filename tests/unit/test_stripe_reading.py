@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,9 @@ from pacspace_stripe.domain.invoices import (
     InvoiceStatus,
     LineItem,
     Meter,
+    Package,
     Price,
+    Tier,
     UsageType,
 )
 from pacspace_stripe.domain.windows import Window
@@ -162,6 +165,8 @@ def test_a_draft_is_read() -> None:
                 proration=False,
                 quantity=Decimal("12.25"),
                 window=WINDOW,
+                item_id="si_1",
+                amount=1225,
             ),
         ),
     )
@@ -240,6 +245,14 @@ def test_lines_read_elsewhere_take_the_place_of_the_embedded_ones() -> None:
     assert [line.line_id for line in invoice_from_stripe(INVOICE, line_items=others).line_items] == ["il_2", "il_3"]
 
 
+HUNDREDS = Package(size=Decimal(100), round_up=True)
+TOP = {"up_to": None, "unit_amount": None, "unit_amount_decimal": "0.5", "flat_amount_decimal": "300"}
+TIERS = (
+    Tier(up_to=Decimal(5), unit_amount=Decimal(2), flat_amount=Decimal(0)),
+    Tier(up_to=None, unit_amount=Decimal("0.5"), flat_amount=Decimal(300)),
+)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "attribute", "read"),
     [
@@ -252,8 +265,11 @@ def test_lines_read_elsewhere_take_the_place_of_the_embedded_ones() -> None:
         ("billing_scheme", "tiered", "tiered", True),
         ("tiers_mode", "volume", "tiered", True),
         ("id", "price_1", "tiered", False),
-        ("transform_quantity", {"divide_by": 100, "round": "up"}, "package", True),
-        ("id", "price_1", "package", False),
+        ("transform_quantity", {"divide_by": 100, "round": "up"}, "package", HUNDREDS),
+        ("transform_quantity", {"divide_by": 100, "round": "down"}, "package", replace(HUNDREDS, round_up=False)),
+        ("id", "price_1", "package", None),
+        ("tiers", [{"up_to": 5, "unit_amount": 2, "flat_amount": None}, TOP], "tiers", TIERS),
+        ("tiers", None, "tiers", ()),
     ],
 )
 def test_what_a_price_may_say(path: str, value: object, attribute: str, read: object) -> None:
@@ -272,7 +288,7 @@ def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
     assert (subscription.subscription_id, subscription.customer_id, subscription.status) == ("sub_1", "cus_1", "active")
     assert [(item.item_id, item.window) for item in subscription.items] == [("si_1", WINDOW)]
     assert subscription.items[0].price == Price(
-        price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False, package=False
+        price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False
     )
 
 

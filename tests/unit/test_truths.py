@@ -59,7 +59,55 @@ def unknown_figure(document: Any) -> None:  # noqa: ANN401 - JSON
     figures.update(dict.fromkeys(figures, "unknown"))
 
 
+def policy(**changes: object) -> Change:
+    return lambda document: document["policy"].update(changes)
+
+
+def plain_policy(document: Any) -> None:  # noqa: ANN401 - JSON
+    for name in ("meter_from", "exclude_reasons", "attribution", "units"):
+        document["policy"].pop(name)
+
+
+def without(name: str) -> Change:
+    return lambda document: document["windows"][0].pop(name)
+
+
+def left_out(place: int, **changes: object) -> Change:
+    return lambda document: document["windows"][0]["selection"]["left_out"][place].update(changes)
+
+
+def left_out_twice(document: Any) -> None:  # noqa: ANN401 - JSON
+    left = document["windows"][0]["selection"]["left_out"]
+    left[:] = [*left, left[0]]
+    document["windows"][0]["selection"].update(record_count=11, net_change="-670")
+
+
+PART = "of a part of the ledger"
 BROKEN: dict[str, tuple[str, Change]] = {
+    "a part that is not what is left": (PART, window(recorded="101")),
+    "a number of records that is not what is left": (PART, window(count=5)),
+    "sums left out that do not add up": (PART, left_out(1, net_change="510")),
+    "records left out that do not add up": (PART, left_out(1, record_count=3)),
+    "a deposit that the policy takes for usage": (PART, policy(exclude_reasons=["bonus"])),
+    "a reason left out that the policy does not name": (PART, left_out(1, name="usage")),
+    "its own meter left out": (PART, left_out(0, name="api_calls")),
+    "another meter left out where accounts tell the meter": (PART, policy(meter_from="account")),
+    "another time left out where acceptance counts": (PART, policy(attribution="accepted")),
+    "another time left out by a name": (PART, left_out(2, name="storage")),
+    "one thing left out twice": (PART, left_out_twice),
+    "a root of other records than were read": (PART, inside("proof", record_count=8)),
+    "a root of another net than was read": (PART, inside("proof", net_change="-1000")),
+    "PacSpace asked about usage alone": (PART, inside("compare", your_balance="-1000", their_balance="-600")),
+    "PacSpace asked about another balance": (PART, inside("compare", their_balance="-601", neutral_balance="-601")),
+    "a scope that begins elsewhere": (PART, inside("selection", start="2026-10-02T00:00:00Z")),
+    "a scope that ends within the period": (PART, inside("selection", end="2026-10-31T00:00:00Z")),
+    "another unit": (PART, policy(units={"api_calls": "100"})),
+    "no word of what was chosen from": (PART, without("selection")),
+    "a part where the policy takes everything": (
+        PART,
+        plain_policy,
+    ),
+    "a policy that leaves out deposits, and does not say what": ("matched", policy(exclude_reasons=["deposit"])),
     "lines that sum to something else": ("matched", other_lines("60", "41")),
     "final lines that lag behind their meter": (
         "matched",

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -10,74 +9,43 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from types import FrameType
 
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.backfill import Backfill, Bookmark, Bookmarks, DonePage, Patience
+from pacspace_stripe.backfill import Backfill, Bookmark, Bookmarks, DonePage, PaperState, Patience
 from pacspace_stripe.checks import Checker
+from pacspace_stripe.cli.backfilling.options import customers_read, moment_read, statuses_read
+from pacspace_stripe.cli.backfilling.papers import Papers
 from pacspace_stripe.cli.backfilling.progress import ProgressLine
 from pacspace_stripe.cli.backfilling.report import CsvReport, JsonReport
 from pacspace_stripe.cli.backfilling.summary import echo_summary, summary_json
 from pacspace_stripe.cli.showing import JSON_OPTION
 from pacspace_stripe.cli.wiring import parts, refuse_when_observing
-from pacspace_stripe.domain.backfills import STATUSES, Calls, Selection
+from pacspace_stripe.domain.backfills import Calls, Selection
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.store import Store, is_alive
 
 INTERRUPTED = 130
-_CUSTOMER_ID = re.compile(r"cus_[A-Za-z0-9_]+")
 _MOST_JOBS = 32
 
 
-def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
-    """Midnight UTC of a date, or a moment with its zone."""
-    if value is None:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        message = f"{value!r}: write a date as 2026-07-01, or a moment as 2026-07-01T00:00:00Z"
-        raise click.BadParameter(message) from None
-    if found.tzinfo is None and len(value) > len("2026-07-01"):
-        message = f"{value!r}: a moment needs its zone, as in 2026-07-01T00:00:00Z"
-        raise click.BadParameter(message)
-    if found.microsecond:
-        message = f"{value!r}: Stripe counts in whole seconds"
-        raise click.BadParameter(message)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _customers(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    for one in value:
-        if not _CUSTOMER_ID.fullmatch(one):
-            message = f"{one!r} is no customer's id: these start with cus_"
-            raise click.BadParameter(message)
-    return tuple(dict.fromkeys(value))
-
-
-def _statuses(_: click.Context, __: click.Parameter, value: str) -> tuple[InvoiceStatus, ...]:
-    known = {status.value: status for status in STATUSES}
-    named = [name.strip() for name in value.split(",")]
-    wrong = next((name for name in named if name not in known), None)
-    if wrong is not None:
-        message = f"{wrong!r} is none of paid, open and draft"
-        raise click.BadParameter(message)
-    return tuple(status for status in STATUSES if status.value in named)
-
-
 @click.command()
-@click.option("--since", metavar="DATE", callback=_moment, required=True, help="Invoices created from then on.")
-@click.option("--until", metavar="DATE", callback=_moment, help="Invoices created before then. Without it: before now.")
-@click.option("--customer", "customers", multiple=True, callback=_customers, help="Only this one's; may be repeated.")
+@click.option("--since", metavar="DATE", callback=moment_read, required=True, help="Invoices created from then on.")
 @click.option(
-    "--status", "statuses", default="paid,open,draft", show_default=True, callback=_statuses, help="Only these."
+    "--until", metavar="DATE", callback=moment_read, help="Invoices created before then. Without it: before now."
+)
+@click.option(
+    "--customer", "customers", multiple=True, callback=customers_read, help="Only this one's; may be repeated."
+)
+@click.option(
+    "--status", "statuses", default="paid,open,draft", show_default=True, callback=statuses_read, help="Only these."
 )
 @click.option("--apply", "act", is_flag=True, help="Stamp what is finalized, gate what is a draft.")
 @click.option("--resume", is_flag=True, help="With --apply: go on where the same backfill was stopped.")
@@ -90,14 +58,20 @@ def _statuses(_: click.Context, __: click.Parameter, value: str) -> tuple[Invoic
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write one row per invoice and window to this file, as it goes.",
 )
+@click.option(
+    "--pdf-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Put the stamped PDF of each finalized invoice that is matched or waived into this folder.",
+)
 @JSON_OPTION
 def backfill(
     since: datetime,
     until: datetime | None,
     customers: tuple[str, ...],
     statuses: tuple[InvoiceStatus, ...],
-    csv_file: Path | None,
     *,
+    csv_file: Path | None,
+    pdf_dir: Path | None,
     act: bool,
     resume: bool,
     jobs: int,
@@ -113,7 +87,10 @@ def backfill(
     and is about when Stripe created the invoice: usage of June is billed by an invoice created on 1 July. Stripe lists
     the newest first, and so it goes.
 
-    Exit code 0: all matched or nothing metered; 1: any drifted or unproven; 2: usage; 130: stopped by Ctrl-C.
+    --pdf-dir names each file by the invoice's number, or by its id; what is there with the same evidence is left.
+
+    Exit code 0: all matched or nothing metered; 1: any drifted or unproven, or without its PDF; 2: usage; 130: stopped
+    by Ctrl-C.
     """
     if resume and not act:
         message = "--resume goes with --apply: a dry run writes nothing down, so it cannot be resumed"
@@ -126,9 +103,30 @@ def backfill(
             message = f"--until ({iso(end)}) is not after --since ({iso(since)})"
             raise click.UsageError(message)
         selection = Selection(since=since, until=end, customers=customers, statuses=statuses)
-        run = Run(app=app, selection=selection, act=act, open_end=until is None, csv_file=csv_file, as_json=as_json)
+        if pdf_dir and act:
+            _make(pdf_dir)
+        run = Run(
+            app=app,
+            selection=selection,
+            act=act,
+            open_end=until is None,
+            csv_file=csv_file,
+            pdf_dir=pdf_dir,
+            as_json=as_json,
+        )
         code = run.go(jobs=jobs, resume=resume)
     sys.exit(code)
+
+
+def _make(folder: Path) -> None:
+    """Known before the first invoice, if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        message = f"{folder}: {error.strerror or error}"
+        raise click.BadParameter(message, param_hint="--pdf-dir") from error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +138,7 @@ class Run:
     act: bool
     open_end: bool
     csv_file: Path | None
+    pdf_dir: Path | None
     as_json: bool
 
     def go(self, *, jobs: int, resume: bool) -> int:
@@ -176,7 +175,7 @@ class Run:
         if not finished:
             self._say_how_to_go_on(bookmark, progress)
             return INTERRUPTED
-        return 0 if bookmark.tally.good else 1
+        return 0 if bookmark.tally.good and PaperState.FAILED not in bookmark.tally.pdfs else 1
 
     @property
     def _bookmarks(self) -> Bookmarks:
@@ -201,14 +200,16 @@ class Run:
         return self.app.checker.keeping_claims_in(apart.claims)
 
     def _backfill(self, jobs: int, stop: threading.Event, checker: Checker) -> Backfill:
-        app = self.app
+        app, patience = self.app, Patience(stop=stop, busy_for=self.app.settings.lease * 2)
+        papers = Papers(app=app, folder=self.pdf_dir, patience=patience, act=self.act) if self.pdf_dir else None
         return Backfill(
             stripe=app.stripe,
             store=app.store,
             checker=checker,
-            patience=Patience(stop=stop, busy_for=app.settings.lease * 2),
+            patience=patience,
             apply=self.act,
             jobs=jobs,
+            then=papers.of if papers else None,
         )
 
     def _csv(self, open_files: ExitStack, kept_bytes: int) -> CsvReport | None:

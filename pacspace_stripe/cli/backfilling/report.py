@@ -16,7 +16,7 @@ from pacspace_stripe.domain.windows import iso
 
 _OF_INVOICE = ("invoice", "status", "created", "customer", "subscription", "verdict", "reason")
 _OF_WINDOW = ("account", "meter", "start", "end", "billed", "recorded", "count")
-COLUMNS = (*_OF_INVOICE, *_OF_WINDOW, "window_reason", "stamped", "detail")
+COLUMNS = (*_OF_INVOICE, *_OF_WINDOW, "window_reason", "stamped", "detail", "pdf")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would take for the beginning of a formula, in text that is not ours."""
 
@@ -69,7 +69,8 @@ def _lines(row: Row) -> Iterator[list[object]]:
     nothing: Mapping[str, Any] = {}
     for window in result.windows or (nothing,):
         figures = ["" if window.get(name) is None else window[name] for name in _OF_WINDOW]
-        yield [*of_invoice, *figures, window.get("reason", ""), "yes" if row.stamped else "no", _as_text(result.detail)]
+        stamped, pdf = "yes" if row.stamped else "no", row.paper.name if row.paper else ""
+        yield [*of_invoice, *figures, window.get("reason", ""), stamped, _as_text(result.detail), pdf]
 
 
 def _as_text(detail: str) -> str:
@@ -93,6 +94,13 @@ class JsonReport:
                 "customer": row.customer_id,
                 "outcome": row.outcome.value,
             }
+            if row.paper:
+                paper = row.paper
+                shown["pdf"] = {
+                    "state": paper.state.value,
+                    "name": paper.name or None,
+                    "problem": paper.problem or None,
+                }
             self._out.write(",\n" if self._begun else '{"invoices": [\n')
             self._out.write(json.dumps(shown, ensure_ascii=False))
             self._begun = True

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.backfill import Bookmark
+from pacspace_stripe.backfill import Bookmark, PaperState
 from pacspace_stripe.cli.backfilling.progress import written
 from pacspace_stripe.cli.showing import echo_line
 from pacspace_stripe.domain.backfills import READS_A_MONTH, Outcome, Selection, shown
@@ -26,6 +26,8 @@ def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished
         "unchanged": tally.unchanged,
         "drafts": tally.drafts,
     }
+    if tally.pdfs:
+        found["pdfs"] = {state.value: tally.pdfs.get(state, 0) for state in PaperState}
     if act:
         return found
     rate = app.settings.request_rate
@@ -53,6 +55,7 @@ def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: boo
         if tally.outcomes[outcome]:
             click.echo(f"  {tally.outcomes[outcome]:>9,}  {outcome.value}{_reasons(bookmark, outcome)}")
     _echo_bad(bookmark)
+    _echo_without_pdf(bookmark)
     if act:
         _echo_done(bookmark)
     else:
@@ -76,9 +79,23 @@ def _echo_bad(bookmark: Bookmark) -> None:
         click.echo(f"  and {more:,} more: --csv and --json name them all")
 
 
+def _echo_without_pdf(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    if tally.without_pdf:
+        click.echo("Without their PDF")
+    for one in tally.without_pdf:
+        echo_line(f"  {one}")
+    more = tally.pdfs.get(PaperState.FAILED, 0) - len(tally.without_pdf)
+    if more > 0:
+        click.echo(f"  and {more:,} more: --json names them all")
+
+
 def _echo_done(bookmark: Bookmark) -> None:
     tally = bookmark.tally
     click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
+    if tally.pdfs:
+        written, there = tally.pdfs.get(PaperState.WRITTEN, 0), tally.pdfs.get(PaperState.THERE, 0)
+        click.echo(f"{written:,} stamped PDFs written, {there:,} were there")
     if tally.drafts:
         click.echo(f"{tally.drafts:,} drafts: `pacspace-stripe serve` (or `sweep`) goes on with them")
 
@@ -88,6 +105,9 @@ def _echo_plan(app: App, bookmark: Bookmark) -> None:
     click.echo("With --apply")
     drafts = f", {tally.drafts:,} drafts gated" if tally.drafts else ""
     click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
+    if tally.pdfs:
+        missing, there = tally.pdfs.get(PaperState.MISSING, 0), tally.pdfs.get(PaperState.THERE, 0)
+        click.echo(f"  {missing:,} stamped PDFs written, {there:,} are there")
     click.echo(
         f"  about {calls.stripe_reads:,} reads and {calls.stripe_writes:,} writes at Stripe, {calls.ledger:,} calls of"
         f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"

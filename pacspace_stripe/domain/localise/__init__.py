@@ -6,6 +6,7 @@ then each part that differs is looked at (``singles``, with ``edges`` and ``mirr
 
 from pacspace_stripe.domain.localise.diagnosing import Diagnosis, diagnose
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, Neighbour, Piece, Situation, bucket, joined
+from pacspace_stripe.domain.localise.lag import around
 from pacspace_stripe.domain.localise.parts import DAY, HOUR, filled, hours_tell, parts_of, records_by_day
 from pacspace_stripe.domain.localise.patterns import pattern
 
@@ -18,6 +19,7 @@ __all__ = [
     "Neighbour",
     "Piece",
     "Situation",
+    "around",
     "bucket",
     "diagnose",
     "filled",

@@ -3,12 +3,15 @@
 Both sides have it within the window, so it makes no difference there; but it would hide where the difference is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
+from pacspace_stripe.domain.windows import Window
+
+_MOST_AROUND = 2
 
 
 def without_lag(inside: Sequence[Bucket], slack: timedelta) -> tuple[Bucket, ...]:
@@ -67,3 +70,14 @@ def _without_opposites(parts: Sequence[Bucket]) -> Iterator[Bucket]:
 
 def _agreed(part: Bucket) -> Bucket:
     return Bucket(window=part.window, billed=part.recorded + Decimal(0), recorded=part.recorded, entries=part.entries)
+
+
+def around(window: Window, entries: Iterable[Entry], slack: timedelta) -> Iterator[tuple[Entry, ...]]:
+    """The records of a window; then with the first ones after it, which may belong to it, or without its own first."""
+    listed = sorted(entries, key=lambda entry: entry.accepted_at)
+    inside = tuple(entry for entry in listed if window.start <= entry.accepted_at < window.end)
+    after = tuple(entry for entry in listed if window.end <= entry.accepted_at < window.end + slack)
+    early = sum(entry.accepted_at < window.start + slack for entry in inside)
+    yield inside
+    yield from ((*inside, *after[:count]) for count in range(1, min(len(after), _MOST_AROUND) + 1))
+    yield from (inside[count:] for count in range(1, min(early, _MOST_AROUND) + 1))

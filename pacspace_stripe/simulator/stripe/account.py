@@ -53,6 +53,10 @@ class Behaviour:
     """Whether finalization waits for the endpoint to take ``invoice.created``, 72 hours at most."""
     line_per_tier: bool = True
     """Whether graduated tiers give one line each, or one line in all."""
+    flat_lines: bool = False
+    """Whether a tier's flat amount has a line of its own, or is in the tier's."""
+    threshold_periods: Literal["parts", "whole"] = "parts"
+    """What the lines of a period with thresholds name: parts that follow each other, or each the whole period."""
     bill_packages: bool = False
     """Whether a package price's line counts packages, or raw usage."""
     summaries_of_nothing: Literal["empty", "zero"] = "empty"

@@ -135,6 +135,24 @@ class WorldBuilding(CatalogBuilding):
             for item in self._subscription(subscription).items:
                 item.splits.append(whole_second(at))
 
+    def change_price(self, subscription: str, price: str, since: datetime, *, item: int = 0) -> None:
+        """Give an item another price inside its period; usage before and after are separate lines at the renewal."""
+        with self._lock:
+            changed = self._subscription(subscription).items[item]
+            changed.was.append((whole_second(since), changed.price))
+            changed.price = self.account.prices[price].id
+
+    def add_credit_note(self, invoice: str, amount: int) -> None:
+        """Credit a part of a finalized invoice, in minor units: what it billed stays on it."""
+        with self._lock:
+            found = self._invoice(invoice)
+            before = self.account.show_invoice(found)
+            if found.status is Status.PAID:
+                found.credited_after += amount
+            else:
+                found.credited_before += amount
+            lifecycle.tell_update(self.account, found, before)
+
     def add_line(
         self,
         invoice: str,

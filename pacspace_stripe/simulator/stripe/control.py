@@ -173,7 +173,8 @@ class Controlled(WorldBuilding):
         """What the control endpoint of a served simulator may call."""
         names = (
             "add_customer add_meter add_price add_subscription record_usage cancel_usage renew_now send_upcoming "
-            "create_first_invoice bill_threshold split_period add_line add_past_invoice set_auto_advance_by_person "
+            "create_first_invoice bill_threshold split_period change_price add_credit_note "
+            "add_line add_past_invoice set_auto_advance_by_person "
             "invoice invoices set_webhook configure limit_rates forbid add_fault snapshot"
         )
         return {name: getattr(self, name) for name in names.split()} | {"clear_faults": self.faults.clear}

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.agenda import Action
 from pacspace_stripe.simulator.stripe.money import Part, parts
-from pacspace_stripe.simulator.stripe.world import Invoice, Item, Line, Price, Subscription, whole_second
+from pacspace_stripe.simulator.stripe.world import Invoice, Item, Line, Price, Status, Subscription, whole_second
 
 
 def rounded_up(at: datetime) -> datetime:
@@ -35,6 +35,7 @@ def _line(account: Account, subscription: Subscription, item: Item, price: Price
         subscription=subscription.id,
         item=item.id,
         tier=part.tier,
+        flat=part.flat,
         metered=price.metered,
         metadata=dict(subscription.metadata),
     )
@@ -42,7 +43,13 @@ def _line(account: Account, subscription: Subscription, item: Item, price: Price
 
 def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
     behaviour = account.behaviour
-    return parts(price, quantity, line_per_tier=behaviour.line_per_tier, bill_packages=behaviour.bill_packages)
+    return parts(
+        price,
+        quantity,
+        line_per_tier=behaviour.line_per_tier,
+        bill_packages=behaviour.bill_packages,
+        flat_lines=behaviour.flat_lines,
+    )
 
 
 def used(account: Account, price: Price, customer: str, start: datetime, end: datetime) -> Decimal:
@@ -50,16 +57,34 @@ def used(account: Account, price: Price, customer: str, start: datetime, end: da
     return account.usage.total(account.meters[str(price.meter)], customer, start, end, seen_at=account.now())
 
 
-def metered_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
-    """The lines for what is still to bill of one metered item's period; several when a change split it."""
-    price = account.prices[item.price]
-    start = item.billed_until or item.period_start
-    edges = [start, *sorted(at for at in item.splits if start < at < item.period_end), item.period_end]
+def metered_lines(
+    account: Account, subscription: Subscription, item: Item, *, whole: datetime | None = None
+) -> Iterator[Line]:
+    """The lines for what is still to bill of one metered item's period; several when a change split it.
+
+    ``whole``: where the period ends that they name, when that is not where their usage does.
+    """
+    begin = item.billed_until or item.period_start
+    changes = {*item.splits, *(until for until, _ in item.was)}
+    edges = [begin, *sorted(at for at in changes if begin < at < item.period_end), item.period_end]
     for start, end in pairwise(edges):
-        quantity = used(account, price, subscription.customer, start, end)
-        window = replace(item, period_start=start, period_end=end)
+        price = account.prices[item.price_at(start)]
+        running = start == item.billed_until
+        counts_from = item.period_start if running else start
+        already = invoiced(account, item) if running else Decimal(0)
+        quantity = used(account, price, subscription.customer, counts_from, end) - already
+        window = replace(item, period_start=counts_from if whole else start, period_end=whole or end)
         for part in _parts(account, price, quantity):
-            yield _line(account, subscription, window, price, part)
+            line = _line(account, subscription, window, price, part)
+            yield replace(line, counts_from=counts_from, counts_to=end, already=already)
+
+
+def invoiced(account: Account, item: Item) -> Decimal:
+    """What invoices inside an item's period have billed of its usage."""
+    lines = (line for invoice in account.invoices if invoice.status is not Status.VOID for line in invoice.lines)
+    billed = (line for line in lines if line.item == item.id and not line.flat and not line.proration)
+    inside = (line for line in billed if line.counts_from and line.counts_from >= item.period_start)
+    return sum((line.quantity or Decimal(0) for line in inside), Decimal(0))
 
 
 def licensed_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
@@ -88,7 +113,8 @@ def refresh(account: Account, invoice: Invoice) -> None:
 def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line]:
     price = account.prices[str(first.price)]
     before = [line for line in invoice.lines if (line.item, line.period_start) == (first.item, first.period_start)]
-    quantity = used(account, price, invoice.customer, first.period_start, first.period_end)
+    start, end = first.counts_from or first.period_start, first.counts_to or first.period_end
+    quantity = used(account, price, invoice.customer, start, end) - first.already
     for place, part in enumerate(_parts(account, price, quantity)):
         line_id = before[place].id if place < len(before) else account.ids.new("il")
         yield replace(
@@ -98,6 +124,7 @@ def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line
             amount=part.amount,
             quantity=part.quantity,
             tier=part.tier,
+            flat=part.flat,
         )
 
 

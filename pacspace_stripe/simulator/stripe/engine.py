@@ -131,7 +131,7 @@ def renew(account: Account, subscription: Subscription) -> Invoice | None:
         price = account.prices[item.price]
         following = _following(price, subscription, item)
         if price.metered:
-            lines.extend(metered_lines(account, subscription, item))
+            lines.extend(metered_lines(account, subscription, item, whole=_whole(account, item)))
         elif not ends:
             lines.extend(licensed_lines(account, subscription, following))
         if not ends:
@@ -146,7 +146,13 @@ def renew(account: Account, subscription: Subscription) -> Invoice | None:
 
 def _following(price: Price, subscription: Subscription, item: Item) -> Item:
     end = next_period_end(price, subscription, item.period_end)
-    return replace(item, period_start=item.period_end, period_end=end, splits=[], billed_until=None)
+    return replace(item, period_start=item.period_end, period_end=end, splits=[], was=[], billed_until=None)
+
+
+def _whole(account: Account, item: Item, *, threshold: bool = False) -> datetime | None:
+    """The end of the whole period, where that is what the lines of a threshold, and of those after it, name."""
+    several = threshold or item.billed_until is not None
+    return item.period_end if several and account.behaviour.threshold_periods == "whole" else None
 
 
 def _roll(account: Account, subscription: Subscription, before: Json) -> None:
@@ -234,7 +240,8 @@ def bill_threshold(account: Account, subscription: Subscription, upto: datetime)
     lines: list[Line] = []
     for item in subscription.items:
         if account.prices[item.price].metered:
-            lines.extend(metered_lines(account, subscription, replace(item, period_end=upto)))
+            whole = _whole(account, item, threshold=True)
+            lines.extend(metered_lines(account, subscription, replace(item, period_end=upto), whole=whole))
             item.billed_until = upto
     if not lines:
         return None

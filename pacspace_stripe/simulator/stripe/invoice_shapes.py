@@ -85,7 +85,7 @@ def invoice_json(
 ) -> Json:
     """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
-    due = max(total, 0)
+    due = max(total - invoice.credited_before, 0)
     finalized = invoice.status is not Status.DRAFT
     secret = page_secret(invoice)
     page = f"https://invoice.stripe.com/i/{account}/{secret}"
@@ -157,8 +157,8 @@ def invoice_json(
         },
         "period_end": unix(invoice.period_end),
         "period_start": unix(invoice.period_start),
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
+        "post_payment_credit_notes_amount": invoice.credited_after,
+        "pre_payment_credit_notes_amount": invoice.credited_before,
         "receipt_number": None,
         "rendering": _rendering(invoice),
         "shipping_cost": None,

@@ -16,6 +16,8 @@ class Part:
     quantity: Decimal
     amount: int
     tier: int | None = None
+    flat: bool = False
+    """It bills the fixed part of a tier, and no usage."""
 
 
 def cents(amount: Decimal) -> int:
@@ -44,19 +46,37 @@ def packages(price: Price, quantity: Decimal) -> Decimal:
     return (quantity / price.package_size).quantize(Decimal(1), rounding=rounding)
 
 
-def parts(price: Price, quantity: Decimal, *, line_per_tier: bool, bill_packages: bool) -> list[Part]:
+def parts(
+    price: Price, quantity: Decimal, *, line_per_tier: bool, bill_packages: bool, flat_lines: bool = False
+) -> list[Part]:
     """The lines that bill ``quantity``, at least one. A negative figure bills as zero."""
     quantity = max(quantity, Decimal(0))
-    if price.tiers_mode == "volume":
-        return [_volume(price, quantity)]
-    if price.tiers_mode == "graduated":
-        steps = list(_graduated(price, quantity))
-        if line_per_tier:
-            return steps
-        return [Part(quantity, sum(step.amount for step in steps))]
+    if price.tiers_mode is not None:
+        steps = [_volume(price, quantity)] if price.tiers_mode == "volume" else list(_graduated(price, quantity))
+        return _tiered(price, quantity, steps, line_per_tier=line_per_tier, flat_lines=flat_lines)
     units = packages(price, quantity)
     amount = cents(units * (price.unit_amount or Decimal(0)))
     return [Part(units if bill_packages else quantity, amount)]
+
+
+def _tiered(price: Price, quantity: Decimal, steps: list[Part], *, line_per_tier: bool, flat_lines: bool) -> list[Part]:
+    fees = list(_fees(price, steps)) if flat_lines else []
+    usage = [_without_fee(price, step) for step in steps] if flat_lines else steps
+    if not line_per_tier and len(usage) > 1:
+        usage = [Part(quantity, sum(step.amount for step in usage))]
+    return [*usage, *fees]
+
+
+def _fees(price: Price, steps: list[Part]) -> Iterator[Part]:
+    for step in steps:
+        if step.tier is not None and price.tiers[step.tier].flat_amount:
+            yield Part(Decimal(1), cents(price.tiers[step.tier].flat_amount), step.tier, flat=True)
+
+
+def _without_fee(price: Price, step: Part) -> Part:
+    if step.tier is None:
+        return step
+    return Part(step.quantity, cents(step.quantity * price.tiers[step.tier].unit_amount), step.tier)
 
 
 def _volume(price: Price, quantity: Decimal) -> Part:

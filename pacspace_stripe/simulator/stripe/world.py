@@ -132,8 +132,14 @@ class Item:
     metadata: dict[str, str] = field(default_factory=dict)
     splits: list[datetime] = field(default_factory=list)
     """Moments inside the period at which usage starts a new line, as a mid-period change does."""
+    was: list[tuple[datetime, str]] = field(default_factory=list)
+    """Until then it had that price, in this period; oldest first."""
     billed_until: datetime | None = None
     """Up to here an invoice inside the period, such as a threshold's, has billed the usage already."""
+
+    def price_at(self, at: datetime) -> str:
+        """Its price at a time inside the period."""
+        return next((price for until, price in self.was if at < until), self.price)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,6 +189,14 @@ class Line:
     tier: int | None = None
     proration: bool = False
     metered: bool = False
+    flat: bool = False
+    """The fixed part of a tier."""
+    counts_from: datetime | None = None
+    """Usage from here on …"""
+    counts_to: datetime | None = None
+    """… to here is billed by it, …"""
+    already: Decimal = Decimal(0)
+    """… less what earlier invoices of the period billed."""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -220,6 +234,9 @@ class Invoice:
     attempt_count: int = 0
     mailed: bool = False
     paid_amount: int = 0
+    credited_before: int = 0
+    """By credit notes, before it was paid."""
+    credited_after: int = 0
     finalized_at: datetime | None = None
     paid_at: datetime | None = None
     voided_at: datetime | None = None

@@ -1,0 +1,127 @@
+"""What an invoice bills, asked of Stripe: prices and meters, and more only where its lines do not say it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from pacspace_stripe.domain.billing import (
+    MOST_EARLIER,
+    THRESHOLD,
+    BilledUsage,
+    billed_usage,
+    earlier_of_period,
+    metered_lines,
+    open_question,
+    with_meter,
+)
+from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
+from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import NotFound
+from pacspace_stripe.store import Store
+from pacspace_stripe.stripe_api import StripeApi
+
+_RENEWAL = "subscription_cycle"
+_LESS_BILLED = (Reason.UNDERBILLED, Reason.STRIPE_MISSING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """Reads what an invoice bills. A plain price costs its own reading and its meter's, both remembered."""
+
+    stripe: StripeApi
+    store: Store
+    policy: Policy
+
+    def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
+        """Per meter and window; empty when nothing on it is metered."""
+        prices = self._prices(invoice)
+        meters = self._meters(prices)
+        earlier = self._earlier(invoice) if metered_lines(invoice, prices) else ()
+        policy = self.policy
+        usages = billed_usage(
+            invoice, prices, meters, policy.ledger_account, split=policy.splits_accounts, earlier=earlier
+        )
+        question = open_question(earlier)
+        return tuple(self._told(invoice, usage, question) for usage in usages)
+
+    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
+        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        meters = self._meters(self._prices(invoice)).values()
+        return {meter.event_name: meter.formula for meter in meters}
+
+    def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
+        found: dict[str, Price] = {}
+        for price_id in {line.price_id for line in invoice.line_items if line.price_id}:
+            with suppress(NotFound):
+                found[price_id] = self.stripe.price(price_id)
+        return found
+
+    def _meters(self, prices: Mapping[str, Price]) -> Mapping[str, Meter]:
+        found: dict[str, Meter] = {}
+        for meter_id in {price.meter_id for price in prices.values() if price.meter_id}:
+            with suppress(NotFound):
+                found[meter_id] = self.stripe.meter(meter_id)
+        return found
+
+    def _told(self, invoice: Invoice, usage: BilledUsage, question: tuple[Reason, str] | None) -> BilledUsage:
+        if question is not None and usage.problem is None and usage.already:
+            return replace(usage, problem=question[0], detail=question[1])
+        if not usage.asks_meter:
+            return usage
+        return with_meter(usage, self.meter_says(invoice, usage), draft=invoice.status is InvoiceStatus.DRAFT)
+
+    def meter_says(self, invoice: Invoice, usage: BilledUsage) -> MeterSays | None:
+        """The meter's summaries of a usage's window; None when whole minutes cannot bound it."""
+        if usage.meter_id is None or usage.window is None:
+            return None
+        return self._summed(usage.meter_id, invoice.customer_id, usage.window, usage.formula)
+
+    def _summed(self, meter_id: str, customer_id: str, window: Window, formula: Formula) -> MeterSays | None:
+        inner, outer = window.inner_minutes, window.outer_minutes
+        if inner == outer:
+            exact = self.stripe.meter_usage(meter_id, customer_id, outer)
+            return MeterSays(inner=exact, outer=exact)
+        if inner is None or formula is Formula.LAST:
+            return None
+        return MeterSays(
+            inner=self.stripe.meter_usage(meter_id, customer_id, inner),
+            outer=self.stripe.meter_usage(meter_id, customer_id, outer),
+        )
+
+    # -- several invoices of one period --------------------------------------------------------------------------
+
+    def _earlier(self, invoice: Invoice) -> tuple[Invoice, ...]:
+        """What thresholds billed of its period before it: asked only where the subscription is known to have some."""
+        if invoice.subscription_id is None or invoice.billing_reason not in (THRESHOLD, _RENEWAL):
+            return ()
+        name = _fact(invoice.subscription_id)
+        known = self.store.journal.fact(name) is not None
+        if invoice.billing_reason == THRESHOLD and not known:
+            self.store.journal.remember_fact(name, invoice.invoice_id)
+        if invoice.billing_reason != THRESHOLD and not known:
+            return ()
+        found = islice(self._thresholds(invoice, invoice.subscription_id), MOST_EARLIER)
+        return tuple(self.stripe.read_invoice(other.invoice_id) for other in found)
+
+    def _thresholds(self, invoice: Invoice, subscription_id: str) -> Iterator[Invoice]:
+        return earlier_of_period(invoice, self.stripe.list_invoices(subscription=subscription_id))
+
+    def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
+        """Whether a renewal bills too little because thresholds that we never saw billed the rest: noted for good."""
+        if invoice.subscription_id is None or invoice.billing_reason != _RENEWAL:
+            return False
+        too_little = [result for result in finding.windows if result.reason in _LESS_BILLED and not result.already]
+        if not too_little or self.store.journal.fact(_fact(invoice.subscription_id)) is not None:
+            return False
+        found = next(self._thresholds(invoice, invoice.subscription_id), None)
+        if found is None:
+            return False
+        self.store.journal.remember_fact(_fact(invoice.subscription_id), found.invoice_id)
+        return True
+
+
+def _fact(subscription_id: str) -> str:
+    return f"thresholds:{subscription_id}"[:64]

@@ -1,0 +1,49 @@
+"""What one invoice bills: its metered lines per meter, window and ledger account, and the figures that name them.
+
+Pure. Every metered line is mapped and recognised first; what is not, is a problem of its own and never a guess.
+
+    shares     what one price bills of a meter in one window: plain, tiered, in packages
+    usages     those of all prices on one meter and window, mapped to their ledger account
+    metering   where the lines alone do not say it: what the meter's summaries make of them
+    running    what earlier invoices of the same period have billed: thresholds
+    accounts   the ledger account, and who else bills it
+    figures    the exact quantities that a stamp and a waiver name
+"""
+
+from pacspace_stripe.domain.billing.accounts import (
+    ACCOUNT_METADATA_KEY,
+    SHARED_ACCOUNT,
+    ledger_account,
+    rival_detail,
+    shared_accounts,
+)
+from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, same_figures
+from pacspace_stripe.domain.billing.metering import below_zero, counts_reports, lagging, may_be_below_zero, with_meter
+from pacspace_stripe.domain.billing.running import MOST_EARLIER, THRESHOLD, cut_short, earlier_of_period, open_question
+from pacspace_stripe.domain.billing.shares import Share
+from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage, metered_lines
+
+__all__ = [
+    "ACCOUNT_METADATA_KEY",
+    "MOST_EARLIER",
+    "SHARED_ACCOUNT",
+    "THRESHOLD",
+    "BilledUsage",
+    "Share",
+    "below_zero",
+    "billed_figures",
+    "billed_usage",
+    "counts_reports",
+    "cut_short",
+    "earlier_of_period",
+    "figures_of",
+    "lagging",
+    "ledger_account",
+    "may_be_below_zero",
+    "metered_lines",
+    "open_question",
+    "rival_detail",
+    "same_figures",
+    "shared_accounts",
+    "with_meter",
+]

@@ -1,0 +1,254 @@
+"""What an invoice bills per meter, window and ledger account. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pacspace_stripe.domain.billing.accounts import SHARED_ACCOUNT, ledger_account, shared_accounts
+from pacspace_stripe.domain.billing.running import counted, ends_early
+from pacspace_stripe.domain.billing.shares import Share, shape_problem
+from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
+from pacspace_stripe.domain.quantities import equal, text
+from pacspace_stripe.domain.verdicts import (
+    BilledAs,
+    BilledLine,
+    Earlier,
+    LineKind,
+    MeterSays,
+    Reason,
+    WindowResult,
+)
+from pacspace_stripe.domain.windows import Window
+
+_COMPARED = (Formula.SUM, Formula.COUNT)
+"""Aggregations that a ledger's sum of records can agree with."""
+LAST = (
+    "its meter bills the last value reported, and a ledger account adds its records up: "
+    "bill it by a meter that sums, and record the differences"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledUsage:
+    """What one invoice bills for one meter and window, before the ledger is asked."""
+
+    meter: str
+    meter_id: str | None
+    window: Window | None
+    account: str | None
+    quantity: Decimal | None
+    lines: tuple[BilledLine, ...]
+    problem: Reason | None = None
+    detail: str = ""
+    by_record: bool = False
+    """``account`` is the key of a settlement record: see ``domain.records``."""
+    split_for: str | None = None
+    """The Stripe customer, where the records of its ledger account tell their meter: several may share it."""
+    formula: Formula = Formula.SUM
+    shares: tuple[Share, ...] = ()
+    billed_as: BilledAs = BilledAs.SUM
+    meter_says: MeterSays | None = None
+    already: tuple[Earlier, ...] = ()
+    """``quantity`` counts what earlier invoices of the period billed."""
+    lags: bool = False
+    """A draft's lines say something else than its meter, where only both together say what is billed."""
+    cut: bool = False
+    """A threshold's line: its period is not over, and the invoice's own time ends the window."""
+
+    @property
+    def key(self) -> str:
+        """What it is about, as ``WindowResult.key`` says it."""
+        return f"{self.meter}|{self.window or '-'}"
+
+    def result(
+        self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
+    ) -> WindowResult:
+        """The usage as a result with its reason, beside the ledger's figures where they were read."""
+        return WindowResult(
+            account=self.account,
+            meter=self.meter,
+            window=self.window,
+            billed=self.quantity,
+            recorded=recorded,
+            count=count,
+            reason=reason,
+            detail=detail,
+            lines=tuple(sorted(self.lines, key=lambda line: line.line_id)),
+            billed_as=self.billed_as,
+            meter_says=self.meter_says,
+            already=self.already,
+        )
+
+    @property
+    def asks_meter(self) -> bool:
+        """Whether only its meter's summaries can say what its lines bill."""
+        return self.problem is None and any(share.asks_meter for share in self.shares)
+
+
+def metered_lines(invoice: Invoice, prices: Mapping[str, Price]) -> tuple[LineItem, ...]:
+    """The lines whose price is metered, or of a kind we do not know: those that the gate is about."""
+    return tuple(line for line in invoice.line_items if _is_metered(line, prices))
+
+
+def _is_metered(line: LineItem, prices: Mapping[str, Price]) -> bool:
+    if line.price_id is None:
+        return line.subscription_id is not None
+    price = prices.get(line.price_id)
+    return price is None or price.usage_type in (UsageType.METERED, UsageType.UNKNOWN)
+
+
+def billed_usage(
+    invoice: Invoice,
+    prices: Mapping[str, Price],
+    meters: Mapping[str, Meter],
+    account_template: str,
+    *,
+    split: bool = False,
+    earlier: tuple[Invoice, ...] = (),
+) -> tuple[BilledUsage, ...]:
+    """What the metered lines bill per meter and window, each with its ledger account or its problem.
+
+    ``split``: the records of one ledger account tell their meter, so several meters may share it.
+    ``earlier``: invoices of the same period whose usage counts as billed already.
+    """
+    lines = metered_lines(invoice, prices)
+    usage_lines, prorations = _apart(lines, prices)
+    groups: dict[tuple[str, Window | None], list[Share]] = {}
+    for share in _shares(usage_lines, prices):
+        running = counted(share, invoice, earlier)
+        groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
+    usages = [_billed(invoice, tuple(shares), meters, account_template) for shares in groups.values()]
+    named = _with_prorations(usages, prorations, prices)
+    if split:
+        return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
+    return _without_shared_accounts(named)
+
+
+def _apart(
+    lines: tuple[LineItem, ...], prices: Mapping[str, Price]
+) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
+    """Usage, and prorations of the same meters: money put right. A meter's prorations alone stay a question."""
+    used = {_meter_id(line, prices) for line in lines if not line.proration} - {None}
+    prorations = tuple(line for line in lines if line.proration and _meter_id(line, prices) in used)
+    return tuple(line for line in lines if line not in prorations), prorations
+
+
+def _meter_id(line: LineItem, prices: Mapping[str, Price]) -> str | None:
+    price = prices.get(line.price_id or "")
+    return price.meter_id if price else None
+
+
+def _shares(lines: Iterable[LineItem], prices: Mapping[str, Price]) -> list[Share]:
+    groups: dict[tuple[str, str | None, Window | None], list[LineItem]] = {}
+    for line in lines:
+        groups.setdefault((line.price_id or line.line_id, line.item_id, line.window), []).append(line)
+    return [
+        Share(
+            price_id=each[0].price_id,
+            item_id=each[0].item_id,
+            price=prices.get(each[0].price_id or ""),
+            window=each[0].window,
+            lines=tuple(each),
+        )
+        for each in groups.values()
+    ]
+
+
+def _meter_of(share: Share, meters: Mapping[str, Meter]) -> Meter | None:
+    return meters.get(share.price.meter_id or "") if share.price else None
+
+
+def _meter_name(share: Share, meters: Mapping[str, Meter]) -> str:
+    meter = _meter_of(share, meters)
+    return meter.event_name if meter else share.price_id or share.lines[0].line_id
+
+
+def _billed(
+    invoice: Invoice, shares: tuple[Share, ...], meters: Mapping[str, Meter], account_template: str
+) -> BilledUsage:
+    meter = _meter_of(shares[0], meters)
+    account = ledger_account(
+        account_template,
+        customer_id=invoice.customer_id,
+        meter=meter.event_name if meter else None,
+        metadata=invoice.subscription_metadata,
+    )
+    problem, detail = _problem(shares, meter)
+    if problem is None and account is None:
+        problem, detail = Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
+    several = len(shares) > 1
+    return BilledUsage(
+        meter=_meter_name(shares[0], meters),
+        meter_id=meter.meter_id if meter else None,
+        window=shares[0].window,
+        account=account,
+        quantity=_whole(shares),
+        lines=tuple(line for share in shares for line in _lines(share, named=several)),
+        problem=problem,
+        detail=detail,
+        formula=meter.formula if meter else Formula.UNKNOWN,
+        shares=shares,
+        billed_as=BilledAs.EACH if several else BilledAs.SUM,
+        already=shares[0].earlier,
+        cut=any(ends_early(line, invoice) for share in shares for line in share.lines),
+    )
+
+
+def _lines(share: Share, *, named: bool) -> Iterable[BilledLine]:
+    name = share.name if named else None
+    return (
+        BilledLine(line_id=line.line_id, quantity=line.quantity, kind=share.kind(line), price=name)
+        for line in share.lines
+    )
+
+
+def _whole(shares: tuple[Share, ...]) -> Decimal | None:
+    """What every price bills: each sees all of a customer's use of the meter (stripe-facts 4.1)."""
+    first = shares[0].quantity
+    return first if first is not None and all(_bills(share, first) for share in shares) else None
+
+
+def _bills(share: Share, quantity: Decimal) -> bool:
+    return share.quantity is not None and equal(share.quantity, quantity)
+
+
+def _problem(shares: tuple[Share, ...], meter: Meter | None) -> tuple[Reason | None, str]:
+    found = next((text for share in shares if (text := shape_problem(share))), None)
+    if found is None and meter is None:
+        found = "its meter could not be read"
+    if found is None and meter is not None and meter.formula not in _COMPARED:
+        found = LAST if meter.formula is Formula.LAST else "the meter's aggregation is not compared yet"
+    if found is None and not any(share.asks_meter for share in shares) and _whole(shares) is None:
+        found = _unequal(shares)
+    if found is None and len({share.earlier for share in shares}) > 1:
+        found = "two prices bill one meter, and earlier invoices of the period billed unequal parts of it"
+    return (Reason.UNKNOWN_SHAPE, found) if found else (None, "")
+
+
+def _unequal(shares: tuple[Share, ...]) -> str:
+    each = ", ".join(f"{share.name} {text(share.quantity or Decimal(0))}" for share in shares)
+    return f"two prices bill one meter, and not the same usage for the same time: {each}"
+
+
+def _with_prorations(
+    usages: list[BilledUsage], prorations: tuple[LineItem, ...], prices: Mapping[str, Price]
+) -> list[BilledUsage]:
+    """Each proration is named beside the first usage of its meter, and counts for nothing."""
+    for line in prorations:
+        meter_id = _meter_id(line, prices)
+        place = next((at for at, usage in enumerate(usages) if usage.meter_id == meter_id), None)
+        if place is not None:
+            named = BilledLine(line_id=line.line_id, quantity=line.quantity, kind=LineKind.PRORATION)
+            usages[place] = replace(usages[place], lines=(*usages[place].lines, named))
+    return usages
+
+
+def _without_shared_accounts(usages: list[BilledUsage]) -> tuple[BilledUsage, ...]:
+    """Several meters on one ledger account cannot be told apart where its records do not tell their meter."""
+    shared = shared_accounts((usage.account, usage.meter) for usage in usages)
+    return tuple(
+        replace(usage, problem=Reason.UNMAPPED, detail=SHARED_ACCOUNT)
+        if usage.problem is None and usage.account in shared
+        else usage
+        for usage in usages
+    )

@@ -1,0 +1,91 @@
+"""What must be true of evidence in which not every record of the ledger's scope is usage as it stands. Pure.
+
+Which records were left out cannot be seen from the evidence; that they and the counted ones add up to what PacSpace
+derives and the proof root covers can, and that the policy allows to leave them out.
+"""
+
+from collections.abc import Iterator
+
+from pacspace_stripe.domain.ledger import LeftOutBy, Selected
+from pacspace_stripe.domain.policy import Attribution
+from pacspace_stripe.domain.quantities import text, total
+from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.evidence_format import (
+    CompareModel,
+    LeftOutModel,
+    PolicyModel,
+    ProofModel,
+    SelectionModel,
+    WindowModel,
+)
+
+OTHER_FIGURES = "PacSpace was asked to compare other figures than those named"
+
+
+def problems(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
+    """Whether there is a selection exactly where the policy makes one, and recorded is what it leaves."""
+    chosen, selection = Selection.of(policy.choices, window.meter), window.selection
+    if selection is None:
+        if window.count is not None and not chosen.plain:
+            yield "the policy chooses among the ledger's records, and the evidence does not say what from"
+        return
+    if chosen.plain:
+        yield "records were left out that the policy does not leave out"
+        return
+    yield from _scope(window, selection, chosen)
+    yield from _left_out(selection, chosen)
+    yield from _counted(window, selection.selected(), chosen)
+
+
+def _scope(window: WindowModel, selection: SelectionModel, chosen: Selection) -> Iterator[str]:
+    within = window.end is not None and selection.start == window.start and selection.end >= window.end
+    longer = selection.end != window.end and chosen.attribution is Attribution.ACCEPTED
+    if not within or longer:
+        yield f"records of {selection.selected().scope} were read for it"
+
+
+def _left_out(selection: SelectionModel, chosen: Selection) -> Iterator[str]:
+    whys = [(each.by, each.name) for each in selection.left_out]
+    if len(set(whys)) != len(whys):
+        yield "records are left out twice for one reason"
+    for each in selection.left_out:
+        if not _may_leave_out(each, chosen):
+            yield f"records are left out by {each.by} {each.name}".rstrip() + ", which the policy does not say"
+
+
+def _may_leave_out(each: LeftOutModel, chosen: Selection) -> bool:
+    match each.by:
+        case LeftOutBy.METER:
+            return chosen.splits and each.name not in ("", chosen.meter)
+        case LeftOutBy.REASON:
+            return each.name in chosen.exclude_reasons
+        case LeftOutBy.TIME:
+            return chosen.attribution is Attribution.USAGE_TIME and not each.name
+
+
+def _counted(window: WindowModel, selected: Selected, chosen: Selection) -> Iterator[str]:
+    usage = chosen.usage(selected.net_counted)
+    if window.recorded != usage:
+        recorded = "unknown" if window.recorded is None else text(window.recorded)
+        yield f"what is not left out is {text(usage)}, recorded is {recorded}"
+    if window.count != selected.counted:
+        yield f"{selected.counted} records are not left out, counted are {window.count}"
+
+
+def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:
+    """The root covers all of the scope, whatever counts of it."""
+    if (proof.record_count, proof.net_change) != (selection.record_count, selection.net_change):
+        covered = f"{text(proof.net_change)} in {proof.record_count} records"
+        yield f"the proof root covers {covered}, read were {text(selection.net_change)} in {selection.record_count}"
+
+
+def not_asked(
+    window: WindowModel, selection: SelectionModel, compare: CompareModel, policy: PolicyModel
+) -> Iterator[str]:
+    """PacSpace knows the whole balance only, so Stripe's figure went to it with what is left out."""
+    if window.billed is None:
+        return
+    chosen, selected = Selection.of(policy.choices, window.meter), selection.selected()
+    billed = policy.usage_sign.in_ledger_units(window.billed, chosen.unit)
+    if compare.their_balance != selected.net or compare.your_balance != total((billed, selected.net_left_out)):
+        yield OTHER_FIGURES

@@ -1,0 +1,288 @@
+"""Alerts on their way: to real receivers on loopback, from real databases, through crashes."""
+
+import base64
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from pacspace_stripe.alerts import Round
+from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.domain.alerting import SCHEDULE, Alert, Channel
+from pacspace_stripe.domain.messages import Why
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store.outbox import State
+from tests.alert_receivers import (
+    BOTH,
+    IMPATIENT,
+    LEASE,
+    NO_SERVICE,
+    PATIENT,
+    SECRET,
+    Reply,
+    courier,
+    delivery,
+    drifted,
+    opened,
+    receiving,
+    tell,
+    wall_clock,
+)
+from tests.leaks import parts
+
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """It begins now: who checks signatures knows wall time only."""
+    return ManualClock(wall_clock())
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(database_url, clock.now)) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(sqlite_url, clock.now)) as made:
+        yield made
+
+
+# -- what arrives ---------------------------------------------------------------------------------------------------
+
+
+def test_a_message_arrives_once_signed_as_the_official_library_reads_it(store: Store) -> None:
+    tell(store, "in_1")
+    with receiving() as receiver, courier(store, receiver) as courier_:
+        assert [courier_.deliver() for _ in range(3)] == [Round.DELIVERED, Round.NOTHING_DUE, Round.NOTHING_DUE]
+    (body,) = receiver.verified()
+    assert (body["type"], body["invoice"], body["detail"]) == (
+        *("invoice.drifted", "in_1"),
+        "billed 100, recorded 90: differs by 10",
+    )
+    assert receiver.ids == [body["id"]]
+    assert delivery(store) == (State.DELIVERED, 1, None)
+    assert delivery(store, Channel.SLACK) == (State.WAITING, 0, None)
+
+
+def test_the_signature_is_what_the_specification_says(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.deliver()
+    (request,) = receiver.requests
+    signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.content
+    digest = hmac.digest(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256)
+    assert request.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+
+
+def test_while_a_secret_is_rolled_both_sign(sqlite_store: Store) -> None:
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.receiver = replace(courier_.receiver, secrets=(other, SECRET))
+        courier_.deliver()
+    (request,) = receiver.requests
+    for secret in (SECRET, other):
+        Webhook(secret).verify(request.content, dict(request.headers))
+
+
+def test_slack_gets_its_own_form_and_no_signature(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver, courier(sqlite_store, receiver, Channel.SLACK) as courier_:
+        assert courier_.deliver() is Round.DELIVERED
+    assert set(receiver.bodies[0]) == {"text", "blocks"}
+    assert "webhook-signature" not in receiver.requests[0].headers
+
+
+def test_nothing_of_the_vendors_goes_along(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.deliver()
+    names = set(receiver.requests[0].headers)
+    assert not names & {"authorization", "cookie", "x-api-key", "stripe-version", "idempotency-key"}
+    assert receiver.requests[0].method == "POST"
+
+
+def test_the_credentials_in_an_address_are_used(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver:
+        url = receiver.url.replace("http://", "http://me:open-sesame@")
+        with courier(sqlite_store, receiver, url=url) as courier_:
+            courier_.deliver()
+    expected = base64.b64encode(b"me:open-sesame").decode()
+    assert receiver.requests[0].headers["authorization"] == f"Basic {expected}"
+
+
+def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    why = Why(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
+    with receiving() as receiver, courier(sqlite_store, receiver, why=why) as courier_:
+        courier_.deliver()
+    assert receiver.bodies[0]["explanation"]["sentence"] == "10 were sent twice."
+
+
+def test_a_message_waits_for_the_end_of_the_look_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
+    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    assert leased is not None
+    memory = Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+    with receiving() as receiver, courier(store, receiver) as courier_:
+        assert courier_.deliver() is Round.NOTHING_DUE
+        leased.give_back(memory, None)
+        assert courier_.deliver() is Round.DELIVERED
+        assert store.subjects.acquire(Kind.INVOICE, "in_2", LEASE) is not None
+        tell(store, "in_3")
+        assert courier_.deliver() is Round.DELIVERED
+        clock.advance(LEASE)
+        assert courier_.deliver() is Round.NOTHING_DUE
+
+
+# -- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def slowly(_: httpx.Request) -> httpx.Response:
+    time.sleep(1.0)
+    return httpx.Response(200)
+
+
+ELSEWHERE = httpx.Response(302, headers={"location": "http://127.0.0.1:9/elsewhere"})
+PAGE = httpx.Response(502, text="<html>Bad gateway</html>", headers={"content-type": "text/html"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (500, "alerts to webhook: POST: HTTP 500"),
+        (PAGE, "alerts to webhook: POST: HTTP 502"),
+        (httpx.Response(400, json={"error": "what is this?"}), "HTTP 400, what is this?"),
+        (NO_SERVICE, "HTTP 404, no_service"),
+        (ELSEWHERE, "HTTP 302"),
+        (slowly, "alerts to webhook: no answer in time (ReadTimeout)"),
+    ],
+    ids=["500", "a page", "400", "Slack's word", "a redirect", "too slow"],
+)
+def test_a_failure_is_tried_again_on_schedule_until_it_arrives(
+    sqlite_store: Store, clock: ManualClock, reply: int | httpx.Response | Reply, problem: str
+) -> None:
+    tell(sqlite_store, "in_1")
+    timeouts = IMPATIENT if callable(reply) else PATIENT
+    with receiving(reply, reply, 204) as receiver, courier(sqlite_store, receiver, timeouts=timeouts) as courier_:
+        assert courier_.deliver() is Round.FAILED
+        assert delivery(sqlite_store) == (State.WAITING, 1, problem)
+        assert courier_.deliver() is Round.NOTHING_DUE
+        clock.advance(SCHEDULE[0])
+        assert courier_.deliver() is Round.FAILED
+        clock.advance(SCHEDULE[1] - SECOND)
+        assert courier_.deliver() is Round.NOTHING_DUE
+        clock.advance(SECOND)
+        with courier(sqlite_store, receiver) as patient:
+            assert patient.deliver() is Round.DELIVERED
+    assert len(set(receiver.ids)) == 1
+    assert len(receiver.requests) == 3
+    assert len({request.headers["webhook-timestamp"] for request in receiver.requests}) == 3
+    assert delivery(sqlite_store) == (State.DELIVERED, 3, None)
+
+
+def test_nobody_there_is_a_failure_like_any_other(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving() as receiver:
+        pass
+    with courier(sqlite_store, receiver) as courier_:
+        assert courier_.deliver() is Round.FAILED
+    assert delivery(sqlite_store) == (State.WAITING, 1, "alerts to webhook: no connection (ConnectError)")
+
+
+def test_a_receiver_that_asks_for_time_gets_it(sqlite_store: Store, clock: ManualClock) -> None:
+    tell(sqlite_store, "in_1")
+    asks = httpx.Response(429, headers={"retry-after": "3600"})
+    with receiving(asks, 200) as receiver, courier(sqlite_store, receiver) as courier_:
+        assert courier_.deliver() is Round.FAILED
+        clock.advance(HOUR - SECOND)
+        assert courier_.deliver() is Round.NOTHING_DUE
+        clock.advance(SECOND)
+        assert courier_.deliver() is Round.DELIVERED
+
+
+def test_after_ten_attempts_over_three_days_it_has_failed(
+    sqlite_store: Store, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving(500) as receiver, courier(sqlite_store, receiver) as courier_:
+        for wait in (*SCHEDULE, 30 * DAY):
+            assert courier_.deliver() is Round.FAILED
+            clock.advance(wait)
+        assert courier_.deliver() is Round.NOTHING_DUE
+    assert len(receiver.requests) == 10
+    assert delivery(sqlite_store) == (State.FAILED, 10, "alerts to webhook: POST: HTTP 500")
+    assert [one.alert.subject_id for one in sqlite_store.outbox.sent(failed=True)] == ["in_1"]
+    assert "failed for good" in caplog.text
+
+
+def test_what_nobody_delivered_for_days_is_no_news_any_more(sqlite_store: Store, clock: ManualClock) -> None:
+    tell(sqlite_store, "in_1")
+    clock.advance(5 * DAY)
+    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.deliver()
+    assert receiver.requests == []
+    assert delivery(sqlite_store) == (State.FAILED, 1, "older than four days")
+
+
+def test_an_answer_too_large_to_read_has_arrived(sqlite_store: Store) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving(httpx.Response(200, text="x" * 1_000_000)) as receiver, courier(sqlite_store, receiver) as courier_:
+        assert courier_.deliver() is Round.DELIVERED
+    assert len(receiver.requests) == 1
+
+
+def test_gone_switches_an_address_off_until_it_is_another_one(store: Store, clock: ManualClock) -> None:
+    for invoice_id in ("in_1", "in_2"):
+        tell(store, invoice_id)
+    with receiving(410, 200) as receiver, courier(store, receiver) as gone:
+        assert gone.deliver() is Round.FAILED
+        clock.advance(HOUR)
+        assert gone.deliver() is Round.NOTHING_DUE
+        assert len(receiver.requests) == 1
+        with courier(store, receiver, url=f"{receiver.url}/new") as other:
+            assert [other.deliver() for _ in range(3)] == [Round.DELIVERED, Round.DELIVERED, Round.NOTHING_DUE]
+
+
+def test_a_test_message_that_arrives_switches_it_on_again(sqlite_store: Store, clock: ManualClock) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving(410, 500, 200) as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.deliver()
+        clock.advance(HOUR)
+        test = Alert(alert_id="msg_test", subject_id="-", kind="test", at=clock.now())
+        assert courier_.test(test).status == 500
+        assert courier_.deliver() is Round.NOTHING_DUE
+        assert courier_.test(test).status == 200
+        assert courier_.deliver() is Round.DELIVERED
+
+
+@pytest.mark.parametrize("reply", [500, 410, 302, slowly], ids=["500", "410", "302", "slow"])
+def test_no_address_and_no_secret_is_ever_said(
+    sqlite_store: Store, reply: int | Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tell(sqlite_store, "in_1")
+    echo = httpx.Response(400, text="no such path /in/T0123456789/tellnobody-here")
+    with receiving(reply, echo) as receiver:
+        url = receiver.url.replace("http://", "http://me:tellnobody1@") + "/tellnobody-here?key=tellnobody2"
+        with courier(sqlite_store, receiver, url=url, timeouts=IMPATIENT) as courier_:
+            courier_.deliver()
+            courier_.test(Alert(alert_id="msg_test", subject_id="-", kind="test", at=sqlite_store.subjects.now()))
+            ours = [one.getMessage() for one in caplog.records if ".simulator" not in one.name]
+            shown = f"{delivery(sqlite_store)} {courier_!r} {courier_.receiver!r}"
+    said = " ".join([*ours, shown])
+    assert "tellnobody" not in said
+    assert [part for secret in (SECRET, "T0123456789") for part in parts(secret) if part in said] == []

@@ -1,0 +1,215 @@
+"""Alerts through crashes and beside other processes, on real databases; and the command that shows them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from pacspace_stripe.alerts import Round
+from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.cli import cli
+from pacspace_stripe.domain.alerting import Channel, GivenUp
+from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store.outbox import CLAIMED_FOR, State
+from pacspace_stripe.store.tables import alerts, deliveries
+from tests.alert_receivers import (
+    BOTH,
+    LEASE,
+    NO_SERVICE,
+    SECRET,
+    courier,
+    delivery,
+    drifted,
+    opened,
+    receiving,
+    tell,
+    teller,
+    wall_clock,
+)
+from tests.worlds import ENVIRONMENT
+
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """It begins now: who checks signatures knows wall time only."""
+    return ManualClock(wall_clock())
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(database_url, clock.now)) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(sqlite_url, clock.now)) as made:
+        yield made
+
+
+# -- crashes, and several at once -----------------------------------------------------------------------------------
+
+
+def test_told_is_remembered_together_with_its_message(store: Store) -> None:
+    memory = tell(store, "in_1")
+    assert memory.alerted == ("drifted:OVERBILLED",)
+    assert tell_again(store) == memory.alerted
+    assert len(store.outbox.sent()) == 1
+
+
+def tell_again(store: Store) -> tuple[str, ...]:
+    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    assert leased is not None
+    memory = Alerts(store=store, channels=BOTH).tell(leased, leased.subject.memory, "drifted:OVERBILLED", "")
+    leased.give_back(memory, None)
+    return memory.alerted
+
+
+def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualClock) -> None:
+    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    assert leased is not None
+    Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+    clock.advance(LEASE)
+    assert tell_again(store) == ("drifted:OVERBILLED",)
+    assert len(store.outbox.sent()) == 1
+
+
+def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> None:
+    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    assert leased is not None
+    clock.advance(LEASE)
+    with pytest.raises(LeaseLost):
+        Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+    assert store.outbox.sent() == []
+    assert store.journal.audit_trail("in_1") == []
+
+
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: str) -> None:
+    process = teller(database_url)
+    assert process.stdout is not None
+    said = [process.stdout.readline().strip() for _ in range(25)]
+    process.kill()
+    process.communicate()
+    with closing(opened(database_url)) as store:
+        with store.engine.connect() as connection:
+            told = list(connection.execute(sa.select(alerts.c.subject_id)).scalars())
+            ways = list(connection.execute(sa.select(deliveries.c.alert_id)).scalars())
+        remembered = [one.subject_id for one in store.subjects.invoices() if one.memory.alerted]
+    assert sorted(told) == sorted(set(told)) == sorted(remembered)
+    assert set(told) >= set(said)
+    assert len(ways) == 2 * len(told)
+
+
+def test_who_dies_while_sending_leaves_it_to_the_next_under_the_same_id(store: Store, clock: ManualClock) -> None:
+    tell(store, "in_1")
+    with receiving() as receiver, courier(store, receiver) as dies, courier(store, receiver) as next_one:
+        claimed = store.outbox.claim(Channel.WEBHOOK)
+        assert claimed is not None
+        dies.sender.send(claimed.alert, dies.receiver)
+        assert next_one.deliver() is Round.NOTHING_DUE
+        clock.advance(CLAIMED_FOR)
+        assert next_one.deliver() is Round.DELIVERED
+    assert len(receiver.requests) == 2
+    assert len(set(receiver.ids)) == 1
+    assert delivery(store) == (State.DELIVERED, 2, None)
+
+
+def test_who_comes_back_too_late_changes_nothing(store: Store, clock: ManualClock) -> None:
+    tell(store, "in_1")
+    with receiving(200) as receiver, courier(store, receiver) as next_one:
+        slept = store.outbox.claim(Channel.WEBHOOK)
+        assert slept is not None
+        clock.advance(CLAIMED_FOR)
+        next_one.deliver()
+        assert not store.outbox.settle(slept, GivenUp(), "too late")
+    assert delivery(store) == (State.DELIVERED, 2, None)
+
+
+def test_several_processes_send_each_message_once(store: Store) -> None:
+    for number in range(12):
+        tell(store, f"in_{number}")
+    with receiving() as receiver:
+
+        def work() -> None:
+            with courier(store, receiver) as mine:
+                while mine.deliver() is not Round.NOTHING_DUE:
+                    pass
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(receiver.ids) == len(set(receiver.ids)) == 12
+
+
+def test_started_it_delivers_and_stops(sqlite_store: Store) -> None:
+    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
+        courier_.start()
+        tell(sqlite_store, "in_1")
+        deadline = time.monotonic() + 60
+        while not receiver.requests and time.monotonic() < deadline:
+            time.sleep(0.02)
+        courier_.stop()
+        courier_.close(seconds=30)
+    assert len(receiver.requests) == 1
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+
+
+def commanded(monkeypatch: pytest.MonkeyPatch, url: str, *arguments: str, **settings: str) -> tuple[int, str]:
+    """``pacspace-stripe alerts`` in an environment."""
+    ours = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
+    for name, value in (ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url} | ours).items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(cli, ["alerts", *arguments])
+    return result.exit_code, str(result.exception) if result.exit_code == 1 and not result.output else result.output
+
+
+def test_the_command_lists_what_was_told_and_where_it_is(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    with closing(opened(sqlite_url, clock.now)) as made, receiving(500) as receiver:
+        tell(made, "in_1")
+        with courier(made, receiver) as courier_:
+            courier_.deliver()
+    code, said = commanded(monkeypatch, sqlite_url)
+    assert code == 0
+    assert "drifted:OVERBILLED" in said
+    assert "slack: waiting; webhook: waiting after 1, alerts to webhook: POST: HTTP 500" in said
+    listed = json.loads(commanded(monkeypatch, sqlite_url, "--json")[1])
+    assert [(one["about"], one["type"], len(one["deliveries"])) for one in listed] == [("in_1", "invoice.drifted", 2)]
+    assert commanded(monkeypatch, sqlite_url, "--failed") == (0, "no alert failed\n")
+
+
+def test_the_command_tries_every_address(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as webhook, receiving(NO_SERVICE) as slack:
+        addresses = {
+            "alert_webhook_url": webhook.url,
+            "alert_webhook_secret": SECRET,
+            "alert_slack_url": slack.url,
+        }
+        code, said = commanded(monkeypatch, sqlite_url, "--test", **addresses)
+    assert (code, said) == (1, "webhook: delivered\nslack: HTTP 404, no_service\n")
+    assert webhook.verified()[0]["type"] == "alert.test"
+
+
+def test_without_an_address_there_is_nothing_to_try(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = commanded(monkeypatch, sqlite_url, "--test")
+    assert code == 1
+    assert "PACSPACE_STRIPE_ALERT_WEBHOOK_URL" in said

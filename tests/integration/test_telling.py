@@ -1,0 +1,287 @@
+"""What the gate tells: each thing once, its end too, and nothing twice while an invoice goes back and forth."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pacspace_stripe.domain.alerting import MOST_A_DAY, Alert, Channel, Type
+from pacspace_stripe.domain.explanation_form import sentence
+from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.domain.messages import Place, webhook_body
+from pacspace_stripe.domain.verdicts import Verdict
+from tests.worlds import World, world
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HELD = timedelta(hours=2, minutes=30)
+"""From the beginning of a world until its draft was held and judged."""
+ADDRESSES = {
+    "alert_webhook_url": "http://127.0.0.1:9/in",
+    "alert_webhook_secret": "whsec_" + "A" * 32,
+    "alert_slack_url": "http://127.0.0.1:9/slack",
+}
+
+
+RARELY = {"sweep": "12h"}
+"""Webhooks tell us of everything here."""
+
+
+@contextmanager
+def alerted(folder: Path, **settings: str) -> Iterator[World]:
+    """A world with two channels that nobody delivers to: what waits there is what was told."""
+    with world(folder, **ADDRESSES, **RARELY, **settings) as made:
+        made.subscribe()
+        yield made
+
+
+def told(made: World) -> list[Alert]:
+    """Oldest first."""
+    sent = made.app.store.outbox.sent()
+    for one in sent:
+        expected = () if made.memory().past else (Channel.SLACK, Channel.WEBHOOK)
+        assert tuple(way.channel for way in one.deliveries) == expected
+    return sorted((one.alert for one in sent), key=lambda alert: alert.at)
+
+
+def types(made: World) -> list[Type]:
+    return [alert.type for alert in told(made)]
+
+
+def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(4 * HOUR)
+        drift = told(made)[0]
+        assert types(made) == [Type.DRIFTED]
+        made.record("10")
+        made.run(2 * HOUR)
+        end = told(made)[1]
+        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert (drift.subject_id, drift.customer_id, drift.detail) == (
+            *(made.invoice_id, "cus_acme"),
+            "billed 100, recorded 90: differs by 10",
+        )
+        assert end.kind == "recovered:matched"
+        assert end.verdict is Verdict.MATCHED
+        said = [record.getMessage() for record in caplog.records if record.name == "pacspace_stripe.alerts"]
+        assert [line.split()[0] for line in said] == ["alert=drifted:OVERBILLED", "alert=recovered:matched"]
+        audit = [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
+        assert [kind for kind in audit if kind.startswith("alert:")] == [f"alert:{alert.kind}" for alert in told(made)]
+
+
+def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        body = json.loads(webhook_body(told(made)[0], Place(livemode=False)))
+        shown = made.app.checker.preview(made.invoice_id).as_json()
+        assert {name: body[name] for name in ("invoice", "verdict", "reason", "windows", "detail")} == {
+            name: shown[name] for name in ("invoice", "verdict", "reason", "windows", "detail")
+        }
+        assert body["amount_due"]["amount"] == made.invoice()["amount_due"]
+
+
+def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        (alert,) = told(made)
+        stored = made.app.store.explanations.find(made.invoice_id)
+        assert stored is not None
+        for courier in made.app.couriers():
+            with closing(courier):
+                why = courier.sender.why(alert)
+                assert why is not None
+                assert why.sentence == sentence(stored.explanations[0])
+                other = replace(alert, windows=({**alert.windows[0], "billed": "101"},))
+                assert courier.sender.why(other) is None
+                assert courier.sender.why(replace(alert, subject_id="in_unknown")) is None
+
+
+def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        made.app.checker.check(
+            made.invoice_id, waiver=Waiver(reason="agreed", by="fin", at=made.clock.now(), figures={})
+        )
+        made.run(HOUR)
+        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert told(made)[1].kind == "recovered:waived"
+
+
+def test_an_unproven_that_heals_in_time_is_not_told(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("100", verified=False)
+        made.run(HELD)
+        assert made.memory().verdict is Verdict.UNPROVEN
+        made.ledger.verify_all()
+        made.run(3 * HOUR)
+        assert made.memory().verdict is Verdict.MATCHED
+        assert types(made) == []
+
+
+def test_an_unproven_that_does_not_is_told_after_the_ladders_first_hour(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("100", verified=False)
+        made.run(HELD)
+        assert types(made) == []
+        made.run(2 * HOUR)
+        assert types(made) == [Type.UNPROVEN]
+        made.ledger.verify_all()
+        made.run(3 * HOUR)
+        assert types(made) == [Type.UNPROVEN, Type.RECOVERED]
+
+
+def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all(tmp_path: Path) -> None:
+    with alerted(tmp_path, fail="open", backstop="4h") as made:
+        made.bill("12")
+        made.record("12", verified=False)
+        made.run(timedelta(hours=4, minutes=30))
+        assert types(made) == []
+        made.run(2 * HOUR)
+        assert types(made) == [Type.WENT_OUT_UNPROVEN]
+        made.ledger.verify_all()
+        made.run(3 * HOUR)
+        assert types(made) == [Type.WENT_OUT_UNPROVEN, Type.RECOVERED]
+
+
+def test_a_block_is_told_and_its_end_on_the_invoice_it_was_about(tmp_path: Path) -> None:
+    with world(tmp_path, **ADDRESSES, **RARELY, fail="open") as made:
+        subscription = made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.stripe.send_upcoming(subscription)
+        made.run(timedelta(minutes=30))
+        (block,) = made.app.store.outbox.sent()
+        assert (block.alert.type, block.alert.invoice_id, block.alert.subscription_id) == (
+            *(Type.BLOCKED, None),
+            subscription,
+        )
+        made.run(timedelta(minutes=35))
+        made.record("10")
+        made.run(3 * HOUR)
+        assert types(made) == [Type.BLOCKED, Type.RECOVERED]
+        assert told(made)[-1].invoice_id == made.invoice_id
+
+
+def test_a_block_that_is_lifted_is_told(tmp_path: Path) -> None:
+    with world(tmp_path, **ADDRESSES, **RARELY, retry="1m") as made:
+        subscription = made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.stripe.send_upcoming(subscription)
+        made.run(timedelta(minutes=10))
+        made.record("10")
+        made.run(timedelta(minutes=10))
+        kinds = [one.alert.kind for one in made.app.store.outbox.sent()]
+        assert sorted(kinds) == ["upcoming_blocked:OVERBILLED", "upcoming_recovered"]
+
+
+# -- back and forth -------------------------------------------------------------------------------------------------
+
+
+def flapping(made: World) -> None:
+    """Drifted by 10, matched, and drifted by 10 again: five minutes each."""
+    made.record("10")
+    made.run(timedelta(minutes=5))
+    made.app.checker.check(made.invoice_id)
+    made.record("-10")
+    made.run(timedelta(minutes=5))
+    made.app.checker.check(made.invoice_id)
+
+
+@contextmanager
+def undecided(folder: Path) -> Iterator[World]:
+    """A draft that stays one for weeks, drifted by 10, looked at rarely but when a test says so."""
+    with world(folder, **ADDRESSES, **RARELY, mode="observe", retry="12h") as made:
+        made.stripe.configure(finalization_delay=30 * DAY)
+        made.subscribe()
+        made.bill("100")
+        made.record("90")
+        made.run(timedelta(hours=1, minutes=11))
+        yield made
+
+
+def test_the_same_drift_again_within_an_hour_is_no_news(tmp_path: Path) -> None:
+    with undecided(tmp_path) as made:
+        flapping(made)
+        flapping(made)
+        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert made.memory().verdict is Verdict.DRIFTED
+
+
+def test_a_drift_that_stays_is_told_later_with_what_was_left_out(tmp_path: Path) -> None:
+    with undecided(tmp_path) as made:
+        flapping(made)
+        flapping(made)
+        made.run(HOUR)
+        made.app.checker.check(made.invoice_id)
+        assert types(made) == [Type.DRIFTED, Type.RECOVERED, Type.DRIFTED]
+        assert told(made)[-1].left_out == 2
+        made.run(DAY)
+        assert len(told(made)) == 3
+
+
+def test_another_figure_is_news_but_a_day_has_few_messages(tmp_path: Path) -> None:
+    with undecided(tmp_path) as made:
+        for _ in range(MOST_A_DAY + 3):
+            made.bill("1")
+            made.record("1")
+            flapping(made)
+        assert types(made).count(Type.DRIFTED) == types(made).count(Type.RECOVERED) == MOST_A_DAY
+        made.run(26 * HOUR)
+        assert types(made).count(Type.DRIFTED) == MOST_A_DAY + 1
+        assert told(made)[-1].left_out == 4
+
+
+def test_a_hold_that_somebody_undoes_again_and_again_is_told_now_and_then(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        for _ in range(4):
+            made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
+            made.run(timedelta(minutes=2))
+        assert types(made) == [Type.DRIFTED, Type.ATTENTION]
+        made.run(HOUR)
+        made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
+        made.run(timedelta(minutes=2))
+        assert told(made)[-1].left_out == 3
+
+
+# -- who is told ----------------------------------------------------------------------------------------------------
+
+
+def test_invoices_of_the_past_are_told_to_the_log_alone(tmp_path: Path) -> None:
+    with alerted(tmp_path, mode="observe") as made:
+        made.stripe.set_webhook(loss=1.0)
+        made.bill("100")
+        made.record("90")
+        made.stripe.run_due()
+        made.clock.advance(10 * DAY)
+        made.stripe.run_due()
+        made.app.checker.look_back(made.invoice_id, patient=False)
+        assert made.memory().past
+        assert types(made) == [Type.DRIFTED]
+
+
+def test_what_an_earlier_version_told_is_not_told_again(tmp_path: Path) -> None:
+    with alerted(tmp_path) as made:
+        made.bill("100")
+        made.record("90")
+        made.run(HELD)
+        before: datetime = told(made)[-1].at
+        made.restart(fail="open")
+        made.run(3 * HOUR)
+        assert told(made)[-1].at == before

@@ -1,0 +1,190 @@
+"""Which alerts are told, which are left out, and when a delivery is tried again: tables of cases."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacspace_stripe.domain.alerting import (
+    DAY,
+    DELIVERED_WITHIN,
+    JITTER,
+    MOST_A_DAY,
+    QUIET_FOR,
+    SCHEDULE,
+    Again,
+    Alert,
+    Delivered,
+    GivenUp,
+    LeaveOut,
+    Outcome,
+    Past,
+    SwitchedOff,
+    Tell,
+    Type,
+    after_attempt,
+    fingerprint,
+    once_good,
+    recovers,
+    too_old,
+    weigh,
+)
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+DRIFT = "drifted:OVERBILLED"
+
+
+def past(ago: timedelta, kind: str = DRIFT, figures: str = "10", *, told: bool = True) -> Past:
+    return Past(kind=kind, figures=figures, at=NOW - ago, told=told)
+
+
+def left_out(ago: timedelta, kind: str = DRIFT) -> Past:
+    return past(ago, kind, told=False)
+
+
+OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "figures", "decided"),
+    [
+        pytest.param([], DRIFT, "10", Tell(left_out=0), id="the first is told"),
+        pytest.param([past(5 * MINUTE)], DRIFT, "10", LeaveOut(), id="the same within an hour is no news"),
+        pytest.param([past(5 * MINUTE)], DRIFT, "11", Tell(left_out=0), id="other figures are"),
+        pytest.param([past(5 * MINUTE)], "drifted:UNDERBILLED", "10", Tell(left_out=0), id="another reason is"),
+        pytest.param([past(5 * MINUTE)], "unproven:UNMAPPED", "10", Tell(left_out=0), id="another kind is"),
+        pytest.param([past(QUIET_FOR)], DRIFT, "10", Tell(left_out=0), id="after an hour it is news again"),
+        pytest.param(
+            [past(2 * HOUR), left_out(90 * MINUTE), left_out(80 * MINUTE)],
+            *(DRIFT, "10", Tell(left_out=2)),
+            id="what was left out is counted",
+        ),
+        pytest.param(
+            [left_out(3 * HOUR), past(2 * HOUR), left_out(90 * MINUTE)],
+            *(DRIFT, "10", Tell(left_out=1)),
+            id="what was counted before is not counted again",
+        ),
+        pytest.param(
+            [past(2 * HOUR), left_out(90 * MINUTE, "unproven:UNMAPPED")],
+            *(DRIFT, "10", Tell(left_out=0)),
+            id="each kind has its own count",
+        ),
+        pytest.param([left_out(5 * MINUTE)], DRIFT, "10", Tell(left_out=1), id="left out is not told"),
+        pytest.param(OFTEN, DRIFT, "99", LeaveOut(), id="five a day are enough, whatever the figures do"),
+        pytest.param(OFTEN[1:], DRIFT, "99", Tell(left_out=0), id="the fifth is told"),
+        pytest.param(OFTEN, "unproven:UNMAPPED", "99", Tell(left_out=0), id="another kind has its own five"),
+        pytest.param([*OFTEN[1:], past(DAY)], DRIFT, "99", Tell(left_out=0), id="those of yesterday do not count"),
+        pytest.param(
+            [past(MINUTE, "recovered:matched", "")] * 9, "recovered:matched", "", Tell(left_out=0), id="an end is told"
+        ),
+        pytest.param([past(-MINUTE)], DRIFT, "10", LeaveOut(), id="a clock that was set back repeats nothing"),
+    ],
+)
+def test_what_is_told(before: list[Past], kind: str, figures: str, decided: Tell | LeaveOut) -> None:
+    assert weigh(kind, figures, NOW, before) == decided
+
+
+@given(st.lists(st.sampled_from(["10", "11", "12"]), min_size=1, max_size=60), st.integers(1, 90))
+def test_however_it_flaps_a_day_has_few_messages_and_none_is_lost_count_of(figures: list[str], minutes: int) -> None:
+    told: list[Past] = []
+    for place, figure in enumerate(figures):
+        at = NOW + place * minutes * MINUTE
+        decided = weigh(DRIFT, figure, at, told)
+        if isinstance(decided, Tell):
+            since = [one.told for one in told]
+            trailing = len(since) - 1 - max((n for n, was in enumerate(since) if was), default=-1)
+            assert decided.left_out == trailing
+        told.append(Past(kind=DRIFT, figures=figure, at=at, told=isinstance(decided, Tell)))
+    for one in told:
+        day = [other for other in told if other.told and one.at <= other.at < one.at + DAY]
+        assert len(day) <= MOST_A_DAY
+        same = [other for other in day if other.figures == one.figures and other.at < one.at + QUIET_FOR]
+        assert len(same) <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_"),
+    [
+        ("drifted:OVERBILLED", Type.DRIFTED),
+        ("upcoming_blocked:UNDERBILLED", Type.BLOCKED),
+        ("unproven:UNMAPPED", Type.UNPROVEN),
+        ("went_out_unproven:NOT_SETTLED", Type.WENT_OUT_UNPROVEN),
+        ("recovered:waived", Type.RECOVERED),
+        ("upcoming_recovered", Type.RECOVERED),
+        ("hold_undone", Type.ATTENTION),
+        ("finalization_failed:customer_tax_location_invalid", Type.ATTENTION),
+        ("of_a_later_version", Type.ATTENTION),
+        ("test", Type.TEST),
+    ],
+)
+def test_the_type_of_a_message(kind: str, type_: Type) -> None:
+    assert Alert(alert_id="msg_1", subject_id="in_1", kind=kind, at=NOW).type is type_
+
+
+@pytest.mark.parametrize(
+    ("told", "calls_for_it", "stays"),
+    [
+        ((), False, ()),
+        (("drifted:OVERBILLED",), True, ()),
+        (("unproven:UNMAPPED", "hold_undone"), True, ("hold_undone",)),
+        (("upcoming_blocked:OVERBILLED",), True, ()),
+        (("went_out_unproven:NOT_SETTLED",), True, ()),
+        (("stripe_refused", "unanswered", "held_unread", "waiver_ended"), False, ()),
+        (("paid_under_hold:EXACT", "finalization_failed:x"), False, ("paid_under_hold:EXACT", "finalization_failed:x")),
+    ],
+)
+def test_what_is_over_once_both_sides_agree(
+    told: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]
+) -> None:
+    assert recovers(told) is calls_for_it
+    assert once_good(told) == stays
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "asked", "outcome"),
+    [
+        pytest.param(200, 1, None, Delivered(), id="200"),
+        pytest.param(204, 10, None, Delivered(), id="204 at the last"),
+        pytest.param(None, 1, None, Again(at=NOW + timedelta(seconds=5)), id="no answer"),
+        pytest.param(500, 2, None, Again(at=NOW + 5 * MINUTE), id="500"),
+        pytest.param(404, 9, None, Again(at=NOW + DAY), id="404"),
+        pytest.param(302, 1, None, Again(at=NOW + timedelta(seconds=5)), id="a redirect is a failure"),
+        pytest.param(429, 1, MINUTE, Again(at=NOW + MINUTE), id="as late as it asks"),
+        pytest.param(503, 3, MINUTE, Again(at=NOW + 30 * MINUTE), id="not sooner than planned"),
+        pytest.param(503, 1, 30 * DAY, Again(at=NOW + DAY), id="nobody may ask for a month"),
+        pytest.param(500, 10, None, GivenUp(), id="the tenth was the last"),
+        pytest.param(None, 11, None, GivenUp(), id="and one more, after a crash"),
+        pytest.param(410, 1, None, SwitchedOff(at=NOW + timedelta(seconds=5)), id="gone"),
+        pytest.param(410, 10, None, SwitchedOff(at=NOW + DAY), id="gone at the last"),
+    ],
+)
+def test_what_an_attempt_means(status: int | None, attempts: int, asked: timedelta | None, outcome: Outcome) -> None:
+    assert after_attempt(status, attempts, NOW, 0.0, asked=asked) == outcome
+
+
+@given(st.integers(1, len(SCHEDULE)), st.floats(0, 1))
+def test_chance_only_ever_adds_its_share(attempts: int, chance: float) -> None:
+    outcome = after_attempt(500, attempts, NOW, chance)
+    assert isinstance(outcome, Again)
+    plain = SCHEDULE[attempts - 1]
+    assert plain <= outcome.at - NOW <= plain * (1 + JITTER) + timedelta(microseconds=1)
+
+
+def test_the_attempts_span_more_than_a_day_and_end_before_a_message_is_old() -> None:
+    assert DAY < sum(SCHEDULE, timedelta(0)) * (1 + JITTER) <= DELIVERED_WITHIN
+    alert = Alert(alert_id="msg_1", subject_id="in_1", kind=DRIFT, at=NOW)
+    assert not too_old(alert, NOW + DELIVERED_WITHIN)
+    assert too_old(alert, NOW + DELIVERED_WITHIN + MINUTE)
+
+
+WINDOW = {"account": "cus_1", "meter": "api_calls", "start": "a", "end": "b", "billed": "100", "recorded": "90"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [({"reason": "UNDERBILLED"}, True), ({"count": 7}, True), ({"billed": "101"}, False), ({"account": None}, False)],
+)
+def test_figures_are_the_same_when_both_sides_are(changed: dict[str, str | int | None], *, same: bool) -> None:
+    assert (fingerprint([WINDOW]) == fingerprint([WINDOW | changed])) is same
