@@ -5,12 +5,13 @@ It explains; it decides nothing. Whatever goes wrong here, verdict, hold and nex
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pacspace_stripe.checks.result import shown_windows
 from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.explanation_form import fingerprint
-from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, LineItem, Subscription
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost
@@ -59,3 +60,43 @@ class Explaining:
             raise
         except Exception:  # noqa: BLE001 - what only explains must not change what was decided
             _log.exception("invoice=%s its drift was not explained", invoice.invoice_id)
+
+
+def coming(subscription: Subscription, subject_id: str, now: datetime) -> Invoice:
+    """The draft that a subscription's period will bring, as far as explaining an early warning needs it."""
+    lines = tuple(
+        LineItem(
+            line_id=item.item_id,
+            price_id=item.price.price_id,
+            subscription_id=subscription.subscription_id,
+            proration=False,
+            quantity=None,
+            window=item.window,
+            item_id=item.item_id,
+        )
+        for item in subscription.items
+    )
+    return Invoice(
+        invoice_id=subject_id,
+        customer_id=subscription.customer_id,
+        customer_name=None,
+        subscription_id=subscription.subscription_id,
+        status=InvoiceStatus.DRAFT,
+        auto_advance=False,
+        automatically_finalizes_at=None,
+        created_at=now,
+        finalized_at=None,
+        billing_reason="upcoming",
+        collection_method=subscription.collection_method,
+        currency="",
+        number=None,
+        footer=None,
+        metadata={},
+        subscription_metadata=subscription.metadata,
+        livemode=subscription.livemode,
+        attempted=False,
+        attempt_count=0,
+        amount_due=0,
+        finalization_error=None,
+        line_items=lines,
+    )
