@@ -16,6 +16,7 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost
 from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.transport import background
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def differs(finding: Finding) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explaining:
-    """Explains what a look found, under its lease."""
+    """Explains what a look found, under its lease; its requests give way to those that hold and release."""
 
     explainer: Explainer
     store: Store
@@ -53,7 +54,8 @@ class Explaining:
             if self.store.explanations.fingerprint_of(invoice.invoice_id) == known:
                 return
             leased.save(memory)
-            found = self.explainer.explain_all(invoice, finding)
+            with background():
+                found = self.explainer.explain_all(invoice, finding)
             leased.guard()
             self.store.explanations.put(invoice.invoice_id, known, found)
         except LeaseLost:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.checks import CheckResult, shown_windows
 from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
@@ -65,8 +65,8 @@ def _a_picture(_: click.Context, __: click.Parameter, value: Path | None) -> Pat
 def explain(invoice: str, chart: Path | None, *, fresh: bool, as_json: bool) -> None:
     """Say where exactly billed and recorded usage differ, what that most likely comes from, and what can be done.
 
-    Shows what was found out at the last look; where there was none, it looks and asks both sides, with at most 60
-    requests. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
+    Shows what was found out at the last look; where there was none, it checks the invoice and asks both sides for more,
+    60 requests at most. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
     """
     with parts() as app:
         told = _told(app, invoice, fresh=fresh)
@@ -102,14 +102,15 @@ def _remembered(app: App, invoice: Invoice) -> Told | None:
 
 
 def _found_out(app: App, read: Invoice) -> Told:
-    """Both sides compared and, where they differ, looked into. Kept when it is an invoice that we look after."""
+    """Both sides compared and, where they differ, looked into. Kept when it is an invoice that we look after.
+
+    That takes no lease: it decides nothing, and whose figures it explains is kept beside it.
+    """
     compared = app.checker.compared(read)
-    explanations: tuple[Explanation, ...] = ()
-    if compared.result.drifted:
-        explanations = app.explainer.explain_all(compared.invoice, compared.finding)
-        if app.store.subjects.find(read.invoice_id):
-            figures = fingerprint(compared.result.windows)
-            app.store.explanations.put(read.invoice_id, figures, explanations)
+    explanations = app.explainer.explain_all(compared.invoice, compared.finding)
+    if explanations and app.store.subjects.find(read.invoice_id):
+        figures = fingerprint(shown_windows(compared.finding))
+        app.store.explanations.put(read.invoice_id, figures, explanations)
     return _with_plans(app, compared.invoice, compared.result, explanations, app.now())
 
 
