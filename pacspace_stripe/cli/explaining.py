@@ -175,7 +175,7 @@ def _echo_explanation(explanation: Explanation) -> None:
         _echo_folded(paragraph)
     click.echo()
     echo_table(
-        ("where", "meter", "Stripe counted", "ledger recorded", "difference"),
+        ("where", "meter", "Stripe counted", "ledger recorded", "difference", "cause"),
         [
             (
                 span(part.window),
@@ -183,6 +183,7 @@ def _echo_explanation(explanation: Explanation) -> None:
                 text(part.billed),
                 text(part.recorded),
                 text(subtract(part.billed, part.recorded)),
+                (part.cause or explanation.cause).value,
             )
             for part in explanation.located
         ],

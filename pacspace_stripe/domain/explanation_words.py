@@ -79,10 +79,10 @@ def sentence(explanation: Explanation, *, naming: bool = True) -> str:
 
     Without ``naming`` it names no other customer's account: for documents that a customer may read.
     """
-    parts = _parts(explanation)
+    parts = _of_main_cause(explanation)
     whole = _off(explanation)
     off = _off_in(parts) if parts else whole
-    of_all = "" if off == whole else f" ({_by(whole)} in the whole period)"
+    of_all = "" if off == whole else f" ({_more(whole)} in the whole period)"
     suspicion = _SUSPICION[explanation.cause].format_map(_fields(explanation, naming=naming))
     return f"{_when(parts, explanation.window)}, meter {printable(explanation.meter)}: {_by(off)}{of_all}; {suspicion}."
 
@@ -91,7 +91,9 @@ def words(explanation: Explanation) -> tuple[str, ...]:
     """A few paragraphs, each one line: what differs, where, most likely why and what to look at, what is not known."""
     cause = explanation.cause
     why = CAUSES[cause] if cause is Cause.UNEXPLAINED else f"Most likely: {_lowered(CAUSES[cause])}"
-    said = (_figures(explanation), _place(explanation), f"{why} {_LOOK[cause]}", *explanation.notes)
+    others = [(part.window, part.cause) for part in _parts(explanation) if part.cause not in (None, cause)]
+    elsewhere = (f"{span(window)}: {CAUSES[other]}" for window, other in others if other)
+    said = (_figures(explanation), _place(explanation), f"{why} {_LOOK[cause]}", *elsewhere, *explanation.notes)
     return tuple(printable(paragraph) for paragraph in said if paragraph)
 
 
@@ -129,6 +131,11 @@ def _parts(explanation: Explanation) -> tuple[Located, ...]:
     return tuple(part for part in explanation.located if part.meter == explanation.meter)
 
 
+def _of_main_cause(explanation: Explanation) -> tuple[Located, ...]:
+    """What the explanation's own cause is about; a part may have another one."""
+    return tuple(part for part in _parts(explanation) if part.cause in (None, explanation.cause))
+
+
 def _when(parts: tuple[Located, ...], window: Window) -> str:
     """The parts that were found; the whole window when none was, or too many to name."""
     windows = [part.window for part in parts] or [window]
@@ -151,12 +158,16 @@ def _off_in(parts: tuple[Located, ...]) -> Decimal:
 def _by(off: Decimal) -> str:
     if not off:
         return "Stripe counted as much as the ledger recorded in all"
-    return f"Stripe counted {figure(off.copy_abs())} {'more' if off > 0 else 'less'} than the ledger recorded"
+    return f"Stripe counted {_more(off)} than the ledger recorded"
+
+
+def _more(off: Decimal) -> str:
+    return f"{figure(off.copy_abs())} {'more' if off >= 0 else 'less'}"
 
 
 def _fields(explanation: Explanation, *, naming: bool) -> dict[str, str]:
     """What the second half of a sentence may say."""
-    count = sum(len(part.records) for part in explanation.located)
+    count = sum(len(part.records) for part in explanation.located if part.cause in (None, explanation.cause))
     more = _off(explanation) > 0
     there = printable(explanation.counterpart) if explanation.counterpart else ""
     return {
@@ -185,7 +196,7 @@ def _times(explanation: Explanation) -> str:
 def _figures(explanation: Explanation) -> str:
     both = f"Stripe counted {figure(explanation.billed)}, the ledger recorded {figure(explanation.recorded)}"
     off = _off(explanation)
-    more = f", so Stripe has {figure(off.copy_abs())} {'more' if off > 0 else 'less'}" if off else ""
+    more = f", so Stripe has {_more(off)}" if off else ""
     named = f"meter {explanation.meter}, ledger account {explanation.account}"
     return f"{span(explanation.window)}, {named}: {both}{more}."
 

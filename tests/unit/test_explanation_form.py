@@ -121,11 +121,21 @@ def test_what_could_not_be_placed_is_said() -> None:
     )
     assert words(nowhere)[1] == "Where in that time they differ could not be told."
     partly = replace(TWICE, located=(part(billed="1400", recorded="0"),))
-    assert (
-        "1,400 more than the ledger recorded (Stripe counted 31,400 more than the ledger recorded in the whole"
-        in sentence(partly)
-    )
+    assert "1,400 more than the ledger recorded (31,400 more in the whole" in sentence(partly)
     assert words(partly)[1] == "What could be placed lies in one part of that time and comes to 1,400 of 31,400."
+
+
+def test_a_part_with_a_cause_of_its_own_is_told_apart() -> None:
+    later = Window(start=HOUR.start + DAY, end=HOUR.end + DAY)
+    lost = replace(part(later, billed="5", recorded="0", records=1), cause=Cause.NOT_IN_LEDGER)
+    both = replace(TWICE, billed=TWICE.billed + 5, located=(*TWICE.located, lost))
+    assert sentence(both) == (
+        f"On 17 Oct 2026, 14:00{DASH}15:00 UTC, meter api_calls: Stripe counted 31,400 more than the ledger recorded "
+        "(31,405 more in the whole period); these 3 records were most likely "
+        "sent to Stripe twice."
+    )
+    assert words(both)[1] == "All of the difference lies in 2 parts of that time."
+    assert f"18 Oct 2026, 14:00{DASH}15:00 UTC: {CAUSES[Cause.NOT_IN_LEDGER]}" in words(both)
 
 
 def test_several_parts_are_named_as_long_as_a_sentence_bears_them() -> None:
@@ -219,6 +229,7 @@ places = st.builds(
     meter=st.text(),
     billed=figures,
     recorded=figures,
+    cause=st.none() | st.sampled_from(Cause),
     records=st.lists(records, max_size=3).map(tuple),
 )
 explanations = st.builds(
