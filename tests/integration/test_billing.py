@@ -11,6 +11,7 @@ import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.store import Store
 from tests.worlds import PERIOD_END, START, World, world
 
 HOUR, LATER = timedelta(hours=1), timedelta(hours=4)
@@ -219,6 +220,24 @@ def test_a_threshold_that_we_never_saw_comes_to_light(tmp_path: Path, mode: str)
         assert made.invoice()["billing_reason"] == "subscription_cycle"
         assert verdict(made) == ("matched", "EXACT")
         assert made.memory().windows[0]["billed"] == "42"
+
+
+@pytest.mark.parametrize(("periods", "renewal"), [("parts", "2"), ("whole", "42")])
+def test_a_dry_run_over_past_thresholds_finds_both_right(tmp_path: Path, periods: str, renewal: str) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(threshold_periods=periods)
+        made.stripe.account.delivers = False
+        subscription = made.subscribe()
+        made.use("40")
+        made.stripe.bill_threshold(subscription)
+        made.use("2", at=START)
+        made.run(LATER)
+        apart = Store(f"sqlite:///{tmp_path / 'apart.db'}", now=made.clock.now, lost_after=HOUR)
+        apart.migrate()
+        checker = made.app.checker.keeping_claims_in(apart.claims)
+        found = [checker.preview(invoice_id) for invoice_id in reversed(made.stripe.invoices())]
+        assert [(each.reason, each.windows[0]["billed"]) for each in found] == [("EXACT", renewal), ("EXACT", "40")]
+        apart.close()
 
 
 def test_a_renewal_that_bills_too_little_asks_for_thresholds_and_finds_none(tmp_path: Path) -> None:
