@@ -113,7 +113,7 @@ class LeftOutModel(Strict):
 
     by: Word[LeftOutBy]
     name: Text
-    """The other meter's name, or the records' reason; empty for another time."""
+    """The other meter's name, or the records' reason; empty for another time or reading."""
     record_count: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
     net_change: Quantity
 
@@ -238,6 +238,8 @@ class PolicyModel(Strict):
     attribution: Word[Attribution] = Attribution.ACCEPTED
     units: Annotated[dict[Text, Unit], Field(max_length=MOST)] = Field(default_factory=dict)
     """By meter: how many of the ledger's units are one of the meter's."""
+    readings: Several[Text] = ()
+    """Meters whose records each carry a reading; the last one counts."""
 
     @property
     def choices(self) -> Policy:
@@ -248,6 +250,7 @@ class PolicyModel(Strict):
             exclude_reasons=frozenset(self.exclude_reasons),
             attribution=self.attribution,
             units=self.units,
+            readings=frozenset(self.readings),
         )
 
 
