@@ -186,6 +186,18 @@ def test_many_threads_read_a_price_once() -> None:
     assert world.asked() == [f"GET /v1/prices/{world.price}"]
 
 
+def test_whose_names_are_meters_is_asked_only_about_new_ones() -> None:
+    world = World()
+    world.stripe.add_meter("storage")
+    before = len(world.seen)
+    for _ in range(2):
+        assert world.api.meters_among(frozenset({"storage", "api_calls"})) == {"storage", "api_calls"}
+    assert len(world.seen) == before + 1
+    world.stripe.add_meter("seats")
+    assert world.api.meters_among(frozenset({"seats", "deposit"})) == {"seats"}
+    assert len(world.seen) == before + 2
+
+
 def test_a_failed_read_is_not_remembered() -> None:
     world = World()
     for _ in range(2):
