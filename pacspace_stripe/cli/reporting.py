@@ -1,6 +1,7 @@
 """``report``: what would be held and why, before anybody enforces; and what was, afterwards."""
 
 import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
@@ -17,6 +18,8 @@ from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.reports import Holding, InvoiceLine, Report, Row, Standing, as_csv, as_json, make_report
 
 _WIDE = 100
+_BESIDE = 72
+"""Characters of the last column of a table."""
 _FORMATS = ("table", "csv", "json", "html")
 
 
@@ -71,17 +74,21 @@ def _echo_held(made: Report) -> None:
         return
     click.secho(f"{words}: {_invoices(len(made.held))}, {written(made.at_stake)} at stake", bold=True)
     names = ("invoice", "customer", "at stake", "since", "until", "reason", "what was found")
-    echo_table(names, [_held(line, observing=made.observing) for line in made.held], right=frozenset({"at stake"}))
+    rows = [row for line in made.held for row in _held(line, observing=made.observing)]
+    echo_table(names, rows, right=frozenset({"at stake"}))
 
 
-def _held(line: InvoiceLine, *, observing: bool) -> tuple[str, ...]:
+def _held(line: InvoiceLine, *, observing: bool) -> Iterator[tuple[str, ...]]:
+    """One row, and more under it for what does not fit beside: all that is missing is to be read, not cut."""
     kept = line.kept
     if kept is None:
-        return ()
+        return
     open_end = {Holding.NOW: "now", Holding.TO_THE_END: "it left as it was" if observing else "a person ended it"}
     until = _day(kept.until) if kept.until else open_end.get(line.holding, "-")
     money = str(line.money) if line.money else "-"
-    return line.invoice_id, line.customer_id, money, _day(kept.since), until, kept.reason.value, kept.detail
+    first, *rest = textwrap.wrap(kept.detail, _BESIDE, break_long_words=False, break_on_hyphens=False) or [""]
+    yield line.invoice_id, line.customer_id, money, _day(kept.since), until, kept.reason.value, first
+    yield from (("", "", "", "", "", "", part) for part in rest)
 
 
 def _echo_usage(made: Report) -> None:

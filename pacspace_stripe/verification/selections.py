@@ -62,6 +62,8 @@ def _may_leave_out(each: LeftOutModel, chosen: Selection) -> bool:
             return chosen.splits and each.name not in ("", chosen.meter)
         case LeftOutBy.REASON:
             return each.name in chosen.exclude_reasons
+        case LeftOutBy.READING:
+            return chosen.reads and not each.name
         case LeftOutBy.TIME:
             return chosen.attribution is Attribution.USAGE_TIME and not each.name
 

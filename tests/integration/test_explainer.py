@@ -167,6 +167,18 @@ def test_a_period_of_any_length(tmp_path: Path, start: datetime, end: datetime) 
     assert found.calls <= 25
 
 
+def test_a_year_is_listed_in_parts_where_pacspace_looks_at_less(tmp_path: Path) -> None:
+    start = datetime(2025, 10, 7, 5, tzinfo=UTC)
+    month = Month(tmp_path, start=start, end=start + 365 * DAY, now=start + 368 * DAY)
+    month.fill(a_day=1)
+    lost = month.inside()[200]
+    lost.recorded = NOTHING
+    with month.told() as told:
+        told.ledger.configure(max_scope_months=4)
+        found = told.explained()
+    assert (found.cause, windows(found)) == (Cause.NOT_IN_LEDGER, [around(lost)])
+
+
 # -- a ledger with too many records to be listed ----------------------------------------------------------------------
 
 
@@ -179,6 +191,17 @@ def test_one_lost_record_of_thousands_is_found_by_halves(tmp_path: Path) -> None
     assert (found.cause, windows(found)) == (Cause.NOT_IN_LEDGER, [around(lost)])
     assert found.days == ()
     assert found.calls <= 30
+
+
+@pytest.mark.soak
+def test_of_too_many_records_since_the_end_the_nearest_are_looked_at(tmp_path: Path) -> None:
+    month = Month(tmp_path, now=MONTH_END + 34 * DAY)
+    month.fill(a_day=165)
+    edge = Use(at=MONTH_END - 30 * SECOND, quantity=Decimal("123.45"), recorded_at=MONTH_END + 20 * SECOND)
+    month.uses.append(edge)
+    found = explained(month)
+    assert (found.cause, windows(found)) == (Cause.PERIOD_EDGE, [around(edge)])
+    assert any(note.startswith("only 2026-11-01T00:00:00Z/2026-11-01T01:00:00Z was looked at") for note in found.notes)
 
 
 @pytest.mark.soak

@@ -346,6 +346,16 @@ def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
     assert [record.record_id for record in piece.records] == [summary.record_id]
 
 
+def test_several_hours_that_were_caught_up_in_one_are_all_late() -> None:
+    caught_up = [
+        entry(each, 4.9 + place / 1000, day=NOVEMBER_1)
+        for place, each in enumerate(("345.87", "936.5", "784.9", "611.81"))
+    ]
+    diagnosis = found(hour(1, "1282.37"), hour(5, "1396.71"), after=(hour(4, "0", *caught_up, day=NOVEMBER_1),))
+    assert causes(diagnosis) == [Cause.RECORDED_LATE, Cause.RECORDED_LATE]
+    assert [quantity for _, quantity in named(diagnosis)] == ["345.87", "936.5", "784.9", "611.81"]
+
+
 def test_what_only_stripe_has_after_the_end_makes_nothing_late() -> None:
     assert causes(found(hour(14, "77"), after=(hour(3, "77", day=NOVEMBER_1),))) == [Cause.NOT_IN_LEDGER]
 

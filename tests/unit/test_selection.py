@@ -147,6 +147,7 @@ def test_the_plain_selection_takes_everything_as_it_is() -> None:
 @pytest.mark.parametrize(
     "policy",
     [
+        Policy(readings=frozenset({"api_calls"})),
         Policy(meter_from="reason"),
         Policy(meter_from="metadata.meter"),
         Policy(exclude_reasons=frozenset({"deposit"})),
@@ -219,6 +220,35 @@ def test_what_is_another_meters_or_no_usage_may_lie_across_the_edge() -> None:
 def test_a_nameless_delta_of_another_month_says_nothing_of_this_one() -> None:
     found = counted([delta(accepted_at=OCTOBER.end, metadata={})], meter_from="metadata.meter", attribution=BY_USAGE)
     assert found.left_out == (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-10)),)
+
+
+@pytest.mark.parametrize(
+    ("readings", "attribution", "last"),
+    [
+        pytest.param([("5", 10), ("7", 20)], ON_TIME, "7", id="the later one"),
+        pytest.param([("7", 20), ("5", 10)], ON_TIME, "7", id="listed in another order"),
+        pytest.param([("5", 10)], ON_TIME, "5", id="one"),
+        pytest.param([("5", 10), ("5", 10)], ON_TIME, "5", id="the same twice"),
+        pytest.param([], ON_TIME, "0", id="none"),
+        pytest.param([("7", 10), ("5", 12)], BY_USAGE, "7", id="the later one by its usage"),
+    ],
+)
+def test_the_last_of_several_readings_counts(
+    readings: list[tuple[str, int]], attribution: Attribution, last: str
+) -> None:
+    used_on = {10: "2026-10-09", 12: "2026-10-01"}
+    deltas = [
+        delta(f"-{amount}", record_id=f"rec_{at}", accepted_at=day(on).start, reference_id=used_on.get(on))
+        for at, (amount, on) in enumerate(readings)
+    ]
+    found = counted(deltas, reads=True, attribution=attribution)
+    assert (found.usage, found.count) == (Decimal(last), min(1, len(readings)))
+    assert sum(each.count for each in found.left_out) == max(0, len(readings) - 1)
+
+
+def test_two_readings_of_one_time_are_no_reading() -> None:
+    found = unclear([delta("-5"), delta("-7", record_id="rec_2")], reads=True)
+    assert (found.reason, "different readings" in found.detail) == (Reason.UNKNOWN_SHAPE, True)
 
 
 def test_the_meters_that_deltas_name_are_known_beforehand() -> None:
