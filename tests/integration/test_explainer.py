@@ -1,5 +1,6 @@
 """The explainer over both simulators: whole months, what it asks, when it stops, what it cannot read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -278,6 +279,17 @@ def test_nothing_is_asked_when_nothing_drifted(tmp_path: Path) -> None:
         assert finding.verdict is Verdict.MATCHED
         assert told.app.explainer.explain_all(invoice, finding) == ()
         assert told.requests == before
+
+
+def test_a_window_without_both_figures_is_left_out(tmp_path: Path) -> None:
+    month = a_mess(tmp_path)
+    with month.told() as told:
+        invoice = told.invoice()
+        finding = told.finding(invoice)
+        unread = replace(finding, windows=tuple(replace(each, recorded=None) for each in finding.windows))
+        assert told.app.explainer.explain_all(invoice, unread) == ()
+        with pytest.raises(ValueError, match="without both figures"):
+            told.app.explainer.explain(invoice, unread.windows[0])
 
 
 # -- vendors that do not answer ---------------------------------------------------------------------------------------
