@@ -178,7 +178,9 @@ def test_a_cancellation_says_where_its_identifier_comes_from_and_what_follows_wh
     assert cancel.until == OCTOBER.end + DAY
     assert "Stripe lists none" in cancel.why
     assert "payload[value]=-7" in event.command
-    assert "too late to cancel" in event.why
+    assert "Where cancelling is refused" in event.why
+    (later,) = planned(TWICE_AT_THE_END, now=CREATED + 2 * DAY)
+    assert "It is too late to cancel" in later.why
 
 
 @pytest.mark.parametrize(
