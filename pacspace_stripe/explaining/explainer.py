@@ -42,7 +42,7 @@ class Explainer:
 
     def explain_all(self, invoice: Invoice, finding: Finding, *, budget: int = 60) -> tuple[Explanation, ...]:
         """Every drifted window of a finding; the budget is for all of them, in equal shares of what is left."""
-        drifted = [result for result in finding.windows if result.reason.verdict is Verdict.DRIFTED]
+        drifted = [result for result in finding.windows if _has_drifted(result)]
         left = budget
         found: list[Explanation] = []
         for place, result in enumerate(drifted):
@@ -137,6 +137,12 @@ class Explainer:
                     look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
+
+
+def _has_drifted(result: WindowResult) -> bool:
+    """Whether two figures differ there, of an account and a time."""
+    known = None not in (result.window, result.account, result.billed, result.recorded)
+    return known and result.reason.verdict is Verdict.DRIFTED
 
 
 def _concluded(told: Explanation, look: Look, found: Diagnosis) -> Explanation:

@@ -189,6 +189,12 @@ def test_figures_with_few_digits_are_no_evidence(part: Bucket, cause: Cause) -> 
     assert causes(found(part)) == [cause]
 
 
+def test_one_record_without_its_decimals_among_other_faults() -> None:
+    diagnosis = found(hour(3, "5000"), hour(9, "261", "85.75", "176"), hour(14, "261.75", "85", "176.5"))
+    assert causes(diagnosis) == [Cause.NOT_IN_LEDGER, Cause.TRUNCATED_DECIMALS, Cause.TRUNCATED_DECIMALS]
+    assert named(diagnosis)[1:] == [(Side.LEDGER, "85.75"), (Side.LEDGER, "85")]
+
+
 def test_a_reference_seen_again_elsewhere_in_the_month_is_counted_twice() -> None:
     first = hour(9, "340", entry("340", 9.2, reference="usage-94"))
     again = hour(21, "5", "5", entry("340", 21.2, reference="usage-94"))
