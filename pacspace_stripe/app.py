@@ -169,6 +169,7 @@ def build(
     policy, alerts = settings.policy, Alerts(store=store, channels=channels)
     comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
+    explaining = Explaining(explainer=explainer, store=store)
     parts = Parts(
         stripe=stripe,
         comparer=comparer,
@@ -177,7 +178,7 @@ def build(
         store=store,
         alerts=alerts,
         policy=policy,
-        explaining=Explaining(explainer=explainer, store=store),
+        explaining=explaining,
     )
     checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
@@ -189,6 +190,7 @@ def build(
         policy=policy,
         lease=settings.lease,
         now=now,
+        explaining=explaining,
     )
     sweep = Sweep(
         stripe=stripe,

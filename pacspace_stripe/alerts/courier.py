@@ -9,11 +9,13 @@ from enum import Enum
 
 from pacspace_stripe.alerts.sending import Attempt, Receiver, Sender
 from pacspace_stripe.domain import alerting
-from pacspace_stripe.domain.alerting import Again, Alert, Delivered, GivenUp, Outcome, SwitchedOff
+from pacspace_stripe.domain.alerting import Again, Alert, Channel, Delivered, GivenUp, Outcome, SwitchedOff
 from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.store import Claimed, Store
 
 _LOOK_EVERY = 1.0
+_SLACKS_PACE = 1.0
+"""Slack takes a message a second at an address, and refuses more."""
 _LONGEST_REST = 60.0
 """Seconds that a channel rests after failures in a row: each message has its own schedule beside that."""
 _TOO_OLD = "older than four days"
@@ -60,11 +62,11 @@ class Courier:
 
     def _run(self) -> None:
         failures = 0
-        rest = _LOOK_EVERY
+        rest, next_one = _LOOK_EVERY, _SLACKS_PACE if self.receiver.channel is Channel.SLACK else 0
         while not self._stop.wait(rest):
             came = self._guarded()
             failures = failures + 1 if came is Round.FAILED else 0
-            rest = 0 if came is Round.DELIVERED else min(_LONGEST_REST, _LOOK_EVERY * 2 ** min(failures, 6))
+            rest = next_one if came is Round.DELIVERED else min(_LONGEST_REST, _LOOK_EVERY * 2 ** min(failures, 6))
 
     def _guarded(self) -> Round:
         try:

@@ -7,7 +7,7 @@ from pacspace_stripe.checks.explaining import Explaining
 from pacspace_stripe.checks.judging import Judge
 from pacspace_stripe.checks.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.checks.parts import Parts
-from pacspace_stripe.checks.result import CheckResult, result_of
+from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.checks.upcoming import EarlyWarning
 
@@ -25,4 +25,5 @@ __all__ = [
     "Rendering",
     "SettlementLedger",
     "result_of",
+    "shown_windows",
 ]

@@ -42,7 +42,13 @@ class Billing:
         earlier = self._earlier(invoice) if metered_lines(invoice, prices) else ()
         policy = self.policy
         usages = billed_usage(
-            invoice, prices, meters, policy.ledger_account, split=policy.splits_accounts, earlier=earlier
+            invoice,
+            prices,
+            meters,
+            policy.ledger_account,
+            split=policy.splits_accounts,
+            readings=policy.readings,
+            earlier=earlier,
         )
         question = open_question(earlier)
         return tuple(self._told(invoice, usage, question) for usage in usages)

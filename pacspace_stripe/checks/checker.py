@@ -32,7 +32,9 @@ class Compared:
     invoice: Invoice
     """With the ledger account that was compared."""
     finding: Finding
+    """Of both sides' figures as read now."""
     result: CheckResult
+    """What a check would say: of one that carries its proof already, what that says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,7 @@ class Checker:
         said = awaiting(found, again) if again else found
         told = (SAYS_SO,) if there else tuple(str(step) for step in planned)
         result = result_of(said, status=read.status.value, steps=told)
-        return Compared(invoice=invoice, finding=there or finding, result=result)
+        return Compared(invoice=invoice, finding=finding, result=result)
 
     def _says_so(self, invoice: Invoice, memory: Memory, finding: Finding) -> Finding | None:
         """What stands on an invoice that has left, when a look would find the same and write nothing."""

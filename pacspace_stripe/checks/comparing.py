@@ -13,7 +13,7 @@ from pacspace_stripe.domain.billing import (
     THRESHOLD,
     BilledUsage,
     below_zero,
-    counts_reports,
+    by_formula,
     cut_short,
     lagging,
     may_be_below_zero,
@@ -153,9 +153,11 @@ class Comparer:
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
-        result = counts_reports(lagging(result, usage, strict=strict), usage)
+        result = by_formula(lagging(result, usage, strict=strict), usage)
         result = cut_short(result) if usage.cut else result
-        return self.ledger.asked(self.at_edge(result, lambda: self._meter_now(invoice, usage)), balance)
+        if usage.formula is not Formula.LAST:
+            result = self.at_edge(result, lambda: self._meter_now(invoice, usage))
+        return self.ledger.asked(result, balance)
 
     def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
         """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.

@@ -5,16 +5,18 @@ It explains; it decides nothing. Whatever goes wrong here, verdict, hold and nex
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pacspace_stripe.checks.result import shown_windows
 from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.explanation_form import fingerprint
-from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, LineItem, Subscription
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost
 from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.transport import background
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def differs(finding: Finding) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explaining:
-    """Explains what a look found, under its lease."""
+    """Explains what a look found, under its lease; its requests give way to those that hold and release."""
 
     explainer: Explainer
     store: Store
@@ -52,10 +54,51 @@ class Explaining:
             if self.store.explanations.fingerprint_of(invoice.invoice_id) == known:
                 return
             leased.save(memory)
-            found = self.explainer.explain_all(invoice, finding)
+            with background():
+                found = self.explainer.explain_all(invoice, finding)
             leased.guard()
             self.store.explanations.put(invoice.invoice_id, known, found)
         except LeaseLost:
             raise
         except Exception:  # noqa: BLE001 - what only explains must not change what was decided
             _log.exception("invoice=%s its drift was not explained", invoice.invoice_id)
+
+
+def coming(subscription: Subscription, subject_id: str, now: datetime) -> Invoice:
+    """The draft that a subscription's period will bring, as far as explaining an early warning needs it."""
+    lines = tuple(
+        LineItem(
+            line_id=item.item_id,
+            price_id=item.price.price_id,
+            subscription_id=subscription.subscription_id,
+            proration=False,
+            quantity=None,
+            window=item.window,
+            item_id=item.item_id,
+        )
+        for item in subscription.items
+    )
+    return Invoice(
+        invoice_id=subject_id,
+        customer_id=subscription.customer_id,
+        customer_name=None,
+        subscription_id=subscription.subscription_id,
+        status=InvoiceStatus.DRAFT,
+        auto_advance=False,
+        automatically_finalizes_at=None,
+        created_at=now,
+        finalized_at=None,
+        billing_reason="upcoming",
+        collection_method=subscription.collection_method,
+        currency="",
+        number=None,
+        footer=None,
+        metadata={},
+        subscription_metadata=subscription.metadata,
+        livemode=subscription.livemode,
+        attempted=False,
+        attempt_count=0,
+        amount_due=0,
+        finalization_error=None,
+        line_items=lines,
+    )

@@ -83,21 +83,21 @@ class BalanceLedger:
         return chosen(balance, deltas, window, self._knowing(selection, deltas))
 
     def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | Unclear:
-        """Usage may be accepted after it happened: of a longer time those that count, then the scope that proves them.
+        """Usage may be accepted after it happened: those that count of a longer time, then the scope that proves them.
 
-        None is looked for before the window's start: nothing is accepted before it happened.
+        None is looked for before the window's start: nothing is accepted before it happened. The later time is asked
+        about by itself, since PacSpace answers about scopes of a limited length.
         """
-        wide, deltas = self.api.listed(account, Window(start=window.start, end=window.end + LATEST))
-        selection = self._knowing(selection, deltas)
-        found = chosen(wide, deltas, window, selection)
-        counted = select(deltas, window, selection)
-        if isinstance(found, Unclear) or isinstance(counted, Unclear):
-            return found
-        if not wide.known:
-            return replace(found, window=window)
+        balance, deltas = self.api.listed(account, window)
+        _, later = self.api.listed(account, Window(start=window.end, end=window.end + LATEST))
+        selection = self._knowing(selection, (*deltas, *later))
+        counted = select((*deltas, *later), window, selection)
+        if isinstance(counted, Unclear):
+            return counted
         scope = proof_scope(counted, window)
-        within = [delta for delta in deltas if delta.accepted_at < scope.end]
-        return chosen(self.api.derive(account, scope), within, window, selection)
+        within = [delta for delta in (*deltas, *later) if delta.accepted_at < scope.end]
+        proven = balance if scope == window else self.api.derive(account, scope)
+        return chosen(proven, within, window, selection)
 
     def _knowing(self, selection: Selection, deltas: Iterable[LedgerDelta]) -> Selection:
         named = named_meters(deltas, selection)

@@ -49,7 +49,7 @@ class Alerts:
             return over
         decided = alerting.weigh("recovered", "", leased.subjects.now(), self.store.outbox.past(memory.invoice_id))
         left_out = 0 if isinstance(decided, LeaveOut) else decided.left_out
-        alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", memory.detail, left_out)
+        alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", _how(memory), left_out)
         return self._told(leased, over, alert)
 
     def _leave_out(self, leased: Leased, memory: Memory, kind: str, detail: str) -> Memory:
@@ -87,6 +87,13 @@ class Alerts:
             windows=memory.windows,
             left_out=left_out,
         )
+
+
+def _how(memory: Memory) -> str:
+    """What ended it."""
+    if memory.verdict is Verdict.WAIVED and memory.waiver:
+        return f"a person released it: {memory.waiver.reason}"
+    return memory.detail or "both sides agree"
 
 
 def _beside(leased: Leased, memory: Memory) -> Memory:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.checks.comparing import Comparer
+from pacspace_stripe.checks.explaining import Explaining, coming
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
 from pacspace_stripe.checks.recalling import awaiting, reads_of
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
@@ -61,6 +62,7 @@ class EarlyWarning:
     policy: Policy
     lease: timedelta
     now: Callable[[], datetime]
+    explaining: Explaining
 
     def check(self, subject: str) -> CheckResult:
         """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
@@ -112,6 +114,7 @@ class EarlyWarning:
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
         found = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results))
         remembered = self._remember(leased, memory, found)
+        self.explaining.after(leased, remembered, coming(subscription, memory.invoice_id, now), found)
         if found.verdict is Verdict.MATCHED:
             return remembered, now + self.policy.cadence
         again_at = decide.look_again_at(remembered, self.policy, now, found)

@@ -41,7 +41,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
             refuse_when_observing(app, "check --apply")
             _require(app, invoice)
         result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
-        result = with_causes(app, result)
+        (result,) = with_causes(app, result)
     _report(result, as_json=as_json, planned=not act)
 
 
@@ -69,7 +69,7 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
         held = [one.subject_id for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
         chosen = held if invoice is None else [invoice]
-        results = [with_causes(app, _waived(app, one, reason.strip())) for one in chosen]
+        results = with_causes(app, *(_waived(app, one, reason.strip()) for one in chosen))
     _report(results if all_held else results[0], as_json=as_json)
 
 
@@ -100,7 +100,7 @@ def sweep(*, as_json: bool) -> None:
         due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
         app.drain()
         subjects = [app.store.subjects.find(subject) for subject in due]
-        results = [with_causes(app, app.remembered(subject)) for subject in subjects if subject]
+        results = with_causes(app, *(app.remembered(subject) for subject in subjects if subject))
     if not as_json:
         click.echo(f"{len(found)} found that no webhook told us of, {len(results)} invoices looked at")
     _report(results, as_json=as_json, failure=failure)

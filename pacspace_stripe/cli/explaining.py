@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.checks import CheckResult, shown_windows
 from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
@@ -65,8 +65,8 @@ def _a_picture(_: click.Context, __: click.Parameter, value: Path | None) -> Pat
 def explain(invoice: str, chart: Path | None, *, fresh: bool, as_json: bool) -> None:
     """Say where exactly billed and recorded usage differ, what that most likely comes from, and what can be done.
 
-    Shows what was found out when the drift was found; asks both sides (at most 60 requests) if it was not, or if the
-    figures are others now. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
+    Shows what was found out at the last look; where there was none, it checks the invoice and asks both sides for more,
+    60 requests at most. Nothing is written to Stripe or PacSpace: the commands it prints are for you to run.
     """
     with parts() as app:
         told = _told(app, invoice, fresh=fresh)
@@ -102,14 +102,15 @@ def _remembered(app: App, invoice: Invoice) -> Told | None:
 
 
 def _found_out(app: App, read: Invoice) -> Told:
-    """Both sides compared and, where they differ, looked into. Kept when it is an invoice that we look after."""
+    """Both sides compared and, where they differ, looked into. Kept when it is an invoice that we look after.
+
+    That takes no lease: it decides nothing, and whose figures it explains is kept beside it.
+    """
     compared = app.checker.compared(read)
-    explanations: tuple[Explanation, ...] = ()
-    if compared.result.drifted:
-        explanations = app.explainer.explain_all(compared.invoice, compared.finding)
-        if app.store.subjects.find(read.invoice_id):
-            figures = fingerprint(compared.result.windows)
-            app.store.explanations.put(read.invoice_id, figures, explanations)
+    explanations = app.explainer.explain_all(compared.invoice, compared.finding)
+    if explanations and app.store.subjects.find(read.invoice_id):
+        figures = fingerprint(shown_windows(compared.finding))
+        app.store.explanations.put(read.invoice_id, figures, explanations)
     return _with_plans(app, compared.invoice, compared.result, explanations, app.now())
 
 
@@ -172,8 +173,9 @@ def _echo_explanation(explanation: Explanation) -> None:
     echo_line(sentence(explanation), bold=True)
     for paragraph in words(explanation):
         _echo_folded(paragraph)
+    click.echo()
     echo_table(
-        ("part (UTC)", "meter", "Stripe counted", "ledger recorded", "difference"),
+        ("where", "meter", "Stripe counted", "ledger recorded", "difference"),
         [
             (
                 span(part.window),
@@ -200,12 +202,14 @@ def _record(record: LocatedRecord) -> tuple[str, ...]:
 
 def _echo_plan(corrections: Iterable[Correction]) -> None:
     """Ready to be run, and never run by us: a command is not folded, or copying it would break it."""
+    click.echo()
+    click.secho("  What can be done now", bold=True)
     for number, each in enumerate(corrections, start=1):
         until = f", until {each.until:%Y-%m-%d %H:%M:%S} UTC" if each.until else ""
-        echo_line(f"  {number}. {each.kind.value.replace('_', ' ')}{until}", bold=True)
+        echo_line(f"  {number}. {each.kind.value.replace('_', ' ')}{until}")
         _echo_folded(each.why, indent=5)
         for line in each.command.splitlines():
-            echo_line(f"     $ {line}")
+            echo_line(f"     {line}")
 
 
 def _echo_folded(paragraph: str, *, indent: int = 2) -> None:

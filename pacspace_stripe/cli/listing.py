@@ -8,7 +8,7 @@ import click
 
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
-from pacspace_stripe.cli.wiring import exit_code, parts
+from pacspace_stripe.cli.wiring import exit_code, parts, with_causes
 from pacspace_stripe.domain.memory import Stage
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import ConfigurationError
@@ -24,7 +24,8 @@ _STATUSES = [*(verdict.value for verdict in Verdict), *(stage.value for stage in
 def invoices(status: str | None, *, as_json: bool) -> None:
     """List the invoices we look after, newest change first."""
     with parts() as app:
-        results = [app.remembered(subject) for subject in app.store.subjects.invoices(status=status)]
+        found = app.store.subjects.invoices(status=status)
+        results = with_causes(app, *map(app.remembered, found))
     if as_json:
         echo_json([result.as_json() for result in results])
     else:

@@ -3,20 +3,25 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
 from pacspace_stripe.documents import Templates, built_in
-from pacspace_stripe.documents.trying import Tried, tried
+from pacspace_stripe.documents.reference import REPORT_TEMPLATE
+from pacspace_stripe.documents.trying import Tried, filled, tried
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.reports import Report, as_json
+from pacspace_stripe.reports.examples import reports
 from pacspace_stripe.settings import load_settings
 
 
 @click.group()
 def templates() -> None:
-    """Look after the templates of footer and statement: write them out, or try them."""
+    """Look after the templates of documents and pages: write them out, or try them."""
 
 
 @templates.command()
@@ -44,13 +49,24 @@ def export(folder: Path, *, force: bool) -> None:
 def check(*, as_json: bool) -> None:
     """Fill every template, yours before the built-in ones, with examples; exit code 1 when one cannot be."""
     settings = load_settings(os.environ, stripe=False, pacspace=False)
-    results = list(tried(Templates(settings.templates, fonts=settings.fonts), settings.letterhead))
+    documents = Templates(settings.templates, fonts=settings.fonts)
+    results = [*tried(documents, settings.letterhead), *_reports(documents)]
     if as_json:
         echo_json([_as_json(each) for each in results])
     else:
         for each in results:
             _echo(each)
     sys.exit(1 if any(each.problem for each in results) else 0)
+
+
+def _reports(documents: Templates) -> Iterator[Tried]:
+    """The page that is made from the report's JSON."""
+    for name, made in reports():
+        yield filled(REPORT_TEMPLATE, name, partial(_page, documents, made))
+
+
+def _page(documents: Templates, made: Report) -> str:
+    return f"{len(documents.render(REPORT_TEMPLATE, as_json(made))):,} characters"
 
 
 def _as_json(each: Tried) -> Json:

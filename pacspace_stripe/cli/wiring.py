@@ -70,10 +70,13 @@ def refuse_when_observing(app: App, command: str) -> None:
         raise ConfigurationError(variable, problem, hint=hint)
 
 
-def with_causes(app: App, result: CheckResult) -> CheckResult:
-    """With what the drift comes from, as far as that was found out; nothing is asked when nothing drifted."""
-    known = app.store.explanations.find(result.invoice_id) if result.drifted else None
-    return result.explained(known.explanations) if known else result
+def with_causes(app: App, *results: CheckResult) -> list[CheckResult]:
+    """With what their drifts come from, as far as that was found out; nothing is asked when nothing drifted."""
+    known = app.store.explanations.of(result.invoice_id for result in results if result.drifted)
+    return [
+        result.explained(known[result.invoice_id].explanations) if result.invoice_id in known else result
+        for result in results
+    ]
 
 
 def exit_code(results: list[CheckResult]) -> int:
@@ -88,10 +91,10 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     echo_line(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
     if result.detail:
         echo_line(f"  {result.detail}")
-    echo_windows(result.windows)
     for window in result.windows:
         if "sentence" in window:
             echo_line(f"  {window['sentence']}")
+    echo_windows(result.windows)
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:

@@ -26,8 +26,7 @@ REPORT_TEMPLATE = "report.html.jinja"
 _REPORT = f"""\
 ## {REPORT_TEMPLATE}
 
-The page of `pacspace-stripe report --format html`. It sees what `--format json` prints, under the same names: try it
-with that command, `templates check` has no report to fill it with.
+The page of `pacspace-stripe report --format html`. It sees what `--format json` prints, under the same names.
 """
 _HEAD = """\
 # Templates

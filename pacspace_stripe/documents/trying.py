@@ -39,22 +39,22 @@ def tried(templates: Templates, letterhead: Letterhead) -> Iterator[Tried]:
     """Every template with every example; statement and summary also with the vendor's own ``letterhead``."""
     documents = Documents(templates)
     for name, footer in examples.footers():
-        yield _tried(FOOTER_TEMPLATE, name, partial(_footer, documents, footer))
+        yield filled(FOOTER_TEMPLATE, name, partial(_footer, documents, footer))
     own = (_OWN, replace(examples.statement(), letterhead=letterhead))
     for name, statement in (own, *examples.statements()):
-        yield _tried(STATEMENT_TEMPLATE, name, partial(_statement, documents, statement))
+        yield filled(STATEMENT_TEMPLATE, name, partial(_statement, documents, statement))
     strips = Strips(documents.typesetter)
     for name, lines, width in examples.strips():
-        yield _tried(OVERLAY_TEMPLATE, name, partial(_strip, strips, lines, width))
+        yield filled(OVERLAY_TEMPLATE, name, partial(_strip, strips, lines, width))
     own_summary = (_OWN, replace(examples.summary(), letterhead=letterhead))
     for name, summary in (own_summary, *examples.summaries()):
-        yield _tried(SUMMARY_TEMPLATE, name, partial(_summary, documents, summary))
+        yield filled(SUMMARY_TEMPLATE, name, partial(_summary, documents, summary))
     for name, drifts in examples.drifts():
-        yield _tried(CHART_TEMPLATE, name, partial(_chart, documents, drifts))
+        yield filled(CHART_TEMPLATE, name, partial(_chart, documents, drifts))
 
 
-def _tried(template: str, example: str, fill: Callable[[], str]) -> Tried:
-    """``fill`` says something about what came of it."""
+def filled(template: str, example: str, fill: Callable[[], str]) -> Tried:
+    """One of them; ``fill`` says something about what came of it."""
     try:
         return Tried(template=template, example=example, problem=None, note=fill())
     except PacspaceStripeError as error:

@@ -261,6 +261,7 @@ def _choices(policy: Policy) -> dict[str, Json]:
         "exclude_reasons": [*sorted(policy.exclude_reasons)],
         "attribution": policy.attribution.value if policy.attribution is not Attribution.ACCEPTED else "",
         "units": {meter: text(unit) for meter, unit in sorted(policy.units.items())},
+        "readings": [*sorted(policy.readings)],
     }
     return {name: value for name, value in chosen.items() if value}
 
@@ -273,6 +274,7 @@ def choices(policy: Mapping[str, Any]) -> Policy:
         exclude_reasons=frozenset(policy.get("exclude_reasons", ())),
         attribution=Attribution(policy.get("attribution", Attribution.ACCEPTED)),
         units={meter: Decimal(unit) for meter, unit in policy.get("units", {}).items()},
+        readings=frozenset(policy.get("readings", ())),
     )
 
 

@@ -66,6 +66,8 @@ class Located:
     recorded: Decimal
     """The ledger's usage in that part, same unit."""
     records: tuple[LocatedRecord, ...] = ()
+    cause: Cause | None = None
+    """Why it differs there, where that is not why most of it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

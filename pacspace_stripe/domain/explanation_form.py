@@ -49,6 +49,7 @@ def _located(located: Located) -> Json:
         "billed": text(located.billed),
         "recorded": text(located.recorded),
         "records": [_record(record) for record in located.records],
+        **({"cause": located.cause.value} if located.cause else {}),
     }
 
 
@@ -64,14 +65,13 @@ def _record(record: LocatedRecord) -> Json:
 
 def from_json(data: Mapping[str, Any]) -> Explanation:
     """What ``as_json`` wrote; a cause that only a newer version knows is unexplained to this one."""
-    known = frozenset(Cause)
     return Explanation(
         account=data["account"],
         meter=data["meter"],
         window=_window(data),
         billed=Decimal(data["billed"]),
         recorded=Decimal(data["recorded"]),
-        cause=Cause(data["cause"]) if data["cause"] in known else Cause.UNEXPLAINED,
+        cause=_cause(data["cause"]),
         located=tuple(_located_from(each) for each in data["located"]),
         counterpart=data["counterpart"],
         factor=None if data["factor"] is None else Decimal(data["factor"]),
@@ -79,6 +79,10 @@ def from_json(data: Mapping[str, Any]) -> Explanation:
         calls=data["calls"],
         notes=tuple(data["notes"]),
     )
+
+
+def _cause(named: str) -> Cause:
+    return Cause(named) if named in frozenset(Cause) else Cause.UNEXPLAINED
 
 
 def _window(data: Mapping[str, Any]) -> Window:
@@ -92,6 +96,7 @@ def _located_from(data: Mapping[str, Any]) -> Located:
         billed=Decimal(data["billed"]),
         recorded=Decimal(data["recorded"]),
         records=tuple(_record_from(each) for each in data["records"]),
+        cause=_cause(data["cause"]) if "cause" in data else None,
     )
 
 

@@ -71,6 +71,8 @@ class LeftOutBy(StrEnum):
     """Its reason says that it is no usage: a deposit."""
     TIME = "time"
     """Its usage happened at another time than it was accepted."""
+    READING = "reading"
+    """A later reading of the meter takes its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class LeftOut:
 
     by: LeftOutBy
     name: str
-    """The other meter's name, or the reason's; empty for another time."""
+    """The other meter's name, or the reason's; empty for another time or reading."""
     count: int
     net: Decimal
     """Raw and signed."""

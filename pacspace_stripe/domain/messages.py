@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pacspace_stripe.domain import explanation_form
 from pacspace_stripe.domain.alerting import Alert, Type, head
@@ -14,7 +15,7 @@ from pacspace_stripe.domain.windows import iso
 
 MOST_WINDOWS = 20
 """Windows in one message: receivers expect a few kilobytes. The worst come first; the link leads to the others."""
-_LONGEST_TEXT = 500
+_LONGEST_TEXT = 1000
 """Characters of one line in Slack, which refuses a block of more than 3,000."""
 _DASHBOARD = "https://dashboard.stripe.com"
 
@@ -120,15 +121,19 @@ _HEADLINES = {
 
 def escaped(text: str) -> str:
     """One line in which Slack sees no link, mention or entity that is not ours."""
-    line = printable(" ".join(text.split()))[:_LONGEST_TEXT]
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = [_ENTITIES.get(character, character) for character in printable(" ".join(text.split()))]
+    room = sum(length <= _LONGEST_TEXT for length in accumulate(map(len, shown)))
+    return "".join(shown[:room])
+
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def _lines(alert: Alert, why: Why | None) -> Iterator[str]:
+    if alert.detail:
+        yield alert.detail
     if why:
         yield why.sentence
-    elif alert.detail:
-        yield alert.detail
     facts = [f"{alert.amount} due"] if alert.amount else []
     facts += [alert.customer_id] if alert.customer_id else []
     facts += [alert.reason.value] if alert.reason else []

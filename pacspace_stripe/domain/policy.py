@@ -80,6 +80,8 @@ class Policy:
     attribution: Attribution = Attribution.ACCEPTED
     units: Mapping[str, Decimal] = field(default_factory=dict)
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
+    readings: frozenset[str] = frozenset()
+    """Meters whose deltas each carry a reading, the last of which Stripe bills: they are not added up."""
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
 
@@ -91,5 +93,5 @@ class Policy:
     @property
     def described(self) -> str:
         """All of it as one text, the same in every process: a set's own order is not."""
-        reasons = sorted(self.exclude_reasons)
-        return f"{replace(self, exclude_reasons=frozenset())!r} {reasons}"
+        reasons, readings = sorted(self.exclude_reasons), sorted(self.readings)
+        return f"{replace(self, exclude_reasons=frozenset(), readings=frozenset())!r} {reasons} {readings}"

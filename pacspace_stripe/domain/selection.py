@@ -45,6 +45,8 @@ class Selection:
     attribution: Attribution = Attribution.ACCEPTED
     unit: Decimal = Decimal(1)
     """How many of the ledger's units are one of the meter's."""
+    reads: bool = False
+    """Each delta carries a reading, and the last one is what is used: Stripe's aggregation ``last``."""
     usage_sign: UsageSign = UsageSign.NEGATIVE
     others: frozenset[str] = frozenset()
     """Names of other meters that Stripe has: a delta of one of these is no usage of this one."""
@@ -58,6 +60,7 @@ class Selection:
             exclude_reasons=policy.exclude_reasons,
             attribution=policy.attribution,
             unit=policy.units.get(meter, Decimal(1)),
+            reads=meter in policy.readings,
             usage_sign=policy.usage_sign,
             others=frozenset(others) - {meter},
         )
@@ -66,7 +69,7 @@ class Selection:
     def takes_all(self) -> bool:
         """Every delta that PacSpace places in the window counts: its balance says all there is to say."""
         by_account = self.meter_from == BY_ACCOUNT and not self.exclude_reasons
-        return by_account and self.attribution is Attribution.ACCEPTED
+        return by_account and self.attribution is Attribution.ACCEPTED and not self.reads
 
     @property
     def plain(self) -> bool:
@@ -121,12 +124,34 @@ def select(deltas: Iterable[LedgerDelta], window: Window, selection: Selection) 
                 counted.append(delta)
             case why:
                 sums.setdefault(why, []).append(delta.amount)
+    if selection.reads:
+        last = _last(counted, selection)
+        if isinstance(last, Unclear):
+            return last
+        earlier = [delta.amount for delta in counted if delta not in last]
+        counted, sums = last, sums | ({(LeftOutBy.READING, ""): earlier} if earlier else {})
     left_out = tuple(
         LeftOut(by=by, name=name, count=len(amounts), net=total(amounts))
         for (by, name), amounts in sorted(sums.items(), key=lambda each: each[0])
     )
     usage = selection.usage(total(delta.amount for delta in counted))
     return Counted(deltas=tuple(counted), usage=usage, left_out=left_out)
+
+
+def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] | Unclear:
+    """The last of several readings, by the clock that places them; none of none."""
+    if not deltas:
+        return []
+    latest = max(_read_at(delta, selection) for delta in deltas)
+    last = [delta for delta in deltas if _read_at(delta, selection) == latest]
+    if len({delta.amount for delta in last}) > 1:
+        return _unclear(Reason.UNKNOWN_SHAPE, last[0], "is one of several different readings at its time")
+    return last[-1:]
+
+
+def _read_at(delta: LedgerDelta, selection: Selection) -> datetime:
+    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
+    return span.end if span else delta.accepted_at
 
 
 def _judged(delta: LedgerDelta, window: Window, selection: Selection) -> "tuple[LeftOutBy, str] | Unclear | None":

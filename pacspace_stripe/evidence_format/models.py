@@ -156,7 +156,7 @@ class LeftOutModel(_Strict):
 
     by: Word[LeftOutBy]
     name: Text
-    """The other meter's name, or the records' reason; empty for another time."""
+    """The other meter's name, or the records' reason; empty for another time or reading."""
     record_count: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
     net_change: Quantity
 
@@ -281,6 +281,8 @@ class PolicyModel(_Strict):
     attribution: Word[Attribution] = Attribution.ACCEPTED
     units: Annotated[dict[Text, Unit], Field(max_length=_MOST)] = Field(default_factory=dict)
     """By meter: how many of the ledger's units are one of the meter's."""
+    readings: Several[Text] = ()
+    """Meters whose records each carry a reading; the last one counts."""
 
     @property
     def choices(self) -> Policy:
@@ -291,6 +293,7 @@ class PolicyModel(_Strict):
             exclude_reasons=frozenset(self.exclude_reasons),
             attribution=self.attribution,
             units=self.units,
+            readings=frozenset(self.readings),
         )
 
 

@@ -3,7 +3,7 @@
 What a vendor does not answer is noted and left out; BudgetSpent ends the look.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -171,17 +171,26 @@ class Look:
 
     def read_edges(self) -> None:
         """What both sides have just before the window, and since its end."""
-        step = DAY if self.once_a_day else HOUR
+        step, start, end = DAY if self.once_a_day else HOUR, self.window.start, self.window.end
+        until = min(floor_to(self.now, _MINUTE), end + _AFTER)
         with self.noting("the time before the window could not be read"):
-            start = floor_to(self.window.start, step) - _BEFORE
-            self.before = self._read_around(Window(start=start, end=self.window.start), step)
+            near = Window(start=start - HOUR, end=start)
+            wide = Window(start=floor_to(start, step) - _BEFORE, end=start)
+            self.before = self._listed(near, lambda: self._read_around(wide, step))
         with self.noting("the time after the window could not be read"):
-            self.after = self._read_after(step)
+            if until > end:
+                near = Window(start=end, end=min(end + HOUR, until))
+                self.after = self._listed(near, lambda: self._read_after(until, step))
 
-    def _read_after(self, step: timedelta) -> tuple[Bucket, ...]:
-        end = min(floor_to(self.now, _MINUTE), self.window.end + _AFTER)
-        if end <= self.window.end:
-            return ()
+    def _listed(self, near: Window, read: Callable[[], tuple[Bucket, ...]]) -> tuple[Bucket, ...]:
+        """What is read; of too many records those nearest to the edge."""
+        try:
+            return read()
+        except TooMany as error:
+            self.notes.append(f"only {near} was looked at beside the window: {error}")
+            return self._read_around(near, HOUR)
+
+    def _read_after(self, end: datetime, step: timedelta) -> tuple[Bucket, ...]:
         near = floor_to(self.window.end + _AFTER_BY_HOUR, DAY)
         if step is DAY or end <= near:
             return self._read_around(Window(start=self.window.end, end=end), step)

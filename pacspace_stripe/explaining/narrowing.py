@@ -12,9 +12,8 @@ from pacspace_stripe.domain.localise import HOUR, Bucket, filled, joined, parts_
 from pacspace_stripe.domain.quantities import subtract, total
 from pacspace_stripe.explaining.budget import Budget
 from pacspace_stripe.explaining.places import Place
+from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE
 
-_LISTED = 1000
-"""Records that one answer lists."""
 _KEPT = 25
 """Requests that are left for what comes after."""
 _PARTS = 4
@@ -57,7 +56,7 @@ class Narrowing:
         elif self.budget.left <= _KEPT:
             self.notes.append(f"{whole.window} was not looked at any closer: {span.count} records")
             yield whole
-        elif span.count <= _LISTED:
+        elif span.count <= LARGEST_PAGE:
             yield from self._listed(span)
         elif len(span.parts) > 1:
             yield from self._halved(span)

@@ -23,6 +23,8 @@ from pacspace_stripe.stripe_api import StripeApi
 
 _MOST_DRIFTING, _MOST_READ = 200, 6
 """Drifts looked through in our store, and those of them asked about."""
+_AN_INVOICE = "in_"
+"""How its id begins; an early warning's does otherwise."""
 _MOST_CLAIMS, _MOST_BESIDE = 100, 4
 """The same of invoices that were not judged yet."""
 
@@ -117,7 +119,8 @@ def _candidate(place: Place, memory: Memory, account: str) -> Candidate | None:
 def _under_another_meter(place: Place, memory: Memory, account: str, meter: str, policy: Policy) -> Candidate | None:
     """The same customer's, on another invoice: that says which meter it is."""
     selection = Selection.of(policy, meter)
-    if memory.customer_id != place.customer_id or (account == place.account and not selection.splits):
+    same = account == place.account and not selection.splits
+    if same or memory.customer_id != place.customer_id or not memory.invoice_id.startswith(_AN_INVOICE):
         return None
     meter_id = meters_on(place.stripe.read_invoice(memory.invoice_id), place.stripe).get(meter)
     if meter_id is None:

@@ -1,6 +1,6 @@
 """One meter of one customer, and where the ledger keeps it: both sides' figures of any time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,12 +12,13 @@ from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.selection import Place as Where
 from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, place, select, usage_window
 from pacspace_stripe.domain.windows import Window, floor_to
+from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.pacspace_api import PacSpaceApi
-from pacspace_stripe.pacspace_api.results import Delta
+from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE
 from pacspace_stripe.stripe_api import StripeApi
 
 _MOST_PAGES = 5
-"""Of 1,000 records: what one look at a time lists at most."""
+"""Answers, of 1,000 records each, that one look at a time lists at most."""
 _ROWS = 100
 _LATEST = timedelta(days=35)
 """How long after its use a record may be accepted and is still found, by usage time."""
@@ -105,33 +106,25 @@ class Place:
         )
 
     def _deltas(self, window: Window) -> list[LedgerDelta]:
+        """All of a time; in halves where it is wider than PacSpace looks at in one request."""
+        try:
+            return self._listed(window)
+        except ScopeRefused:
+            if window.halves is None:
+                raise
+        return [delta for half in window.halves for delta in self._deltas(half)]
+
+    def _listed(self, window: Window) -> list[LedgerDelta]:
         found: list[LedgerDelta] = []
         for _ in range(_MOST_PAGES):
-            page = self.ledger.page_of_deltas(self.account, window, offset=len(found))
-            if page is None:
-                return []
-            if page.count > _MOST_PAGES * 1000:
-                message = f"{page.count} records in {window}"
+            count, page = self.ledger.page_of_deltas(self.account, window, offset=len(found))
+            if count > _MOST_PAGES * LARGEST_PAGE:
+                message = f"{count} records in {window}"
                 raise TooMany(message)
-            found += _readable(page.deltas)
-            if len(found) >= page.count or not page.deltas:
+            found += page
+            if len(found) >= count or not page:
                 break
         return found
-
-
-def _readable(deltas: Iterable[Delta]) -> Iterator[LedgerDelta]:
-    for delta in deltas:
-        if delta.amount is None or delta.recorded_at is None or delta.record_id is None:
-            message = "PacSpace does not say when it accepted its records"
-            raise Unlisted(message)
-        yield LedgerDelta(
-            record_id=delta.record_id,
-            amount=delta.amount,
-            accepted_at=delta.recorded_at,
-            reason=delta.reason,
-            reference_id=delta.reference_id,
-            metadata=delta.metadata,
-        )
 
 
 def _pieces(window: Window, step: timedelta) -> Iterator[Window]:

@@ -15,7 +15,6 @@ from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import total_of
-from pacspace_stripe.pacspace_api.results import Derived
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -80,15 +79,16 @@ class PacSpaceApi:
             map(records.ledger_delta, derived.deltas)
         )
 
-    def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> Derived | None:
-        """Net and number of the window's verified deltas, and up to 1,000 of them (3.4), in one call.
+    def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> tuple[int, tuple[LedgerDelta, ...]]:
+        """How many verified deltas the window has, and up to 1,000 of them (3.4), in one call.
 
-        None for an account that PacSpace does not know.
+        Raises UnexpectedAnswer when one lacks its amount, its id or when it was accepted.
         """
         try:
-            return self._balance.derive(account, window, limit=LARGEST_PAGE, offset=offset)
+            derived = self._balance.derive(account, window, limit=LARGEST_PAGE, offset=offset)
         except NotFound:
-            return None
+            return 0, ()
+        return derived.count, tuple(map(records.ledger_delta, derived.deltas))
 
     def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
         """Every verified delta of a short window, asked for once; None when one page does not hold them.

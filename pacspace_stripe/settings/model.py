@@ -172,6 +172,10 @@ class Settings(BaseSettings):
         "PACSPACE_STRIPE_UNITS",
         "By meter, how many of the ledger's units are one of Stripe's, such as `api_calls=1000,storage=1024`.",
     )
+    readings: Annotated[frozenset[str] | None, _read(selecting.meters)] = _setting(
+        "PACSPACE_STRIPE_READINGS",
+        "Meters of which Stripe bills the `last` value and every delta is a reading, separated by commas.",
+    )
     record_key: Annotated[str, _read(written.record_key_template)] = _setting(
         "PACSPACE_STRIPE_RECORD_KEY",
         "With `settlement`, the record of a window: `{customer}`, `{meter}`, its first `{month}`, `{start}`, `{end}`.",
@@ -289,6 +293,7 @@ class Settings(BaseSettings):
             exclude_reasons=self.exclude_reasons or frozenset(),
             attribution=self.attribution,
             units=self.units or {},
+            readings=self.readings or frozenset(),
             edge_slack=self.edge_slack,
         )
 

@@ -32,6 +32,15 @@ def reasons(written: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def meters(written: str) -> frozenset[str]:
+    """Event names of meters, separated by commas."""
+    found = [part.strip() for part in written.split(",")]
+    if not all(found):
+        message = "must be event names of meters, separated by commas"
+        raise ValueError(message)
+    return frozenset(found)
+
+
 def units(written: str) -> Mapping[str, Decimal]:
     """``api_calls=1000,storage=1024``: of each meter, how many of the ledger's units are one of Stripe's."""
     found: dict[str, Decimal] = {}

@@ -6,7 +6,7 @@ later. So single records lie on different sides of an hour's end; none does at a
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ BEFORE, AFTER = 36 * HOUR, 60 * HOUR
 QUIET = 10 * MINUTE
 """Around a period's edges nothing happens by itself."""
 _DAYS_OF_EVERY_MONTH = 28
+_AWAKE = range(6, 21)
+"""Who reports every hour has nothing to report at night."""
+_EVENTS = {"often": (80, 300), "seldom": (30, 80)}
 _LATENCY = (50, 4000)
 """Milliseconds until the ledger has accepted a usage."""
 
@@ -65,7 +68,7 @@ class Subscriber:
     start: datetime
     end: datetime
     cadence: str
-    """``hourly``, ``daily`` or ``events``, at any time."""
+    """``hourly``, ``daily``, or at any time: ``often`` or ``seldom``."""
 
     def has(self, at: datetime) -> bool:
         return self.start <= at < self.end
@@ -95,8 +98,8 @@ class Month:
         stripe.configure(finalization_delay=HOUR if self.final else 30 * DAY)
         for one in self.subscribers:
             stripe.add_customer(one.customer, name=one.customer)
-        for event in self.billed:
-            stripe.record_usage(event.customer, event.meter, event.quantity, event.at)
+        for number, event in enumerate(self.billed):
+            stripe.record_usage(event.customer, event.meter, event.quantity, event.at, identifier=f"mevt_{number}")
         clock.advance_to(self.now)
         for delta in self.recorded:
             account, amount = f"{delta.customer}:{delta.meter}", delta.quantity if self.positive else -delta.quantity
@@ -113,8 +116,13 @@ def chance(dice: random.Random, share: float) -> bool:
 
 
 def usages_of(dice: random.Random, subscribers: tuple[Subscriber, ...], meters: tuple[str, ...]) -> list[Usage]:
-    """All that happened to everybody."""
-    return [usage for one in subscribers for meter in meters for usage in _of_one(dice, one, meter)]
+    """All that happened to everybody; meters beyond the first one are used seldom."""
+    return [
+        usage
+        for one in subscribers
+        for place, meter in enumerate(meters)
+        for usage in _of_one(dice, replace(one, cadence="seldom") if place else one, meter)
+    ]
 
 
 def subscribers_of(dice: random.Random) -> tuple[Subscriber, ...]:
@@ -126,7 +134,7 @@ def subscribers_of(dice: random.Random) -> tuple[Subscriber, ...]:
             customer=f"cus_{name}",
             start=start,
             end=_month_later(start),
-            cadence=dice.choice(("hourly", "events", "daily") if name == "ada" else ("events", "daily", "daily")),
+            cadence=dice.choice(("hourly", "often", "daily") if name == "ada" else ("seldom", "daily")),
         )
         for name, start in zip(("ada", "bob", "cyd", "dee"), (first, *starts), strict=False)
     )
@@ -182,9 +190,10 @@ def _moments(dice: random.Random, one: Subscriber) -> Iterator[datetime]:
         case _:
             seconds = int((last - first).total_seconds())
             yield from (
-                first + SECOND * second for second in sorted(dice.sample(range(seconds), dice.randint(80, 400)))
+                first + SECOND * second for second in sorted(dice.sample(range(seconds), dice.randint(80, 300)))
             )
             return
     while at < last:
-        yield at + SECOND * dice.randint(0, jitter)
+        if step is DAY or at.hour in _AWAKE:
+            yield at + SECOND * dice.randint(0, jitter)
         at += step

@@ -117,7 +117,7 @@ class _Planter:
         self.meters = tuple(dice.sample(METERS, dice.randint(1, 2)))
         self.subscribers = subscribers_of(dice)
         self.usages = usages_of(dice, self.subscribers, self.meters)
-        self.whose, self.meter = self.subscribers[0], dice.choice(self.meters)
+        self.whose, self.meter = self.subscribers[0], self.meters[0]
         self.in_stripe = chance(dice, 0.5)
         self.extent = Extent.ONE
         self.other: Subscriber | None = None

@@ -1,23 +1,28 @@
 """The ledger's files in a bundle: the rows, the settlement record, and PacSpace's receipt and verify answers. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.ledger import Proof, ProofSummary, UsageSign
+from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.domain.quantities import equal, text, total
+from pacspace_stripe.domain.selection import BY_REASON, Counted, Selection, named_meters, select
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.evidence_format import EvidenceDocument, WindowModel
+from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
 from pacspace_stripe.pacspace_api import proof_summary_from_pacspace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import COUNTS, count_of, root_of
 from pacspace_stripe.transport.answers import Fields, exact_json
-from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, together, unless
+from pacspace_stripe.verification.report import Outcome, Result, cannot_tell, holds, refuted, together, unless
 from pacspace_stripe.verification.truths import name_of
 
 Read = Callable[[Fields], Result]
 _NOT_COUNTED = {"queued", "processing", "failed"}
 """What a row says of itself that counts in no balance (pacspace-api 1.10)."""
+_REMOVED = "[address removed]"
+"""What a bundle has in the place of a mail address."""
 _SAME = "PacSpace says the same of these proof roots"
 
 
@@ -68,7 +73,7 @@ class LedgerFiles:
             return cannot_tell(f"{name} cannot be read: {error}")
 
     def _rows_of(self, window: WindowModel) -> Read:
-        return lambda file: _rows(file, window, self.document.policy.usage_sign)
+        return lambda file: _rows(file, window, self.document.policy)
 
 
 def _opened(name: str, data: bytes) -> Fields:
@@ -78,11 +83,32 @@ def _opened(name: str, data: bytes) -> Fields:
     return found.fields("data") if enveloped else found
 
 
-def _rows(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
+def _rows(file: Fields, window: WindowModel, policy: PolicyModel) -> Result:
     rows = [row for row in file.items("records") if row.text("status").lower() not in _NOT_COUNTED]
     if any(row.optional_number("delta") is None for row in rows):
         return cannot_tell(f"{file.where}: a row names no amount")
-    return together([unless(_own_sums(file, rows, window), ""), _as_recorded(file, window, sign)], otherwise="")
+    recorded = _as_recorded(file, window, policy.usage_sign)
+    if recorded.outcome is Outcome.HOLDS and window.selection is not None:
+        recorded = _as_chosen(file, rows, window, policy)
+    return together([unless(_own_sums(file, rows, window), ""), recorded], otherwise="")
+
+
+def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: PolicyModel) -> Result:
+    """Rows show their reasons: where these alone tell which of them count, those must be the ones that were counted."""
+    chosen, period = Selection.of(policy.choices, window.meter), window.window
+    shown = chosen.meter_from in (BY_ACCOUNT, BY_REASON) and chosen.attribution is Attribution.ACCEPTED
+    reasons = [row.optional_text("reason") for row in rows]
+    if not shown or period is None or any(_REMOVED in (reason or "") for reason in reasons):
+        return holds("the ledger's rows are those that were chosen from; which of them count, they do not show")
+    deltas = [
+        LedgerDelta(record_id=str(place), amount=row.number("delta"), accepted_at=period.start, reason=reason)
+        for place, (row, reason) in enumerate(zip(rows, reasons, strict=True))
+    ]
+    found = select(deltas, period, replace(chosen, others=named_meters(deltas, chosen)))
+    selected = window.result().selected
+    if isinstance(found, Counted) and selected is not None and found.left_out == selected.left_out:
+        return holds("the ledger's rows are as many as recorded, and sum to as much")
+    return refuted(f"{file.where}: by their reasons other rows count for {name_of(window)} than were counted")
 
 
 def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator[str]:

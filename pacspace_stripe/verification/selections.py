@@ -5,6 +5,8 @@ derives and the proof root covers can, and that the policy allows to leave them 
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
+from itertools import permutations
 
 from pacspace_stripe.domain.ledger import LeftOutBy, Selected
 from pacspace_stripe.domain.policy import Attribution
@@ -12,6 +14,7 @@ from pacspace_stripe.domain.quantities import text, total
 from pacspace_stripe.domain.selection import Selection
 from pacspace_stripe.evidence_format import (
     CompareModel,
+    EvidenceDocument,
     LeftOutModel,
     PolicyModel,
     ProofModel,
@@ -59,6 +62,8 @@ def _may_leave_out(each: LeftOutModel, chosen: Selection) -> bool:
             return chosen.splits and each.name not in ("", chosen.meter)
         case LeftOutBy.REASON:
             return each.name in chosen.exclude_reasons
+        case LeftOutBy.READING:
+            return chosen.reads and not each.name
         case LeftOutBy.TIME:
             return chosen.attribution is Attribution.USAGE_TIME and not each.name
 
@@ -70,6 +75,39 @@ def _counted(window: WindowModel, selected: Selected, chosen: Selection) -> Iter
         yield f"what is not left out is {text(usage)}, recorded is {recorded}"
     if window.count != selected.counted:
         yield f"{selected.counted} records are not left out, counted are {window.count}"
+
+
+def across(document: EvidenceDocument) -> Iterator[str]:
+    """Of one proven scope, what one window leaves out as another meter's is what that one's counts.
+
+    Without a root they may have been read one after the other, of a ledger that grew in between.
+    """
+    for one, other in permutations(document.windows, 2):
+        if one.selection is None or other.selection is None or not _proven_together(one, other):
+            continue
+        if _left_out_of(one.selection, other.meter) != _own(other.selection.selected()):
+            yield f"{one.meter} leaves out other records of {other.meter} than {other.meter} counts"
+
+
+def _proven_together(one: WindowModel, other: WindowModel) -> bool:
+    proofs = (one.proof, other.proof)
+    if any(proof is None or proof.stale for proof in proofs):
+        return False
+    return _period(one) == _period(other)
+
+
+def _period(window: WindowModel) -> tuple[object, ...]:
+    root = window.proof and window.proof.proof_root
+    return window.account, window.start, window.end, root, window.selection and window.selection.end
+
+
+def _left_out_of(selection: SelectionModel, meter: str) -> tuple[int, Decimal]:
+    parts = (each for each in selection.left_out if (each.by, each.name) == (LeftOutBy.METER, meter))
+    return next(((each.record_count, each.net_change) for each in parts), (0, Decimal(0)))
+
+
+def _own(selected: Selected) -> tuple[int, Decimal]:
+    return selected.counted, selected.net_counted
 
 
 def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:

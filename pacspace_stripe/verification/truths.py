@@ -40,6 +40,7 @@ def problems(document: EvidenceDocument) -> Iterator[str]:
             yield f"{name_of(window)}: {problem}"
         if window.from_meter and document.invoice_status != "draft":
             yield f"{name_of(window)}: only a draft's lines lag behind their meter"
+    yield from selections.across(document)
     yield from _lines_once(document)
     yield from _decision(document)
     yield from _waiver(document)

@@ -17,6 +17,7 @@ import pypdfium2
 import pytest
 
 from pacspace_stripe.cli.processes import wait_for
+from pacspace_stripe.domain.explanation import Cause
 from tests.acceptance.town import PATIENCE, Bill, Town, town
 from tests.bundles import Opened
 
@@ -130,6 +131,17 @@ def test_a_checks_exit_code_is_its_verdict(street: Street, which: str, code: int
     assert json.loads(done.stdout)["verdict"] == which
 
 
+def test_a_drift_is_explained_from_what_was_found_out_with_it(street: Street) -> None:
+    asked = len(street.place.pacspace.log())
+    done = street.run("explain", street.drifted.invoice_id, "--json")
+    assert done.returncode == 1
+    (window,) = json.loads(done.stdout)["windows"]
+    assert window["cause"] in {cause.value for cause in Cause}
+    assert window["sentence"].endswith(".")
+    assert len(street.place.pacspace.log()) == asked
+    assert street.run("explain", street.matched.invoice_id).returncode == 0
+
+
 def test_an_invoice_without_metered_lines_is_left_alone(street: Street) -> None:
     place = street.place
     start, end = street.matched.start, street.matched.end
@@ -156,7 +168,7 @@ def test_invoices_can_be_narrowed(street: Street) -> None:
     assert street.drifted.invoice_id not in matched.stdout
 
 
-@pytest.mark.parametrize("arguments", [("check",), ("check", "--apply"), ("release", "--reason", REASON)])
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--apply"), ("explain",), ("release", "--reason", REASON)])
 def test_an_invoice_that_stripe_does_not_know_is_told(street: Street, arguments: Sequence[str]) -> None:
     command, *options = arguments
     done = street.run(command, "in_nobodyKnows", *options)

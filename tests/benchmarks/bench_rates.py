@@ -96,8 +96,7 @@ def test_a_backfill_uses_what_the_limits_allow(database_url: str) -> None:
     allowed, store = STRIPE_LIVE.endpoint, database_url.partition(":")[0]
     print(
         f"\nbackfill of {PAST_INVOICES} invoices, {store}: {settled:.1f} of {allowed} writes a second"
-        f" ({settled / allowed:.1%})"
-        f" once at pace, {whole / allowed:.1%} from the first stamp to the last; {refused} refused"
+        f" ({settled / allowed:.1%}) once at pace, {whole / allowed:.1%} from first to last; {refused} refused"
     )
 
 

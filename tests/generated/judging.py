@@ -11,7 +11,9 @@ import httpx
 import rfc8785
 import sqlalchemy as sa
 
+from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
 from tests.generated.plans import Outage, Restart, Stall
@@ -508,6 +510,53 @@ def everything_is_looked_after(player: Player) -> Iterator[str]:
             yield f"13 {invoice.id} is not known"
 
 
+# -- 14: what the report says was, or would have been, kept back -----------------------------------------------------
+
+
+def what_is_kept_back_is_wrong_and_overdue(player: Player) -> Iterator[str]:
+    for invoice in metered(player):
+        remembered = memory(player, invoice)
+        kept = remembered.kept_back if remembered else None
+        if remembered is None or kept is None:
+            continue
+        planned = _planned(player, invoice)
+        first = remembered.first
+        if planned and first and first.status is InvoiceStatus.DRAFT and kept.since.timestamp() < planned:
+            yield f"14 {invoice.id} is kept back since {kept.since}, planned for {planned}"
+        if kept.verdict not in _BAD or kept.reason.verdict is not kept.verdict:
+            yield f"14 {invoice.id} is kept back for being {kept.verdict} {kept.reason}"
+        if kept.until is not None and kept.until < kept.since:
+            yield f"14 {invoice.id} is kept back from {kept.since} until {kept.until}"
+        if kept.until is None and remembered.verdict not in _BAD:
+            yield f"14 {invoice.id} is {remembered.verdict} and still kept back"
+
+
+def what_stays_or_should_have_is_counted(player: Player) -> Iterator[str]:
+    for invoice in metered(player):
+        remembered = memory(player, invoice)
+        if remembered is None or remembered.verdict not in _BAD:
+            continue
+        kept, now = remembered.kept_back, player.clock.now()
+        planned = _planned(player, invoice)
+        overdue = planned is not None and now.timestamp() > planned
+        stays = remembered.held and overdue and invoice.status.value in {"draft", "open"}
+        if (stays or _would_have_stayed(player, invoice, remembered)) and (kept is None or kept.until is not None):
+            yield f"14 {invoice.id} is {remembered.verdict} {remembered.reason}, and kept back is {kept}"
+
+
+_BAD = (Verdict.DRIFTED, Verdict.UNPROVEN)
+
+
+def _would_have_stayed(player: Player, invoice: Invoice, remembered: Memory) -> bool:
+    """Only looked on at, all the time: it left by itself though what was found was wrong."""
+    quiet = player.observes and not any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
+    closed = player.app.settings.fail.value == "closed" or remembered.blocked
+    first = remembered.first
+    was_ours = first is not None and first.auto_advance and first.status is InvoiceStatus.DRAFT
+    stops = remembered.verdict is Verdict.DRIFTED or closed
+    return quiet and was_ours and stops and invoice.id not in player.touched and invoice.status.value == "paid"
+
+
 AT_RELEASE: tuple[Judge, ...] = (no_right_invoice_is_held,)
 JUDGES: tuple[Judge, ...] = (
     released_only_when_proven,
@@ -524,6 +573,8 @@ JUDGES: tuple[Judge, ...] = (
     nothing_wrong_leaves_by_itself,
     what_is_stamped_is_what_we_say,
     everything_is_looked_after,
+    what_is_kept_back_is_wrong_and_overdue,
+    what_stays_or_should_have_is_counted,
     finished_is_finished,
 )
 

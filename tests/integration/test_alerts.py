@@ -168,7 +168,7 @@ PAGE = httpx.Response(502, text="<html>Bad gateway</html>", headers={"content-ty
         (httpx.Response(400, json={"error": "what is this?"}), "HTTP 400, what is this?"),
         (NO_SERVICE, "HTTP 404, no_service"),
         (ELSEWHERE, "HTTP 302"),
-        (slowly, "alerts to webhook: no answer in time (ReadTimeout)"),
+        (slowly, "alerts to webhook: no answer in time"),
     ],
     ids=["500", "a page", "400", "Slack's word", "a redirect", "too slow"],
 )
@@ -179,7 +179,9 @@ def test_a_failure_is_tried_again_on_schedule_until_it_arrives(
     timeouts = IMPATIENT if callable(reply) else PATIENT
     with receiving(reply, reply, 204) as receiver, courier(sqlite_store, receiver, timeouts=timeouts) as courier_:
         assert courier_.deliver() is Round.FAILED
-        assert delivery(sqlite_store) == (State.WAITING, 1, problem)
+        state, attempts, said = delivery(sqlite_store)
+        assert (state, attempts) == (State.WAITING, 1)
+        assert (said or "").startswith(problem)
         assert courier_.deliver() is Round.NOTHING_DUE
         clock.advance(SCHEDULE[0])
         assert courier_.deliver() is Round.FAILED

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from pacspace_stripe.checks import Explaining
 from pacspace_stripe.checks.explaining import Explainer
+from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.explanation import Cause, Explanation
 from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.invoices import Invoice
@@ -22,7 +23,7 @@ from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.reports import as_json, make_report
 from pacspace_stripe.store.explanations import Explained
 from tests.explanations import TWICE
-from tests.worlds import MIDDLE, World
+from tests.worlds import MIDDLE, PERIOD_END, World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -186,6 +187,20 @@ def test_without_the_lease_nothing_is_kept(tmp_path: Path) -> None:
         with pytest.raises(LeaseLost):
             made.run()
         assert explained(made) is None
+
+
+def test_an_early_warning_says_why_days_before_the_invoice(tmp_path: Path, database_url: str) -> None:
+    with world(tmp_path, database_url) as made:
+        subscription = made.subscribe()
+        made.use("100")
+        made.bill("7", at=MIDDLE + 5 * DAY)
+        made.stripe.send_upcoming(subscription)
+        made.run(timedelta(minutes=10))
+        found = made.app.store.explanations.find(subject_id(subscription, PERIOD_END))
+        assert found is not None
+        (explanation,) = found.explanations
+        assert explanation.cause is Cause.NOT_IN_LEDGER
+        assert [part.window.start.date() for part in explanation.located] == [(MIDDLE + 5 * DAY).date()]
 
 
 def test_a_dry_check_asks_and_keeps_nothing(tmp_path: Path) -> None:

@@ -870,6 +870,33 @@ def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
     assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
 
 
+@pytest.mark.parametrize(
+    ("claimed", "verdict", "found"),
+    [
+        pytest.param(HALF, Verdict.DRIFTED, True, id="of a time that overlaps, drifted"),
+        pytest.param(NOVEMBER, Verdict.DRIFTED, False, id="of another time"),
+        pytest.param(OCTOBER, Verdict.MATCHED, False, id="matched"),
+        pytest.param(OCTOBER, Verdict.UNPROVEN, False, id="not judged yet"),
+    ],
+)
+def test_drifts_beside_are_found_by_their_claims(
+    store: Store, claimed: Window, verdict: Verdict, *, found: bool
+) -> None:
+    store.claims.put("in_2", [("beta", claimed)])
+    memory = replace(HELD, invoice_id="in_2", verdict=verdict)
+    saved(store, memory)
+    assert store.claims.drifting("in_1", OCTOBER, most=5) == ([memory] if found else [])
+    assert store.claims.drifting("in_2", OCTOBER, most=5) == []
+
+
+def test_invoices_beside_that_were_not_judged_are_found_once(store: Store) -> None:
+    store.claims.put("in_2", [Claim("beta", OCTOBER, "api_calls", "cus_2"), Claim("beta", OCTOBER, "seats", "cus_2")])
+    store.claims.put("in_3", [("gamma", NOVEMBER)])
+    store.claims.put("in_4", [("delta", OCTOBER)])
+    saved(store, replace(HELD, invoice_id="in_4", verdict=Verdict.MATCHED))
+    assert store.claims.beside("in_1", OCTOBER, most=5) == [("in_2", "beta")]
+
+
 # -- a ledger account's events ----------------------------------------------------------------------------------------
 
 SOON, APART = START + 5 * SECOND, 30 * SECOND

@@ -158,6 +158,18 @@ def test_stripe_sums_whole_minutes_only(seconds: dict[str, datetime]) -> None:
     assert world.asked() == []
 
 
+def test_usage_by_hour_is_one_answer_for_four_days() -> None:
+    world = World()
+    start = WHOLE.start.replace(hour=0, minute=0, second=0)
+    for later in (0, 1.5, 1.75, 95):
+        world.use("10.5", start + timedelta(hours=later))
+    days = Window(start=start, end=start + timedelta(days=4))
+    found = world.api.meter_usage_by_hour(world.meter, world.customer, days)
+    hours = {int((at - start).total_seconds() / 3600): counted for at, counted in found.items()}
+    assert hours == {0: Decimal("10.5"), 1: Decimal(21), 95: Decimal("10.5")}
+    assert len(world.asked()) == 1
+
+
 def test_prices_and_meters_are_read_once() -> None:
     world = World()
     for _ in range(3):
@@ -172,6 +184,18 @@ def test_many_threads_read_a_price_once() -> None:
         prices = set(pool.map(world.api.price, [world.price] * 40))
     assert len(prices) == 1
     assert world.asked() == [f"GET /v1/prices/{world.price}"]
+
+
+def test_whose_names_are_meters_is_asked_only_about_new_ones() -> None:
+    world = World()
+    world.stripe.add_meter("storage")
+    before = len(world.seen)
+    for _ in range(2):
+        assert world.api.meters_among(frozenset({"storage", "api_calls"})) == {"storage", "api_calls"}
+    assert len(world.seen) == before + 1
+    world.stripe.add_meter("seats")
+    assert world.api.meters_among(frozenset({"seats", "deposit"})) == {"seats"}
+    assert len(world.seen) == before + 2
 
 
 def test_a_failed_read_is_not_remembered() -> None:

@@ -66,7 +66,7 @@ def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.L
             *(made.invoice_id, "cus_acme"),
             "billed 100, recorded 90: differs by 10",
         )
-        assert end.kind == "recovered:matched"
+        assert (end.kind, end.detail) == ("recovered:matched", "both sides agree")
         assert end.verdict is Verdict.MATCHED
         said = [record.getMessage() for record in caplog.records if record.name == "pacspace_stripe.alerts"]
         assert [line.split()[0] for line in said] == ["alert=drifted:OVERBILLED", "alert=recovered:matched"]
@@ -115,7 +115,7 @@ def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
         )
         made.run(HOUR)
         assert types(made) == [Type.DRIFTED, Type.RECOVERED]
-        assert told(made)[1].kind == "recovered:waived"
+        assert (told(made)[1].kind, told(made)[1].detail) == ("recovered:waived", "a person released it: agreed")
 
 
 def test_an_unproven_that_heals_in_time_is_not_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_check_fills_every_template_and_needs_no_key() -> None:
     assert "invoice_footer.txt.jinja, one window: ok" in said
     for example in ("drifted", "settlement ledger", "de, on letter paper", "your letterhead"):
         assert f"statement.typ, {example}: ok" in said
-    assert {line.partition(", ")[0] for line in said.splitlines()} == set(MODELS)
+    assert {line.partition(", ")[0] for line in said.splitlines()} == {*MODELS, REPORT_TEMPLATE}
     assert said.count(": ok") == len(said.splitlines())
 
 
@@ -82,6 +82,14 @@ def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
     problems = {each["example"]: each["problem"] for each in json.loads(said) if each["template"] == "statement.typ"}
     assert problems["matched"] is None
     assert "line 2" in problems["nothing metered"]
+
+
+def test_check_finds_what_only_some_reports_would_show(folder: Path) -> None:
+    (folder / REPORT_TEMPLATE).write_text("{{ mode }}\n{{ held.invoices[0].subscription }}")
+    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    assert f"{REPORT_TEMPLATE}, observing: ok" in said
+    assert f"{REPORT_TEMPLATE}, nothing yet: {REPORT_TEMPLATE} line 2" in said
 
 
 @pytest.mark.parametrize(("template", "example"), [("overlay.typ", "A4"), ("dispute_summary.typ", "waived")])

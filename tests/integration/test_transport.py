@@ -361,6 +361,27 @@ def test_the_guard_ends_with_its_block_and_holds_for_its_thread_only() -> None:
     assert (outer.asked, inner.asked) == (1, 1)
 
 
+# Counting
+
+
+def test_every_try_of_every_request_is_counted_beside_the_guard() -> None:
+    world, lease, counted = bench(status(500), OK), Lease(), Lease()
+    with world.transport.guarded(lease.check), world.transport.counted(counted.check):
+        world.send("POST")
+        world.send("GET")
+    world.send("POST")
+    assert (lease.asked, counted.asked, world.tries) == (2, 3, 4)
+
+
+def test_what_a_counter_raises_stops_the_request() -> None:
+    world, counted = bench(OK), Lease(lasts=1)
+    with world.transport.counted(counted.check), world.transport.counted(lambda: None):
+        world.send("GET")
+        with pytest.raises(LeaseLost):
+            world.send("GET")
+    assert world.tries == 1
+
+
 # Rates
 
 

@@ -124,8 +124,8 @@ TABLE = [
     (replace(SIGN_IN_LEDGER, billed=Decimal(9), recorded=Decimal(-9)), DRAFT, ["setting"]),
     (UNIT, DRAFT, ["setting"]),
     (replace(UNIT, billed=Decimal(5000), recorded=Decimal(5)), PAID, ["setting"]),
-    (UNIT_IN_PART, DRAFT, ["ledger_adjustment", "waive"]),
-    (replace(UNIT_IN_PART, located=()), DRAFT, ["nothing", "waive"]),
+    (UNIT_IN_PART, DRAFT, ["meter_event", "ledger_adjustment", "waive"]),
+    (UNIT_IN_PART, PAID, ["next_invoice_item", "ledger_adjustment"]),
     (CUT_IN_STRIPE, DRAFT, ["meter_event"]),
     (CUT_IN_LEDGER, DRAFT, ["ledger_adjustment", "waive"]),
     (LATE, DRAFT, ["nothing", "setting", "waive"]),
@@ -279,6 +279,15 @@ def test_a_unit_is_what_makes_the_two_sides_agree() -> None:
     assert smaller.command == f"export PACSPACE_STRIPE_UNITS={METER}=0.001"
     (beside,) = planned(UNIT, units={"storage": Decimal(1024)})
     assert beside.command == f"export PACSPACE_STRIPE_UNITS={METER}=1000,storage=1024"
+
+
+def test_two_faults_are_corrected_each_on_its_own_side() -> None:
+    lost = Located(window=LAST_HOUR, meter=METER, billed=Decimal(5), recorded=Decimal(0), cause=Cause.NOT_IN_LEDGER)
+    both = replace(TWICE_IN_STRIPE, billed=Decimal(119), located=(*TWICE_IN_STRIPE.located, lost))
+    event, missing, waiver = planned(both)
+    assert "payload[value]=-7" in event.command
+    assert shlex.split(missing.command)[:5] == ["pacspace-stripe", "ledger", "record", "cus_1", "-5"]
+    assert "billed 119" in waiver.command
 
 
 def test_many_records_are_one_correction_of_their_sum() -> None:

@@ -15,6 +15,7 @@ from pacspace_stripe.cli import COMMANDS, cli
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.cli.onboarding.asking import SECRETS
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
+from pacspace_stripe.domain.explanation_form import CAUSES
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.events import EventType
 from pacspace_stripe.evidence_format import SCHEMA_NAME, json_schema
@@ -53,6 +54,16 @@ def test_the_settings_table_is_up_to_date(request: pytest.FixtureRequest) -> Non
 def test_the_list_of_events_is_up_to_date(request: pytest.FixtureRequest) -> None:
     handled = [kind.value for kind in EventType if kind is not EventType.OTHER]
     compare_or_write(request, "events", "".join(f"- `{name}`\n" for name in handled))
+
+
+def test_the_list_of_causes_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    compare_or_write(request, "causes", "".join(f"- `{cause}`: {said}\n" for cause, said in CAUSES.items()))
+
+
+def test_the_help_of_explain_documents_every_cause() -> None:
+    said = " ".join(CliRunner().invoke(cli, ["explain", "--help"]).output.split())
+    for cause, meaning in CAUSES.items():
+        assert f"{cause}: {meaning}" in said
 
 
 def test_the_example_environment_is_up_to_date(request: pytest.FixtureRequest) -> None:

@@ -78,6 +78,20 @@ CHOSEN = result(
     ),
     proof=proof(window=SELECTED.scope, count=9, net=Decimal(-600)),
 )
+BY_REASON = Policy(meter_from="reason")
+TWO_PARTS = tuple(
+    replace(
+        result(meter=meter, lines=(BilledLine(line_id=f"il_{meter}", quantity=Decimal(100)),)),
+        selected=Selected(
+            scope=OCTOBER,
+            count=8,
+            net=Decimal(-200),
+            left_out=(LeftOut(by=LeftOutBy.METER, name=other, count=4, net=Decimal(-100)),),
+        ),
+        proof=proof(count=8, net=Decimal(-200)),
+    )
+    for meter, other in (("api_calls", "storage"), ("storage", "api_calls"))
+)
 
 
 def sealed(finding: Finding, policy: Policy | None = None, waiver: Waiver | None = None) -> Evidence:
@@ -106,6 +120,7 @@ GENUINE = {
     ),
     "waived": waived(),
     "of a part of the ledger": sealed(summarize((CHOSEN,)), CHOOSING),
+    "of two parts of one account": sealed(summarize(TWO_PARTS), BY_REASON),
     "of a settlement record": sealed(summarize((result(record=RECORD),)), SETTLEMENT),
     "confirmation": confirmed(sealed(MATCHED)),
     "confirmation of a waiver": confirmed(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.alerting import Alert
@@ -92,8 +92,8 @@ def test_a_drift_in_slack() -> None:
     ]
 
 
-def test_what_was_found_out_takes_the_place_of_the_figures() -> None:
-    assert slack(DRIFT, why=WHY)[1] == WHY.sentence
+def test_what_was_found_out_is_said_below_the_figures() -> None:
+    assert slack(DRIFT, why=WHY)[1:3] == [DRIFT.detail, WHY.sentence]
     explanation = {"sentence": WHY.sentence, "windows": [{"cause": "twice_in_stripe"}]}
     assert body(DRIFT, why=WHY)["explanation"] == explanation
 
@@ -197,6 +197,7 @@ def test_slack_reads_no_markup_but_ours(said: str, shown: str) -> None:
 
 
 @given(st.text(max_size=2000), st.text(max_size=2000))
+@example("&" * 2000, "<" * 2000)
 def test_whatever_is_said_slack_takes_it(detail: str, sentence: str) -> None:
     for why in (None, Why(sentence=sentence, document=[])):
         lines = slack(replace(DRIFT, detail=detail), why=why)

@@ -1,6 +1,7 @@
 """PacSpace's answers → the client's results: the contract's own samples, every spelling, and what is never believed."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,19 +16,43 @@ from pacspace_stripe.pacspace_api.records import (
     derived_from_pacspace,
     document_from_pacspace,
     emitted_from_pacspace,
+    ledger_delta,
     proof_record_from_pacspace,
     receipt_from_pacspace,
     sequence_of,
     status_of,
     verification_from_pacspace,
 )
-from pacspace_stripe.pacspace_api.results import Status
+from pacspace_stripe.pacspace_api.results import Delta, Status
 from pacspace_stripe.transport.answers import Fields
 from tests.unit.test_pacspace_reading import answer, fields
 
 
 def sample(text: str) -> Fields:
     return fields(json.loads(text, parse_float=Decimal))
+
+
+WHOLE = Delta(
+    status=Status.VERIFIED,
+    record_id="rec_1",
+    amount=Decimal("-2.5"),
+    reason="usage",
+    reference_id="r1",
+    metadata={"meter": "api_calls"},
+    recorded_at=datetime(2026, 10, 15, tzinfo=UTC),
+)
+
+
+def test_a_listed_delta_is_placed_by_what_it_says() -> None:
+    read = ledger_delta(WHOLE)
+    assert (read.record_id, read.amount, read.accepted_at) == ("rec_1", Decimal("-2.5"), WHOLE.recorded_at)
+    assert (read.reason, read.reference_id, read.metadata) == ("usage", "r1", {"meter": "api_calls"})
+
+
+@pytest.mark.parametrize("lacking", ["record_id", "amount", "recorded_at"])
+def test_a_listed_delta_that_cannot_be_placed_is_not_guessed_at(lacking: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="without its id, amount or time"):
+        ledger_delta(replace(WHOLE, **{lacking: None}))  # type: ignore[arg-type]  # one of its own fields
 
 
 def test_the_receipt_of_the_oldest_documents() -> None:

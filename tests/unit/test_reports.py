@@ -21,6 +21,7 @@ from pacspace_stripe.domain.policy import FailPolicy, Mode, Policy
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.reports import CheckPoint, Holding, InvoiceLine, Report, Standing, as_csv, as_json
 from pacspace_stripe.reports.checklist import Known, checklist
+from pacspace_stripe.reports.examples import reports
 from pacspace_stripe.settings import load_settings
 from tests.unit.test_settings import CREDENTIALS
 
@@ -329,3 +330,12 @@ def test_a_page_of_nothing_says_so() -> None:
     found = page()
     assert "Nothing." in found.text
     assert "table" not in found.tags
+
+
+def test_the_examples_show_all_that_the_page_tells_apart() -> None:
+    made = dict(reports())
+    assert [name for name, each in made.items() if each.observing] == ["nothing yet", "observing"]
+    assert made["nothing yet"].lines == ()
+    for name in ("observing", "enforcing"):
+        assert {line.holding for line in made[name].lines} >= {Holding.NO, Holding.A_WHILE, Holding.NOW}
+        assert {point.standing for point in made[name].checklist} == set(Standing)

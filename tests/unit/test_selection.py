@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.domain.ledger import Balance, LeftOut, LeftOutBy, UsageSign
 from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.quantities import multiply, subtract, total
 from pacspace_stripe.domain.selection import (
@@ -18,15 +18,18 @@ from pacspace_stripe.domain.selection import (
     Place,
     Selection,
     Unclear,
+    chosen,
+    may_count,
     meter_of,
     named_meters,
     place,
+    proof_scope,
     select,
     usage_window,
 )
 from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import OCTOBER, Change
+from tests.unit.examples import OCTOBER, Change, balance
 
 MIDDLE = datetime(2026, 10, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -144,6 +147,7 @@ def test_the_plain_selection_takes_everything_as_it_is() -> None:
 @pytest.mark.parametrize(
     "policy",
     [
+        Policy(readings=frozenset({"api_calls"})),
         Policy(meter_from="reason"),
         Policy(meter_from="metadata.meter"),
         Policy(exclude_reasons=frozenset({"deposit"})),
@@ -218,11 +222,102 @@ def test_a_nameless_delta_of_another_month_says_nothing_of_this_one() -> None:
     assert found.left_out == (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-10)),)
 
 
+@pytest.mark.parametrize(
+    ("readings", "attribution", "last"),
+    [
+        pytest.param([("5", 10), ("7", 20)], ON_TIME, "7", id="the later one"),
+        pytest.param([("7", 20), ("5", 10)], ON_TIME, "7", id="listed in another order"),
+        pytest.param([("5", 10)], ON_TIME, "5", id="one"),
+        pytest.param([("5", 10), ("5", 10)], ON_TIME, "5", id="the same twice"),
+        pytest.param([], ON_TIME, "0", id="none"),
+        pytest.param([("7", 10), ("5", 12)], BY_USAGE, "7", id="the later one by its usage"),
+    ],
+)
+def test_the_last_of_several_readings_counts(
+    readings: list[tuple[str, int]], attribution: Attribution, last: str
+) -> None:
+    used_on = {10: "2026-10-09", 12: "2026-10-01"}
+    deltas = [
+        delta(f"-{amount}", record_id=f"rec_{at}", accepted_at=day(on).start, reference_id=used_on.get(on))
+        for at, (amount, on) in enumerate(readings)
+    ]
+    found = counted(deltas, reads=True, attribution=attribution)
+    assert (found.usage, found.count) == (Decimal(last), min(1, len(readings)))
+    assert sum(each.count for each in found.left_out) == max(0, len(readings) - 1)
+
+
+def test_two_readings_of_one_time_are_no_reading() -> None:
+    found = unclear([delta("-5"), delta("-7", record_id="rec_2")], reads=True)
+    assert (found.reason, "different readings" in found.detail) == (Reason.UNKNOWN_SHAPE, True)
+
+
 def test_the_meters_that_deltas_name_are_known_beforehand() -> None:
     deltas = [delta(reason="storage"), delta(reason="deposit"), delta(reason="api_calls"), delta(reason=None)]
     selection = Selection(meter="api_calls", meter_from="reason", exclude_reasons=frozenset({"deposit"}))
     assert named_meters(deltas, selection) == {"storage"}
     assert named_meters(deltas, Selection(meter="api_calls")) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("changes", "selected", "expected"),
+    [
+        ({}, {}, True),
+        ({"reason": "deposit"}, {"exclude_reasons": frozenset({"deposit"})}, False),
+        ({"reason": "storage"}, {"meter_from": "reason"}, False),
+        ({"reason": "api_calls"}, {"meter_from": "reason"}, True),
+        ({"metadata": {}}, {"meter_from": "metadata.meter"}, True),
+        ({"accepted_at": OCTOBER.end}, {"attribution": BY_USAGE}, True),
+        ({"accepted_at": OCTOBER.end, "reference_id": "2026-10-31"}, {"attribution": BY_USAGE}, True),
+        ({"accepted_at": OCTOBER.end, "reference_id": "2026-11-01"}, {"attribution": BY_USAGE}, False),
+    ],
+)
+def test_an_unverified_delta_may_count_unless_it_says_otherwise(
+    changes: Change, selected: Change, *, expected: bool
+) -> None:
+    assert may_count(delta(**changes), OCTOBER, replace(CALLS, **selected)) is expected
+
+
+@pytest.mark.parametrize(
+    ("net", "count", "what"),
+    [
+        ("-9", 1, "1 records netting -10, and derives -9 of 1"),
+        ("-10", 2, "1 records netting -10, and derives -10 of 2"),
+    ],
+)
+def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: int, what: str) -> None:
+    found = chosen(balance(net, count), [delta()], OCTOBER, CALLS)
+    assert isinstance(found, Unclear)
+    assert found.reason is Reason.LEDGER_INCONSISTENT
+    assert what in found.detail
+
+
+def test_a_balance_says_what_of_it_counts() -> None:
+    deltas = [delta("-2048"), delta("500", reason="deposit")]
+    selection = replace(CALLS, exclude_reasons=frozenset({"deposit"}), unit=Decimal(1024))
+    found = chosen(balance("-1548", 2), deltas, OCTOBER, selection)
+    assert isinstance(found, Balance)
+    assert (found.usage(UsageSign.NEGATIVE), found.counted) == (Decimal(2), 1)
+    assert found.selected is not None
+    assert (found.selected.count, found.selected.net, found.selected.net_left_out) == (2, Decimal(-1548), Decimal(500))
+
+
+def test_without_a_choice_a_balance_is_usage_as_it_stands() -> None:
+    plain = balance("-100", 4)
+    assert (plain.usage(UsageSign.NEGATIVE), plain.counted, plain.selected) == (Decimal(100), 4, None)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "end"),
+    [
+        ([], OCTOBER.end),
+        ([MIDDLE], OCTOBER.end),
+        ([MIDDLE, OCTOBER.end + DAY], OCTOBER.end + DAY + timedelta(milliseconds=1)),
+    ],
+)
+def test_a_proof_covers_all_that_counts_and_no_longer_than_needed(accepted: list[datetime], end: datetime) -> None:
+    deltas = tuple(delta(accepted_at=at) for at in accepted)
+    scope = proof_scope(Counted(deltas=deltas, usage=Decimal(0)), OCTOBER)
+    assert scope == Window(start=OCTOBER.start, end=end)
 
 
 @pytest.mark.parametrize(

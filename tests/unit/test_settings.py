@@ -144,7 +144,9 @@ def test_which_deltas_count_is_a_choice() -> None:
         PACSPACE_STRIPE_EXCLUDE_REASONS="deposit, Initial deposit",
         PACSPACE_STRIPE_ATTRIBUTION="usage_time",
         PACSPACE_STRIPE_UNITS="storage=1024, api_calls=0.5",
+        PACSPACE_STRIPE_READINGS="seats, rooms",
     ).policy
+    assert policy.readings == {"seats", "rooms"}
     assert policy.meter_from == "metadata.meter"
     assert policy.exclude_reasons == {"deposit", "Initial deposit"}
     assert policy.attribution is Attribution.USAGE_TIME
@@ -257,6 +259,7 @@ WRONG = [
     ("PACSPACE_STRIPE_METER_FROM", ["", "tellnobody", "metadata", "metadata.", "Reason"]),
     ("PACSPACE_STRIPE_EXCLUDE_REASONS", ["", ",", "tellnobody,", "tellnobody" * 51]),
     ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
+    ("PACSPACE_STRIPE_READINGS", ["", ",", "tellnobody,", ",tellnobody"]),
     ("PACSPACE_STRIPE_EDGE_SLACK", ["", "tellnobody", "-5m", "5"]),
     (
         "PACSPACE_STRIPE_UNITS",

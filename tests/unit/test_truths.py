@@ -101,6 +101,13 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "PacSpace asked about another balance": (PART, inside("compare", their_balance="-601", neutral_balance="-601")),
     "a scope that begins elsewhere": (PART, inside("selection", start="2026-10-02T00:00:00Z")),
     "a scope that ends within the period": (PART, inside("selection", end="2026-10-31T00:00:00Z")),
+    "another part left out than the other meter counts": (
+        "of two parts of one account",
+        both(
+            left_out(0, net_change="-90"),
+            window(recorded="110", billed="110", lines=[{"id": "il_1", "quantity": "110"}]),
+        ),
+    ),
     "another unit": (PART, policy(units={"api_calls": "100"})),
     "no word of what was chosen from": (PART, without("selection")),
     "a part where the policy takes everything": (

@@ -18,7 +18,7 @@ from pacspace_stripe.domain.billing.accounts import (
     shared_accounts,
 )
 from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, same_figures
-from pacspace_stripe.domain.billing.metering import below_zero, counts_reports, lagging, may_be_below_zero, with_meter
+from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
 from pacspace_stripe.domain.billing.running import MOST_EARLIER, THRESHOLD, cut_short, earlier_of_period, open_question
 from pacspace_stripe.domain.billing.shares import Share
 from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage, metered_lines
@@ -33,7 +33,7 @@ __all__ = [
     "below_zero",
     "billed_figures",
     "billed_usage",
-    "counts_reports",
+    "by_formula",
     "cut_short",
     "earlier_of_period",
     "figures_of",

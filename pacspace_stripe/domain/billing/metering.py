@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from pacspace_stripe.domain.billing.shares import Told, told
-from pacspace_stripe.domain.billing.usages import BilledUsage
+from pacspace_stripe.domain.billing.usages import NO_READING, BilledUsage
 from pacspace_stripe.domain.invoices import Formula
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.verdicts import BilledAs, MeterSays, Reason, Verdict, WindowResult
@@ -95,8 +95,10 @@ def below_zero(result: WindowResult, says: MeterSays | None) -> WindowResult:
     )
 
 
-def counts_reports(result: WindowResult, usage: BilledUsage) -> WindowResult:
-    """Says so when a meter that counts reports differs from a ledger that adds up what they say."""
+def by_formula(result: WindowResult, usage: BilledUsage) -> WindowResult:
+    """What a difference means for a meter that does not sum: a count of reports, the last of several readings."""
+    if usage.formula is Formula.LAST and result.reason is Reason.LEDGER_MISSING and not result.count:
+        return replace(result, reason=Reason.UNKNOWN_SHAPE, detail=NO_READING)
     as_many = usage.formula is Formula.COUNT and result.count is not None and result.billed == result.count
     if result.reason.verdict is not Verdict.DRIFTED or not as_many:
         return result

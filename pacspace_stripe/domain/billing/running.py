@@ -89,4 +89,6 @@ def open_question(invoices: Iterable[Invoice]) -> tuple[Reason, str] | None:
         if other.status not in (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE):
             detail = f"invoice {other.invoice_id} of the same period is {other.status.value}: whether its usage "
             return Reason.UNKNOWN_SHAPE, f"{detail}is billed again is not known"
+        if any(line.price_id and line.quantity is None for line in other.line_items):
+            return Reason.UNKNOWN_SHAPE, f"invoice {other.invoice_id} of the same period has a line without a quantity"
     return None

@@ -1,6 +1,6 @@
 """What an invoice bills per meter, window and ledger account. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -24,8 +24,9 @@ _COMPARED = (Formula.SUM, Formula.COUNT)
 """Aggregations that a ledger's sum of records can agree with."""
 LAST = (
     "its meter bills the last value reported, and a ledger account adds its records up: "
-    "bill it by a meter that sums, and record the differences"
+    "name it in PACSPACE_STRIPE_READINGS if each record carries a reading, else bill it by a meter that sums"
 )
+NO_READING = "no reading in its period: whether Stripe goes on with an earlier one is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +105,13 @@ def billed_usage(
     account_template: str,
     *,
     split: bool = False,
+    readings: Container[str] = (),
     earlier: tuple[Invoice, ...] = (),
 ) -> tuple[BilledUsage, ...]:
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
     ``split``: the records of one ledger account tell their meter, so several meters may share it.
+    ``readings``: meters whose records are readings: the last one is the usage.
     ``earlier``: invoices of the same period whose usage counts as billed already.
     """
     lines = metered_lines(invoice, prices)
@@ -117,7 +120,7 @@ def billed_usage(
     for share in _shares(usage_lines, prices):
         running = counted(share, invoice, earlier)
         groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
-    usages = [_billed(invoice, tuple(shares), meters, account_template) for shares in groups.values()]
+    usages = [_billed(invoice, tuple(shares), meters, account_template, readings) for shares in groups.values()]
     named = _with_prorations(usages, prorations, prices)
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
@@ -164,7 +167,11 @@ def _meter_name(share: Share, meters: Mapping[str, Meter]) -> str:
 
 
 def _billed(
-    invoice: Invoice, shares: tuple[Share, ...], meters: Mapping[str, Meter], account_template: str
+    invoice: Invoice,
+    shares: tuple[Share, ...],
+    meters: Mapping[str, Meter],
+    account_template: str,
+    readings: Container[str],
 ) -> BilledUsage:
     meter = _meter_of(shares[0], meters)
     account = ledger_account(
@@ -173,7 +180,7 @@ def _billed(
         meter=meter.event_name if meter else None,
         metadata=invoice.subscription_metadata,
     )
-    problem, detail = _problem(shares, meter)
+    problem, detail = _problem(shares, meter, readings)
     if problem is None and account is None:
         problem, detail = Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
     several = len(shares) > 1
@@ -212,17 +219,25 @@ def _bills(share: Share, quantity: Decimal) -> bool:
     return share.quantity is not None and equal(share.quantity, quantity)
 
 
-def _problem(shares: tuple[Share, ...], meter: Meter | None) -> tuple[Reason | None, str]:
+def _problem(shares: tuple[Share, ...], meter: Meter | None, readings: Container[str]) -> tuple[Reason | None, str]:
     found = next((text for share in shares if (text := shape_problem(share))), None)
     if found is None and meter is None:
         found = "its meter could not be read"
-    if found is None and meter is not None and meter.formula not in _COMPARED:
-        found = LAST if meter.formula is Formula.LAST else "the meter's aggregation is not compared yet"
+    if found is None and meter is not None:
+        found = _formula_problem(meter, reads=meter.event_name in readings)
     if found is None and not any(share.asks_meter for share in shares) and _whole(shares) is None:
         found = _unequal(shares)
     if found is None and len({share.earlier for share in shares}) > 1:
         found = "two prices bill one meter, and earlier invoices of the period billed unequal parts of it"
     return (Reason.UNKNOWN_SHAPE, found) if found else (None, "")
+
+
+def _formula_problem(meter: Meter, *, reads: bool) -> str | None:
+    if meter.formula is Formula.LAST:
+        return None if reads else LAST
+    if meter.formula not in _COMPARED:
+        return "the meter's aggregation is not compared yet"
+    return f"PACSPACE_STRIPE_READINGS names it, and its meter bills a {meter.formula.value}" if reads else None
 
 
 def _unequal(shares: tuple[Share, ...]) -> str:

@@ -5,16 +5,17 @@ its "if". The last word is a waiver, where nothing before it makes the two sides
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.domain.corrections import commands
 from pacspace_stripe.domain.corrections.moving import move_ledger, move_stripe, settles_ledger, settles_stripe
 from pacspace_stripe.domain.corrections.values import Correction, CorrectionKind, Drift, nothing, span
-from pacspace_stripe.domain.explanation import Cause, Explanation, Side
+from pacspace_stripe.domain.explanation import Cause, Explanation
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.policy import Attribution, Policy
-from pacspace_stripe.domain.quantities import as_kept, equal, text
+from pacspace_stripe.domain.quantities import as_kept, equal, text, total
 
 _STRIPE_IS_WRONG = {
     Cause.NOT_IN_STRIPE: "Stripe is likely wrong: the ledger has usage that its meter never counted.",
@@ -40,7 +41,34 @@ def plan(
     drift = Drift(explanation=explanation, invoice=invoice, now=now, policy=policy, formula=formula)
     if invoice.status is InvoiceStatus.UNKNOWN:
         return (nothing("Stripe's status of this invoice is not known here: nothing is moved on a guess."),)
-    return tuple(_planned(drift))
+    parts = _by_cause(drift)
+    if len(parts) == 1:
+        return tuple(_planned(drift))
+    found = [one for part in parts for one in _planned(part)]
+    moved = tuple(one for one in found if one.kind is not CorrectionKind.WAIVE)
+    return (*moved, *(_waived(drift) if len(moved) < len(found) else ()))
+
+
+def _by_cause(drift: Drift) -> list[Drift]:
+    """The places of each cause by themselves: one side may be wrong in one, the other in another."""
+    found = drift.explanation
+    causes = dict.fromkeys([found.cause, *(part.cause or found.cause for part in found.located)])
+    return [replace(drift, explanation=_only(found, cause)) for cause in causes] if len(causes) > 1 else [drift]
+
+
+def _only(found: Explanation, cause: Cause) -> Explanation:
+    """Where this one is the cause; what is known beyond its figures is known of the main one."""
+    parts = tuple(part for part in found.located if (part.cause or found.cause) is cause)
+    main = cause is found.cause
+    return replace(
+        found,
+        cause=cause,
+        located=parts,
+        billed=total(part.billed for part in parts),
+        recorded=total(part.recorded for part in parts),
+        counterpart=found.counterpart if main else None,
+        factor=found.factor if main else None,
+    )
 
 
 def _planned(drift: Drift) -> Iterator[Correction]:
@@ -137,16 +165,12 @@ def _is_factor(larger: Decimal, smaller: Decimal, factor: Decimal) -> bool:
 
 
 def _scaled_in_part(drift: Drift) -> Iterator[Correction]:
-    """Some records in another unit than the rest of the window."""
-    sides = {record.side for located in drift.explanation.located for record in located.records}
-    why = "is likely wrong: what is located there is in another unit than the rest."
-    if sides == {Side.STRIPE}:
-        yield from _stripe(drift, f"Stripe {why}")
-    elif sides == {Side.LEDGER}:
-        yield from _ledger(drift, f"The ledger {why}")
-    else:
-        yield nothing(_NOT_KNOWN)
-        yield from _waived(drift)
+    """Some of it in another unit than the rest: on which side, the factor does not tell."""
+    why = "What is located there is in another unit on one side."
+    yield from move_stripe(drift, f"{why} If it is Stripe's that is wrong, this makes it right.")
+    yield from move_ledger(drift, f"{why} If it is the ledger's that is wrong, this makes it right.")
+    if not (settles_stripe(drift) and settles_ledger(drift)):
+        yield from _waived(drift, "once the wrong one is made right")
 
 
 def _truncated(drift: Drift) -> Iterator[Correction]:

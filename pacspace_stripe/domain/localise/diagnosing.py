@@ -47,7 +47,8 @@ class Diagnosis:
         return tuple(others)
 
     def located(self, meter: str) -> tuple[Located, ...]:
-        """Every place."""
+        """Every place, with its own cause where it is another one."""
+        main = self.main
         return tuple(
             Located(
                 window=piece.bucket.window,
@@ -55,6 +56,7 @@ class Diagnosis:
                 billed=piece.bucket.billed,
                 recorded=piece.bucket.recorded,
                 records=piece.records[:_MOST_RECORDS],
+                cause=piece.cause if main is not None and piece.cause is not main.cause else None,
             )
             for piece in self.pieces
         )

@@ -4,8 +4,8 @@ Both sides have it within the window, so it makes no difference there; but it wo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from itertools import pairwise
 
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, bucket
@@ -69,7 +69,7 @@ def _without_opposites(parts: Sequence[Bucket]) -> Iterator[Bucket]:
 
 
 def _agreed(part: Bucket) -> Bucket:
-    return Bucket(window=part.window, billed=part.recorded + Decimal(0), recorded=part.recorded, entries=part.entries)
+    return replace(part, billed=part.recorded)
 
 
 def around(window: Window, entries: Iterable[Entry], slack: timedelta) -> Iterator[tuple[Entry, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from pacspace_stripe.domain.explanation import Cause
-from pacspace_stripe.domain.localise.figures import Bucket, Piece, joined
+from pacspace_stripe.domain.localise.figures import Bucket, Entry, Piece, joined
 from pacspace_stripe.domain.localise.matching import telling, well_known
 from pacspace_stripe.domain.quantities import total
 
@@ -92,11 +92,14 @@ def _on_the_way(part: Bucket, ratio: Decimal) -> bool:
 def truncated_all(inside: Sequence[Bucket]) -> Piece | None:
     """One side has whole numbers only, and is behind by less than one for each record; others may be whole anyway."""
     differing = [each for each in inside if each.differs]
-    if not differing:
+    if not any(each.billed for each in differing):  # nothing at all is no whole number, but something lost
         return None
-    if all(map(whole_in_ledger, differing)) or all(map(whole_in_stripe, differing)):
+    if all(map(whole_in_ledger, differing)):
         return _through(differing, Cause.TRUNCATED_DECIMALS)
-    return None
+    if not all(map(whole_in_stripe, differing)):
+        return None
+    cut = [entry for part in differing for entry in part.entries if not is_whole(entry.quantity)]
+    return _through(differing, Cause.TRUNCATED_DECIMALS, named=cut)
 
 
 def whole_in_ledger(part: Bucket) -> bool:
@@ -118,10 +121,14 @@ def is_whole(quantity: Decimal) -> bool:
     return quantity == quantity.to_integral_value()
 
 
-def _through(run: Sequence[Bucket], cause: Cause, factor: Decimal | None = None) -> Piece:
+def _through(
+    run: Sequence[Bucket], cause: Cause, factor: Decimal | None = None, named: Sequence[Entry] | None = None
+) -> Piece:
+    """``named``: the records that have it; unless given, all that there are."""
     whole = joined(run)
-    named = tuple(entry.located() for entry in whole.entries) if len(whole.entries) <= _FEW else ()
-    return Piece(bucket=whole, cause=cause, records=named, factor=factor, sure=True)
+    concerned = whole.entries if named is None else named
+    records = tuple(entry.located() for entry in concerned) if len(concerned) <= _FEW else ()
+    return Piece(bucket=whole, cause=cause, records=records, factor=factor, sure=True)
 
 
 PATTERNS: tuple[Pattern, ...] = (sign_of_all, all_twice, unit_of_all, truncated_all)

@@ -1,0 +1,197 @@
+"""``explain`` in this process over real sockets: words, JSON, a picture, and what it asks for."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pacspace_stripe.cli import cli
+from pacspace_stripe.domain.explanation_form import as_json, fingerprint, from_json
+from pacspace_stripe.errors import NotFound
+from pacspace_stripe.simulator.clock import WallClock
+from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.serve import serve
+from pacspace_stripe.simulator.stripe import StripeSimulator
+from tests.worlds import ENVIRONMENT, METER
+
+AUGUST, SEPTEMBER = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+DASH = "\N{EN DASH}"
+SAID = (
+    f"On 17 Aug 2026, 14:00{DASH}15:00 UTC, meter api_calls: Stripe counted 3,139.5 more than the ledger recorded; "
+    "these 3 records were most likely sent to Stripe twice."
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """Somebody who types commands beside both simulators."""
+
+    stripe: StripeSimulator
+    pacspace: PacSpaceSimulator
+    environment: dict[str, str]
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(cli, list(arguments), env=self.environment)
+
+    def told(self, *arguments: str) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout)
+        return told
+
+    def use(self, quantity: str, at: datetime, *, billed: int = 1) -> None:
+        """One event, sent to Stripe so many times."""
+        for _ in range(billed):
+            self.stripe.record_usage("cus_a", METER, quantity, at)
+        self.pacspace.record("cus_a", -Decimal(quantity), at)
+
+    def invoiced(self) -> str:
+        """Usage of August so far, and its invoice, paid since."""
+        for number in range(28):
+            self.use(str(1000 + number * 100), AUGUST + number * DAY + timedelta(hours=3 + number % 7))
+        price = self.stripe.add_price(self.stripe.add_meter(METER))
+        now = datetime.now(UTC)
+        subscription = self.stripe.add_subscription(
+            "cus_a", [price], period_start=now - 9 * DAY, period_end=now + 9 * DAY
+        )
+        return self.stripe.add_past_invoice(subscription, AUGUST, SEPTEMBER)
+
+    def doubled(self) -> str:
+        """The same, with three events of one hour that Stripe counted twice."""
+        for number in range(3):
+            self.use("1046.5", AUGUST + timedelta(days=16, hours=14, minutes=20 + number), billed=2)
+        return self.invoiced()
+
+    def asked(self) -> int:
+        """How often both vendors were asked."""
+        return len(self.stripe.log) + len(self.pacspace.log)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    clock = WallClock()
+    stripe, pacspace = StripeSimulator(clock), PacSpaceSimulator(clock)
+    stripe.add_customer("cus_a")
+    with serve(stripe) as at_stripe, serve(pacspace) as ledger:
+        pacspace.base_url = ledger.url
+        urls = {"STRIPE_API_BASE_URL": at_stripe.url, "PACSPACE_API_BASE_URL": ledger.url}
+        ours = {
+            "PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{tmp_path / 'ours.db'}",
+            "PACSPACE_API_KEY": pacspace.api_key,
+        }
+        yield Desk(stripe=stripe, pacspace=pacspace, environment=ENVIRONMENT | urls | ours)
+
+
+def test_a_person_is_told_where_why_and_what_can_be_done(desk: Desk) -> None:
+    done = desk.run("explain", desk.doubled())
+    assert done.exit_code == 1
+    assert SAID in done.stdout.splitlines()
+    said = " ".join(done.stdout.split())
+    assert "Stripe counted 72,079, the ledger recorded 68,939.5, so Stripe has 3,139.5 more." in said
+    assert f"17 Aug 2026, 14:00{DASH}15:00 UTC api_calls 6279 3139.5 3139.5" in said
+    assert said.count("1046.5") >= 3
+    assert "What can be done now 1. credit note" in said
+    assert [
+        line for line in done.stdout.splitlines() if line.startswith("     curl https://api.stripe.com/v1/credit_notes")
+    ]
+
+
+def test_json_is_a_check_with_what_explains_it(desk: Desk) -> None:
+    invoice = desk.doubled()
+    told, checked = desk.told("explain", invoice), desk.told("check", invoice)
+    (window,), (plain,) = told.pop("windows"), checked.pop("windows")
+    assert {name: told[name] for name in checked if name != "steps"} == {
+        name: checked[name] for name in checked if name != "steps"
+    }
+    assert {name: window[name] for name in plain} == plain
+    assert (window["cause"], window["sentence"]) == ("twice_in_stripe", SAID)
+    assert [(part["start"], part["end"], part["meter"]) for part in window["located"]] == [
+        ("2026-08-17T14:00:00Z", "2026-08-17T15:00:00Z", METER)
+    ]
+    assert window["calls"] <= 60
+    assert [correction["kind"] for correction in window["corrections"]] == ["credit_note"]
+    explanation = from_json(window)
+    assert as_json(explanation).items() <= window.items()
+
+
+def test_what_was_found_out_with_the_drift_is_shown_without_finding_it_out_again(desk: Desk) -> None:
+    invoice = desk.doubled()
+    desk.run("check", invoice, "--apply")
+    before = desk.asked()
+    first = desk.told("explain", invoice)
+    assert desk.asked() == before + 3  # the invoice, its price and its meter
+    assert desk.told("explain", invoice) == first
+    (window,) = desk.told("check", invoice)["windows"]
+    assert (window["cause"], window["sentence"]) == ("twice_in_stripe", SAID)
+
+
+def test_it_is_found_out_again_when_somebody_wishes(desk: Desk) -> None:
+    invoice = desk.doubled()
+    desk.run("check", invoice, "--apply")
+    first = desk.told("explain", invoice)
+    again = desk.told("explain", invoice, "--fresh")
+    assert again["windows"][0]["sentence"] == SAID
+    assert again["made_at"] > first["made_at"]
+    desk.pacspace.record("cus_a", -Decimal(39), AUGUST + 2 * DAY)
+    other = desk.told("explain", invoice, "--fresh")
+    assert fingerprint(other["windows"]) != fingerprint(first["windows"])
+    assert other["windows"][0]["recorded"] == "68978.5"
+
+
+def test_where_nothing_differs_there_is_nothing_to_explain(desk: Desk, tmp_path: Path) -> None:
+    done = desk.run("explain", desk.invoiced(), "--chart", str(tmp_path / "chart.png"))
+    assert done.exit_code == 0
+    assert "matched (EXACT)" in done.stdout
+    assert "no chart" in done.stderr
+    assert not (tmp_path / "chart.png").exists()
+
+
+def test_what_cannot_be_said_yet_is_not_explained(desk: Desk) -> None:
+    invoice = desk.doubled()
+    desk.pacspace.record("cus_a", -Decimal(1), AUGUST + DAY, verified=False)
+    told = desk.told("explain", invoice)
+    assert (told["verdict"], [window["cause"] for window in told["windows"]]) == ("unproven", [None])
+    assert desk.run("explain", invoice).exit_code == 1
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.SVG", b"<svg")])
+def test_a_picture_is_drawn(desk: Desk, tmp_path: Path, name: str, begins: bytes) -> None:
+    invoice = desk.doubled()
+    assert desk.run("explain", invoice, "--chart", str(tmp_path / name)).exit_code == 1
+    drawn = (tmp_path / name).read_bytes()
+    assert drawn.startswith(begins)
+    desk.run("explain", invoice, "--chart", str(tmp_path / name))
+    assert (tmp_path / name).read_bytes() == drawn
+
+
+def test_what_it_does_not_take_is_named(desk: Desk) -> None:
+    before = desk.asked()
+    for arguments, said in ((["in_1", "--chart", "a.pdf"], "a chart is written as .png or .svg"), (["sub_1"], "in_")):
+        done = desk.run("explain", *arguments)
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert desk.asked() == before
+    assert isinstance(desk.run("explain", "in_unknown").exception, NotFound)
+
+
+def test_a_vendors_text_steers_no_terminal(desk: Desk) -> None:
+    desk.doubled()
+    nasty = "api\x1b[2Jcalls"
+    meter = desk.stripe.add_meter(nasty)
+    now = datetime.now(UTC)
+    subscription = desk.stripe.add_subscription(
+        "cus_a",
+        [desk.stripe.add_price(meter)],
+        period_start=now - 9 * DAY,
+        period_end=now + 9 * DAY,
+        metadata={"pacspace_customer_id": "acct_nasty"},
+    )
+    desk.stripe.record_usage("cus_a", nasty, "5", AUGUST + DAY)
+    done = desk.run("explain", desk.stripe.add_past_invoice(subscription, AUGUST, SEPTEMBER))
+    assert r"api\x1b[2Jcalls" in done.stdout
+    assert all(line.isprintable() for line in done.stdout.splitlines())
