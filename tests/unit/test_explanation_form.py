@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.checks.result import shown_windows
@@ -238,6 +238,7 @@ explanations = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(explanations)
 def test_json_says_all_of_it_without_a_float(explanation: Explanation) -> None:
     def no_float(written: str) -> None:
@@ -247,6 +248,7 @@ def test_json_says_all_of_it_without_a_float(explanation: Explanation) -> None:
     assert from_json(json.loads(written, parse_float=no_float)) == explanation
 
 
+@settings(max_examples=40)
 @given(explanations)
 def test_whatever_is_explained_can_be_said(explanation: Explanation) -> None:
     assert all(line.isprintable() or " " in line for line in (sentence(explanation), *words(explanation)))
