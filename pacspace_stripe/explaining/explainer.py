@@ -77,8 +77,10 @@ class Explainer:
         why = "its meter is not on the invoice"
         try:
             place = self._place(invoice, told)
-        except (RemoteError, BudgetSpent) as error:
+        except RemoteError as error:
             why = str(error)
+        except BudgetSpent:
+            why = _stopped(budget)
         if place is None:
             return replace(told, notes=(why,))
         if self.stripe.meter(place.meter_id).formula not in (Formula.SUM, Formula.COUNT):
@@ -112,7 +114,7 @@ class Explainer:
         try:
             self._read(invoice, told, look)
         except BudgetSpent:
-            look.notes.append(f"stopped after {budget.most} requests")
+            look.notes.append(_stopped(budget))
         return _concluded(told, look, diagnose(look.situation))
 
     def _read(self, invoice: Invoice, told: Explanation, look: Look) -> None:
@@ -137,6 +139,10 @@ class Explainer:
                     look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
+
+
+def _stopped(budget: Budget) -> str:
+    return f"stopped after {budget.most} requests"
 
 
 def _has_drifted(result: WindowResult) -> bool:

@@ -292,6 +292,16 @@ def test_a_budget_that_is_too_small_is_kept_and_said(tmp_path: Path, budget: int
     assert any(note.startswith(f"stopped after {budget} requests") for note in found.notes)
 
 
+def test_a_budget_that_does_not_even_find_the_meter_is_said(tmp_path: Path) -> None:
+    month = a_mess(tmp_path)
+    with month.told() as told:
+        invoice = told.invoice()
+        (result,) = told.finding(invoice).windows
+    with month.told() as forgetful:
+        found = forgetful.app.explainer.explain(invoice, result, budget=1)
+    assert (found.cause, found.calls, found.notes) == (Cause.UNEXPLAINED, 1, ("stopped after 1 requests",))
+
+
 def test_all_windows_of_an_invoice_share_one_budget(tmp_path: Path) -> None:
     month = Month(
         tmp_path, meters=(METER, "storage"), settings={"PACSPACE_STRIPE_LEDGER_ACCOUNT": "{customer}:{meter}"}
