@@ -103,7 +103,7 @@ class Told:
             httpx_transport=httpx.MockTransport(self._answer),
             sleep=self._sleep,
         )
-        prices = [self.stripe.add_price(self.stripe.add_meter(meter)) for meter in month.meters]
+        prices = self.prices = [self.stripe.add_price(self.stripe.add_meter(meter)) for meter in month.meters]
         for customer in dict.fromkeys([US, *(use.customer for use in month.uses)]):
             self.stripe.add_customer(customer, name=customer)
             self.stripe.add_subscription(
@@ -132,9 +132,17 @@ class Told:
                 metadata=use.metadata,
             )
 
-    def invoice(self, customer: str = US) -> Invoice:
+    def subscribe_apart(self, meter: str) -> str:
+        """Another subscription of our customer, to one meter alone."""
+        price = self.prices[self.month.meters.index(meter)]
+        return self.stripe.add_subscription(
+            US, [price], period_start=self.month.end, period_end=self.month.end + 31 * DAY, id=f"sub_{meter}"
+        )
+
+    def invoice(self, customer: str = US, subscription: str | None = None) -> Invoice:
         """Of the window, paid."""
-        invoice_id = self.stripe.add_past_invoice(f"sub_{customer}", self.month.start, self.month.end)
+        of = subscription or f"sub_{customer}"
+        invoice_id = self.stripe.add_past_invoice(of, self.month.start, self.month.end)
         return self.app.stripe.read_invoice(invoice_id)
 
     def finding(self, invoice: Invoice) -> Finding:

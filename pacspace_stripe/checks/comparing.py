@@ -116,7 +116,16 @@ class Comparer:
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return self.apart.rival_of(invoice.invoice_id, *claim, but=counted) if self.apart else None
+        return self._rival_apart(invoice, usage, claim, counted)
+
+    def _rival_apart(self, invoice: Invoice, usage: BilledUsage, claim: Claim, counted: tuple[str, ...]) -> str | None:
+        """The same among what a dry run has seen, of which we remember nothing: a threshold asks whose the other is."""
+        while self.apart and (rival := self.apart.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
+            running = invoice.billing_reason == THRESHOLD and not usage.by_record
+            if not running or self.stripe.read_invoice(rival).subscription_id != invoice.subscription_id:
+                return rival
+            counted = (*counted, rival)
+        return None
 
     def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
         subject = self.store.subjects.find(rival)

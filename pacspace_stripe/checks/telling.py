@@ -93,7 +93,7 @@ def _how(memory: Memory) -> str:
     """What ended it."""
     if memory.verdict is Verdict.WAIVED and memory.waiver:
         return f"a person released it: {memory.waiver.reason}"
-    return memory.detail or "both sides agree"
+    return "both sides agree"
 
 
 def _beside(leased: Leased, memory: Memory) -> Memory:

@@ -104,7 +104,8 @@ class EarlyWarning:
         if not items:
             return self._past(memory, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
-        usages = [self._usage(subscription, item, window) for item, window in windows if window]
+        # Two prices on one meter are one use.
+        usages = [*dict.fromkeys(self._usage(subscription, item, window) for item, window in windows if window)]
         # Nothing is billed by it; but an event about one of these accounts is for us too.
         self.store.claims.put(memory.invoice_id, (claim for usage in usages if (claim := claim_of(usage))))
         comparer = self.comparer.knowing(memory.reads)

@@ -6,14 +6,11 @@ one way only is refused; bytes that can, but are not canonical (RFC 8785), are t
 
 from pacspace_stripe.evidence_format.models import (
     CompareModel,
-    Count,
     EvidenceDocument,
     LeftOutModel,
     PolicyModel,
     ProofModel,
     SelectionModel,
-    Sha256,
-    Text,
     WindowModel,
 )
 from pacspace_stripe.evidence_format.older import OlderEvidence, read_older
@@ -26,6 +23,7 @@ from pacspace_stripe.evidence_format.reading import (
     read_evidence,
     strict_json,
 )
+from pacspace_stripe.evidence_format.values import Count, Sha256, Text
 
 __all__ = [
     "LARGEST",

@@ -1,18 +1,8 @@
 """What evidence is made of: strict, frozen models. The JSON Schema is made of them, and shows their docstrings."""
 
-import re
-from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from pacspace_stripe.domain.ledger import (
     Comparison,
@@ -36,64 +26,31 @@ from pacspace_stripe.domain.verdicts import (
     Verdict,
     WindowResult,
 )
-from pacspace_stripe.domain.windows import Window, iso
-
-_QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z$"
-_NAME = r"^[A-Za-z0-9_.:-]{1,200}$"
-_LONGEST_TEXT = 5000
-_MOST = 10_000
-LARGEST_INTEGER = 2**53 - 1
-"""RFC 8785 takes no larger ones: they are doubles to other readers."""
-Value = TypeVar("Value")
-
-
-def _quantity(written: object) -> Decimal:
-    if not isinstance(written, str) or not re.fullmatch(_QUANTITY, written) or written == "-0":
-        message = "is not a quantity: plain digits as text"
-        raise ValueError(message)
-    return Decimal(written)
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.evidence_format.values import (
+    LARGEST_INTEGER,
+    MOST,
+    Count,
+    Moment,
+    Name,
+    Quantity,
+    Several,
+    Sha256,
+    Strict,
+    Text,
+    Unit,
+    Word,
+)
 
 
-def _moment(written: object) -> datetime:
-    if not isinstance(written, str) or not re.fullmatch(_MOMENT, written):
-        message = "is not a time in UTC"
-        raise ValueError(message)
-    at = datetime.fromisoformat(written)
-    if iso(at) != written:
-        message = "is not a time as it is written here"
-        raise ValueError(message)
-    return at
-
-
-_QUANTITY_SCHEMA = {"type": "string", "pattern": _QUANTITY, "not": {"const": "-0"}}
-Quantity = Annotated[Decimal, BeforeValidator(_quantity), WithJsonSchema(_QUANTITY_SCHEMA)]
-"""Text of plain digits, the one way that evidence writes them; 40 digits before and 120 after the point at most."""
-Unit = Annotated[Quantity, Field(gt=0)]
-Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "pattern": _MOMENT})]
-Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
-Name = Annotated[str, Field(pattern=_NAME)]
-"""What PacSpace's roots and checkpoint ids are made of."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
-Several = Annotated[tuple[Value, ...], Field(strict=False, max_length=_MOST)]
-"""JSON's lists; pydantic is strict about tuples."""
-Word = Annotated[Value, Field(strict=False)]
-"""One of an enumeration's words; pydantic is strict about enumerations."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class DecisionModel(_Strict):
+class DecisionModel(Strict):
     """The verdict on all windows together, and its reason."""
 
     verdict: Word[Verdict]
     reason: Word[Reason]
 
 
-class LineModel(_Strict):
+class LineModel(Strict):
     """One line of the invoice and the usage it bills, in the meter's unit."""
 
     id: Text
@@ -106,21 +63,21 @@ class LineModel(_Strict):
         return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
 
 
-class MeterSaysModel(_Strict):
+class MeterSaysModel(Strict):
     """What Stripe's meter summaries say over the inner and the outer whole minutes of the window."""
 
     inner: Quantity
     outer: Quantity
 
 
-class AlreadyModel(_Strict):
+class AlreadyModel(Strict):
     """An earlier invoice of the same period, and what it billed."""
 
     invoice: Text
     quantity: Quantity
 
 
-class CompareModel(_Strict):
+class CompareModel(Strict):
     """PacSpace's compare, raw and signed."""
 
     your_balance: Quantity
@@ -130,7 +87,7 @@ class CompareModel(_Strict):
     matches_theirs: bool | None
 
 
-class ProofModel(_Strict):
+class ProofModel(Strict):
     """The root, and what it was said to cover when the decision was made."""
 
     checkpoint_id: Name
@@ -142,7 +99,7 @@ class ProofModel(_Strict):
     stale: bool
 
 
-class RecordModel(_Strict):
+class RecordModel(Strict):
     """A record of the settlement ledger."""
 
     key: Text
@@ -151,7 +108,7 @@ class RecordModel(_Strict):
     verified: bool
 
 
-class LeftOutModel(_Strict):
+class LeftOutModel(Strict):
     """Records of the scope that are no usage of this meter and period, added up by why."""
 
     by: Word[LeftOutBy]
@@ -161,7 +118,7 @@ class LeftOutModel(_Strict):
     net_change: Quantity
 
 
-class SelectionModel(_Strict):
+class SelectionModel(Strict):
     """What the counted records were chosen from: everything that PacSpace derives from the scope, raw and signed.
 
     PacSpace's compare and the proof root are about all of it; recorded usage is about what is not left out.
@@ -186,7 +143,7 @@ class SelectionModel(_Strict):
         )
 
 
-class WindowModel(_Strict):
+class WindowModel(Strict):
     """One ledger account, meter and period of the invoice: both figures and what they mean."""
 
     account: Text | None
@@ -267,7 +224,7 @@ class WindowModel(_Strict):
         )
 
 
-class PolicyModel(_Strict):
+class PolicyModel(Strict):
     """What was in force when the decision was made."""
 
     ledger: Word[LedgerProtocol] = LedgerProtocol.BALANCE
@@ -279,7 +236,7 @@ class PolicyModel(_Strict):
     meter_from: Text = BY_ACCOUNT
     exclude_reasons: Several[Text] = ()
     attribution: Word[Attribution] = Attribution.ACCEPTED
-    units: Annotated[dict[Text, Unit], Field(max_length=_MOST)] = Field(default_factory=dict)
+    units: Annotated[dict[Text, Unit], Field(max_length=MOST)] = Field(default_factory=dict)
     """By meter: how many of the ledger's units are one of the meter's."""
     readings: Several[Text] = ()
     """Meters whose records each carry a reading; the last one counts."""
@@ -297,16 +254,16 @@ class PolicyModel(_Strict):
         )
 
 
-class WaiverModel(_Strict):
+class WaiverModel(Strict):
     """A person's decision to let exactly these billed quantities go; ``unknown`` where none could be read."""
 
     reason: Text
     by: Text
     at: Moment
-    figures: Annotated[dict[Text, Quantity | Literal["unknown"]], Field(max_length=_MOST)]
+    figures: Annotated[dict[Text, Quantity | Literal["unknown"]], Field(max_length=MOST)]
 
 
-class ChainModel(_Strict):
+class ChainModel(Strict):
     """The document's place in the chain of its subscription."""
 
     id: Text
@@ -314,7 +271,7 @@ class ChainModel(_Strict):
     previous_sha256: Sha256 | None
 
 
-class EvidenceDocument(_Strict):
+class EvidenceDocument(Strict):
     """What was compared for one invoice, with what result, under which policy."""
 
     format: Literal["pacspace-stripe/evidence/1"]

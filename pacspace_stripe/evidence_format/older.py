@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.errors import UnreadableEvidence
-from pacspace_stripe.evidence_format.models import ChainModel, Sha256, Text
+from pacspace_stripe.evidence_format.models import ChainModel
 from pacspace_stripe.evidence_format.reading import LARGEST, strict_json
+from pacspace_stripe.evidence_format.values import Sha256, Text
 
 
 class OlderDocument(BaseModel):

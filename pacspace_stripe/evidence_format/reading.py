@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from pacspace_stripe.domain.evidence import FORMAT, digest
 from pacspace_stripe.errors import UnreadableEvidence
-from pacspace_stripe.evidence_format.models import LARGEST_INTEGER, EvidenceDocument
+from pacspace_stripe.evidence_format.models import EvidenceDocument
+from pacspace_stripe.evidence_format.values import LARGEST_INTEGER
 from pacspace_stripe.transport.answers import unique
 
 SCHEMA_NAME = "evidence-1.json"

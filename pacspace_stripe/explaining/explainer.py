@@ -42,7 +42,7 @@ class Explainer:
 
     def explain_all(self, invoice: Invoice, finding: Finding, *, budget: int = 60) -> tuple[Explanation, ...]:
         """Every drifted window of a finding; the budget is for all of them, in equal shares of what is left."""
-        drifted = [result for result in finding.windows if result.reason.verdict is Verdict.DRIFTED]
+        drifted = [result for result in finding.windows if _has_drifted(result)]
         left = budget
         found: list[Explanation] = []
         for place, result in enumerate(drifted):
@@ -77,8 +77,10 @@ class Explainer:
         why = "its meter is not on the invoice"
         try:
             place = self._place(invoice, told)
-        except (RemoteError, BudgetSpent) as error:
+        except RemoteError as error:
             why = str(error)
+        except BudgetSpent:
+            why = _stopped(budget)
         if place is None:
             return replace(told, notes=(why,))
         if self.stripe.meter(place.meter_id).formula not in (Formula.SUM, Formula.COUNT):
@@ -112,7 +114,7 @@ class Explainer:
         try:
             self._read(invoice, told, look)
         except BudgetSpent:
-            look.notes.append(f"stopped after {budget.most} requests")
+            look.notes.append(_stopped(budget))
         return _concluded(told, look, diagnose(look.situation))
 
     def _read(self, invoice: Invoice, told: Explanation, look: Look) -> None:
@@ -137,6 +139,16 @@ class Explainer:
                     look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
+
+
+def _stopped(budget: Budget) -> str:
+    return f"stopped after {budget.most} requests"
+
+
+def _has_drifted(result: WindowResult) -> bool:
+    """Whether two figures differ there, of an account and a time."""
+    known = None not in (result.window, result.account, result.billed, result.recorded)
+    return known and result.reason.verdict is Verdict.DRIFTED
 
 
 def _concluded(told: Explanation, look: Look, found: Diagnosis) -> Explanation:

@@ -1,6 +1,6 @@
 """What the gate asks of PacSpace, in the domain's values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -51,10 +51,7 @@ class PacSpaceApi:
         except ScopeRefused as error:
             if error.code != _TOO_WIDE or window.halves is None:
                 raise
-        parts = [self.derive(account, half) for half in window.halves]
-        net = quantities.total(part.net for part in parts)
-        known = any(part.known for part in parts)
-        return Balance(account=account, window=window, net=net, count=sum(part.count for part in parts), known=known)
+        return _together([self.derive(account, half) for half in window.halves], window)
 
     def _derived(self, account: str, window: Window) -> Balance:
         # The limit cuts only the list of deltas; the balance is always over all of them.
@@ -69,15 +66,24 @@ class PacSpaceApi:
         """The balance of the window and every verified delta that it is made of; of an unknown account, nothing.
 
         Raises UnexpectedAnswer when a delta lacks its amount, its id or its time; RemoteUnavailable when records came
-        in between the pages.
+        in between the pages. What is too wide for one request is asked for in parts.
         """
+        try:
+            return self._listed(account, window)
+        except ScopeRefused as error:
+            if error.code != _TOO_WIDE or window.halves is None:
+                raise
+        parts = [self.listed(account, half) for half in window.halves]
+        balance = _together([balance for balance, _ in parts], window)
+        return balance, tuple(delta for _, deltas in parts for delta in deltas)
+
+    def _listed(self, account: str, window: Window) -> tuple[Balance, tuple[LedgerDelta, ...]]:
         try:
             derived = self._balance.derive_all(account, window)
         except NotFound:
             return Balance(account=account, window=window, net=_NOTHING, count=0, known=False), ()
-        return Balance(account=account, window=window, net=derived.balance, count=derived.count), tuple(
-            map(records.ledger_delta, derived.deltas)
-        )
+        balance = Balance(account=account, window=window, net=derived.balance, count=derived.count)
+        return balance, tuple(map(records.ledger_delta, derived.deltas))
 
     def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> tuple[int, tuple[LedgerDelta, ...]]:
         """How many verified deltas the window has, and up to 1,000 of them (3.4), in one call.
@@ -193,6 +199,17 @@ class PacSpaceApi:
             if not found or len(rows) >= total_of(activity, unnamed=page * _PAGE):
                 break
         return rows
+
+
+def _together(parts: Sequence[Balance], window: Window) -> Balance:
+    """The balance of a window whose parts were asked for one by one."""
+    return Balance(
+        account=parts[0].account,
+        window=window,
+        net=quantities.total(part.net for part in parts),
+        count=sum(part.count for part in parts),
+        known=any(part.known for part in parts),
+    )
 
 
 def _made(data: Fields, account: str) -> Checkpoint:

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.memory import Waiver
-from tests.worlds import MIDDLE, PERIOD_END, START, World, world
+from pacspace_stripe.store import Store
+from tests.worlds import PERIOD_END, START, World, world
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+HOUR, LATER = timedelta(hours=1), timedelta(hours=4)
 SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"
 TIERS: list[dict[str, Any]] = [{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
-HALF = MIDDLE + timedelta(hours=12)
 
 
 def verdict(made: World, invoice_id: str | None = None) -> tuple[str | None, str | None]:
@@ -51,10 +52,20 @@ def test_only_a_price_whose_lines_are_not_raw_usage_asks_its_meter(tmp_path: Pat
             made.stripe.add_customer(customer)
             made.subscribe(customer, prices=[price])
             made.use("25", customer=customer)
-        made.run(DAY)
+        made.run(LATER)
         assert len(made.left) == 2
         # Read at first sight, after it settled, and when it was final.
         assert made.stripe_calls().count(SUMMARIES) == 3
+
+
+def test_an_early_warning_about_two_prices_on_one_meter_names_one_use(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe(prices=[made.price, made.stripe.add_price(made.meter)])
+        made.use("25")
+        made.stripe.send_upcoming(subscription)
+        made.run(timedelta(minutes=30))
+        (window,) = made.memory(subject_id(subscription, PERIOD_END)).windows
+        assert (window["billed"], window["recorded"]) == ("25", "25")
 
 
 # -- what its evidence says --------------------------------------------------------------------------------------------
@@ -64,7 +75,7 @@ def test_evidence_of_packages_names_what_the_meter_says(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(prices=[packaged(made)])
         made.use("1234")
-        made.run(DAY)
+        made.run(LATER)
         assert verdict(made) == ("matched", "EXACT")
         for window in evidence(made):
             assert (window["billed"], window["lines"][0]["quantity"], window["billed_as"]) == ("1234", "13", "meter")
@@ -76,7 +87,7 @@ def test_evidence_of_two_prices_names_the_price_of_each_line(tmp_path: Path) -> 
         support = made.stripe.add_price(made.meter, id="price_support")
         made.subscribe(prices=[made.price, support])
         made.use("40")
-        made.run(DAY)
+        made.run(LATER)
         decided, confirmed = evidence(made)
         assert decided["billed_as"] == confirmed["billed_as"] == "each"
         assert [line["quantity"] for line in decided["lines"]] == ["40", "40"]
@@ -89,7 +100,7 @@ def test_evidence_of_a_renewal_names_what_a_threshold_billed(tmp_path: Path) -> 
         made.use("40")
         threshold = made.stripe.bill_threshold(subscription)
         made.use("2", at=START)
-        made.run(DAY)
+        made.run(LATER)
         assert verdict(made) == ("matched", "EXACT")
         window = evidence(made)[0]
         assert (window["billed"], window["already"]) == ("42", [{"invoice": threshold, "quantity": "40"}])
@@ -104,7 +115,7 @@ def test_a_proration_is_named_and_counts_for_nothing(tmp_path: Path) -> None:
         line = made.invoice()["lines"]["data"][0]
         item = line["parent"]["subscription_item_details"]["subscription_item"]
         made.stripe.add_line(made.invoice_id, amount=-10, price=made.price, item=item, quantity="2.5", proration=True)
-        made.run(DAY)
+        made.run(LATER)
         assert verdict(made) == ("matched", "EXACT")
         assert [line.get("kind") for line in evidence(made)[0]["lines"]].count("proration") == 1
         assert made.left == {made.invoice_id}
@@ -120,7 +131,7 @@ def test_a_line_that_no_reading_explains_is_unproven_once_it_is_final(tmp_path: 
         made.use("25")
         made.run(HOUR + timedelta(minutes=5))
         made.use("3")
-        made.run(6 * HOUR)
+        made.run(LATER)
         assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
         assert "its lines add up to 25, its meter says 28" in made.memory().detail
         assert made.left == set()
@@ -135,7 +146,7 @@ def test_what_is_not_known_can_be_waived(tmp_path: Path) -> None:
         assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
         waiver = Waiver(reason="seats are counted by hand", by="finance", at=made.clock.now(), figures={})
         made.app.checker.check(made.invoice_id, waiver=waiver)
-        made.run(DAY)
+        made.run(LATER)
         assert made.left == {made.invoice_id}
         assert made.invoice()["metadata"]["pacspace_verdict"] == "waived"
 
@@ -152,7 +163,7 @@ def test_a_waiver_of_unequal_prices_holds_while_they_stay_so(tmp_path: Path) -> 
         assert "not the same usage for the same time" in made.memory().detail
         waiver = Waiver(reason="agreed", by="finance", at=made.clock.now(), figures={})
         made.app.checker.check(made.invoice_id, waiver=waiver)
-        made.run(DAY)
+        made.run(LATER)
         assert made.left == {made.invoice_id}
 
 
@@ -169,12 +180,12 @@ def test_a_threshold_whose_draft_is_still_held_is_waited_for(tmp_path: Path, per
         threshold = made.stripe.bill_threshold(subscription)
         assert threshold is not None
         made.use("2", at=START)
-        made.run(6 * HOUR)
+        made.run(LATER)
         assert verdict(made, threshold) == (("drifted", "OVERBILLED") if periods == "parts" else UNPROVEN)
         assert verdict(made) == ("unproven", "NOT_SETTLED")
         assert made.left == set()
         made.record("1")
-        made.run(6 * HOUR)
+        made.run(LATER)
         assert made.left == set(made.stripe.invoices())
 
 
@@ -189,7 +200,7 @@ def test_a_voided_threshold_leaves_a_question(tmp_path: Path) -> None:
         made.run(timedelta(minutes=5))
         ask(made, f"/v1/invoices/{threshold}/finalize", auto_advance="false")
         ask(made, f"/v1/invoices/{threshold}/void")
-        made.run(DAY)
+        made.run(LATER)
         assert verdict(made) == UNPROVEN
         assert f"invoice {threshold} of the same period is void" in made.memory().detail
 
@@ -205,10 +216,28 @@ def test_a_threshold_that_we_never_saw_comes_to_light(tmp_path: Path, mode: str)
         made.run(timedelta(minutes=30))
         made.stripe.account.delivers = True
         made.use("2", at=START)
-        made.run(DAY)
+        made.run(LATER)
         assert made.invoice()["billing_reason"] == "subscription_cycle"
         assert verdict(made) == ("matched", "EXACT")
         assert made.memory().windows[0]["billed"] == "42"
+
+
+@pytest.mark.parametrize(("periods", "renewal"), [("parts", "2"), ("whole", "42")])
+def test_a_dry_run_over_past_thresholds_finds_both_right(tmp_path: Path, periods: str, renewal: str) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(threshold_periods=periods)
+        made.stripe.account.delivers = False
+        subscription = made.subscribe()
+        made.use("40")
+        made.stripe.bill_threshold(subscription)
+        made.use("2", at=START)
+        made.run(LATER)
+        apart = Store(f"sqlite:///{tmp_path / 'apart.db'}", now=made.clock.now, lost_after=HOUR)
+        apart.migrate()
+        checker = made.app.checker.keeping_claims_in(apart.claims)
+        found = [checker.preview(invoice_id) for invoice_id in reversed(made.stripe.invoices())]
+        assert [(each.reason, each.windows[0]["billed"]) for each in found] == [("EXACT", renewal), ("EXACT", "40")]
+        apart.close()
 
 
 def test_a_renewal_that_bills_too_little_asks_for_thresholds_and_finds_none(tmp_path: Path) -> None:
@@ -226,10 +255,10 @@ def test_the_next_period_begins_anew(tmp_path: Path) -> None:
         subscription = made.subscribe()
         made.use("40")
         made.stripe.bill_threshold(subscription)
-        made.run(DAY)
+        made.run(LATER)
         made.use("5", at=PERIOD_END + HOUR)
         made.stripe.renew_now(subscription)
-        made.run(DAY)
+        made.run(LATER)
         assert verdict(made) == ("matched", "EXACT")
         (window,) = made.memory().windows
         assert (window["billed"], window["start"]) == ("5", "2026-11-01T00:00:00Z")

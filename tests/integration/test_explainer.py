@@ -1,5 +1,6 @@
 """The explainer over both simulators: whole months, what it asks, when it stops, what it cannot read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -179,6 +180,47 @@ def test_a_year_is_listed_in_parts_where_pacspace_looks_at_less(tmp_path: Path) 
     assert (found.cause, windows(found)) == (Cause.NOT_IN_LEDGER, [around(lost)])
 
 
+def test_seconds_at_both_edges_hide_nothing(tmp_path: Path) -> None:
+    start, end = datetime(2026, 3, 5, 12, 34, 56, tzinfo=UTC), datetime(2026, 4, 5, 12, 34, 56, tzinfo=UTC)
+    month = Month(tmp_path, start=start, end=end, now=end + DAY)
+    month.fill(a_day=2)
+    beside = [start - SECOND, start + SECOND, end - SECOND, end + SECOND]
+    month.uses += [Use(at=at, quantity=Decimal(101 + number)) for number, at in enumerate(beside)]
+    month.uses.append(Use(at=end - 2 * SECOND, quantity=Decimal("55.5"), recorded_at=end + 3 * SECOND))
+    found = explained(month)
+    assert found.cause is Cause.PERIOD_EDGE
+    assert [record.quantity for place in found.located for record in place.records] == [Decimal("55.5")]
+
+
+def test_a_customer_that_is_not_judged_yet_is_asked_about(tmp_path: Path) -> None:
+    month = Month(tmp_path)
+    month.fill()
+    month.fill(THEM)
+    wrong = month.inside()[40]
+    wrong.account = THEM
+    with month.told() as told:
+        told.ledger.record(THEM, -1, MONTH_START + DAY, verified=False)
+        found = told.explained()
+    assert (found.cause, found.counterpart) == (Cause.WRONG_CUSTOMER, THEM)
+
+
+def test_another_meter_of_the_customer_with_a_subscription_of_its_own_is_found(tmp_path: Path) -> None:
+    month = Month(
+        tmp_path, meters=(METER, "storage"), settings={"PACSPACE_STRIPE_LEDGER_ACCOUNT": "{customer}:{meter}"}
+    )
+    month.fill()
+    month.fill(meter="storage")
+    for use in month.uses:
+        use.account = f"{US}:{use.meter}"
+    month.inside()[40].account = f"{US}:storage"
+    with month.told() as told:
+        ours, theirs = (told.subscribe_apart(meter) for meter in month.meters)
+        told.app.checker.check(told.invoice(subscription=theirs).invoice_id)
+        invoice = told.invoice(subscription=ours)
+        (found,) = told.app.explainer.explain_all(invoice, told.finding(invoice))
+    assert (found.cause, found.counterpart) == (Cause.WRONG_METER, "storage")
+
+
 # -- a ledger with too many records to be listed ----------------------------------------------------------------------
 
 
@@ -250,6 +292,16 @@ def test_a_budget_that_is_too_small_is_kept_and_said(tmp_path: Path, budget: int
     assert any(note.startswith(f"stopped after {budget} requests") for note in found.notes)
 
 
+def test_a_budget_that_does_not_even_find_the_meter_is_said(tmp_path: Path) -> None:
+    month = a_mess(tmp_path)
+    with month.told() as told:
+        invoice = told.invoice()
+        (result,) = told.finding(invoice).windows
+    with month.told() as forgetful:
+        found = forgetful.app.explainer.explain(invoice, result, budget=1)
+    assert (found.cause, found.calls, found.notes) == (Cause.UNEXPLAINED, 1, ("stopped after 1 requests",))
+
+
 def test_all_windows_of_an_invoice_share_one_budget(tmp_path: Path) -> None:
     month = Month(
         tmp_path, meters=(METER, "storage"), settings={"PACSPACE_STRIPE_LEDGER_ACCOUNT": "{customer}:{meter}"}
@@ -278,6 +330,17 @@ def test_nothing_is_asked_when_nothing_drifted(tmp_path: Path) -> None:
         assert finding.verdict is Verdict.MATCHED
         assert told.app.explainer.explain_all(invoice, finding) == ()
         assert told.requests == before
+
+
+def test_a_window_without_both_figures_is_left_out(tmp_path: Path) -> None:
+    month = a_mess(tmp_path)
+    with month.told() as told:
+        invoice = told.invoice()
+        finding = told.finding(invoice)
+        unread = replace(finding, windows=tuple(replace(each, recorded=None) for each in finding.windows))
+        assert told.app.explainer.explain_all(invoice, unread) == ()
+        with pytest.raises(ValueError, match="without both figures"):
+            told.app.explainer.explain(invoice, unread.windows[0])
 
 
 # -- vendors that do not answer ---------------------------------------------------------------------------------------

@@ -513,7 +513,7 @@ WIDE = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=WINDOW.end)
     [
         lambda api: api.compare("acme", WIDE, yours=Decimal(0), theirs=Decimal(0)),
         lambda api: api.checkpoint("acme", WIDE, idempotency_key="key-1"),
-        lambda api: api.deltas("acme", WIDE),
+        lambda api: api.page_of_deltas("acme", WIDE),
     ],
 )
 def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code(ask: Callable[[PacSpaceApi], object]) -> None:

@@ -134,6 +134,63 @@ def test_a_threshold_bills_a_part_and_the_renewal_the_rest(world: StripeWorld) -
     assert (quantities(world, first), quantities(world, second)) == (["100"], ["7"])
 
 
+@pytest.mark.parametrize(
+    ("periods", "first", "last"),
+    [("parts", ("start", "middle"), ("middle", "end")), ("whole", ("start", "end"), ("start", "end"))],
+)
+def test_what_the_lines_of_a_threshold_name_is_a_switch(
+    world: StripeWorld, periods: str, first: tuple[str, str], last: tuple[str, str]
+) -> None:
+    world.simulator.configure(threshold_periods=periods)
+    at = {"start": MARCH, "middle": MARCH + timedelta(days=10), "end": APRIL}
+    subscription = world.subscribe()
+    world.use("100", MARCH)
+    world.run_until(at["middle"])
+    threshold = world.simulator.bill_threshold(subscription)
+    world.run_until(at["middle"] + 2 * HOUR)
+    world.use("5", MARCH)
+    world.use("7", at["middle"])
+    world.run_until(APRIL)
+    renewal = world.simulator.invoices(billing_reason="subscription_cycle")[0]
+    for invoice, bounds, quantity in ((threshold, first, "100"), (renewal, last, "12")):
+        (line,) = world.get(f"invoices/{invoice}/lines")["data"]
+        assert line["period"] == {"start": unix(at[bounds[0]]), "end": unix(at[bounds[1]])}
+        assert line["quantity_decimal"] == quantity, "what came late is billed by the renewal"
+
+
+def test_a_price_may_change_inside_a_period(world: StripeWorld) -> None:
+    subscription, middle = world.subscribe(), datetime(2026, 3, 11, 12, 34, 56, tzinfo=MARCH.tzinfo)
+    cheaper = world.simulator.add_price(world.meter, unit_amount=1)
+    world.simulator.change_price(subscription, cheaper, middle)
+    world.use("1", middle - SECOND)
+    world.use("2", middle)
+    world.run_until(APRIL + HOUR)
+    lines = world.get(f"invoices/{world.simulator.invoices()[0]}/lines")["data"]
+    assert [(line["period"]["start"], line["period"]["end"]) for line in lines] == [
+        (unix(MARCH), unix(middle)),
+        (unix(middle), unix(APRIL)),
+    ]
+    billed = [(line["pricing"]["price_details"]["price"], line["quantity_decimal"], line["amount"]) for line in lines]
+    assert billed == [(world.price, "1", 2), (cheaper, "2", 2)]
+    assert len({line["parent"]["subscription_item_details"]["subscription_item"] for line in lines}) == 1
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_a_credit_note_changes_no_line(world: StripeWorld, paid: bool) -> None:  # noqa: FBT001  # a column
+    world.use("100")
+    invoice_id = world.renewed()
+    world.run_until(APRIL + HOUR + (2 * SECOND if paid else -SECOND))
+    if not paid:
+        world.post(f"invoices/{invoice_id}/finalize", auto_advance="false")
+    before = world.get(f"invoices/{invoice_id}")
+    world.simulator.add_credit_note(invoice_id, 50)
+    after = world.get(f"invoices/{invoice_id}")
+    assert (before["status"], before["lines"], before["total"]) == (after["status"], after["lines"], after["total"])
+    credited = (after["pre_payment_credit_notes_amount"], after["post_payment_credit_notes_amount"])
+    assert credited == ((0, 50) if paid else (50, 0))
+    assert after["amount_due"] == (200 if paid else 150)
+
+
 def test_a_split_period_gives_a_line_per_window(world: StripeWorld) -> None:
     subscription, middle = world.subscribe(), datetime(2026, 3, 11, 12, 34, 56, tzinfo=MARCH.tzinfo)
     world.simulator.split_period(subscription, middle)
@@ -234,6 +291,8 @@ TIERS: list[dict[str, Any]] = [
     [
         ({"tiers": TIERS}, {}, [("100", 0), ("900", 2300), ("234.5", 235)]),
         ({"tiers": TIERS}, {"line_per_tier": False}, [("1234.5", 2535)]),
+        ({"tiers": TIERS}, {"flat_lines": True}, [("100", 0), ("900", 1800), ("234.5", 235), ("1", 500)]),
+        ({"tiers": TIERS}, {"flat_lines": True, "line_per_tier": False}, [("1234.5", 2035), ("1", 500)]),
         ({"tiers": TIERS, "tiers_mode": "volume"}, {}, [("1234.5", 1235)]),
         ({"package_size": 100, "unit_amount": 300}, {}, [("1234.5", 3900)]),
         ({"package_size": 100, "unit_amount": 300}, {"bill_packages": True}, [("13", 3900)]),

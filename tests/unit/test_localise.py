@@ -189,6 +189,12 @@ def test_figures_with_few_digits_are_no_evidence(part: Bucket, cause: Cause) -> 
     assert causes(found(part)) == [cause]
 
 
+def test_one_record_without_its_decimals_among_other_faults() -> None:
+    diagnosis = found(hour(3, "5000"), hour(9, "261", "85.75", "176"), hour(14, "261.75", "85", "176.5"))
+    assert causes(diagnosis) == [Cause.NOT_IN_LEDGER, Cause.TRUNCATED_DECIMALS, Cause.TRUNCATED_DECIMALS]
+    assert named(diagnosis)[1:] == [(Side.LEDGER, "85.75"), (Side.LEDGER, "85")]
+
+
 def test_a_reference_seen_again_elsewhere_in_the_month_is_counted_twice() -> None:
     first = hour(9, "340", entry("340", 9.2, reference="usage-94"))
     again = hour(21, "5", "5", entry("340", 21.2, reference="usage-94"))
@@ -344,6 +350,16 @@ def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
     (piece,) = found(bucket(day, Decimal(900), []), after=(late,)).pieces
     assert piece.cause is Cause.RECORDED_LATE
     assert [record.record_id for record in piece.records] == [summary.record_id]
+
+
+def test_several_hours_that_were_caught_up_in_one_are_all_late() -> None:
+    caught_up = [
+        entry(each, 4.9 + place / 1000, day=NOVEMBER_1)
+        for place, each in enumerate(("345.87", "936.5", "784.9", "611.81"))
+    ]
+    diagnosis = found(hour(1, "1282.37"), hour(5, "1396.71"), after=(hour(4, "0", *caught_up, day=NOVEMBER_1),))
+    assert causes(diagnosis) == [Cause.RECORDED_LATE, Cause.RECORDED_LATE]
+    assert [quantity for _, quantity in named(diagnosis)] == ["345.87", "936.5", "784.9", "611.81"]
 
 
 def test_what_only_stripe_has_after_the_end_makes_nothing_late() -> None:

@@ -83,6 +83,31 @@ def left_out_twice(document: Any) -> None:  # noqa: ANN401 - JSON
 
 
 PART = "of a part of the ledger"
+LINE = {"id": "il_1", "quantity": "100"}
+
+
+def two_prices(one: str, other: str) -> list[dict[str, str]]:
+    return [{"id": "il_1", "quantity": one, "price": "price_1"}, {"id": "il_2", "quantity": other, "price": "price_2"}]
+
+
+def says(inner: str, outer: str) -> dict[str, str]:
+    return {"inner": inner, "outer": outer}
+
+
+OTHERWISE: dict[str, Change] = {
+    "two prices on one meter": window(billed_as="each", lines=two_prices("100", "100")),
+    "packages": window(billed_as="meter", meter_says=says("100", "100"), lines=[{"id": "il_1", "quantity": "1"}]),
+    "between whole minutes": window(billed_as="meter", meter_says=says("90", "110")),
+    "after a threshold": window(
+        already=[{"invoice": "in_0", "quantity": "40"}], lines=[{"id": "il_1", "quantity": "60"}]
+    ),
+    "all of it billed before": window(already=[{"invoice": "in_0", "quantity": "100"}], lines=[]),
+    "a flat fee": window(lines=[LINE, {"id": "il_2", "quantity": "1", "kind": "flat_fee"}]),
+    "a fee without a quantity": window(lines=[LINE, {"id": "il_2", "quantity": None, "kind": "flat_fee"}]),
+    "a proration": window(lines=[LINE, {"id": "il_2", "quantity": "7", "kind": "proration"}]),
+}
+
+
 BROKEN: dict[str, tuple[str, Change]] = {
     "a part that is not what is left": (PART, window(recorded="101")),
     "a number of records that is not what is left": (PART, window(count=5)),
@@ -122,6 +147,12 @@ BROKEN: dict[str, tuple[str, Change]] = {
     ),
     "a line without a quantity under a sum": ("matched", other_lines("100", None)),
     "no sum of known lines": ("unproven", lambda it: it["windows"][0].update(lines=[{"id": "il_9", "quantity": "1"}])),
+    "a price that bills less than the other": ("matched", window(billed_as="each", lines=two_prices("100", "60"))),
+    "two prices added up": ("matched", window(lines=two_prices("60", "40"), billed_as="each")),
+    "billed as its meter says, which is not named": ("matched", window(billed_as="meter")),
+    "billed as its meter does not say": ("matched", window(billed_as="meter", meter_says=says("98", "99"))),
+    "more with what was billed before": ("matched", window(already=[{"invoice": "in_0", "quantity": "1"}])),
+    "a proration that is counted": ("matched", window(lines=[{**LINE, "kind": "proration"}])),
     "one line twice": ("matched", window(lines=[{"id": "il_1", "quantity": "50"}] * 2)),
     "one window twice": ("matched", twice),
     "more recorded than proven": ("matched", window(recorded="101", billed="101")),
@@ -188,6 +219,13 @@ def test_what_is_genuine_holds_and_stands_in_its_place(name: str) -> None:
     document = read_evidence(GENUINE[name].document).document
     assert adds_up(document).outcome is Outcome.HOLDS
     assert place(document).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE)
+def test_lines_may_say_what_they_bill_in_other_ways(change: Change) -> None:
+    document = json.loads(GENUINE["matched"].document)
+    change(document)
+    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.HOLDS
 
 
 def test_a_changed_finalization_says_nothing_of_its_windows() -> None:

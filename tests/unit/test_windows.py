@@ -126,3 +126,23 @@ def test_a_window_is_written_as_an_iso_interval() -> None:
 @given(windows, windows)
 def test_two_windows_are_written_alike_only_when_they_are_one(one: Window, other: Window) -> None:
     assert (str(one) == str(other)) == (one == other)
+
+
+@given(windows)
+def test_halves_make_up_the_whole_and_meet_at_a_midnight(whole: Window) -> None:
+    halves = whole.halves
+    if halves is None:
+        assert whole.end - whole.start < 2 * DAY
+        return
+    one, other = halves
+    assert (one.start, one.end, other.end) == (whole.start, other.start, whole.end)
+    assert one.end == floor_to(one.end, DAY)
+
+
+@given(windows)
+def test_the_minutes_at_the_edges_are_what_the_outer_window_has_more(window: Window) -> None:
+    inner, outer = window.inner_minutes, window.outer_minutes
+    lasting = sum((minute.end - minute.start for minute in window.edge_minutes), timedelta(0))
+    assert all(outer.start <= minute.start and minute.end <= outer.end for minute in window.edge_minutes)
+    if inner is not None:
+        assert lasting == (outer.end - outer.start) - (inner.end - inner.start)

@@ -20,6 +20,10 @@ from pacspace_stripe.domain.windows import Window, iso
 OLDEST_METER_EVENT = timedelta(days=35)
 CANCELLED_WITHIN = timedelta(hours=24)
 """Of its receipt, which we do not know: an event sent as the usage happened came within its own hour or day."""
+_TAKEN_OFF = "Where cancelling is refused, a negative event takes it off."
+_TOO_LATE_TO_CANCEL = (
+    "It is too late to cancel, unless it was sent less than 24 hours ago: a negative event takes it off."
+)
 _METADATA = "metadata."
 
 
@@ -89,7 +93,7 @@ def _meter_event(drift: Drift, piece: Piece, at: datetime, why: str) -> Correcti
     own = min(max(piece.at, drift.explanation.window.start), drift.now)
     said = [why]
     if piece.missing < 0:
-        said.append("A negative event takes it off: use it when it is too late to cancel.")
+        said.append(_TAKEN_OFF if drift.now < piece.within.end + CANCELLED_WITHIN else _TOO_LATE_TO_CANCEL)
     if at != own:
         said.append("Its own time is more than 35 days ago: at the end of the period it counts on the same invoice.")
     said.append("It counts on this invoice while it is a draft.")

@@ -76,9 +76,8 @@ def _mirrored_before(part: Bucket, situation: Situation) -> Piece | None:
 def _opposite(part: Bucket, outside: Bucket) -> bool:
     """Exactly the mirror, or at least some of it: what is new there may not be counted yet."""
     if part.excess > 0:
-        return outside.excess < 0 and (
-            outside.close(outside.excess, -part.excess) or single(outside, part.excess) is not None
-        )
+        whole = outside.close(outside.excess, -part.excess)
+        return outside.excess < 0 and (whole or bool(matching_records(outside, part.excess)))
     return outside.close(outside.excess, -part.excess)
 
 
