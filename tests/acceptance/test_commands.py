@@ -54,7 +54,7 @@ def _all_judged(place: Town) -> bool:
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    with town(tmp_path_factory.mktemp("commands"), seconds=5) as place:
+    with town(tmp_path_factory.mktemp("commands"), seconds=12) as place:
         place.quiet()
         matched, drifted = place.invoiced("1250.5"), place.invoiced("100", "90")
         unproven, also_drifted = place.invoiced("7", "0"), place.invoiced("3", "0")
