@@ -107,7 +107,10 @@ def _left_out_of(selection: SelectionModel, meter: str) -> tuple[int, Decimal]:
 
 
 def _own(selected: Selected) -> tuple[int, Decimal]:
-    return selected.counted, selected.net_counted
+    """All records of its meter: those that count, and readings that a later one takes the place of."""
+    earlier = [each for each in selected.left_out if each.by is LeftOutBy.READING]
+    count = selected.counted + sum(each.count for each in earlier)
+    return count, total([selected.net_counted, *(each.net for each in earlier)])
 
 
 def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:

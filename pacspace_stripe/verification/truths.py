@@ -230,15 +230,12 @@ def _waiver(document: EvidenceDocument) -> Iterator[str]:
 
 def _waives(figure: Decimal | str, window: WindowModel, document: EvidenceDocument) -> bool:
     """A waiver names what the lines said; a window that needs none may by now be billed as its meter says."""
-    if (
-        window.from_meter
-        or window.billed_as is BilledAs.METER
-        or (document.confirms and window.reason.verdict is Verdict.MATCHED)
-    ):
+    if window.from_meter or (document.confirms and window.reason.verdict is Verdict.MATCHED):
         return True
     if isinstance(figure, str) or window.billed is None:
         return isinstance(figure, str) and window.billed is None
-    return equal(figure, window.billed)
+    # Of a meter below zero nothing is billed, and that is what a waiver names.
+    return equal(figure, max(window.billed, Decimal(0)))
 
 
 def _unproven_match(document: EvidenceDocument) -> Iterator[str]:

@@ -202,6 +202,10 @@ BROKEN: dict[str, tuple[str, Change]] = {
         ),
     ),
     "a waiver of other figures": ("waived", other_figure),
+    "a waiver of other figures than a meter says": (
+        "waived",
+        both(other_figure, window(billed_as="meter", meter_says=says("100", "100"))),
+    ),
     "a waiver of fewer windows": ("waived", waiver()),
     "a waiver of a figure that is not known": ("waived", unknown_figure),
 }
