@@ -1,5 +1,6 @@
 """Settings written out for people: the command's rows, the README's table, ``.env.example``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -66,6 +67,10 @@ def _shown(value: object) -> str:
             return _hidden(value.get_secret_value())
         case tuple():
             return ",".join(_shown(part) for part in value)
+        case frozenset():
+            return ",".join(sorted(map(_shown, value)))
+        case Mapping():
+            return ",".join(f"{name}={_shown(part)}" for name, part in value.items())
         case timedelta():
             return duration_text(value)
         case Decimal():
