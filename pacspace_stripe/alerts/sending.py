@@ -7,7 +7,7 @@ here: that is the outbox's. The receiver may be on this machine or in a private 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from standardwebhooks import Webhook
 
@@ -112,9 +112,11 @@ def _said(answer: Answer) -> str:
 
 
 def _secret_parts(url: str) -> Iterator[str]:
-    """The address, and each part of it that gives it away alone."""
+    """The address, and each part of it that gives it away alone: as it is written, and as a receiver reads it."""
     parts = urlsplit(url)
     yield url
-    for part in (*parts.path.split("/"), parts.query, parts.username, parts.password, parts.path):
+    login = f"{parts.username}:{parts.password}" if parts.password else ""
+    values = (value for _, value in parse_qsl(parts.query))
+    for part in (*parts.path.split("/"), parts.query, *values, parts.username, parts.password, login, parts.path):
         if part and len(part) >= _SHORTEST_SECRET:
-            yield part
+            yield from (part, unquote(part))

@@ -97,7 +97,8 @@ def slack_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
     if link:
         lines.append(f"<{escaped(link)}|Open {'it' if place.console_url else 'in Stripe'}>")
     text = "\n".join(lines)
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+    # Verbatim: else Slack makes links of addresses and mentions of names, wherever they stand in what a vendor said.
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
     return json.dumps({"text": text, "blocks": [section]}, ensure_ascii=False).encode()
 
 

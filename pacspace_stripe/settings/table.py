@@ -1,5 +1,6 @@
 """Settings written out for people: the command's rows, the README's table, ``.env.example``."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -64,14 +65,24 @@ def _shown(value: object) -> str:
             return ""
         case SecretStr():
             return _hidden(value.get_secret_value())
-        case tuple():
-            return ",".join(_shown(part) for part in value)
+        case tuple() | frozenset() | Mapping():
+            return ",".join(_parts(value))
         case timedelta():
             return duration_text(value)
         case Decimal():
             return text(value)
         case _:
             return str(value)
+
+
+def _parts(value: tuple[object, ...] | frozenset[object] | Mapping[str, object]) -> Iterable[str]:
+    match value:
+        case Mapping():
+            return (f"{name}={_shown(part)}" for name, part in value.items())
+        case frozenset():
+            return sorted(map(_shown, value))
+        case _:
+            return map(_shown, value)
 
 
 def _hidden(secret: str) -> str:

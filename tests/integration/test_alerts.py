@@ -288,3 +288,27 @@ def test_no_address_and_no_secret_is_ever_said(
     said = " ".join([*ours, shown])
     assert "tellnobody" not in said
     assert [part for secret in (SECRET, "T0123456789") for part in parts(secret) if part in said] == []
+
+
+def echoing(request: httpx.Request) -> httpx.Response:
+    """Repeats each part of the address by itself, as it reads it."""
+    login = request.headers["authorization"]
+    said = f"{request.url.params['token']} at {request.url.path} by {base64.b64decode(login[6:]).decode()}, {login}"
+    return httpx.Response(403, json={"error": {"message": said}})
+
+
+def test_no_part_of_an_address_is_said_when_its_receiver_repeats_it(
+    sqlite_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(sqlite_store, "in_1")
+    with receiving(echoing) as receiver:
+        url = receiver.url.replace("http://", "http://me:tell%40nobody@") + "/tell%C3%A9nobody?v=1&token=tell-nobody"
+        with courier(sqlite_store, receiver, url=url) as courier_:
+            courier_.deliver()
+    _, _, problem = delivery(sqlite_store)
+    assert problem is not None
+    assert problem.startswith("HTTP 403, ")
+    encoded = base64.b64encode(b"me:tell@nobody").decode()[:12]
+    for part in ("nobody", encoded):
+        assert part not in problem
+        assert part not in caplog.text

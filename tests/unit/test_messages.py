@@ -57,7 +57,7 @@ def body(alert: Alert, place: Place = LIVE, why: Why | None = None) -> Any:  # n
 def slack(alert: Alert, place: Place = LIVE, why: Why | None = None) -> list[str]:
     message = json.loads(slack_body(alert, place, why))
     (block,) = message["blocks"]
-    assert block == {"type": "section", "text": {"type": "mrkdwn", "text": message["text"]}}
+    assert block == {"type": "section", "text": {"type": "mrkdwn", "text": message["text"], "verbatim": True}}
     return list(message["text"].split("\n"))
 
 

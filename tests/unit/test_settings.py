@@ -217,6 +217,19 @@ def test_of_an_alert_address_only_the_host_is_shown() -> None:
     assert "tellnobody" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("variable", "written"),
+    [
+        ("PACSPACE_STRIPE_EXCLUDE_REASONS", "deposit,refund"),
+        ("PACSPACE_STRIPE_READINGS", "seats"),
+        ("PACSPACE_STRIPE_UNITS", "api_calls=1000,storage=0.5"),
+    ],
+)
+def test_what_is_several_values_is_shown_as_it_is_written(variable: str, written: str) -> None:
+    shown = {row.name: row.current for row in describe(loaded(**{variable: written}))}
+    assert shown[variable] == written
+
+
 def test_two_signing_secrets_while_one_is_rolled() -> None:
     secrets = loaded(STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old\n").stripe_webhook_secrets
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]

@@ -6,7 +6,6 @@ A file that is there with the same evidence is left, without asking Stripe; one 
 import json
 import re
 import threading
-from collections import deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from pacspace_stripe.verification.pdf import read_pdf
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Numbers are merchants' text: all others would be paths, options or hidden files somewhere."""
-_PATIENT = 3
-_AGAIN = "The same command makes what is missing, when Stripe answers."
 _PROVEN = (Outcome.MATCHED, Outcome.WAIVED)
 _FINALIZED = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
 
@@ -39,8 +36,6 @@ class Papers:
     folder: Path
     patience: Patience
     act: bool
-    _unanswered: deque[str] = field(default_factory=lambda: deque(maxlen=_PATIENT))
-    """The last ones in a row that Stripe gave no PDF for."""
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, listed: ListedInvoice, row: Row) -> Row:
