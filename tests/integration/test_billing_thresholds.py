@@ -14,9 +14,14 @@ from tests.worlds import START, World, world
 
 
 @contextlib.contextmanager
-def after_a_threshold_of_october(folder: Path, **price: Any) -> Iterator[World]:  # noqa: ANN401 - the simulator's own
+def after_a_threshold_of_october(
+    folder: Path,
+    mode: str = "enforce",
+    **price: Any,  # noqa: ANN401 - the simulator's own
+) -> Iterator[World]:
     """A renewal is made of 42, of which a threshold billed 40 before there was a webhook endpoint."""
-    made = World(folder, clock=ManualClock(datetime(2026, 10, 20, tzinfo=UTC)))
+    clock = ManualClock(datetime(2026, 10, 20, tzinfo=UTC))
+    made = World(folder, {"PACSPACE_STRIPE_MODE": mode}, clock=clock)
     made.stripe.configure(threshold_periods="whole")
     subscription = made.subscribe(prices=[made.stripe.add_price(made.meter, **price)])
     made.use("40")
@@ -40,6 +45,12 @@ def test_what_a_threshold_billed_before_we_were_there_is_no_lag_of_the_draft(
     with after_a_threshold_of_october(tmp_path, **price) as made:
         assert (verdict(made), made.invoice()["status"]) == (("matched", "EXACT"), "paid")
         assert [(window["billed"], window["reason"]) for window in evidence(made)] == [("42", "EXACT")] * 2
+
+
+def test_observing_finds_it_too(tmp_path: Path) -> None:
+    with after_a_threshold_of_october(tmp_path, mode="observe") as made:
+        assert verdict(made) == ("matched", "EXACT")
+        assert {window["billed"] for window in evidence(made)} == {"42"}
 
 
 def test_packages_that_a_threshold_left_over_are_not_finalized_as_a_lag(tmp_path: Path) -> None:
