@@ -11,6 +11,7 @@ from pacspace_stripe.domain.billing import (
     BilledUsage,
     billed_usage,
     earlier_of_period,
+    lacks_some,
     metered_lines,
     open_question,
     with_meter,
@@ -24,7 +25,6 @@ from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
 _RENEWAL = "subscription_cycle"
-_LESS_BILLED = (Reason.UNDERBILLED, Reason.STRIPE_MISSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +116,11 @@ class Billing:
         return earlier_of_period(invoice, self.stripe.list_invoices(subscription=subscription_id))
 
     def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
-        """Whether a renewal bills too little because thresholds that we never saw billed the rest: noted for good."""
+        """Whether a renewal's lines lack what thresholds that we never saw have billed: noted for good."""
         if invoice.subscription_id is None or invoice.billing_reason != _RENEWAL:
             return False
-        too_little = [result for result in finding.windows if result.reason in _LESS_BILLED and not result.already]
-        if not too_little or self.store.journal.fact(_fact(invoice.subscription_id)) is not None:
+        lacking = any(lacks_some(result) for result in finding.windows)
+        if not lacking or self.store.journal.fact(_fact(invoice.subscription_id)) is not None:
             return False
         found = next(self._thresholds(invoice, invoice.subscription_id), None)
         if found is None:

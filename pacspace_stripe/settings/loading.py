@@ -20,6 +20,7 @@ _OF_DELTAS = {
     f"{PREFIX}EXCLUDE_REASONS": "",
     f"{PREFIX}ATTRIBUTION": "accepted",
     f"{PREFIX}UNITS": "",
+    f"{PREFIX}READINGS": "",
 }
 """What chooses among deltas, and how it is written when it chooses nothing."""
 _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)?)")

@@ -205,23 +205,6 @@ def test_a_voided_threshold_leaves_a_question(tmp_path: Path) -> None:
         assert f"invoice {threshold} of the same period is void" in made.memory().detail
 
 
-@pytest.mark.parametrize("mode", ["enforce", "observe"])
-def test_a_threshold_that_we_never_saw_comes_to_light(tmp_path: Path, mode: str) -> None:
-    with world(tmp_path, mode=mode) as made:
-        made.stripe.configure(threshold_periods="whole")
-        subscription = made.subscribe()
-        made.use("40")
-        made.stripe.account.delivers = False
-        made.stripe.bill_threshold(subscription)
-        made.run(timedelta(minutes=30))
-        made.stripe.account.delivers = True
-        made.use("2", at=START)
-        made.run(LATER)
-        assert made.invoice()["billing_reason"] == "subscription_cycle"
-        assert verdict(made) == ("matched", "EXACT")
-        assert made.memory().windows[0]["billed"] == "42"
-
-
 @pytest.mark.parametrize(("periods", "renewal"), [("parts", "2"), ("whole", "42")])
 def test_a_dry_run_over_past_thresholds_finds_both_right(tmp_path: Path, periods: str, renewal: str) -> None:
     with world(tmp_path) as made:

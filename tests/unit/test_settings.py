@@ -156,7 +156,13 @@ def test_which_deltas_count_is_a_choice() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "written"),
-    [("METER_FROM", "reason"), ("EXCLUDE_REASONS", "deposit"), ("ATTRIBUTION", "usage_time"), ("UNITS", "a=2")],
+    [
+        ("METER_FROM", "reason"),
+        ("EXCLUDE_REASONS", "deposit"),
+        ("ATTRIBUTION", "usage_time"),
+        ("UNITS", "a=2"),
+        ("READINGS", "a"),
+    ],
 )
 def test_nothing_is_chosen_among_deltas_where_there_are_none(variable: str, written: str) -> None:
     name = f"PACSPACE_STRIPE_{variable}"

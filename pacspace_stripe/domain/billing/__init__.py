@@ -19,7 +19,14 @@ from pacspace_stripe.domain.billing.accounts import (
 )
 from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
-from pacspace_stripe.domain.billing.running import MOST_EARLIER, THRESHOLD, cut_short, earlier_of_period, open_question
+from pacspace_stripe.domain.billing.running import (
+    MOST_EARLIER,
+    THRESHOLD,
+    cut_short,
+    earlier_of_period,
+    lacks_some,
+    open_question,
+)
 from pacspace_stripe.domain.billing.shares import Share
 from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage, metered_lines
 
@@ -37,6 +44,7 @@ __all__ = [
     "cut_short",
     "earlier_of_period",
     "figures_of",
+    "lacks_some",
     "lagging",
     "ledger_account",
     "may_be_below_zero",

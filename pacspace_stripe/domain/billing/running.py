@@ -81,6 +81,18 @@ def cut_short(result: WindowResult) -> WindowResult:
     return replace(result, reason=Reason.UNKNOWN_SHAPE, detail=detail)
 
 
+def lacks_some(result: WindowResult) -> bool:
+    """Whether lines say less than the ledger or the meter: a draft's lines may lag, or an earlier invoice has the rest.
+
+    Taken for a lag, the rest would be stamped as billed, and finalization never adds it.
+    """
+    if result.already:
+        return False
+    verdict, billed, recorded = result.reason.verdict, result.billed, result.recorded
+    less = verdict is not Verdict.MATCHED and billed is not None and recorded is not None and billed < recorded
+    return less or result.from_meter or (verdict is Verdict.UNPROVEN and result.meter_says is not None)
+
+
 def open_question(invoices: Iterable[Invoice]) -> tuple[Reason, str] | None:
     """What earlier invoices of the period leave open: what a draft bills may change, what was voided may come again."""
     for other in invoices:

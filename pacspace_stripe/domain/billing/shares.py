@@ -9,6 +9,8 @@ from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import Earlier, LineKind, MeterSays
 from pacspace_stripe.domain.windows import Window
 
+_REST = "what its lines count after a threshold is not documented"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
@@ -105,7 +107,8 @@ def told(share: Share, says: MeterSays) -> Told:
     raw = says.allows(billed)
     packed = _is_packed(share, billed, says)
     if not raw and not packed:
-        return Told(quantity=None, doubt=_unlike(share, billed, says), unlike=True)
+        doubt, unlike = _unlike(share, billed, says), not _may_be_a_rest(share)
+        return Told(quantity=None, doubt=doubt if unlike else f"{doubt}; {_REST}", unlike=unlike)
     if packed and says.exact is None:
         doubt = f"a package price whose meter says {_between(says)} over whole minutes: which of these is not known"
         return Told(quantity=None, doubt=doubt)
@@ -113,12 +116,17 @@ def told(share: Share, says: MeterSays) -> Told:
 
 
 def _is_packed(share: Share, billed: Decimal, says: MeterSays) -> bool:
-    """Whether the lines may count packages. What is left after a threshold's packages is not documented."""
+    """Whether the lines may count packages."""
     package = share.price.package if share.price else None
-    if package is None or share.earlier:
+    if package is None or _may_be_a_rest(share):
         return False
     least, most = sorted((package.count(says.inner), package.count(says.outer)))
     return least <= billed <= most
+
+
+def _may_be_a_rest(share: Share) -> bool:
+    """Whether they may count the packages that a threshold left over: no sign of a draft that lags behind its meter."""
+    return bool(share.earlier) and share.price is not None and share.price.package is not None
 
 
 def _unlike(share: Share, billed: Decimal, says: MeterSays) -> str:

@@ -1,0 +1,66 @@
+"""Thresholds that billed a part of the period, where the rest looks like a draft that lags behind its meter."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pacspace_stripe.simulator.clock import ManualClock
+from tests.integration.test_billing import LATER, TIERS, UNPROVEN, evidence, verdict
+from tests.worlds import START, World, world
+
+
+@contextlib.contextmanager
+def after_a_threshold_of_october(
+    folder: Path,
+    mode: str = "enforce",
+    **price: Any,  # noqa: ANN401 - the simulator's own
+) -> Iterator[World]:
+    """A renewal is made of 42, of which a threshold billed 40 before there was a webhook endpoint."""
+    clock = ManualClock(datetime(2026, 10, 20, tzinfo=UTC))
+    made = World(folder, {"PACSPACE_STRIPE_MODE": mode}, clock=clock)
+    made.stripe.configure(threshold_periods="whole")
+    subscription = made.subscribe(prices=[made.stripe.add_price(made.meter, **price)])
+    made.use("40")
+    made.stripe.account.delivers = False
+    threshold = made.stripe.bill_threshold(subscription)
+    made.run(START - made.clock.now())
+    made.stripe.account.delivers = True
+    made.use("2", at=START)
+    made.run(timedelta(hours=12))
+    assert threshold is not None
+    assert made.app.store.subjects.find(threshold) is None
+    yield made
+    made.vouch()
+    made.app.close()
+
+
+@pytest.mark.parametrize("price", [{}, {"tiers": TIERS}, {"package_size": 10}], ids=["plain", "tiers", "packages"])
+def test_what_a_threshold_billed_before_we_were_there_is_no_lag_of_the_draft(
+    tmp_path: Path, price: dict[str, Any]
+) -> None:
+    with after_a_threshold_of_october(tmp_path, **price) as made:
+        assert (verdict(made), made.invoice()["status"]) == (("matched", "EXACT"), "paid")
+        assert [(window["billed"], window["reason"]) for window in evidence(made)] == [("42", "EXACT")] * 2
+
+
+def test_observing_finds_it_too(tmp_path: Path) -> None:
+    with after_a_threshold_of_october(tmp_path, mode="observe") as made:
+        assert verdict(made) == ("matched", "EXACT")
+        assert {window["billed"] for window in evidence(made)} == {"42"}
+
+
+def test_packages_that_a_threshold_left_over_are_not_finalized_as_a_lag(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(threshold_periods="whole", bill_packages=True)
+        subscription = made.subscribe(prices=[made.stripe.add_price(made.meter, package_size=10)])
+        made.use("40")
+        made.stripe.bill_threshold(subscription)
+        made.use("2", at=START)
+        made.run(LATER)
+        assert made.invoice()["billing_reason"] == "subscription_cycle"
+        assert (verdict(made), made.invoice()["status"]) == (UNPROVEN, "draft")
+        assert "after a threshold is not documented" in made.memory().detail
