@@ -1,5 +1,6 @@
 """``kill -9`` of ``serve`` at random moments: nothing is lost, nothing is doubled, nothing wrong gets out."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pacspace_stripe.cli.processes import kill, wait_for
 from pacspace_stripe.events import EventType
 from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
 
-ROUNDS, SOAK_ROUNDS = 1, 20
+ROUNDS, SOAK_ROUNDS = 1, int(os.environ.get("PACSPACE_STRIPE_SOAK_ROUNDS", "20"))
 SEEDS = [
     *range(1, ROUNDS + 1),
     *(pytest.param(100 + seed, marks=pytest.mark.soak) for seed in range(1, SOAK_ROUNDS + 1)),

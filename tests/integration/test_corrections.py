@@ -12,7 +12,7 @@ import pytest
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.domain.corrections import Correction, CorrectionKind, plan
 from pacspace_stripe.domain.verdicts import Verdict
-from pacspace_stripe.simulator.faults import PlantedKind, PlantedMonth, plant
+from pacspace_stripe.simulator.faults import Extent, PlantedKind, PlantedMonth, plant
 from tests.generated.trying import folder
 from tests.planted import Played, empty_database, played
 
@@ -28,9 +28,10 @@ def template() -> Iterator[Path]:
 
 
 def drafts(kind: PlantedKind, side: str) -> Iterator[PlantedMonth]:
-    """Months with this fault, whose invoices are drafts."""
+    """Months with this fault in a part of them, whose invoices are drafts: a whole side in the other sign is a setting."""
     months = (plant(seed, kind) for seed in range(1000))
-    yield from (month for month in months if not month.month.final and month.planted.on == side)
+    part = (month for month in months if month.planted.extent is not Extent.ALL)
+    yield from (month for month in part if not month.month.final and month.planted.on == side)
 
 
 def stripe_answers(world: Played, command: str) -> httpx.Response:
