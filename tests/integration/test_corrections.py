@@ -28,7 +28,7 @@ def template() -> Iterator[Path]:
 
 
 def drafts(kind: PlantedKind, side: str) -> Iterator[PlantedMonth]:
-    """Months with this fault in a part of them, whose invoices are drafts: a whole side in the other sign is a setting."""
+    """Months with this fault in a part of them, still drafts: a whole side in the other sign is a setting."""
     months = (plant(seed, kind) for seed in range(1000))
     part = (month for month in months if month.planted.extent is not Extent.ALL)
     yield from (month for month in part if not month.month.final and month.planted.on == side)
