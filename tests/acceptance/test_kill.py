@@ -12,7 +12,7 @@ from pacspace_stripe.cli.processes import kill, wait_for
 from pacspace_stripe.events import EventType
 from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
 
-ROUNDS, SOAK_ROUNDS = 1, int(os.environ.get("PACSPACE_STRIPE_SOAK_ROUNDS", "20"))
+ROUNDS, SOAK_ROUNDS = 1, int(os.environ.get("SOAK_ROUNDS", "20"))
 SEEDS = [
     *range(1, ROUNDS + 1),
     *(pytest.param(100 + seed, marks=pytest.mark.soak) for seed in range(1, SOAK_ROUNDS + 1)),

@@ -1,6 +1,6 @@
 """A very long past, in flat memory: a backfill as a process, the simulators in this one.
 
-``PACSPACE_STRIPE_SOAK_INVOICES`` is how many invoices there are; one in ``PACSPACE_STRIPE_SOAK_METERED_ONE_IN`` has
+``SOAK_INVOICES`` is how many invoices there are; one in ``SOAK_METERED_ONE_IN`` has
 usage, and is judged, proven and stamped. Both simulators are Python on the same processor: they set the pace.
 """
 
@@ -23,8 +23,8 @@ from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from tests.worlds import ENVIRONMENT, METER
 
-INVOICES = int(os.environ.get("PACSPACE_STRIPE_SOAK_INVOICES", "100000"))
-METERED_ONE_IN = int(os.environ.get("PACSPACE_STRIPE_SOAK_METERED_ONE_IN", "40"))
+INVOICES = int(os.environ.get("SOAK_INVOICES", "100000"))
+METERED_ONE_IN = int(os.environ.get("SOAK_METERED_ONE_IN", "40"))
 MOST_MEGABYTES = 200
 HOUR = timedelta(hours=1)
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)

@@ -1,8 +1,8 @@
 """Properties of the gate over generated worlds; see ``tests.generated`` for what a world is and who judges it.
 
 A world is its seed: one that fails is printed as the smallest plan found that fails the same way, and is played again
-with ``-k 'worlds[17]'``. ``-m soak`` plays thousands (``PACSPACE_STRIPE_SOAK_WORLDS``) until its time is up
-(``PACSPACE_STRIPE_SOAK_MINUTES``).
+with ``-k 'worlds[17]'``. ``-m soak`` plays thousands (``SOAK_WORLDS``) until its time is up
+(``SOAK_MINUTES``).
 """
 
 import os
@@ -18,8 +18,8 @@ from tests.generated.trying import folder, tried
 WORLDS = 300
 ONCE_WRONG = (596, 1065, 1310)
 """Seeds beyond the first ones: a lease kept from a block that ended, a waiver of a line that lagged its meter, ..."""
-SOAK_WORLDS = int(os.environ.get("PACSPACE_STRIPE_SOAK_WORLDS", "4000"))
-SOAK_SECONDS = 60 * float(os.environ.get("PACSPACE_STRIPE_SOAK_MINUTES", "20"))
+SOAK_WORLDS = int(os.environ.get("SOAK_WORLDS", "4000"))
+SOAK_SECONDS = 60 * float(os.environ.get("SOAK_MINUTES", "20"))
 AT_ONCE = 20
 _soaking_since: list[float] = []
 

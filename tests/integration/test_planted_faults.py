@@ -1,7 +1,7 @@
 """One random fault in a random month, planted in both simulators: the explanation names its kind and its place.
 
 A month is its seed: one that is not explained rightly is played again with ``-k 'explained[17]'``. ``-s`` prints the
-confusion table; ``-m soak`` plays thousands (``PACSPACE_STRIPE_SOAK_MONTHS``) and wants 98 of 100 right.
+confusion table; ``-m soak`` plays thousands (``SOAK_MONTHS``) and wants 98 of 100 right.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.generated.trying import folder
 from tests.planted import MOST_CALLS, Judged, confusion, empty_database, judged
 
 MONTHS = 60
-SOAK_MONTHS = int(os.environ.get("PACSPACE_STRIPE_SOAK_MONTHS", "2000"))
+SOAK_MONTHS = int(os.environ.get("SOAK_MONTHS", "2000"))
 RIGHT_IN = 0.98
 _so_far: list[Judged] = []
 
