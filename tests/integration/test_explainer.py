@@ -238,7 +238,7 @@ def test_one_lost_record_of_thousands_is_found_by_halves(tmp_path: Path) -> None
 @pytest.mark.soak
 def test_of_too_many_records_since_the_end_the_nearest_are_looked_at(tmp_path: Path) -> None:
     month = Month(tmp_path, now=MONTH_END + 34 * DAY)
-    month.fill(a_day=165)
+    month.fill(a_day=200)
     edge = Use(at=MONTH_END - 30 * SECOND, quantity=Decimal("123.45"), recorded_at=MONTH_END + 20 * SECOND)
     month.uses.append(edge)
     found = explained(month)
