@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Real processes in one worker, everything else in the other.
-SIDE_BY_SIDE := -n 2 --dist loadgroup
+# Real processes in one worker, where they mostly wait; everything else in the others.
+SIDE_BY_SIDE := -n 3 --dist loadgroup
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -34,6 +34,7 @@ test: $(READY) ## run the tests
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
 check: COVERAGE := --cov --cov-report=term:skip-covered
+check: SIDE_BY_SIDE := -n 2 --dist loadgroup
 check: $(READY) ## the gate: format, lint, types, import contracts, tests with coverage (the documents among them)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ UNANSWERED = 4
 
 
 def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, database_url: str) -> None:
-    with town(tmp_path, database_url=database_url, seconds=4, lease="20s") as place:
+    with town(tmp_path, database_url=database_url, seconds=8, lease="20s") as place:
         at_once(place)
 
 
