@@ -183,7 +183,12 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             self._write(httpx.Response(413, json={"error": {"message": "the body is too large or has no length"}}))
             return None
-        return self.rfile.read(length)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Whoever sent it was gone in the middle: nothing of it is done.
+            self.close_connection = True
+            return None
+        return body
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         control = self.server.control

@@ -169,3 +169,16 @@ def test_closing_twice_is_fine_and_frees_the_port(simulator: StripeSimulator) ->
     served.close()
     with serve(simulator, port=served.port) as again:
         assert again.port == served.port
+
+
+def test_a_request_whose_sender_is_gone_in_the_middle_is_not_done(
+    http: httpx.Client, served: ServedSimulator, simulator: StripeSimulator
+) -> None:
+    address = httpx.URL(served.url)
+    head = f"POST /v1/customers HTTP/1.1\r\nHost: {address.host}\r\nAuthorization: {KEY['Authorization']}\r\n"
+    with socket.create_connection((address.host, address.port or 80)) as sender:
+        sender.sendall(f"{head}Content-Length: 20\r\n\r\nname=".encode())
+        sender.shutdown(socket.SHUT_WR)
+        assert sender.recv(100) == b""
+    assert simulator.log == []
+    assert http.get("/v1/invoices").status_code == 200
