@@ -10,6 +10,8 @@ from pacspace_stripe.transport.turns import Waiter
 
 POLL = timedelta(seconds=0.05)
 """How soon to look again where nobody knows when there will be room."""
+_SOONEST = timedelta(milliseconds=1)
+"""Requests count from their first bytes, so one behind another may be over before it: never wait less than nothing."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Window:
         over = len(self.sent) + self._ahead_of(waiter, now) - self.allowed(now)
         if over < 0:
             return timedelta(0)
-        return self.sent[over][0] + SPAN - now if over < len(self.sent) else POLL
+        return max(self.sent[over][0] + SPAN - now, _SOONEST) if over < len(self.sent) else POLL
 
     def _forget(self, now: datetime) -> None:
         while self.sent and self.sent[0][0] + SPAN <= now:
