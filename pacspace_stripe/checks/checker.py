@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, better, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
+from pacspace_stripe.checks.passing import LookBack
 from pacspace_stripe.checks.recalling import awaiting, first_reads, remembered, with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
-from pacspace_stripe.checks.story import Look, LookBack
-from pacspace_stripe.domain import decide, evidence, steps
+from pacspace_stripe.checks.story import Look
+from pacspace_stripe.domain import decide, evidence, steps, timing
 from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
@@ -112,7 +113,7 @@ class Checker:
             known = alerts.tell(look.leased, known, "stripe_refused", detail)
         elif isinstance(error, UnexpectedAnswer) or memory.failures >= PATIENT_LOOKS:
             known = alerts.tell(look.leased, known, "unanswered", detail)
-        wait = decide.ladder(self.parts.policy, max(0, memory.failures - PATIENT_LOOKS))
+        wait = timing.ladder(self.parts.policy, max(0, memory.failures - PATIENT_LOOKS))
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 

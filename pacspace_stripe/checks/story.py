@@ -10,71 +10,39 @@
 8. give the lease back                 with the time of the next look
 """
 
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
-from pacspace_stripe.checks.parts import Looked, Parts
+from pacspace_stripe.checks.parts import Looked
+from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.checks.recalling import (
     as_read,
     awaiting,
     claims_of,
     first_reads,
-    forgotten,
     let_go,
     remembered,
     with_finding,
 )
-from pacspace_stripe.checks.upcoming import is_of_period
-from pacspace_stripe.domain import decide, steps
+from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.keeping import weighed
-from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
-from pacspace_stripe.store import Leased
 
 UNSETTLED = "unsettled"
 READ_AGAIN = 3
 """How often one check starts over when Stripe says that the invoice changed under it."""
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookBack:
-    """A look that a backfill asks for: what has left is reported and stamped, and not held.
-
-    ``patient``: what usually heals by itself is not written down yet; the look ends with the status ``UNSETTLED``.
-    """
-
-    patient: bool
-
 
 @dataclass(slots=True, kw_only=True)
-class Look:
-    """One pass: what it knows so far. Lives as long as its lease."""
-
-    parts: Parts
-    leased: Leased
-    memory: Memory
-    now: datetime
-    waiver: Waiver | None
-    back: LookBack | None = None
-    steps: tuple[str, ...] = ()
-    read: Invoice | None = None
-    """The invoice as Stripe has it; in what the steps pass on, a corrected ledger account has its place."""
-
-    def as_saved(self) -> Memory:
-        """What was last written down, before a write that failed: its intent, not its wish."""
-        return replace(self.leased.saved, alerted=self.memory.alerted, left_out=self.memory.left_out)
+class Look(Pass):
+    """One pass, told from the top: what is read, what is found, what is done about it."""
 
     def run(self) -> Looked:
         for _ in range(READ_AGAIN):
@@ -84,7 +52,7 @@ class Look:
                 self.memory = self.as_saved()
                 self._did("changed under us: read again")
         self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
-        return self._until("unread", self.now + decide.ladder(self.parts.policy, self.memory.attempts))
+        return self._until("unread", self.now + timing.ladder(self.parts.policy, self.memory.attempts))
 
     def _once(self) -> Looked:
         try:
@@ -93,7 +61,7 @@ class Look:
             return self._gone()
         new = self.memory.first is None
         self.memory = let_go(remembered(self.memory, invoice, self.now), invoice, self.parts.policy.finalize)
-        if self.back and new and not self.memory.held and decide.left_long_ago(invoice, self.now):
+        if self.back and new and not self.memory.held and timing.left_long_ago(invoice, self.now):
             self.memory = replace(self.memory, past=True)
         self.read, invoice = invoice, mapped(invoice, self.memory.mapping)
         self._take_over_block(invoice)
@@ -121,7 +89,7 @@ class Look:
             self.parts.store.claims.put(self.memory.invoice_id, ())
             return self._end("deleted", "deleted in Stripe, or of another account")
         self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
-        return self._until("deleted", self.now + decide.ladder(self.parts.policy, self.memory.attempts))
+        return self._until("deleted", self.now + timing.ladder(self.parts.policy, self.memory.attempts))
 
     def _usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What it bills. What we cannot read, we cannot let pass: stopped before the error goes on."""
@@ -134,52 +102,13 @@ class Look:
             self.memory = replace(self.memory, precaution=False)
         return usages
 
-    def _stop_unread(self, invoice: Invoice) -> None:
-        """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
-        if not any(line.price_id or line.subscription_id for line in invoice.line_items):
-            return
-        precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
-        match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):
-            case steps.Hold(again=again):
-                self.memory = replace(self.memory, precaution=precaution)
-                self._hold(invoice, again=again)
-                self._alert("held_unread", "its prices or meters could not be read: held until they can be")
-            case steps.Backstop(at=at):
-                self.memory = self._actor.backstop(invoice, replace(self.memory, precaution=precaution), at)
-                self._did("backstop")
-            case _:
-                pass
-
-    def _give_back(self, invoice: Invoice) -> None:
-        """Nothing on it is metered after all: as if we had never stopped it."""
-        draft = invoice.status is InvoiceStatus.DRAFT
-        held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
-        postponed = self.memory.backstop_at is not None and draft
-        if self.memory.precaution and (held or postponed):
-            at = decide.given_back_at(invoice, self.memory, self.now)
-            self.memory = self._actor.give_back(invoice, self.memory, at)
-            self._did("give back")
-
-    def _take_over_block(self, invoice: Invoice) -> None:
-        """The early warning found drift: the draft of that period carries the block from here on."""
-        subscription = self.memory.subscription_id
-        if subscription is None or self.memory.blocked or self.memory.evidence_sha256:
-            return
-        block = self.parts.store.subjects.block_on(subscription)
-        if block is not None and is_of_period(invoice, block.subject_id):
-            told = (*self.memory.alerted, *block.memory.alerted)
-            self.memory = replace(self.memory, blocked=True, alerted=told)
-            self.leased.save(self.memory)
-            self.parts.store.subjects.end_block(block.subject_id)
-            self._did("blocked by the early warning")
-
     def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
         """A person waives what was found wrong or unproven, and nothing that was not even compared."""
         given, self.waiver = self.waiver, None
         if given is None:
             return
         finding = self.parts.judge.compared(invoice, usages, self.memory)
-        if finding.verdict is Verdict.MATCHED and decide.may_compare(invoice, self.memory, self.parts.policy, self.now):
+        if finding.verdict is Verdict.MATCHED and timing.may_compare(invoice, self.memory, self.parts.policy, self.now):
             finding = self.parts.judge.proven(finding, self.memory)
         if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
             self._did(f"not waived: it is {finding.verdict.value}")
@@ -222,25 +151,10 @@ class Look:
             case step:
                 assert_never(step)
 
-    @property
-    def _actor(self) -> Actor:
-        parts = self.parts
-        return Actor(
-            stripe=parts.stripe, store=parts.store, rendering=parts.rendering, leased=self.leased, now=self.now
-        )
-
-    def _hold(self, invoice: Invoice, *, again: bool) -> Invoice:
-        if again:
-            self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
-            self.memory = forgotten(self.memory, "hold_undone")
-        self.memory, held = self._actor.hold(invoice, self.memory)
-        self._did("hold")
-        return held
-
     def _settle(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """Held: compare when usage has settled, at once when it has."""
         if invoice.status is InvoiceStatus.DRAFT:
-            until = decide.look_at(invoice, self.memory, self.parts.policy)
+            until = timing.look_at(invoice, self.memory, self.parts.policy)
             if until > self.now:
                 return self._not_yet(invoice, until)
         return self._compare(invoice, usages)
@@ -381,23 +295,3 @@ class Look:
         )
         self._seal(final, finding)
         return self._act(final, finding)
-
-    def _seal(self, invoice: Invoice, finding: Finding) -> None:
-        """What was found is remembered, and what it means for going out; then it is evidence."""
-        policy = self.parts.policy
-        known = weighed(invoice, self.memory, policy, self.now, finding)
-        self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
-
-    def _alert(self, kind: str, detail: str) -> None:
-        self.memory = self.parts.alerts.tell(self.leased, self.memory, kind, detail)
-
-    def _did(self, step: str) -> None:
-        self.steps = (*self.steps, step)
-        _log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
-
-    def _until(self, status: str, until: datetime) -> Looked:
-        return Looked(self.memory, status, until, self.steps)
-
-    def _end(self, status: str, detail: str) -> Looked:
-        self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)
-        return Looked(self.memory, status, None, self.steps)

@@ -16,7 +16,7 @@ from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
 from pacspace_stripe.checks.recalling import awaiting, reads_of
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
-from pacspace_stripe.domain import decide, evidence
+from pacspace_stripe.domain import evidence, timing
 from pacspace_stripe.domain.billing import SHARED_ACCOUNT, BilledUsage, ledger_account, shared_accounts
 from pacspace_stripe.domain.invoices import Formula, Invoice, Subscription, SubscriptionItem, UsageType
 from pacspace_stripe.domain.memory import Memory, Stage
@@ -93,7 +93,7 @@ class EarlyWarning:
                 return replace(memory, failures=memory.failures + 1), self.now() + wait
             _log.warning("subject=%s %s", leased.subject.subject_id, error)
             waited = replace(memory, attempts=memory.attempts + 1)
-            return waited, self.now() + decide.ladder(self.policy, memory.attempts)
+            return waited, self.now() + timing.ladder(self.policy, memory.attempts)
 
     def _look(self, leased: Leased, memory: Memory) -> tuple[Memory, datetime | None]:
         _, subscription_id, period_end = leased.subject.subject_id.split(":")
@@ -118,7 +118,7 @@ class EarlyWarning:
         self.explaining.after(leased, remembered, coming(subscription, memory.invoice_id, now), found)
         if found.verdict is Verdict.MATCHED:
             return remembered, now + self.policy.cadence
-        again_at = decide.look_again_at(remembered, self.policy, now, found)
+        again_at = timing.look_again_at(remembered, self.policy, now, found)
         return awaiting(remembered, again_at), again_at
 
     def _past(self, memory: Memory, period_end: int, now: datetime) -> tuple[Memory, datetime | None]:

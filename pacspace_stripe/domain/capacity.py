@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from pacspace_stripe.domain.decide import SOONEST_FINALIZATION
 from pacspace_stripe.domain.policy import FailPolicy
 from pacspace_stripe.domain.rates import SPAN, STRIPE_LIVE, Rate
+from pacspace_stripe.domain.timing import SOONEST_FINALIZATION
 
 READ, WRITE, FINALIZE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}", "POST /v1/invoices/{id}/finalize"
 Calls = Mapping[str, int]

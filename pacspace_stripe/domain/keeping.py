@@ -6,10 +6,11 @@ The same answer in both modes, from the same finding: it is what the report coun
 from dataclasses import replace
 from datetime import datetime
 
-from pacspace_stripe.domain.decide import fails_closed, must_stop, planned_finalization
+from pacspace_stripe.domain.decide import fails_closed, must_stop
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import KeptBack, Memory
 from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.timing import planned_finalization
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 
 _GOOD = (Verdict.MATCHED, Verdict.WAIVED)

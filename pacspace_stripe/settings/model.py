@@ -1,13 +1,13 @@
 """Every setting, once: its variable, its default as a person would write it, how it is read, what it means."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
@@ -15,6 +15,7 @@ from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
 from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
 from pacspace_stripe.settings import pictures, selecting, written
+from pacspace_stripe.settings.declaring import credential, read_by, setting
 
 _SECOND = timedelta(seconds=1)
 
@@ -24,28 +25,6 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-def _setting(variable: str, meaning: str, *, default: str | None = None, hint: str | None = None) -> Any:  # noqa: ANN401  # like pydantic's Field
-    """A setting with a default, written as a person would; ``None``: unset unless somebody sets it."""
-    return Field(default=default, alias=variable, description=meaning, json_schema_extra={"hint": hint})
-
-
-def _credential(variable: str, meaning: str, *, hint: str) -> Any:  # noqa: ANN401  # like pydantic's Field
-    """A setting that only its owner knows."""
-    return Field(alias=variable, description=meaning, json_schema_extra={"hint": hint})
-
-
-def _read(reader: Callable[[str], object]) -> BeforeValidator:
-    def check(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if not value.strip():
-            message = "is set, but empty"
-            raise ValueError(message)
-        return reader(value)
-
-    return BeforeValidator(check)
 
 
 class Settings(BaseSettings):
@@ -72,187 +51,187 @@ class Settings(BaseSettings):
         """The environment that ``load_settings`` was given, and no other: no ``.env``, no secrets folder."""
         return (init_settings,)
 
-    stripe_api_key: Annotated[SecretStr, _read(written.stripe_key)] = _credential(
+    stripe_api_key: Annotated[SecretStr, read_by(written.stripe_key)] = credential(
         "STRIPE_API_KEY",
         "Stripe secret or restricted key (`sk_…` or `rk_…`), test or live.",
         hint="Stripe dashboard, Developers, API keys; the README lists the permissions a restricted key needs.",
     )
-    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], _read(written.webhook_secrets)] = _credential(
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], read_by(written.webhook_secrets)] = credential(
         "STRIPE_WEBHOOK_SECRET",
         "Signing secret of the webhook endpoint (`whsec_…`); several, with commas, while one is rolled.",
         hint="Stripe dashboard, Developers, Webhooks, your endpoint, Signing secret.",
     )
-    stripe_api_base_url: Annotated[str | None, _read(written.address)] = _setting(
+    stripe_api_base_url: Annotated[str | None, read_by(written.address)] = setting(
         "STRIPE_API_BASE_URL", "Where Stripe's API is, if not at Stripe: a proxy, or the simulator."
     )
-    pacspace_api_key: Annotated[SecretStr, _read(written.pacspace_key)] = _credential(
+    pacspace_api_key: Annotated[SecretStr, read_by(written.pacspace_key)] = credential(
         "PACSPACE_API_KEY",
         "PacSpace API key (`pk_…`), of the same mode as Stripe's key.",
         hint="`pacspace-stripe onboard` gets one, or PacSpace's dashboard; of the mode that Stripe's key has.",
     )
-    pacspace_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, _read(written.webhook_secrets)] = _setting(
+    pacspace_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, read_by(written.webhook_secrets)] = setting(
         "PACSPACE_WEBHOOK_SECRET",
         "Signing secret of PacSpace's webhook (`whsec_…`), or several; unset: `/webhooks/pacspace` answers 404.",
         hint="PacSpace shows it once, when the webhook is created; rotating gives a new one.",
     )
-    pacspace_api_base_url: Annotated[str, _read(written.address)] = _setting(
+    pacspace_api_base_url: Annotated[str, read_by(written.address)] = setting(
         "PACSPACE_API_BASE_URL",
         "Where PacSpace's API is; for `pk_test_` keys the Sandbox URL in PacSpace's dashboard, if it shows one.",
         default="https://app.pacspace.io",
     )
-    database_url: Annotated[SecretStr, _read(written.database_url)] = _setting(
+    database_url: Annotated[SecretStr, read_by(written.database_url)] = setting(
         "PACSPACE_STRIPE_DATABASE_URL",
         "Where the queue and every invoice's state are kept: a SQLite file, or `postgresql://…` for several machines.",
         default="sqlite:///pacspace-stripe.db",
     )
-    mode: Annotated[Mode, _read(written.one_of(Mode))] = _setting(
+    mode: Annotated[Mode, read_by(written.one_of(Mode))] = setting(
         "PACSPACE_STRIPE_MODE",
         "`enforce`: hold, stamp and release invoices; `observe`: reach the same verdicts and write nothing anywhere.",
         default="enforce",
     )
-    fail: Annotated[FailPolicy, _read(written.one_of(FailPolicy))] = _setting(
+    fail: Annotated[FailPolicy, read_by(written.one_of(FailPolicy))] = setting(
         "PACSPACE_STRIPE_FAIL",
         "`closed`: an unproven invoice stays held; `open`: it goes out at the backstop, marked unproven.",
         default="closed",
     )
-    finalize: Annotated[FinalizePolicy, _read(written.one_of(FinalizePolicy))] = _setting(
+    finalize: Annotated[FinalizePolicy, read_by(written.one_of(FinalizePolicy))] = setting(
         "PACSPACE_STRIPE_FINALIZE",
         "`strict`: finalize, read all lines again, then release; `fast`: release with the stamp, confirm afterwards.",
         default="strict",
     )
-    backstop: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+    backstop: Annotated[timedelta, read_by(written.duration_of(at_least=_SECOND))] = setting(
         "PACSPACE_STRIPE_BACKSTOP",
         "With `open`, how long after its creation an invoice may wait for its proof.",
         default="24h",
     )
-    settle: Annotated[timedelta, _read(written.duration)] = _setting(
+    settle: Annotated[timedelta, read_by(written.duration)] = setting(
         "PACSPACE_STRIPE_SETTLE",
         "How long late usage may take to arrive before a difference counts.",
         default="10m",
     )
-    tolerance: Annotated[Decimal, _read(written.decimal)] = _setting(
+    tolerance: Annotated[Decimal, read_by(written.decimal)] = setting(
         "PACSPACE_STRIPE_TOLERANCE",
         "How far billed and recorded usage may differ, per window, in the meter's unit.",
         default="0",
     )
-    ledger: Annotated[LedgerProtocol, _read(written.one_of(LedgerProtocol))] = _setting(
+    ledger: Annotated[LedgerProtocol, read_by(written.one_of(LedgerProtocol))] = setting(
         "PACSPACE_STRIPE_LEDGER",
         "How usage is recorded in PacSpace: `balance` (deltas) or `settlement` (the older writes to records).",
         default="balance",
     )
-    usage_sign: Annotated[UsageSign | None, _read(written.one_of(UsageSign))] = _setting(
+    usage_sign: Annotated[UsageSign | None, read_by(written.one_of(UsageSign))] = setting(
         "PACSPACE_STRIPE_USAGE_SIGN",
         "The sign that usage has in the ledger: `negative` or `positive`; unset: negative, but positive in settlement.",
     )
-    ledger_account: Annotated[str, _read(written.account_template)] = _setting(
+    ledger_account: Annotated[str, read_by(written.account_template)] = setting(
         "PACSPACE_STRIPE_LEDGER_ACCOUNT",
         "The PacSpace customerId of a Stripe customer, made of `{customer}` and, if wanted, `{meter}`.",
         default="{customer}",
     )
-    meter_from: Annotated[str, _read(selecting.meter_from)] = _setting(
+    meter_from: Annotated[str, read_by(selecting.meter_from)] = setting(
         "PACSPACE_STRIPE_METER_FROM",
         "What tells a delta's meter: `account` (one meter each), its `reason`, or its `metadata.KEY`.",
         default="account",
     )
-    exclude_reasons: Annotated[frozenset[str] | None, _read(selecting.reasons)] = _setting(
+    exclude_reasons: Annotated[frozenset[str] | None, read_by(selecting.reasons)] = setting(
         "PACSPACE_STRIPE_EXCLUDE_REASONS",
         "Reasons of deltas that are no usage, such as deposits, separated by commas; unset: every delta is usage.",
     )
-    attribution: Annotated[Attribution, _read(written.one_of(Attribution))] = _setting(
+    attribution: Annotated[Attribution, read_by(written.one_of(Attribution))] = setting(
         "PACSPACE_STRIPE_ATTRIBUTION",
         "Which clock places a delta: `accepted` (PacSpace's own) or `usage_time` (when the delta says it was used).",
         default="accepted",
     )
-    edge_slack: Annotated[timedelta, _read(written.duration)] = _setting(
+    edge_slack: Annotated[timedelta, read_by(written.duration)] = setting(
         "PACSPACE_STRIPE_EDGE_SLACK",
         "How far from a period's edge the two sides may place the same usage differently: a drift then says so.",
         default="5m",
     )
-    units: Annotated[Mapping[str, Decimal] | None, _read(selecting.units)] = _setting(
+    units: Annotated[Mapping[str, Decimal] | None, read_by(selecting.units)] = setting(
         "PACSPACE_STRIPE_UNITS",
         "By meter, how many of the ledger's units are one of Stripe's, such as `api_calls=1000,storage=1024`.",
     )
-    readings: Annotated[frozenset[str] | None, _read(selecting.meters)] = _setting(
+    readings: Annotated[frozenset[str] | None, read_by(selecting.meters)] = setting(
         "PACSPACE_STRIPE_READINGS",
         "Meters of which Stripe bills the `last` value and every delta is a reading, separated by commas.",
     )
-    record_key: Annotated[str, _read(written.record_key_template)] = _setting(
+    record_key: Annotated[str, read_by(written.record_key_template)] = setting(
         "PACSPACE_STRIPE_RECORD_KEY",
         "With `settlement`, the record of a window: `{customer}`, `{meter}`, its first `{month}`, `{start}`, `{end}`.",
         default="usage-{customer}-{month}",
     )
-    templates: Annotated[Path | None, _read(written.folder)] = _setting(
+    templates: Annotated[Path | None, read_by(written.folder)] = setting(
         "PACSPACE_STRIPE_TEMPLATES", "A folder whose templates replace the built-in ones of the same name."
     )
-    fonts: Annotated[Path | None, _read(written.folder)] = _setting(
+    fonts: Annotated[Path | None, read_by(written.folder)] = setting(
         "PACSPACE_STRIPE_FONTS", "A folder of fonts for the names that the built-in ones cannot print, such as CJK."
     )
-    vendor: Annotated[str | None, _read(pictures.name)] = _setting(
+    vendor: Annotated[str | None, read_by(pictures.name)] = setting(
         "PACSPACE_STRIPE_VENDOR", "Your name at the head of the usage statement."
     )
-    logo: Annotated[Logo | None, _read(pictures.logo)] = _setting(
+    logo: Annotated[Logo | None, read_by(pictures.logo)] = setting(
         "PACSPACE_STRIPE_LOGO", "Your logo at the head of the usage statement: a PNG, JPEG or SVG file, 512 KB at most."
     )
-    paper: Annotated[Paper, _read(written.one_of(Paper))] = _setting(
+    paper: Annotated[Paper, read_by(written.one_of(Paper))] = setting(
         "PACSPACE_STRIPE_PAPER", "The usage statement's paper: `a4` or `letter`.", default="a4"
     )
-    language: Annotated[Language, _read(written.one_of(Language))] = _setting(
+    language: Annotated[Language, read_by(written.one_of(Language))] = setting(
         "PACSPACE_STRIPE_LANGUAGE", "The usage statement's language: `en`, `de`, `fr` or `es`.", default="en"
     )
-    retry: Annotated[tuple[timedelta, ...], _read(written.durations)] = _setting(
+    retry: Annotated[tuple[timedelta, ...], read_by(written.durations)] = setting(
         "PACSPACE_STRIPE_RETRY",
         "Waits between looks at an unproven invoice; the last one repeats.",
         default="1m,5m,15m,1h",
     )
-    cadence: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+    cadence: Annotated[timedelta, read_by(written.duration_of(at_least=_SECOND))] = setting(
         "PACSPACE_STRIPE_CADENCE",
         "How often the ledger gets its records; the early warning compares up to the last full one, in UTC.",
         default="1d",
     )
-    warning: Annotated[timedelta, _read(written.duration)] = _setting(
+    warning: Annotated[timedelta, read_by(written.duration)] = setting(
         "PACSPACE_STRIPE_WARNING",
         "How long before a period ends the early warning begins where Stripe sends no `invoice.upcoming`.",
         default="7d",
     )
-    sweep: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+    sweep: Annotated[timedelta, read_by(written.duration_of(at_least=_SECOND))] = setting(
         "PACSPACE_STRIPE_SWEEP",
         "How often Stripe is asked for what no webhook told us of.",
         default="5m",
     )
-    lease: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+    lease: Annotated[timedelta, read_by(written.duration_of(at_least=_SECOND))] = setting(
         "PACSPACE_STRIPE_LEASE",
         "How long one process may keep an invoice to itself without renewing.",
         default="30s",
     )
-    rate: Annotated[Rate | None, _read(written.rate)] = _setting(
+    rate: Annotated[Rate | None, read_by(written.rate)] = setting(
         "PACSPACE_STRIPE_RATE",
         "Requests a second to Stripe, `<per endpoint>/<in all>`; unset: Stripe's limits, 25/100 live and 25/25 test.",
     )
-    event_tolerance: Annotated[timedelta, _read(written.duration_of(at_least=_SECOND))] = _setting(
+    event_tolerance: Annotated[timedelta, read_by(written.duration_of(at_least=_SECOND))] = setting(
         "PACSPACE_STRIPE_EVENT_TOLERANCE",
         "How far a webhook's signing time may be from our clock, either way.",
         default="5m",
     )
-    alert_webhook_url: Annotated[SecretStr | None, _read(written.receiver)] = _setting(
+    alert_webhook_url: Annotated[SecretStr | None, read_by(written.receiver)] = setting(
         "PACSPACE_STRIPE_ALERT_WEBHOOK_URL",
         "Where alerts are posted as JSON, signed as Standard Webhooks are; unset: nowhere.",
         hint="`pacspace-stripe alerts --test` tries it.",
     )
-    alert_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, _read(written.alert_secrets)] = _setting(
+    alert_webhook_secrets: Annotated[tuple[SecretStr, ...] | None, read_by(written.alert_secrets)] = setting(
         "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET",
         "What alerts are signed with (`whsec_` and base64); two, with a comma, while one is rolled.",
         hint="Make one: `echo whsec_$(openssl rand -base64 32)`; the receiver needs the same.",
     )
-    alert_slack_url: Annotated[SecretStr | None, _read(written.receiver)] = _setting(
+    alert_slack_url: Annotated[SecretStr | None, read_by(written.receiver)] = setting(
         "PACSPACE_STRIPE_ALERT_SLACK_URL",
         "An incoming webhook of Slack, or of what takes the same messages, that gets every alert; unset: none.",
         hint="Slack: your app, Incoming Webhooks. `pacspace-stripe alerts --test` tries it.",
     )
-    console_url: Annotated[str | None, _read(written.address)] = _setting(
+    console_url: Annotated[str | None, read_by(written.address)] = setting(
         "PACSPACE_STRIPE_CONSOLE_URL",
         "Where alerts link to, `/invoices/<id>` is added; unset: Stripe's dashboard.",
     )
-    log_format: Annotated[LogFormat, _read(written.one_of(LogFormat))] = _setting(
+    log_format: Annotated[LogFormat, read_by(written.one_of(LogFormat))] = setting(
         "PACSPACE_STRIPE_LOG_FORMAT",
         "`text` for people, `json` for machines.",
         default="text",

@@ -1,21 +1,17 @@
 """The requests we make of Stripe."""
 
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from urllib.parse import quote
-
-import stripe
 
 from pacspace_stripe.domain import quantities
 from pacspace_stripe.domain.invoices import Invoice, InvoicePage, Meter, Price, Subscription
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
-from pacspace_stripe.domain.windows import Window, floor_to
-from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.events import Event
-from pacspace_stripe.stripe_api.failures import stripe_failure
+from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.reading import (
     invoice_from_stripe,
@@ -26,18 +22,9 @@ from pacspace_stripe.stripe_api.reading import (
 )
 from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
 from pacspace_stripe.transport import Transport
-from pacspace_stripe.transport.answers import Fields, json_answer
-from pacspace_stripe.transport.client import quiet
-from pacspace_stripe.transport.discretion import hidden
-from pacspace_stripe.transport.stripe_sdk import STRIPE, StripeHttp
+from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.transport.stripe_sdk import STRIPE
 
-API_VERSION = "2026-10-28.endive"
-"""The version every answer is read at, whatever the account's default is."""
-OUR_KEY_PREFIX = "pacspace-stripe-"
-"""Starts the idempotency key of every write: an event that names such a key was caused by us."""
-_PAGE = 100
-_MOST_LINES = 10_000
-"""Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
 _KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
 
 
@@ -60,34 +47,26 @@ class StripeApi:
 
     def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
         self.livemode = key_livemode(api_key)
-        self._key = api_key
-        quiet("stripe")
         transport.limit(STRIPE, STRIPE_LIVE if self.livemode else STRIPE_TEST)
-        self._sdk = stripe.StripeClient(
-            api_key,
-            stripe_version=API_VERSION,
-            base_addresses={"api": base_url.rstrip("/")} if base_url else {},
-            max_network_retries=0,
-            http_client=StripeHttp(transport),
-        )
+        self._calls = Calls(transport, api_key, base_url)
         self._prices = Remembered(self._read_price)
         self._meters = Remembered(self._read_meter)
         self._event_names: frozenset[str] = frozenset()
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
-        path = f"/v1/invoices/{_segment(invoice_id)}"
-        data = self._get_object(path, "invoice", invoice_id)
+        path = f"/v1/invoices/{segment(invoice_id)}"
+        data = self._calls.get_object(path, "invoice", invoice_id)
         if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
             return invoice_from_stripe(data)
-        return invoice_from_stripe(data, line_items=self._bounded(f"{path}/lines"))
+        return invoice_from_stripe(data, line_items=self._calls.bounded(f"{path}/lines"))
 
     def invoice_pdf(self, invoice_id: str) -> str | None:
         """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (stripe-facts 3).
 
         It names its own secret: not to be logged, nor asked with the API key.
         """
-        data = self._get_object(f"/v1/invoices/{_segment(invoice_id)}", "invoice", invoice_id)
+        data = self._calls.get_object(f"/v1/invoices/{segment(invoice_id)}", "invoice", invoice_id)
         return Fields(STRIPE, f"invoice {invoice_id}", data).optional_text("invoice_pdf")
 
     def price(self, price_id: str) -> Price:
@@ -102,7 +81,7 @@ class StripeApi:
         """Those that are event names of meters, deactivated ones too: one call, none where all are known already."""
         if not names <= self._event_names:
             self._event_names = frozenset(
-                meter_from_stripe(row).event_name for row in self._pages("/v1/billing/meters")
+                meter_from_stripe(row).event_name for row in self._calls.pages("/v1/billing/meters")
             )
         return names & self._event_names
 
@@ -135,7 +114,7 @@ class StripeApi:
 
     def read_subscription(self, subscription_id: str) -> Subscription:
         """The subscription now, with all its items and their prices."""
-        data = self._get_object(f"/v1/subscriptions/{_segment(subscription_id)}", "subscription", subscription_id)
+        data = self._calls.get_object(f"/v1/subscriptions/{segment(subscription_id)}", "subscription", subscription_id)
         return self._listed_subscription(data)
 
     def list_invoices(
@@ -152,8 +131,10 @@ class StripeApi:
         judging it. An invoice that cannot be read does not hide the ones after it: the rest is given first, then
         UnexpectedAnswer is raised.
         """
-        since = {"gte": _unix(created_since)} if created_since else None
-        rows = self._pages("/v1/invoices", status=status, created=since, customer=customer, subscription=subscription)
+        since = {"gte": unix(created_since)} if created_since else None
+        rows = self._calls.pages(
+            "/v1/invoices", status=status, created=since, customer=customer, subscription=subscription
+        )
         yield from readable(rows, invoice_from_stripe)
 
     def list_subscriptions(self, *, ends_after: datetime, ends_before: datetime) -> Iterator[Subscription]:
@@ -161,8 +142,10 @@ class StripeApi:
 
         Like ``list_invoices``, with what cannot be read told at the end; each has all its items.
         """
-        between = {"gt": _unix(ends_after), "lt": _unix(ends_before)}
-        yield from readable(self._pages("/v1/subscriptions", current_period_end=between), self._listed_subscription)
+        between = {"gt": unix(ends_after), "lt": unix(ends_before)}
+        yield from readable(
+            self._calls.pages("/v1/subscriptions", current_period_end=between), self._listed_subscription
+        )
 
     def list_undelivered_events(self, types: Iterable[str], *, created_since: datetime) -> Iterator[Event]:
         """Events of these types that an endpoint of the account did not take, or not yet; newest first.
@@ -170,8 +153,8 @@ class StripeApi:
         Stripe counts every endpoint of the account: an event that ours took is listed too while another one fails. It
         lists 30 days at most (stripe-facts 5). Like ``list_invoices``, with what cannot be read told at the end.
         """
-        since = {"gte": _unix(created_since)}
-        rows = self._pages("/v1/events", types=[*types], delivery_success=False, created=since)
+        since = {"gte": unix(created_since)}
+        rows = self._calls.pages("/v1/events", types=[*types], delivery_success=False, created=since)
         yield from readable(rows, event_from_stripe)
 
     def invoice_page(
@@ -188,9 +171,9 @@ class StripeApi:
         ``after``: the id of the last row of the page before. Times count in whole seconds.
         """
         path = "/v1/invoices"
-        created = {"gte": _unix(created_since), "lt": _unix(created_before)}
-        asked = {"limit": _PAGE, "starting_after": after, "status": status, "customer": customer, "created": created}
-        page = Fields(STRIPE, f"list {path}", self._get(path, **asked))
+        created = {"gte": unix(created_since), "lt": unix(created_before)}
+        asked = {"limit": PAGE, "starting_after": after, "status": status, "customer": customer, "created": created}
+        page = Fields(STRIPE, f"list {path}", self._calls.get(path, **asked))
         rows, has_more = tuple(listed(row) for row in page.items("data")), page.flag("has_more")
         if has_more and (not rows or rows[-1].invoice_id == after):
             page.reject("has_more", "promises more rows, but the page does not move on")
@@ -212,7 +195,7 @@ class StripeApi:
         at = automatically_finalizes_at
         changes = {
             "auto_advance": auto_advance,
-            "automatically_finalizes_at": _unix(at) if at else None,
+            "automatically_finalizes_at": unix(at) if at else None,
             "metadata": dict(metadata) if metadata else None,
             "footer": footer,
         }
@@ -220,97 +203,36 @@ class StripeApi:
         if not changes:
             message = "nothing to change"
             raise ValueError(message)
-        self._write(f"/v1/invoices/{_segment(invoice_id)}", invoice_id, **changes)
+        self._calls.write(f"/v1/invoices/{segment(invoice_id)}", invoice_id, **changes)
 
     def finalize_invoice(self, invoice_id: str) -> None:
         """Finalize without letting Stripe go on: it is neither charged nor sent. NotEditable: it already was."""
-        self._write(f"/v1/invoices/{_segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
+        self._calls.write(f"/v1/invoices/{segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
 
     def _summaries(self, meter_id: str, customer_id: str, window: Window, **grouping: str) -> Iterator[object]:
-        return self._pages(
-            f"/v1/billing/meters/{_segment(meter_id)}/event_summaries",
+        return self._calls.pages(
+            f"/v1/billing/meters/{segment(meter_id)}/event_summaries",
             customer=customer_id,
-            start_time=_unix(window.start),
-            end_time=_unix(window.end),
+            start_time=unix(window.start),
+            end_time=unix(window.end),
             **grouping,
         )
 
     def _read_price(self, price_id: str) -> Price:
-        path = f"/v1/prices/{_segment(price_id)}"
-        price = price_from_stripe(self._get_object(path, "price", price_id))
+        path = f"/v1/prices/{segment(price_id)}"
+        price = price_from_stripe(self._calls.get_object(path, "price", price_id))
         if not price.tiered or price.tiers:
             return price
-        return price_from_stripe(the(self._get(path, expand=["tiers"]), "price", price_id))
+        return price_from_stripe(the(self._calls.get(path, expand=["tiers"]), "price", price_id))
 
     def _read_meter(self, meter_id: str) -> Meter:
         return meter_from_stripe(
-            self._get_object(f"/v1/billing/meters/{_segment(meter_id)}", "billing.meter", meter_id)
+            self._calls.get_object(f"/v1/billing/meters/{segment(meter_id)}", "billing.meter", meter_id)
         )
 
     def _listed_subscription(self, data: object) -> Subscription:
         found = stripe_object(data, "subscription")
         if not found.fields("items").flag("has_more"):
             return subscription_from_stripe(data)
-        items = self._bounded("/v1/subscription_items", subscription=found.text("id"))
+        items = self._calls.bounded("/v1/subscription_items", subscription=found.text("id"))
         return subscription_from_stripe(data, items=items)
-
-    def _bounded(self, path: str, **params: object) -> list[object]:
-        """Every row of a list that belongs to one object."""
-        rows: list[object] = []
-        for row in self._pages(path, **params):
-            rows.append(row)
-            if len(rows) > _MOST_LINES:
-                raise UnexpectedAnswer(STRIPE, f"{path}: more than {_MOST_LINES} rows")
-        return rows
-
-    def _pages(self, path: str, **params: object) -> Iterator[object]:
-        """Every row of a list, by cursor. A cursor that does not move on would never end: UnexpectedAnswer."""
-        seen: set[str | None] = {None}
-        after: str | None = None
-        while True:
-            page = Fields(STRIPE, f"list {path}", self._get(path, limit=_PAGE, starting_after=after, **params))
-            rows = page.items("data")
-            yield from (row.data for row in rows)
-            if not page.flag("has_more"):
-                return
-            after = rows[-1].text("id") if rows else None
-            if after in seen:
-                page.reject("has_more", "promises more rows, but the page does not move on")
-            seen.add(after)
-
-    def _get_object(self, path: str, kind: str, wanted_id: str) -> object:
-        return the(self._get(path), kind, wanted_id)
-
-    def _get(self, path: str, **params: object) -> object:
-        return self._ask("get", path, params)
-
-    def _write(self, path: str, invoice_id: str, **params: object) -> None:
-        """A new key each time: Stripe replays a key's first answer for a day, an overtaken one included."""
-        key = f"{OUR_KEY_PREFIX}{uuid.uuid4().hex}"
-        the(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
-
-    def _ask(self, method: str, path: str, params: Mapping[str, object]) -> object:
-        """One request through the SDK; its body read by us, since the SDK would read numbers as floats."""
-        try:
-            answer = self._sdk.raw_request(method, path, **params)
-        except stripe.StripeError as error:
-            failure = stripe_failure(error, self._hide)
-        else:
-            return json_answer(STRIPE, path, answer.body)
-        # Raised out here: the SDK's error holds the whole answer, and would stay attached as context.
-        raise failure
-
-    def _hide(self, text: str) -> str:
-        return hidden(text, (self._key,))
-
-
-def _segment(an_id: str) -> str:
-    """An id as one path segment, whatever it contains; never one that names another path."""
-    if not an_id.strip("."):
-        message = "an id is needed"
-        raise ValueError(message)
-    return quote(an_id, safe="")
-
-
-def _unix(at: datetime) -> int:
-    return int(floor_to(at, timedelta(seconds=1)).timestamp())

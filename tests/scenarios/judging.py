@@ -5,8 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.corrections import plan
 from pacspace_stripe.domain.explanation import Explanation, Side
@@ -98,13 +96,10 @@ def _judge_invoice(world: World, invoice_id: str, expected: Expected) -> None:
 def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: Mapping[str, str]) -> None:
     if expected.located is None and expected.plan is None:
         return
-    explainer = getattr(world.app, "explainer", None)
-    if explainer is None:
-        pytest.skip("as expected so far; nothing explains a drift yet")
     invoice = world.app.stripe.read_invoice(invoice_id)
     comparer = world.app.checker.parts.comparer.knowing(world.memory(invoice_id).reads)
     finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
-    explanations: tuple[Explanation, ...] = explainer.explain_all(invoice, finding)
+    explanations = world.app.explainer.explain_all(invoice, finding)
     if expected.located is not None:
         named = [{**_given(each), **_records(each, ids)} for each in expected.located]
         _pair(named, [place for each in explanations for place in _places(each)])

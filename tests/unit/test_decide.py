@@ -13,10 +13,8 @@ from pacspace_stripe.domain.decide import (
     EFFECT_WITHIN,
     EVIDENCE_KEY,
     FOREIGN_HOLD_LOOK,
-    GIVE_UP_AFTER,
     after_comparison,
     before_comparison,
-    ladder,
     release_showed_effect,
     with_waiver,
 )
@@ -38,6 +36,7 @@ from pacspace_stripe.domain.steps import (
     Wait,
     WatchRelease,
 )
+from pacspace_stripe.domain.timing import GIVE_UP_AFTER, ladder
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
 from tests.unit.examples import (
     BACKSTOPPED,

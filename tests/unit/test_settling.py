@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.checks.recalling import awaiting, first_reads, reads_of, with_finding
-from pacspace_stripe.domain import decide
+from pacspace_stripe.domain import decide, timing
 from pacspace_stripe.domain.ledger import Unsettled, UsageSign
 from pacspace_stripe.domain.memory import KeptBack
 from pacspace_stripe.domain.policy import FailPolicy, Policy
@@ -287,7 +287,7 @@ def test_a_meter_that_was_read_is_remembered_and_a_match_forgets_nothing() -> No
 )
 def test_a_look_comes_again_in_time(found: Finding, attempts: int, wait: timedelta) -> None:
     memory = replace(HELD, attempts=attempts)
-    assert decide.look_again_at(memory, Policy(), SETTLED, found) == SETTLED + wait
+    assert timing.look_again_at(memory, Policy(), SETTLED, found) == SETTLED + wait
 
 
 def test_an_invoice_stays_held_while_a_second_read_is_awaited() -> None:

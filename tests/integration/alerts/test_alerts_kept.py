@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -33,29 +32,10 @@ from tests.alert_receivers import (
     receiving,
     tell,
     teller,
-    wall_clock,
 )
 from tests.worlds import ENVIRONMENT
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """It begins now: who checks signatures knows wall time only."""
-    return ManualClock(wall_clock())
-
-
-@pytest.fixture
-def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
-    with closing(opened(database_url, clock.now)) as made:
-        yield made
-
-
-@pytest.fixture
-def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
-    with closing(opened(sqlite_url, clock.now)) as made:
-        yield made
 
 
 # -- crashes, and several at once -----------------------------------------------------------------------------------

@@ -5,8 +5,6 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -32,32 +30,12 @@ from tests.alert_receivers import (
     courier,
     delivery,
     drifted,
-    opened,
     receiving,
     tell,
-    wall_clock,
 )
 from tests.leaks import parts
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """It begins now: who checks signatures knows wall time only."""
-    return ManualClock(wall_clock())
-
-
-@pytest.fixture
-def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
-    with closing(opened(database_url, clock.now)) as made:
-        yield made
-
-
-@pytest.fixture
-def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
-    with closing(opened(sqlite_url, clock.now)) as made:
-        yield made
 
 
 # -- what arrives ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""One pass through the story: what it knows so far, how it stops an invoice and gives it back, and how it ends."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pacspace_stripe.checks.acting import Actor
+from pacspace_stripe.checks.parts import Looked, Parts
+from pacspace_stripe.checks.recalling import forgotten, with_finding
+from pacspace_stripe.checks.upcoming import is_of_period
+from pacspace_stripe.domain import decide, steps, timing
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.keeping import weighed
+from pacspace_stripe.domain.memory import Memory, Stage, Waiver
+from pacspace_stripe.domain.verdicts import Finding
+from pacspace_stripe.store import Leased
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookBack:
+    """A look that a backfill asks for: what has left is reported and stamped, and not held.
+
+    ``patient``: what usually heals by itself is not written down yet; the look ends with the status ``UNSETTLED``.
+    """
+
+    patient: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Pass:
+    """What one pass knows so far. Lives as long as its lease."""
+
+    parts: Parts
+    leased: Leased
+    memory: Memory
+    now: datetime
+    waiver: Waiver | None
+    back: LookBack | None = None
+    steps: tuple[str, ...] = ()
+    read: Invoice | None = None
+    """The invoice as Stripe has it; in what the steps pass on, a corrected ledger account has its place."""
+
+    def as_saved(self) -> Memory:
+        """What was last written down, before a write that failed: its intent, not its wish."""
+        return replace(self.leased.saved, alerted=self.memory.alerted, left_out=self.memory.left_out)
+
+    def _take_over_block(self, invoice: Invoice) -> None:
+        """The early warning found drift: the draft of that period carries the block from here on."""
+        subscription = self.memory.subscription_id
+        if subscription is None or self.memory.blocked or self.memory.evidence_sha256:
+            return
+        block = self.parts.store.subjects.block_on(subscription)
+        if block is not None and is_of_period(invoice, block.subject_id):
+            told = (*self.memory.alerted, *block.memory.alerted)
+            self.memory = replace(self.memory, blocked=True, alerted=told)
+            self.leased.save(self.memory)
+            self.parts.store.subjects.end_block(block.subject_id)
+            self._did("blocked by the early warning")
+
+    @property
+    def _actor(self) -> Actor:
+        parts = self.parts
+        return Actor(
+            stripe=parts.stripe, store=parts.store, rendering=parts.rendering, leased=self.leased, now=self.now
+        )
+
+    def _hold(self, invoice: Invoice, *, again: bool) -> Invoice:
+        if again:
+            self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
+            self.memory = forgotten(self.memory, "hold_undone")
+        self.memory, held = self._actor.hold(invoice, self.memory)
+        self._did("hold")
+        return held
+
+    def _stop_unread(self, invoice: Invoice) -> None:
+        """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
+        if not any(line.price_id or line.subscription_id for line in invoice.line_items):
+            return
+        precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
+        match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):
+            case steps.Hold(again=again):
+                self.memory = replace(self.memory, precaution=precaution)
+                self._hold(invoice, again=again)
+                self._alert("held_unread", "its prices or meters could not be read: held until they can be")
+            case steps.Backstop(at=at):
+                self.memory = self._actor.backstop(invoice, replace(self.memory, precaution=precaution), at)
+                self._did("backstop")
+            case _:
+                pass
+
+    def _give_back(self, invoice: Invoice) -> None:
+        """Nothing on it is metered after all: as if we had never stopped it."""
+        draft = invoice.status is InvoiceStatus.DRAFT
+        held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
+        postponed = self.memory.backstop_at is not None and draft
+        if self.memory.precaution and (held or postponed):
+            at = timing.given_back_at(invoice, self.memory, self.now)
+            self.memory = self._actor.give_back(invoice, self.memory, at)
+            self._did("give back")
+
+    def _seal(self, invoice: Invoice, finding: Finding) -> None:
+        """What was found is remembered, and what it means for going out; then it is evidence."""
+        policy = self.parts.policy
+        known = weighed(invoice, self.memory, policy, self.now, finding)
+        self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
+
+    def _alert(self, kind: str, detail: str) -> None:
+        self.memory = self.parts.alerts.tell(self.leased, self.memory, kind, detail)
+
+    def _did(self, step: str) -> None:
+        self.steps = (*self.steps, step)
+        _log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
+
+    def _until(self, status: str, until: datetime) -> Looked:
+        return Looked(self.memory, status, until, self.steps)
+
+    def _end(self, status: str, detail: str) -> Looked:
+        self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)
+        return Looked(self.memory, status, None, self.steps)

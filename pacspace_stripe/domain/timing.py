@@ -1,0 +1,58 @@
+"""When an invoice is looked at, and again: as Stripe planned it, as usage settles, by the retry ladder. Pure."""
+
+from datetime import datetime, timedelta
+
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.policy import Mode, Policy
+from pacspace_stripe.domain.verdicts import Finding
+from pacspace_stripe.domain.windows import floor_to
+
+SOONEST_FINALIZATION = timedelta(minutes=1)
+"""How far ahead a finalization time is set that is given back when it has already passed."""
+GIVE_UP_AFTER = timedelta(days=3)
+"""How long an invoice that already left is looked at while nothing can be proven about it."""
+
+
+def planned_finalization(invoice: Invoice, memory: Memory) -> datetime:
+    """Stripe's own planned time as first seen; the creation when it had none."""
+    first = memory.first.finalizes_at if memory.first else None
+    return first or invoice.created_at
+
+
+def look_at(invoice: Invoice, memory: Memory, policy: Policy) -> datetime:
+    """When the draft may be compared: after settling and, when we finalize it, Stripe's own planned time."""
+    seen_at = memory.held_at or (memory.first.at if memory.first else invoice.created_at)
+    settled_at = seen_at + policy.settle
+    if policy.mode is Mode.ENFORCE and memory.held:
+        return max(settled_at, planned_finalization(invoice, memory))
+    return settled_at
+
+
+def may_compare(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> bool:
+    """Whether its usage has settled, as far as we wait for that."""
+    return invoice.status is not InvoiceStatus.DRAFT or look_at(invoice, memory, policy) <= now
+
+
+def given_back_at(invoice: Invoice, memory: Memory, now: datetime) -> datetime:
+    """The finalization time first seen, or the nearest one that Stripe still takes."""
+    soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
+    return max(planned_finalization(invoice, memory), soonest)
+
+
+def look_again_at(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> datetime:
+    """By the ladder; a new difference as soon as a second meter read counts, which is soon. One that moves climbs."""
+    if finding.again_at is not None and memory.attempts == 0:
+        return max(finding.again_at, now)
+    return now + ladder(policy, memory.attempts)
+
+
+def ladder(policy: Policy, attempts: int) -> timedelta:
+    """The retry ladder: its last step is repeated."""
+    return policy.retry[min(attempts, len(policy.retry) - 1)]
+
+
+def left_long_ago(invoice: Invoice, now: datetime) -> bool:
+    """Whether it was finalized before anything that the gate still looks at: an invoice of the past."""
+    left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+    return left and now >= (invoice.finalized_at or invoice.created_at) + GIVE_UP_AFTER

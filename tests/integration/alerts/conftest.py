@@ -1,0 +1,28 @@
+"""A store and a clock for alerts on their way."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.store import Store
+from tests.alert_receivers import opened, wall_clock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """It begins now: who checks signatures knows wall time only."""
+    return ManualClock(wall_clock())
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(database_url, clock.now)) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
+    with closing(opened(sqlite_url, clock.now)) as made:
+        yield made
