@@ -1,5 +1,6 @@
 """What it came to: for people, and the same for machines."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -70,24 +71,24 @@ def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
 
 def _echo_bad(bookmark: Bookmark) -> None:
     tally = bookmark.tally
-    if tally.bad:
-        click.echo("Not matched")
-    for one in tally.bad:
-        echo_line(f"  {one}")
-    more = sum(tally.outcomes[outcome] for outcome in Outcome if not outcome.good) - len(tally.bad)
-    if more > 0:
-        click.echo(f"  and {more:,} more: --csv and --json name them all")
+    _echo_some(
+        "Not matched", tally.bad, sum(tally.outcomes[one] for one in Outcome if not one.good), "--csv and --json name"
+    )
 
 
 def _echo_without_pdf(bookmark: Bookmark) -> None:
     tally = bookmark.tally
-    if tally.without_pdf:
-        click.echo("Without their PDF")
-    for one in tally.without_pdf:
-        echo_line(f"  {one}")
-    more = tally.pdfs.get(PaperState.FAILED, 0) - len(tally.without_pdf)
-    if more > 0:
-        click.echo(f"  and {more:,} more: --json names them all")
+    _echo_some("Without their PDF", tally.without_pdf, tally.pdfs.get(PaperState.FAILED, 0), "--json names")
+
+
+def _echo_some(title: str, lines: Sequence[str], count: int, where: str) -> None:
+    """The first lines of ``count``, and where all of them are named."""
+    if lines:
+        click.echo(title)
+    for line in lines:
+        echo_line(f"  {line}")
+    if count > len(lines):
+        click.echo(f"  and {count - len(lines):,} more: {where} them all")
 
 
 def _echo_done(bookmark: Bookmark) -> None:
