@@ -119,23 +119,23 @@ class Past:
         place: Place | None = None,
         jobs: int = 1,
         stop: threading.Event | None = None,
-        pages: int | None = None,
+        portions: int | None = None,
     ) -> "Found":
-        """One backfill in this process, to its end or so many pages."""
+        """One backfill in this process, to its end or so many portions."""
         app, event = self.world.app, stop or threading.Event()
         patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
         checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().claims)
         run = Backfill(stripe=app.stripe, store=app.store, checker=checker, patience=patience, apply=apply, jobs=jobs)
         selection = Selection(since=since, until=until, customers=customers, statuses=statuses)
         found = Found()
-        for page in run.pages(selection, place or Place()):
-            found.pages += 1
-            found.next = page.next
-            for row in page.rows:
+        for portion in run.portions(selection, place or Place()):
+            found.portions += 1
+            found.next = portion.next
+            for row in portion.rows:
                 found.rows[row.invoice_id] = row
                 found.seen[row.invoice_id] += 1
                 row.add_to(found.tally, app.settings.policy)
-            if found.pages == pages:
+            if found.portions == portions:
                 break
         return found
 
@@ -147,7 +147,7 @@ class Found:
     rows: dict[str, Row] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
-    pages: int = 0
+    portions: int = 0
     next: Place | None = None
 
     def outcomes(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ crash is found done. Without ``apply`` it only reads.
 
 from pacspace_stripe.backfill.bookmarks import Bookmark, Bookmarks
 from pacspace_stripe.backfill.patience import Patience, Stopped
-from pacspace_stripe.backfill.rows import DonePage, Paper, PaperState, Row
+from pacspace_stripe.backfill.rows import DonePortion, Paper, PaperState, Row
 from pacspace_stripe.backfill.running import Backfill
 
-__all__ = ["Backfill", "Bookmark", "Bookmarks", "DonePage", "Paper", "PaperState", "Patience", "Row", "Stopped"]
+__all__ = ["Backfill", "Bookmark", "Bookmarks", "DonePortion", "Paper", "PaperState", "Patience", "Row", "Stopped"]

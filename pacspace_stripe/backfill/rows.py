@@ -97,11 +97,13 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DonePage:
-    """A finished page: its rows in Stripe's order, and the place behind it; None behind the last one."""
+class DonePortion:
+    """A finished part of a page: its rows in Stripe's order, and the place behind it; None behind the last one."""
 
     rows: tuple[Row, ...]
     next: Place | None
+    lists: int
+    """Lists that Stripe was asked for: one for the first portion of each page."""
 
 
 Look = Callable[[bool], CheckResult]

@@ -1,12 +1,13 @@
-"""Page after page, several invoices at a time."""
+"""Page after page in portions, several invoices at a time."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pacspace_stripe.backfill.patience import Patience, Stopped
-from pacspace_stripe.backfill.rows import DonePage, Look, Row, deleted, not_metered, unread
+from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
 from pacspace_stripe.checks import Checker, CheckResult
 from pacspace_stripe.checks.story import UNSETTLED
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection
@@ -18,13 +19,30 @@ from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import background
 
+PORTION = 50
+_AT_ONCE = 2
+"""Portions that are looked at while nothing behind them counts as done: together as many as a page of Stripe's."""
 _SECOND = timedelta(seconds=1)
 _UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Portion:
+    """A part of a page, and the place behind it."""
+
+    rows: Sequence[ListedInvoice]
+    behind: Place | None
+    looks: Sequence[Future[Row]] = ()
+    lists: int = 0
+
+    def done(self) -> DonePortion:
+        """Wait for all of it. Raises Stopped."""
+        return DonePortion(rows=tuple(look.result() for look in self.looks), next=self.behind, lists=self.lists)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backfill:
-    """Looks at every invoice of a selection, ``jobs`` at a time. Holds two pages in memory, whatever their number."""
+    """Looks at every invoice of a selection, ``jobs`` at a time. Holds three pages in memory, whatever their number."""
 
     stripe: StripeApi
     store: Store
@@ -35,30 +53,41 @@ class Backfill:
     then: Callable[[ListedInvoice, Row], Row] | None = None
     """What else is done with every invoice once it was looked at."""
 
-    def pages(self, selection: Selection, place: Place) -> Iterator[DonePage]:
-        """Every finished page from a place on; it ends early, after what is in flight, when somebody asks to stop.
+    def portions(self, selection: Selection, place: Place) -> Iterator[DonePortion]:
+        """Every finished portion from a place on, in Stripe's order.
 
+        It ends early, after what is in flight, when somebody asks to stop.
         Raises RemoteError when a page cannot be had, StoreUnavailable.
         """
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="backfill") as pool:
             try:
-                yield from self._pages(pool, selection, place)
+                yield from self._done(pool, selection, place)
             except Stopped:
                 return
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pages(self, pool: ThreadPoolExecutor, selection: Selection, place: Place) -> Iterator[DonePage]:
-        coming: Future[InvoicePage] = pool.submit(self._read, selection, place)
-        here: Place | None = place
-        while here is not None:
-            page = coming.result()
-            looks = [pool.submit(self._row, listed) for listed in page.rows if _is_chosen(listed, selection)]
-            here = _behind(page, here, selection)
-            if here is not None:
-                # Behind this page's invoices in the queue: read while the last of them are looked at.
-                coming = pool.submit(self._read, selection, here)
-            yield DonePage(rows=tuple(look.result() for look in looks), next=here)
+    def _done(self, pool: ThreadPoolExecutor, selection: Selection, place: Place) -> Iterator[DonePortion]:
+        looking: deque[_Portion] = deque()
+        try:
+            for portion in self._listed(pool, selection, place):
+                if len(looking) == _AT_ONCE:
+                    yield looking.popleft().done()
+                chosen = [listed for listed in portion.rows if _is_chosen(listed, selection)]
+                looking.append(replace(portion, looks=[pool.submit(self._row, listed) for listed in chosen]))
+        except RemoteError:
+            yield from (portion.done() for portion in looking)
+            raise
+        yield from (portion.done() for portion in looking)
+
+    def _listed(self, pool: ThreadPoolExecutor, selection: Selection, place: Place | None) -> Iterator[_Portion]:
+        """Whatever the selection's lists name; the next page is read while this one is looked at."""
+        coming = pool.submit(self._read, selection, place) if place else None
+        while place and coming:
+            portions = tuple(_portions(coming.result(), place, selection))
+            place = portions[-1].behind
+            coming = pool.submit(self._read, selection, place) if place else None
+            yield from portions
 
     # -- one page -----------------------------------------------------------------------------------------------------
 
@@ -144,10 +173,21 @@ def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
     return listed.invoice is None or unknown or status in selection.statuses
 
 
-def _behind(page: InvoicePage, place: Place, selection: Selection) -> Place | None:
-    if page.has_more:
-        last = page.rows[-1]
-        created_at = last.invoice.created_at if last.invoice else place.created_at
-        return Place(listing=place.listing, after=last.invoice_id, created_at=created_at)
+def _portions(page: InvoicePage, place: Place, selection: Selection) -> Iterator[_Portion]:
+    """One at least: an empty page is done, too."""
+    starts = range(0, max(len(page.rows), 1), PORTION)
+    for start in starts:
+        rows = page.rows[start : start + PORTION]
+        place = _behind(rows[-1], place) if rows else place
+        last = start == starts[-1] and not page.has_more
+        yield _Portion(rows=rows, behind=_next_listing(place, selection) if last else place, lists=int(start == 0))
+
+
+def _behind(last: ListedInvoice, place: Place) -> Place:
+    created_at = last.invoice.created_at if last.invoice else place.created_at
+    return replace(place, after=last.invoice_id, created_at=created_at)
+
+
+def _next_listing(place: Place, selection: Selection) -> Place | None:
     more = place.listing + 1 < len(selection.listings())
     return Place(listing=place.listing + 1) if more else None

@@ -36,10 +36,10 @@ NO_KNOWN_RATE = Rate(endpoint=1_000_000, total=1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What is left of a limit after a refusal: a quarter less at once, then more each second until it is back.
+    """What is left of a limit after a refusal: a tenth less at once, then more each second until it is back.
 
-    Not half, as is often done: a request that came a moment too soon would else cost as many as three seconds hold.
-    Where somebody else uses the limit too, refusals go on, and so does the slowing.
+    A first one says little: it may have come a moment too soon. While less is allowed already, the next one means that
+    somebody else uses the limit too: a quarter less, again and again while refusals go on.
     """
 
     lowered_to: int
@@ -55,12 +55,16 @@ class Pace:
 
     def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
         """After one more refusal; one of a request sent before the last slowing says nothing new."""
-        return self if asked_at <= self.lowered_at else slowed(allowed, now)
+        return self if asked_at <= self.lowered_at else _lowered(allowed * 3 // 4, now)
 
 
 def slowed(allowed: int, now: datetime) -> Pace:
-    """Three quarters of what was allowed, and never nothing."""
-    return Pace(lowered_to=max(1, allowed * 3 // 4), lowered_at=now)
+    """Nine tenths of what was allowed, and never nothing."""
+    return _lowered(allowed * 9 // 10, now)
+
+
+def _lowered(to: int, now: datetime) -> Pace:
+    return Pace(lowered_to=max(1, to), lowered_at=now)
 
 
 def reserved(allowed: int) -> int:

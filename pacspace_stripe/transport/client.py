@@ -32,7 +32,11 @@ _LONGEST_REST = 86_400.0
 _CADENCE = "CADENCE_LIMIT"
 _FINAL_CODES = {_CADENCE, "IDEMPOTENCY_CONFLICT"}
 """PacSpace's codes under a status that is else worth repeating (pacspace-api 1.6, 1.7)."""
-_FIRST_BYTE = "http11.send_request_headers.started"
+_CONNECTED, _FIRST_BYTE, _ANSWERED = (
+    "connection.connect_tcp.complete",
+    "http11.send_request_headers.started",
+    "http11.receive_response_headers.complete",
+)
 _counters: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("pacspace_counters", default=())
 _guards: ContextVar[tuple[Callable[[], None], Callable[[], None]] | None] = ContextVar("pacspace_guards", default=None)
 
@@ -79,6 +83,7 @@ class Transport:
             quiet(chatty)
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         over = httpx_transport or Connections()
+        self._tells_of_bytes = isinstance(over, Connections)
         self._http = httpx.Client(transport=over, cookies=no_cookies, follow_redirects=False)
 
     def close(self) -> None:
@@ -168,7 +173,7 @@ class Transport:
         guards = _guards.get()
         if guards:
             guards[call.method == "GET"]()
-        if turn:
+        if turn and not self._tells_of_bytes:
             turn.sends()
         for count in _counters.get():
             count()
@@ -225,13 +230,23 @@ class Transport:
 
 
 def _told(turn: Turn | None) -> dict[str, object]:
-    """A turn's request counts from its first byte: to connect takes as long as many requests (httpcore's trace)."""
+    """A turn's request counts from its first byte: to connect takes as long as many requests (httpcore's trace).
+
+    The first one on a connection counts until it is answered: the vendor may be slow to take the connection up.
+    """
+    if turn is None:
+        return {}
+    connected = False
 
     def trace(event: str, _: object) -> None:
-        if turn and event == _FIRST_BYTE:
+        nonlocal connected
+        connected = connected or event == _CONNECTED
+        if event == _FIRST_BYTE:
             turn.sends()
+        elif event == _ANSWERED and connected:
+            turn.arrived()
 
-    return {"trace": trace} if turn else {}
+    return {"trace": trace}
 
 
 def _refusal(outcome: Answer | RemoteUnavailable) -> Refusal | None:

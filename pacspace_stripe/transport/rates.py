@@ -18,25 +18,35 @@ from pacspace_stripe.transport.windows import Window
 _ENDPOINTS_KEPT = 256
 _NAP = timedelta(seconds=0.25)
 """The longest sleep where others may change what is waited for."""
+_POLL = timedelta(seconds=0.05)
+"""How soon to look again where nobody knows when there will be room."""
+_AHEAD = timedelta(seconds=0.1)
+"""How early a turn is given: a lease and a connection are looked after meanwhile, and no moment of a limit is lost."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """One request that may be sent now."""
+    """One request that may be sent, now or very soon."""
 
     limiter: "RateLimiter"
     endpoint: str
     windows: tuple[Window, ...]
     at: datetime
+    """When it may be sent; once it was, when that was."""
+    given_at: datetime
     patient: bool
 
     def sends(self) -> None:
-        """It is sent only now: what came before, a lease or a connection, took its time. May be said again."""
+        """Called right before its first byte: waits for its moment, if it is early. May be said again."""
+        self.at = self.limiter.begun(self)
+
+    def arrived(self) -> None:
+        """It may have been under way until now, as on a new connection: so the vendor's second may begin here."""
         self.at = self.limiter.moved(self)
 
     def refused(self, refusal: Refusal) -> None:
         """The vendor answered it with a 429."""
-        self.limiter.refused(self.endpoint, refusal, asked_at=self.at)
+        self.limiter.refused(self.endpoint, refusal, asked_at=self.given_at)
 
 
 class RateLimiter:
@@ -67,13 +77,16 @@ class RateLimiter:
 
     @contextmanager
     def turn(self, endpoint: str, *, until: datetime) -> Iterator[Turn]:
-        """Inside, one request to ``endpoint`` may be sent, and counts as sent.
+        """Inside, one request to ``endpoint`` may be sent, at the moment that :meth:`Turn.sends` waits for.
 
-        Raises RateLimited when its turn would come after ``until``.
+        It counts as sent. Raises RateLimited when its turn would come after ``until``.
         """
         windows, at = self._waited(endpoint, until)
+        given_at = min(at, self._clock())
         try:
-            yield Turn(limiter=self, endpoint=endpoint, windows=windows, at=at, patient=in_background())
+            yield Turn(
+                limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, patient=in_background()
+            )
         finally:
             with self._lock:
                 for window in windows:
@@ -86,9 +99,9 @@ class RateLimiter:
             while True:
                 self._renew(endpoint, windows)
                 now = self._clock()
-                wait = self._take(waiter, windows, now)
-                if not wait:
-                    return windows, now
+                at, wait = self._taken(waiter, windows, now)
+                if at is not None:
+                    return windows, at
                 if now + wait > until:
                     message = (
                         f"{endpoint} waits for its turn: {self._rate.endpoint}/s here, {self._rate.total}/s in all"
@@ -100,8 +113,15 @@ class RateLimiter:
                 for window in windows:
                     window.leave(waiter)
 
+    def begun(self, turn: Turn) -> datetime:
+        """A turn's request counts from now on, its moment having come, and no longer from what was planned."""
+        early = turn.at - self._clock()
+        if early > timedelta(0):
+            self._sleep(early.total_seconds())
+        return self.moved(turn)
+
     def moved(self, turn: Turn) -> datetime:
-        """A turn's request counts from now on, and no longer from when the turn was given."""
+        """It counts from now on."""
         now = self._clock()
         with self._lock:
             for window in turn.windows:
@@ -111,20 +131,26 @@ class RateLimiter:
     def _alone(self, windows: tuple[Window, ...]) -> bool:
         return self._shares is None and all(len(window.queue) <= 1 for window in windows)
 
-    def _take(self, waiter: Waiter, windows: tuple[Window, ...], now: datetime) -> timedelta:
+    def _taken(self, waiter: Waiter, windows: tuple[Window, ...], now: datetime) -> tuple[datetime | None, timedelta]:
+        """The moment of its turn, when that was given; and else how long to sleep before asking again."""
         with self._lock:
             if self._resting_until and now < self._resting_until:
-                return self._resting_until - now
-            waits = [window.wait(waiter, now) for window in windows]
-            for window, wait in zip(windows, waits, strict=True):
-                if wait:
+                return None, self._resting_until - now
+            slots = [window.slot(waiter, now) for window in windows]
+            for window, slot in zip(windows, slots, strict=True):
+                if slot is None or slot > now:
                     window.join(waiter)
                 else:
                     window.leave(waiter)
-            if not any(waits):
-                for window in windows:
-                    window.begin(waiter, now)
-            return max(waits)
+            known = [slot for slot in slots if slot is not None]
+            latest = max(known, default=now)
+            if len(known) < len(slots):
+                return None, max(latest - now, _POLL)
+            if latest > now + _AHEAD:
+                return None, latest - _AHEAD - now
+            for window in windows:
+                window.begin(waiter, latest)
+            return latest, latest - now
 
     def _windows(self, endpoint: str) -> tuple[Window, Window]:
         with self._lock:

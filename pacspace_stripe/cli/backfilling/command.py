@@ -17,7 +17,7 @@ from types import FrameType
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.backfill import Backfill, Bookmark, Bookmarks, DonePage, PaperState, Patience
+from pacspace_stripe.backfill import Backfill, Bookmark, Bookmarks, DonePortion, PaperState, Patience
 from pacspace_stripe.checks import Checker
 from pacspace_stripe.cli.backfilling.options import customers_read, moment_read, statuses_read
 from pacspace_stripe.cli.backfilling.papers import Papers
@@ -155,10 +155,11 @@ class Run:
                 self._bookmarks.forget(self.selection, open_end=self.open_end)
             progress = ProgressLine(selection=self.selection, tally=bookmark.tally)
             try:
-                for page in self._backfill(jobs, stop, self._checker(open_files)).pages(self.selection, bookmark.place):
-                    self._report(page, bookmark, csv_report, json_report)
-                    finished = page.next is None
-                    progress.show(page.next)
+                run = self._backfill(jobs, stop, self._checker(open_files))
+                for portion in run.portions(self.selection, bookmark.place):
+                    self._report(portion, bookmark, csv_report, json_report)
+                    finished = portion.next is None
+                    progress.show(portion.next)
                     if stop.is_set():
                         break
             except PacspaceStripeError:
@@ -222,25 +223,25 @@ class Run:
             raise click.BadParameter(message, param_hint="--csv") from error
 
     def _report(
-        self, page: DonePage, bookmark: Bookmark, csv_report: CsvReport | None, json_report: JsonReport | None
+        self, portion: DonePortion, bookmark: Bookmark, csv_report: CsvReport | None, json_report: JsonReport | None
     ) -> None:
         """The rows first, then the place behind them: what is reported twice is cut off again, nothing is missing."""
-        for row in page.rows:
+        for row in portion.rows:
             row.add_to(bookmark.tally, self.app.settings.policy)
-        bookmark.tally.calls += Calls(lists=1)
+        bookmark.tally.calls += Calls(lists=portion.lists)
         if json_report:
-            json_report.write(page.rows)
+            json_report.write(portion.rows)
         if csv_report:
-            bookmark.report_bytes = csv_report.write(page.rows)
-        if page.next is not None:
-            bookmark.place = page.next
+            bookmark.report_bytes = csv_report.write(portion.rows)
+        if portion.next is not None:
+            bookmark.place = portion.next
             if self.act:
                 self._bookmarks.keep(self.selection, bookmark, open_end=self.open_end)
 
     def _say_how_to_go_on(self, bookmark: Bookmark, progress: ProgressLine) -> None:
         progress.end()
         if self.act:
-            how = "the same command with --resume goes on; at most one page of 100 is looked at again"
+            how = "the same command with --resume goes on; at most 100 invoices are looked at again"
         elif bookmark.place.created_at and len(self.selection.listings()) == 1:
             rest = iso(bookmark.place.created_at + timedelta(seconds=1))
             how = f"the same command with --until {rest} does the rest"
