@@ -26,6 +26,8 @@ HOLDS, CHECKS = "pacspace-holds", "pacspace-checks"
 """First looks have their own queue and go first: they race Stripe's clock."""
 LOOK = "pacspace_look"
 _HOLD_WORKERS, _CHECK_WORKERS = 6, 6
+_TAKEN_AT_ONCE = 10
+"""Due checks that are queued in one transaction: in SQLite, webhooks wait for its end."""
 _POLL = 0.2
 _DUE_EVERY = 1.0
 _FINISH_SECONDS = 5
@@ -166,8 +168,9 @@ class Engine:
     def _find_due(self) -> None:
         while not self._stop.wait(_DUE_EVERY):
             try:
-                while self._store.triggers.any_due() and self._store.triggers.take_due(self.enqueue):
-                    pass
+                while self._store.triggers.any_due():
+                    if not self._store.triggers.take_due(self.enqueue, limit=_TAKEN_AT_ONCE):
+                        break
             except PacspaceStripeError as error:
                 _log.warning("cannot look for due invoices: %s", error)
             except Exception:  # noqa: BLE001 - logged with its traceback; the row is due again

@@ -1,11 +1,12 @@
 """Opening the database: SQLite tuned for durability beside readers, PostgreSQL as it comes."""
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +14,11 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.store.writers import Writers
 
 _BUSY_SECONDS = 10
+_LOOK_AGAIN = 0.001
+"""Seconds until a writer looks again whether another process, or the queue's own connection, is done."""
 READING = "pacspace_reading"
 """Execution option of a connection that only reads: it need not wait for writers."""
 _OURS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
@@ -46,8 +50,31 @@ def _tune_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - th
 
 def _begin_immediate(connection: sa.Connection) -> None:
     """Take the write lock at once: a read that turns into a write would fail beside another writer."""
-    reading = connection.get_execution_options().get(READING, False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(READING, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver = connection.connection.cursor()
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        if not _begun(driver):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+
+
+def _begun(driver: Any) -> bool:  # noqa: ANN401 - the driver's own cursor
+    """Whether the lock was had in time. SQLite's own waiting sleeps longer and longer, while others come and go."""
+    ends = time.monotonic() + _BUSY_SECONDS
+    while time.monotonic() < ends:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                return False
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return True
+    return False
 
 
 @contextmanager
@@ -105,17 +132,17 @@ class Database:
 
     engine: sa.Engine
     now: Callable[[], datetime]
-    _turn: Lock = field(default_factory=Lock)
+    _writers: Writers = field(default_factory=Writers)
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes."""
-        with self._one_writer(), mapped_errors(), self.engine.begin() as connection:
+    def writing(self, *, urgent: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that writes. ``urgent``: somebody waits for an answer meanwhile."""
+        with self._one_writer(urgent=urgent), mapped_errors(), self.engine.begin() as connection:
             yield connection
 
-    def _one_writer(self) -> AbstractContextManager[object]:
+    def _one_writer(self, *, urgent: bool) -> AbstractContextManager[object]:
         """SQLite lets one write and the others sleep and try again, some for seconds: within a process they queue."""
-        return self._turn if self.engine.dialect.name == "sqlite" else nullcontext()
+        return self._writers.turn(urgent=urgent) if self.engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

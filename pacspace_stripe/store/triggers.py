@@ -34,7 +34,7 @@ class Triggers:
 
         Without a queue, the subject is found as due.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(urgent=True) as connection:
             row = {
                 "event_id": event.event_id,
                 "type": event.type,
@@ -74,7 +74,7 @@ class Triggers:
             "outcome": "woke its ledger account",
             "received_at": now,
         }
-        with self._database.writing() as connection:
+        with self._database.writing(urgent=True) as connection:
             found = connection.execute(query.with_for_update()).all()
             woken = {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
             if not woken or not insert_once(connection, events, row):
