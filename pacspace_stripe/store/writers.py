@@ -1,41 +1,67 @@
-"""One writer after the other within a process, those whom somebody waits for first."""
+"""One writer after the other within a process, those first whom somebody waits for."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, Lock
+from threading import Lock
+
+_IN_A_ROW = 9
+"""Urgent writers after which one goes that is not, if there is one: nobody waits for ever."""
 
 
 class Writers:
-    """A queue for one place: who is ``urgent`` goes before all others, else first come, first served."""
+    """A line before one place: who is ``urgent`` goes before all others, and else who came first."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._urgent, self._patient = Condition(self._lock), Condition(self._lock)
-        self._waiting = 0
-        """How many are urgent and wait."""
         self._taken = False
+        self._urgent: deque[Lock] = deque()
+        self._patient: deque[Lock] = deque()
+        """Who waits: each for a lock of its own, which whoever leaves opens."""
+        self._in_a_row = 0
 
     @contextmanager
     def turn(self, *, urgent: bool) -> Iterator[None]:
         """Inside, nobody else is."""
-        with self._lock:
-            if urgent:
-                self._wait_urgently()
-            else:
-                while self._taken or self._waiting:
-                    self._patient.wait()
-            self._taken = True
+        self._enter(self._urgent if urgent else self._patient)
         try:
             yield
         finally:
-            with self._lock:
-                self._taken = False
-                (self._urgent if self._waiting else self._patient).notify()
+            self._leave()
 
-    def _wait_urgently(self) -> None:
-        self._waiting += 1
+    def _enter(self, line: deque[Lock]) -> None:
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return
+            mine = Lock()
+            mine.acquire()
+            line.append(mine)
         try:
-            while self._taken:
-                self._urgent.wait()
-        finally:
-            self._waiting -= 1
+            mine.acquire()
+        except BaseException:
+            self._give_up(mine, line)
+            raise
+
+    def _give_up(self, mine: Lock, line: deque[Lock]) -> None:
+        """Interrupted while it waited, or when its turn had just come."""
+        with self._lock:
+            if mine in line:
+                line.remove(mine)
+                return
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            line = self._next()
+            if line is None:
+                self._taken = False
+            else:
+                line.popleft().release()
+
+    def _next(self) -> deque[Lock] | None:
+        if self._patient and (not self._urgent or self._in_a_row >= _IN_A_ROW):
+            self._in_a_row = 0
+            return self._patient
+        self._in_a_row += 1
+        return self._urgent or None

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
+from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import ConfigurationError, RemoteError, RemoteUnavailable
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.transport import Call, Timeouts, Transport
@@ -124,6 +125,23 @@ def test_no_way_of_answering_slowly_outlasts_the_deadline(play: Play) -> None:
     content = b"x" * 8_000_000 if play is reads_in_drops else None
     with server(play) as url:
         assert seconds_until_given_up(call(url, content)) < PATIENCE.total + SLACK
+
+
+def test_the_first_request_on_a_connection_counts_until_it_is_answered() -> None:
+    asked_at: list[float] = []
+
+    def answers_late(connection: socket.socket) -> None:
+        while connection.recv(65_536):
+            asked_at.append(time.monotonic())
+            time.sleep(0.5)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with server(answers_late) as url:
+        transport = Transport(limits={"PacSpace": Rate(endpoint=1, total=1)})
+        for _ in range(2):
+            transport.send(call(url))
+        transport.close()
+    assert asked_at[1] - asked_at[0] >= 1.5
 
 
 def test_three_tries_at_drops_have_one_deadline() -> None:

@@ -75,6 +75,26 @@ def test_a_request_counts_from_when_it_is_sent_and_not_from_when_it_was_its_turn
     assert clock.now() - START + wait(rates, clock) == timedelta(seconds=0.4) + SPAN
 
 
+def test_a_turn_is_given_a_little_early_and_its_moment_waited_for() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=1)
+    wait(rates, clock)
+    with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
+        assert timedelta(seconds=0.9) <= clock.now() - START < SPAN
+        turn.sends()
+        assert clock.now() - START == SPAN
+
+
+def test_a_request_that_may_have_been_under_way_counts_from_its_answer() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=1)
+    with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
+        turn.sends()
+        clock.advance(0.4)
+        turn.arrived()
+    assert clock.now() - START + wait(rates, clock) == timedelta(seconds=0.4) + SPAN
+
+
 def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
