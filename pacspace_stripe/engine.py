@@ -168,7 +168,7 @@ class Engine:
     def _find_due(self) -> None:
         while not self._stop.wait(_DUE_EVERY):
             try:
-                while self._store.triggers.any_due():
+                while not self._stop.is_set() and self._store.triggers.any_due():
                     if not self._store.triggers.take_due(self.enqueue, limit=_TAKEN_AT_ONCE):
                         break
             except PacspaceStripeError as error:

@@ -84,14 +84,29 @@ class Past:
         left = iter(range(times))
         self._lists_become(lambda page: page[: len(page) // 2] if next(left, None) is not None else page)
 
+    def throttle_lists(self) -> None:
+        """Stripe refuses every page behind the first one."""
+
+        def throttled(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            if "starting_after" not in request.url.params:
+                return response
+            return httpx.Response(429, json={"error": {"type": "invalid_request_error", "message": "Too many"}})
+
+        self._lists_are_answered(throttled)
+
     def _lists_become(self, change: Callable[[bytes], bytes]) -> None:
+        self._lists_are_answered(
+            lambda _, response: httpx.Response(
+                response.status_code, headers=response.headers, content=change(response.content)
+            )
+        )
+
+    def _lists_are_answered(self, change: Callable[[httpx.Request, httpx.Response], httpx.Response]) -> None:
         answer = self.world._at_stripe  # noqa: SLF001 - the way to Stripe is not for tests to change, but for this one
 
         def changed(request: httpx.Request) -> httpx.Response:
             response = answer(request)
-            if request.url.path != "/v1/invoices":
-                return response
-            return httpx.Response(response.status_code, headers=response.headers, content=change(response.content))
+            return change(request, response) if request.url.path == "/v1/invoices" else response
 
         self.world._at_stripe = changed  # type: ignore[assignment]  # noqa: SLF001 - as above
 

@@ -1,7 +1,7 @@
 """The backfill: invoices of the past through the same check, page by page, newest first.
 
-It remembers a place behind the last finished page, and nothing else of its own: whatever of a page was done before a
-crash is found done. Without ``apply`` it only reads.
+It remembers a place behind the last finished half of a page, and nothing else of its own: whatever was done behind it
+before a crash is found done. Without ``apply`` it only reads.
 """
 
 from pacspace_stripe.backfill.bookmarks import Bookmark, Bookmarks

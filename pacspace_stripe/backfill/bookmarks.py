@@ -41,7 +41,7 @@ class Bookmarks:
             return None
 
     def keep(self, selection: Selection, bookmark: Bookmark, *, open_end: bool) -> None:
-        """Called when a page is done: all before it is, too."""
+        """Called when a portion is done: all before it is, too."""
         name = _name(selection, open_end=open_end)
         self.store.journal.remember_fact(name, _BOOKMARK.dump_json(bookmark).decode())
 

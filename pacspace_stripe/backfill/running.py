@@ -28,7 +28,7 @@ _UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Portion:
-    """A part of a page, and the place behind it."""
+    """A part of a page, and the place behind it. ``looks``: of those that were chosen, once they have begun."""
 
     rows: Sequence[ListedInvoice]
     behind: Place | None
@@ -59,35 +59,42 @@ class Backfill:
         It ends early, after what is in flight, when somebody asks to stop.
         Raises RemoteError when a page cannot be had, StoreUnavailable.
         """
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="backfill") as pool:
+        looks, reads = ThreadPoolExecutor(self.jobs, "backfill"), ThreadPoolExecutor(1, "backfill-pages")
+        with looks, reads:
             try:
-                yield from self._done(pool, selection, place)
+                yield from self._done(looks, reads, selection, place)
             except Stopped:
                 return
+            except BaseException:
+                # Nobody hears of what is still waited for.
+                self.patience.stop.set()
+                raise
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                reads.shutdown(wait=False, cancel_futures=True)
+                looks.shutdown(wait=True, cancel_futures=True)
 
-    def _done(self, pool: ThreadPoolExecutor, selection: Selection, place: Place) -> Iterator[DonePortion]:
+    def _done(
+        self, looks: ThreadPoolExecutor, reads: ThreadPoolExecutor, selection: Selection, place: Place | None
+    ) -> Iterator[DonePortion]:
         looking: deque[_Portion] = deque()
-        try:
-            for portion in self._listed(pool, selection, place):
+        coming = reads.submit(self._read, selection, place) if place else None
+        while place and coming:
+            # What is done is told while a page is waited for, and also when it cannot be had.
+            while looking and not coming.done():
+                yield looking.popleft().done()
+            try:
+                portions = tuple(_portions(coming.result(), place, selection))
+            except (RemoteError, Stopped):
+                yield from (portion.done() for portion in looking)
+                raise
+            place = portions[-1].behind
+            coming = reads.submit(self._read, selection, place) if place else None
+            for portion in portions:
                 if len(looking) == _AT_ONCE:
                     yield looking.popleft().done()
                 chosen = [listed for listed in portion.rows if _is_chosen(listed, selection)]
-                looking.append(replace(portion, looks=[pool.submit(self._row, listed) for listed in chosen]))
-        except RemoteError:
-            yield from (portion.done() for portion in looking)
-            raise
+                looking.append(replace(portion, looks=[looks.submit(self._row, listed) for listed in chosen]))
         yield from (portion.done() for portion in looking)
-
-    def _listed(self, pool: ThreadPoolExecutor, selection: Selection, place: Place | None) -> Iterator[_Portion]:
-        """Whatever the selection's lists name; the next page is read while this one is looked at."""
-        coming = pool.submit(self._read, selection, place) if place else None
-        while place and coming:
-            portions = tuple(_portions(coming.result(), place, selection))
-            place = portions[-1].behind
-            coming = pool.submit(self._read, selection, place) if place else None
-            yield from portions
 
     # -- one page -----------------------------------------------------------------------------------------------------
 

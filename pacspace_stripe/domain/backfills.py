@@ -49,7 +49,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """How far it got: a place in a listing, behind its last finished page."""
+    """How far it got: a place in a listing, behind its last finished portion."""
 
     listing: int = 0
     after: str | None = None

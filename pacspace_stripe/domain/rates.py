@@ -7,6 +7,8 @@ SPAN = timedelta(seconds=1.02)
 """A second, and what a request's way to the vendor may vary: without it a 26th could arrive in their second."""
 STEPS_BACK = 25
 """In so many steps, one each second, a slowed pace is back at the limit."""
+_ALONE = timedelta(seconds=10)
+"""So far from the one before, a refusal counts as a first one."""
 FORGOTTEN_AFTER = timedelta(minutes=5)
 """When a refusal says nothing any more, of a vendor whose limit nobody knows."""
 
@@ -38,8 +40,8 @@ NO_KNOWN_RATE = Rate(endpoint=1_000_000, total=1_000_000)
 class Pace:
     """What is left of a limit after a refusal: a tenth less at once, then more each second until it is back.
 
-    A first one says little: it may have come a moment too soon. While less is allowed already, the next one means that
-    somebody else uses the limit too: a quarter less, again and again while refusals go on.
+    A first one says little: it may have come a moment too soon. The next one within seconds means that somebody else
+    uses the limit too: a quarter less, again and again while refusals go on.
     """
 
     lowered_to: int
@@ -55,7 +57,9 @@ class Pace:
 
     def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
         """After one more refusal; one of a request sent before the last slowing says nothing new."""
-        return self if asked_at <= self.lowered_at else _lowered(allowed * 3 // 4, now)
+        if asked_at <= self.lowered_at:
+            return self
+        return slowed(allowed, now) if now - self.lowered_at > _ALONE else _lowered(allowed * 3 // 4, now)
 
 
 def slowed(allowed: int, now: datetime) -> Pace:

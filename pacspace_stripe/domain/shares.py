@@ -18,7 +18,8 @@ LASTS = timedelta(seconds=2)
 RENEW = timedelta(seconds=0.5)
 """How often shares are renewed while requests are sent."""
 SETTLES = SPAN + timedelta(seconds=0.5)
-"""How long a share given up still counts: the vendor's second, and half of one for our own transaction."""
+"""How long a share given up still counts: the vendor's second, and half of one for our own transaction, and for turns
+that were given early."""
 _TURN = 5
 """Seconds until another process comes first, where there are more processes than requests."""
 

@@ -63,13 +63,16 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 
 def _begun(driver: Any) -> bool:  # noqa: ANN401 - the driver's own cursor
-    """Whether the lock was had in time. SQLite's own waiting sleeps longer and longer, while others come and go."""
+    """Whether the lock was had in time. SQLite's own waiting sleeps longer and longer, while others come and go.
+
+    Any other error comes again when SQLAlchemy asks, and is then one of its own.
+    """
     ends = time.monotonic() + _BUSY_SECONDS
     while time.monotonic() < ends:
         try:
             driver.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+        except sqlite3.Error as error:
+            if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
                 return False
             time.sleep(_LOOK_AGAIN)
         else:
@@ -84,7 +87,7 @@ def mapped_errors() -> Iterator[None]:
         yield
     except _OURS:
         raise
-    except (exc.DBAPIError, exc.TimeoutError) as error:
+    except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
         if getattr(cause, "sqlite_errorname", "").startswith(_NOT_WRITABLE):
             message = "the database does not answer: SQLite needs to write its file and folder even to read"

@@ -38,7 +38,7 @@ class Writers:
             mine.acquire()
             line.append(mine)
         try:
-            mine.acquire()
+            mine.acquire()  # until whoever leaves opens it
         except BaseException:
             self._give_up(mine, line)
             raise
@@ -63,5 +63,5 @@ class Writers:
         if self._patient and (not self._urgent or self._in_a_row >= _IN_A_ROW):
             self._in_a_row = 0
             return self._patient
-        self._in_a_row += 1
+        self._in_a_row = self._in_a_row + 1 if self._patient else 0
         return self._urgent or None

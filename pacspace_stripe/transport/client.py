@@ -105,9 +105,10 @@ class Transport:
 
     @contextmanager
     def guarded(self, check: Callable[[], None], *, reading: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Inside, ``check()`` runs right before each try of each request but GET, ``reading()`` before each of a GET.
+        """Inside, ``check()`` runs before each try of each request but GET, ``reading()`` before each of a GET.
 
-        What they raise stops the call. Holds for this thread (context) only: a worker thread started inside has none.
+        The first byte follows within a tenth of a second, when connecting is quick. What they raise stops the call.
+        Holds for this thread (context) only: a worker thread started inside has none.
         """
         token = _guards.set((check, reading))
         try:

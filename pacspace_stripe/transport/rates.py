@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.domain.rates import SPAN, Rate
 from pacspace_stripe.domain.shares import TOTAL, Wish
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.transport.fleet import Fleet, Shares
@@ -99,7 +99,7 @@ class RateLimiter:
             while True:
                 self._renew(endpoint, windows)
                 now = self._clock()
-                at, wait = self._taken(waiter, windows, now)
+                at, wait = self._taken(waiter, windows, now, until)
                 if at is not None:
                     return windows, at
                 if now + wait > until:
@@ -114,11 +114,28 @@ class RateLimiter:
                     window.leave(waiter)
 
     def begun(self, turn: Turn) -> datetime:
-        """A turn's request counts from now on, its moment having come, and no longer from what was planned."""
-        early = turn.at - self._clock()
-        if early > timedelta(0):
-            self._sleep(early.total_seconds())
+        """A turn's request counts from now on, its moment having come, and no longer from what was planned.
+
+        Raises RateLimited when the vendor has asked for silence since.
+        """
+        now = self._clock()
+        if now >= turn.at + SPAN:
+            turn.at = self._again(turn, now)
+        if turn.at > now:
+            self._sleep((turn.at - now).total_seconds())
+            now = self._clock()
+        if self._resting_until and now < self._resting_until:
+            message = f"{turn.endpoint} waits: silence is wanted"
+            raise RateLimited(self._service, message, retry_after=self._resting_until - now)
         return self.moved(turn)
+
+    def _again(self, turn: Turn, now: datetime) -> datetime:
+        """Another moment for one that was missed by so much that others used its room."""
+        with self._lock:
+            at = max(window.room_again(now) for window in turn.windows)
+            for window in turn.windows:
+                window.move(turn.at, at, patient=turn.patient)
+            return at
 
     def moved(self, turn: Turn) -> datetime:
         """It counts from now on."""
@@ -131,7 +148,9 @@ class RateLimiter:
     def _alone(self, windows: tuple[Window, ...]) -> bool:
         return self._shares is None and all(len(window.queue) <= 1 for window in windows)
 
-    def _taken(self, waiter: Waiter, windows: tuple[Window, ...], now: datetime) -> tuple[datetime | None, timedelta]:
+    def _taken(
+        self, waiter: Waiter, windows: tuple[Window, ...], now: datetime, until: datetime
+    ) -> tuple[datetime | None, timedelta]:
         """The moment of its turn, when that was given; and else how long to sleep before asking again."""
         with self._lock:
             if self._resting_until and now < self._resting_until:
@@ -146,6 +165,8 @@ class RateLimiter:
             latest = max(known, default=now)
             if len(known) < len(slots):
                 return None, max(latest - now, _POLL)
+            if latest > until:
+                return None, latest - now
             if latest > now + _AHEAD:
                 return None, latest - _AHEAD - now
             for window in windows:

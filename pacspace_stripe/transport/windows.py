@@ -42,7 +42,10 @@ class Window:
         self._forget(now)
         if self.crowd and self.running >= self.crowd.allowed(NO_KNOWN_RATE.total, now):
             return None
-        over = len(self.sent) + self._ahead_of(waiter, now) - self.allowed(now)
+        return self._room(self._ahead_of(waiter, now), now)
+
+    def _room(self, ahead: int, now: datetime) -> datetime | None:
+        over = len(self.sent) + ahead - self.allowed(now)
         if over >= len(self.sent):
             return None
         return max(now, self.sent[over][0] + SPAN) if over >= 0 else now
@@ -87,6 +90,11 @@ class Window:
         self.running += 1
         self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
 
+    def room_again(self, now: datetime) -> datetime:
+        """For a request that missed its moment by more than a second, and is ready now: others have used its room."""
+        self._forget(now)
+        return self._room(0, now) or now
+
     def move(self, planned: datetime, now: datetime, *, patient: bool) -> None:
         """A request that was counted from another moment is sent only now: the vendor's second begins here."""
         if (planned, patient) in self.sent:
@@ -108,11 +116,11 @@ class Window:
         allowed = self.allowed(now)
         if self.limit >= NO_KNOWN_RATE.endpoint:
             allowed = min(allowed, len(self.sent))
-        self.pace = _lower(self.pace, self.limit, allowed, asked_at, now)
+        self.pace = _lower(self.pace, allowed, asked_at, now)
 
     def thin(self, *, asked_at: datetime, now: datetime) -> None:
         """It refused one because too many ran at once: let fewer."""
-        self.crowd = _lower(self.crowd, NO_KNOWN_RATE.total, self.running, asked_at, now)
+        self.crowd = _lower(self.crowd, self.running, asked_at, now)
 
     def idle(self, now: datetime) -> bool:
         """Whether forgetting it changes nothing."""
@@ -126,7 +134,5 @@ def _lowered(pace: Pace | None, limit: int, now: datetime) -> bool:
     return pace is not None and pace.allowed(limit, now) < limit
 
 
-def _lower(pace: Pace | None, limit: int, allowed: int, asked_at: datetime, now: datetime) -> Pace:
-    if pace is None or not _lowered(pace, limit, now):
-        return slowed(allowed, now)
-    return pace.after(allowed, asked_at=asked_at, now=now)
+def _lower(pace: Pace | None, allowed: int, asked_at: datetime, now: datetime) -> Pace:
+    return pace.after(allowed, asked_at=asked_at, now=now) if pace else slowed(allowed, now)

@@ -364,6 +364,15 @@ def test_a_place_whose_draft_was_deleted_is_found_again_by_its_time(long: Past) 
     assert first.seen.keys() | rest.seen.keys() == set(ids)
 
 
+def test_what_is_done_is_told_although_the_next_page_never_comes(long: Past) -> None:
+    many(long, 150)
+    long.throttle_lists()
+    found = long.backfill(portions=2)
+    assert (len(found.seen), long.world.stripe_calls().count("GET /v1/invoices") > 1) == (100, True)
+    assert found.next is not None
+    assert found.next.after == list(found.seen)[-1]
+
+
 def test_a_stop_ends_it_before_a_portion_is_done(long: Past) -> None:
     many(long, 150)
     stop = threading.Event()

@@ -393,7 +393,7 @@ class Process:
     def _sent_or_waits(self, number: int, now: datetime) -> timedelta:
         waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), patient=self.background)
         self.limiter._renew(READ, self.windows)  # noqa: SLF001  # as above
-        at, wait = self.limiter._taken(waiter, self.windows, now)  # noqa: SLF001
+        at, wait = self.limiter._taken(waiter, self.windows, now, now + timedelta(minutes=1))  # noqa: SLF001
         self.waiting[number] = waiter if at is None else None
         if at is None:
             return min(wait, timedelta(seconds=0.25))

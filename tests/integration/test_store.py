@@ -1157,6 +1157,23 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path, clock: Manual
     letter.close()
 
 
+def test_a_file_that_breaks_while_it_is_open_is_unavailable(sqlite_url: str, clock: ManualClock) -> None:
+    broken, other = (Store(sqlite_url, now=clock.now, lost_after=LOST_AFTER) for _ in range(2))
+    broken.migrate()
+    broken.triggers.receive(event(1), Queue())
+    other.triggers.receive(event(2), Queue())
+    with other.engine.connect() as connection:
+        connection.rollback()
+        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with Path(sa.make_url(sqlite_url).database or "").open("r+b") as file:
+        file.write(b"a letter to a friend" * 200)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            broken.triggers.receive(event(3), Queue())
+    broken.close()
+    other.close()
+
+
 def test_an_error_of_the_database_keeps_its_secrets(clock: ManualClock) -> None:
     url = "postgresql+psycopg://someone:hunter2@127.0.0.1:1/none?connect_timeout=2"
     dead = Store(url, now=clock.now, lost_after=LOST_AFTER)

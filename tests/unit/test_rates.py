@@ -95,6 +95,39 @@ def test_a_request_that_may_have_been_under_way_counts_from_its_answer() -> None
     assert clock.now() - START + wait(rates, clock) == timedelta(seconds=0.4) + SPAN
 
 
+def test_a_turn_that_missed_its_moment_waits_for_another_one() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=2)
+    with rates.turn(READ, until=START + timedelta(minutes=1)) as late:
+        clock.advance(1.5)  # a lease that had to be renewed
+        for _ in range(2):
+            assert wait(rates, clock) == timedelta(0)
+        late.sends()
+    assert clock.now() - START == timedelta(seconds=1.5) + SPAN
+
+
+def test_a_turn_is_not_used_when_silence_is_wanted_since() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=1)
+    wait(rates, clock)
+    wanted = Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
+        rates.refused(WRITE, wanted, asked_at=START)
+        with pytest.raises(RateLimited) as refused:
+            turn.sends()
+    assert refused.value.retry_after
+    assert refused.value.retry_after > timedelta(seconds=4)
+
+
+def test_a_turn_is_not_given_early_when_its_moment_comes_too_late() -> None:
+    clock = ManualClock(START)
+    rates = limiter(clock, endpoint=1)
+    wait(rates, clock)
+    clock.advance(0.95)
+    with pytest.raises(RateLimited), rates.turn(READ, until=clock.now() + timedelta(seconds=0.05)):
+        pass
+
+
 def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
@@ -170,13 +203,21 @@ def test_a_slowed_pace_is_back_within_seconds(limit: int, seconds: int) -> None:
 
 def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
     clock, window = ManualClock(START), Window(20)
-    for allowed in (18, 13, 9):
-        clock.advance(0.01)
+    for seconds, allowed in ((0.01, 18), (0.01, 13), (0.01, 9), (9.9, 13)):
+        clock.advance(seconds)
         window.slow(asked_at=clock.now(), now=clock.now())
         assert window.allowed(clock.now()) == allowed
     clock.advance(20)
     window.slow(asked_at=clock.now(), now=clock.now())
     assert window.allowed(clock.now()) == 18
+
+
+def test_where_others_use_a_small_limit_too_refusals_go_on_slowing() -> None:
+    clock, window = ManualClock(START), Window(10)
+    for allowed in (9, 7, 6):
+        window.slow(asked_at=clock.now(), now=clock.now())
+        assert window.allowed(clock.now()) == allowed
+        clock.advance(2)
 
 
 def test_refusals_of_one_burst_slow_once() -> None:

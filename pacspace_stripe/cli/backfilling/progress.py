@@ -29,7 +29,7 @@ class ProgressLine:
         self._first = self.tally.invoices
 
     def show(self, place: Place | None) -> None:
-        """Called after every page, with the place behind it; None behind the last one, which is always shown."""
+        """Called after every portion, with the place behind it; None behind the last one, which is always shown."""
         share = place.share(self.selection) if place else 1.0
         if self._share is None:
             self._share = share

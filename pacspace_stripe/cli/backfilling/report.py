@@ -1,4 +1,4 @@
-"""Every invoice for machines, written page by page: CSV, and JSON."""
+"""Every invoice for machines, written portion by portion: CSV, and JSON."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ class CsvReport:
         return cls(file)
 
     def write(self, rows: Iterable[Row]) -> int:
-        """Write the rows of one page to the disk; the file's length then, in bytes."""
+        """Write the rows of one portion to the disk; the file's length then, in bytes."""
         text = StringIO()
         csv.writer(text).writerows(line for row in rows for line in _lines(row))
         self._file.write(text.getvalue())
@@ -85,7 +85,7 @@ class JsonReport:
     _begun: bool = False
 
     def write(self, rows: Iterable[Row]) -> None:
-        """The rows of one page, in the shape of ``check --json``."""
+        """The rows of one portion, in the shape of ``check --json``."""
         for row in rows:
             shown: dict[str, Json] = {
                 **row.result.as_json(),
