@@ -165,7 +165,7 @@ class RateLimiter:
             latest = max(known, default=now)
             if len(known) < len(slots):
                 return None, max(latest - now, _POLL)
-            if latest > until:
+            if latest > max(now, until):
                 return None, latest - now
             if latest > now + _AHEAD:
                 return None, latest - _AHEAD - now
