@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.checks.story import UNSETTLED
-from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.domain.verdicts import UNANSWERED
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, RateLimited, RemoteError
 
 PAUSES = (2.0, 5.0, 15.0)
@@ -23,7 +23,6 @@ SETTLING_PAUSES = (2.0, 5.0)
 STORM_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds to wait in a storm of 429s, without end: they say nothing about any invoice."""
 _BUSY_PAUSE = 0.5
-_UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 Found = TypeVar("Found")
 
@@ -94,7 +93,7 @@ class Patience:
             result = self.through_storms(lambda: look(patient))
             if result.status != UNSETTLED:
                 return result
-            next_pause = waits.unanswered if result.reason in _UNANSWERED else waits.unsettled
+            next_pause = waits.unanswered if result.reason in UNANSWERED else waits.unsettled
         except LeaseBusy:
             if waits.busy >= self.busy_for.total_seconds():
                 raise

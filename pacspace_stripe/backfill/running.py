@@ -13,17 +13,16 @@ from pacspace_stripe.checks.story import UNSETTLED
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection
 from pacspace_stripe.domain.invoices import Invoice, InvoicePage, InvoiceStatus, ListedInvoice
 from pacspace_stripe.domain.stamps import HOLD_KEY
-from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.domain.verdicts import UNANSWERED, Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import background
 
-PORTION = 50
+_PORTION = 50
 _AT_ONCE = 2
 """Portions that are looked at while nothing behind them counts as done: together as many as a page of Stripe's."""
 _SECOND = timedelta(seconds=1)
-_UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ class Backfill:
         Raises RemoteError when a page cannot be had, StoreUnavailable.
         """
         looks, reads = ThreadPoolExecutor(self.jobs, "backfill"), ThreadPoolExecutor(1, "backfill-pages")
-        with looks, reads:
+        with looks, reads:  # what has begun is waited for
             try:
                 yield from self._done(looks, reads, selection, place)
             except Stopped:
@@ -70,25 +69,27 @@ class Backfill:
                 self.patience.stop.set()
                 raise
             finally:
-                reads.shutdown(wait=False, cancel_futures=True)
-                looks.shutdown(wait=True, cancel_futures=True)
+                for pool in (reads, looks):
+                    pool.shutdown(wait=False, cancel_futures=True)
 
     def _done(
-        self, looks: ThreadPoolExecutor, reads: ThreadPoolExecutor, selection: Selection, place: Place | None
+        self, looks: ThreadPoolExecutor, reads: ThreadPoolExecutor, selection: Selection, place: Place
     ) -> Iterator[DonePortion]:
         looking: deque[_Portion] = deque()
-        coming = reads.submit(self._read, selection, place) if place else None
-        while place and coming:
+        here: Place | None = place
+        coming = reads.submit(self._read, selection, place)
+        while here is not None:
             # What is done is told while a page is waited for, and also when it cannot be had.
             while looking and not coming.done():
                 yield looking.popleft().done()
             try:
-                portions = tuple(_portions(coming.result(), place, selection))
+                portions = tuple(_portions(coming.result(), here, selection))
             except (RemoteError, Stopped):
                 yield from (portion.done() for portion in looking)
                 raise
-            place = portions[-1].behind
-            coming = reads.submit(self._read, selection, place) if place else None
+            here = portions[-1].behind
+            if here is not None:
+                coming = reads.submit(self._read, selection, here)
             for portion in portions:
                 if len(looking) == _AT_ONCE:
                     yield looking.popleft().done()
@@ -170,7 +171,7 @@ class Backfill:
     def _preview(self, listed: ListedInvoice, *, patient: bool) -> CheckResult:
         read = listed.invoice if listed.complete else None
         result = self.checker.preview_of(read or self.stripe.read_invoice(listed.invoice_id), back=True)
-        return replace(result, status=UNSETTLED) if patient and result.reason in _UNANSWERED else result
+        return replace(result, status=UNSETTLED) if patient and result.reason in UNANSWERED else result
 
 
 def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
@@ -182,9 +183,9 @@ def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
 
 def _portions(page: InvoicePage, place: Place, selection: Selection) -> Iterator[_Portion]:
     """One at least: an empty page is done, too."""
-    starts = range(0, max(len(page.rows), 1), PORTION)
+    starts = range(0, max(len(page.rows), 1), _PORTION)
     for start in starts:
-        rows = page.rows[start : start + PORTION]
+        rows = page.rows[start : start + _PORTION]
         place = _behind(rows[-1], place) if rows else place
         last = start == starts[-1] and not page.has_more
         yield _Portion(rows=rows, behind=_next_listing(place, selection) if last else place, lists=int(start == 0))

@@ -16,7 +16,7 @@ from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
 from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
@@ -80,7 +80,7 @@ class Checker:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 looked = look.run()
                 looked = replace(looked, memory=self.parts.alerts.recovered(leased, looked.memory))
-            unanswered = looked.memory.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
+            unanswered = looked.memory.reason in UNANSWERED
             return looked if unanswered else replace(looked, memory=replace(looked.memory, failures=0))
         except RemoteError as error:
             if back and (back.patient or isinstance(error, RateLimited)):

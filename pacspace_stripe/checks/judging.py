@@ -12,7 +12,7 @@ from pacspace_stripe.domain.decide import with_waiver
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Mode, Policy
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict
 from pacspace_stripe.errors import RateLimited, RemoteError
 from pacspace_stripe.stripe_api import StripeApi
 
@@ -22,7 +22,6 @@ RATE_LIMITED_LOOK = timedelta(seconds=2)
 PATIENT_LOOKS = 5
 """Looks in a row that 429s may end before they count as no answer."""
 _GOOD = (Verdict.MATCHED, Verdict.WAIVED)
-_UNANSWERED = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class Judge:
 
         Asks Stripe for the subscription; a refusal leaves only the copy on the invoice. A 429 ends the look.
         """
-        if finding.verdict in _GOOD or finding.reason in _UNANSWERED or read.subscription_id is None:
+        if finding.verdict in _GOOD or finding.reason in UNANSWERED or read.subscription_id is None:
             return ()
         copied = read.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
         try:

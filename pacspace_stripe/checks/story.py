@@ -31,7 +31,7 @@ from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
 
@@ -122,7 +122,7 @@ class Look(Pass):
     def _end_waiver(self, finding: Finding) -> None:
         """It named exact quantities and ends with them. What could not be read now does not say that they changed."""
         waiver, figures = self.memory.waiver, figures_of(finding)
-        if waiver is None or self.memory.cleared or finding.reason in decide.HEALS:
+        if waiver is None or self.memory.cleared or finding.reason in HEALS:
             return
         if not same_figures(waiver.figures, figures):
             self._alert("waiver_ended", f"it named {dict(waiver.figures)}, billed is now {figures}")
@@ -201,7 +201,7 @@ class Look(Pass):
         )
         self._end_waiver(finding)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-        if left and self.back and self.back.patient and decide.heals(finding):
+        if left and self.back and self.back.patient and finding.heals:
             self.memory = with_finding(self.memory, finding, self.parts.policy, self.now)
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
         if left and self._carries(invoice, finding):

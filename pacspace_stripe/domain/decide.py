@@ -34,7 +34,7 @@ from pacspace_stripe.domain.timing import (
     look_at,
     planned_finalization,
 )
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 
 EVIDENCE_KEY = "pacspace_evidence_sha256"
 FOREIGN_HOLD_LOOK = timedelta(days=1)
@@ -43,8 +43,6 @@ CONFIRM_MARGIN = timedelta(minutes=5)
 """How long after a planned finalization we look ourselves, should its event be lost."""
 EFFECT_WITHIN = timedelta(hours=1)
 """A release that shows no attempt and no payment by then is alerted."""
-HEALS = frozenset({Reason.NOT_SETTLED, Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
-"""Reasons that usually go away without anybody doing anything."""
 
 
 def fails_closed(memory: Memory, policy: Policy) -> bool:
@@ -154,8 +152,7 @@ def after_comparison(
 
 def _given_up(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
-    unanswered = finding.reason in (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE)
-    if unanswered and memory.attempts < len(policy.retry):
+    if finding.reason in UNANSWERED and memory.attempts < len(policy.retry):
         return (_retry(memory, policy, now, finding),)
     mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
     status = invoice.status.value
@@ -175,7 +172,7 @@ def _draft_found(
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (Stamp(footer=False),) if says_otherwise else ()
     goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
-    told = () if goes_out and heals(finding) else _told(memory, policy, finding)
+    told = () if goes_out and finding.heals else _told(memory, policy, finding)
     return (*hold, *mark, *told, _retry(memory, policy, now, finding))
 
 
@@ -184,7 +181,7 @@ def _told(memory: Memory, policy: Policy, finding: Finding) -> tuple[Action, ...
 
     One that goes out at its backstop has until then to heal.
     """
-    waits = finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS and memory.attempts < len(policy.retry)
+    waits = finding.heals and memory.attempts < len(policy.retry)
     return () if waits or _good(finding) else (Alert(kind=finding.verdict.value),)
 
 
@@ -242,11 +239,6 @@ def _left(memory: Memory, finding: Finding) -> str:
 def _footer_outdated(invoice: Invoice, memory: Memory) -> bool:
     """The frozen footer names an earlier evidence than the one it leaves with."""
     return find_block(invoice.footer) is not None and (memory.evidence_sha256 or "") not in (invoice.footer or "")
-
-
-def heals(finding: Finding) -> bool:
-    """Whether another look may well find something else, without anybody doing anything."""
-    return finding.verdict is Verdict.UNPROVEN and finding.reason in HEALS
 
 
 def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding) -> bool:

@@ -65,6 +65,11 @@ _DRIFTED = frozenset(
     }
 )
 
+UNANSWERED = frozenset({Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
+"""A vendor did not answer: nothing was found out about the invoice itself."""
+HEALS = UNANSWERED | {Reason.NOT_SETTLED}
+"""Reasons that usually go away without anybody doing anything."""
+
 
 class LineKind(StrEnum):
     """What a line of a metered price bills."""
@@ -176,6 +181,11 @@ class Finding:
     reason: Reason
     detail: str
     windows: tuple[WindowResult, ...]
+
+    @property
+    def heals(self) -> bool:
+        """Whether another look may well find something else, without anybody doing anything."""
+        return self.verdict is Verdict.UNPROVEN and self.reason in HEALS
 
     @property
     def again_at(self) -> datetime | None:

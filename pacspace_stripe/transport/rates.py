@@ -82,7 +82,7 @@ class RateLimiter:
         It counts as sent. Raises RateLimited when its turn would come after ``until``.
         """
         windows, at = self._waited(endpoint, until)
-        given_at = min(at, self._clock())
+        given_at = self._clock()
         try:
             yield Turn(
                 limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, patient=in_background()
