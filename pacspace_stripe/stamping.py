@@ -11,6 +11,7 @@ from typing import Any
 from pacspace_stripe.app import App
 from pacspace_stripe.documents.from_evidence import decided_at, footer_view, is_about, proof_roots
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
+from pacspace_stripe.domain.advice import next_step
 from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.evidence import Evidence
 from pacspace_stripe.domain.footer import find_block
@@ -19,6 +20,15 @@ from pacspace_stripe.errors import NotFound, RemoteUnavailable
 from pacspace_stripe.store import not_here
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
 from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+_WAIT = (
+    "Nothing to do: `serve` compares it when usage has settled, and lets it go if both sides agree. "
+    "`pacspace-stripe check {invoice}` shows where it stands; run this command again once it has left."
+)
+_STOPPED = (
+    "pacspace-stripe lets go only what it held itself. Ask who stopped it and why; "
+    "run this command again once the invoice has left."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,8 @@ def stamp_invoice(
     RemoteUnavailable: Stripe has no PDF yet; RenderError: it cannot be stamped, and why.
     """
     invoice = app.stripe.read_invoice(invoice_id)
+    if pdf is None and invoice.status is InvoiceStatus.DRAFT:
+        raise _no_pdf_yet(app, invoice)
     evidence = _decision(app, invoice)
     document = json.loads(evidence.document)
     stamp = Stamp(
@@ -79,13 +91,30 @@ def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, 
     return app.documents.render_footer(footer_view(document, evidence.sha256))
 
 
+def _no_pdf_yet(app: App, invoice: Invoice) -> NotFound:
+    """Return why a draft has no PDF and what to do, which is never to finalize it by hand: that leaves the gate out."""
+    said, subject = (
+        f"{invoice.invoice_id} is a draft, so Stripe has no PDF of it yet",
+        app.store.subjects.find(invoice.invoice_id),
+    )
+    memory = subject.memory if subject else None
+    if memory is not None and memory.held:
+        found = memory.verdict is not None and memory.reason is not None
+        judged = f" as {memory.verdict} ({memory.reason})" if found else ""
+        hint = next_step(memory.reason, invoice.invoice_id) or _WAIT.format(invoice=invoice.invoice_id)
+        detail = f": {memory.detail}" if memory.detail else ""
+        return NotFound(STRIPE, f"{said}: pacspace-stripe holds it{judged}{detail}", hint=hint)
+    if not invoice.auto_advance:
+        return NotFound(STRIPE, f"{said}: somebody stopped it (auto_advance is false)", hint=_STOPPED)
+    planned = invoice.automatically_finalizes_at
+    when = f" Stripe plans to finalize it on {planned:%Y-%m-%d %H:%M} UTC." if planned else ""
+    return NotFound(STRIPE, said, hint=f"Run this command again once the invoice has left.{when}")
+
+
 def _stripes_own(app: App, invoice: Invoice) -> bytes:
-    if invoice.status is InvoiceStatus.DRAFT:
-        message = f"{invoice.invoice_id} is a draft: it has no PDF before it is finalized"
-        raise NotFound(STRIPE, message, hint="Finalize it first, or let serve do so.")
     link = app.stripe.invoice_pdf(invoice.invoice_id)
     if link is None:
         message = f"{invoice.invoice_id} has no PDF yet"
         raise RemoteUnavailable(STRIPE, message, hint="Stripe makes it soon: try again later.")
-    base_url = app.settings.stripe_api_base_url
-    return fetch_invoice_pdf(app.transport, link, largest=LARGEST_PDF, base_url=base_url)
+    base_url, hosts = app.settings.stripe_api_base_url, app.settings.pdf_hosts or ()
+    return fetch_invoice_pdf(app.transport, link, largest=LARGEST_PDF, base_url=base_url, hosts=hosts)

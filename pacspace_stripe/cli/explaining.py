@@ -17,6 +17,7 @@ from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts
 from pacspace_stripe.documents import PictureKind
 from pacspace_stripe.domain import explanation_form
+from pacspace_stripe.domain.advice import next_step
 from pacspace_stripe.domain.corrections import Correction, plan
 from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.explanation import Explanation, LocatedRecord
@@ -24,6 +25,7 @@ from pacspace_stripe.domain.explanation_form import CAUSES, about, fingerprint, 
 from pacspace_stripe.domain.explanation_words import span
 from pacspace_stripe.domain.invoices import Formula, Invoice
 from pacspace_stripe.domain.quantities import subtract, text
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 
 _WIDE = 100
@@ -140,7 +142,18 @@ def _drawn(app: App, told: Told, chart: Path) -> bytes | None:
 def _json(told: Told) -> dict[str, Json]:
     """The shape of ``check``, each window with what explains it."""
     windows: list[Json] = [_window(told, dict(window)) for window in told.result.windows]
-    return {**told.result.as_json(), "windows": windows, "made_at": iso(told.made_at)}
+    steps = _next_steps(told)
+    return {**told.result.as_json(), "windows": windows, "next_steps": list(steps), "made_at": iso(told.made_at)}
+
+
+def _next_steps(told: Told) -> tuple[str, ...]:
+    """Return what a person does next about what no correction plan covers: each unproven reason, once."""
+    if told.result.good:
+        return ()
+    written = [told.result.reason, *(window.get("reason") for window in told.result.windows)]
+    reasons = dict.fromkeys(Reason(str(one)) for one in written if one is not None)
+    open_ones = [one for one in reasons if one.verdict is Verdict.UNPROVEN or one is Reason.CHANGED_AT_FINALIZATION]
+    return tuple(next_step(one, told.result.invoice_id) for one in open_ones)
 
 
 def _window(told: Told, window: dict[str, str | int | None]) -> Json:
@@ -159,6 +172,10 @@ def _correction(each: Correction) -> Json:
 def _echo(told: Told) -> None:
     plain = tuple({name: window[name] for name in window if name != "sentence"} for window in told.result.windows)
     echo_result(replace(told.result, windows=plain, steps=()), planned=True)
+    for step in _next_steps(told):
+        click.echo()
+        click.secho("  What to do", bold=True)
+        _echo_folded(step)
     for explanation, corrections in zip(told.explanations, told.plans, strict=True):
         click.echo()
         _echo_explanation(explanation)

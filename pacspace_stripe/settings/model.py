@@ -178,6 +178,10 @@ class Settings(BaseSettings):
     language: Annotated[Language, read_by(written.one_of(Language))] = setting(
         "PACSPACE_STRIPE_LANGUAGE", "The usage statement's language: `en`, `de`, `fr` or `es`.", default="en"
     )
+    pdf_hosts: Annotated[frozenset[str] | None, read_by(written.hosts)] = setting(
+        "PACSPACE_STRIPE_PDF_HOSTS",
+        "Further hosts that Stripe's PDF links may lead to, separated by commas; unset: Stripe's own domains only.",
+    )
     retry: Annotated[tuple[timedelta, ...], read_by(written.durations)] = setting(
         "PACSPACE_STRIPE_RETRY",
         "Waits between looks at an unproven invoice; the last one repeats.",

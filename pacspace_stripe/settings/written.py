@@ -29,6 +29,8 @@ _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
 }
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
+_HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+"""A name of at least two labels, whose last one is no number: never an IP address."""
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>{_NUMBER}){unit}(?![a-z]))?" for unit in _UNITS))
 _DECIMAL = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _RATE = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
@@ -160,6 +162,15 @@ def address(written: str) -> str:
         message = "must start with https:// (http:// only for this machine, such as http://127.0.0.1:12111)"
         raise ValueError(message)
     return parts.geturl().rstrip("/")
+
+
+def hosts(written: str) -> frozenset[str]:
+    """Return exact host names, separated by commas: no wildcards, no addresses, no ports."""
+    names = frozenset(part.strip().lower() for part in written.split(","))
+    if not all(_HOST.fullmatch(name) for name in names):
+        message = "must be one or more host names such as files.example.com, separated by commas"
+        raise ValueError(message)
+    return names
 
 
 def receiver(written: str) -> SecretStr:

@@ -1,7 +1,9 @@
-"""Getting an invoice's PDF from the link that Stripe's API names: public, short-lived, and not of the API.
+"""Downloads of an invoice's PDF from the link that Stripe's API names: public, short-lived, and not of the API.
 
-The link carries its own secret, so no key goes with it, and errors name its host only.
+The link carries its own secret, so no key is sent with it, and errors name its host only.
 """
+
+from collections.abc import Collection
 
 import httpx
 
@@ -9,6 +11,13 @@ from pacspace_stripe.errors import RemoteRefused, RemoteUnavailable, UnexpectedA
 from pacspace_stripe.transport import Answer, Call, Transport
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
+STRIPES_DOMAINS = ("stripe.com", "stripeusercontent.com", "stripecdn.com")
+"""Stripe's own domains that files come from, with their subdomains.
+
+https://docs.stripe.com/ips names pay., invoice., invoicedata., files. and dashboard.stripe.com and f.stripecdn.com; the
+API's own download links lead to stripeusercontent.com. Links were also seen to lead to signed S3 addresses, whose
+bucket Stripe does not publish: PACSPACE_STRIPE_PDF_HOSTS can name that host.
+"""
 _ENDPOINT = "GET invoice PDF"
 _MOST_REDIRECTS = 5
 _OK, _ACCEPTED, _NO_CONTENT, _NOT_FOUND = 200, 202, 204, 404
@@ -17,17 +26,21 @@ _BY_HAND = (
     "Download it from Stripe's dashboard, then run `pacspace-stripe stamp-pdf FILE.pdf --invoice INVOICE -o OUT.pdf`."
 )
 
+_ALLOW = "If Stripe's support confirms that this host is theirs, name it in PACSPACE_STRIPE_PDF_HOSTS."
 
-def fetch_invoice_pdf(transport: Transport, link: str, *, largest: int, base_url: str | None = None) -> bytes:
-    """The PDF behind ``link``, of at most ``largest`` bytes.
 
-    Only Stripe's hosts, over https, and that of ``base_url`` are asked, redirects included.
-    Raises RemoteUnavailable when the PDF is not ready, UnexpectedAnswer for anything that is no PDF or too large,
-    RemoteRefused for a link to elsewhere.
+def fetch_invoice_pdf(
+    transport: Transport, link: str, *, largest: int, base_url: str | None = None, hosts: Collection[str] = ()
+) -> bytes:
+    """Return the PDF behind ``link``, of at most ``largest`` bytes.
+
+    Each address, redirects included, must be on one of Stripe's domains or of the further ``hosts``, over https, or on
+    the host of ``base_url``. Raises RemoteUnavailable when the PDF is not ready, UnexpectedAnswer for anything that is
+    no PDF or too large, RemoteRefused for a link to another host.
     """
     url = link
     for _ in range(_MOST_REDIRECTS):
-        _require_trusted(url, base_url)
+        _require_trusted(url, base_url, hosts)
         answer = transport.send(
             Call(
                 service=STRIPE,
@@ -44,24 +57,31 @@ def fetch_invoice_pdf(transport: Transport, link: str, *, largest: int, base_url
     raise UnexpectedAnswer(STRIPE, f"{_ENDPOINT}: more than {_MOST_REDIRECTS} redirects", hint=_BY_HAND)
 
 
-def _require_trusted(url: str, base_url: str | None) -> None:
-    """A link is data: it must not send us to any host it likes."""
+def _require_trusted(url: str, base_url: str | None, hosts: Collection[str]) -> None:
+    """Raise RemoteRefused for an address that is not trusted: a link is data, and may name any host."""
     try:
         asked = httpx.URL(url)
     except httpx.InvalidURL:
         asked = httpx.URL("")
-    if not (_is_stripes(asked) or (base_url and _is_base(asked, httpx.URL(base_url)))):
-        where = f"{asked.scheme}://{asked.host}" if asked.host else "no address"
-        raise RemoteRefused(STRIPE, f"{_ENDPOINT}: the link leads to {where}, which is not Stripe's", hint=_BY_HAND)
+    if _is_plain_https(asked) and (_is_stripes(asked.host) or asked.host in hosts):
+        return
+    if base_url and _is_base(asked, httpx.URL(base_url)):
+        return
+    where = f"{asked.scheme}://{asked.host}" if asked.host else "no address"
+    hint = f"{_BY_HAND} {_ALLOW}" if asked.host and _is_plain_https(asked) else _BY_HAND
+    raise RemoteRefused(STRIPE, f"{_ENDPOINT}: the link leads to {where}, which is not Stripe's", hint=hint)
 
 
-def _is_stripes(asked: httpx.URL) -> bool:
-    at_stripe = asked.host == "stripe.com" or asked.host.endswith(".stripe.com")
-    return at_stripe and asked.scheme == "https" and asked.port is None and not asked.userinfo
+def _is_plain_https(asked: httpx.URL) -> bool:
+    return asked.scheme == "https" and asked.port is None and not asked.userinfo
+
+
+def _is_stripes(host: str) -> bool:
+    return any(host == domain or host.endswith(f".{domain}") for domain in STRIPES_DOMAINS)
 
 
 def _is_base(asked: httpx.URL, base: httpx.URL) -> bool:
-    """The settings take a base URL over plain http on loopback only."""
+    """Return whether ``asked`` is on the host of ``base``; the settings allow plain http on loopback only."""
     return (asked.scheme, asked.host, asked.port) == (base.scheme, base.host, base.port) and not asked.userinfo
 
 

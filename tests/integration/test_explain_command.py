@@ -156,7 +156,11 @@ def test_what_cannot_be_said_yet_is_not_explained(desk: Desk) -> None:
     desk.pacspace.record("cus_a", -Decimal(1), AUGUST + DAY, verified=False)
     told = desk.told("explain", invoice)
     assert (told["verdict"], [window["cause"] for window in told["windows"]]) == ("unproven", [None])
-    assert desk.run("explain", invoice).exit_code == 1
+    (step,) = told["next_steps"]
+    assert "ask PacSpace about the records that are named" in step
+    done = desk.run("explain", invoice)
+    assert done.exit_code == 1
+    assert f"What to do {step}" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.SVG", b"<svg")])

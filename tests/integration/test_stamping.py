@@ -1,7 +1,7 @@
 """Stamping the PDF of an invoice: which evidence, which footer, and where Stripe's PDF is taken from."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -124,13 +124,51 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
     assert texts(again.pdf) == texts(first.pdf)
 
 
-def test_a_draft_has_no_pdf(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("both", "ledger_is_down", "passed", "said", "hint"),
+    [
+        pytest.param(
+            False,
+            False,
+            DAY,
+            r"holds it as drifted \(LEDGER_MISSING\): .*5",
+            "pacspace-stripe explain in_",
+            id="drifted",
+        ),
+        pytest.param(
+            True, True, DAY, r"holds it as unproven \(LEDGER_UNAVAILABLE\)", "checked again by itself", id="unproven"
+        ),
+        pytest.param(
+            True, False, timedelta(hours=1, minutes=5), "holds it: held, compared from", "lets it go if", id="early"
+        ),
+    ],
+)
+def test_a_held_draft_has_no_pdf_and_nobody_is_told_to_go_round_the_gate(
+    tmp_path: Path, *, both: bool, ledger_is_down: bool, passed: timedelta, said: str, hint: str
+) -> None:
     with world(tmp_path) as place:
         place.subscribe()
-        place.bill("5")
-        place.run(DAY)
-        with pytest.raises(NotFound, match="is a draft: it has no PDF before it is finalized"):
+        (place.use if both else place.bill)("5")
+        if ledger_is_down:
+            place.ledger.add_fault("503", times=None)
+        place.run(passed)
+        with pytest.raises(NotFound, match=said) as refused:
             stamp_invoice(place.app, place.invoice_id)
+    assert hint in refused.value.hint
+    assert "finalize it" not in (str(refused.value) + refused.value.hint).lower()
+
+
+def test_a_draft_that_nobody_holds_has_its_pdf_once_it_has_left(tmp_path: Path) -> None:
+    with world(tmp_path, mode="observe") as place:
+        place.subscribe()
+        place.run(timedelta(hours=1, minutes=5))
+        with pytest.raises(NotFound, match="is a draft, so Stripe has no PDF of it yet") as refused:
+            stamp_invoice(place.app, place.invoice_id)
+        assert "Stripe plans to finalize it on 2026-11-01 01:" in refused.value.hint
+        place.stripe.account.invoices[place.invoice_id].auto_advance = False
+        with pytest.raises(NotFound, match="somebody stopped it") as refused:
+            stamp_invoice(place.app, place.invoice_id)
+        assert "Ask who stopped it" in refused.value.hint
 
 
 def test_what_was_never_compared_is_not_stamped(gated: World) -> None:
@@ -169,10 +207,15 @@ class Pages:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def fetched(pages: Callable[[httpx.Request], httpx.Response], link: str = LINK, base_url: str | None = None) -> bytes:
+def fetched(
+    pages: Callable[[httpx.Request], httpx.Response],
+    link: str = LINK,
+    base_url: str | None = None,
+    hosts: Collection[str] = (),
+) -> bytes:
     transport = Transport(httpx_transport=httpx.MockTransport(pages), sleep=lambda _: None)
     try:
-        return fetch_invoice_pdf(transport, link, largest=1000, base_url=base_url)
+        return fetch_invoice_pdf(transport, link, largest=1000, base_url=base_url, hosts=hosts)
     finally:
         transport.close()
 
@@ -193,9 +236,44 @@ def test_the_link_is_followed_without_a_key() -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "pay.stripe.com",
+        "invoice.stripe.com",
+        "invoicedata.stripe.com",
+        "files.stripe.com",
+        "dashboard.stripe.com",
+        "stripeusercontent.com",
+        "f.stripecdn.com",
+    ],
+)
+def test_the_link_may_lead_to_any_of_stripes_own_domains(host: str) -> None:
+    assert fetched(Pages([moved(f"https://{host}/f"), httpx.Response(200, content=PDF)])) == PDF
+
+
+BUCKET = "a-bucket.s3.us-west-2.amazonaws.com"
+
+
+def test_a_further_host_is_asked_only_if_the_operator_names_it() -> None:
+    def answers() -> Pages:
+        return Pages([moved(f"https://{BUCKET}/f?signed"), httpx.Response(200, content=PDF)])
+
+    assert fetched(answers(), hosts=[BUCKET]) == PDF
+    for hosts in ([], ["amazonaws.com"], ["s3.us-west-2.amazonaws.com"]):
+        with pytest.raises(RemoteRefused, match=f"leads to https://{BUCKET}, which is not") as refused:
+            fetched(answers(), hosts=hosts)
+        assert "PACSPACE_STRIPE_PDF_HOSTS" in refused.value.hint
+    for link in (f"http://{BUCKET}/f", f"https://{BUCKET}:8443/f", f"https://me@{BUCKET}/f"):
+        with pytest.raises(RemoteRefused):
+            fetched(answers(), link, hosts=[BUCKET])
+
+
+@pytest.mark.parametrize(
     "link",
     [
         "http://pay.stripe.com/x",
+        "https://evilstripeusercontent.com/x",
+        "https://stripeusercontent.com.evil.example/x",
         "https://stripe.com.evil.example/x",
         "https://evilstripe.com/x",
         "https://pay.stripe.com@evil.example/x",

@@ -228,6 +228,7 @@ def test_of_an_alert_address_only_the_host_is_shown() -> None:
     [
         ("PACSPACE_STRIPE_EXCLUDE_REASONS", "deposit,refund"),
         ("PACSPACE_STRIPE_READINGS", "seats"),
+        ("PACSPACE_STRIPE_PDF_HOSTS", "a-bucket.s3.us-west-2.amazonaws.com,files.example"),
         ("PACSPACE_STRIPE_UNITS", "api_calls=1000,storage=0.5"),
     ],
 )
@@ -280,6 +281,19 @@ WRONG = [
     ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
     ("PACSPACE_STRIPE_READINGS", ["", ",", "tellnobody,", ",tellnobody"]),
     ("PACSPACE_STRIPE_EDGE_SLACK", ["", "tellnobody", "-5m", "5"]),
+    (
+        "PACSPACE_STRIPE_PDF_HOSTS",
+        [
+            "",
+            ",",
+            "tellnobody",
+            "*.tellnobody.example",
+            "https://tellnobody.example",
+            "127.0.0.1",
+            "tellnobody.example:8",
+            "h.example,",
+        ],
+    ),
     (
         "PACSPACE_STRIPE_UNITS",
         ["", "tellnobody", "=1", "tellnobody=", "a=0", "a=-1", "a=1e3", "a=1,a=2", "a=1,", "a=1/3", "a=NaN"],
