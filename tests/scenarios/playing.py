@@ -38,7 +38,9 @@ class _Play:
                 meters[name] = self.world.stripe.add_meter(name, formula)  # type: ignore[arg-type]  # Stripe's word
         self.prices = {name: self.world.stripe.add_price(meter) for name, meter in meters.items()}
         for price in self.scenario.prices:
-            self.prices[price.name] = self.world.stripe.add_price(meters[price.meter], **price.rest)
+            self.prices[price.name] = self.world.stripe.add_price(
+                meters[price.meter] if price.meter else None, **price.rest
+            )
 
     def _subscribe(self, one: Subscription) -> None:
         options = one.rest

@@ -44,7 +44,7 @@ class _Open(BaseModel):
 
 
 class Price(_Open):
-    """A metered price."""
+    """A metered price; of meter ``""`` a flat one."""
 
     name: str
     meter: str = "api_calls"

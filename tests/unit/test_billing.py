@@ -303,14 +303,95 @@ def test_two_prices_in_different_windows_are_two_results() -> None:
 # -- prorations -------------------------------------------------------------------------------------------------------
 
 
-def test_a_proration_beside_usage_is_named_and_not_counted() -> None:
-    only = one(bills(1), bills(2, "2.5", proration=True, window=NOVEMBER))
+DAY = timedelta(days=1)
+EARLY, ACROSS = Window(start=OCTOBER.start, end=MIDDLE - DAY), Window(start=MIDDLE - DAY, end=MIDDLE + DAY)
+
+
+def prorates(quantity: str | None, window: Window | None = FIRST, **changes: Change) -> LineItem:
+    return bills(9, quantity, proration=True, window=window, **changes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "prorated"),
+    [
+        pytest.param([bills(1)], prorates("2.5", amount=-10), id="a credit of money"),
+        pytest.param([bills(1)], prorates("-2.5"), id="a negative quantity"),
+        pytest.param([bills(1)], prorates(None, amount=-10), id="a credit without a quantity"),
+        pytest.param([bills(1, window=SECOND)], prorates("2.5", amount=-10), id="a credit of another time"),
+        pytest.param([bills(1)], prorates("0"), id="no quantity, in part of the usage's time"),
+        pytest.param([bills(1)], prorates("0", None), id="no quantity and no time"),
+        pytest.param([bills(1, window=FIRST), bills(2, window=SECOND)], prorates("0", ACROSS), id="under two lines"),
+    ],
+)
+def test_a_proration_that_corrects_money_is_named_beside_the_usage_and_not_counted(
+    lines: list[LineItem], prorated: LineItem
+) -> None:
+    first, *others = billed(*lines, prorated)
+    assert (first.quantity, first.problem) == (Decimal(100), None)
+    assert [each.kind for each in first.lines] == [LineKind.USAGE, LineKind.PRORATION]
+    assert all(other.problem is None for other in others)
+
+
+def test_another_price_for_the_same_usage_is_a_correction() -> None:
+    back, again = prorates("40", amount=-400, price_id="price_1"), prorates("40", amount=500, price_id="price_2")
+    only = one(bills(1), back, replace(again, line_id="il_10"), prices=(PLAIN, SUPPORT))
     assert (only.quantity, only.problem) == (Decimal(100), None)
-    assert [each.kind for each in only.lines] == [LineKind.USAGE, LineKind.PRORATION]
+    assert [each.kind for each in only.lines] == [LineKind.USAGE, LineKind.PRORATION, LineKind.PRORATION]
 
 
-def test_prorations_alone_are_a_question() -> None:
-    assert one(bills(1, proration=True)).problem is Reason.UNKNOWN_SHAPE
+@pytest.mark.parametrize(
+    ("lines", "window"),
+    [
+        pytest.param([bills(1, window=SECOND)], FIRST, id="beside the rest of the period"),
+        pytest.param([bills(1, "0", window=OCTOBER)], FIRST, id="under a line that bills nothing"),
+        pytest.param([], FIRST, id="alone"),
+    ],
+)
+@pytest.mark.parametrize("said", [True, False], ids=["a proration", "an invoice item"])
+def test_usage_of_a_removed_item_is_compared_in_its_own_window(
+    lines: list[LineItem],
+    window: Window,
+    said: bool,  # noqa: FBT001  # a column
+) -> None:
+    removed = bills(9, "1000", window=window, proration=said, price_id="price_2")
+    usages = billed(*lines, removed, prices=(PLAIN, SUPPORT))
+    found = next(each for each in usages if "il_9" in {line.line_id for line in each.lines})
+    assert (found.window, found.quantity, found.problem) == (window, Decimal(1000), None)
+    assert [line.kind for line in found.lines] == [LineKind.USAGE]
+
+
+def test_nothing_used_before_an_item_was_removed_is_compared_too() -> None:
+    rest, removed = billed(bills(1, window=SECOND), prorates("0"))
+    assert (removed.window, removed.quantity, removed.problem) == (FIRST, Decimal(0), None)
+    assert rest.problem is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "prorated", "why"),
+    [
+        pytest.param([bills(1)], prorates("40"), "bill already", id="usage of a time that is billed"),
+        pytest.param([bills(1)], prorates("40", OCTOBER), "bill already", id="of the same time"),
+        pytest.param(
+            [bills(1, window=FIRST), bills(2, window=SECOND)], prorates("40", ACROSS), "bill already", id="of two"
+        ),
+        pytest.param([bills(1), prorates("39", amount=-1)], prorates("40"), "bill already", id="another credit"),
+        pytest.param([bills(1, window=SECOND)], prorates("40", ACROSS), "in part", id="from before"),
+        pytest.param([bills(1, window=EARLY)], prorates("40"), "in part", id="until after"),
+        pytest.param([bills(1, window=ACROSS)], prorates("40", OCTOBER), "in part", id="around"),
+        pytest.param([bills(1)], prorates("40", NOVEMBER), "not over", id="of the coming period"),
+        pytest.param([], prorates("40", amount=-1), "no line of its usage", id="a credit alone"),
+        pytest.param([], prorates("-40"), "no line of its usage", id="a negative quantity alone"),
+        pytest.param([bills(1)], prorates("40", None), "without a period", id="without a period"),
+        pytest.param([bills(1)], prorates(None), "without a quantity", id="without a quantity"),
+        pytest.param([bills(1)], prorates("40", price_id="price_9"), "could not be read", id="of an unread price"),
+    ],
+)
+def test_what_a_proration_bills_is_never_guessed(lines: list[LineItem], prorated: LineItem, why: str) -> None:
+    moved = [replace(each, line_id=f"il_{number}") for number, each in enumerate(lines)]
+    usages = billed(*moved, prorated)
+    found = next(each for each in usages if "il_9" in {line.line_id for line in each.lines})
+    assert found.problem is Reason.UNKNOWN_SHAPE
+    assert why in found.detail
 
 
 # -- thresholds -------------------------------------------------------------------------------------------------------

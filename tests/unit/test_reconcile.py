@@ -143,7 +143,7 @@ def test_the_order_of_lines_changes_no_figure(amounts: list[Decimal], random: ob
         pytest.param((line(),), {"price_1": price(meter_id=None)}, METERS, id="without a meter"),
         pytest.param((line(),), PRICES, {"mtr_2": meter()}, id="its meter could not be read"),
         pytest.param((line(),), PRICES, {"mtr_1": meter(formula=Formula.UNKNOWN)}, id="aggregation"),
-        pytest.param((line(proration=True),), PRICES, METERS, id="proration"),
+        pytest.param((line(proration=True, amount=-1),), PRICES, METERS, id="credit proration"),
         pytest.param((line(),), PRICES, {"mtr_1": meter(formula=Formula.LAST)}, id="the last value reported"),
         pytest.param((line(quantity=None),), PRICES, METERS, id="without a quantity"),
         pytest.param((line(), line(2, quantity=None)), PRICES, METERS, id="a line without a quantity"),

@@ -3,6 +3,7 @@
 Pure. Every metered line is mapped and recognised first; what is not, is a problem of its own and never a guess.
 
     shares     what one price bills of a meter in one window: plain, tiered, in packages
+    prorations which lines bill usage, and which only correct money
     usages     those of all prices on one meter and window, mapped to their ledger account
     metering   where the lines alone do not say it: what the meter's summaries make of them
     running    what earlier invoices of the same period have billed: thresholds

@@ -22,6 +22,8 @@ class Share:
     window: Window | None
     lines: tuple[LineItem, ...]
     earlier: tuple[Earlier, ...] = ()
+    doubt: str | None = None
+    """Why it is not known what a line bills, where its own quantity and window do not show it."""
 
     @property
     def name(self) -> str:
@@ -79,7 +81,7 @@ def shape_problem(share: Share) -> str | None:
         "its price could not be read": price is None,
         "the price's usage type is not known": price is not None and price.usage_type is not UsageType.METERED,
         "a metered price without a meter (legacy usage records)": price is not None and price.meter_id is None,
-        "proration of a metered item, and no line of its usage": any(line.proration for line in lines),
+        share.doubt or "": share.doubt is not None,
         "a line without a quantity": usage_quantities(lines, price) is None,
         "a negative quantity": negative,
         "a line without a period": share.window is None,

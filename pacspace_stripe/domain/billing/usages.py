@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pacspace_stripe.domain.billing.accounts import SHARED_ACCOUNT, ledger_account, shared_accounts
+from pacspace_stripe.domain.billing.prorations import Apart, meter_of, told_apart
 from pacspace_stripe.domain.billing.running import counted, ends_early
 from pacspace_stripe.domain.billing.shares import Share, shape_problem
 from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
@@ -115,35 +116,21 @@ def billed_usage(
     ``earlier``: invoices of the same period whose usage counts as billed already.
     """
     lines = metered_lines(invoice, prices)
-    usage_lines, prorations = _apart(lines, prices)
+    told = told_apart(invoice, lines, prices)
     groups: dict[tuple[str, Window | None], list[Share]] = {}
-    for share in _shares(usage_lines, prices):
+    for share in _shares(told, prices):
         running = counted(share, invoice, earlier)
         groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
     usages = [_billed(invoice, tuple(shares), meters, account_template, readings) for shares in groups.values()]
-    named = _with_prorations(usages, prorations, prices)
+    named = _with_corrections(usages, told.corrections, prices)
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
     return _without_shared_accounts(named)
 
 
-def _apart(
-    lines: tuple[LineItem, ...], prices: Mapping[str, Price]
-) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
-    """Usage, and prorations of the same meters: money put right. A meter's prorations alone stay a question."""
-    used = {_meter_id(line, prices) for line in lines if not line.proration} - {None}
-    prorations = tuple(line for line in lines if line.proration and _meter_id(line, prices) in used)
-    return tuple(line for line in lines if line not in prorations), prorations
-
-
-def _meter_id(line: LineItem, prices: Mapping[str, Price]) -> str | None:
-    price = prices.get(line.price_id or "")
-    return price.meter_id if price else None
-
-
-def _shares(lines: Iterable[LineItem], prices: Mapping[str, Price]) -> list[Share]:
+def _shares(told: Apart, prices: Mapping[str, Price]) -> list[Share]:
     groups: dict[tuple[str, str | None, Window | None], list[LineItem]] = {}
-    for line in lines:
+    for line in told.usage:
         groups.setdefault((line.price_id or line.line_id, line.item_id, line.window), []).append(line)
     return [
         Share(
@@ -152,6 +139,7 @@ def _shares(lines: Iterable[LineItem], prices: Mapping[str, Price]) -> list[Shar
             price=prices.get(each[0].price_id or ""),
             window=each[0].window,
             lines=tuple(each),
+            doubt=next((told.doubts[line.line_id] for line in each if line.line_id in told.doubts), None),
         )
         for each in groups.values()
     ]
@@ -245,12 +233,12 @@ def _unequal(shares: tuple[Share, ...]) -> str:
     return f"two prices bill one meter, and not the same usage for the same time: {each}"
 
 
-def _with_prorations(
-    usages: list[BilledUsage], prorations: tuple[LineItem, ...], prices: Mapping[str, Price]
+def _with_corrections(
+    usages: list[BilledUsage], corrections: tuple[LineItem, ...], prices: Mapping[str, Price]
 ) -> list[BilledUsage]:
-    """Each proration is named beside the first usage of its meter, and counts for nothing."""
-    for line in prorations:
-        meter_id = _meter_id(line, prices)
+    """Name each correction of money beside the first usage of its meter, where it counts for nothing."""
+    for line in corrections:
+        meter_id = meter_of(line, prices)
         place = next((at for at, usage in enumerate(usages) if usage.meter_id == meter_id), None)
         if place is not None:
             named = BilledLine(line_id=line.line_id, quantity=line.quantity, kind=LineKind.PRORATION)

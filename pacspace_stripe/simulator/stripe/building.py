@@ -142,6 +142,29 @@ class WorldBuilding(CatalogBuilding):
             changed.was.append((whole_second(since), changed.price))
             changed.price = self.account.prices[price].id
 
+    def replace_item(
+        self,
+        subscription: str,
+        since: datetime,
+        *,
+        price: str | None = None,
+        item: int = 0,
+        proration: bool = True,
+        as_item: bool = False,
+    ) -> None:
+        """End an item inside its period, as flexible billing mode does: its usage so far is on the next invoice.
+
+        Another item with ``price`` takes its place; with None there is none.
+        """
+        with self._lock:
+            found, at = self._subscription(subscription), whole_second(since)
+            old = found.items.pop(item)
+            found.pending.extend(
+                drafting.accrued_lines(self.account, found, old, at, proration=proration, as_item=as_item)
+            )
+            if price is not None:
+                found.items.append(self._item(price, at, old.period_end))
+
     def add_credit_note(self, invoice: str, amount: int) -> None:
         """Credit a part of a finalized invoice, in minor units: what it billed stays on it."""
         with self._lock:
@@ -163,6 +186,8 @@ class WorldBuilding(CatalogBuilding):
         price: str | None = None,
         item: str | None = None,
         proration: bool = False,
+        start: datetime | None = None,
+        end: datetime | None = None,
     ) -> str:
         """Put a line of one's own on a draft, such as a proration; returns its id. ``amount`` in minor units."""
         with self._lock:
@@ -170,8 +195,8 @@ class WorldBuilding(CatalogBuilding):
             line = Line(
                 id=self.account.ids.new("il"),
                 description=description,
-                period_start=found.period_start,
-                period_end=found.period_end,
+                period_start=start or found.period_start,
+                period_end=end or found.period_end,
                 amount=amount,
                 quantity=Decimal(quantity),
                 price=price,

@@ -79,6 +79,17 @@ def metered_lines(
             yield replace(line, counts_from=counts_from, counts_to=end, already=already)
 
 
+def accrued_lines(
+    account: Account, subscription: Subscription, item: Item, until: datetime, *, proration: bool, as_item: bool
+) -> Iterator[Line]:
+    """Bill what an item used before it was removed at ``until``, as flexible billing mode does.
+
+    ``proration`` and ``as_item`` (a line of the subscription's item, not an invoice item) are not documented.
+    """
+    for line in metered_lines(account, subscription, replace(item, period_end=until)):
+        yield replace(line, item=line.item if as_item else None, proration=proration)
+
+
 def invoiced(account: Account, item: Item) -> Decimal:
     """What invoices inside an item's period have billed of its usage."""
     lines = (line for invoice in account.invoices if invoice.status is not Status.VOID for line in invoice.lines)

@@ -126,7 +126,7 @@ def renew(account: Account, subscription: Subscription) -> Invoice | None:
     closed = subscription.items[0]
     closed = replace(closed, period_start=subscription.period_start, period_end=subscription.period_end)
     ends = subscription.cancel_at_period_end
-    lines: list[Line] = []
+    lines, subscription.pending = list(subscription.pending), []
     for place, item in enumerate(subscription.items):
         price = account.prices[item.price]
         following = _following(price, subscription, item)

@@ -163,6 +163,8 @@ class Subscription:
     canceled_at: datetime | None = None
     latest_invoice: str | None = None
     upcoming_sent_for: datetime | None = None
+    pending: list["Line"] = field(default_factory=list)
+    """Lines of items that a change inside the period ended: its next invoice bills them."""
 
     @property
     def period_start(self) -> datetime:
