@@ -22,14 +22,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.invoices import (
-    CollectionMethod,
-    Invoice,
-    InvoiceStatus,
-    Subscription,
-    SubscriptionItem,
-    UsageType,
-)
+from pacspace_stripe.domain.billing import is_metered
+from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import LeaseBusy, RemoteError
 from pacspace_stripe.events import Event, EventType
@@ -148,9 +142,10 @@ class Sweep:
 
     def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
         """The early warnings that should have begun: now where Stripe sends no event, else where it is late."""
-        silent = subscription.paused or subscription.collection_method is CollectionMethod.SEND_INVOICE
+        told = subscription.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
+        silent = subscription.paused or not told
         lead = self.warning if silent else min(LAST_CALL, self.warning)
-        ends = {item.window.end for item in subscription.items if item.window and _is_metered(item)}
+        ends = {item.window.end for item in subscription.items if item.window and is_metered(item.price)}
         return (subject_id(subscription.subscription_id, end) for end in sorted(ends) if now < end < now + lead)
 
     # -- what is found ----------------------------------------------------------------------------------------------
@@ -183,10 +178,6 @@ class Sweep:
 
     def _reached(self, mark: str, at: datetime) -> None:
         self.store.journal.remember_fact(mark, iso(at))
-
-
-def _is_metered(item: SubscriptionItem) -> bool:
-    return item.price.usage_type is UsageType.METERED
 
 
 def _chunks(rows: Iterable[Row], leased: Leased) -> Iterator[list[Row]]:

@@ -16,7 +16,7 @@ from pacspace_stripe.domain.billing import (
     open_question,
     with_meter,
 )
-from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, Meter, Price
+from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, InvoiceStatus, Meter, Price
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason
 from pacspace_stripe.domain.windows import Window
@@ -24,7 +24,7 @@ from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_RENEWAL = "subscription_cycle"
+_RENEWAL = BillingReason.SUBSCRIPTION_CYCLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

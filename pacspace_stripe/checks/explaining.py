@@ -11,7 +11,7 @@ from typing import Protocol
 from pacspace_stripe.checks.result import shown_windows
 from pacspace_stripe.domain.explanation import Explanation
 from pacspace_stripe.domain.explanation_form import fingerprint
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, LineItem, Subscription
+from pacspace_stripe.domain.invoices import BillingReason, Invoice, InvoiceStatus, LineItem, Subscription
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost
@@ -88,7 +88,7 @@ def coming(subscription: Subscription, subject_id: str, now: datetime) -> Invoic
         automatically_finalizes_at=None,
         created_at=now,
         finalized_at=None,
-        billing_reason="upcoming",
+        billing_reason=BillingReason.UPCOMING,
         collection_method=subscription.collection_method,
         currency="",
         number=None,

@@ -9,6 +9,7 @@ from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.recalling import forgotten, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps, timing
+from pacspace_stripe.domain.billing import stops_unread
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
@@ -76,7 +77,7 @@ class Pass:
 
     def _stop_unread(self, invoice: Invoice) -> None:
         """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
-        if not any(line.price_id or line.subscription_id for line in invoice.line_items):
+        if not stops_unread(invoice):
             return
         precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
         match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):

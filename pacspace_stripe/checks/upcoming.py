@@ -17,8 +17,8 @@ from pacspace_stripe.checks.recalling import awaiting, reads_of
 from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
 from pacspace_stripe.domain import evidence, timing
-from pacspace_stripe.domain.billing import SHARED_ACCOUNT, BilledUsage, ledger_account, shared_accounts
-from pacspace_stripe.domain.invoices import Formula, Invoice, Subscription, SubscriptionItem, UsageType
+from pacspace_stripe.domain.billing import SHARED_ACCOUNT, BilledUsage, is_metered, ledger_account, shared_accounts
+from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.reconcile import first_look, second_look
@@ -47,7 +47,7 @@ def is_of_period(invoice: Invoice, subject: str) -> bool:
     """Whether an invoice is the one that an early warning was about: a threshold invoice before it is not."""
     period_end = int(subject.rpartition(":")[2])
     ends = {int(line.window.end.timestamp()) for line in invoice.line_items if line.window}
-    return period_end in ends or period_end == 0 or invoice.billing_reason == "subscription_cycle"
+    return period_end in ends or period_end == 0 or invoice.billing_reason is BillingReason.SUBSCRIPTION_CYCLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class EarlyWarning:
         subscription = self.stripe.read_subscription(subscription_id)
         memory = replace(memory, subscription_id=subscription_id, customer_id=subscription.customer_id)
         now = self.now()
-        items = [item for item in subscription.items if _is_metered(item) and _is_now(item, int(period_end), now)]
+        items = [item for item in subscription.items if is_metered(item.price) and _is_now(item, int(period_end), now)]
         if not items:
             return self._past(memory, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
@@ -151,6 +151,9 @@ class EarlyWarning:
             lines=(),
             split_for=subscription.customer_id if self.policy.splits_accounts else None,
         )
+        if unknown := (*item.price.unknown, *(meter.unknown if meter else ())):
+            detail = f"a price or meter of a kind that is not known: {', '.join(unknown)}"
+            return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail=detail)
         if meter is None or meter.formula not in (Formula.SUM, Formula.COUNT):
             return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail="a meter whose usage so far cannot be asked")
         if account is None:
@@ -227,10 +230,6 @@ class EarlyWarning:
         if finding.verdict is Verdict.DRIFTED:
             return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
         return self.alerts.recovered(leased, found, "upcoming_recovered")
-
-
-def _is_metered(item: SubscriptionItem) -> bool:
-    return item.price.usage_type is UsageType.METERED
 
 
 def _is_now(item: SubscriptionItem, period_end: int, now: datetime) -> bool:

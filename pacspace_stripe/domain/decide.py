@@ -9,7 +9,7 @@ from typing import assert_never
 
 from pacspace_stripe.domain.billing import figures_of, same_figures
 from pacspace_stripe.domain.footer import find_block
-from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.steps import (
@@ -248,7 +248,7 @@ def must_stop(invoice: Invoice, memory: Memory, policy: Policy, finding: Finding
     """
     if memory.past or invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
         return False
-    at_birth = invoice.billing_reason == "subscription_create"
+    at_birth = invoice.billing_reason is BillingReason.SUBSCRIPTION_CREATE
     closed = fails_closed(memory, policy) and not invoice.attempted and not at_birth
     return finding.verdict is Verdict.DRIFTED or closed
 

@@ -4,62 +4,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from enum import StrEnum
 
+from pacspace_stripe.domain.kinds import (
+    BillingReason,
+    CollectionMethod,
+    EventTimeWindow,
+    Formula,
+    InvoiceStatus,
+    LineParent,
+    MeterStatus,
+    SubscriptionStatus,
+    UsageType,
+)
 from pacspace_stripe.domain.windows import Window
 
-
-class InvoiceStatus(StrEnum):
-    """Stripe's ``invoice.status``; a value we do not know reads as UNKNOWN and holds."""
-
-    DRAFT = "draft"
-    OPEN = "open"
-    PAID = "paid"
-    VOID = "void"
-    UNCOLLECTIBLE = "uncollectible"
-    UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "InvoiceStatus":
-        return cls.UNKNOWN
-
-
-class CollectionMethod(StrEnum):
-    """Stripe's ``invoice.collection_method``."""
-
-    CHARGE_AUTOMATICALLY = "charge_automatically"
-    SEND_INVOICE = "send_invoice"
-    UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "CollectionMethod":
-        return cls.UNKNOWN
-
-
-class UsageType(StrEnum):
-    """Stripe's ``price.recurring.usage_type``; NONE for one-off prices, which have no usage."""
-
-    METERED = "metered"
-    LICENSED = "licensed"
-    NONE = "none"
-    UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "UsageType":
-        return cls.UNKNOWN
-
-
-class Formula(StrEnum):
-    """Stripe's ``meter.default_aggregation.formula``."""
-
-    SUM = "sum"
-    COUNT = "count"
-    LAST = "last"
-    UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "Formula":
-        return cls.UNKNOWN
+__all__ = [
+    "BillingReason",
+    "CollectionMethod",
+    "EventTimeWindow",
+    "Formula",
+    "Invoice",
+    "InvoicePage",
+    "InvoiceStatus",
+    "LineItem",
+    "LineParent",
+    "ListedInvoice",
+    "Meter",
+    "MeterStatus",
+    "Package",
+    "Price",
+    "Subscription",
+    "SubscriptionItem",
+    "SubscriptionStatus",
+    "Tier",
+    "UsageType",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +49,11 @@ class Meter:
     event_name: str
     display_name: str
     formula: Formula
+    event_time_window: EventTimeWindow = EventTimeWindow.NONE
+    status: MeterStatus = MeterStatus.ACTIVE
+    """As it was when the meter was read; it may change."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +92,8 @@ class Price:
     package: Package | None = None
     tiers: tuple[Tier, ...] = ()
     """Empty when the price is not tiered."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +111,10 @@ class LineItem:
     """The subscription item that it bills."""
     amount: int | None = None
     """Minor units of the invoice's currency. It tells a tier's flat fee from usage, and is compared with nothing."""
+    parent: LineParent = LineParent.NONE
+    """What generated the line."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``: nobody can say whether such a line bills usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +130,7 @@ class Invoice:
     automatically_finalizes_at: datetime | None
     created_at: datetime
     finalized_at: datetime | None
-    billing_reason: str
+    billing_reason: BillingReason
     collection_method: CollectionMethod
     currency: str
     number: str | None
@@ -155,6 +145,8 @@ class Invoice:
     finalization_error: str | None
     """Stripe's ``last_finalization_error.code``, or its type."""
     line_items: tuple[LineItem, ...]
+    unknown: tuple[str, ...] = ()
+    """Kinds of the invoice itself that we do not know, as ``field=word``: it may bill usage on any of its lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +183,7 @@ class Subscription:
 
     subscription_id: str
     customer_id: str
-    status: str
+    status: SubscriptionStatus
     collection_method: CollectionMethod
     paused: bool
     """``pause_collection`` is set: its invoices are made, and nothing is collected for them."""

@@ -79,6 +79,8 @@ class LineKind(StrEnum):
     """The fixed part of a tier: no usage."""
     PRORATION = "proration"
     """A correction of money: no usage (stripe-facts 4.4)."""
+    UNKNOWN = "unknown"
+    """Of a kind that we do not know: its quantity may be usage."""
 
 
 class BilledAs(StrEnum):

@@ -1,29 +1,56 @@
 """Stripe's JSON at the pinned version → our values. Pure; a malformed answer is UnexpectedAnswer, naming the field.
 
 Fields that decide something must be present, even if null: a line whose ``pricing`` went missing would otherwise pass
-for one without usage.
+for one without usage. A kind that is not listed in ``domain.kinds`` is kept by name in ``unknown``: null means that
+there is nothing, an unknown kind means that nobody can say.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import TypeVar
 
 from pacspace_stripe.domain.invoices import (
+    BillingReason,
     CollectionMethod,
+    EventTimeWindow,
     Formula,
     Invoice,
     InvoiceStatus,
     LineItem,
+    LineParent,
     Meter,
+    MeterStatus,
     Package,
     Price,
     Subscription,
     SubscriptionItem,
+    SubscriptionStatus,
     Tier,
     UsageType,
+)
+from pacspace_stripe.domain.kinds import (
+    BillingScheme,
+    InvoiceParent,
+    LinePricing,
+    PriceType,
+    Rounding,
+    StripeKind,
+    TiersMode,
 )
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
+
+Kind = TypeVar("Kind", bound=StripeKind)
+
+
+def _kind(kinds: type[Kind], found: Fields, name: str, unknown: list[str], where: str = "") -> Kind:
+    """The kind that a field names. One that is not listed is added to ``unknown``, as ``where.name=word``."""
+    word = found.text(name)
+    kind = kinds(word)
+    if kind is kinds["UNKNOWN"]:
+        unknown.append(f"{where}{name}={word}")
+    return kind
 
 
 def stripe_object(data: object, kind: str) -> Fields:
@@ -37,7 +64,8 @@ def stripe_object(data: object, kind: str) -> Fields:
 def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
     """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first)."""
     invoice = stripe_object(data, "invoice")
-    subscription = _subscription_details(invoice)
+    unknown: list[str] = []
+    subscription = _subscription_details(invoice, unknown)
     embedded = invoice.fields("lines").raw("data") if line_items is None else list(line_items)
     return Invoice(
         invoice_id=invoice.text("id"),
@@ -49,7 +77,7 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         automatically_finalizes_at=invoice.optional_at("automatically_finalizes_at"),
         created_at=invoice.at("created"),
         finalized_at=invoice.fields("status_transitions").optional_at("finalized_at"),
-        billing_reason=invoice.optional_text("billing_reason") or "unknown",
+        billing_reason=BillingReason(invoice.optional_text("billing_reason") or BillingReason.NONE),
         collection_method=CollectionMethod(invoice.text("collection_method")),
         currency=invoice.text("currency"),
         number=invoice.optional_text("number"),
@@ -62,6 +90,7 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         amount_due=invoice.integer("amount_due"),
         finalization_error=_finalization_error(invoice),
         line_items=_line_items(invoice, embedded),
+        unknown=tuple(unknown),
     )
 
 
@@ -73,9 +102,19 @@ def _customer_id(found: Fields) -> str:
     return customer
 
 
-def _subscription_details(invoice: Fields) -> Fields | None:
+def _subscription_details(invoice: Fields, unknown: list[str]) -> Fields | None:
     parent = invoice.nullable_fields("parent")
-    return parent.optional_fields("subscription_details") if parent else None
+    if parent is None or _kind(InvoiceParent, parent, "type", unknown, "parent.") is not InvoiceParent.SUBSCRIPTION:
+        return None
+    return _details(parent, InvoiceParent.SUBSCRIPTION, unknown, "parent.")
+
+
+def _details(found: Fields, kind: StripeKind, unknown: list[str], where: str) -> Fields | None:
+    """What a kind says about itself, in the field of its own name; without it nobody can say what it is."""
+    details = found.optional_fields(kind.value)
+    if details is None:
+        unknown.append(f"{where}{kind.value}=null")
+    return details
 
 
 def _finalization_error(invoice: Fields) -> str | None:
@@ -95,16 +134,19 @@ def _line_items(invoice: Fields, data: object) -> tuple[LineItem, ...]:
 def line_item_from_stripe(data: object) -> LineItem:
     """One line. Its quantity is the exact one, in the meter's unit; the integer is used only where that is null."""
     line = stripe_object(data, "line_item")
-    details = _line_parent(line)
+    unknown: list[str] = []
+    parent, details = _line_parent(line, unknown)
     return LineItem(
         line_id=line.text("id"),
-        price_id=_price_id(line),
+        price_id=_price_id(line, unknown),
         subscription_id=details.optional_id("subscription") if details else None,
         proration=details.flag("proration") if details else False,
         quantity=_quantity(line),
         window=_window(line.fields("period"), "start", "end"),
         item_id=details.optional_id("subscription_item") if details else None,
         amount=line.optional_integer("amount"),
+        parent=parent,
+        unknown=tuple(unknown),
     )
 
 
@@ -118,19 +160,23 @@ def _quantity(line: Fields) -> Decimal | None:
     return None if whole is None else Decimal(whole)
 
 
-def _line_parent(line: Fields) -> Fields | None:
+def _line_parent(line: Fields, unknown: list[str]) -> tuple[LineParent, Fields | None]:
     parent = line.nullable_fields("parent")
     if parent is None:
-        return None
-    return parent.optional_fields("subscription_item_details") or parent.optional_fields("invoice_item_details")
+        return LineParent.NONE, None
+    kind = _kind(LineParent, parent, "type", unknown, "parent.")
+    return kind, None if kind is LineParent.UNKNOWN else _details(parent, kind, unknown, "parent.")
 
 
-def _price_id(line: Fields) -> str | None:
+def _price_id(line: Fields, unknown: list[str]) -> str | None:
     pricing = line.nullable_fields("pricing")
-    details = pricing.optional_fields("price_details") if pricing else None
-    if details is None:
+    if pricing is None or _kind(LinePricing, pricing, "type", unknown, "pricing.") is not LinePricing.PRICE:
         return None
-    return details.nullable_id("price")
+    details = _details(pricing, LinePricing.PRICE, unknown, "pricing.")
+    price_id = details.nullable_id("price") if details else None
+    if details and not price_id:
+        unknown.append("pricing.price_details.price=null")
+    return price_id
 
 
 def _window(found: Fields, start: str, end: str) -> Window | None:
@@ -141,24 +187,45 @@ def _window(found: Fields, start: str, end: str) -> Window | None:
 def price_from_stripe(data: object) -> Price:
     """A price, as far as it decides what a line's quantity means."""
     price = stripe_object(data, "price")
-    recurring = price.nullable_fields("recurring")
+    unknown: list[str] = []
+    usage_type, meter_id = _usage_type(price, unknown)
+    scheme = _kind(BillingScheme, price, "billing_scheme", unknown)
+    tiers_mode = _kind(TiersMode, price, "tiers_mode", unknown) if price.optional_text("tiers_mode") else None
     return Price(
         price_id=price.text("id"),
-        usage_type=UsageType(recurring.text("usage_type")) if recurring else UsageType.NONE,
-        meter_id=recurring.optional_id("meter") if recurring else None,
-        tiered=price.text("billing_scheme") == "tiered" or price.optional_text("tiers_mode") is not None,
-        package=_package(price.optional_fields("transform_quantity")),
+        usage_type=usage_type,
+        meter_id=meter_id,
+        tiered=scheme is BillingScheme.TIERED or tiers_mode is not None,
+        package=_package(price.optional_fields("transform_quantity"), unknown),
         tiers=tuple(map(_tier, price.items("tiers"))) if price.data.get("tiers") is not None else (),
+        unknown=tuple(unknown),
     )
 
 
-def _package(found: Fields | None) -> Package | None:
+def _usage_type(price: Fields, unknown: list[str]) -> tuple[UsageType, str | None]:
+    """How a price's quantity comes about, and its meter. Only a price that is known to be one-off has no usage."""
+    recurring = price.nullable_fields("recurring")
+    if recurring is None:
+        once = _kind(PriceType, price, "type", unknown) is PriceType.ONE_TIME
+        return UsageType.NONE if once else UsageType.UNKNOWN, None
+    usage_type, meter_id = (
+        _kind(UsageType, recurring, "usage_type", unknown, "recurring."),
+        recurring.optional_id("meter"),
+    )
+    if meter_id and usage_type is not UsageType.METERED:
+        # Stripe documents a meter on metered prices alone: whatever else has one may bill its usage.
+        return UsageType.UNKNOWN, meter_id
+    return usage_type, meter_id
+
+
+def _package(found: Fields | None, unknown: list[str]) -> Package | None:
     if found is None:
         return None
     size = found.integer("divide_by")
     if size < 1:
         found.reject("divide_by", "is not positive")
-    return Package(size=Decimal(size), round_up=found.text("round") != "down")
+    rounding = _kind(Rounding, found, "round", unknown, "transform_quantity.")
+    return Package(size=Decimal(size), round_up=rounding is not Rounding.DOWN)
 
 
 def _tier(tier: Fields) -> Tier:
@@ -179,11 +246,18 @@ def _amount(tier: Fields, name: str) -> Decimal:
 def meter_from_stripe(data: object) -> Meter:
     """A billing meter."""
     meter = stripe_object(data, "billing.meter")
+    unknown: list[str] = []
+    by_window = meter.optional_text("event_time_window")
     return Meter(
         meter_id=meter.text("id"),
         event_name=meter.text("event_name"),
         display_name=meter.text("display_name"),
-        formula=Formula(meter.fields("default_aggregation").text("formula")),
+        formula=_kind(Formula, meter.fields("default_aggregation"), "formula", unknown, "default_aggregation."),
+        event_time_window=(
+            _kind(EventTimeWindow, meter, "event_time_window", unknown) if by_window else EventTimeWindow.NONE
+        ),
+        status=_kind(MeterStatus, meter, "status", unknown),
+        unknown=tuple(unknown),
     )
 
 
@@ -196,7 +270,7 @@ def subscription_from_stripe(data: object, *, items: Iterable[object] | None = N
     return Subscription(
         subscription_id=subscription.text("id"),
         customer_id=_customer_id(subscription),
-        status=subscription.text("status"),
+        status=SubscriptionStatus(subscription.text("status")),
         collection_method=CollectionMethod(subscription.text("collection_method")),
         paused=subscription.optional_fields("pause_collection") is not None,
         metadata=subscription.texts("metadata"),

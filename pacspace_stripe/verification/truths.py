@@ -74,7 +74,7 @@ def _billed_lines(window: WindowModel) -> Iterator[str]:
 
     It was read from the meter where a draft's lines lag behind it, and where lines are not raw usage.
     """
-    lines = [line for line in window.lines if line.kind is LineKind.USAGE]
+    lines = [line for line in window.lines if line.kind in (LineKind.USAGE, LineKind.UNKNOWN)]
     known = [line.quantity for line in lines if line.quantity is not None]
     if window.billed_as is BilledAs.METER:
         yield from _as_metered(window)

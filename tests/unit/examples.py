@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import (
+    BillingReason,
     CollectionMethod,
     Formula,
     Invoice,
@@ -73,7 +74,7 @@ def invoice(**changes: Change) -> Invoice:
         automatically_finalizes_at=PLANNED,
         created_at=CREATED,
         finalized_at=None,
-        billing_reason="subscription_cycle",
+        billing_reason=BillingReason.SUBSCRIPTION_CYCLE,
         collection_method=CollectionMethod.CHARGE_AUTOMATICALLY,
         currency="usd",
         number=None,

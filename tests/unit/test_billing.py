@@ -22,9 +22,21 @@ from pacspace_stripe.domain.billing import (
     may_be_below_zero,
     open_question,
     rival_detail,
+    stops_unread,
     with_meter,
 )
-from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus, LineItem, Package, Price, Tier
+from pacspace_stripe.domain.invoices import (
+    BillingReason,
+    Formula,
+    Invoice,
+    InvoiceStatus,
+    LineItem,
+    LineParent,
+    Package,
+    Price,
+    Tier,
+    UsageType,
+)
 from pacspace_stripe.domain.quantities import equal
 from pacspace_stripe.domain.verdicts import (
     BilledAs,
@@ -82,6 +94,114 @@ def test_only_where_quantities_may_be_something_else_is_the_meter_asked(prices: 
 
 def test_what_has_a_problem_asks_nothing() -> None:
     assert not one(bills(quantity=None), prices=(TIERED,)).asks_meter
+
+
+# -- kinds that are not known -----------------------------------------------------------------------------------------
+
+RATE_CARD: dict[str, Change] = {"price_id": None, "subscription_id": None, "parent": LineParent.UNKNOWN}
+OF_RATE_CARD: dict[str, Change] = {**RATE_CARD, "unknown": ("parent.type=rate_card_subscription_details",)}
+OF_PLAN: dict[str, Change] = {
+    **RATE_CARD,
+    "unknown": ("parent.type=pricing_plan_subscription_details", "pricing.type=license_fee_details"),
+}
+OF_CADENCE: dict[str, Change] = {"unknown": ("parent.type=billing_cadence_details",)}
+PLAIN_AMOUNT: dict[str, Change] = {"price_id": None, "parent": LineParent.INVOICE_ITEM, "quantity": "1"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "changes", "kind", "quantity"),
+    [
+        pytest.param([bills(**OF_RATE_CARD)], {}, "rate_card_subscription_details", 100, id="a rate card"),
+        pytest.param([bills(**OF_PLAN)], {}, "pricing_plan_subscription_details", 100, id="a pricing plan"),
+        pytest.param(
+            [bills(1, "5", **OF_RATE_CARD), bills(2, "7", **OF_RATE_CARD)], {}, "rate_card_subscription_details", 12,
+            id="two lines of one kind",
+        ),
+        pytest.param([bills(1, None, **OF_PLAN)], {}, "pricing_plan_subscription_details", None, id="no quantity"),
+        pytest.param([bills(price_id=None)], {}, "parent", 100, id="neither a parent nor a price"),
+        pytest.param(
+            [bills(price_id=None, unknown=("pricing.price_details=null",))], {}, "pricing.price_details", 100,
+            id="a price without its details",
+        ),
+        pytest.param([], OF_CADENCE, "billing_cadence_details", None, id="an invoice"),
+        pytest.param(
+            [bills(**PLAIN_AMOUNT)], OF_CADENCE, "billing_cadence_details", None,
+            id="an invoice with a plain amount",
+        ),
+    ],
+)  # fmt: skip
+def test_an_unknown_kind_is_no_match_and_is_named(
+    lines: list[LineItem], changes: dict[str, Change], kind: str, quantity: int | None
+) -> None:
+    only = one(*lines, **changes)
+    assert (only.meter, only.account, only.problem) == (kind, None, Reason.UNKNOWN_SHAPE)
+    assert only.quantity == quantity
+    assert kind in only.detail
+    assert {each.kind for each in only.lines} <= {LineKind.UNKNOWN}
+
+
+def test_an_unknown_line_beside_a_matched_one_is_a_result_of_its_own() -> None:
+    plain, unknown = billed(bills(), bills(2, "30", **OF_RATE_CARD))
+    assert (plain.meter, plain.quantity, plain.problem) == ("api_calls", Decimal(100), None)
+    assert (unknown.meter, unknown.problem) == ("rate_card_subscription_details", Reason.UNKNOWN_SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("made", "stripe_says"),
+    [
+        (price(unknown=("billing_scheme=sloped",)), "billing_scheme=sloped"),
+        (
+            price(usage_type=UsageType.UNKNOWN, unknown=("recurring.usage_type=guessed",)),
+            "recurring.usage_type=guessed",
+        ),
+    ],
+)
+def test_a_price_of_an_unknown_kind_is_not_compared(made: Price, stripe_says: str) -> None:
+    only = one(bills(), prices=(made,))
+    assert only.problem is Reason.UNKNOWN_SHAPE
+    assert stripe_says in only.detail
+
+
+def test_a_meter_of_an_unknown_kind_is_not_compared() -> None:
+    odd = meter(unknown=("event_time_window=week",))
+    (only,) = billed_usage(invoice(), {"price_1": PLAIN}, {"mtr_1": odd}, "{customer}")
+    assert only.problem is Reason.UNKNOWN_SHAPE
+    assert "event_time_window=week" in only.detail
+
+
+def test_an_invoice_made_for_an_unknown_reason_is_not_compared() -> None:
+    only = one(bills(), billing_reason=BillingReason.UNKNOWN)
+    assert (only.problem, "billing_reason" in only.detail) == (Reason.UNKNOWN_SHAPE, True)
+
+
+# -- plain amounts ----------------------------------------------------------------------------------------------------
+
+
+def test_an_invoice_item_without_a_price_is_no_usage() -> None:
+    assert billed(bills(**PLAIN_AMOUNT)) == ()
+    assert [each.meter for each in billed(bills(), bills(2, **PLAIN_AMOUNT))] == ["api_calls"]
+
+
+def test_on_an_invoice_that_a_person_made_a_line_may_have_nothing() -> None:
+    assert billed(bills(price_id=None, subscription_id=None), billing_reason=BillingReason.MANUAL) == ()
+
+
+@pytest.mark.parametrize(
+    ("made", "stops"),
+    [
+        (bills(), True),
+        (bills(price_id=None, parent=LineParent.SUBSCRIPTION_ITEM), True),
+        (bills(**OF_RATE_CARD), True),
+        (bills(price_id=None), True),
+        (bills(**PLAIN_AMOUNT), False),
+    ],
+)
+def test_what_may_bill_usage_is_stopped_while_its_prices_cannot_be_read(made: LineItem, stops: bool) -> None:  # noqa: FBT001  # a column
+    assert stops_unread(invoice(line_items=(made,))) is stops
+
+
+def test_an_invoice_of_an_unknown_kind_is_stopped_whatever_its_lines_are() -> None:
+    assert stops_unread(invoice(line_items=(bills(**PLAIN_AMOUNT),), unknown=("parent.type=x",)))
 
 
 # -- tiers ----------------------------------------------------------------------------------------------------------
@@ -464,7 +584,7 @@ def test_earlier_invoices_reach_back_to_the_last_renewal() -> None:
         invoice(invoice_id="in_later", billing_reason=THRESHOLD, created_at=OCTOBER.end + timedelta(days=1)),
         now,
         threshold(2, "1", SECOND, created_at=MIDDLE + timedelta(days=1)),
-        invoice(invoice_id="in_change", billing_reason="subscription_update", created_at=MIDDLE),
+        invoice(invoice_id="in_change", billing_reason=BillingReason.SUBSCRIPTION_UPDATE, created_at=MIDDLE),
         threshold(1, "1", FIRST),
         invoice(invoice_id="in_renewal", created_at=OCTOBER.start),
         threshold(0, "1", FIRST, created_at=OCTOBER.start - timedelta(days=9)),

@@ -18,7 +18,7 @@ from pacspace_stripe.domain.decide import (
     release_showed_effect,
     with_waiver,
 )
-from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.steps import (
@@ -297,7 +297,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             id="finalized at birth and drifted is stopped",
         ),
         pytest.param(
-            left(billing_reason="subscription_create"),
+            left(billing_reason=BillingReason.SUBSCRIPTION_CREATE),
             SEEN,
             CLOSED,
             UNSETTLED,

@@ -17,7 +17,7 @@ from pacspace_stripe.domain.billing import (
     same_figures,
     shared_accounts,
 )
-from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
+from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, LineParent, Meter, Price, UsageType
 from pacspace_stripe.domain.ledger import Comparison, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.reconcile import after_compare, after_verify, first_look, second_look
@@ -45,7 +45,7 @@ METERS = {"mtr_1": meter()}
 TEMPLATE = "{customer}"
 NONE = Decimal(0)
 
-NO_PRICE: dict[str, Change] = {"price_id": None, "subscription_id": None}
+NO_PRICE: dict[str, Change] = {"price_id": None, "subscription_id": None, "parent": LineParent.INVOICE_ITEM}
 
 quantities = st.decimals(min_value=0, max_value=10**12, allow_nan=False, places=6)
 signs = st.sampled_from(UsageSign)
@@ -73,8 +73,8 @@ def billed(
         pytest.param({"price_1": price(usage_type=UsageType.NONE, meter_id=None)}, {}, False, id="one-off"),
         pytest.param({"price_1": price(usage_type=UsageType.UNKNOWN)}, {}, True, id="of a kind we do not know"),
         pytest.param({}, {}, True, id="of a price that cannot be read"),
-        pytest.param({}, {"price_id": None}, True, id="of a subscription, without a price"),
-        pytest.param({}, NO_PRICE, False, id="of no subscription, without a price"),
+        pytest.param({}, NO_PRICE | {"parent": LineParent.SUBSCRIPTION_ITEM}, True, id="of an item, without a price"),
+        pytest.param({}, NO_PRICE, False, id="a plain amount"),
     ],
 )
 def test_a_line_is_ours_when_it_is_metered_or_might_be(

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.domain.invoices import (
+    BillingReason,
     CollectionMethod,
+    EventTimeWindow,
     Formula,
     Invoice,
     InvoiceStatus,
     LineItem,
-    Meter,
+    LineParent,
+    MeterStatus,
     Package,
     Price,
+    SubscriptionStatus,
     Tier,
     UsageType,
 )
@@ -84,6 +88,7 @@ PRICE: Json = {
     "id": "price_1",
     "object": "price",
     "billing_scheme": "per_unit",
+    "type": "recurring",
     "recurring": {"interval": "month", "meter": "mtr_1", "usage_type": "metered"},
     "tiers_mode": None,
     "transform_quantity": None,
@@ -94,6 +99,8 @@ METER: Json = {
     "event_name": "api_calls",
     "display_name": "API calls",
     "default_aggregation": {"formula": "sum"},
+    "event_time_window": None,
+    "status": "active",
 }
 SUBSCRIPTION: Json = {
     "id": "sub_1",
@@ -145,7 +152,7 @@ def test_a_draft_is_read() -> None:
         automatically_finalizes_at=datetime.fromtimestamp(END + 3600, UTC),
         created_at=WINDOW.end,
         finalized_at=None,
-        billing_reason="subscription_cycle",
+        billing_reason=BillingReason.SUBSCRIPTION_CYCLE,
         collection_method=CollectionMethod.CHARGE_AUTOMATICALLY,
         currency="eur",
         number=None,
@@ -167,6 +174,7 @@ def test_a_draft_is_read() -> None:
                 window=WINDOW,
                 item_id="si_1",
                 amount=1225,
+                parent=LineParent.SUBSCRIPTION_ITEM,
             ),
         ),
     )
@@ -187,7 +195,12 @@ def test_a_draft_is_read() -> None:
         ("automatically_finalizes_at", None, "automatically_finalizes_at", None),
         ("automatically_finalizes_at", GONE, "automatically_finalizes_at", None),
         ("status_transitions.finalized_at", END, "finalized_at", WINDOW.end),
-        ("billing_reason", None, "billing_reason", "unknown"),
+        ("billing_reason", None, "billing_reason", BillingReason.NONE),
+        ("billing_reason", "of_tomorrow", "billing_reason", BillingReason.UNKNOWN),
+        ("parent", {"type": "billing_cadence_details"}, "unknown", ("parent.type=billing_cadence_details",)),
+        ("parent", {"type": "quote_details", "quote_details": {"quote": "qt_1"}}, "unknown", ()),
+        ("parent", None, "unknown", ()),
+        ("parent.subscription_details", None, "unknown", ("parent.subscription_details=null",)),
         ("metadata", None, "metadata", {}),
         ("metadata", {"a": ""}, "metadata", {"a": ""}),
         ("number", "ACME-0001", "number", "ACME-0001"),
@@ -230,6 +243,17 @@ def test_an_account_may_stand_in_for_the_customer() -> None:
         ("pricing.price_details.price", {"id": "price_2", "object": "price"}, "price_id", "price_2"),
         ("pricing", {"type": "something_new"}, "price_id", None),
         ("period.end", START, "window", None),
+        ("id", "il_1", "unknown", ()),
+        ("id", "il_1", "parent", LineParent.SUBSCRIPTION_ITEM),
+        ("parent", None, "parent", LineParent.NONE),
+        ("parent", {"type": "something_new"}, "parent", LineParent.UNKNOWN),
+        ("parent", {"type": "something_new"}, "unknown", ("parent.type=something_new",)),
+        ("parent", None, "unknown", ()),
+        ("pricing", {"type": "rate_card_rate_details"}, "unknown", ("pricing.type=rate_card_rate_details",)),
+        ("pricing", None, "unknown", ()),
+        ("parent.subscription_item_details", None, "unknown", ("parent.subscription_item_details=null",)),
+        ("pricing.price_details", None, "unknown", ("pricing.price_details=null",)),
+        ("pricing.price_details.price", None, "unknown", ("pricing.price_details.price=null",)),
     ],
 )
 def test_what_a_line_may_say(path: str, value: object, attribute: str, read: object) -> None:
@@ -257,9 +281,16 @@ TIERS = (
     ("path", "value", "attribute", "read"),
     [
         ("id", "price_1", "usage_type", UsageType.METERED),
-        ("recurring.usage_type", "licensed", "usage_type", UsageType.LICENSED),
+        ("recurring", {"usage_type": "licensed", "meter": None}, "usage_type", UsageType.LICENSED),
+        ("recurring.usage_type", "licensed", "usage_type", UsageType.UNKNOWN),
         ("recurring.usage_type", "guessed", "usage_type", UsageType.UNKNOWN),
-        ("recurring", None, "usage_type", UsageType.NONE),
+        ("recurring.usage_type", "none", "usage_type", UsageType.UNKNOWN),
+        ("recurring.usage_type", "guessed", "unknown", ("recurring.usage_type=guessed",)),
+        ("recurring", None, "usage_type", UsageType.UNKNOWN),
+        ("billing_scheme", "sloped", "unknown", ("billing_scheme=sloped",)),
+        ("tiers_mode", "stepped", "unknown", ("tiers_mode=stepped",)),
+        ("tiers_mode", "volume", "unknown", ()),
+        ("transform_quantity", {"divide_by": 5, "round": "even"}, "unknown", ("transform_quantity.round=even",)),
         ("recurring", None, "meter_id", None),
         ("recurring.meter", None, "meter_id", None),
         ("billing_scheme", "tiered", "tiered", True),
@@ -276,11 +307,34 @@ def test_what_a_price_may_say(path: str, value: object, attribute: str, read: ob
     assert getattr(price_from_stripe(changed(PRICE, path, value)), attribute) == read
 
 
-@pytest.mark.parametrize(("formula", "read"), [("sum", Formula.SUM), ("last", Formula.LAST), ("mean", Formula.UNKNOWN)])
-def test_a_meter_is_read(formula: str, read: Formula) -> None:
-    assert meter_from_stripe(changed(METER, "default_aggregation.formula", formula)) == Meter(
-        meter_id="mtr_1", event_name="api_calls", display_name="API calls", formula=read
-    )
+@pytest.mark.parametrize(
+    ("kind", "read", "unknown"),
+    [("one_time", UsageType.NONE, ()), ("of_tomorrow", UsageType.UNKNOWN, ("type=of_tomorrow",))],
+)
+def test_only_a_price_that_is_known_to_be_one_off_has_no_usage(
+    kind: str, read: UsageType, unknown: tuple[str, ...]
+) -> None:
+    price = price_from_stripe(changed(changed(PRICE, "recurring", None), "type", kind))
+    assert (price.usage_type, price.unknown) == (read, unknown)
+
+
+@pytest.mark.parametrize(
+    ("path", "word", "attribute", "read", "unknown"),
+    [
+        ("default_aggregation.formula", "sum", "formula", Formula.SUM, ()),
+        ("default_aggregation.formula", "last", "formula", Formula.LAST, ()),
+        ("default_aggregation.formula", "mean", "formula", Formula.UNKNOWN, ("default_aggregation.formula=mean",)),
+        ("event_time_window", None, "event_time_window", EventTimeWindow.NONE, ()),
+        ("event_time_window", "hour", "event_time_window", EventTimeWindow.HOUR, ()),
+        ("event_time_window", "week", "event_time_window", EventTimeWindow.UNKNOWN, ("event_time_window=week",)),
+        ("status", "inactive", "status", MeterStatus.INACTIVE, ()),
+        ("status", "asleep", "status", MeterStatus.UNKNOWN, ("status=asleep",)),
+    ],
+)
+def test_a_meter_is_read(path: str, word: str | None, attribute: str, read: object, unknown: tuple[str, ...]) -> None:
+    found = meter_from_stripe(changed(METER, path, word))
+    assert (getattr(found, attribute), found.unknown) == (read, unknown)
+    assert (found.meter_id, found.event_name, found.display_name) == ("mtr_1", "api_calls", "API calls")
 
 
 def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
@@ -290,6 +344,11 @@ def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
     assert subscription.items[0].price == Price(
         price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False
     )
+
+
+def test_an_unknown_status_of_a_subscription_is_none_of_the_others() -> None:
+    told = subscription_from_stripe(SUBSCRIPTION | {"status": "hibernating"})
+    assert told.status is SubscriptionStatus.UNKNOWN
 
 
 def test_whether_a_subscription_hears_of_its_coming_invoice_is_read() -> None:

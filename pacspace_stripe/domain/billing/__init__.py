@@ -2,6 +2,7 @@
 
 Pure. Every metered line is mapped and recognised first; what is not, is a problem of its own and never a guess.
 
+    lines      which lines bill usage, which do not, and which are of a kind that is not known
     shares     what one price bills of a meter in one window: plain, tiered, in packages
     prorations which lines bill usage, and which only correct money
     usages     those of all prices on one meter and window, mapped to their ledger account
@@ -19,6 +20,7 @@ from pacspace_stripe.domain.billing.accounts import (
     shared_accounts,
 )
 from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, same_figures
+from pacspace_stripe.domain.billing.lines import is_metered, metered_lines, stops_unread
 from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
 from pacspace_stripe.domain.billing.running import (
     MOST_EARLIER,
@@ -29,7 +31,7 @@ from pacspace_stripe.domain.billing.running import (
     open_question,
 )
 from pacspace_stripe.domain.billing.shares import Share
-from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage, metered_lines
+from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage
 
 __all__ = [
     "ACCOUNT_METADATA_KEY",
@@ -45,6 +47,7 @@ __all__ = [
     "cut_short",
     "earlier_of_period",
     "figures_of",
+    "is_metered",
     "lacks_some",
     "lagging",
     "ledger_account",
@@ -54,5 +57,6 @@ __all__ = [
     "rival_detail",
     "same_figures",
     "shared_accounts",
+    "stops_unread",
     "with_meter",
 ]

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pacspace_stripe.domain.billing.shares import Share, usage_quantities
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, LineItem
+from pacspace_stripe.domain.invoices import BillingReason, Invoice, InvoiceStatus, LineItem
 from pacspace_stripe.domain.quantities import total
 from pacspace_stripe.domain.verdicts import Earlier, Reason, Verdict, WindowResult
 from pacspace_stripe.domain.windows import Window
 
-THRESHOLD = "subscription_threshold"
+THRESHOLD = BillingReason.SUBSCRIPTION_THRESHOLD
 MOST_EARLIER = 20
 """Invoices of one period that are counted: each costs a call."""
-_ENDS_A_PERIOD = ("subscription_cycle", "subscription_create", "subscription")
+_ENDS_A_PERIOD = (
+    BillingReason.SUBSCRIPTION_CYCLE,
+    BillingReason.SUBSCRIPTION_CREATE,
+    BillingReason.SUBSCRIPTION,
+)
 
 
 def earlier_of_period(invoice: Invoice, newest_first: Iterable[Invoice]) -> Iterator[Invoice]:

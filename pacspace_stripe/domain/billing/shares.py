@@ -79,6 +79,9 @@ def shape_problem(share: Share) -> str | None:
     negative = any(line.quantity is not None and line.quantity < 0 for line in lines)
     problems = {
         "its price could not be read": price is None,
+        f"its price is of a kind that is not known: {', '.join(price.unknown) if price else ''}": bool(
+            price and price.unknown
+        ),
         "the price's usage type is not known": price is not None and price.usage_type is not UsageType.METERED,
         "a metered price without a meter (legacy usage records)": price is not None and price.meter_id is None,
         share.doubt or "": share.doubt is not None,

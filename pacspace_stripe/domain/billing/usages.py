@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pacspace_stripe.domain.billing.accounts import SHARED_ACCOUNT, ledger_account, shared_accounts
+from pacspace_stripe.domain.billing.lines import metered_lines, of_unknown_kinds
 from pacspace_stripe.domain.billing.prorations import Apart, meter_of, told_apart
 from pacspace_stripe.domain.billing.running import counted, ends_early
 from pacspace_stripe.domain.billing.shares import Share, shape_problem
-from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, Meter, Price, UsageType
-from pacspace_stripe.domain.quantities import equal, text
+from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, LineItem, Meter, Price
+from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import (
     BilledAs,
     BilledLine,
@@ -87,18 +88,6 @@ class BilledUsage:
         return self.problem is None and any(share.asks_meter for share in self.shares)
 
 
-def metered_lines(invoice: Invoice, prices: Mapping[str, Price]) -> tuple[LineItem, ...]:
-    """The lines whose price is metered, or of a kind we do not know: those that the gate is about."""
-    return tuple(line for line in invoice.line_items if _is_metered(line, prices))
-
-
-def _is_metered(line: LineItem, prices: Mapping[str, Price]) -> bool:
-    if line.price_id is None:
-        return line.subscription_id is not None
-    price = prices.get(line.price_id)
-    return price is None or price.usage_type in (UsageType.METERED, UsageType.UNKNOWN)
-
-
 def billed_usage(
     invoice: Invoice,
     prices: Mapping[str, Price],
@@ -122,10 +111,31 @@ def billed_usage(
         running = counted(share, invoice, earlier)
         groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
     usages = [_billed(invoice, tuple(shares), meters, account_template, readings) for shares in groups.values()]
-    named = _with_corrections(usages, told.corrections, prices)
+    named = [*_with_corrections(usages, told.corrections, prices), *_of_unknown_kinds(invoice)]
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
     return _without_shared_accounts(named)
+
+
+def _of_unknown_kinds(invoice: Invoice) -> Iterable[BilledUsage]:
+    """Return what cannot be compared because nobody can say what it bills: on no ledger account, and never a match."""
+    for unknown in of_unknown_kinds(invoice):
+        quantities = [line.quantity for line in unknown.lines if line.quantity is not None]
+        yield BilledUsage(
+            meter=unknown.kind,
+            meter_id=None,
+            window=unknown.window,
+            account=None,
+            # A waiver names it: what the lines say, whatever that is.
+            quantity=total(quantities) if unknown.lines and len(quantities) == len(unknown.lines) else None,
+            lines=tuple(
+                BilledLine(line_id=line.line_id, quantity=line.quantity, kind=LineKind.UNKNOWN)
+                for line in unknown.lines
+            ),
+            problem=Reason.UNKNOWN_SHAPE,
+            detail=unknown.detail,
+            formula=Formula.UNKNOWN,
+        )
 
 
 def _shares(told: Apart, prices: Mapping[str, Price]) -> list[Share]:
@@ -169,6 +179,9 @@ def _billed(
         metadata=invoice.subscription_metadata,
     )
     problem, detail = _problem(shares, meter, readings)
+    if problem is None and invoice.billing_reason is BillingReason.UNKNOWN:
+        # Whether other invoices bill parts of the same period hangs on it.
+        problem, detail = Reason.UNKNOWN_SHAPE, "an invoice whose billing_reason is not known"
     if problem is None and account is None:
         problem, detail = Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
     several = len(shares) > 1
@@ -211,6 +224,8 @@ def _problem(shares: tuple[Share, ...], meter: Meter | None, readings: Container
     found = next((text for share in shares if (text := shape_problem(share))), None)
     if found is None and meter is None:
         found = "its meter could not be read"
+    if found is None and meter is not None and meter.unknown:
+        found = f"its meter is of a kind that is not known: {', '.join(meter.unknown)}"
     if found is None and meter is not None:
         found = _formula_problem(meter, reads=meter.event_name in readings)
     if found is None and not any(share.asks_meter for share in shares) and _whole(shares) is None:
