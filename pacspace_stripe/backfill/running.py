@@ -9,11 +9,10 @@ from datetime import timedelta
 from pacspace_stripe.backfill.patience import Patience, Stopped
 from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
 from pacspace_stripe.checks import Checker, CheckResult
-from pacspace_stripe.checks.story import UNSETTLED
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection
 from pacspace_stripe.domain.invoices import Invoice, InvoicePage, InvoiceStatus, ListedInvoice
 from pacspace_stripe.domain.stamps import HOLD_KEY
-from pacspace_stripe.domain.verdicts import UNANSWERED, Reason
+from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -141,7 +140,7 @@ class Backfill:
             ours = self.patience.through_storms(lambda: self._is_ours(invoice))
             if not ours:
                 return not_metered(listed, invoice.status)
-            return self.checker.settled(invoice) if self.apply else None
+            return self.checker.settled(invoice)
         except RemoteError:
             return None
 
@@ -170,8 +169,7 @@ class Backfill:
 
     def _preview(self, listed: ListedInvoice, *, patient: bool) -> CheckResult:
         read = listed.invoice if listed.complete else None
-        result = self.checker.preview_of(read or self.stripe.read_invoice(listed.invoice_id), back=True)
-        return replace(result, status=UNSETTLED) if patient and result.reason in UNANSWERED else result
+        return self.checker.preview_back(read or self.stripe.read_invoice(listed.invoice_id), patient=patient)
 
 
 def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:

@@ -5,18 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, better, mapped
+from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.passing import LookBack
-from pacspace_stripe.checks.recalling import awaiting, first_reads, remembered, with_finding
+from pacspace_stripe.checks.recalling import with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Look
-from pacspace_stripe.domain import decide, evidence, steps, timing
+from pacspace_stripe.domain import decide, timing
 from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
-from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict, summarize
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
@@ -28,14 +27,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A look that only read."""
+    """Both sides of an invoice, compared now."""
 
     invoice: Invoice
     """With the ledger account that was compared."""
     finding: Finding
-    """Of both sides' figures as read now."""
     result: CheckResult
-    """What a check would say: of one that carries its proof already, what that says."""
+    """The finding in the shape of a check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +44,8 @@ class Checker:
     transport: Transport
     lease: timedelta
     now: Callable[[], datetime]
+    beside: Claims | None = None
+    """Where a dry run over many keeps what invoices bill."""
 
     def check(self, invoice_id: str, *, waiver: Waiver | None = None) -> CheckResult:
         """One step towards the right end state. Raises LeaseBusy, StoreUnavailable; nothing else is lost.
@@ -117,11 +117,9 @@ class Checker:
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
 
-    def keeping_claims_in(self, apart: Claims) -> "Checker":
-        """For a dry run of many: two invoices that bill the same are found, as if they had been checked."""
-        comparer = replace(self.parts.comparer, apart=apart)
-        judge = replace(self.parts.judge, comparer=comparer)
-        return replace(self, parts=replace(self.parts, comparer=comparer, judge=judge))
+    def keeping_claims_in(self, beside: Claims) -> "Checker":
+        """Return a checker for a dry run over many, which finds two invoices that bill the same as real checks do."""
+        return replace(self, beside=beside)
 
     def settled(self, invoice: Invoice) -> CheckResult | None:
         """What we know of an invoice that left with our stamp and these very figures: nothing is left to look at.
@@ -139,66 +137,29 @@ class Checker:
         return result_of(memory, status=invoice.status.value, steps=(SAYS_SO,)) if same else None
 
     def preview(self, invoice_id: str) -> CheckResult:
-        """The verdict now and what a check would do: reads only, remembers nothing."""
-        return self.preview_of(self.parts.stripe.read_invoice(invoice_id))
+        """Return what ``check`` would find and do now; change nothing, need no lease."""
+        return self._recording(None).check(invoice_id)
 
-    def preview_of(self, read: Invoice, *, back: bool = False) -> CheckResult:
-        """As ``preview``, of an invoice with all its lines, as just read. ``back``: what ``look_back`` would do."""
-        return self.compared(read, back=back).result
+    def preview_of(self, read: Invoice, *, waiver: Waiver | None = None) -> CheckResult:
+        """Return what ``check`` would find and do with an invoice, as just read with all its lines."""
+        return self._recording(read).check(read.invoice_id, waiver=waiver)
 
-    def compared(self, read: Invoice, *, back: bool = False) -> Compared:
-        """As ``preview_of``, with all of the finding."""
-        invoice_id = read.invoice_id
-        subject = self.parts.store.subjects.find(invoice_id)
-        memory = remembered(subject.memory if subject else Memory(invoice_id=invoice_id), read, self.now())
-        usages = self.parts.comparer.usages(read)
-        if not usages and not memory.held:
-            result = result_of(replace(memory, detail="nothing metered"), status=read.status.value)
-            return Compared(invoice=read, finding=summarize(()), result=result)
-        # Nothing remembers what a preview reads: of a draft not looked at before, lines count from when it was made.
-        memory = replace(memory, reads=memory.reads or first_reads(usages, read.created_at))
-        invoice = mapped(read, memory.mapping)
-        finding = self._previewed(memory, invoice)
-        for mapping in self.parts.judge.other_mappings(read, memory, finding):
-            other = self._previewed(memory, mapped(read, mapping))
-            if better(other, finding):
-                invoice, finding = mapped(read, mapping), other
-        if back:
-            memory = replace(memory, past=True)
-        there = self._says_so(read, memory, finding)
-        found = with_finding(memory, there or finding, self.parts.policy, self.now())
-        planned = () if there else self._planned(read, memory, finding)
-        again = next((step.until for step in planned[::-1] if isinstance(step, steps.Wait)), None)
-        said = awaiting(found, again) if again else found
-        told = (SAYS_SO,) if there else tuple(str(step) for step in planned)
-        result = result_of(said, status=read.status.value, steps=told)
+    def preview_back(self, read: Invoice, *, patient: bool) -> CheckResult:
+        """Return what ``look_back`` would; raise what it raises."""
+        return self._recording(read).look_back(read.invoice_id, patient=patient)
+
+    def compared(self, read: Invoice) -> Compared:
+        """Compare both sides of an invoice now, also one that a check would not compare yet; change nothing."""
+        parts = self._recording(read).parts
+        leased = parts.store.subjects.acquire(Kind.INVOICE, read.invoice_id, self.lease)
+        if leased is None:
+            message = "a recording store gives every lease"
+            raise AssertionError(message)
+        look = Look(parts=parts, leased=leased, memory=leased.saved, now=self.now(), waiver=None)
+        with self.transport.guarded(leased.guard, reading=leased.keep):
+            invoice, finding = look.compared()
+        result = result_of(look.memory, status=read.status.value)
         return Compared(invoice=invoice, finding=finding, result=result)
 
-    def _says_so(self, invoice: Invoice, memory: Memory, finding: Finding) -> Finding | None:
-        """What stands on an invoice that has left, when a look would find the same and write nothing."""
-        if invoice.status not in (InvoiceStatus.OPEN, InvoiceStatus.PAID) or memory.held:
-            return None
-        if memory.evidence_sha256 is None:
-            there = carried(invoice.metadata, finding)
-            return there[0] if there else None
-        news = evidence.meaning(evidence.core(invoice, finding, self.parts.policy, memory.waiver))
-        told = evidence.digest(news) == memory.evidence_core
-        return finding if told and invoice.metadata.get(decide.EVIDENCE_KEY) == memory.evidence_sha256 else None
-
-    def _previewed(self, memory: Memory, invoice: Invoice) -> Finding:
-        usages = self.parts.comparer.usages(invoice)
-        self.parts.comparer.remember_apart(invoice, usages)
-        ours = memory.held or (invoice.auto_advance and decide.fails_closed(memory, self.parts.policy))
-        finding = self.parts.comparer.knowing(memory.reads).compare(invoice, usages, finalized_by_us=ours)
-        return decide.with_waiver(finding, memory)
-
-    def _planned(self, invoice: Invoice, memory: Memory, finding: Finding) -> tuple[steps.Step | steps.Action, ...]:
-        now = self.now()
-        if memory.cleared:
-            return (steps.End(detail="it was let go with these lines"),)
-        step = decide.before_comparison(invoice, memory, self.parts.policy, now)
-        if isinstance(step, steps.End | steps.WatchRelease):
-            return (step,)
-        first = () if isinstance(step, steps.Compare) else (step,)
-        held = replace(memory, held=True) if isinstance(step, steps.Hold) else memory
-        return *first, *decide.after_comparison(invoice, held, self.parts.policy, now, finding)
+    def _recording(self, read: Invoice | None) -> "Checker":
+        return replace(self, parts=self.parts.recording(self.now, read=read, beside=self.beside))

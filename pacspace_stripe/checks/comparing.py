@@ -8,7 +8,7 @@ from decimal import Decimal
 from pacspace_stripe.checks.billing import Billing
 from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
-from pacspace_stripe.checks.recalling import GIVEN_UP, claims_of
+from pacspace_stripe.checks.recalling import GIVEN_UP
 from pacspace_stripe.domain.billing import (
     THRESHOLD,
     BilledUsage,
@@ -31,7 +31,7 @@ from pacspace_stripe.domain.settling import MeterRead, Settling, apart
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
-from pacspace_stripe.store import Claims, Store
+from pacspace_stripe.store import Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
 
 _TOO_WIDE = (
@@ -49,8 +49,6 @@ class Comparer:
     store: Store
     policy: Policy
     now: Callable[[], datetime]
-    apart: Claims | None = None
-    """Claims of invoices that a dry run has seen: they count as well, and nobody else sees them."""
     reads: Mapping[str, MeterRead] = field(default_factory=dict)
     """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
 
@@ -108,7 +106,7 @@ class Comparer:
         claims, counted = self.store.claims, _counted_with(usage)
         while (rival := claims.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
             subject = self.store.subjects.find(rival)
-            if subject is not None and _runs_with(invoice, usage, subject.memory):
+            if self._runs_with(invoice, usage, rival, subject):
                 counted = (*counted, rival)
                 continue
             if subject is None or not subject.memory.ended:
@@ -116,16 +114,17 @@ class Comparer:
             if self.stripe.read_invoice(rival).status not in GIVEN_UP:
                 return rival
             claims.put(rival, ())
-        return self._rival_apart(invoice, usage, claim, counted)
-
-    def _rival_apart(self, invoice: Invoice, usage: BilledUsage, claim: Claim, counted: tuple[str, ...]) -> str | None:
-        """The same among what a dry run has seen, of which we remember nothing: a threshold asks whose the other is."""
-        while self.apart and (rival := self.apart.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
-            running = invoice.billing_reason == THRESHOLD and not usage.by_record
-            if not running or self.stripe.read_invoice(rival).subscription_id != invoice.subscription_id:
-                return rival
-            counted = (*counted, rival)
         return None
+
+    def _runs_with(self, invoice: Invoice, usage: BilledUsage, rival: str, known: Subject | None) -> bool:
+        """Return whether a later invoice of its period counts this one, which a threshold made.
+
+        A dry run knows only what the other one claims; Stripe says whose it is.
+        """
+        if invoice.billing_reason != THRESHOLD or usage.by_record:
+            return False
+        subscription = known.memory.subscription_id if known else self.stripe.read_invoice(rival).subscription_id
+        return subscription == invoice.subscription_id
 
     def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
         subject = self.store.subjects.find(rival)
@@ -134,11 +133,6 @@ class Comparer:
         return rival_detail(
             invoice, rival, customer_id=customer, subscription_id=subscription, by_record=usage.by_record
         )
-
-    def remember_apart(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
-        """In a dry run: what this invoice bills, as a check would write it down."""
-        if self.apart:
-            self.apart.put(invoice.invoice_id, claims_of(invoice, usages))
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
@@ -216,12 +210,6 @@ def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
 def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
     """Invoices of its period that its running total counts: a record vouches for one invoice only."""
     return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
-
-
-def _runs_with(invoice: Invoice, usage: BilledUsage, rival: Memory) -> bool:
-    """Whether a later invoice of its period counts this one, which a threshold made."""
-    same = rival.subscription_id == invoice.subscription_id
-    return same and invoice.billing_reason == THRESHOLD and not usage.by_record
 
 
 def _unavailable(error: RemoteError) -> Reason:

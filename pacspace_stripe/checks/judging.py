@@ -87,6 +87,12 @@ class Judge:
             finding = with_waiver(self.proven(finding, memory), memory)
         return _changed_at_finalization(invoice, finding, figures, memory)
 
+    def proves(self, invoice: Invoice, finding: Finding) -> bool:
+        """Return whether a good finding rests on checkpoints."""
+        enforced = self.policy.mode is Mode.ENFORCE and invoice.status not in GIVEN_UP
+        recorded = any(result.count and result.account and not result.record for result in finding.windows)
+        return enforced and finding.verdict in _GOOD and recorded
+
     def compared(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> Finding:
         """Both figures, window by window; nothing is written to either vendor."""
         if not usages:

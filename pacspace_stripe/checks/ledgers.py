@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.evidence import digest
-from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled
+from pacspace_stripe.domain.ledger import Balance, Checkpoint, Proof, Unsettled
 from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.quantities import text, total
 from pacspace_stripe.domain.reconcile import after_compare, after_verify
@@ -51,6 +51,10 @@ class Ledger(Protocol):
 
     def proven(self, result: WindowResult) -> WindowResult:
         """The result with its proof. It may freeze the window: never in observe mode."""
+        ...
+
+    def recording(self) -> "Ledger":
+        """Return the ledger for a preview: it makes no checkpoint and shows the proof that is there already."""
         ...
 
 
@@ -135,10 +139,9 @@ class BalanceLedger:
         window = selected.scope if selected else result.window
         count = selected.count if selected else result.count
         net = selected.net if selected else self.policy.usage_sign.raw_balance(result.recorded)
-        key = _checkpoint_key(account, window, count, text(net))
-        checkpoint = self.api.checkpoint(account, window, idempotency_key=key)
-        if checkpoint.proof_root is None:
-            checkpoint = self.api.find_checkpoint(account, window, checkpoint.checkpoint_id) or checkpoint
+        checkpoint = self._checkpoint(account, window, key=_checkpoint_key(account, window, count, text(net)))
+        if checkpoint is None:
+            return result
         if checkpoint.proof_root is None:
             detail = f"checkpoint {checkpoint.checkpoint_id} is not committed yet"
             return replace(result, reason=Reason.NOT_SETTLED, detail=detail)
@@ -154,6 +157,15 @@ class BalanceLedger:
         )
         return after_verify(result, proof, self.api.verify(checkpoint.proof_root))
 
+    def _checkpoint(self, account: str, window: Window, *, key: str) -> Checkpoint | None:
+        made = self.api.checkpoint(account, window, idempotency_key=key)
+        if made.proof_root is None:
+            return self.api.find_checkpoint(account, window, made.checkpoint_id) or made
+        return made
+
+    def recording(self) -> "BalanceLedger":
+        return _RecordingBalanceLedger(api=self.api, policy=self.policy, meters_among=self.meters_among)
+
     def _verify_url(self, account: str, window: Window, proof_root: str) -> str:
         """The link for people, when it is about this root; else the public address of the root itself."""
         links = self.api.invoice_proof(account, window)
@@ -162,6 +174,25 @@ class BalanceLedger:
             return fallback
         usable = links.verify_url.startswith(("https://", "http://")) and len(links.verify_url) <= LONGEST_LINK
         return links.verify_url if usable else fallback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RecordingBalanceLedger(BalanceLedger):
+    """A :class:`BalanceLedger` that makes no checkpoint.
+
+    A result without a proof stands for one that a check would prove with a new checkpoint. Nobody can say before what
+    PacSpace will answer to that.
+    """
+
+    def proven(self, result: WindowResult) -> WindowResult:
+        # Not zero-argument super(): a dataclass with slots is another class than the one that its methods close over.
+        there = BalanceLedger.proven(self, result)
+        # A checkpoint of fewer records than there are now is made again.
+        return there if there.proof and there.reason is result.reason else result
+
+    def _checkpoint(self, account: str, window: Window, *, key: str) -> Checkpoint | None:  # noqa: ARG002 - nothing is made
+        root = self.api.invoice_proof(account, window).proof_root
+        return self.api.find_checkpoint(account, window, root) if root else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +223,9 @@ class SettlementLedger:
     def proven(self, result: WindowResult) -> WindowResult:
         """As it is: the record that was read is the proof."""
         return result
+
+    def recording(self) -> "SettlementLedger":
+        return self
 
 
 def _checkpoint_key(account: str, window: Window, count: int, net: str) -> str:

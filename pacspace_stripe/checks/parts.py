@@ -1,6 +1,8 @@
 """What a look at an invoice is made with, and what comes out of it."""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.checks.acting import Rendering
@@ -8,10 +10,15 @@ from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.explaining import Explaining
 from pacspace_stripe.checks.judging import Judge
 from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.store import Store
-from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.store import Claims, Store
+from pacspace_stripe.stripe_api import RecordingStripe, StripeApi
+
+_log = logging.getLogger("pacspace_stripe.checks")
+_UNHEARD = logging.Logger("preview")  # noqa: LOG001 - no handler is to hear of steps that nobody takes
+_UNHEARD.disabled = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +42,26 @@ class Parts:
     store: Store
     alerts: Alerts
     policy: Policy
-    explaining: Explaining
+    explaining: Explaining | None
+    """None in a preview: it explains nothing."""
+    log: logging.Logger = _log
+
+    def recording(self, now: Callable[[], datetime], *, read: Invoice | None, beside: Claims | None) -> "Parts":
+        """Return the parts of one preview, with which the whole story runs and changes nothing.
+
+        Everything that a check changes goes through Stripe, the store and the ledger. Each of them records what it
+        would write, and reads it again as if it were written. ``read`` is the invoice as Stripe has it now; ``beside``
+        keeps the claims of a dry run over many.
+        """
+        stripe, store = RecordingStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
+        comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.recording())
+        return replace(
+            self,
+            stripe=stripe,
+            store=store,
+            comparer=comparer,
+            judge=replace(self.judge, stripe=stripe, comparer=comparer),
+            alerts=replace(self.alerts, store=store, log=_UNHEARD),
+            explaining=None,
+            log=_UNHEARD,
+        )

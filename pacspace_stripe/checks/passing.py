@@ -1,22 +1,20 @@
 """One pass through the story: what it knows so far, how it stops an invoice and gives it back, and how it ends."""
 
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.checks.acting import Actor
+from pacspace_stripe.checks.judging import mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import forgotten, with_finding
+from pacspace_stripe.checks.recalling import claims_of, first_reads, forgotten, let_go, remembered, with_finding
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps, timing
-from pacspace_stripe.domain.billing import stops_unread
+from pacspace_stripe.domain.billing import BilledUsage, stops_unread
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.verdicts import Finding
 from pacspace_stripe.store import Leased
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +45,31 @@ class Pass:
         """What was last written down, before a write that failed: its intent, not its wish."""
         return replace(self.leased.saved, alerted=self.memory.alerted, left_out=self.memory.left_out)
 
+    def _recall(self, read: Invoice) -> Invoice:
+        """Bring what we remember up to the invoice as read, and return it with the ledger account in force."""
+        new = self.memory.first is None
+        self.memory = let_go(remembered(self.memory, read, self.now), read, self.parts.policy.finalize)
+        if self.back and new and not self.memory.held and timing.left_long_ago(read, self.now):
+            self.memory = replace(self.memory, past=True)
+        self.read = read
+        return mapped(read, self.memory.mapping)
+
+    def _claim(self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, seen_at: datetime) -> None:
+        """Say which usage it bills, and keep what its lines say at first sight."""
+        if not self.memory.reads and invoice.status is InvoiceStatus.DRAFT:
+            self.memory = replace(self.memory, reads=first_reads(usages, seen_at))
+        self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
+
+    def _best(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: Memory) -> tuple[Finding, Memory]:
+        claims = self.parts.store.claims
+        return self.parts.judge.best(
+            self.read or invoice,
+            invoice,
+            usages,
+            memory,
+            claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
+        )
+
     def _take_over_block(self, invoice: Invoice) -> None:
         """The early warning found drift: the draft of that period carries the block from here on."""
         subscription = self.memory.subscription_id
@@ -72,7 +95,7 @@ class Pass:
             self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
             self.memory = forgotten(self.memory, "hold_undone")
         self.memory, held = self._actor.hold(invoice, self.memory)
-        self._did("hold")
+        self._did(str(steps.Hold()))
         return held
 
     def _stop_unread(self, invoice: Invoice) -> None:
@@ -85,9 +108,9 @@ class Pass:
                 self.memory = replace(self.memory, precaution=precaution)
                 self._hold(invoice, again=again)
                 self._alert("held_unread", "its prices or meters could not be read: held until they can be")
-            case steps.Backstop(at=at):
+            case steps.Backstop(at=at) as step:
                 self.memory = self._actor.backstop(invoice, replace(self.memory, precaution=precaution), at)
-                self._did("backstop")
+                self._did(str(step))
             case _:
                 pass
 
@@ -108,11 +131,14 @@ class Pass:
         self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
 
     def _alert(self, kind: str, detail: str) -> None:
+        before = self.memory.alerted
         self.memory = self.parts.alerts.tell(self.leased, self.memory, kind, detail)
+        if self.memory.alerted != before:
+            self._did(str(steps.Alert(kind=kind)))
 
     def _did(self, step: str) -> None:
         self.steps = (*self.steps, step)
-        _log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
+        self.parts.log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
 
     def _until(self, status: str, until: datetime) -> Looked:
         return Looked(self.memory, status, until, self.steps)

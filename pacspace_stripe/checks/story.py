@@ -20,10 +20,6 @@ from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.checks.recalling import (
     as_read,
     awaiting,
-    claims_of,
-    first_reads,
-    let_go,
-    remembered,
     with_finding,
 )
 from pacspace_stripe.domain import decide, steps, timing
@@ -31,7 +27,7 @@ from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import carried
-from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict, summarize
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
 
@@ -59,23 +55,31 @@ class Look(Pass):
             invoice = self.parts.stripe.read_invoice(self.memory.invoice_id)
         except NotFound:
             return self._gone()
-        new = self.memory.first is None
-        self.memory = let_go(remembered(self.memory, invoice, self.now), invoice, self.parts.policy.finalize)
-        if self.back and new and not self.memory.held and timing.left_long_ago(invoice, self.now):
-            self.memory = replace(self.memory, past=True)
-        self.read, invoice = invoice, mapped(invoice, self.memory.mapping)
+        invoice = self._recall(invoice)
         self._take_over_block(invoice)
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
             self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
-        if not self.memory.reads and invoice.status is InvoiceStatus.DRAFT:
-            self.memory = replace(self.memory, reads=first_reads(usages, self.now))
-        self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
+        self._claim(invoice, usages, seen_at=self.now)
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
         self._waive(invoice, usages)
         return self._before(invoice, usages)
+
+    def compared(self) -> tuple[Invoice, Finding]:
+        """Compare both sides now, at any moment: what nobody remembers of a draft's lines counts since it was made."""
+        invoice = self._recall(self.parts.stripe.read_invoice(self.memory.invoice_id))
+        usages = self.parts.comparer.usages(invoice)
+        if not usages and not self.memory.held:
+            self.memory = replace(self.memory, detail="nothing metered")
+            return invoice, summarize(())
+        self._claim(invoice, usages, seen_at=invoice.created_at)
+        would_hold = invoice.auto_advance and decide.fails_closed(self.memory, self.parts.policy)
+        known = replace(self.memory, held=self.memory.held or would_hold)
+        finding, known = self._best(invoice, usages, known)
+        self.memory = with_finding(known, finding, self.parts.policy, self.now)
+        return mapped(self.read or invoice, known.mapping), finding
 
     def _gone(self) -> Looked:
         """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended.
@@ -138,9 +142,9 @@ class Look(Pass):
             case steps.Hold(again=again):
                 held = self._hold(invoice, again=again)
                 return self._settle(held, usages)
-            case steps.Backstop(at=at):
+            case steps.Backstop(at=at) as step:
                 self.memory = self._actor.backstop(invoice, self.memory, at)
-                self._did("backstop")
+                self._did(str(step))
                 return self._settle(replace(invoice, automatically_finalizes_at=at), usages)
             case steps.Confirm():
                 return self._confirm(invoice, usages)
@@ -191,14 +195,9 @@ class Look(Pass):
         return self._end(invoice.status.value, self.memory.detail)
 
     def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
-        claims = self.parts.store.claims
-        finding, self.memory = self.parts.judge.best(
-            self.read or invoice,
-            invoice,
-            usages,
-            self.memory,
-            claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
-        )
+        finding, self.memory = self._best(invoice, usages, self.memory)
+        if self.parts.judge.proves(invoice, finding):
+            self._did(str(steps.Prove()))
         self._end_waiver(finding)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         if left and self.back and self.back.patient and finding.heals:
@@ -227,7 +226,7 @@ class Look(Pass):
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
         looked = self._acted(invoice, finding)
         # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
-        if not self.back:
+        if self.parts.explaining and not self.back:
             self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
         return looked
 
@@ -242,17 +241,17 @@ class Look(Pass):
                     current = self._hold(current, again=False)
                 case steps.Stamp():
                     self.memory, wrote = self._actor.stamp(current, self.memory, finding, action)
-                    self._did("stamp") if wrote else None
+                    self._did(str(action)) if wrote else None
                 case steps.Finalize():
                     self.memory = self._actor.finalize(current, self.memory)
-                    self._did("finalize")
+                    self._did(str(action))
                     current = mapped(self.parts.stripe.read_invoice(invoice.invoice_id), self.memory.mapping)
                     left = self._after_finalization(current, finding)
                     if left is not None:
                         return left
                 case steps.Release():
                     self.memory = self._actor.release(current, self.memory)
-                    self._did("release")
+                    self._did(str(action))
                 case steps.Alert(kind=kind):
                     self._alert(f"{kind}:{finding.reason.value}", finding.detail)
                 case steps.Wait(until=until):

@@ -24,6 +24,7 @@ class Alerts:
 
     store: Store
     channels: tuple[Channel, ...] = ()
+    log: logging.Logger = _log
 
     def tell(self, leased: Leased, memory: Memory, kind: str, detail: str) -> Memory:
         """Alert once per kind: the memory that knows it was told. Raises LeaseLost: whoever looks now tells it.
@@ -57,14 +58,14 @@ class Alerts:
             return memory
         known = replace(memory, left_out=(*memory.left_out, kind))
         alert = self._alert(leased, memory, kind, detail, 0)
-        _log.info("alert=%s invoice=%s left out: it goes back and forth", kind, memory.invoice_id)
+        self.log.info("alert=%s invoice=%s left out: it goes back and forth", kind, memory.invoice_id)
         also = self.store.outbox.leaving_out(alert, alerting.fingerprint(memory.windows))
         leased.save(_beside(leased, known), also=also)
         return known
 
     def _told(self, leased: Leased, memory: Memory, alert: Alert) -> Memory:
         # Before it is remembered: a crash in between may say it twice here, and never not at all.
-        _log.warning("alert=%s invoice=%s detail=%r", alert.kind, memory.invoice_id, alert.detail)
+        self.log.warning("alert=%s invoice=%s detail=%r", alert.kind, memory.invoice_id, alert.detail)
         # A backfill finds the drifts of years: its report tells them.
         channels = () if memory.past else self.channels
         also = self.store.outbox.telling(alert, alerting.fingerprint(memory.windows), channels)

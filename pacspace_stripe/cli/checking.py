@@ -39,8 +39,9 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
     with parts() as app:
         if act:
             refuse_when_observing(app, "check --apply")
-            _require(app, invoice)
-        result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview(invoice)
+        # Raises NotFound: nobody should look after a typo.
+        read = app.stripe.read_invoice(invoice)
+        result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview_of(read)
         (result,) = with_causes(app, result)
     _report(result, as_json=as_json, planned=not act)
 

@@ -83,6 +83,14 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Prove:
+    """Have PacSpace checkpoint each window that has records, and cross-check the proof roots."""
+
+    def __str__(self) -> str:
+        return "prove with PacSpace's checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
 class Finalize:
     """``finalize(auto_advance=false)``, then all lines again, then release only if they are what was stamped."""
 

@@ -14,7 +14,7 @@ from pacspace_stripe.pacspace_api import reading, records
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.pacspace_api.opening import total_of
+from pacspace_stripe.pacspace_api.opening import ROOTS, total_of
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -132,14 +132,18 @@ class PacSpaceApi:
         body = {"customerId": account, **scope_fields(window)}
         return _made(self._calls.checkpoint(body, key=idempotency_key), account)
 
-    def find_checkpoint(self, account: str, window: Window, checkpoint_id: str) -> Checkpoint | None:
-        """A checkpoint made before, with its root once it is committed (3.7); None when it is not listed."""
+    def find_checkpoint(self, account: str, window: Window, named: str) -> Checkpoint | None:
+        """Find a checkpoint made before by its id or its root; with its root once it is committed (3.7).
+
+        None when it is not listed.
+        """
         seen = 0
         for _ in range(_MOST_PAGES):
             query = {"customerId": account, **scope_fields(window), "limit": str(_PAGE), "offset": str(seen)}
             page = self._calls.checkpoints(query)
             rows = page.items("checkpoints")
-            found = next((row for row in rows if row.optional_text("checkpointId") == checkpoint_id), None)
+            names = ("checkpointId", *ROOTS)
+            found = next((row for row in rows if named in map(row.optional_text, names)), None)
             if found:
                 return _made(found, account)
             seen += len(rows)

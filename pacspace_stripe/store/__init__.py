@@ -7,6 +7,7 @@ several threads.
 """
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime, timedelta
 
 from pacspace_stripe.store.chains import Chains, not_here
@@ -16,6 +17,13 @@ from pacspace_stripe.store.explanations import Explained, Explanations
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
+from pacspace_stripe.store.recording import (
+    ReadingDatabase,
+    RecordingChains,
+    RecordingClaims,
+    RecordingJournal,
+    RecordingSubjects,
+)
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
@@ -46,6 +54,7 @@ class Store:
     def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
         with mapped_errors():
             self.engine = open_engine(url)
+        self._lost_after = lost_after
         self._database = database = Database(engine=self.engine, now=now)
         self.triggers = Triggers(database, lost_after=lost_after)
         self.subjects = Subjects(database, lost_after=lost_after)
@@ -58,6 +67,19 @@ class Store:
     def shares(self, service: str, *, process: str | None = None) -> Shares:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
         return Shares(self._database, service, process)
+
+    def recording(self, *, beside: Claims | None = None) -> "Store":
+        """Return this store for one preview: it reads what is there and keeps to itself what would be written.
+
+        ``beside`` also keeps the claims of a dry run over many invoices.
+        """
+        seen, database = copy(self), ReadingDatabase(engine=self.engine, now=self._database.now)
+        seen.subjects = RecordingSubjects(database, lost_after=self._lost_after)
+        seen.chains, seen.journal = RecordingChains(database), RecordingJournal(database)
+        seen.claims = RecordingClaims(database, beside)
+        seen.explanations, seen.outbox = Explanations(database), Outbox(database)
+        seen.triggers = Triggers(database, lost_after=self._lost_after)
+        return seen
 
     def stamped_elsewhere(self, invoice_id: str) -> str | None:
         """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""

@@ -29,14 +29,12 @@ class Chains:
 
         Processes that append to one chain at once do so one after the other.
         """
-        last = sa.select(evidence.c.sequence, evidence.c.sha256).where(evidence.c.chain_id == chain)
         with self._database.writing() as connection:
             one_at_a_time(connection, chain)
-            said = connection.execute(_last_said(chain, subject_id)).one_or_none()
-            if said is not None and meaning(json.loads(said.document)) == meaning(core):
-                return Evidence(sha256=said.sha256, document=bytes(said.document))
-            found = connection.execute(last.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
-            sequence, previous = (found.sequence + 1, found.sha256) if found else (1, None)
+            said = last_said(connection, core, chain=chain, subject_id=subject_id)
+            if said is not None:
+                return said
+            sequence, previous = next_place(connection, chain)
             sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
             row = {"chain_id": chain, "sequence": sequence, "sha256": sealed.sha256, "subject_id": subject_id}
             values = {**row, "document": sealed.document, "decided_at": decided_at}
@@ -74,10 +72,21 @@ class Chains:
             return [Evidence(sha256=row.sha256, document=bytes(row.document)) for row in connection.execute(query)]
 
 
-def _last_said(chain: str, subject_id: str) -> sa.Select[tuple[str, bytes]]:
+def last_said(connection: sa.Connection, core: Mapping[str, Json], *, chain: str, subject_id: str) -> Evidence | None:
+    """Return the subject's last link when it says what ``core`` says: then there is nothing to append."""
     mine = (evidence.c.chain_id == chain, evidence.c.subject_id == subject_id)
     query = sa.select(evidence.c.sha256, evidence.c.document).where(*mine)
-    return query.order_by(evidence.c.sequence.desc()).limit(1)
+    said = connection.execute(query.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
+    if said is None or meaning(json.loads(said.document)) != meaning(core):
+        return None
+    return Evidence(sha256=said.sha256, document=bytes(said.document))
+
+
+def next_place(connection: sa.Connection, chain: str) -> tuple[int, str | None]:
+    """Return the sequence number of a chain's next link, and the hash of the link before it."""
+    last = sa.select(evidence.c.sequence, evidence.c.sha256).where(evidence.c.chain_id == chain)
+    found = connection.execute(last.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
+    return (found.sequence + 1, found.sha256) if found else (1, None)
 
 
 def not_here(invoice_id: str) -> NotFound:

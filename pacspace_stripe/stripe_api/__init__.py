@@ -15,10 +15,12 @@ from pacspace_stripe.stripe_api.reading import (
     subscription_from_stripe,
     subscription_item_from_stripe,
 )
+from pacspace_stripe.stripe_api.recording import RecordingStripe
 
 __all__ = [
     "API_VERSION",
     "OUR_KEY_PREFIX",
+    "RecordingStripe",
     "StripeApi",
     "invoice_from_stripe",
     "key_livemode",

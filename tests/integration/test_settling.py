@@ -56,7 +56,7 @@ def test_a_drift_whose_edges_cannot_be_read_is_a_drift(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_preview_of_a_draft_that_nobody_looked_at_counts_its_lines_as_a_read(tmp_path: Path, late: bool) -> None:  # noqa: FBT001  # drawn
+def test_a_comparison_of_a_draft_that_nobody_checked_yet_counts_its_lines_as_a_read(tmp_path: Path, late: bool) -> None:  # noqa: FBT001  # drawn
     with world(tmp_path) as made:
         made.subscribe()
         made.use("10")
@@ -67,10 +67,11 @@ def test_a_preview_of_a_draft_that_nobody_looked_at_counts_its_lines_as_a_read(t
         made.clock.advance(600)
         if late:
             made.bill("2")
-        found = made.app.checker.preview(made.invoice_id)
-        assert found.verdict == ("unproven" if late else "drifted")
-        assert ("missing: a second meter read" in found.detail) is late
-        assert made.app.checker.preview(made.invoice_id) == found
+        read = made.app.stripe.read_invoice(made.invoice_id)
+        found = made.app.checker.compared(read)
+        assert found.finding.verdict == ("unproven" if late else "drifted")
+        assert ("missing: a second meter read" in found.result.detail) is late
+        assert made.app.checker.compared(read) == found
 
 
 def test_a_block_stays_while_a_second_read_is_awaited(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""The store as a preview sees it: read as it is, written nowhere.
+
+What a check writes and reads again within one pass (its state, evidence, facts, claims) is kept in memory. Every other
+write reaches :class:`ReadingDatabase` and raises, so that a new one is not forgotten here.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from pacspace_stripe.domain.evidence import Evidence, Json, seal
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.records import Claim
+from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.store.chains import Chains, last_said, next_place
+from pacspace_stripe.store.claims import Claims
+from pacspace_stripe.store.database import Database
+from pacspace_stripe.store.journal import Journal
+from pacspace_stripe.store.leases import Leased
+from pacspace_stripe.store.outbox import Also
+from pacspace_stripe.store.records import Kind, Subject
+from pacspace_stripe.store.subjects import Subjects
+
+
+class ReadingDatabase(Database):
+    """A database that refuses to write."""
+
+    @contextmanager
+    def writing(self, *, urgent: bool = False) -> Iterator[sa.Connection]:  # noqa: ARG002 - the signature of Database
+        message = "a preview writes nothing to the database"
+        raise AssertionError(message)
+        yield  # pragma: no cover - makes this a generator
+
+
+class RecordingSubjects(Subjects):
+    """States without leases: anybody may look, and what is saved is kept by who looks."""
+
+    def acquire(self, kind: Kind, subject_id: str, ttl: timedelta) -> Leased | None:
+        now = self.now()
+        subject = self.find(subject_id) or Subject(
+            subject_id=subject_id,
+            kind=kind,
+            memory=Memory(invoice_id=subject_id),
+            wanted=0,
+            checked=0,
+            next_check_at=None,
+            lease_owner=None,
+            lease_until=None,
+            updated_at=now,
+        )
+        return Leased(subjects=self, subject=subject, owner="preview", ttl=ttl, saved=subject.memory, renewed_at=now)
+
+    def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - nobody else is kept out
+        return True
+
+    def has(self, subject_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - nobody else is kept out
+        return True
+
+    def save(
+        self,
+        subject_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
+        owner: str,  # noqa: ARG002 - as above
+        memory: Memory,  # noqa: ARG002 - as above
+        ttl: timedelta,  # noqa: ARG002 - as above
+        *,
+        also: Also = lambda _: None,  # noqa: ARG002 - nobody is told
+    ) -> bool:
+        return True
+
+    def give_back(
+        self,
+        subject: Subject,  # noqa: ARG002 - nothing was taken
+        owner: str,  # noqa: ARG002 - as above
+        memory: Memory | None,  # noqa: ARG002 - as above
+        next_check_at: datetime | None,  # noqa: ARG002 - as above
+    ) -> bool | None:
+        return False
+
+    def end_block(self, subject_id: str) -> None:
+        """Leave the early warning as it is."""
+
+
+class RecordingChains(Chains):
+    """Chains with the links that one preview would append."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._sealed: dict[str, Evidence] = {}
+
+    def append(self, core: Mapping[str, Json], *, chain: str, subject_id: str, decided_at: datetime) -> Evidence:
+        with self._database.reading() as connection:
+            said = last_said(connection, core, chain=chain, subject_id=subject_id)
+            if said is not None:
+                return said
+            sequence, previous = next_place(connection, chain)
+        sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
+        return self._sealed.setdefault(sealed.sha256, sealed)
+
+    def find(self, sha256: str) -> Evidence | None:
+        return self._sealed.get(sha256) or super().find(sha256)
+
+
+class RecordingJournal(Journal):
+    """The audit log and the facts, with the facts that one preview would remember."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._facts: dict[str, str] = {}
+
+    def note(self, kind: str, subject_id: str, detail: str) -> None:
+        """Note nothing."""
+
+    def remember_fact(self, name: str, value: str) -> str | None:
+        before = self.fact(name)
+        self._facts[name] = value
+        return before
+
+    def fact(self, name: str) -> str | None:
+        return self._facts.get(name) or super().fact(name)
+
+
+class RecordingClaims(Claims):
+    """Claims with those that previews would make.
+
+    ``beside`` keeps them for a dry run over many invoices, so that two that bill the same usage are found; without it
+    only what one preview would free is kept.
+    """
+
+    def __init__(self, database: Database, beside: Claims | None) -> None:
+        super().__init__(database)
+        self._beside = beside
+        self._freed: set[str] = set()
+
+    def put(self, invoice_id: str, wanted: Iterable[Claim | tuple[str, Window]]) -> None:
+        claimed = tuple(wanted)
+        if not claimed:
+            self._freed.add(invoice_id)
+        if self._beside:
+            self._beside.put(invoice_id, claimed)
+
+    def rival_of(
+        self,
+        invoice_id: str,
+        account: str,
+        window: Window,
+        meter: str = "",
+        customer_id: str = "",
+        *,
+        but: Collection[str] = (),
+    ) -> str | None:
+        but = (*but, *self._freed)
+        found = super().rival_of(invoice_id, account, window, meter, customer_id, but=but)
+        if found is None and self._beside:
+            return self._beside.rival_of(invoice_id, account, window, meter, customer_id, but=but)
+        return found

@@ -1,0 +1,59 @@
+"""Stripe as a preview sees it: read as it is, written nowhere."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.stripe_api.api import StripeApi
+
+
+class RecordingStripe(StripeApi):
+    """A :class:`StripeApi` that sends no write. It applies each one to the invoice, as the next read returns it.
+
+    Finalization makes an invoice paid when nothing is due (stripe-facts 2), else open; its lines stay as read, although
+    Stripe may fold late usage into them.
+    """
+
+    def __init__(self, below: StripeApi, *, now: Callable[[], datetime], read: Invoice | None = None) -> None:
+        """Share the connections and the remembered prices of ``below``; take ``read`` for the invoice as it is now."""
+        vars(self).update(vars(below))
+        self._now = now
+        self._invoices = {read.invoice_id: read} if read else {}
+
+    def read_invoice(self, invoice_id: str) -> Invoice:
+        found = self._invoices.get(invoice_id)
+        if found is None:
+            found = self._invoices[invoice_id] = super().read_invoice(invoice_id)
+        return found
+
+    def update_invoice(
+        self,
+        invoice_id: str,
+        *,
+        auto_advance: bool | None = None,
+        automatically_finalizes_at: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
+        footer: str | None = None,
+    ) -> None:
+        invoice = self.read_invoice(invoice_id)
+        written = {name: value for name, value in {**invoice.metadata, **(metadata or {})}.items() if value}
+        advances = invoice.auto_advance if auto_advance is None else auto_advance
+        finalizes_at = automatically_finalizes_at or invoice.automatically_finalizes_at
+        self._invoices[invoice_id] = replace(
+            invoice,
+            auto_advance=advances,
+            automatically_finalizes_at=finalizes_at if advances else None,
+            metadata=written,
+            footer=invoice.footer if footer is None else footer or None,
+        )
+
+    def finalize_invoice(self, invoice_id: str) -> None:
+        invoice = self.read_invoice(invoice_id)
+        self._invoices[invoice_id] = replace(
+            invoice,
+            status=InvoiceStatus.OPEN if invoice.amount_due else InvoiceStatus.PAID,
+            auto_advance=False,
+            automatically_finalizes_at=None,
+            finalized_at=self._now(),
+        )
