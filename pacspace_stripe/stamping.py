@@ -12,10 +12,10 @@ from pacspace_stripe.app import App
 from pacspace_stripe.documents.from_evidence import decided_at, footer_view, is_about, proof_roots
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
 from pacspace_stripe.domain.advice import next_step
-from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.evidence import Evidence
 from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY
 from pacspace_stripe.errors import NotFound, RemoteUnavailable
 from pacspace_stripe.store import not_here
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf

@@ -8,12 +8,11 @@ from datetime import datetime
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain import evidence
 from pacspace_stripe.domain.billing import BilledUsage, figures_of
-from pacspace_stripe.domain.decide import EVIDENCE_KEY
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.stamps import HOLD_KEY, Sign, metadata_stamp
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import iso
@@ -92,7 +91,7 @@ class Actor:
         return invoice.metadata.get(EVIDENCE_KEY) != sha and self.store.chains.find(sha) is None
 
     def adopt(self, invoice: Invoice, memory: Memory, finding: Finding, sha256: str, policy: Policy) -> Memory:
-        """The stamp that it carries, taken for our last one: an earlier database of ours knew its evidence.
+        """Take the stamp that the invoice carries for our last one: an earlier database, or an earlier check, wrote it.
 
         What was compared now is evidence of its own, beside it. Not of a waiver: who gave it, and why, is not known.
         """
@@ -101,7 +100,10 @@ class Actor:
             self.leased.guard()
             chain = invoice.subscription_id or invoice.invoice_id
             self.store.chains.append(said, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
-        stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now)
+        ours = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
+        stamped = ours or Stamped(
+            verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
+        )
         core = evidence.digest(evidence.meaning(said))
         done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
         self.leased.save(done)

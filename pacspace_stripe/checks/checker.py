@@ -11,10 +11,11 @@ from pacspace_stripe.checks.passing import LookBack
 from pacspace_stripe.checks.recalling import with_finding
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.story import Look
-from pacspace_stripe.domain import decide, timing
+from pacspace_stripe.domain import timing
 from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
+from pacspace_stripe.domain.stamped import carries_good_stamp
 from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
@@ -131,7 +132,7 @@ class Checker:
         if subject is None or not left or not subject.memory.ended or not subject.memory.cleared:
             return None
         memory, usages = subject.memory, self.parts.comparer.usages(mapped(invoice, subject.memory.mapping))
-        if any(usage.by_record for usage in usages) or not decide.carries_good_stamp(invoice, memory):
+        if any(usage.by_record for usage in usages) or not carries_good_stamp(invoice, memory):
             return None
         same = memory.stamped is not None and same_figures(memory.stamped.figures, billed_figures(usages))
         return result_of(memory, status=invoice.status.value, steps=(SAYS_SO,)) if same else None

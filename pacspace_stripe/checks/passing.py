@@ -13,7 +13,10 @@ from pacspace_stripe.domain.billing import BilledUsage, stops_unread
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
-from pacspace_stripe.domain.verdicts import Finding
+from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.domain.stamped import GOOD, on_it, stamp_stays
+from pacspace_stripe.domain.stamps import carried
+from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.store import Leased
 
 
@@ -129,6 +132,31 @@ class Pass:
         policy = self.parts.policy
         known = weighed(invoice, self.memory, policy, self.now, finding)
         self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
+        if stamp_stays(invoice, self.memory, finding):
+            self.memory = replace(self.memory, detail=f"its stamp stays ({on_it(invoice)}): {finding.detail}")
+
+    def _proven_already(self, invoice: Invoice, finding: Finding) -> Finding | None:
+        """Keep a stamp that proves this finding already: its hash is in the customer's PDF. None when it does not.
+
+        A waiver that is only read off the invoice releases nothing.
+        """
+        memory, policy = self.memory, self.parts.policy
+        there = carried(invoice.metadata, finding) if policy.mode is Mode.ENFORCE else None
+        if there is None or (memory.held and there[0].verdict is not Verdict.MATCHED):
+            return None
+        self.memory = replace(with_finding(memory, there[0], policy, self.now), cleared=not memory.held)
+        self.memory = self._actor.adopt(invoice, self.memory, *there, policy)
+        self._did("carries this proof already")
+        return there[0]
+
+    def _established(self, invoice: Invoice, finding: Finding) -> bool:
+        """Return whether this finding is silence about an invoice that left with a verdict: that verdict stays."""
+        memory = self.memory
+        known = memory.cleared and memory.verdict in GOOD and not memory.held
+        if not known or not finding.heals or not stamp_stays(invoice, memory, finding):
+            return False
+        self.memory = replace(memory, detail=f"nothing new was found, and its stamp stays: {finding.detail}")
+        return True
 
     def _alert(self, kind: str, detail: str) -> None:
         before = self.memory.alerted

@@ -25,8 +25,7 @@ from pacspace_stripe.checks.recalling import (
 from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.policy import Mode
-from pacspace_stripe.domain.stamps import carried
+from pacspace_stripe.domain.stamped import carries_stamp
 from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict, summarize
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
@@ -172,7 +171,7 @@ class Look(Pass):
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """It left: its final lines are those of the stamp on it, or it is compared again."""
-        stamped = self.memory.stamped if decide.carries_stamp(invoice, self.memory) else None
+        stamped = self.memory.stamped if carries_stamp(invoice, self.memory) else None
         good = stamped is not None and stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
         # A root vouches for what it covered; a record may have grown since.
         grows = any(usage.by_record for usage in usages)
@@ -203,25 +202,16 @@ class Look(Pass):
         if left and self.back and self.back.patient and finding.heals:
             self.memory = with_finding(self.memory, finding, self.parts.policy, self.now)
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
-        if left and self._carries(invoice, finding):
+        if left and self._established(invoice, finding):
             return self._end(invoice.status.value, self.memory.detail)
-        self._seal(invoice, finding)
+        proven = self._proven_already(invoice, finding) if left else None
+        if proven is not None and not self.memory.held:
+            return self._end(invoice.status.value, self.memory.detail)
+        if proven is None:
+            self._seal(invoice, finding)
         if invoice.status is not InvoiceStatus.DRAFT and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
             self._actor.confirm(invoice, self.memory.evidence_sha256 or "", finding.windows)
         return self._act(invoice, finding)
-
-    def _carries(self, invoice: Invoice, finding: Finding) -> bool:
-        """A new database, and an invoice that carries this proof: its stamp stays, and so does the hash on it."""
-        policy, memory = self.parts.policy, self.memory
-        if memory.evidence_sha256 or memory.held or policy.mode is Mode.OBSERVE:
-            return False
-        there = carried(invoice.metadata, finding)
-        if there is None:
-            return False
-        self.memory = replace(with_finding(memory, there[0], policy, self.now), cleared=True)
-        self.memory = self._actor.adopt(invoice, self.memory, *there, policy)
-        self._did("carries this proof already")
-        return True
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
         looked = self._acted(invoice, finding)

@@ -12,6 +12,8 @@ from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.stamped import carries_stamp, stamp_stays, stamped_good
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY
 from pacspace_stripe.domain.steps import (
     Action,
     Alert,
@@ -36,7 +38,6 @@ from pacspace_stripe.domain.timing import (
 )
 from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 
-EVIDENCE_KEY = "pacspace_evidence_sha256"
 FOREIGN_HOLD_LOOK = timedelta(days=1)
 """How often a draft is looked at that somebody else keeps back and that is already stamped."""
 CONFIRM_MARGIN = timedelta(minutes=5)
@@ -96,21 +97,7 @@ def _let_go(invoice: Invoice, memory: Memory, policy: Policy) -> bool:
     if fails_closed(memory, policy) and policy.finalize is FinalizePolicy.STRICT:
         return False
     no_room = memory.stage is Stage.STAMPED and EVIDENCE_KEY not in invoice.metadata
-    return not memory.held and _stamped_good(memory) and (carries_stamp(invoice, memory) or no_room)
-
-
-def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
-    """Whether our last stamp is on it."""
-    return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
-
-
-def carries_good_stamp(invoice: Invoice, memory: Memory) -> bool:
-    """Whether our last stamp is on it, and is one that lets it go."""
-    return _stamped_good(memory) and carries_stamp(invoice, memory)
-
-
-def _stamped_good(memory: Memory) -> bool:
-    return memory.stamped is not None and memory.stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+    return not memory.held and stamped_good(memory) and (carries_stamp(invoice, memory) or no_room)
 
 
 def _backstop(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -> Step:
@@ -135,6 +122,13 @@ def after_comparison(
     invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     """What the finding asks for: actions in order, the last one says when to look again (or never)."""
+    asked = _asked_for(invoice, memory, policy, now, finding)
+    if not stamp_stays(invoice, memory, finding):
+        return asked
+    return tuple(action for action in asked if not isinstance(action, Stamp))
+
+
+def _asked_for(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
     if policy.mode is Mode.OBSERVE:
         return _observed(invoice, memory, policy, now, finding)
     match invoice.status:

@@ -16,6 +16,7 @@ from pacspace_stripe.domain.windows import iso
 
 PREFIX = "pacspace_"
 HOLD_KEY = f"{PREFIX}hold"
+VERDICT_KEY, EVIDENCE_KEY, ROOT_KEY = (f"{PREFIX}{name}" for name in ("verdict", "evidence_sha256", "proof_root"))
 MOST_KEYS = 50
 LONGEST_VALUE = 500
 MOST_WINDOWS = 4
@@ -145,21 +146,29 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
 def carried(existing: Mapping[str, str], finding: Finding) -> tuple[Finding, str] | None:
     """The finding that a stamp on it already proves, and the hash of that stamp's evidence; None when it does not.
 
-    It does when its figures, counts and proof roots are those found now; of a look that only reads, which has no roots,
-    when it has some. What a person waived stays waived while its figures are the same.
+    It does when the figures, counts and proof roots that it names are those found now; of a look that only reads, which
+    has no roots, when it has some. A stamp names what there was room for: of many windows the first ones, among the
+    merchant's own keys perhaps none. What a person waived stays waived while its figures are the same.
     """
     sha, verdict = existing.get(f"{PREFIX}evidence_sha256", ""), existing.get(f"{PREFIX}verdict")
     waived = verdict == Verdict.WAIVED.value and finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
-    number = len(finding.windows)
-    same_number = existing.get(f"{PREFIX}windows", "1") == str(number) and number <= MOST_WINDOWS
-    if not _SHA256.fullmatch(sha) or not same_number:
+    if not _SHA256.fullmatch(sha):
         return None
     if not waived and not verdict == finding.verdict.value == Verdict.MATCHED.value:
         return None
+    if _shortened(existing, finding, sha):
+        return None if waived else (finding, sha)
     named = zip(_SUFFIXES, finding.windows, strict=False)
-    if not all(_says(existing, suffix, result, rooted=not waived) for suffix, result in named):
+    same_number = existing.get(f"{PREFIX}windows", "1") == str(len(finding.windows))
+    if not same_number or not all(_says(existing, suffix, result, rooted=not waived) for suffix, result in named):
         return None
     return (replace(finding, verdict=Verdict.WAIVED) if waived else finding), sha
+
+
+def _shortened(existing: Mapping[str, str], finding: Finding, sha: str) -> bool:
+    """Return whether the merchant's own keys left no room for the figures of a stamp."""
+    figures = any(existing.get(f"{PREFIX}{name}{suffix}") for name in _FIGURES for suffix in _SUFFIXES)
+    return not figures and metadata_stamp(existing, finding, sha).shortened
 
 
 def _says(existing: Mapping[str, str], suffix: str, result: WindowResult, *, rooted: bool) -> bool:

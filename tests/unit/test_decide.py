@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pacspace_stripe.domain.decide import (
     CONFIRM_MARGIN,
     EFFECT_WITHIN,
-    EVIDENCE_KEY,
     FOREIGN_HOLD_LOOK,
     after_comparison,
     before_comparison,
@@ -21,6 +20,7 @@ from pacspace_stripe.domain.decide import (
 from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY
 from pacspace_stripe.domain.steps import (
     Action,
     Alert,

@@ -309,13 +309,26 @@ def test_a_stamp_without_a_figure_or_a_root_does_not(missing: str) -> None:
     assert carried(existing, READ_ONLY) is None
 
 
-def test_of_several_windows_each_is_compared_and_more_than_there_is_room_for_prove_nothing() -> None:
+def test_of_several_windows_each_that_there_is_room_for_is_compared() -> None:
     two = summarize((result(proof=proof()), result(billed=Decimal(7), proof=proof())))
     stamp = dict(metadata_stamp({}, two, SHA).changes)
     assert carried(stamp, two) == (two, SHA)
     assert carried({**stamp, "pacspace_usage_2": "8"}, two) is None
     five = summarize(tuple(result(proof=proof()) for _ in range(5)))
-    assert carried(dict(metadata_stamp({}, five, SHA).changes), five) is None
+    named = dict(metadata_stamp({}, five, SHA).changes)
+    assert carried(named, five) == (five, SHA)
+    assert carried({**named, "pacspace_usage_4": "8"}, five) is None
+    assert carried({**named, "pacspace_windows": "6"}, five) is None
+
+
+def test_a_stamp_that_had_no_room_for_figures_proves_a_match_and_no_waiver() -> None:
+    full = {f"key_{number}": "x" for number in range(MOST_KEYS - 2)}
+    stamp = after(full, metadata_stamp(full, FULL, SHA).changes)
+    assert carried(stamp, FULL) == (FULL, SHA)
+    assert carried(stamp, summarize((result(Reason.OVERBILLED),))) is None
+    waived = {**stamp, "pacspace_verdict": "waived"}
+    assert carried(waived, summarize((result(Reason.OVERBILLED),))) is None
+    assert carried({key: stamp[key] for key in stamp if key.startswith("pacspace_")}, FULL) is None
 
 
 def test_what_a_person_waived_stays_waived_while_its_figures_are_the_same() -> None:

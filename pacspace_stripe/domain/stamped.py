@@ -1,0 +1,66 @@
+"""The stamp that an invoice carries, beside the one that we wrote down and a new finding. Pure."""
+
+from collections.abc import Mapping
+
+from pacspace_stripe.domain.billing import figures_of, same_figures
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import Memory, Stamped
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY, ROOT_KEY, VERDICT_KEY
+from pacspace_stripe.domain.verdicts import Finding, Verdict
+
+GOOD = (Verdict.MATCHED, Verdict.WAIVED)
+"""Verdicts that let an invoice go."""
+
+
+def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
+    """Return whether our last stamp is on the invoice."""
+    return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
+
+
+def carries_good_stamp(invoice: Invoice, memory: Memory) -> bool:
+    """Return whether our last stamp is on the invoice, and is one that lets it go."""
+    return stamped_good(memory) and carries_stamp(invoice, memory)
+
+
+def stamped_good(memory: Memory) -> bool:
+    """Return whether our last stamp is one that lets an invoice go."""
+    return memory.stamped is not None and memory.stamped.verdict in GOOD
+
+
+def stamp_stays(invoice: Invoice, memory: Memory, finding: Finding) -> bool:
+    """Return whether the stamp on an invoice outlives a finding: only a finding replaces a stamp (design 3.2).
+
+    *Matched* and *drifted* are findings (a stamp that proves the same match is kept before this is asked). *Unproven*
+    replaces only a stamp of ours that was unproven too, or that Stripe's own lines refute: the invoice does not bill
+    the quantities any more that the stamp names. *Waived* because nothing could be proven vouches for less than the
+    proof or waiver in the customer's PDF, which cannot follow it once the invoice has left.
+    """
+    there = {name: invoice.metadata.get(name, "") for name in (VERDICT_KEY, EVIDENCE_KEY, ROOT_KEY)}
+    if not any(there.values()):
+        return False
+    match finding.verdict:
+        case Verdict.UNPROVEN:
+            ours = memory.stamped if carries_stamp(invoice, memory) else None
+            return ours is None or _vouches_still(ours, finding)
+        case Verdict.WAIVED:
+            left = invoice.status is not InvoiceStatus.DRAFT and not memory.held
+            unproven = finding.reason.verdict is Verdict.UNPROVEN
+            return left and unproven and there[VERDICT_KEY] not in (Verdict.DRIFTED.value, Verdict.UNPROVEN.value)
+        case Verdict.MATCHED | Verdict.DRIFTED:
+            return False
+
+
+def on_it(invoice: Invoice) -> str:
+    """Return the stamp on an invoice in words: its verdict and the evidence that it names."""
+    verdict, sha = invoice.metadata.get(VERDICT_KEY), invoice.metadata.get(EVIDENCE_KEY)
+    return f"{verdict or 'no verdict'}, {f'evidence {sha[:12]}' if sha else 'no evidence'}"
+
+
+def _vouches_still(ours: Stamped, finding: Finding) -> bool:
+    return ours.verdict is not Verdict.UNPROVEN and not _other_quantities(ours.figures, figures_of(finding))
+
+
+def _other_quantities(stamped: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether a quantity that both name is another one; what one of them does not know refutes nothing."""
+    both = {key for key in stamped.keys() & now.keys() if "unknown" not in (stamped[key], now[key])}
+    return not same_figures({key: stamped[key] for key in both}, {key: now[key] for key in both})

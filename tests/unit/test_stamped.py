@@ -1,0 +1,139 @@
+"""A stamp that is there against what a check finds: who replaces it, for every verdict pair and every status."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from pacspace_stripe.domain.decide import after_comparison
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import Memory, Stamped
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
+from pacspace_stripe.domain.stamped import stamp_stays
+from pacspace_stripe.domain.steps import Stamp
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
+from tests.unit.examples import (
+    CREATED,
+    FIGURES,
+    HELD,
+    ROOT,
+    SEEN,
+    SETTLED,
+    SHA,
+    finding,
+    held_draft,
+    invoice,
+    left,
+    result,
+)
+
+OTHER = "0ddba11" * 9 + "0"
+SILENCES = (Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE, Reason.NOT_SETTLED)
+UNPROVEN = tuple(reason for reason in Reason if reason.verdict is Verdict.UNPROVEN)
+DRIFTED = tuple(reason for reason in Reason if reason.verdict is Verdict.DRIFTED)
+INVOICES = {
+    "draft": (invoice(), SEEN),
+    "held draft": (held_draft(), HELD),
+    "open": (left(), SEEN),
+    "open and held": (left(auto_advance=False), HELD),
+    "paid": (left(InvoiceStatus.PAID, auto_advance=False), SEEN),
+    "void": (left(InvoiceStatus.VOID, auto_advance=False), HELD),
+    "uncollectible": (left(InvoiceStatus.UNCOLLECTIBLE, auto_advance=False), HELD),
+    "unknown": (left(InvoiceStatus.UNKNOWN), HELD),
+}
+
+
+def carrying(made: Invoice, verdict: Verdict, sha: str = SHA) -> Invoice:
+    stamp = {"pacspace_verdict": verdict.value, "pacspace_evidence_sha256": sha, "pacspace_proof_root": ROOT}
+    return replace(made, metadata={"order_id": "7", **stamp})
+
+
+def knowing(memory: Memory, verdict: Verdict, **figures: str) -> Memory:
+    stamped = Stamped(verdict=verdict, evidence_sha256=SHA, figures=figures or FIGURES, at=SETTLED)
+    return replace(memory, stamped=stamped, evidence_sha256=SHA)
+
+
+def replaces(made: Invoice, memory: Memory, found: Finding) -> bool:
+    """Whether any policy writes a stamp on it then."""
+    policies = [Policy(fail=fail, finalize=finalize) for fail, finalize in product(FailPolicy, FinalizePolicy)]
+    asked = {
+        any(isinstance(action, Stamp) for action in after_comparison(made, memory, policy, CREATED, found))
+        for policy in policies
+    }
+    assert stamp_stays(made, memory, found) is False or asked == {False}
+    return True in asked
+
+
+@pytest.mark.parametrize("carried", Verdict)
+@pytest.mark.parametrize("reason", UNPROVEN)
+@pytest.mark.parametrize("where", INVOICES)
+def test_unproven_never_replaces_a_stamp_that_we_did_not_write_down(
+    carried: Verdict, reason: Reason, where: str
+) -> None:
+    made, memory = INVOICES[where]
+    assert not replaces(carrying(made, carried), memory, finding(reason))
+    assert not replaces(carrying(made, carried, OTHER), knowing(memory, Verdict.UNPROVEN), finding(reason))
+
+
+@pytest.mark.parametrize("carried", [Verdict.MATCHED, Verdict.DRIFTED, Verdict.WAIVED])
+@pytest.mark.parametrize("reason", UNPROVEN)
+@pytest.mark.parametrize("where", INVOICES)
+def test_nor_one_that_we_know_while_it_names_what_is_billed(carried: Verdict, reason: Reason, where: str) -> None:
+    made, memory = INVOICES[where]
+    assert not replaces(carrying(made, carried), knowing(memory, carried), finding(reason))
+    unread = summarize((result(reason, billed=None, recorded=None, count=None),))
+    assert not replaces(carrying(made, carried), knowing(memory, carried), unread)
+    nothing = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail="", windows=())
+    assert not replaces(carrying(made, carried), knowing(memory, carried), nothing)
+
+
+@pytest.mark.parametrize("carried", Verdict)
+@pytest.mark.parametrize("reason", DRIFTED)
+@pytest.mark.parametrize("where", [name for name in INVOICES if name != "unknown"])
+def test_a_drift_replaces_any_other_stamp(carried: Verdict, reason: Reason, where: str) -> None:
+    made, memory = INVOICES[where]
+    if not (where.endswith("draft") and carried is Verdict.DRIFTED):
+        assert replaces(carrying(made, carried), memory, finding(reason))
+        assert replaces(carrying(made, carried), knowing(memory, carried), finding(reason))
+
+
+@pytest.mark.parametrize("carried", Verdict)
+@pytest.mark.parametrize("where", ["draft", "held draft", "open", "open and held", "paid"])
+def test_a_match_replaces_any_other_stamp(carried: Verdict, where: str) -> None:
+    made, memory = INVOICES[where]
+    assert replaces(carrying(made, carried), memory, finding())
+
+
+@pytest.mark.parametrize("where", ["open", "paid"])
+def test_our_unproven_stamp_follows_what_is_found_out_later(where: str) -> None:
+    made, memory = INVOICES[where]
+    known = knowing(memory, Verdict.UNPROVEN)
+    assert replaces(carrying(made, Verdict.UNPROVEN), known, finding(Reason.UNMAPPED))
+
+
+@pytest.mark.parametrize("where", ["open", "paid"])
+def test_our_stamp_falls_when_the_invoice_bills_other_quantities_than_it_names(where: str) -> None:
+    made, memory = INVOICES[where]
+    known = knowing(memory, Verdict.MATCHED, **{next(iter(FIGURES)): "99"})
+    assert replaces(carrying(made, Verdict.MATCHED), known, finding(Reason.LEDGER_UNAVAILABLE))
+
+
+@pytest.mark.parametrize("carried", Verdict)
+@pytest.mark.parametrize("where", INVOICES)
+def test_a_waiver_of_what_nobody_could_prove_replaces_no_proof_in_a_customers_hands(
+    carried: Verdict, where: str
+) -> None:
+    made, memory = INVOICES[where]
+    waived = finding(Reason.LEDGER_UNAVAILABLE, verdict=Verdict.WAIVED)
+    gone = where in ("open", "paid")
+    proof = carried in (Verdict.MATCHED, Verdict.WAIVED)
+    assert stamp_stays(carrying(made, carried), memory, waived) is (gone and proof)
+    assert not stamp_stays(carrying(made, carried), memory, finding(Reason.OVERBILLED, verdict=Verdict.WAIVED))
+
+
+@pytest.mark.parametrize("reason", UNPROVEN)
+def test_an_invoice_without_a_stamp_is_stamped_unproven(reason: Reason) -> None:
+    made, memory = INVOICES["open"]
+    assert replaces(made, memory, finding(reason))
+    theirs = replace(made, metadata={"order_id": "7", "pacspace_customer_id": "acme"})
+    assert replaces(theirs, memory, finding(reason))
