@@ -38,6 +38,7 @@ from pacspace_stripe.domain.kinds import (
     TiersMode,
 )
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
@@ -125,10 +126,28 @@ def _finalization_error(invoice: Fields) -> str | None:
 def _line_items(invoice: Fields, data: object) -> tuple[LineItem, ...]:
     if not isinstance(data, list):
         invoice.reject("lines.data", "is not a list")
-    lines = tuple(map(line_item_from_stripe, data))
+    lines = tuple(map(_line_item, data))
     if len({line.line_id for line in lines}) != len(lines):
         invoice.reject("lines", "names one line twice")
     return lines
+
+
+def _line_item(data: object) -> LineItem:
+    """A line as it can be read. One that cannot is a line of an unknown kind: an error would leave its invoice free."""
+    line = stripe_object(data, "line_item")
+    try:
+        return line_item_from_stripe(data)
+    except UnexpectedAnswer as error:
+        return LineItem(
+            line_id=line.text("id"),
+            price_id=None,
+            subscription_id=None,
+            proration=False,
+            quantity=None,
+            window=None,
+            parent=LineParent.UNKNOWN,
+            unknown=("line_item=unreadable", str(error)),
+        )
 
 
 def line_item_from_stripe(data: object) -> LineItem:

@@ -18,6 +18,7 @@ SPEC_VERSION = "2026-05-27.dahlia"
 PINNED_VERSION = "2026-10-28.endive"
 
 _NULLABLE_TEXT = {"type": "string", "nullable": True}
+_DETAILS = {"type": "object", "additionalProperties": {"type": "string"}}
 _CUSTOM_FIELDS = {
     "type": "array",
     "nullable": True,
@@ -33,6 +34,22 @@ BEYOND_OBJECTS: dict[str, Json] = {
         "custom_fields": _CUSTOM_FIELDS,
         "description": _NULLABLE_TEXT,
         "footer": _NULLABLE_TEXT,
+    },
+    # stripe 16.1.0a4 (2026-10-14.preview): lines of rate cards and pricing plans, invoices of billing cadences. The
+    # published document knows neither the kinds nor their details, so any word is a kind here.
+    "billing_bill_resource_invoicing_lines_parents_invoice_line_item_parent": {
+        "type": {"type": "string"},
+        "license_fee_subscription_details": _DETAILS,
+        "rate_card_subscription_details": _DETAILS,
+    },
+    "billing_bill_resource_invoicing_pricing_pricing": {
+        "type": {"type": "string"},
+        "license_fee_details": _DETAILS,
+        "rate_card_rate_details": _DETAILS,
+    },
+    "billing_bill_resource_invoicing_parents_invoice_parent": {
+        "type": {"type": "string"},
+        "billing_cadence_details": _DETAILS,
     },
 }
 """Fields of 2026-10-28.endive that the document does not know, by component."""

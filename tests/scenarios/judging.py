@@ -15,6 +15,7 @@ from tests.scenarios.reading import Expected, ExpectedPlace, ExpectedWindow, Sce
 from tests.worlds import World
 
 _UPCOMING = "upcoming "
+_OF_CUSTOMER = "invoice of "
 
 
 def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str, str]) -> None:
@@ -39,6 +40,9 @@ def _subject(world: World, scenario: Scenario, of: str | None) -> str:
     if of.startswith(_UPCOMING):
         named = of.removeprefix(_UPCOMING)
         return next(subject_id(each.id, each.end) for each in scenario.subscriptions if each.id == named)
+    if of.startswith(_OF_CUSTOMER):
+        made = world.stripe.invoices(customer=of.removeprefix(_OF_CUSTOMER))
+        return next(each for each in reversed(made) if world.stripe.account.invoices[each].subscription is None)
     subscription, _, place = of.partition("/")
     return world.stripe.invoices(subscription=subscription)[int(place) if place else -1]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pacspace_stripe.simulator.stripe import drafting, engine, lifecycle, meter_endpoints
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.catalog_building import CatalogBuilding
+from pacspace_stripe.simulator.stripe.item_building import ItemBuilding
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.world import (
     Collection,
@@ -20,7 +20,7 @@ from pacspace_stripe.simulator.stripe.world import (
 )
 
 
-class WorldBuilding(CatalogBuilding):
+class WorldBuilding(ItemBuilding):
     """Subscriptions, usage and invoices. Each method takes the lock."""
 
     def add_subscription(

@@ -174,7 +174,7 @@ class Controlled(WorldBuilding):
         names = (
             "add_customer add_meter add_price add_subscription record_usage cancel_usage renew_now send_upcoming "
             "create_first_invoice bill_threshold split_period change_price add_credit_note "
-            "add_line add_past_invoice set_auto_advance_by_person "
+            "add_line add_invoice_item invoice_pending add_past_invoice set_auto_advance_by_person "
             "invoice invoices set_webhook configure limit_rates forbid add_fault snapshot"
         )
         return {name: getattr(self, name) for name in names.split()} | {"clear_faults": self.faults.clear}

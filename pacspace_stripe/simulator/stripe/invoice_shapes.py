@@ -4,6 +4,7 @@ from copy import deepcopy
 
 from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.money import written
+from pacspace_stripe.simulator.stripe.preview_kinds import cadence_parent, line_parent, line_pricing
 from pacspace_stripe.simulator.stripe.shapes import Json, listing, maybe_unix
 from pacspace_stripe.simulator.stripe.world import Customer, Invoice, Line, Price, Status, unix
 
@@ -38,6 +39,8 @@ def line_json(line: Line, invoice: Invoice, price: Price | None) -> Json:
 
 
 def _line_parent(line: Line) -> Json:
+    if line.kind is not None:
+        return line_parent(line.kind, line.id)
     if line.item is None:
         return {
             "invoice_item_details": {
@@ -63,6 +66,8 @@ def _line_parent(line: Line) -> Json:
 
 
 def _pricing(line: Line, price: Price | None) -> Json | None:
+    if line.kind is not None:
+        return line_pricing(line.kind, line.id)
     if price is None:
         return None
     unit = price.unit_amount
@@ -203,6 +208,8 @@ def _rendering(invoice: Invoice) -> Json | None:
 
 
 def _parent(invoice: Invoice) -> Json | None:
+    if invoice.by_cadence:
+        return cadence_parent(invoice.id)
     if invoice.subscription is None:
         return None
     return {

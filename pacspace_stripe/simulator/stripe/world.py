@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from pacspace_stripe.simulator.stripe.preview_kinds import PreviewKind
+
 Collection = Literal["charge_automatically", "send_invoice"]
 Formula = Literal["sum", "count", "last"]
 
@@ -193,6 +195,8 @@ class Line:
     metered: bool = False
     flat: bool = False
     """The fixed part of a tier."""
+    kind: PreviewKind | None = None
+    """What generated it, when that is no kind of the pinned API version."""
     counts_from: datetime | None = None
     """Usage from here on …"""
     counts_to: datetime | None = None
@@ -244,6 +248,8 @@ class Invoice:
     voided_at: datetime | None = None
     uncollectible_at: datetime | None = None
     webhooks_delivered_at: datetime | None = None
+    by_cadence: bool = False
+    """A billing cadence generated it: no kind of the pinned API version."""
 
     @property
     def total(self) -> int:

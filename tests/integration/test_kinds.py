@@ -1,0 +1,178 @@
+"""Whatever Stripe says that we do not know is held and named, in every command: it is never taken for no usage."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.verdicts import Reason
+from tests.integration.test_gate import kinds, verdict
+from tests.openapi.judging import object_problems
+from tests.pasts import past
+from tests.worlds import PERIOD_END, World, world
+
+Json = dict[str, Any]
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+@dataclass
+class Reworded(World):
+    """A world in which Stripe says something else than it did, in every object of one kind, however deep."""
+
+    kind: str = ""
+    change: Callable[[Json], Any] = dict
+    validated: bool = False
+
+    def close(self) -> None:
+        self.app.close()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        response = super()._answer(request)
+        if not self.kind or request.method != "GET":
+            return response
+        body = json.loads(response.content)
+        self._reword(body)
+        return httpx.Response(response.status_code, json=body)
+
+    def _reword(self, data: object) -> None:
+        if isinstance(data, dict) and data.get("object") == self.kind:
+            self.change(data)
+        for inner in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+            self._reword(inner)
+
+
+def said(*path: str, word: object) -> Callable[[Json], None]:
+    """Put a word where a path leads."""
+
+    def change(found: Json) -> None:
+        *outer, last = path
+        for name in outer:
+            found[name] = found[name] or {}
+            found = found[name]
+        found[last] = word
+
+    return change
+
+
+WORDS = [
+    pytest.param("price", said("recurring", "usage_type", word="guessed"), "usage_type=guessed", id="usage type"),
+    pytest.param("price", said("billing_scheme", word="sloped"), "billing_scheme=sloped", id="billing scheme"),
+    pytest.param("price", said("tiers_mode", word="stepped"), "tiers_mode=stepped", id="tiers mode"),
+    pytest.param(
+        "price", said("transform_quantity", word={"divide_by": 5, "round": "even"}), "transform_quantity.round=even",
+        id="rounding",
+    ),
+    pytest.param(
+        "billing.meter", said("default_aggregation", "formula", word="mean"), "default_aggregation.formula=mean",
+        id="formula",
+    ),
+    pytest.param("billing.meter", said("event_time_window", word="week"), "event_time_window=week", id="event window"),
+    pytest.param("billing.meter", said("status", word="asleep"), "status=asleep", id="meter status"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "change", "named"), WORDS)
+def test_an_unknown_word_about_a_price_or_meter_holds_and_is_named(
+    tmp_path: Path, kind: str, change: Callable[[Json], None], named: str
+) -> None:
+    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(DAY)
+        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
+        assert named in made.memory().detail
+        assert made.left == set()
+
+
+@pytest.mark.parametrize(("kind", "change", "named"), WORDS)
+def test_the_early_warning_does_not_take_an_unknown_word_for_nothing_metered(
+    tmp_path: Path, kind: str, change: Callable[[Json], None], named: str
+) -> None:
+    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
+        subscription = made.subscribe()
+        made.use("100")
+        made.stripe.send_upcoming(subscription)
+        made.settle()
+        early = made.memory(subject_id(subscription, PERIOD_END))
+        assert (early.verdict, early.reason) == ("unproven", "UNKNOWN_SHAPE")
+        assert named in early.detail
+
+
+def test_the_sweep_warns_of_an_unknown_usage_type_and_collection_method_too(tmp_path: Path) -> None:
+    def change(found: Json) -> None:
+        if found["object"] == "subscription":
+            found["collection_method"] = "by_pigeon"
+            for item in found["items"]["data"]:
+                item["price"]["recurring"]["usage_type"] = "guessed"
+
+    with closing(Reworded(tmp_path, {"PACSPACE_STRIPE_WARNING": "3d"}, kind="subscription", change=change)) as made:
+        subscription = made.subscribe()
+        assert subject_id(subscription, PERIOD_END) in made.app.sweep.run(widely=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        pytest.param("line_item", lambda line: line.pop("pricing"), "pricing is missing", id="no pricing"),
+        pytest.param("line_item", lambda line: line.pop("parent"), "parent is missing", id="no parent"),
+        pytest.param("line_item", said("quantity_decimal", word="many"), "quantity_decimal", id="no number"),
+        pytest.param("line_item", said("period", word=None), "period", id="no period"),
+    ],
+)  # fmt: skip
+def test_a_line_that_cannot_be_read_does_not_set_its_invoice_free(
+    tmp_path: Path, kind: str, change: Callable[[Json], Any], named: str
+) -> None:
+    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(DAY)
+        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
+        assert named in made.memory().detail
+        assert made.left == set()
+
+
+def test_an_unknown_kind_is_held_while_prices_cannot_be_read(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        priced = made.stripe.add_price(None, unit_amount=500)
+        made.stripe.add_invoice_item(subscription, amount=500, kind="rate_card")
+        made.stripe.add_invoice_item(subscription, amount=500, price=priced)
+        made.stripe.add_fault("500", endpoint="GET /v1/prices/{id}", times=40)
+        made.stripe.invoice_pending("cus_acme")
+        made.run(HOUR)
+        assert "alert:held_unread" in kinds(made)
+        assert made.left == set()
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_a_backfill_does_not_list_an_unknown_kind_as_nothing_metered(
+    tmp_path: Path, sqlite_url: str, *, apply: bool
+) -> None:
+    with past(tmp_path, database_url=sqlite_url) as made:
+        invoice_id = made.fixed()
+        for line in made.world.stripe.account.invoices[invoice_id].lines:
+            line.kind = "rate_card"
+        found = made.backfill(apply=apply)
+        assert found.outcomes() == {invoice_id: "unproven"}
+        assert found.rows[invoice_id].result.reason is Reason.UNKNOWN_SHAPE
+
+
+def test_the_simulator_writes_preview_kinds_as_the_preview_describes_them(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        for kind in ("rate_card", "license_fee"):
+            made.stripe.add_invoice_item(subscription, amount=500, kind=kind)
+        invoice = made.stripe.invoice(made.stripe.invoice_pending("cus_acme", by_cadence=True))
+        assert object_problems(invoice) == []
+        assert invoice["parent"]["type"] == "billing_cadence_details"
+        assert [line["parent"]["type"] for line in invoice["lines"]["data"]] == [
+            "rate_card_subscription_details",
+            "pricing_plan_subscription_details",
+        ]
