@@ -7,11 +7,10 @@ how requests travel (``transport``), webhooks, or any decision.
 from pacspace_stripe.stripe_api.api import StripeApi, key_livemode
 from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX
 from pacspace_stripe.stripe_api.failures import stripe_failure
+from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe
 from pacspace_stripe.stripe_api.reading import (
     invoice_from_stripe,
     line_item_from_stripe,
-    meter_from_stripe,
-    price_from_stripe,
     subscription_from_stripe,
     subscription_item_from_stripe,
 )

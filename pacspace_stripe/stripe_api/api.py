@@ -13,13 +13,8 @@ from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.events import Event
 from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
-from pacspace_stripe.stripe_api.reading import (
-    invoice_from_stripe,
-    meter_from_stripe,
-    price_from_stripe,
-    stripe_object,
-    subscription_from_stripe,
-)
+from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
+from pacspace_stripe.stripe_api.reading import invoice_from_stripe, subscription_from_stripe
 from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields

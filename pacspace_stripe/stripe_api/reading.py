@@ -7,59 +7,27 @@ there is nothing, an unknown kind means that nobody can say.
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TypeVar
 
 from pacspace_stripe.domain.invoices import (
     BillingReason,
     CollectionMethod,
-    EventTimeWindow,
-    Formula,
     Invoice,
     InvoiceStatus,
     LineItem,
     LineParent,
-    Meter,
-    MeterStatus,
-    Package,
-    Price,
     Subscription,
     SubscriptionItem,
     SubscriptionStatus,
-    Tier,
-    UsageType,
 )
 from pacspace_stripe.domain.kinds import (
-    BillingScheme,
     InvoiceParent,
     LinePricing,
-    PriceType,
-    Rounding,
     StripeKind,
-    TiersMode,
 )
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.stripe_api.prices import kind_of, price_from_stripe, stripe_object
 from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.stripe_sdk import STRIPE
-
-Kind = TypeVar("Kind", bound=StripeKind)
-
-
-def _kind(kinds: type[Kind], found: Fields, name: str, unknown: list[str], where: str = "") -> Kind:
-    """The kind that a field names. One that is not listed is added to ``unknown``, as ``where.name=word``."""
-    word = found.text(name)
-    kind = kinds(word)
-    if kind is kinds["UNKNOWN"]:
-        unknown.append(f"{where}{name}={word}")
-    return kind
-
-
-def stripe_object(data: object, kind: str) -> Fields:
-    """A JSON object that says it is a ``kind``, and which one: errors then name its id."""
-    found = Fields(STRIPE, kind, data)
-    if found.text("object") != kind:
-        found.reject("object", f"is not {kind}")
-    return Fields(STRIPE, f"{kind} {found.text('id')}", data)
 
 
 def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
@@ -105,7 +73,7 @@ def _customer_id(found: Fields) -> str:
 
 def _subscription_details(invoice: Fields, unknown: list[str]) -> Fields | None:
     parent = invoice.nullable_fields("parent")
-    if parent is None or _kind(InvoiceParent, parent, "type", unknown, "parent.") is not InvoiceParent.SUBSCRIPTION:
+    if parent is None or kind_of(InvoiceParent, parent, "type", unknown, "parent.") is not InvoiceParent.SUBSCRIPTION:
         return None
     return _details(parent, InvoiceParent.SUBSCRIPTION, unknown, "parent.")
 
@@ -183,13 +151,13 @@ def _line_parent(line: Fields, unknown: list[str]) -> tuple[LineParent, Fields |
     parent = line.nullable_fields("parent")
     if parent is None:
         return LineParent.NONE, None
-    kind = _kind(LineParent, parent, "type", unknown, "parent.")
+    kind = kind_of(LineParent, parent, "type", unknown, "parent.")
     return kind, None if kind is LineParent.UNKNOWN else _details(parent, kind, unknown, "parent.")
 
 
 def _price_id(line: Fields, unknown: list[str]) -> str | None:
     pricing = line.nullable_fields("pricing")
-    if pricing is None or _kind(LinePricing, pricing, "type", unknown, "pricing.") is not LinePricing.PRICE:
+    if pricing is None or kind_of(LinePricing, pricing, "type", unknown, "pricing.") is not LinePricing.PRICE:
         return None
     details = _details(pricing, LinePricing.PRICE, unknown, "pricing.")
     price_id = details.nullable_id("price") if details else None
@@ -201,83 +169,6 @@ def _price_id(line: Fields, unknown: list[str]) -> str | None:
 def _window(found: Fields, start: str, end: str) -> Window | None:
     found.at(start), found.at(end)
     return Window.from_unix(found.integer(start), found.integer(end))
-
-
-def price_from_stripe(data: object) -> Price:
-    """A price, as far as it decides what a line's quantity means."""
-    price = stripe_object(data, "price")
-    unknown: list[str] = []
-    usage_type, meter_id = _usage_type(price, unknown)
-    scheme = _kind(BillingScheme, price, "billing_scheme", unknown)
-    tiers_mode = _kind(TiersMode, price, "tiers_mode", unknown) if price.optional_text("tiers_mode") else None
-    return Price(
-        price_id=price.text("id"),
-        usage_type=usage_type,
-        meter_id=meter_id,
-        tiered=scheme is BillingScheme.TIERED or tiers_mode is not None,
-        package=_package(price.optional_fields("transform_quantity"), unknown),
-        tiers=tuple(map(_tier, price.items("tiers"))) if price.data.get("tiers") is not None else (),
-        unknown=tuple(unknown),
-    )
-
-
-def _usage_type(price: Fields, unknown: list[str]) -> tuple[UsageType, str | None]:
-    """How a price's quantity comes about, and its meter. Only a price that is known to be one-off has no usage."""
-    recurring = price.nullable_fields("recurring")
-    if recurring is None:
-        once = _kind(PriceType, price, "type", unknown) is PriceType.ONE_TIME
-        return UsageType.NONE if once else UsageType.UNKNOWN, None
-    usage_type, meter_id = (
-        _kind(UsageType, recurring, "usage_type", unknown, "recurring."),
-        recurring.optional_id("meter"),
-    )
-    if meter_id and usage_type is not UsageType.METERED:
-        # Stripe documents a meter on metered prices alone: whatever else has one may bill its usage.
-        return UsageType.UNKNOWN, meter_id
-    return usage_type, meter_id
-
-
-def _package(found: Fields | None, unknown: list[str]) -> Package | None:
-    if found is None:
-        return None
-    size = found.integer("divide_by")
-    if size < 1:
-        found.reject("divide_by", "is not positive")
-    rounding = _kind(Rounding, found, "round", unknown, "transform_quantity.")
-    return Package(size=Decimal(size), round_up=rounding is not Rounding.DOWN)
-
-
-def _tier(tier: Fields) -> Tier:
-    upto = tier.optional_integer("up_to")
-    return Tier(
-        up_to=None if upto is None else Decimal(upto),
-        unit_amount=_amount(tier, "unit_amount"),
-        flat_amount=_amount(tier, "flat_amount"),
-    )
-
-
-def _amount(tier: Fields, name: str) -> Decimal:
-    """An amount that is null where there is none; its decimal is the exact one."""
-    exact = tier.optional_number(f"{name}_decimal")
-    return exact if exact is not None else Decimal(tier.optional_integer(name) or 0)
-
-
-def meter_from_stripe(data: object) -> Meter:
-    """A billing meter."""
-    meter = stripe_object(data, "billing.meter")
-    unknown: list[str] = []
-    by_window = meter.optional_text("event_time_window")
-    return Meter(
-        meter_id=meter.text("id"),
-        event_name=meter.text("event_name"),
-        display_name=meter.text("display_name"),
-        formula=_kind(Formula, meter.fields("default_aggregation"), "formula", unknown, "default_aggregation."),
-        event_time_window=(
-            _kind(EventTimeWindow, meter, "event_time_window", unknown) if by_window else EventTimeWindow.NONE
-        ),
-        status=_kind(MeterStatus, meter, "status", unknown),
-        unknown=tuple(unknown),
-    )
 
 
 def subscription_from_stripe(data: object, *, items: Iterable[object] | None = None) -> Subscription:

@@ -7,7 +7,8 @@ from typing import TypeVar
 from pacspace_stripe.domain.invoices import ListedInvoice
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
 from pacspace_stripe.events import Event, event_in
-from pacspace_stripe.stripe_api.reading import invoice_from_stripe, stripe_object
+from pacspace_stripe.stripe_api.prices import stripe_object
+from pacspace_stripe.stripe_api.reading import invoice_from_stripe
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
