@@ -1,12 +1,18 @@
 """How commands show what they found: JSON, or aligned columns."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import click
 
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.explanation_words import figure
 from pacspace_stripe.domain.texts import printable
+
+_PLAIN = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
@@ -44,14 +50,35 @@ def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: fr
         click.echo(f"  {'  '.join(cells)}".rstrip())
 
 
+def grouped(quantity: object) -> str:
+    """Return a plain decimal number with its thousands separated, anything else as it is; ``-`` for None."""
+    if quantity is None:
+        return "-"
+    written = str(quantity)
+    return figure(Decimal(written)) if _PLAIN.fullmatch(written) else written
+
+
+def moment(written: object) -> str:
+    """Return an ISO 8601 time for people, in UTC to the minute, or to the second if it has one; ``-`` for None."""
+    if written is None:
+        return "-"
+    try:
+        at = datetime.fromisoformat(str(written)).astimezone(UTC)
+    except ValueError:
+        return str(written)
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at.second else f"{at:%Y-%m-%d %H:%M}"
+
+
 def echo_windows(windows: Iterable[Mapping[str, object]]) -> None:
     """Both figures of each window, in the shape that evidence and commands give them."""
     echo_table(
-        ("account", "meter", "from", "to", "billed", "recorded", "records", "reason"),
+        ("account", "meter", "from (UTC)", "to", "billed", "recorded", "records", "reason"),
         [
-            tuple(
-                str("-" if window[name] is None else window[name])
-                for name in ("account", "meter", "start", "end", "billed", "recorded", "count", "reason")
+            (
+                *(str("-" if window[name] is None else window[name]) for name in ("account", "meter")),
+                *(moment(window[name]) for name in ("start", "end")),
+                *(grouped(window[name]) for name in ("billed", "recorded", "count")),
+                str("-" if window["reason"] is None else window["reason"]),
             )
             for window in windows
         ],

@@ -5,14 +5,26 @@ import sys
 
 import click
 
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, grouped, moment
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.verification import Outcome, Report, Services, Step, services
 from pacspace_stripe.verification import verify as verified
+from pacspace_stripe.verification.figures import VerifiedFigures, VerifiedWindow
+from pacspace_stripe.verification.report import COMPARE, counted
 
 _EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
 _CANNOT_TELL = 2
 _COLOURS = {Outcome.HOLDS: "green", Outcome.REFUTED: "red", Outcome.CANNOT_TELL: "yellow", Outcome.SKIPPED: None}
+_HEADINGS = {
+    Outcome.HOLDS: "What was verified",
+    Outcome.REFUTED: "What it says, which is refuted below",
+    Outcome.CANNOT_TELL: "What it says, which could not be verified to the end",
+}
+_SOURCES = {
+    "db": "PacSpace's database (db)",
+    "both": "database and chain together (both)",
+    "chain": "the public chain (chain)",
+}
 _SAID = {
     Outcome.HOLDS: "Every step that was run holds.",
     Outcome.REFUTED: "Refuted: do not rely on it.",
@@ -42,10 +54,13 @@ def verify(target: str, *, offline: bool, as_json: bool) -> None:
 
 def _echo(report: Report) -> None:
     click.secho(f"{report.kind} {report.target}", bold=True)
-    if report.invoice:
-        click.echo(f"  invoice {report.invoice}, verdict {report.verdict}")
+    if report.figures:
+        _echo_figures(report, report.figures)
+    click.secho("Steps", bold=True)
     for step in report.steps:
         _echo_step(step)
+    if report.figures and report.figures.windows:
+        click.secho(COMPARE, bold=True)
     if report.not_proven:
         click.echo("Not proven:")
     for unproven in report.not_proven:
@@ -55,8 +70,38 @@ def _echo(report: Report) -> None:
         click.echo(f"What it shows is that the invoice was {report.verdict}.")
 
 
+def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
+    """Whose invoice it is and what it bills. The heading says at once when that does not hold."""
+    click.secho(_HEADINGS[report.outcome], bold=True, fg=_COLOURS[report.outcome])
+    about = [
+        ("invoice", figures.invoice),
+        ("number", figures.number),
+        ("titled", figures.title),
+        ("vendor", figures.vendor),
+        ("customer", figures.customer),
+        ("named", figures.customer_name),
+        ("verdict", report.verdict),
+    ]
+    for name, said in about:
+        if said is not None:
+            click.echo(f"  {name:<9} {said}")
+    names = ("meter", "account", "from (UTC)", "to", "billed", "recorded", "records")
+    echo_table(names, list(map(_row, figures.windows)), right=frozenset(names[4:]))
+    if figures.more_windows:
+        click.echo(f"  and {counted(figures.more_windows, 'more window')}, which the stamp has no room for")
+
+
+def _row(window: VerifiedWindow) -> tuple[str, ...]:
+    start, _, end = (window.period or "").partition("/")
+    times = moment(start or None), moment(end or None)
+    amounts = map(grouped, (window.billed, window.recorded, window.records))
+    return window.meter or "-", window.account or "-", *times, *amounts
+
+
 def _echo_step(step: Step) -> None:
     outcome = step.result.outcome
     click.echo(f"{step.number:3}. {step.checked}: {click.style(outcome.value, fg=_COLOURS[outcome])}")
     if step.result.detail:
         click.echo(f"     {step.result.detail}")
+    for answer in step.result.sources:
+        click.echo(f"     {_SOURCES.get(answer.source, answer.source)} about {answer.proof_root}: {answer.said}")

@@ -147,6 +147,8 @@ class Invoice:
     line_items: tuple[LineItem, ...]
     unknown: tuple[str, ...] = ()
     """Kinds of the invoice itself that we do not know, as ``field=word``: it may bill usage on any of its lines."""
+    account_name: str | None = None
+    """The vendor's public name, as the invoice shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

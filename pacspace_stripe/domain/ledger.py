@@ -183,6 +183,8 @@ class ProofSummary:
     net_change: Decimal | None
     unknown: bool = False
     """PacSpace says that there is no such root."""
+    message: str | None = field(default=None, compare=False)
+    """PacSpace's own words for a person."""
 
     @property
     def denied(self) -> bool:

@@ -15,6 +15,7 @@ from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import ROOTS, total_of
+from pacspace_stripe.pacspace_api.results import Source
 from pacspace_stripe.pacspace_api.scopes import scope_fields
 from pacspace_stripe.pacspace_api.wire import Wire
 from pacspace_stripe.transport import Transport
@@ -159,10 +160,13 @@ class PacSpaceApi:
             return InvoiceProof(proof_root=None, verify_url=None, verification_api_url=None)
         return reading.invoice_proof_from_pacspace(data, account)
 
-    def verify(self, proof_root: str) -> ProofSummary:
-        """What anyone may ask about a root (3.13), so without our key; not verified when PacSpace does not know it."""
+    def verify(self, proof_root: str, source: Source = Source.DB) -> ProofSummary:
+        """Return what anyone may ask about a root (3.13), so without our key.
+
+        It is not verified when PacSpace does not know it.
+        """
         try:
-            data = self._calls.verify(proof_root, {})
+            data = self._calls.verify(proof_root, {} if source is Source.DB else {"source": source.value})
         except NotFound:
             return ProofSummary(proof_root=proof_root, verified=False, record_count=None, net_change=None, unknown=True)
         return reading.proof_summary_from_pacspace(data, proof_root)

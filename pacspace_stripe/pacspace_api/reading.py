@@ -110,6 +110,7 @@ def proof_summary_from_pacspace(data: Fields, proof_root: str) -> ProofSummary:
         verified=data.flag("verified"),
         record_count=summary.optional_integer("recordCount") if summary else None,
         net_change=summary.optional_number("netChange") if summary else None,
+        message=data.optional_text("message"),
     )
 
 

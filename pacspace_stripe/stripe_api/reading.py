@@ -40,6 +40,7 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         invoice_id=invoice.text("id"),
         customer_id=_customer_id(invoice),
         customer_name=invoice.optional_text("customer_name"),
+        account_name=invoice.optional_text("account_name"),
         subscription_id=subscription.optional_id("subscription") if subscription else None,
         status=InvoiceStatus(invoice.nullable_text("status") or "unknown"),
         auto_advance=invoice.flag("auto_advance"),

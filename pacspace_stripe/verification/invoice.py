@@ -17,6 +17,7 @@ from pacspace_stripe.verification.report import Result, cannot_tell, holds, refu
 from pacspace_stripe.verification.stamped import EVIDENCE_KEY
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHOWN = ("window", "usage", "delta_count")
 _SUFFIXES = ("", *(f"_{number}" for number in range(2, MOST_WINDOWS + 1)))
 
 
@@ -75,6 +76,13 @@ class Stamp:
             for suffix in _SUFFIXES
             if (root := self.metadata.get(f"{PREFIX}proof_root{suffix}"))
         )
+
+    @property
+    def figures(self) -> tuple[Mapping[str, str], ...]:
+        """Return what is stamped of each window by its key's name, proof root or not."""
+        found = ({name: self.metadata.get(f"{PREFIX}{name}{suffix}") for name in _SHOWN} for suffix in _SUFFIXES)
+        named = ({name: value for name, value in keys.items() if value is not None} for keys in found)
+        return tuple(keys for keys in named if keys)
 
     @property
     def unbacked(self) -> bool:

@@ -7,9 +7,11 @@ names. Whatever fails is no refutation: it leaves the question open.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.ledger import Proof, ProofSummary
 from pacspace_stripe.errors import ConfigurationError, NotFound, RemoteError
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence, WindowModel
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -27,6 +29,14 @@ _OFFLINE = "offline"
 _NO_KEY = f"{STRIPE_KEY} is not set"
 
 
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """What was read on the way, for naming what the verification is about."""
+
+    invoices: dict[str, Invoice] = field(default_factory=dict)
+    roots: dict[str, ProofSummary] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Whom to ask; ``no_stripe`` and ``no_pacspace`` say why one is missing."""
@@ -37,6 +47,7 @@ class Services:
     no_pacspace: str = _OFFLINE
     clock: Callable[[], float] = time.monotonic
     """In seconds, for how long is asked."""
+    heard: Heard = field(default_factory=Heard)
 
 
 @contextmanager
@@ -77,7 +88,7 @@ def at_stripe(services: Services, evidence: ReadEvidence) -> Result:
     if services.stripe.livemode != document.livemode:
         modes = ("live", "test") if document.livemode else ("test", "live")
         return skipped("the invoice is of {} mode, STRIPE_API_KEY of {} mode".format(*modes))
-    invoice = read_invoice(services.stripe, document.invoice)
+    invoice = read_invoice(services, services.stripe, document.invoice)
     if isinstance(invoice, Result):
         return invoice
     if invoice.customer_id != document.customer:
@@ -85,14 +96,16 @@ def at_stripe(services: Services, evidence: ReadEvidence) -> Result:
     return stamped.on_invoice(invoice.metadata, invoice.footer, evidence)
 
 
-def read_invoice(stripe: StripeApi, invoice_id: str) -> Invoice | Result:
+def read_invoice(services: Services, stripe: StripeApi, invoice_id: str) -> Invoice | Result:
     """The invoice, or why it cannot be read."""
     try:
-        return stripe.read_invoice(invoice_id)
+        invoice = stripe.read_invoice(invoice_id)
     except NotFound:
         return cannot_tell(f"the account of {STRIPE_KEY} has no invoice {invoice_id}")
     except (RemoteError, ValueError) as error:
         return cannot_tell(str(error))
+    services.heard.invoices[invoice_id] = invoice
+    return invoice
 
 
 def at_pacspace(services: Services, evidence: ReadEvidence) -> Result:
@@ -113,5 +126,8 @@ def _at_pacspace(services: Services, document: EvidenceDocument) -> list[Result]
         return [skipped(services.no_pacspace)]
     proofs = [proof for window in document.windows if (proof := window.result().proof)]
     roots = Roots(services.pacspace, clock=services.clock)
-    said = [(proof, roots.about(proof.proof_root)) for proof in proofs]
-    return [answer if isinstance(answer, Result) else agrees(answer, proof) for proof, answer in said]
+    return [roots.about(proof.proof_root).judged(partial(_agrees, proof)) for proof in proofs]
+
+
+def _agrees(proof: Proof, summary: ProofSummary) -> Result:
+    return agrees(summary, proof)

@@ -47,6 +47,9 @@ class Pdf:
     """The text of each page, as a program reads it."""
     overlaid: tuple[str, ...] = ()
     """What a person sees and that text is not: notes and drawings laid over pages, each in words."""
+    title: str | None = None
+    author: str | None = None
+    """As the document information says: shown to a person, never verified."""
 
     @property
     def keywords(self) -> dict[str, str | None]:
@@ -63,9 +66,11 @@ def read_pdf(data: bytes) -> Pdf:
         return Pdf(
             evidence=evidence,
             xmp_keywords=_xmp_keywords(pdf),
-            info_keywords=_info_keywords(pdf),
+            info_keywords=_info(pdf, "/Keywords"),
             pages=_page_texts(data),
             overlaid=tuple(_overlaid(pdf)),
+            title=_info(pdf, "/Title"),
+            author=_info(pdf, "/Author"),
         )
 
 
@@ -245,10 +250,10 @@ def _xmp_keywords(pdf: pikepdf.Pdf) -> str | None:
     return ", ".join(found) if found else None
 
 
-def _info_keywords(pdf: pikepdf.Pdf) -> str | None:
+def _info(pdf: pikepdf.Pdf, name: str) -> str | None:
     info = pdf.trailer.get("/Info")
-    keywords = None if info is None else info.get("/Keywords")
-    return None if keywords is None else str(keywords)
+    said = None if info is None else info.get(name)
+    return None if said is None else str(said)
 
 
 def _refuse(problem: str) -> NoReturn:

@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pacspace_stripe.domain.evidence import Json
+
+if TYPE_CHECKING:
+    from pacspace_stripe.verification.figures import VerifiedFigures
 
 _LONGEST = 1000
 
@@ -21,11 +25,24 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAnswer:
+    """PacSpace's answer about one proof root from one of its sources, in words. Printable."""
+
+    proof_root: str
+    source: str
+    """``db``, ``chain`` or ``both``."""
+    said: str
+    confirms: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """An outcome and what was seen. Printable: nothing that a document says can act on a terminal."""
 
     outcome: Outcome
     detail: str
+    sources: tuple[SourceAnswer, ...] = ()
+    """PacSpace's answers behind it, source by source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +62,8 @@ class Report:
     kind: str
     """What the target is: "PDF", "bundle", "evidence", "invoice", "proof root"."""
     steps: tuple[Step, ...]
+    figures: "VerifiedFigures | None" = None
+    """Whose invoice, which meter and period, how much; None where the target does not say or cannot be read."""
     invoice: str | None = None
     """The invoice it is about, where it says so; and the verdict on it, which a proof may hold of a wrong one too."""
     verdict: str | None = None
@@ -65,18 +84,28 @@ class Report:
             "kind": self.kind,
             "invoice": self.invoice,
             "verdict": self.verdict,
+            "figures": self.figures.as_json() if self.figures else None,
             "result": self.outcome.value,
-            "steps": [
-                {
-                    "number": step.number,
-                    "checked": step.checked,
-                    "result": step.result.outcome.value,
-                    "detail": step.result.detail,
-                }
-                for step in self.steps
-            ],
+            "steps": [_step(step) for step in self.steps],
+            "compare": COMPARE if self.figures else None,
             "not_proven": list(self.not_proven),
         }
+
+
+COMPARE = "Compare these figures with the page in front of you: it must show the same."
+
+
+def _step(step: Step) -> Json:
+    answers: list[Json] = [
+        {"proof_root": one.proof_root, "source": one.source, "said": one.said} for one in step.result.sources
+    ]
+    shown: dict[str, Json] = {
+        "number": step.number,
+        "checked": step.checked,
+        "result": step.result.outcome.value,
+        "detail": step.result.detail,
+    }
+    return {**shown, "sources": answers} if answers else shown
 
 
 _OPEN = Outcome.CANNOT_TELL
@@ -116,7 +145,8 @@ def together(results: Iterable[Result], *, otherwise: str) -> Result:
         return skipped(otherwise)
     worst = min((result.outcome for result in found), key=_WORST_FIRST.index)
     said = dict.fromkeys(result.detail for result in found if result.outcome is worst and result.detail)
-    return Result(outcome=worst, detail=printable(_joined(list(said))))
+    sources = tuple(dict.fromkeys(answer for result in found for answer in result.sources))
+    return Result(outcome=worst, detail=printable(_joined(list(said))), sources=sources)
 
 
 def numbered(steps: Iterable[tuple[str, Result]]) -> tuple[Step, ...]:

@@ -17,6 +17,7 @@ last two as above.
 from collections.abc import Iterator, Sequence
 
 from pacspace_stripe.domain.evidence import digest
+from pacspace_stripe.domain.ledger import ProofSummary
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
 from pacspace_stripe.evidence_format import ReadEvidence, read_evidence, read_older
@@ -171,13 +172,17 @@ def _root(root: str, services: Services) -> Result:
     if services.pacspace is None:
         return skipped(services.no_pacspace)
     said = Roots(services.pacspace, clock=services.clock).about(root)
-    if isinstance(said, Result):
-        return said
+    if said.summary is not None:
+        services.heard.roots[root] = said.summary
+    return said.judged(_known)
+
+
+def _known(said: ProofSummary) -> Result:
     if not said.verified:
         return unconfirmed(said)
-    count = "an unnamed number of" if said.record_count is None else said.record_count
+    records = "an unnamed number of records" if said.record_count is None else counted(said.record_count, "record")
     net = "not named" if said.net_change is None else text(said.net_change)
-    return holds(f"PacSpace confirms it, with {count} records, net change {net}")
+    return holds(f"PacSpace confirms it, with {records}, net change {net}")
 
 
 def of_invoice(invoice_id: str, services: Services) -> Checked:
@@ -185,7 +190,7 @@ def of_invoice(invoice_id: str, services: Services) -> Checked:
     if services.stripe is None:
         yield STAMP, skipped(services.no_stripe)
         return
-    invoice = online.read_invoice(services.stripe, invoice_id)
+    invoice = online.read_invoice(services, services.stripe, invoice_id)
     if isinstance(invoice, Result):
         yield STAMP, invoice
         return
@@ -201,6 +206,5 @@ def _stamped_at_pacspace(stamp: Stamp, services: Services) -> Result:
     if services.pacspace is None:
         return skipped(services.no_pacspace)
     roots = Roots(services.pacspace, clock=services.clock)
-    said = [(window, roots.about(window.proof_root)) for window in stamp.windows]
-    results = [answer if isinstance(answer, Result) else window.agrees(answer) for window, answer in said]
+    results = [roots.about(window.proof_root).judged(window.agrees) for window in stamp.windows]
     return together(results, otherwise="no proof root is stamped")

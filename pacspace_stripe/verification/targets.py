@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from pacspace_stripe.errors import UnreadableDocument
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
-from pacspace_stripe.verification import steps
+from pacspace_stripe.pacspace_api.results import Source
+from pacspace_stripe.verification import figures, steps
 from pacspace_stripe.verification.archive import LARGEST_ZIP
 from pacspace_stripe.verification.bundle import read_bundle
-from pacspace_stripe.verification.online import Services
+from pacspace_stripe.verification.online import Heard, Services
 from pacspace_stripe.verification.pdf import LARGEST_PDF, read_pdf
 from pacspace_stripe.verification.report import Outcome, Report, Step, cannot_tell, numbered, printable
 from pacspace_stripe.verification.truths import unbacked
@@ -31,15 +33,21 @@ _UNBACKED = (
     "What was recorded, where no proof root covers it: nothing of PacSpace stands behind those figures but the "
     "vendor's word. A settlement record only the vendor can read."
 )
+_CHAIN = "That the public chain has each proof root: PacSpace did not say so of all of them."
 _KNOWN = "That PacSpace knows the proof root: it was not asked."
 
 
 def verify(target: str, services: Services) -> Report:
     """All steps about a file, an invoice's id or a proof root (``0x…``). Never raises for what a target holds."""
+    services = replace(services, heard=Heard())
     if _INVOICE.fullmatch(target):
-        return _report(target, "invoice", numbered(steps.of_invoice(target, services)), None)
+        report = _report(target, "invoice", numbered(steps.of_invoice(target, services)), None)
+        read = services.heard.invoices.get(target)
+        return replace(report, figures=figures.of_stamp(read)) if read else report
     if _ROOT.fullmatch(target):
-        return _report(target, "proof root", numbered(steps.of_root(target, services)), None)
+        report = _report(target, "proof root", numbered(steps.of_root(target, services)), None)
+        said = services.heard.roots.get(target)
+        return replace(report, figures=figures.of_root(said)) if said else report
     try:
         data = _read(Path(target))
         return _of_file(target, data, services)
@@ -53,17 +61,34 @@ def _of_file(target: str, data: bytes, services: Services) -> Report:
     if data.startswith(b"%PDF-"):
         pdf = read_pdf(data)
         evidence, _ = steps.evidence_or_problem(pdf.evidence)
-        return _report(target, "PDF", numbered(steps.of_pdf(pdf, services)), evidence)
+        report = _report(target, "PDF", numbered(steps.of_pdf(pdf, services)), evidence)
+        return _about(report, evidence, services, title=pdf.title, author=pdf.author)
     if data.startswith(b"PK"):
         bundle = read_bundle(data)
-        return _report(target, "bundle", numbered(steps.of_bundle(bundle, services)), bundle.decision)
+        report = _report(target, "bundle", numbered(steps.of_bundle(bundle, services)), bundle.decision)
+        return _about(report, bundle.decision, services)
     if data.startswith(b"{"):
         # Printed to a file, a document ends with a line end that is not its own.
         evidence, readable = steps.evidence_or_problem(data.removesuffix(b"\n"))
         if evidence is None:
             raise UnreadableDocument(readable.detail)
-        return _report(target, "evidence", numbered(steps.of_evidence(evidence, readable, services)), evidence)
+        report = _report(target, "evidence", numbered(steps.of_evidence(evidence, readable, services)), evidence)
+        return _about(report, evidence, services)
     return _refuse("it is neither a PDF nor a bundle nor evidence")
+
+
+def _about(
+    report: Report,
+    evidence: ReadEvidence | None,
+    services: Services,
+    *,
+    title: str | None = None,
+    author: str | None = None,
+) -> Report:
+    if evidence is None:
+        return report
+    read = services.heard.invoices.get(evidence.document.invoice)
+    return replace(report, figures=figures.of_evidence(evidence.document, read, title=title, author=author))
 
 
 def _read(path: Path) -> bytes:
@@ -97,6 +122,10 @@ def _not_proven(kind: str, found: tuple[Step, ...], document: EvidenceDocument |
     roots = document is None or bool(document.roots)
     if roots:
         yield _RECOMPUTED
+    answers = [answer for step in found for answer in step.result.sources]
+    confirmed = {answer.proof_root for answer in answers if answer.confirms and answer.source != Source.DB}
+    if any(answer.proof_root not in confirmed for answer in answers):
+        yield _CHAIN
     if kind == "proof root":
         return
     if document is not None and unbacked(document):

@@ -69,7 +69,7 @@ def test_people_see_verdict_figures_proof_place_and_hash(made: World, run: Run) 
         "  decided    2026-11-01 01:00:00 UTC, of the draft invoice\n",
         f"UTC, the {json.loads(confirmed.document)['invoice_status']} invoice bills the same\n",
         "  policy     enforce, fail closed, finalize strict, tolerance 0, balance ledger\n",
-        "1250.5    1250.5        1  EXACT\n",
+        "1,250.5   1,250.5        1  EXACT\n",
         f"  proof      {proof['proof_root']} (api_calls)\n",
         "             1 record, net -1250.5, cross-checked with public verify\n",
         f"             {proof['verify_url']}\n",

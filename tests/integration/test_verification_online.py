@@ -12,6 +12,7 @@ import pytest
 from pacspace_stripe.domain.evidence import canonical
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.pacspace_api.results import Source
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.verification import Outcome, Report, services, verify
 from pacspace_stripe.verification.asking import MOST_ROOTS
@@ -202,7 +203,7 @@ def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Pa
     report = verified(of_many_roots(tmp_path, papers(made), MOST_ROOTS + 10), network, PACSPACE)
     assert last(report)[0] is Outcome.CANNOT_TELL
     assert f"{MOST_ROOTS} are the most" in last(report)[1]
-    assert len(network.requests) == MOST_ROOTS
+    assert len(network.requests) == MOST_ROOTS * len(Source)
 
 
 def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Path, made: World) -> None:
@@ -212,7 +213,7 @@ def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Pa
         report = verify(of_many_roots(tmp_path, papers(made), 20), replace(asked, clock=lambda: float(next(seconds))))
     assert last(report)[0] is Outcome.CANNOT_TELL
     assert "30 seconds were over" in last(report)[1]
-    assert len(network.requests) == 2
+    assert len(network.requests) == 2 * len(Source)
 
 
 # -- the invoice at Stripe --------------------------------------------------------------------------------------------
@@ -371,7 +372,7 @@ def test_an_invoice_that_stripe_does_not_know(made: World) -> None:
 def test_a_root_that_pacspace_knows_holds(made: World) -> None:
     report = verified(papers(made).root, Asked(answers(made)), PACSPACE)
     assert (report.outcome, report.kind) == (Outcome.HOLDS, "proof root")
-    assert "1 records, net change -100" in last(report)[1]
+    assert "1 record, net change -100" in last(report)[1]
 
 
 def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
@@ -388,6 +389,58 @@ def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made
     report = verified(target, Asked(answers(made), away))
     assert report.outcome is Outcome.CANNOT_TELL
     assert "does not say that there is none" in last(report)[1]
+
+
+def by_source(**said: Answering) -> Answering:
+    """Public verify, each source with an answer of its own."""
+    return lambda request: said[request.url.params.get("source", "db")](request)
+
+
+away = says(verified=False, summary=None, message="chain unavailable")
+other_figures = says(summary={"recordCount": 2, "netChange": -100})
+
+
+@pytest.mark.parametrize(
+    ("db", "both", "chain", "outcome"),
+    [
+        pytest.param(says(), says(), says(), Outcome.HOLDS, id="all agree"),
+        pytest.param(says(), says(), says(summary=None), Outcome.HOLDS, id="the chain names no figures"),
+        pytest.param(says(), away, away, Outcome.HOLDS, id="the chain is away"),
+        pytest.param(says(), refused, refused, Outcome.HOLDS, id="the chain does not answer"),
+        pytest.param(says(), unknown, unknown, Outcome.HOLDS, id="not on the chain yet"),
+        pytest.param(says(), says(), other_figures, Outcome.REFUTED, id="the chain has other figures"),
+        pytest.param(says(), other_figures, away, Outcome.REFUTED, id="both have other figures"),
+        pytest.param(unknown, says(), says(), Outcome.REFUTED, id="the database does not know it"),
+        pytest.param(away, says(), says(), Outcome.HOLDS, id="the database cannot tell and the chain can"),
+        pytest.param(away, unknown, unknown, Outcome.CANNOT_TELL, id="nobody can tell"),
+    ],
+)
+def test_every_source_is_asked_and_its_silence_refutes_nothing(
+    tmp_path: Path, made: World, *, db: Answering, both: Answering, chain: Answering, outcome: Outcome
+) -> None:
+    network = Asked(answers(made), by_source(db=db, both=both, chain=chain))
+    report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
+    assert last(report)[0] is outcome, last(report)
+    confirmed = report.steps[-1].result.sources[1:]
+    said_so = any(answer.confirms for answer in confirmed)
+    assert any("the public chain has" in unproven for unproven in report.not_proven) is not said_so
+
+
+def test_what_each_source_answered_is_told(tmp_path: Path, made: World) -> None:
+    found = papers(made)
+    network = Asked(answers(made), by_source(db=says(), both=says(summary=None), chain=away))
+    (db, both, chain) = verified(statement(tmp_path, found), network, PACSPACE).steps[-1].result.sources
+    assert {answer.proof_root for answer in (db, both, chain)} == {found.root}
+    assert (db.source, db.said) == ("db", "confirms it, 1 record, net change -100")
+    assert (both.source, both.said) == ("both", "confirms it, without figures")
+    assert (chain.source, chain.said) == ("chain", "does not confirm it, without figures (chain unavailable)")
+
+
+def test_a_chain_that_does_not_answer_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
+    network = Asked(answers(made), by_source(db=says(), both=refused, chain=refused))
+    verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
+    asked = [request.url.path for request in network.requests if request.url.params.get("source")]
+    assert len(set(asked)) == 1
 
 
 def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:

@@ -21,9 +21,9 @@ COMMAND = [sys.executable, "-c", "from pacspace_stripe.cli import main; main()",
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
-    with world(tmp_path_factory.mktemp("world")) as town:
+    with world(tmp_path_factory.mktemp("world"), vendor="Northwind") as town:
         town.subscribe()
-        town.use("100")
+        town.use("1250.5")
         yield papers(town.run())
 
 
@@ -64,6 +64,14 @@ def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
             ]
     assert [(done.returncode, done.stderr) for done in asked] == [(0, "")] * 4, [done.stdout for done in asked]
     assert ["skipped" in done.stdout for done in asked] == [True, False, False, False]
+    statement, known, by_id, root = (" ".join(done.stdout.split()) for done in asked)
+    assert "number ACME-0001 (at Stripe) titled" not in statement
+    assert "number ACME-0001 (at Stripe) titled" in known
+    assert "vendor Simulator (at Stripe) customer cus_acme named Acme (at Stripe) verdict matched" in known
+    assert "number ACME-0001 (at Stripe) vendor Simulator (at Stripe) customer cus_acme named Acme (at Stripe)" in by_id
+    assert "- - 2026-10-01 00:00 2026-11-01 00:00 100 - 1 Steps" in by_id
+    assert "- - - - - -100 1 Steps" in root
+    assert f"the public chain (chain) about {found.root}: confirms it, 1 record, net change -100" in root
 
 
 def test_neither_store_nor_engine_is_even_imported() -> None:
@@ -79,7 +87,55 @@ def test_each_step_is_a_numbered_line_with_its_result(tmp_path: Path, made: Pape
     assert "  1. evidence can be read in one way only and is canonical: holds" in said
     assert "  7. PacSpace's public verify agrees on proof root, record count and net change: skipped" in said
     assert "Not proven:" in said
-    assert f"invoice {made.invoice}, verdict matched (EXACT)" in said
+
+
+def test_a_payer_reads_first_what_was_verified_and_last_what_was_not(tmp_path: Path, made: Papers) -> None:
+    lines = [" ".join(line.split()) for line in run(tmp_path, made.statement, "--offline").output.splitlines()]
+    told = [
+        "What was verified",
+        f"invoice {made.invoice}",
+        "titled Usage statement for invoice ACME-0001",
+        "vendor Northwind (as the document says)",
+        "customer cus_acme",
+        "verdict matched (EXACT)",
+        "meter account from (UTC) to billed recorded records",
+        "api_calls cus_acme 2026-10-01 00:00 2026-11-01 00:00 1,250.5 1,250.5 1",
+        "Steps",
+        "1. evidence can be read in one way only and is canonical: holds",
+        "Compare these figures with the page in front of you: it must show the same.",
+        "Not proven:",
+    ]
+    assert [line for line in lines if line in told] == told
+
+
+def test_figures_that_are_refuted_are_not_called_verified(tmp_path: Path, made: Papers) -> None:
+    said = run(tmp_path, attached(made.plain, made.evidence.replace(b'"1250.5"', b'"1251"')), "--offline").output
+    assert "What it says, which is refuted below" in said
+    assert "What was verified" not in said
+
+
+def test_machines_get_the_same_figures_ungrouped(tmp_path: Path, made: Papers) -> None:
+    figures = json.loads(run(tmp_path, made.statement, "--offline", "--json").output)["figures"]
+    (window,) = figures.pop("windows")
+    assert figures == {
+        "invoice": made.invoice,
+        "number": None,
+        "title": "Usage statement for invoice ACME-0001",
+        "vendor": "Northwind",
+        "vendor_said": "as the document says",
+        "customer": "cus_acme",
+        "customer_name": None,
+        "more_windows": 0,
+    }
+    assert window == {
+        "meter": "api_calls",
+        "account": "cus_acme",
+        "start": "2026-10-01T00:00:00Z",
+        "end": "2026-11-01T00:00:00Z",
+        "billed": "1250.5",
+        "recorded": "1250.5",
+        "records": "1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,7 +151,7 @@ def test_the_exit_code_and_the_last_line_say_the_same(
 ) -> None:
     data = {
         "genuine": made.statement,
-        "tampered": attached(made.plain, made.evidence.replace(b'"100"', b'"101"')),
+        "tampered": attached(made.plain, made.evidence.replace(b'"1250.5"', b'"1251"')),
         "unreadable": b"%PDF-1.7",
     }[paper]
     result = run(tmp_path, data, "--offline")
