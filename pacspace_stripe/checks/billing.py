@@ -49,6 +49,7 @@ class Billing:
             split=policy.splits_accounts,
             readings=policy.readings,
             earlier=earlier,
+            items=policy.usage_items,
         )
         question = open_question(earlier)
         return tuple(self._told(invoice, usage, question) for usage in usages)

@@ -105,7 +105,9 @@ class BalanceLedger:
 
     def _knowing(self, selection: Selection, deltas: Iterable[LedgerDelta]) -> Selection:
         named = named_meters(deltas, selection)
-        return replace(selection, others=self.meters_among(named)) if named else selection
+        pushed = named & self.policy.usage_items.meters
+        asked = self.meters_among(named - pushed) if named - pushed else frozenset()
+        return replace(selection, others=pushed | asked) if named else selection
 
     def unsettled(self, account: str, window: Window, meter: str) -> Unsettled:
         selection = Selection.of(self.policy, meter)

@@ -262,6 +262,7 @@ def _choices(policy: Policy) -> dict[str, Json]:
         "attribution": policy.attribution.value if policy.attribution is not Attribution.ACCEPTED else "",
         "units": {meter: text(unit) for meter, unit in sorted(policy.units.items())},
         "readings": [*sorted(policy.readings)],
+        "usage_items": [*policy.usage_items.described],
     }
     return {name: value for name, value in chosen.items() if value}
 

@@ -1,7 +1,7 @@
 """What we know of Stripe's side: invoices, line items, prices, meters. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
@@ -115,6 +115,9 @@ class LineItem:
     """What generated the line."""
     unknown: tuple[str, ...] = ()
     """Kinds that we do not know, as ``field=word``: nobody can say whether such a line bills usage."""
+    product_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The invoice item's own; a line of a subscription shows the subscription's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,45 @@ class Attribution(StrEnum):
     """When the usage happened, as the delta itself says; without that, when PacSpace accepted it."""
 
 
+NO_USAGE = "-"
+"""In the place of a meter's name: the invoice item bills no usage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageItems:
+    """``PACSPACE_STRIPE_USAGE_ITEMS``: which invoice items bill usage that another system counted, and of which meter.
+
+    A meter that is named ``-`` says that an item bills no usage.
+    """
+
+    metadata_keys: tuple[str, ...] = ()
+    """Keys of an item's metadata whose value names the meter."""
+    products: Mapping[str, str] = field(default_factory=dict)
+    """By product id: the meter's name."""
+    prices: Mapping[str, str] = field(default_factory=dict)
+    """By price id: the meter's name."""
+    amounts: str | None = None
+    """What items without a price and of quantity 1 bill."""
+
+    def __bool__(self) -> bool:
+        return bool(self.described)
+
+    @property
+    def meters(self) -> frozenset[str]:
+        """The meters that it names itself; those that items name in their metadata are not among them."""
+        named = {*self.products.values(), *self.prices.values()}
+        return frozenset(named) - {NO_USAGE}
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """All of it as it is written in the setting, in a fixed order."""
+        named = [f"metadata.{key}" for key in self.metadata_keys]
+        named += [f"product.{product_id}={meter}" for product_id, meter in self.products.items()]
+        named += [f"price.{price_id}={meter}" for price_id, meter in self.prices.items()]
+        named += [f"amount={self.amounts}"] if self.amounts is not None else []
+        return tuple(sorted(named))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything a person decided that a check has to know."""
@@ -82,6 +121,7 @@ class Policy:
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     readings: frozenset[str] = frozenset()
     """Meters whose deltas each carry a reading, the last of which Stripe bills: they are not added up."""
+    usage_items: UsageItems = UsageItems()
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
 

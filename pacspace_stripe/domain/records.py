@@ -52,7 +52,7 @@ def on_records(invoice: Invoice, usages: tuple[BilledUsage, ...], template: str)
 
 def _on_record(invoice: Invoice, usage: BilledUsage, template: str) -> BilledUsage:
     customer = invoice.subscription_metadata.get(ACCOUNT_METADATA_KEY) or invoice.customer_id
-    meter = usage.meter if usage.meter_id else None
+    meter = usage.meter if usage.meter_id or usage.pushed else None
     key = record_key(template, customer=customer, meter=meter, window=usage.window) if usage.window else None
     on_record = replace(usage, account=key, by_record=True)
     if usage.problem not in (None, Reason.UNMAPPED):

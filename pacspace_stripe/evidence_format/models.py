@@ -240,6 +240,8 @@ class PolicyModel(Strict):
     """By meter: how many of the ledger's units are one of the meter's."""
     readings: Several[Text] = ()
     """Meters whose records each carry a reading; the last one counts."""
+    usage_items: Several[Text] = ()
+    """Which invoice items bill usage that another system counted, as the setting says it."""
 
     @property
     def choices(self) -> Policy:

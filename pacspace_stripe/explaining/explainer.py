@@ -74,7 +74,7 @@ class Explainer:
 
     def _explained(self, invoice: Invoice, told: Explanation, budget: Budget) -> Explanation:
         place = None
-        why = "its meter is not on the invoice"
+        why = "no line of the invoice has a price of its meter, so Stripe's figure cannot be split by time"
         try:
             place = self._place(invoice, told)
         except RemoteError as error:

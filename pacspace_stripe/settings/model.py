@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
-from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy, UsageItems
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
 from pacspace_stripe.settings import pictures, selecting, written
 from pacspace_stripe.settings.declaring import credential, read_by, setting
@@ -155,6 +155,11 @@ class Settings(BaseSettings):
         "PACSPACE_STRIPE_READINGS",
         "Meters of which Stripe bills the `last` value and every delta is a reading, separated by commas.",
     )
+    usage_items: Annotated[UsageItems | None, read_by(selecting.usage_items)] = setting(
+        "PACSPACE_STRIPE_USAGE_ITEMS",
+        "Which invoice items bill usage that another system (Metronome) counted, and of which meter: `metadata.KEY`, "
+        "`product.ID=METER`, `price.ID=METER`, with `-` for no usage; `amount=-`: plain amounts are none.",
+    )
     record_key: Annotated[str, read_by(written.record_key_template)] = setting(
         "PACSPACE_STRIPE_RECORD_KEY",
         "With `settlement`, the record of a window: `{customer}`, `{meter}`, its first `{month}`, `{start}`, `{end}`.",
@@ -277,6 +282,7 @@ class Settings(BaseSettings):
             attribution=self.attribution,
             units=self.units or {},
             readings=self.readings or frozenset(),
+            usage_items=self.usage_items or UsageItems(),
             edge_slack=self.edge_slack,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from pacspace_stripe.domain.policy import BY_ACCOUNT
+from pacspace_stripe.domain.policy import BY_ACCOUNT, NO_USAGE, UsageItems
 from pacspace_stripe.domain.selection import BY_METADATA, BY_REASON
 
 _LONGEST_REASON: Final = 500
@@ -52,3 +52,31 @@ def units(written: str) -> Mapping[str, Decimal]:
             raise ValueError(message)
         found[meter] = exact
     return {meter: found[meter] for meter in sorted(found)}
+
+
+def usage_items(written: str) -> UsageItems:
+    """``metadata.KEY``, ``product.ID=METER``, ``price.ID=METER`` and ``amount=-``, separated by commas."""
+    keys: list[str] = []
+    named: dict[str, dict[str, str]] = {"product": {}, "price": {}}
+    amounts: str | None = None
+    for part in (each.strip() for each in written.split(",")):
+        kind, dot, rest = part.partition(".")
+        name, equals, meter = (each.strip() for each in rest.rpartition("="))
+        if kind == "metadata" and dot and rest and rest not in keys:
+            keys.append(rest)
+        elif kind in named and name and equals and meter and name not in named[kind]:
+            named[kind][name] = meter
+        elif part == f"amount={NO_USAGE}" and amounts is None:
+            amounts = NO_USAGE
+        else:
+            message = (
+                "must be metadata.KEY, product.ID=METER, price.ID=METER or amount=-, separated by commas, each once; "
+                "a METER of - bills no usage"
+            )
+            raise ValueError(message)
+    return UsageItems(
+        metadata_keys=tuple(sorted(keys)),
+        products=dict(sorted(named["product"].items())),
+        prices=dict(sorted(named["price"].items())),
+        amounts=amounts,
+    )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from pacspace_stripe.domain.policy import UsageItems
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.settings.model import Settings
 from pacspace_stripe.settings.written import duration_text
@@ -65,7 +66,7 @@ def _shown(value: object) -> str:
             return ""
         case SecretStr():
             return _hidden(value.get_secret_value())
-        case tuple() | frozenset() | Mapping():
+        case tuple() | frozenset() | Mapping() | UsageItems():
             return ",".join(_parts(value))
         case timedelta():
             return duration_text(value)
@@ -75,10 +76,12 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-def _parts(value: tuple[object, ...] | frozenset[object] | Mapping[str, object]) -> Iterable[str]:
+def _parts(value: tuple[object, ...] | frozenset[object] | Mapping[str, object] | UsageItems) -> Iterable[str]:
     match value:
         case Mapping():
             return (f"{name}={_shown(part)}" for name, part in value.items())
+        case UsageItems():
+            return value.described
         case frozenset():
             return sorted(map(_shown, value))
         case _:

@@ -135,6 +135,8 @@ def line_item_from_stripe(data: object) -> LineItem:
         amount=line.optional_integer("amount"),
         parent=parent,
         unknown=tuple(unknown),
+        product_id=_product_id(line),
+        metadata=line.texts("metadata"),
     )
 
 
@@ -165,6 +167,12 @@ def _price_id(line: Fields, unknown: list[str]) -> str | None:
     if details and not price_id:
         unknown.append("pricing.price_details.price=null")
     return price_id
+
+
+def _product_id(line: Fields) -> str | None:
+    pricing = line.nullable_fields("pricing")
+    details = pricing.optional_fields("price_details") if pricing else None
+    return details.optional_id("product") if details else None
 
 
 def _window(found: Fields, start: str, end: str) -> Window | None:

@@ -30,6 +30,8 @@ class _Play:
         self._catalog()
         for subscription in self.scenario.subscriptions:
             self._subscribe(subscription)
+        if not self.ids:
+            self.ids["cus_acme"] = self.world.stripe.add_customer("cus_acme", name="cus_acme")
 
     def _catalog(self) -> None:
         meters = {"api_calls": self.world.meter}
@@ -142,6 +144,10 @@ class _Play:
     def _meant(self, value: Any) -> Any:  # noqa: ANN401 - whatever a TOML table holds
         if value == "newest":
             return self.world.invoice_id
+        if isinstance(value, list):
+            return [self._meant(each) for each in value]
+        if isinstance(value, dict):
+            return {name: each if name == "metadata" else self._meant(each) for name, each in value.items()}
         return self.ids.get(value, self.prices.get(value, value)) if isinstance(value, str) else value
 
 

@@ -154,6 +154,14 @@ def test_which_deltas_count_is_a_choice() -> None:
     assert "['Initial deposit', 'deposit']" in policy.described
 
 
+def test_what_invoice_items_bill_is_said_by_metadata_product_and_price() -> None:
+    written = "price.price_1=-, metadata.meter, product.prod.a=b = tokens,amount=-"
+    items = loaded(PACSPACE_STRIPE_USAGE_ITEMS=written).policy.usage_items
+    assert items.metadata_keys == ("meter",)
+    assert (items.products, items.prices, items.amounts) == ({"prod.a=b": "tokens"}, {"price_1": "-"}, "-")
+    assert not loaded().policy.usage_items
+
+
 @pytest.mark.parametrize(
     ("variable", "written"),
     [
@@ -228,6 +236,7 @@ def test_of_an_alert_address_only_the_host_is_shown() -> None:
     [
         ("PACSPACE_STRIPE_EXCLUDE_REASONS", "deposit,refund"),
         ("PACSPACE_STRIPE_READINGS", "seats"),
+        ("PACSPACE_STRIPE_USAGE_ITEMS", "amount=-,metadata.meter,price.price_1=tokens,product.prod_1=images"),
         ("PACSPACE_STRIPE_PDF_HOSTS", "a-bucket.s3.us-west-2.amazonaws.com,files.example"),
         ("PACSPACE_STRIPE_UNITS", "api_calls=1000,storage=0.5"),
     ],
@@ -280,6 +289,24 @@ WRONG = [
     ("PACSPACE_STRIPE_EXCLUDE_REASONS", ["", ",", "tellnobody,", "tellnobody" * 51]),
     ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
     ("PACSPACE_STRIPE_READINGS", ["", ",", "tellnobody,", ",tellnobody"]),
+    (
+        "PACSPACE_STRIPE_USAGE_ITEMS",
+        [
+            "",
+            ",",
+            "tellnobody",
+            "metadata",
+            "metadata.",
+            "metadata.a,metadata.a",
+            "product.tellnobody",
+            "product.=tokens",
+            "price.tellnobody=",
+            "price.a=b,price.a=c",
+            "amount",
+            "amount=tellnobody",
+            "metadata.a,",
+        ],
+    ),
     ("PACSPACE_STRIPE_EDGE_SLACK", ["", "tellnobody", "-5m", "5"]),
     (
         "PACSPACE_STRIPE_PDF_HOSTS",

@@ -47,6 +47,7 @@ LINE: Json = {
     "id": "il_1",
     "object": "line_item",
     "amount": 1225,
+    "metadata": {"meter": "tokens"},
     "parent": {
         "type": "subscription_item_details",
         "subscription_item_details": {"subscription": "sub_1", "subscription_item": "si_1", "proration": False},
@@ -175,6 +176,8 @@ def test_a_draft_is_read() -> None:
                 item_id="si_1",
                 amount=1225,
                 parent=LineParent.SUBSCRIPTION_ITEM,
+                product_id="prod_1",
+                metadata={"meter": "tokens"},
             ),
         ),
     )

@@ -5,6 +5,7 @@ Pure. Every metered line is mapped and recognised first; what is not, is a probl
     lines      which lines bill usage, which do not, and which are of a kind that is not known
     shares     what one price bills of a meter in one window: plain, tiered, in packages
     prorations which lines bill usage, and which only correct money
+    pushed     what invoice items bill of usage that another system counted
     usages     those of all prices on one meter and window, mapped to their ledger account
     metering   where the lines alone do not say it: what the meter's summaries make of them
     running    what earlier invoices of the same period have billed: thresholds
@@ -31,7 +32,8 @@ from pacspace_stripe.domain.billing.running import (
     open_question,
 )
 from pacspace_stripe.domain.billing.shares import Share
-from pacspace_stripe.domain.billing.usages import BilledUsage, billed_usage
+from pacspace_stripe.domain.billing.usage import BilledUsage
+from pacspace_stripe.domain.billing.usages import billed_usage
 
 __all__ = [
     "ACCOUNT_METADATA_KEY",

@@ -8,6 +8,7 @@ from pacspace_stripe.domain.invoices import Invoice
 ACCOUNT_METADATA_KEY = "pacspace_customer_id"
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """PacSpace's rule for a ``customerId`` (pacspace-api 1.9)."""
+NO_ACCOUNT = "no ledger account: check the template and the subscription's metadata"
 SHARED_ACCOUNT = "several meters share this ledger account"
 
 

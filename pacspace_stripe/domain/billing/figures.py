@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from pacspace_stripe.domain.billing.usages import BilledUsage
+from pacspace_stripe.domain.billing.usage import BilledUsage
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.verdicts import Finding
 

@@ -9,8 +9,8 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from pacspace_stripe.domain.billing.shares import Told, told
-from pacspace_stripe.domain.billing.usages import NO_READING, BilledUsage
+from pacspace_stripe.domain.billing.shares import NO_READING, Told, told
+from pacspace_stripe.domain.billing.usage import BilledUsage
 from pacspace_stripe.domain.invoices import Formula
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.verdicts import BilledAs, MeterSays, Reason, Verdict, WindowResult

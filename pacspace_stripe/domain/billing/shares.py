@@ -4,11 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from pacspace_stripe.domain.invoices import LineItem, Price, UsageType
+from pacspace_stripe.domain.invoices import Formula, LineItem, Meter, Price, UsageType
 from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import Earlier, LineKind, MeterSays
 from pacspace_stripe.domain.windows import Window
 
+_COMPARED = (Formula.SUM, Formula.COUNT)
+"""Aggregations that a ledger's sum of records can agree with."""
+LAST = (
+    "its meter bills the last value reported, and a ledger account adds its records up: "
+    "name it in PACSPACE_STRIPE_READINGS if each record carries a reading, else bill it by a meter that sums"
+)
+NO_READING = "no reading in its period: whether Stripe goes on with an earlier one is not known"
 _REST = "what its lines count after a threshold is not documented"
 
 
@@ -90,6 +97,15 @@ def shape_problem(share: Share) -> str | None:
         "a line without a period": share.window is None,
     }
     return next((text for text, present in problems.items() if present), None)
+
+
+def formula_problem(meter: Meter, *, reads: bool) -> str | None:
+    """Return why a ledger's records cannot be compared with how a meter adds up what it is sent."""
+    if meter.formula is Formula.LAST:
+        return None if reads else LAST
+    if meter.formula not in _COMPARED:
+        return "the meter's aggregation is not compared yet"
+    return f"PACSPACE_STRIPE_READINGS names it, and its meter bills a {meter.formula.value}" if reads else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

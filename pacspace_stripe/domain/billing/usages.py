@@ -1,91 +1,31 @@
 """What an invoice bills per meter, window and ledger account. Pure."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from pacspace_stripe.domain.billing.accounts import SHARED_ACCOUNT, ledger_account, shared_accounts
+from pacspace_stripe.domain.billing.accounts import NO_ACCOUNT, SHARED_ACCOUNT, ledger_account, shared_accounts
 from pacspace_stripe.domain.billing.lines import metered_lines, of_unknown_kinds
 from pacspace_stripe.domain.billing.prorations import Apart, meter_of, told_apart
+from pacspace_stripe.domain.billing.pushed import pushed_usage, together
 from pacspace_stripe.domain.billing.running import counted, ends_early
-from pacspace_stripe.domain.billing.shares import Share, shape_problem
+from pacspace_stripe.domain.billing.shares import Share, formula_problem, shape_problem
+from pacspace_stripe.domain.billing.usage import BilledUsage
 from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, LineItem, Meter, Price
+from pacspace_stripe.domain.policy import UsageItems
 from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import (
     BilledAs,
     BilledLine,
-    Earlier,
     LineKind,
-    MeterSays,
     Reason,
-    WindowResult,
 )
-from pacspace_stripe.domain.windows import Window
 
-_COMPARED = (Formula.SUM, Formula.COUNT)
-"""Aggregations that a ledger's sum of records can agree with."""
-LAST = (
-    "its meter bills the last value reported, and a ledger account adds its records up: "
-    "name it in PACSPACE_STRIPE_READINGS if each record carries a reading, else bill it by a meter that sums"
-)
-NO_READING = "no reading in its period: whether Stripe goes on with an earlier one is not known"
+if TYPE_CHECKING:
+    from pacspace_stripe.domain.windows import Window
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BilledUsage:
-    """What one invoice bills for one meter and window, before the ledger is asked."""
-
-    meter: str
-    meter_id: str | None
-    window: Window | None
-    account: str | None
-    quantity: Decimal | None
-    lines: tuple[BilledLine, ...]
-    problem: Reason | None = None
-    detail: str = ""
-    by_record: bool = False
-    """``account`` is the key of a settlement record: see ``domain.records``."""
-    split_for: str | None = None
-    """The Stripe customer, where the records of its ledger account tell their meter: several may share it."""
-    formula: Formula = Formula.SUM
-    shares: tuple[Share, ...] = ()
-    billed_as: BilledAs = BilledAs.SUM
-    meter_says: MeterSays | None = None
-    already: tuple[Earlier, ...] = ()
-    """``quantity`` counts what earlier invoices of the period billed."""
-    lags: bool = False
-    """A draft's lines say something else than its meter, where only both together say what is billed."""
-    cut: bool = False
-    """A threshold's line: its period is not over, and the invoice's own time ends the window."""
-
-    @property
-    def key(self) -> str:
-        """What it is about, as ``WindowResult.key`` says it."""
-        return f"{self.meter}|{self.window or '-'}"
-
-    def result(
-        self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
-    ) -> WindowResult:
-        """The usage as a result with its reason, beside the ledger's figures where they were read."""
-        return WindowResult(
-            account=self.account,
-            meter=self.meter,
-            window=self.window,
-            billed=self.quantity,
-            recorded=recorded,
-            count=count,
-            reason=reason,
-            detail=detail,
-            lines=tuple(sorted(self.lines, key=lambda line: line.line_id)),
-            billed_as=self.billed_as,
-            meter_says=self.meter_says,
-            already=self.already,
-        )
-
-    @property
-    def asks_meter(self) -> bool:
-        """Whether only its meter's summaries can say what its lines bill."""
-        return self.problem is None and any(share.asks_meter for share in self.shares)
+_NONE_SAID = UsageItems()
 
 
 def billed_usage(
@@ -97,12 +37,14 @@ def billed_usage(
     split: bool = False,
     readings: Container[str] = (),
     earlier: tuple[Invoice, ...] = (),
+    items: UsageItems = _NONE_SAID,
 ) -> tuple[BilledUsage, ...]:
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
     ``split``: the records of one ledger account tell their meter, so several meters may share it.
     ``readings``: meters whose records are readings: the last one is the usage.
     ``earlier``: invoices of the same period whose usage counts as billed already.
+    ``items``: which invoice items bill usage that another system counted.
     """
     lines = metered_lines(invoice, prices)
     told = told_apart(invoice, lines, prices)
@@ -111,7 +53,9 @@ def billed_usage(
         running = counted(share, invoice, earlier)
         groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
     usages = [_billed(invoice, tuple(shares), meters, account_template, readings) for shares in groups.values()]
-    named = [*_with_corrections(usages, told.corrections, prices), *_of_unknown_kinds(invoice)]
+    pushed = pushed_usage(invoice, lines, items, account_template)
+    named = together(_with_corrections(usages, told.corrections, prices), pushed)
+    named += _of_unknown_kinds(invoice)
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
     return _without_shared_accounts(named)
@@ -183,7 +127,7 @@ def _billed(
         # Whether other invoices bill parts of the same period hangs on it.
         problem, detail = Reason.UNKNOWN_SHAPE, "an invoice whose billing_reason is not known"
     if problem is None and account is None:
-        problem, detail = Reason.UNMAPPED, "no ledger account: check the template and the subscription's metadata"
+        problem, detail = Reason.UNMAPPED, NO_ACCOUNT
     several = len(shares) > 1
     return BilledUsage(
         meter=_meter_name(shares[0], meters),
@@ -227,20 +171,12 @@ def _problem(shares: tuple[Share, ...], meter: Meter | None, readings: Container
     if found is None and meter is not None and meter.unknown:
         found = f"its meter is of a kind that is not known: {', '.join(meter.unknown)}"
     if found is None and meter is not None:
-        found = _formula_problem(meter, reads=meter.event_name in readings)
+        found = formula_problem(meter, reads=meter.event_name in readings)
     if found is None and not any(share.asks_meter for share in shares) and _whole(shares) is None:
         found = _unequal(shares)
     if found is None and len({share.earlier for share in shares}) > 1:
         found = "two prices bill one meter, and earlier invoices of the period billed unequal parts of it"
     return (Reason.UNKNOWN_SHAPE, found) if found else (None, "")
-
-
-def _formula_problem(meter: Meter, *, reads: bool) -> str | None:
-    if meter.formula is Formula.LAST:
-        return None if reads else LAST
-    if meter.formula not in _COMPARED:
-        return "the meter's aggregation is not compared yet"
-    return f"PACSPACE_STRIPE_READINGS names it, and its meter bills a {meter.formula.value}" if reads else None
 
 
 def _unequal(shares: tuple[Share, ...]) -> str:

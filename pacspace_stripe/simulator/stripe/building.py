@@ -12,7 +12,6 @@ from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.world import (
     Collection,
     Invoice,
-    Item,
     Line,
     Status,
     Subscription,
@@ -60,17 +59,6 @@ class WorldBuilding(ItemBuilding):
             account.emit("customer.subscription.created", account.show_subscription(subscription))
             engine.watch(account, subscription)
             return subscription.id
-
-    def _item(self, price_id: str, start: datetime, end: datetime) -> Item:
-        price = self.account.prices[price_id]
-        return Item(
-            id=self.account.ids.new("si"),
-            created=start,
-            price=price.id,
-            quantity=None if price.metered else 1,
-            period_start=start,
-            period_end=end,
-        )
 
     def record_usage(
         self,
@@ -141,29 +129,6 @@ class WorldBuilding(ItemBuilding):
             changed = self._subscription(subscription).items[item]
             changed.was.append((whole_second(since), changed.price))
             changed.price = self.account.prices[price].id
-
-    def replace_item(
-        self,
-        subscription: str,
-        since: datetime,
-        *,
-        price: str | None = None,
-        item: int = 0,
-        proration: bool = True,
-        as_item: bool = False,
-    ) -> None:
-        """End an item inside its period, as flexible billing mode does: its usage so far is on the next invoice.
-
-        Another item with ``price`` takes its place; with None there is none.
-        """
-        with self._lock:
-            found, at = self._subscription(subscription), whole_second(since)
-            old = found.items.pop(item)
-            found.pending.extend(
-                drafting.accrued_lines(self.account, found, old, at, proration=proration, as_item=as_item)
-            )
-            if price is not None:
-                found.items.append(self._item(price, at, old.period_end))
 
     def add_credit_note(self, invoice: str, amount: int) -> None:
         """Credit a part of a finalized invoice, in minor units: what it billed stays on it."""

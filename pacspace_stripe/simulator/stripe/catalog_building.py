@@ -60,7 +60,7 @@ class CatalogBuilding:
         *,
         unit_amount: Decimal | int | str | None = 1,
         currency: str = "usd",
-        interval: Interval | str = Interval.MONTH,
+        interval: Interval | str | None = Interval.MONTH,
         interval_count: int = 1,
         tiers: Sequence[Tier | dict[str, Any]] = (),
         tiers_mode: Literal["graduated", "volume"] | None = None,
@@ -70,7 +70,10 @@ class CatalogBuilding:
         product: str | None = None,
         id: str | None = None,  # noqa: A002 - Stripe's word
     ) -> str:
-        """A price, metered when it has a meter; returns its id. Amounts are in minor currency units."""
+        """A price, metered when it has a meter; returns its id. Amounts are in minor currency units.
+
+        Without an interval it is charged once.
+        """
         with self._lock:
             account = self.account
             product_id = product or catalog_endpoints.new_product(account, nickname or "Simulated product", {}).id
@@ -80,7 +83,7 @@ class CatalogBuilding:
                 product=product_id,
                 currency=currency,
                 unit_amount=None if tiers or unit_amount is None else Decimal(unit_amount),
-                interval=Interval(interval),
+                interval=Interval(interval) if interval else None,
                 interval_count=interval_count,
                 meter=account.meters[meter].id if meter else None,
                 tiers=tuple(_tier(tier) for tier in tiers),
