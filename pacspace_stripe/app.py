@@ -34,6 +34,8 @@ from pacspace_stripe.explaining import Explainer
 from pacspace_stripe.inbox import Inbox
 from pacspace_stripe.ledger_inbox import LedgerInbox
 from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.reception import PACSPACE, Reception
+from pacspace_stripe.reception import STRIPE as STRIPE_WEBHOOKS
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
@@ -104,6 +106,7 @@ class App:
             tolerance=self.settings.event_tolerance,
             ledger=self.settings.ledger,
             now=self.now,
+            reception=Reception(store=self.store, sender=PACSPACE, now=self.now),
         )
 
     def couriers(self) -> tuple[Courier, ...]:
@@ -224,6 +227,7 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
         tolerance=settings.event_tolerance,
         livemode=settings.livemode,
         now=now,
+        reception=Reception(store=store, sender=STRIPE_WEBHOOKS, now=now),
     )
 
 

@@ -1,7 +1,8 @@
-"""Stripe's events: a signed body → the ids it carries, and nothing else.
+"""Stripe's events, snapshot and thin: a signed body → the ids it carries, and nothing else.
 
-Payloads come in the API version of the webhook endpoint, which may be years old (stripe-facts 0, 5). So only ids are
-taken from them; everything that decides is read again at our pinned version.
+Snapshots come in the API version of the webhook endpoint, which may be years old (stripe-facts 0, 5); thin events carry
+no object at all (stripe-facts 12.6). So only ids are taken from either; everything that decides is read again at our
+pinned version.
 """
 
 import re
@@ -16,6 +17,8 @@ from pacspace_stripe.payloads import json_object, mapping, matching
 
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,250}")
+_CONTEXT = re.compile(r"[A-Za-z0-9_]{1,250}(/[A-Za-z0-9_]{1,250}){0,3}")
+"""A thin event's ``context``: an account, or the way to it through an organization."""
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]{1,250}")
 _SUBSCRIPTION_ID = re.compile(r"sub_[A-Za-z0-9_]{1,250}")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -25,11 +28,13 @@ _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
 _END_OF_TIME = 253_402_300_800
 """The year 10000, where ``datetime`` ends."""
 _FORM_HINT = "It was recorded; ask Stripe support with the event from your dashboard if it happens again."
-_THIN_HINT = "Give this webhook endpoint snapshot payloads: thin ones carry no invoice. The README names the events."
+_THIN = "v2.core.event"
+_THIN_PREFIX = "v1."
+"""Before the type of a thin event about an object of the v1 API."""
 
 
 class EventType(StrEnum):
-    """The types of events we act on; every other one reads as OTHER."""
+    """The types of events we act on, snapshot and thin; every other one reads as OTHER."""
 
     INVOICE_UPCOMING = "invoice.upcoming"
     INVOICE_CREATED = "invoice.created"
@@ -39,11 +44,31 @@ class EventType(StrEnum):
     INVOICE_VOIDED = "invoice.voided"
     INVOICE_DELETED = "invoice.deleted"
     INVOICE_PAID = "invoice.paid"
+    INVOICE_SENT = "invoice.sent"
+    INVOICE_MARKED_UNCOLLECTIBLE = "invoice.marked_uncollectible"
+    SUBSCRIPTION_UPDATED = "customer.subscription.updated"
+    SUBSCRIPTION_DELETED = "customer.subscription.deleted"
+    METER_ERRORS = "billing.meter.error_report_triggered"
+    """Stripe rejected meter events that it had accepted; thin only."""
+    METER_NOT_FOUND = "billing.meter.no_meter_found"
+    """Stripe rejected meter events that name no meter; thin only."""
+    INVOICE_OTHER = "invoice.other"
+    """Something else happened to an invoice, of a type that this version does not know."""
     OTHER = "other"
 
     @classmethod
     def _missing_(cls, value: object) -> "EventType":
-        return cls.OTHER
+        return cls.INVOICE_OTHER if isinstance(value, str) and value.startswith("invoice.") else cls.OTHER
+
+
+METER_TYPES = (EventType.METER_ERRORS, EventType.METER_NOT_FOUND)
+SUBSCRIPTION_TYPES = (EventType.SUBSCRIPTION_UPDATED, EventType.SUBSCRIPTION_DELETED)
+SUBSCRIBED = tuple(kind for kind in EventType if kind not in (*METER_TYPES, EventType.INVOICE_OTHER, EventType.OTHER))
+"""The types that an endpoint is to select, whatever the style of its payloads."""
+SENT_IS_HEARD = "webhooks:stripe:sent"
+"""Fact: ``invoice.sent`` comes, so a mailed invoice without one has not left."""
+_NAME_NO_INVOICE = (EventType.INVOICE_UPCOMING, EventType.INVOICE_OTHER)
+"""Types about an invoice that may name none: a coming one has no id, and an unknown type may be about a part of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +78,7 @@ class Event:
     event_id: str
     type: EventType
     account: str | None
-    """The connected account it is about; None for the endpoint's own."""
+    """The connected account it is about, or a thin event's ``context``; None for the endpoint's own."""
     livemode: bool
     created_at: datetime
     api_version: str | None
@@ -65,6 +90,14 @@ class Event:
     """The invoice's ``period_end``; with the subscription it names an upcoming invoice."""
     idempotency_key: str | None
     """Of the request that caused the event, if there was one."""
+
+
+class Ignored(StrEnum):
+    """Why an event is recorded and not acted on, although its type is handled; shown in ``report``."""
+
+    OTHER_ACCOUNT = "of another account"
+    OTHER_MODE = "of the other mode"
+    ECHO = "echo of our own write"
 
 
 class Outcome(StrEnum):
@@ -94,23 +127,51 @@ def event_from_stripe(body: bytes) -> Event:
 
 def event_in(data: Mapping[str, object]) -> Event:
     """The event in Stripe's own JSON, as ``GET /v1/events`` lists it too. Raises UnreadableEvent, and nothing else."""
-    if data.get("object") == "v2.core.event":
-        message = "a thin event, which carries no invoice"
-        raise UnreadableEvent(message, hint=_THIN_HINT)
+    event = _thin(data) if data.get("object") == _THIN else _snapshot(data)
+    about_invoice = event.type.startswith("invoice.") and event.type not in _NAME_NO_INVOICE
+    if about_invoice and event.invoice_id is None:
+        _refuse("it names no invoice of Stripe's form")
+    if event.type in SUBSCRIPTION_TYPES and event.subscription_id is None:
+        _refuse("it names no subscription of Stripe's form")
+    return event
+
+
+def _snapshot(data: Mapping[str, object]) -> Event:
     kind = EventType(_text(data, "type"))
-    invoice = _invoice(data, kind)
+    about = _about(data, kind)
+    invoice = about if about.get("object") == "invoice" else {}
+    subscription = about.get("id") if about.get("object") == "subscription" else _id(_subscription(invoice))
     return Event(
-        event_id=matching(_EVENT_ID, data.get("id")) or _refuse("its id is not an event's"),
+        event_id=_event_id(data),
         type=kind,
-        account=_account(data.get("account")),
+        account=_account(data.get("account"), _ACCOUNT_ID),
         livemode=_livemode(data.get("livemode")),
         created_at=_time(data.get("created")) or _refuse("its created is not a time"),
         api_version=matching(_API_VERSION, data.get("api_version")),
         invoice_id=matching(_INVOICE_ID, invoice.get("id")),
-        customer_id=matching(_CUSTOMER_ID, _id(invoice.get("customer"))),
-        subscription_id=matching(_SUBSCRIPTION_ID, _id(_subscription(invoice))),
+        customer_id=matching(_CUSTOMER_ID, _id(about.get("customer"))),
+        subscription_id=matching(_SUBSCRIPTION_ID, subscription),
         period_end=_time(invoice.get("period_end")),
         idempotency_key=matching(_IDEMPOTENCY_KEY, mapping(data.get("request")).get("idempotency_key")),
+    )
+
+
+def _thin(data: Mapping[str, object]) -> Event:
+    """A thin event names its object in ``related_object``; who caused it is in ``reason``, where Stripe says so."""
+    related_id = mapping(data.get("related_object")).get("id")
+    request = mapping(mapping(data.get("reason")).get("request"))
+    return Event(
+        event_id=_event_id(data),
+        type=EventType(_text(data, "type").removeprefix(_THIN_PREFIX)),
+        account=_account(data.get("context"), _CONTEXT),
+        livemode=_livemode(data.get("livemode")),
+        created_at=_written_time(data.get("created")) or _refuse("its created is not a time"),
+        api_version=None,
+        invoice_id=matching(_INVOICE_ID, related_id),
+        customer_id=None,
+        subscription_id=matching(_SUBSCRIPTION_ID, related_id),
+        period_end=None,
+        idempotency_key=matching(_IDEMPOTENCY_KEY, request.get("idempotency_key")),
     )
 
 
@@ -124,12 +185,16 @@ def _refuse(problem: str) -> Never:
     raise UnreadableEvent(message, hint=_FORM_HINT)
 
 
-def _invoice(data: Mapping[str, object], kind: EventType) -> Mapping[str, object]:
-    """The invoice that the event is about; empty for events about other things."""
+def _event_id(data: Mapping[str, object]) -> str:
+    return matching(_EVENT_ID, data.get("id")) or _refuse("its id is not an event's")
+
+
+def _about(data: Mapping[str, object], kind: EventType) -> Mapping[str, object]:
+    """The object that a snapshot is about; empty for events of other types without one."""
     about = mapping(data.get("data")).get("object")
-    if not isinstance(about, dict):
-        return {} if kind is EventType.OTHER else _refuse("it carries no invoice")
-    return about if about.get("object") == "invoice" else {}
+    if isinstance(about, dict):
+        return about
+    return {} if kind is EventType.OTHER else _refuse("it carries no object")
 
 
 def _subscription(invoice: Mapping[str, object]) -> object:
@@ -143,9 +208,9 @@ def _id(reference: object) -> object:
     return reference.get("id") if isinstance(reference, dict) else reference
 
 
-def _account(value: object) -> str | None:
+def _account(value: object, form: re.Pattern[str]) -> str | None:
     """Another account's invoices are not ours to read, so an account we cannot read is not ignored."""
-    return None if value is None else matching(_ACCOUNT_ID, value) or _refuse("its account is not an account's id")
+    return None if value is None else matching(form, value) or _refuse("its account is not an account's id")
 
 
 def _text(data: Mapping[str, object], name: str) -> str:
@@ -162,3 +227,14 @@ def _time(value: object) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _END_OF_TIME:
         return None
     return datetime.fromtimestamp(value, UTC)
+
+
+def _written_time(value: object) -> datetime | None:
+    """RFC 3339, as the v2 API writes every time."""
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value)
+        return read.astimezone(UTC) if read.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -12,11 +12,29 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.errors import UnreadableEvent
-from pacspace_stripe.events import Event, EventType, Outcome, Receipt, event_from_stripe
+from pacspace_stripe.errors import SignatureError, UnreadableEvent
+from pacspace_stripe.events import (
+    SENT_IS_HEARD,
+    SUBSCRIPTION_TYPES,
+    Event,
+    EventType,
+    Ignored,
+    Outcome,
+    Receipt,
+    event_from_stripe,
+)
+from pacspace_stripe.reception import Reception
 from pacspace_stripe.signatures import verify_stripe_signature
 from pacspace_stripe.store import Enqueue, Kind, ReceivedEvent, Store
 from pacspace_stripe.stripe_api import OUR_KEY_PREFIX
+from pacspace_stripe.sweeps import REJECTIONS_READ, SUBJECT, UPCOMING_WITHOUT_PERIOD
+
+LEFT_TO_THE_SWEEP = "left to the sweep"
+"""Outcome of an ``invoice.upcoming`` that names no subscription or no period: thin ones never do."""
+_OWN_ACCOUNT = "webhooks:stripe:own"
+"""Fact: what this account's own events name as their account, if they name any."""
+_SOON, _APART = timedelta(seconds=5), timedelta(seconds=30)
+"""From a subscription's event to the look at what waits on it, and from one such look to the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +50,21 @@ class Inbox:
     tolerance: timedelta
     livemode: bool
     now: Callable[[], datetime]
+    reception: Reception
 
     def receive(self, body: bytes, signature_header: str | None) -> Receipt:
         """Raises SignatureError (nothing stored), UnreadableEvent (recorded), StoreUnavailable (try again)."""
         secrets = [secret.get_secret_value() for secret in self.secrets]
-        verify_stripe_signature(body, signature_header, secrets, self.now(), self.tolerance)
+        try:
+            verify_stripe_signature(body, signature_header, secrets, self.now(), self.tolerance)
+        except SignatureError as error:
+            self.reception.refused(error)
+            raise
+        self.reception.accepted()
         try:
             event = event_from_stripe(body)
         except UnreadableEvent as error:
+            _log.warning("unreadable event of Stripe: %s", error)
             self.store.journal.note("unreadable_event", "-", f"{error} {error.hint}".strip())
             raise
         return self._recorded(event)
@@ -66,23 +91,51 @@ class Inbox:
         received = self._routed(event, said)
         if received is None:
             return None, False
+        if event.type in SUBSCRIPTION_TYPES and received.outcome == said:
+            return received, self.store.triggers.wake_subscription(received, soon=_SOON, apart=_APART)
         new = self.store.triggers.receive(received, self.enqueue)
-        ours = self._ignored(event) is None
-        if new and ours and event.type is EventType.INVOICE_PAID and event.invoice_id:
-            self.store.subjects.finish_released(event.invoice_id)
+        if new:
+            self._follow(event, received.outcome)
         return received, new
+
+    def _follow(self, event: Event, outcome: str) -> None:
+        """Do what an event says beyond which invoice to look at."""
+        if outcome in frozenset(Ignored):
+            return
+        match event.type:
+            case EventType.INVOICE_PAID | EventType.INVOICE_SENT if event.invoice_id:
+                if event.type is EventType.INVOICE_SENT:
+                    self.store.journal.remember_fact(SENT_IS_HEARD, "yes")
+                self.store.subjects.finish_released(event.invoice_id)
+            case EventType.INVOICE_UPCOMING if outcome == LEFT_TO_THE_SWEEP:
+                self.store.journal.remember_fact(UPCOMING_WITHOUT_PERIOD, "yes")
+            case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
+                self.store.journal.forget_fact(REJECTIONS_READ)
+            case _:
+                pass
 
     def _routed(self, event: Event, said: str) -> ReceivedEvent | None:
         """What the event wakes. None for types we do not handle: they are not even recorded."""
+        kind, wakes, nothing = Kind.INVOICE, True, "nothing to look at"
         match event.type:
             case EventType.OTHER:
                 return None
             case EventType.INVOICE_UPCOMING:
-                kind, subject = Kind.UPCOMING, _upcoming(event)
-            case EventType.INVOICE_UPDATED | EventType.INVOICE_FINALIZED | EventType.INVOICE_PAID:
-                kind, subject = Kind.INVOICE, self._unless_cleared(event.invoice_id)
+                kind, subject, nothing = Kind.UPCOMING, _upcoming(event), LEFT_TO_THE_SWEEP
+            case EventType.INVOICE_CREATED | EventType.INVOICE_FINALIZATION_FAILED:
+                subject = event.invoice_id
+            case EventType.INVOICE_VOIDED | EventType.INVOICE_DELETED:
+                subject = event.invoice_id
+            case EventType.INVOICE_SENT:
+                subject, wakes = event.invoice_id, self._held(event.invoice_id)
+            case EventType.SUBSCRIPTION_UPDATED | EventType.SUBSCRIPTION_DELETED:
+                subject, nothing = None, said
+            case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
+                kind, subject = Kind.SWEEP, SUBJECT
+            case EventType.INVOICE_OTHER:
+                subject = self._unless_ended(event.invoice_id)
             case _:
-                kind, subject = Kind.INVOICE, event.invoice_id
+                subject = self._unless_cleared(event.invoice_id)
         ignored = self._ignored(event)
         return ReceivedEvent(
             event_id=event.event_id,
@@ -91,22 +144,50 @@ class Inbox:
             kind=kind,
             subscription_id=event.subscription_id,
             customer_id=event.customer_id,
-            outcome=ignored or (said if subject else "nothing to look at"),
+            outcome=ignored or (said if subject else nothing),
+            wakes=wakes,
         )
+
+    def _unless_ended(self, invoice_id: str | None) -> str | None:
+        """A type that we do not know may stop or free what we hold, and says nothing of what has ended."""
+        known = self.store.subjects.find(invoice_id) if invoice_id else None
+        return None if known is not None and (known.memory.ended or known.memory.cleared) else invoice_id
+
+    def _held(self, invoice_id: str | None) -> bool:
+        known = self.store.subjects.find(invoice_id) if invoice_id else None
+        return known is not None and known.memory.held
 
     def _unless_cleared(self, invoice_id: str | None) -> str | None:
         """What was let go moves by itself: its payment ends it, and a release's effect is watched for anyway."""
         known = self.store.subjects.find(invoice_id) if invoice_id else None
         return None if known is not None and known.memory.cleared else invoice_id
 
-    def _ignored(self, event: Event) -> str | None:
-        if event.account is not None:
-            return "of another account"
+    def _ignored(self, event: Event) -> Ignored | None:
+        """Why an event is not acted on. Those of others are told once: their invoices are left to somebody else."""
+        if event.account is not None and not self._is_own(event, event.account):
+            self.reception.ignored(f"account {event.account}", "STRIPE_API_KEY is of another account")
+            return Ignored.OTHER_ACCOUNT
         if event.livemode != self.livemode:
-            return "of the other mode"
-        if (event.idempotency_key or "").startswith(OUR_KEY_PREFIX):
-            return "echo of our own write"
-        return None
+            mode = "live" if event.livemode else "test"
+            self.reception.ignored(f"{mode} mode", f"STRIPE_API_KEY is of {'test' if event.livemode else 'live'} mode")
+            return Ignored.OTHER_MODE
+        # Mailing it may be the effect of our own release, and is what the release is watched for.
+        ours = (event.idempotency_key or "").startswith(OUR_KEY_PREFIX)
+        return Ignored.ECHO if ours and event.type is not EventType.INVOICE_SENT else None
+
+    def _is_own(self, event: Event, account: str) -> bool:
+        """Whether an account that an event names is our key's own: it is if our key could read one of its invoices.
+
+        Stripe documents an account on events of other accounts only; should it name ours too, the sweep finds the first
+        invoice, and every event after that one is taken.
+        """
+        if self.store.journal.fact(_OWN_ACCOUNT) == account:
+            return True
+        known = self.store.subjects.find(event.invoice_id) if event.invoice_id else None
+        if known is None or known.memory.first is None:
+            return False
+        self.store.journal.remember_fact(_OWN_ACCOUNT, account)
+        return True
 
 
 def _upcoming(event: Event) -> str | None:

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.errors import UnreadableEvent
+from pacspace_stripe.errors import SignatureError, UnreadableEvent
 from pacspace_stripe.events import Outcome, Receipt
 from pacspace_stripe.ledger_events import LedgerEvent, LedgerEventType, ledger_event_from_pacspace
+from pacspace_stripe.reception import Reception
 from pacspace_stripe.signatures import verify_pacspace_signature
 from pacspace_stripe.store import Store
 
@@ -38,13 +39,19 @@ class LedgerInbox:
     tolerance: timedelta
     ledger: LedgerProtocol
     now: Callable[[], datetime]
+    reception: Reception
 
     def receive(
         self, body: bytes, *, signature: str | None, timestamp: str | None, event_id: str | None = None
     ) -> Receipt:
         """The three headers beside the body. Raises SignatureError, UnreadableEvent, StoreUnavailable as the other."""
         secrets = [secret.get_secret_value() for secret in self.secrets]
-        verify_pacspace_signature(body, signature, timestamp, secrets, now=self.now(), tolerance=self.tolerance)
+        try:
+            verify_pacspace_signature(body, signature, timestamp, secrets, now=self.now(), tolerance=self.tolerance)
+        except SignatureError as error:
+            self.reception.refused(error)
+            raise
+        self.reception.accepted()
         try:
             event = ledger_event_from_pacspace(body, event_id)
         except UnreadableEvent as error:

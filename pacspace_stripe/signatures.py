@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pacspace_stripe.errors import SignatureError
+from pacspace_stripe.errors import SignatureError, Unsigned
 
 _LONGEST_HEADER = 4096
 _MOST_SIGNATURES = 16
@@ -55,12 +55,12 @@ def verify_pacspace_signature(
     """
     if timestamp is None or _PACSPACE_TIMESTAMP.fullmatch(timestamp) is None:
         message = "the X-PacSpace-Timestamp header is missing or not a time"
-        raise SignatureError(message, hint=_PACSPACE_FORM_HINT)
+        raise SignatureError(message, hint=_PACSPACE_FORM_HINT, cause=Unsigned.HEADER)
     parts = [part.strip().partition("=") for part in header.split(",")] if header and _is_short(header) else []
     signatures = tuple(value for name, _, value in parts if name == "v1" and _SIGNATURE.fullmatch(value))
     if not 0 < len(signatures) <= _MOST_SIGNATURES:
         message = "the X-PacSpace-Signature header is missing, or has no v1 signature, or too many"
-        raise SignatureError(message, hint=_PACSPACE_FORM_HINT)
+        raise SignatureError(message, hint=_PACSPACE_FORM_HINT, cause=Unsigned.HEADER)
     if not _any_signed(f"{timestamp}.".encode() + body, signatures, secrets):
         message = "no configured secret signed this webhook"
         raise SignatureError(message, hint=_PACSPACE_HINT)
@@ -73,7 +73,7 @@ def _check_age(signed_at: float, now: datetime, tolerance: timedelta) -> None:
     age = now.timestamp() - signed_at
     if abs(age) > tolerance.total_seconds():
         message = f"signed {abs(age):.0f} seconds {'ago' if age > 0 else 'in the future'}"
-        raise SignatureError(message, hint=_CLOCK_HINT)
+        raise SignatureError(message, hint=_CLOCK_HINT, cause=Unsigned.CLOCK)
 
 
 def _is_short(header: str) -> bool:
@@ -84,16 +84,16 @@ def _parsed(header: str | None) -> tuple[str, tuple[str, ...]]:
     """The timestamp and every ``v1`` of ``t=…,v1=…[,v1=…][,v0=…]``; other schemes are ignored."""
     if not header:
         message = "the Stripe-Signature header is missing"
-        raise SignatureError(message, hint=_FORM_HINT)
+        raise SignatureError(message, hint=_FORM_HINT, cause=Unsigned.HEADER)
     pairs = [part.strip().partition("=") for part in header.split(",")] if _is_short(header) else []
     timestamps = [value for name, _, value in pairs if name == "t"]
     signatures = tuple(value for name, _, value in pairs if name == "v1" and _SIGNATURE.fullmatch(value))
     if len(timestamps) != 1 or _TIMESTAMP.fullmatch(timestamps[0]) is None:
         message = "the Stripe-Signature header has no single timestamp"
-        raise SignatureError(message, hint=_FORM_HINT)
+        raise SignatureError(message, hint=_FORM_HINT, cause=Unsigned.HEADER)
     if not 0 < len(signatures) <= _MOST_SIGNATURES:
         message = "the Stripe-Signature header has no v1 signature, or too many"
-        raise SignatureError(message, hint=_FORM_HINT)
+        raise SignatureError(message, hint=_FORM_HINT, cause=Unsigned.HEADER)
     return timestamps[0], signatures
 
 

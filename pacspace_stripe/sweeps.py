@@ -26,7 +26,7 @@ from pacspace_stripe.domain.billing import is_metered
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import LeaseBusy, RemoteError
-from pacspace_stripe.events import Event, EventType
+from pacspace_stripe.events import SUBSCRIBED, Event
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 
@@ -41,9 +41,12 @@ LAST_CALL = timedelta(days=1)
 """How long before the end of a period its ``invoice.upcoming`` counts as lost: Stripe sends it days before."""
 SHORTEST_LEASE = timedelta(minutes=5)
 _CHUNK = 100
-_HANDLED = tuple(sorted(type_.value for type_ in EventType if type_ is not EventType.OTHER))
+_HANDLED = tuple(sorted(type_.value for type_ in SUBSCRIBED))
 _EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
+REJECTIONS_READ = "sweep:rejections"
 """Facts: up to when each list was read to its end."""
+UPCOMING_WITHOUT_PERIOD = "sweep:upcoming_without_period"
+"""Fact: Stripe's ``invoice.upcoming`` comes and names no period, as thin ones do: the sweep begins early warnings."""
 
 Row = TypeVar("Row")
 _log = logging.getLogger(__name__)
@@ -141,9 +144,9 @@ class Sweep:
             yield from self._wanted(Kind.UPCOMING, (subject for subject in due if subject not in known))
 
     def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
-        """The early warnings that should have begun: now where Stripe sends no event, else where it is late."""
-        told = subscription.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
-        silent = subscription.paused or not told
+        """The early warnings that should have begun: now where no event names the period, else where it is late."""
+        mailed = subscription.collection_method is not CollectionMethod.CHARGE_AUTOMATICALLY
+        silent = mailed or subscription.paused or self.store.journal.fact(UPCOMING_WITHOUT_PERIOD)
         lead = self.warning if silent else min(LAST_CALL, self.warning)
         ends = {item.window.end for item in subscription.items if item.window and is_metered(item.price)}
         return (subject_id(subscription.subscription_id, end) for end in sorted(ends) if now < end < now + lead)

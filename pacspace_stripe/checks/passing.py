@@ -10,14 +10,18 @@ from pacspace_stripe.checks.recalling import claims_of, first_reads, forgotten, 
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, stops_unread
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamped import GOOD, on_it, stamp_stays
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.events import SENT_IS_HEARD, EventType
 from pacspace_stripe.store import Leased
+
+MAIL_UNKNOWN = "and whether Stripe mailed it is not known: select invoice.sent for the webhook endpoint"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,15 @@ class Pass:
             return False
         self.memory = replace(memory, detail=f"nothing new was found, and its stamp stays: {finding.detail}")
         return True
+
+    def _mailed(self, invoice: Invoice) -> bool | None:
+        """Return whether Stripe mailed it; None when no event would have said so."""
+        journal = self.parts.store.journal
+        if invoice.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY:
+            return False
+        if journal.heard(invoice.invoice_id, EventType.INVOICE_SENT.value) is not None:
+            return True
+        return False if journal.fact(SENT_IS_HEARD) else None
 
     def _alert(self, kind: str, detail: str) -> None:
         before = self.memory.alerted

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked
-from pacspace_stripe.checks.passing import Pass
+from pacspace_stripe.checks.passing import MAIL_UNKNOWN, Pass
 from pacspace_stripe.checks.recalling import (
     as_read,
     awaiting,
@@ -61,6 +61,8 @@ class Look(Pass):
             self._give_back(invoice)
             return self._end(invoice.status.value, "nothing metered")
         self._claim(invoice, usages, seen_at=self.now)
+        if self.memory.held and invoice.status is InvoiceStatus.OPEN and self._mailed(invoice):
+            self._alert("sent_under_hold", "somebody had Stripe mail it under our hold: the customer has it")
         if invoice.finalization_error:
             self._alert(f"finalization_failed:{invoice.finalization_error}", "Stripe could not finalize this invoice")
         self._waive(invoice, usages)
@@ -183,14 +185,18 @@ class Look(Pass):
         return self._compare(invoice, usages)
 
     def _watch(self, invoice: Invoice) -> Looked:
-        if decide.release_showed_effect(invoice):
+        mailed = self._mailed(invoice)
+        if decide.release_showed_effect(invoice, mailed=bool(mailed)):
             return self._end(invoice.status.value, self.memory.detail)
         if self.memory.released_at is None:
             self.memory = replace(self.memory, released_at=self.now, held=False)
         deadline = (self.memory.released_at or self.now) + decide.EFFECT_WITHIN
         if self.now < deadline:
             return self._until(invoice.status.value, deadline)
-        self._alert("release_without_effect", "released, but Stripe shows no attempt and no payment")
+        if mailed is None:
+            self.memory = replace(self.memory, detail=f"{self.memory.detail}; released, {MAIL_UNKNOWN}")
+        else:
+            self._alert("release_without_effect", "released, but Stripe shows no attempt, no payment and no mail")
         return self._end(invoice.status.value, self.memory.detail)
 
     def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:

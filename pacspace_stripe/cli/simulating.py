@@ -23,6 +23,7 @@ PORT = click.IntRange(0, 65535)
     show_default=True,
     help="Where the simulated Stripe sends its events.",
 )
+@click.option("--thin", is_flag=True, help="Send thin events, as Stripe recommends for new endpoints.")
 @click.option(
     "--pacspace-webhook-url",
     default="http://127.0.0.1:8000/webhooks/pacspace",
@@ -43,6 +44,7 @@ def simulate(
     pacspace_webhook_url: str,
     faults: tuple[str, ...],
     *,
+    thin: bool,
     rate_limits: bool,
 ) -> None:
     """Serve a simulated Stripe and a simulated PacSpace on loopback until Ctrl-C.
@@ -54,6 +56,7 @@ def simulate(
     stripe = StripeSimulator(clock, enforce_rate_limits=rate_limits)
     pacspace = PacSpaceSimulator(clock)
     _plan_faults(stripe, pacspace, faults)
+    stripe.set_webhook(style="thin" if thin else "snapshot")
     _send_webhooks(stripe, webhook_url, "--webhook-url")
     _send_webhooks(pacspace, pacspace_webhook_url, "--pacspace-webhook-url")
     with (

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from pacspace_stripe.domain.billing import figures_of, same_figures
 from pacspace_stripe.domain.footer import find_block
-from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import BillingReason, Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.stamped import carries_stamp, stamp_stays, stamped_good
@@ -43,7 +43,7 @@ FOREIGN_HOLD_LOOK = timedelta(days=1)
 CONFIRM_MARGIN = timedelta(minutes=5)
 """How long after a planned finalization we look ourselves, should its event be lost."""
 EFFECT_WITHIN = timedelta(hours=1)
-"""A release that shows no attempt and no payment by then is alerted."""
+"""A release that shows no attempt, no payment and no mail by then is alerted."""
 
 
 def fails_closed(memory: Memory, policy: Policy) -> bool:
@@ -282,6 +282,6 @@ def _retry(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> W
     return Wait(until=look_again_at(memory, policy, now, finding))
 
 
-def release_showed_effect(invoice: Invoice) -> bool:
-    """Whether a released invoice moved. A mailed invoice shows nothing that the API documents."""
-    return invoice.attempted or invoice.attempt_count > 0 or invoice.collection_method is CollectionMethod.SEND_INVOICE
+def release_showed_effect(invoice: Invoice, *, mailed: bool) -> bool:
+    """Return whether a released invoice moved: a payment was attempted, or Stripe said that it was mailed."""
+    return invoice.attempted or invoice.attempt_count > 0 or mailed

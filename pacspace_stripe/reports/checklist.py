@@ -9,7 +9,8 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.money import totals, written
 from pacspace_stripe.domain.policy import FailPolicy, Mode
 from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.events import EventType
+from pacspace_stripe.events import EventType, Ignored
+from pacspace_stripe.reception import MANY, STRIPE, Refused
 from pacspace_stripe.reports.lines import Holding, InvoiceLine
 from pacspace_stripe.settings import Settings
 
@@ -44,6 +45,12 @@ class Known:
     lines: tuple[InvoiceLine, ...]
     blocks: tuple[Memory, ...]
     events: Mapping[tuple[str, str], int]
+    refused: tuple[Refused, ...] = ()
+    """Requests refused since the last accepted one, per sender."""
+    ignored: tuple[str, ...] = ()
+    """Whose events are answered and ignored, as far as they are named."""
+    unreadable: int = 0
+    """Signed bodies that could not be read."""
 
     @property
     def observing(self) -> bool:
@@ -61,6 +68,9 @@ def checklist(known: Known) -> Iterator[CheckPoint]:
         yield _backstop(known)
     yield _history(known)
     yield _events(known)
+    yield from _refused(known)
+    yield from _ignored(known)
+    yield from _unreadable(known)
     yield _failed_webhooks(known)
     yield _ledger_webhook(known)
     yield _database(known)
@@ -174,12 +184,49 @@ def _history(known: Known) -> CheckPoint:
 
 
 def _events(known: Known) -> CheckPoint:
-    came = {name for (name, _), count in known.events.items() if count}
+    not_ours = frozenset(Ignored)
+    came = {name for (name, outcome), count in known.events.items() if count and outcome not in not_ours}
     missing = [kind.value for kind in _NEEDED if kind.value not in came]
     if not missing:
         return _point("events", "Stripe's events arrive.", fine=True)
+    if not came and any(refused.sender == STRIPE for refused in known.refused):
+        return _point("events", "No event of Stripe was accepted: requests came and were refused.", fine=False)
     says = "These events never came. Select them for the webhook endpoint in Stripe's dashboard."
     return _point("events", says, fine=False, about=missing)
+
+
+def _refused(known: Known) -> Iterator[CheckPoint]:
+    """A few refused requests may be anybody's; many without an accepted one, or the only ones, are a wrong setting."""
+    accepted = any(known.events.values())
+    for refused in known.refused:
+        if refused.count >= MANY or not accepted:
+            many = "1 webhook was" if refused.count == 1 else f"{refused.count} webhooks in a row were"
+            says = f"{many} refused and none was accepted since, the last one at {refused.last_at:%Y-%m-%d %H:%M} UTC: "
+            yield _point(f"refused_{refused.sender}", says + refused.advice, fine=False)
+
+
+def _ignored(known: Known) -> Iterator[CheckPoint]:
+    """Events of others are no fault of theirs, and no invoice of theirs is gated."""
+    accounts = sum(count for (_, outcome), count in known.events.items() if outcome == Ignored.OTHER_ACCOUNT)
+    modes = sum(count for (_, outcome), count in known.events.items() if outcome == Ignored.OTHER_MODE)
+    if accounts or modes:
+        whose = [f"{accounts} of other accounts"] * bool(accounts) + [f"{modes} of the other mode"] * bool(modes)
+        says = (
+            f"Events were answered and ignored, {' and '.join(whose)}: their invoices are not gated here. Give this "
+            "webhook endpoint events of your own account and of STRIPE_API_KEY's mode only, or gate the others with an "
+            "endpoint and a key of their own."
+        )
+        yield _point("ignored_events", says, fine=False, about=known.ignored)
+
+
+def _unreadable(known: Known) -> Iterator[CheckPoint]:
+    if known.unreadable:
+        many = "1 event" if known.unreadable == 1 else f"{known.unreadable} events"
+        says = (
+            f"{many} signed by Stripe could not be read, and the sweep had to find what they were about. The log and "
+            "the audit log say what was wrong with them."
+        )
+        yield _point("unreadable_events", says, fine=False)
 
 
 def _failed_webhooks(known: Known) -> CheckPoint:

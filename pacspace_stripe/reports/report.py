@@ -8,6 +8,7 @@ from pacspace_stripe.domain.explanation_form import drifted
 from pacspace_stripe.domain.money import Money, totals
 from pacspace_stripe.domain.policy import Mode, Policy
 from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.reception import PACSPACE, STRIPE, read_ignored, read_refused
 from pacspace_stripe.reports.checklist import CheckPoint, Known, checklist
 from pacspace_stripe.reports.lines import InvoiceLine
 from pacspace_stripe.reports.trend import Month, counted, held_ones, trend
@@ -69,6 +70,9 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
         lines=lines,
         blocks=tuple(store.subjects.blocks()),
         events=store.journal.events_received(),
+        refused=tuple(filter(None, (read_refused(store, sender) for sender in (STRIPE, PACSPACE)))),
+        ignored=read_ignored(store, STRIPE),
+        unreadable=store.journal.noted("unreadable_event", "-"),
     )
     return Report(made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)))
 

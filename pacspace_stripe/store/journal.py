@@ -1,5 +1,6 @@
 """Small facts: the audit trail, events received."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -40,6 +41,16 @@ class Journal:
         with self._database.reading() as connection:
             return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
 
+    def change_fact(self, name: str, change: Callable[[str | None], str | None]) -> str | None:
+        """Replace a fact by what ``change`` makes of it, None being absent, in one transaction; the new value."""
+        with self._database.writing() as connection:
+            insert_once(connection, facts, {"name": name, "value": ""})
+            own = facts.c.name == name
+            before = connection.execute(sa.select(facts.c.value).where(own).with_for_update()).scalar()
+            after = change(before or None)
+            connection.execute(sa.update(facts).where(own).values(value=after or ""))
+            return after
+
     def forget_fact(self, name: str) -> None:
         """Make it as if it had never been stored."""
         with self._database.writing() as connection:
@@ -56,6 +67,20 @@ class Journal:
         query = sa.select(audit).where(audit.c.subject_id == subject_id).order_by(audit.c.audit_id)
         with self._database.reading() as connection:
             return [(row.at, row.kind, row.detail) for row in connection.execute(query)]
+
+    def noted(self, kind: str, subject_id: str) -> int:
+        """How many lines of one kind the audit trail has about one subject."""
+        query = sa.select(sa.func.count()).where(audit.c.subject_id == subject_id, audit.c.kind == kind)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def heard(self, subject_id: str, event_type: str) -> datetime | None:
+        """When an event of this type about a subject was received first; None when none was."""
+        query = sa.select(sa.func.min(events.c.received_at, type_=events.c.received_at.type)).where(
+            events.c.subject_id == subject_id, events.c.type == event_type
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
 
     def events_received(self) -> dict[tuple[str, str], int]:
         """How many events came, by type and what became of them."""

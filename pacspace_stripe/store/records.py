@@ -51,7 +51,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedEvent:
-    """A verified webhook event: ids only. ``subject_id`` is what it wakes, None when it wakes nothing."""
+    """A verified webhook event: ids only. ``subject_id`` is what it wakes, None when it wakes nothing.
+
+    With ``wakes`` false it is only known to be about its subject.
+    """
 
     event_id: str
     type: str
@@ -60,6 +63,7 @@ class ReceivedEvent:
     subscription_id: str | None
     customer_id: str | None
     outcome: str
+    wakes: bool = True
 
 
 def memory_columns(memory: Memory) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A trigger bumps the subject's ``wanted`` counter and enqueues a look at it in on
 notes which ``wanted`` it answered. What the queue loses is found as due.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,20 +35,35 @@ class Triggers:
         Without a queue, the subject is found as due.
         """
         with self._database.writing(urgent=True) as connection:
-            row = {
-                "event_id": event.event_id,
-                "type": event.type,
-                "subject_id": event.subject_id,
-                "outcome": event.outcome,
-                "received_at": self._database.now(),
-            }
-            if not insert_once(connection, events, row):
+            if not insert_once(connection, events, self._event_row(event)):
                 return False
-            if event.subject_id is not None:
+            if event.subject_id is not None and event.wakes:
                 wanted, kind = self._want(connection, event, due_at=None if enqueue else self._database.now())
                 if enqueue:
                     enqueue(connection, kind, event.subject_id, wanted)
             return True
+
+    def wake_subscription(self, event: ReceivedEvent, *, soon: timedelta, apart: timedelta) -> bool:
+        """Record a subscription's event and look soon at what of it does not agree; whether it woke anything.
+
+        What agrees, or waits for its usage to settle, reads the subscription again before it is released anyway.
+        """
+        with self._database.writing(urgent=True) as connection:
+            if not insert_once(connection, events, self._event_row(event)):
+                return False
+            query = _waiting(subjects.c.subscription_id == event.subscription_id)
+            woken = _sooner_ones(connection, query, self._database.now(), soon, apart)
+            _bring_forward(connection, woken)
+            return bool(woken)
+
+    def _event_row(self, event: ReceivedEvent) -> dict[str, Any]:
+        return {
+            "event_id": event.event_id,
+            "type": event.type,
+            "subject_id": event.subject_id,
+            "outcome": event.outcome,
+            "received_at": self._database.now(),
+        }
 
     def received(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the given events that were recorded before."""
@@ -75,13 +90,10 @@ class Triggers:
             "received_at": now,
         }
         with self._database.writing(urgent=True) as connection:
-            found = connection.execute(query.with_for_update()).all()
-            woken = {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+            woken = _sooner_ones(connection, query, now, soon, apart)
             if not woken or not insert_once(connection, events, row):
                 return 0
-            for subject_id, at in woken.items():
-                mine = subjects.c.subject_id == subject_id
-                connection.execute(sa.update(subjects).where(mine).values(next_check_at=at))
+            _bring_forward(connection, woken)
         return len(woken)
 
     def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
@@ -160,17 +172,35 @@ class Triggers:
 
 
 def _open_on(account: str) -> sa.Select[Any]:
-    """What is open on a ledger account, does not agree with it, or is being looked at; always in the same order."""
+    """What is open on a ledger account, does not agree with it, or is being looked at."""
+    return _waiting(subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)))
+
+
+def _waiting(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """What is open, does not agree, or is being looked at; always in the same order."""
     waits = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
     looked_at = sa.and_(subjects.c.kind == Kind.INVOICE.value, subjects.c.lease_owner.is_not(None))
     columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)
     query = sa.select(*columns).where(
-        subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)),
+        which,
         subjects.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
         subjects.c.next_check_at.is_not(None),
         sa.or_(waits, looked_at),
     )
     return query.order_by(subjects.c.subject_id)
+
+
+def _sooner_ones(
+    connection: sa.Connection, query: sa.Select[Any], now: datetime, soon: timedelta, apart: timedelta
+) -> dict[str, datetime]:
+    """When to look at each of these subjects that a look is not planned for as soon; their rows are locked."""
+    found = connection.execute(query.with_for_update()).all()
+    return {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+
+
+def _bring_forward(connection: sa.Connection, woken: Mapping[str, datetime]) -> None:
+    for subject_id, at in woken.items():
+        connection.execute(sa.update(subjects).where(subjects.c.subject_id == subject_id).values(next_check_at=at))
 
 
 def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datetime | None:  # noqa: ANN401 - a row

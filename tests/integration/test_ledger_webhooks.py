@@ -27,6 +27,7 @@ from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.events import Outcome, Receipt
 from pacspace_stripe.ledger_inbox import APART, SETTLE, LedgerInbox
+from pacspace_stripe.reception import PACSPACE, Reception
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import claims
@@ -353,7 +354,12 @@ def place(sqlite_url: str) -> Iterator[Place]:
     clock.advance_to(NOW)
     secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
     inbox = LedgerInbox(
-        store=store, secrets=secrets, tolerance=5 * MINUTE, ledger=LedgerProtocol.BALANCE, now=clock.now
+        store=store,
+        secrets=secrets,
+        tolerance=5 * MINUTE,
+        ledger=LedgerProtocol.BALANCE,
+        now=clock.now,
+        reception=Reception(store=store, sender=PACSPACE, now=clock.now),
     )
     with served(store, inbox) as one:
         yield one

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable
-from pacspace_stripe.events import EventType
+from pacspace_stripe.events import SUBSCRIBED, EventType
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
 from pacspace_stripe.sweeps import SUBJECT
@@ -24,7 +24,7 @@ from tests.worlds import ENVIRONMENT, PERIOD_END, START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INTERVAL = 20 * MINUTE
-HANDLED = [type_ for type_ in EventType if type_ is not EventType.OTHER]
+HANDLED = list(SUBSCRIBED)
 DRAFTS, EVENTS, SUBSCRIPTIONS = "GET /v1/invoices", "GET /v1/events", "GET /v1/subscriptions"
 
 
@@ -47,6 +47,11 @@ def warning(made: World) -> str | None:
 
 def looked_at_after(made: World, event: dict[str, Any]) -> bool:
     subject = made.app.store.subjects.find(event["data"]["object"]["id"])
+    return subject is not None and subject.updated_at.timestamp() > event["created"]
+
+
+def looked_at_since(made: World, event: dict[str, Any]) -> bool:
+    subject = made.app.store.subjects.find(made.invoice_id)
     return subject is not None and subject.updated_at.timestamp() > event["created"]
 
 
@@ -80,6 +85,24 @@ def paid(made: World) -> None:
     ask(made, f"/v1/invoices/{made.invoice_id}/pay")
 
 
+def uncollectible(made: World) -> None:
+    finalized(made)
+    ask(made, f"/v1/invoices/{made.invoice_id}/mark_uncollectible")
+
+
+def sent(made: World) -> None:
+    finalized(made)
+    ask(made, f"/v1/invoices/{made.invoice_id}/send")
+
+
+def corrected(made: World) -> None:
+    ask(made, f"/v1/subscriptions/{subscription(made)}", **{"metadata[pacspace_customer_id]": "cus_right"})
+
+
+def canceled(made: World) -> None:
+    assert request(made, "DELETE", f"/v1/subscriptions/{subscription(made)}").status_code == 200
+
+
 def deleted(made: World) -> None:
     invoice = request(made, "POST", "/v1/invoices", customer="cus_acme").json()["id"]
     assert made.app.checker.check(invoice).detail == "nothing metered"
@@ -94,6 +117,7 @@ class Loss:
     healed: Callable[[World, dict[str, Any]], bool]
     after: timedelta = 2 * HOUR
     matches: bool = False
+    mailed: bool = False
 
 
 LOSSES = {
@@ -106,6 +130,10 @@ LOSSES = {
     ),
     EventType.INVOICE_VOIDED: Loss(voided, lambda made, _: made.memory().ended),
     EventType.INVOICE_PAID: Loss(paid, lambda made, _: made.memory().ended, after=HOUR + 61 * MINUTE, matches=True),
+    EventType.INVOICE_SENT: Loss(sent, lambda made, _: "alert:sent_under_hold" in kinds(made), mailed=True),
+    EventType.INVOICE_MARKED_UNCOLLECTIBLE: Loss(uncollectible, lambda made, _: made.memory().ended),
+    EventType.SUBSCRIPTION_UPDATED: Loss(corrected, looked_at_since),
+    EventType.SUBSCRIPTION_DELETED: Loss(canceled, looked_at_since),
     EventType.INVOICE_DELETED: Loss(deleted, looked_at_after),
 }
 
@@ -115,7 +143,7 @@ def test_a_lost_webhook_is_healed_within_one_interval(tmp_path: Path, lost: Even
     loss = LOSSES[lost]
     with world(tmp_path, retry="12h", sweep="20m", warning="0s") as made:
         made.stripe.configure(payment_delay=DAY)
-        made.subscribe()
+        made.subscribe(**{"collection_method": "send_invoice"} if loss.mailed else {})
         made.bill("100")
         made.record("100" if loss.matches else "90")
         made.app.sweep.plan()

@@ -1,5 +1,6 @@
 """Events: only ids are taken, from payloads old and new, and no body can break the reader."""
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnreadableEvent
-from pacspace_stripe.events import Event, EventType, event_from_stripe
+from pacspace_stripe.events import SUBSCRIBED, SUBSCRIPTION_TYPES, Event, EventType, event_from_stripe
 
 CREATED = 1_795_262_400
 PERIOD_END = 1_795_219_200
@@ -79,7 +80,8 @@ def test_payloads_of_every_api_version_give_the_same_ids(invoice: object) -> Non
 
 @pytest.mark.parametrize("kind", [kind for kind in EventType if kind is not EventType.OTHER])
 def test_every_handled_type_is_known(kind: EventType) -> None:
-    assert read(type=kind.value).type is kind
+    about = {"object": "subscription", "id": "sub_1"} if kind in SUBSCRIPTION_TYPES else SINCE_BASIL
+    assert read(about, type=kind.value).type is kind
 
 
 @pytest.mark.parametrize("about", [{"object": "customer", "id": "cus_1"}, {}, [], None])
@@ -124,12 +126,14 @@ def test_an_id_that_is_no_stored_invoices_is_none(invoice: object) -> None:
         {"object": "invoice", "customer": {}, "parent": {"subscription_details": 1}, "period_end": -1},
         {"object": "invoice", "customer": "a/b", "subscription": "sub_1/x", "period_end": 10**30},
         {"object": "invoice", "customer": "", "subscription": "si_1", "period_end": True},
-        {"object": "credit_note", "id": "in_1", "customer": "cus_1", "subscription": "sub_1", "period_end": PERIOD_END},
+        {"object": "credit_note", "id": "in_1", "subscription": "sub_1", "period_end": PERIOD_END},
     ],
 )
 def test_what_is_not_there_or_not_an_id_is_none(invoice: object) -> None:
-    event = read(invoice)
+    event = read(invoice, type="invoice.upcoming")
     assert (event.invoice_id, event.customer_id, event.subscription_id, event.period_end) == (None,) * 4
+    with pytest.raises(UnreadableEvent, match="names no invoice"):
+        read(invoice)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +198,110 @@ def test_a_body_that_is_no_event_is_unreadable(what: str) -> None:
     assert "tellnobody" not in str(caught.value)
 
 
-def test_a_thin_event_says_which_setting_to_change() -> None:
-    thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.invoice.created", "livemode": False}
-    with pytest.raises(UnreadableEvent) as caught:
-        event_from_stripe(json.dumps(thin).encode())
-    assert "snapshot" in caught.value.hint
+@pytest.mark.parametrize("name", ["invoice.will_be_due", "invoice.payment_succeeded", "invoice.something_new"])
+def test_a_type_that_is_not_known_names_its_invoice_all_the_same(name: str) -> None:
+    assert (read(type=name).type, read(type=name).invoice_id) == (EventType.INVOICE_OTHER, "in_1")
+    assert read({"object": "line_item", "id": "il_1"}, type=name).invoice_id is None
+
+
+@pytest.mark.parametrize("kind", SUBSCRIPTION_TYPES)
+def test_a_subscriptions_event_names_it_and_its_customer(kind: EventType) -> None:
+    event = read({"object": "subscription", "id": "sub_1", "customer": "cus_1"}, type=kind.value)
+    assert (event.subscription_id, event.customer_id, event.invoice_id) == ("sub_1", "cus_1", None)
+    with pytest.raises(UnreadableEvent, match="names no subscription"):
+        read({"object": "subscription", "id": "si_1"}, type=kind.value)
+
+
+# -- thin events -------------------------------------------------------------------------------------------------------
+
+
+def thin(kind: str = "v1.invoice.created", /, **changes: object) -> bytes:
+    event = {
+        "id": "evt_test_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
+        "object": "v2.core.event",
+        "type": kind,
+        "created": "2026-11-21T10:00:00.500Z",
+        "livemode": False,
+        "context": None,
+        "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"},
+        "reason": {"type": "request", "request": {"id": "req_1", "idempotency_key": "key-1"}},
+    }
+    return json.dumps(event | changes).encode()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SUBSCRIBED if kind.startswith("invoice.")])
+def test_a_thin_event_is_read_like_its_snapshot(kind: EventType) -> None:
+    assert event_from_stripe(thin(f"v1.{kind}")) == Event(
+        event_id="evt_test_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
+        type=kind,
+        account=None,
+        livemode=False,
+        created_at=datetime(2026, 11, 21, 10, 0, 0, 500_000, tzinfo=UTC),
+        api_version=None,
+        invoice_id="in_1",
+        customer_id=None,
+        subscription_id=None,
+        period_end=None,
+        idempotency_key="key-1",
+    )
+
+
+def test_a_thin_event_without_a_reason_names_no_request() -> None:
+    for reason in (None, {}, {"type": "request", "request": None}, {"type": "request"}):
+        assert event_from_stripe(thin(reason=reason)).idempotency_key is None
+
+
+@pytest.mark.parametrize("kind", SUBSCRIPTION_TYPES)
+def test_a_thin_event_of_a_subscription_names_it(kind: EventType) -> None:
+    related = {"id": "sub_1", "type": "subscription", "url": "/v1/subscriptions/sub_1"}
+    assert event_from_stripe(thin(f"v1.{kind}", related_object=related)).subscription_id == "sub_1"
+
+
+def test_a_thin_event_of_a_coming_invoice_or_of_no_meter_names_nothing() -> None:
+    for kind in ("v1.invoice.upcoming", "v1.billing.meter.no_meter_found"):
+        event = event_from_stripe(thin(kind, related_object=None))
+        assert (event.invoice_id, event.subscription_id) == (None, None)
+
+
+@pytest.mark.parametrize("context", ["acct_1", "org_1/acct_1"])
+def test_a_thin_events_context_is_its_account(context: str) -> None:
+    assert event_from_stripe(thin(context=context)).account == context
+
+
+def test_other_thin_types_are_read_whatever_they_are_about() -> None:
+    assert event_from_stripe(thin("v2.core.event_destination.ping", related_object=None)).type is EventType.OTHER
+    assert event_from_stripe(thin("v1.invoice.something_new")).type is EventType.INVOICE_OTHER
+
+
+UNREADABLE_THIN = {
+    "no invoice": thin(related_object=None),
+    "an id of another form": thin(related_object={"id": "in_1/x", "type": "invoice", "url": ""}),
+    "no id": thin(id="in_1"),
+    "seconds for a time": thin(created=CREATED),
+    "a time without a zone": thin(created="2026-11-21T10:00:00"),
+    "no time": thin(created="soon"),
+    "a context with a path": thin(context="acct_1/../acct_2"),
+    "a context in numbers": thin(context=1),
+    "no mode": thin(livemode=None),
+    "no type": thin(None),  # type: ignore[arg-type]  # on purpose
+}
+
+
+@pytest.mark.parametrize("what", sorted(UNREADABLE_THIN))
+def test_a_thin_body_that_is_no_event_is_unreadable(what: str) -> None:
+    with pytest.raises(UnreadableEvent):
+        event_from_stripe(UNREADABLE_THIN[what])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*json.loads(thin()), "data"]),
+        st.none() | st.text() | st.integers() | st.lists(st.integers()) | st.dictionaries(st.text(), st.text()),
+    )
+)
+def test_no_mixture_of_right_and_wrong_in_a_thin_event_raises_anything_else(event: dict[str, object]) -> None:
+    with contextlib.suppress(UnreadableEvent):
+        event_from_stripe(json.dumps(json.loads(thin()) | event).encode())
 
 
 def quietly_read(data: bytes) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -96,6 +96,7 @@ class Controlled(WorldBuilding):
         delay: timedelta | None = None,
         retry_after: list[timedelta] | None = None,
         api_version: str | None = None,
+        style: Literal["snapshot", "thin"] | None = None,
     ) -> None:
         """Change the webhook endpoint; a ``url`` turns delivery on, with a client of our own to loopback."""
         with self._lock:
@@ -111,6 +112,7 @@ class Controlled(WorldBuilding):
                 "delay": delay,
                 "retry_after": None if retry_after is None else tuple(retry_after),
                 "api_version": api_version,
+                "style": style,
             }
             if url is not None:
                 if self._deliver is None or self._client is not None:
