@@ -21,7 +21,6 @@ from pacspace_stripe.events import SENT_IS_HEARD, EventType
 from pacspace_stripe.store import Leased
 
 MAIL_UNKNOWN = "and whether Stripe mailed it is not known: select invoice.sent for the webhook endpoint"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

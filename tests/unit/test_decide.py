@@ -627,17 +627,19 @@ def test_a_waiver_keeps_the_reason_and_every_window() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "effect"),
+    ("made", "mailed", "effect"),
     [
-        (left(), False),
-        (left(attempted=True), True),
-        (left(attempt_count=1), True),
-        (left(collection_method=CollectionMethod.SEND_INVOICE), True),
-        (left(collection_method=CollectionMethod.UNKNOWN), False),
+        (left(), False, False),
+        (left(attempted=True), False, True),
+        (left(attempt_count=1), False, True),
+        (left(collection_method=CollectionMethod.SEND_INVOICE), False, False),
+        (left(collection_method=CollectionMethod.SEND_INVOICE), True, True),
+        (left(collection_method=CollectionMethod.UNKNOWN), False, False),
     ],
 )
-def test_a_release_shows_its_effect_in_an_attempt_and_a_mail_shows_nothing(
+def test_a_release_shows_its_effect_in_an_attempt_or_a_mail(
     made: Invoice,
+    mailed: bool,  # noqa: FBT001  # a column of the table
     effect: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    assert release_showed_effect(made) is effect
+    assert release_showed_effect(made, mailed=mailed) is effect
