@@ -14,6 +14,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.store.failures import is_the_databases, unavailable
 from pacspace_stripe.store.writers import Writers
 
 _BUSY_SECONDS = 10
@@ -23,9 +24,6 @@ READING = "pacspace_reading"
 """Execution option of a connection that only reads: it need not wait for writers."""
 _OURS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
 """Errors in what was asked. All others are the database's: gone, locked, full, broken, a read-only standby."""
-
-_NOT_WRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
-_WRITABLE = "Let this user write there (or make the folder first), or copy the database into a folder of your own."
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -82,18 +80,15 @@ def _begun(driver: Any) -> bool:  # noqa: ANN401 - the driver's own cursor
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """A database that does not do its work is a StoreUnavailable; a wrong query or value stays what it is."""
+    """Raise StoreUnavailable for a database that does not do its work; a wrong query or value stays what it is."""
     try:
         yield
-    except _OURS:
+    except _OURS as error:
+        if is_the_databases(error):
+            raise unavailable(error) from error
         raise
     except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, exc.DBAPIError) else error
-        if getattr(cause, "sqlite_errorname", "").startswith(_NOT_WRITABLE):
-            message = "the database does not answer: SQLite needs to write its file and folder even to read"
-            raise StoreUnavailable(message, hint=_WRITABLE) from error
-        message = f"the database does not answer: {type(cause).__name__}"
-        raise StoreUnavailable(message) from error
+        raise unavailable(error) from error
 
 
 NEWEST = "0006"

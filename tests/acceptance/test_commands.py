@@ -435,8 +435,9 @@ def test_a_database_that_does_not_answer_is_told(street: Street) -> None:
     done = street.run("invoices", PACSPACE_STRIPE_DATABASE_URL="postgresql://nobody:secret@127.0.0.1:1/none")
     assert done.returncode == 1
     said, hint = complaint(done)
-    assert said == "pacspace-stripe: the database does not answer: OperationalError"
-    assert hint == "Check PACSPACE_STRIPE_DATABASE_URL and that the database runs."
+    problem = "the database does not answer: nothing accepts connections at that address (ECONNREFUSED)"
+    assert said == f"pacspace-stripe: {problem}"
+    assert hint.startswith("Start PostgreSQL, or correct host and port in PACSPACE_STRIPE_DATABASE_URL")
 
 
 def test_a_database_of_a_newer_version_is_told(street: Street, tmp_path: Path) -> None:
