@@ -186,6 +186,39 @@ def test_on_an_invoice_that_a_person_made_a_line_may_have_nothing() -> None:
     assert billed(bills(price_id=None, subscription_id=None), billing_reason=BillingReason.MANUAL) == ()
 
 
+FIRST_OF_ALL, UPDATE = BillingReason.SUBSCRIPTION_CREATE, BillingReason.SUBSCRIPTION_UPDATE
+RENEWAL = BillingReason.SUBSCRIPTION_CYCLE
+SECONDS = timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("why", "created_at", "changes", "is_usage"),
+    [
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": NOVEMBER}, False, id="the coming period"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start + SECONDS, {"window": NOVEMBER}, False, id="just begun"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": None}, False, id="an empty period"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": OCTOBER}, True, id="a period that is over"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": NOVEMBER, "quantity": "1"}, True, id="usage"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": NOVEMBER, "quantity": None}, True, id="no quantity"),
+        pytest.param(FIRST_OF_ALL, NOVEMBER.start, {"window": NOVEMBER, "amount": 5}, True, id="money"),
+        pytest.param(UPDATE, NOVEMBER.start, {"window": NOVEMBER}, False, id="an update, the coming period"),
+        pytest.param(UPDATE, MIDDLE, {"window": OCTOBER}, True, id="an update, inside the period"),
+        pytest.param(RENEWAL, NOVEMBER.start, {"window": OCTOBER}, True, id="a renewal"),
+        pytest.param(RENEWAL, NOVEMBER.start, {"window": None}, True, id="a renewal, an empty period"),
+        pytest.param(THRESHOLD, MIDDLE, {"window": OCTOBER}, True, id="a threshold"),
+        pytest.param(BillingReason.UNKNOWN, NOVEMBER.start, {"window": NOVEMBER}, True, id="an unknown reason"),
+    ],
+)
+def test_a_line_of_0_that_only_opens_a_period_is_no_usage(
+    why: BillingReason,
+    created_at: datetime,
+    changes: dict[str, Change],
+    is_usage: bool,  # noqa: FBT001  # a column
+) -> None:
+    zero = bills(**{"quantity": "0", "amount": 0, **changes})
+    assert bool(billed(zero, billing_reason=why, created_at=created_at)) is is_usage
+
+
 @pytest.mark.parametrize(
     ("made", "stops"),
     [

@@ -30,7 +30,28 @@ def stops_unread(invoice: Invoice) -> bool:
 
 def may_bill_usage(line: LineItem, invoice: Invoice) -> bool:
     """Return whether a line may bill usage, as far as it says so itself, without its price."""
-    return bool(line.price_id or unknown_kinds(line, invoice)) or line.parent is LineParent.SUBSCRIPTION_ITEM
+    if unknown_kinds(line, invoice):
+        return True
+    priced = line.price_id is not None or line.parent is LineParent.SUBSCRIPTION_ITEM
+    return priced and not _opens_a_period(line, invoice)
+
+
+def _opens_a_period(line: LineItem, invoice: Invoice) -> bool:
+    """Return whether a line of quantity 0 only opens a period that a later invoice bills.
+
+    Classic billing mode puts one for each metered price on a subscription's first invoice, with the coming period or
+    with an empty one (stripe-facts 12.4). Compared, it would claim the period, and the renewal that bills it would be
+    held. Only why and when the invoice was made tells it from a figure: a renewal that bills 0 for its own period,
+    which is over, has to agree with the ledger like any other, as has a threshold's, whose period is not over either.
+    So a period that has begun counts as not billed yet on a first invoice alone; on any other the line lies ahead.
+    """
+    if line.quantity != 0 or line.amount not in (0, None) or line.proration:
+        return False
+    first = invoice.billing_reason is BillingReason.SUBSCRIPTION_CREATE
+    if line.window is None:
+        return first
+    ahead = line.window.start >= invoice.created_at and invoice.billing_reason is not BillingReason.UNKNOWN
+    return ahead or (first and line.window.end > invoice.created_at)
 
 
 def unknown_kinds(line: LineItem, invoice: Invoice) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class Behaviour:
     """Whether a tier's flat amount has a line of its own, or is in the tier's."""
     threshold_periods: Literal["parts", "whole"] = "parts"
     """What the lines of a period with thresholds name: parts that follow each other, or each the whole period."""
+    first_zero_line: Literal["empty", "coming"] = "empty"
+    """The period of the line of 0 on the first invoice of a classic subscription: none, or the coming one."""
     bill_packages: bool = False
     """Whether a package price's line counts packages, or raw usage."""
     summaries_of_nothing: Literal["empty", "zero"] = "empty"

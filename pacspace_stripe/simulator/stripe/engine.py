@@ -224,7 +224,9 @@ def bill_first(account: Account, subscription: Subscription, *, with_usage: bool
         elif with_usage:
             lines.extend(metered_lines(account, subscription, item))
         elif subscription.billing_mode == "classic":
-            lines.extend(metered_lines(account, subscription, replace(item, period_end=item.period_start)))
+            named = item.period_end if account.behaviour.first_zero_line == "coming" else None
+            nothing = replace(item, period_end=item.period_start)
+            lines.extend(metered_lines(account, subscription, nothing, whole=named))
     if not lines:
         return None
     start = subscription.items[0].period_start
