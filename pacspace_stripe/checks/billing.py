@@ -1,6 +1,6 @@
 """What an invoice bills, asked of Stripe: prices and meters, and more only where its lines do not say it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,6 +14,7 @@ from pacspace_stripe.domain.billing import (
     lacks_some,
     metered_lines,
     open_question,
+    other_subscriptions,
     with_meter,
 )
 from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, InvoiceStatus, Meter, Price
@@ -50,6 +51,7 @@ class Billing:
             readings=policy.readings,
             earlier=earlier,
             items=policy.usage_items,
+            subscriptions=self._metadata(other_subscriptions(invoice, prices, policy.usage_items)),
         )
         question = open_question(earlier)
         return tuple(self._told(invoice, usage, question) for usage in usages)
@@ -71,6 +73,13 @@ class Billing:
         for meter_id in {price.meter_id for price in prices.values() if price.meter_id}:
             with suppress(NotFound):
                 found[meter_id] = self.stripe.meter(meter_id)
+        return found
+
+    def _metadata(self, subscription_ids: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, Mapping[str, str]] = {}
+        for subscription_id in subscription_ids:
+            with suppress(NotFound):
+                found[subscription_id] = self.stripe.read_subscription(subscription_id).metadata
         return found
 
     def _told(self, invoice: Invoice, usage: BilledUsage, question: tuple[Reason, str] | None) -> BilledUsage:

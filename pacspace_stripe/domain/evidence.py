@@ -77,13 +77,17 @@ def confirmation(
         return None
     if "confirms" not in document or any("lines" not in window for window in document["windows"]):
         return None
-    lines = {(usage.meter, *_bounds(usage.window)): _lines(usage.lines) for usage in billed}
+    lines = {(usage.meter, *_bounds(usage.window), usage.subscription_id): _lines(usage.lines) for usage in billed}
     windows = [
-        {**window, "lines": lines.get((window["meter"], window["start"], window["end"]), []), "from_meter": False}
+        {**window, "lines": lines.get(tuple(window.get(name) for name in _NAMES), []), "from_meter": False}
         for window in document["windows"]
     ]
     kept = {name: value for name, value in document.items() if name not in ("chain", "decided_at")}
     return {**kept, "invoice_status": final.status.value, "windows": windows, "confirms": decided.sha256}
+
+
+_NAMES = ("meter", "start", "end", "subscription")
+"""What tells the windows of one invoice apart."""
 
 
 def decision_of(links: Iterable[Evidence]) -> Evidence | None:
@@ -144,6 +148,7 @@ def _window(result: WindowResult) -> dict[str, Json]:
         # Only the settlement ledger has records: evidence from before there was one still says the same.
         **({"record": _record(result.record)} if result.record else {}),
         **_billing(result),
+        **({"subscription": result.subscription_id} if result.subscription_id else {}),
         # Only where not all of the ledger's window is usage as it stands: again, older evidence says the same.
         **({"selection": _selection(result.selected)} if result.selected else {}),
     }

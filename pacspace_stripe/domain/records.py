@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pacspace_stripe.domain.billing import ACCOUNT_METADATA_KEY, BilledUsage
+from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.verdicts import Reason
 from pacspace_stripe.domain.windows import Window
@@ -51,7 +51,7 @@ def on_records(invoice: Invoice, usages: tuple[BilledUsage, ...], template: str)
 
 
 def _on_record(invoice: Invoice, usage: BilledUsage, template: str) -> BilledUsage:
-    customer = invoice.subscription_metadata.get(ACCOUNT_METADATA_KEY) or invoice.customer_id
+    customer = usage.named_account or invoice.customer_id
     meter = usage.meter if usage.meter_id or usage.pushed else None
     key = record_key(template, customer=customer, meter=meter, window=usage.window) if usage.window else None
     on_record = replace(usage, account=key, by_record=True)

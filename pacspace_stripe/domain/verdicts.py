@@ -131,6 +131,12 @@ class Earlier:
     quantity: Decimal
 
 
+def window_key(meter: str, window: Window | None, subscription_id: str | None = None) -> str:
+    """Return what names one window of an invoice, in stamps, waivers and evidence."""
+    key = f"{meter}|{window or '-'}"
+    return f"{key}|{subscription_id}" if subscription_id else key
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowResult:
     """One (ledger account, meter, window) of an invoice: both figures and what they mean."""
@@ -168,11 +174,13 @@ class WindowResult:
     """What Stripe said of the meter when it was asked about a difference, for the next look; never evidence."""
     again_at: datetime | None = None
     """When a second meter read is due that a difference awaits."""
+    subscription_id: str | None = None
+    """The subscription that its lines name, where that is not the invoice's own."""
 
     @property
     def key(self) -> str:
         """What this result is about, the same at every look."""
-        return f"{self.meter}|{self.window or '-'}"
+        return window_key(self.meter, self.window, self.subscription_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,16 +17,15 @@ from pacspace_stripe.domain.ledger import (
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, FailPolicy, FinalizePolicy, Mode, Policy
 from pacspace_stripe.domain.verdicts import (
     BilledAs,
-    BilledLine,
     Earlier,
     Finding,
-    LineKind,
     MeterSays,
     Reason,
     Verdict,
     WindowResult,
 )
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.evidence_format.lines import AlreadyModel, LineModel, MeterSaysModel
 from pacspace_stripe.evidence_format.values import (
     LARGEST_INTEGER,
     MOST,
@@ -48,33 +47,6 @@ class DecisionModel(Strict):
 
     verdict: Word[Verdict]
     reason: Word[Reason]
-
-
-class LineModel(Strict):
-    """One line of the invoice and the usage it bills, in the meter's unit."""
-
-    id: Text
-    quantity: Quantity | None
-    kind: Word[LineKind] = LineKind.USAGE
-    price: Text | None = None
-
-    def line(self) -> BilledLine:
-        """The same in the domain's words."""
-        return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
-
-
-class MeterSaysModel(Strict):
-    """What Stripe's meter summaries say over the inner and the outer whole minutes of the window."""
-
-    inner: Quantity
-    outer: Quantity
-
-
-class AlreadyModel(Strict):
-    """An earlier invoice of the same period, and what it billed."""
-
-    invoice: Text
-    quantity: Quantity
 
 
 class CompareModel(Strict):
@@ -164,6 +136,8 @@ class WindowModel(Strict):
     already: Several[AlreadyModel] = ()
     selection: SelectionModel | None = None
     """Where not all of the ledger's records in the period are usage of the meter as it stands."""
+    subscription: Text | None = None
+    """The subscription that its lines name, where that is not the invoice's own."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -205,6 +179,7 @@ class WindowModel(Strict):
             proof=self._proof(),
             record=Record(**dict(self.record)) if self.record else None,
             selected=self.selection.selected() if self.selection else None,
+            subscription_id=self.subscription,
         )
 
     def _proof(self) -> Proof | None:

@@ -11,7 +11,7 @@ from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
 from pacspace_stripe.domain.verdicts import BilledAs, LineKind, Reason, Verdict, summarize
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
-from pacspace_stripe.evidence_format.models import LineModel
+from pacspace_stripe.evidence_format.lines import LineModel
 from pacspace_stripe.verification import selections
 from pacspace_stripe.verification.report import Result, counted, unless
 

@@ -21,6 +21,7 @@ from pacspace_stripe.domain.billing import (
     lagging,
     may_be_below_zero,
     open_question,
+    other_subscriptions,
     rival_detail,
     stops_unread,
     with_meter,
@@ -37,6 +38,7 @@ from pacspace_stripe.domain.invoices import (
     Tier,
     UsageType,
 )
+from pacspace_stripe.domain.policy import UsageItems
 from pacspace_stripe.domain.quantities import equal
 from pacspace_stripe.domain.verdicts import (
     BilledAs,
@@ -754,3 +756,48 @@ def test_records_that_tell_their_meter_let_meters_share_an_account() -> None:
     for split, problem, detail in ((True, None, ""), (False, Reason.UNMAPPED, SHARED_ACCOUNT)):
         found = billed_usage(invoice(line_items=lines), prices, meters, "{customer}", split=split)
         assert {(each.problem, each.detail) for each in found} == {(problem, detail)}
+
+
+# -- lines of other subscriptions -------------------------------------------------------------------------------------
+
+ONE: dict[str, Change] = {"subscription_id": "sub_one", "price_id": "price_1"}
+TWO: dict[str, Change] = {"subscription_id": "sub_two", "price_id": "price_1"}
+
+
+def mapped(*lines: LineItem, **subscriptions: dict[str, str]) -> tuple[BilledUsage, ...]:
+    made = invoice(line_items=lines, subscription_id=None)
+    return billed_usage(made, {"price_1": PLAIN}, {"mtr_1": meter()}, "{customer}", subscriptions=subscriptions)
+
+
+def test_each_line_is_mapped_by_its_own_subscription() -> None:
+    one, two, other = mapped(
+        bills(1, "10", **ONE),
+        bills(2, "20", **TWO),
+        bills(3, "30", subscription_id=None, window=NOVEMBER),
+        sub_one={"pacspace_customer_id": "acme:one"},
+        sub_two={"pacspace_customer_id": "acme:two"},
+    )
+    assert [(each.account, each.quantity, each.problem) for each in (one, two, other)] == [
+        ("acme:one", Decimal(10), None),
+        ("acme:two", Decimal(20), None),
+        ("cus_1", Decimal(30), None),
+    ]
+    assert len(billed_figures([one, two, other])) == 3
+
+
+def test_a_line_whose_subscription_stripe_does_not_know_is_unmapped() -> None:
+    (only,) = mapped(bills(**ONE))
+    assert (only.problem, only.account) == (Reason.UNMAPPED, None)
+    assert "subscription" in only.detail
+
+
+def test_two_subscriptions_on_one_account_for_one_time_prove_nothing() -> None:
+    usages = mapped(bills(1, **ONE), bills(2, **TWO), sub_one={}, sub_two={})
+    assert [each.problem for each in usages] == [Reason.UNMAPPED] * 2
+    apart = mapped(bills(1, **ONE), bills(2, **TWO, window=NOVEMBER), sub_one={}, sub_two={})
+    assert [each.problem for each in apart] == [None, None]
+
+
+def test_which_subscriptions_have_to_be_read() -> None:
+    made = invoice(line_items=(bills(1), bills(2, **ONE), bills(3, **PLAIN_AMOUNT, subscription_id="sub_three")))
+    assert other_subscriptions(made, {"price_1": PLAIN}, UsageItems()) == {"sub_one"}

@@ -155,11 +155,13 @@ def test_a_subscriptions_line_shows_the_subscriptions_metadata_and_names_nothing
 
 @pytest.mark.parametrize(("window", "number"), [(OCTOBER, 1), (ACROSS, 2)], ids=["the same time", "a part of it"])
 def test_usage_that_a_price_and_an_item_bill_is_not_compared(window: Window, number: int) -> None:
-    usages = billed(line(1), item(2, "api_calls", window=window))
+    usages = billed(line(1, subscription_id=None), item(2, "api_calls", window=window))
     assert len(usages) == number
     assert usages[-1].problem is Reason.UNKNOWN_SHAPE
     assert "bill one meter for the same time" in usages[-1].detail
 
 
 def test_usage_of_one_meter_that_follows_in_time_is_compared() -> None:
-    assert [usage.problem for usage in billed(line(1), item(2, "api_calls", window=NOVEMBER))] == [None, None]
+    assert [
+        usage.problem for usage in billed(line(1, subscription_id=None), item(2, "api_calls", window=NOVEMBER))
+    ] == [None, None]

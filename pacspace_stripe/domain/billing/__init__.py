@@ -33,7 +33,7 @@ from pacspace_stripe.domain.billing.running import (
 )
 from pacspace_stripe.domain.billing.shares import Share
 from pacspace_stripe.domain.billing.usage import BilledUsage
-from pacspace_stripe.domain.billing.usages import billed_usage
+from pacspace_stripe.domain.billing.usages import billed_usage, other_subscriptions
 
 __all__ = [
     "ACCOUNT_METADATA_KEY",
@@ -56,6 +56,7 @@ __all__ = [
     "may_be_below_zero",
     "metered_lines",
     "open_question",
+    "other_subscriptions",
     "rival_detail",
     "same_figures",
     "shared_accounts",

@@ -3,12 +3,17 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from pacspace_stripe.domain.invoices import Invoice
+from pacspace_stripe.domain.invoices import Invoice, LineItem
 
 ACCOUNT_METADATA_KEY = "pacspace_customer_id"
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """PacSpace's rule for a ``customerId`` (pacspace-api 1.9)."""
 NO_ACCOUNT = "no ledger account: check the template and the subscription's metadata"
+NO_SUBSCRIPTION = "no ledger account: Stripe does not know the subscription that its line names"
+ONE_USE_TWICE = (
+    "two subscriptions bill this ledger account for the same time: a meter counts per customer, so both bill all of "
+    "the use; name an account of its own in the metadata of each, or waive if both are meant"
+)
 SHARED_ACCOUNT = "several meters share this ledger account"
 
 
@@ -20,6 +25,21 @@ def ledger_account(template: str, *, customer_id: str, meter: str | None, metada
             return None
         account = template.replace("{customer}", customer_id).replace("{meter}", meter or "")
     return account if _ACCOUNT.fullmatch(account) else None
+
+
+def other_subscription(line: LineItem, invoice: Invoice) -> str | None:
+    """Return the subscription that a line names, where that is not the invoice's own."""
+    return None if line.subscription_id in (None, invoice.subscription_id) else line.subscription_id
+
+
+def metadata_of(
+    subscription_id: str | None, invoice: Invoice, others: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, str] | None:
+    """Return the metadata of a line's subscription: an invoice carries that of its own one only.
+
+    ``subscription_id``: another one, whose metadata is in ``others``, as read from Stripe; None when it is not.
+    """
+    return invoice.subscription_metadata if subscription_id is None else others.get(subscription_id)
 
 
 def shared_accounts(uses: Iterable[tuple[str | None, str]]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from pacspace_stripe.domain.verdicts import Finding
 
 def billed_figures(usages: Iterable[BilledUsage]) -> dict[str, str]:
     """The exact quantities that the lines bill, by meter and window."""
-    return {f"{usage.meter}|{usage.window or '-'}": _figure(usage.quantity) for usage in usages}
+    return {usage.key: _figure(usage.quantity) for usage in usages}
 
 
 def figures_of(finding: Finding) -> dict[str, str]:

@@ -8,8 +8,16 @@ is unproven, and never "nothing metered". Items of other invoices are usage only
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pacspace_stripe.domain.billing.accounts import NO_ACCOUNT, ledger_account
+from pacspace_stripe.domain.billing.accounts import (
+    ACCOUNT_METADATA_KEY,
+    NO_ACCOUNT,
+    NO_SUBSCRIPTION,
+    ledger_account,
+    metadata_of,
+    other_subscription,
+)
 from pacspace_stripe.domain.billing.lines import unknown_kinds
 from pacspace_stripe.domain.billing.prorations import Cover
 from pacspace_stripe.domain.billing.usage import BilledUsage
@@ -17,7 +25,9 @@ from pacspace_stripe.domain.invoices import Invoice, LineItem
 from pacspace_stripe.domain.policy import NO_USAGE, UsageItems
 from pacspace_stripe.domain.quantities import total
 from pacspace_stripe.domain.verdicts import BilledAs, BilledLine, LineKind, Reason
-from pacspace_stripe.domain.windows import Window
+
+if TYPE_CHECKING:
+    from pacspace_stripe.domain.windows import Window
 
 UNNAMED = "unnamed usage"
 """In the place of a meter's name, where an item does not name one."""
@@ -30,15 +40,20 @@ _BILLED_TWICE = "a metered price and an invoice item bill one meter for the same
 
 
 def pushed_usage(
-    invoice: Invoice, metered: Collection[LineItem], items: UsageItems, account_template: str
+    invoice: Invoice,
+    metered: Collection[LineItem],
+    items: UsageItems,
+    account_template: str,
+    subscriptions: Mapping[str, Mapping[str, str]],
 ) -> list[BilledUsage]:
-    """Return what an invoice's items bill of another system's usage, per meter and window.
+    """Return what an invoice's items bill of another system's usage, per meter, window and subscription.
 
     ``metered``: its lines of metered prices, whose usage Stripe counted itself.
+    ``subscriptions``: metadata of those that lines name and that are not the invoice's own.
     """
     metronome = _metronome(invoice.metadata)
     unnamed: list[LineItem] = []
-    groups: dict[tuple[str, Window | None], list[LineItem]] = {}
+    groups: dict[tuple[str, Window | None, str | None], list[LineItem]] = {}
     for line in invoice.line_items:
         if line.item_id is not None or unknown_kinds(line, invoice) or line in metered:
             continue
@@ -52,9 +67,17 @@ def pushed_usage(
             case meter if meter == NO_USAGE:
                 pass
             case meter:
-                groups.setdefault((meter, line.window), []).append(line)
-    found = [_usage(invoice, meter, window, lines, account_template) for (meter, window), lines in groups.items()]
+                groups.setdefault((meter, line.window, other_subscription(line, invoice)), []).append(line)
+    found = [
+        _usage(invoice, meter, lines, account_template, metadata_of(of, invoice, subscriptions))
+        for (meter, _, of), lines in groups.items()
+    ]
     return [*_apart(found), *_unnamed(invoice, unnamed, items, metronome=metronome)]
+
+
+def bills_usage(line: LineItem, items: UsageItems) -> bool:
+    """Return whether the setting says that an item bills a meter."""
+    return _meter(line, items) not in (None, "", NO_USAGE)
 
 
 def together(metered: list[BilledUsage], pushed: list[BilledUsage]) -> list[BilledUsage]:
@@ -81,25 +104,31 @@ def _bill_one_use(pushed: BilledUsage, metered: BilledUsage) -> bool:
 
 
 def _usage(
-    invoice: Invoice, meter: str, window: Window | None, lines: list[LineItem], account_template: str
+    invoice: Invoice, meter: str, lines: list[LineItem], account_template: str, metadata: Mapping[str, str] | None
 ) -> BilledUsage:
-    account = ledger_account(
-        account_template, customer_id=invoice.customer_id, meter=meter, metadata=invoice.subscription_metadata
+    account = (
+        None
+        if metadata is None
+        else ledger_account(account_template, customer_id=invoice.customer_id, meter=meter, metadata=metadata or {})
     )
     doubt = _doubt(lines)
     problem, detail = (Reason.UNKNOWN_SHAPE, doubt) if doubt else (None, "")
+    if problem is None and metadata is None:
+        problem, detail = Reason.UNMAPPED, NO_SUBSCRIPTION
     if problem is None and account is None:
         problem, detail = Reason.UNMAPPED, NO_ACCOUNT
     known = [line.quantity for line in lines if line.quantity is not None]
     return BilledUsage(
         meter=meter,
         meter_id=None,
-        window=window,
+        window=lines[0].window,
         account=account,
         quantity=total(known) if len(known) == len(lines) else None,
         lines=tuple(BilledLine(line_id=line.line_id, quantity=line.quantity) for line in lines),
         problem=problem,
         detail=detail,
+        named_account=(metadata or {}).get(ACCOUNT_METADATA_KEY),
+        subscription_id=other_subscription(lines[0], invoice),
         pushed=True,
     )
 
@@ -160,10 +189,14 @@ def _doubt(lines: list[LineItem]) -> str | None:
 def _apart(found: list[BilledUsage]) -> Iterator[BilledUsage]:
     """Items of one meter whose times overlap would bill some usage twice."""
     for one in found:
-        others = [each.window for each in found if each is not one and each.meter == one.meter and each.window]
+        others = [each.window for each in found if each is not one and _of_one(each, one) and each.window]
         overlaps = one.window is not None and Cover.of(one.window, others) is not Cover.NONE
         unclear = overlaps and one.problem is None
         yield replace(one, problem=Reason.UNKNOWN_SHAPE, detail=_OVERLAP) if unclear else one
+
+
+def _of_one(one: BilledUsage, other: BilledUsage) -> bool:
+    return (one.meter, one.subscription_id) == (other.meter, other.subscription_id)
 
 
 def _not_said(invoice: Invoice, unnamed: list[LineItem], items: UsageItems) -> str:

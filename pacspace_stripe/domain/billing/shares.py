@@ -29,6 +29,8 @@ class Share:
     window: Window | None
     lines: tuple[LineItem, ...]
     earlier: tuple[Earlier, ...] = ()
+    subscription_id: str | None = None
+    """The subscription that its lines name, where that is another than the invoice's own."""
     doubt: str | None = None
     """Why it is not known what a line bills, where its own quantity and window do not show it."""
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pacspace_stripe.domain.billing.shares import Share
 from pacspace_stripe.domain.invoices import Formula
-from pacspace_stripe.domain.verdicts import BilledAs, BilledLine, Earlier, MeterSays, Reason, WindowResult
+from pacspace_stripe.domain.verdicts import BilledAs, BilledLine, Earlier, MeterSays, Reason, WindowResult, window_key
 from pacspace_stripe.domain.windows import Window
 
 
@@ -33,6 +33,10 @@ class BilledUsage:
     """``quantity`` counts what earlier invoices of the period billed."""
     lags: bool = False
     """A draft's lines say something else than its meter, where only both together say what is billed."""
+    named_account: str | None = None
+    """The ledger account that the metadata of its subscription names."""
+    subscription_id: str | None = None
+    """The subscription that its lines name, where that is not the invoice's own."""
     cut: bool = False
     """A threshold's line: its period is not over, and the invoice's own time ends the window."""
     pushed: bool = False
@@ -41,7 +45,7 @@ class BilledUsage:
     @property
     def key(self) -> str:
         """What it is about, as ``WindowResult.key`` says it."""
-        return f"{self.meter}|{self.window or '-'}"
+        return window_key(self.meter, self.window, self.subscription_id)
 
     def result(
         self, reason: Reason, detail: str = "", *, recorded: Decimal | None = None, count: int | None = None
@@ -60,6 +64,7 @@ class BilledUsage:
             billed_as=self.billed_as,
             meter_says=self.meter_says,
             already=self.already,
+            subscription_id=self.subscription_id,
         )
 
     @property

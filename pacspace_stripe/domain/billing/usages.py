@@ -3,12 +3,23 @@
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pacspace_stripe.domain.billing.accounts import NO_ACCOUNT, SHARED_ACCOUNT, ledger_account, shared_accounts
+from pacspace_stripe.domain.billing.accounts import (
+    ACCOUNT_METADATA_KEY,
+    NO_ACCOUNT,
+    NO_SUBSCRIPTION,
+    ONE_USE_TWICE,
+    SHARED_ACCOUNT,
+    ledger_account,
+    metadata_of,
+    other_subscription,
+    shared_accounts,
+)
 from pacspace_stripe.domain.billing.lines import metered_lines, of_unknown_kinds
 from pacspace_stripe.domain.billing.prorations import Apart, meter_of, told_apart
-from pacspace_stripe.domain.billing.pushed import pushed_usage, together
+from pacspace_stripe.domain.billing.pushed import bills_usage, pushed_usage, together
 from pacspace_stripe.domain.billing.running import counted, ends_early
 from pacspace_stripe.domain.billing.shares import Share, formula_problem, shape_problem
 from pacspace_stripe.domain.billing.usage import BilledUsage
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
     from pacspace_stripe.domain.windows import Window
 
 _NONE_SAID = UsageItems()
+_NO_OTHERS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 def billed_usage(
@@ -38,6 +50,7 @@ def billed_usage(
     readings: Container[str] = (),
     earlier: tuple[Invoice, ...] = (),
     items: UsageItems = _NONE_SAID,
+    subscriptions: Mapping[str, Mapping[str, str]] = _NO_OTHERS,
 ) -> tuple[BilledUsage, ...]:
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
@@ -45,17 +58,21 @@ def billed_usage(
     ``readings``: meters whose records are readings: the last one is the usage.
     ``earlier``: invoices of the same period whose usage counts as billed already.
     ``items``: which invoice items bill usage that another system counted.
+    ``subscriptions``: metadata of the ``other_subscriptions``, as read from Stripe.
     """
     lines = metered_lines(invoice, prices)
     told = told_apart(invoice, lines, prices)
-    groups: dict[tuple[str, Window | None], list[Share]] = {}
-    for share in _shares(told, prices):
+    groups: dict[tuple[str, Window | None, str | None], list[Share]] = {}
+    for share in _shares(told, prices, invoice):
         running = counted(share, invoice, earlier)
-        groups.setdefault((_meter_name(share, meters), running.window), []).append(running)
-    usages = [_billed(invoice, tuple(shares), meters, account_template, readings) for shares in groups.values()]
-    pushed = pushed_usage(invoice, lines, items, account_template)
+        groups.setdefault((_meter_name(share, meters), running.window, share.subscription_id), []).append(running)
+    usages = [
+        _mapped(_billed(invoice, tuple(shares), meters, readings), invoice, account_template, subscriptions)
+        for shares in groups.values()
+    ]
+    pushed = pushed_usage(invoice, lines, items, account_template, subscriptions)
     named = together(_with_corrections(usages, told.corrections, prices), pushed)
-    named += _of_unknown_kinds(invoice)
+    named = [*_without_rivals(named), *_of_unknown_kinds(invoice)]
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in named)
     return _without_shared_accounts(named)
@@ -82,10 +99,59 @@ def _of_unknown_kinds(invoice: Invoice) -> Iterable[BilledUsage]:
         )
 
 
-def _shares(told: Apart, prices: Mapping[str, Price]) -> list[Share]:
-    groups: dict[tuple[str, str | None, Window | None], list[LineItem]] = {}
+def other_subscriptions(invoice: Invoice, prices: Mapping[str, Price], items: UsageItems) -> frozenset[str]:
+    """Return the subscriptions that lines of usage name and whose metadata the invoice does not carry."""
+    pushed = (line for line in invoice.line_items if bills_usage(line, items))
+    named = (other_subscription(line, invoice) for line in (*metered_lines(invoice, prices), *pushed))
+    return frozenset(each for each in named if each is not None)
+
+
+def _mapped(
+    usage: BilledUsage, invoice: Invoice, account_template: str, subscriptions: Mapping[str, Mapping[str, str]]
+) -> BilledUsage:
+    """Return the usage with the ledger account of the subscription that its lines name."""
+    metadata = metadata_of(usage.subscription_id, invoice, subscriptions)
+    account = ledger_account(
+        account_template,
+        customer_id=invoice.customer_id,
+        meter=usage.meter if usage.meter_id else None,
+        metadata=metadata or {},
+    )
+    mapped = replace(usage, account=account, named_account=(metadata or {}).get(ACCOUNT_METADATA_KEY))
+    if metadata is None:
+        unread = replace(mapped, account=None)
+        return unread if usage.problem else replace(unread, problem=Reason.UNMAPPED, detail=NO_SUBSCRIPTION)
+    if usage.problem is None and account is None:
+        return replace(mapped, problem=Reason.UNMAPPED, detail=NO_ACCOUNT)
+    return mapped
+
+
+def _without_rivals(usages: list[BilledUsage]) -> list[BilledUsage]:
+    """Hold two subscriptions that bill one meter on one ledger account for one time, as on two invoices."""
+
+    def rival_of(usage: BilledUsage) -> BilledUsage | None:
+        return next((other for other in usages if _are_rivals(usage, other)), None)
+
+    return [
+        replace(usage, problem=Reason.UNMAPPED, detail=ONE_USE_TWICE)
+        if usage.problem is None and rival_of(usage) is not None
+        else usage
+        for usage in usages
+    ]
+
+
+def _are_rivals(one: BilledUsage, other: BilledUsage) -> bool:
+    if one.subscription_id == other.subscription_id or one.window is None or other.window is None:
+        return False
+    same = (one.meter, one.account) == (other.meter, other.account)
+    return same and one.window.start < other.window.end and other.window.start < one.window.end
+
+
+def _shares(told: Apart, prices: Mapping[str, Price], invoice: Invoice) -> list[Share]:
+    groups: dict[tuple[str, str | None, str | None, Window | None], list[LineItem]] = {}
     for line in told.usage:
-        groups.setdefault((line.price_id or line.line_id, line.item_id, line.window), []).append(line)
+        of = other_subscription(line, invoice)
+        groups.setdefault((line.price_id or line.line_id, line.item_id, of, line.window), []).append(line)
     return [
         Share(
             price_id=each[0].price_id,
@@ -94,8 +160,9 @@ def _shares(told: Apart, prices: Mapping[str, Price]) -> list[Share]:
             window=each[0].window,
             lines=tuple(each),
             doubt=next((told.doubts[line.line_id] for line in each if line.line_id in told.doubts), None),
+            subscription_id=of,
         )
-        for each in groups.values()
+        for (_, _, of, _), each in groups.items()
     ]
 
 
@@ -112,28 +179,19 @@ def _billed(
     invoice: Invoice,
     shares: tuple[Share, ...],
     meters: Mapping[str, Meter],
-    account_template: str,
     readings: Container[str],
 ) -> BilledUsage:
     meter = _meter_of(shares[0], meters)
-    account = ledger_account(
-        account_template,
-        customer_id=invoice.customer_id,
-        meter=meter.event_name if meter else None,
-        metadata=invoice.subscription_metadata,
-    )
     problem, detail = _problem(shares, meter, readings)
     if problem is None and invoice.billing_reason is BillingReason.UNKNOWN:
         # Whether other invoices bill parts of the same period hangs on it.
         problem, detail = Reason.UNKNOWN_SHAPE, "an invoice whose billing_reason is not known"
-    if problem is None and account is None:
-        problem, detail = Reason.UNMAPPED, NO_ACCOUNT
     several = len(shares) > 1
     return BilledUsage(
         meter=_meter_name(shares[0], meters),
         meter_id=meter.meter_id if meter else None,
         window=shares[0].window,
-        account=account,
+        account=None,
         quantity=_whole(shares),
         lines=tuple(line for share in shares for line in _lines(share, named=several)),
         problem=problem,
@@ -142,6 +200,7 @@ def _billed(
         shares=shares,
         billed_as=BilledAs.EACH if several else BilledAs.SUM,
         already=shares[0].earlier,
+        subscription_id=shares[0].subscription_id,
         cut=any(ends_early(line, invoice) for share in shares for line in share.lines),
     )
 
