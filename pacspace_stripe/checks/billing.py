@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from pacspace_stripe.domain.billing import (
-    MOST_EARLIER,
     THRESHOLD,
     BilledUsage,
     billed_usage,
@@ -119,11 +117,20 @@ class Billing:
             self.store.journal.remember_fact(name, invoice.invoice_id)
         if invoice.billing_reason != THRESHOLD and not known:
             return ()
-        found = islice(self._thresholds(invoice, invoice.subscription_id), MOST_EARLIER)
-        return tuple(self.stripe.read_invoice(other.invoice_id) for other in found)
+        return tuple(self._thresholds(invoice, invoice.subscription_id))
 
     def _thresholds(self, invoice: Invoice, subscription_id: str) -> Iterator[Invoice]:
-        return earlier_of_period(invoice, self.stripe.list_invoices(subscription=subscription_id))
+        """Yield all of them with all their lines, however many; a list shows only the first lines of each."""
+        complete: dict[str, bool] = {}
+
+        def newest_first() -> Iterator[Invoice]:
+            for row in self.stripe.invoices_of_subscription(subscription_id):
+                complete[row.invoice_id] = row.complete
+                # One that cannot be read in the list cannot be read by itself: the error says why.
+                yield row.invoice or self.stripe.read_invoice(row.invoice_id)
+
+        for other in earlier_of_period(invoice, newest_first()):
+            yield other if complete[other.invoice_id] else self.stripe.read_invoice(other.invoice_id)
 
     def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
         """Whether a renewal's lines lack what thresholds that we never saw have billed: noted for good."""

@@ -1,8 +1,9 @@
 """What the gate asks of PacSpace, in the domain's values."""
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from uuid import uuid4
 
 from pacspace_stripe.domain import quantities
@@ -22,7 +23,6 @@ from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 
 _PAGE = 100
-_MOST_PAGES = 10
 _MOST_NAMED = 5
 """Of records and gaps that are named to a person: the rest is counted."""
 _TOO_WIDE = "SCOPE_TOO_WIDE"
@@ -138,19 +138,15 @@ class PacSpaceApi:
 
         None when it is not listed.
         """
-        seen = 0
-        for _ in range(_MOST_PAGES):
+
+        def asked(_: int, seen: int) -> Fields:
             query = {"customerId": account, **scope_fields(window), "limit": str(_PAGE), "offset": str(seen)}
-            page = self._calls.checkpoints(query)
-            rows = page.items("checkpoints")
-            names = ("checkpointId", *ROOTS)
-            found = next((row for row in rows if named in map(row.optional_text, names)), None)
-            if found:
-                return _made(found, account)
-            seen += len(rows)
-            if not rows or seen >= total_of(page, unnamed=_PAGE):
-                break
-        return None
+            return self._calls.checkpoints(query)
+
+        names = ("checkpointId", *ROOTS)
+        rows = (row for page in _pages(asked, "checkpoints") for row in page)
+        found = next((row for row in rows if named in map(row.optional_text, names)), None)
+        return _made(found, account) if found else None
 
     def invoice_proof(self, account: str, window: Window) -> InvoiceProof:
         """Where the window's proof is shown (3.9); all None when there is no such account or checkpoint."""
@@ -180,12 +176,12 @@ class PacSpaceApi:
     ) -> Unsettled:
         """Deltas of the window that are neither verified nor failed, and sequence gaps (3.11, 3.12).
 
-        Which clock places a delta is not documented (4), so those of the day before count too. Looks at the newest
-        1,000 deltas only, and of those at such as ``may_count``.
+        Which clock places a delta is not documented (4), so those of the day before count too. Of all of them only
+        such as ``may_count``. Raises UnexpectedAnswer when PacSpace's list of them does not come to an end.
         """
         since = window.start - timedelta(days=1)
         try:
-            waiting = [row for row in self._recent(account) if reading.is_unsettled(row, since, window.end)]
+            waiting = [row for row in self._recent(account, since) if reading.is_unsettled(row, since, window.end)]
             unverified = [row for row in waiting if may_count(records.waiting_delta(row, window.start))]
             gaps = self._calls.gaps(account, {"limit": str(_PAGE)})
         except NotFound:
@@ -197,16 +193,50 @@ class PacSpaceApi:
             sequences=reading.gaps_named(gaps, most=_MOST_NAMED),
         )
 
-    def _recent(self, account: str) -> list[Fields]:
-        rows: list[Fields] = []
-        for page in range(1, _MOST_PAGES + 1):
+    def _recent(self, account: str, since: datetime) -> list[Fields]:
+        """Every row of an account's recent activity (3.11), in any status; rows before ``since`` may be missing.
+
+        No document says in which order rows come. Where they prove to come newest first, those before ``since`` are
+        left unread.
+        """
+
+        def asked(page: int, _: int) -> Fields:
             query = {"deltaPage": str(page), "deltaLimit": str(_PAGE)}
-            activity = self._calls.customer(account, query).fields("recentActivity")
-            found = activity.items("items")
-            rows += found
-            if not found or len(rows) >= total_of(activity, unnamed=page * _PAGE):
+            return self._calls.customer(account, query).fields("recentActivity")
+
+        rows: list[Fields] = []
+        for page in _pages(asked, "items"):
+            rows += page
+            if _is_before(rows, page, since):
                 break
         return rows
+
+
+def _pages(asked: Callable[[int, int], Fields], name: str) -> Iterator[list[Fields]]:
+    """Every page of a list, asked for by its number and by how many rows came before; however many there are.
+
+    The list ends where it says, or else with a page that is not full. One that does not move on: UnexpectedAnswer.
+    """
+    seen, before = 0, list[object]()
+    for number in count(1):
+        listing = asked(number, seen)
+        page = listing.items(name)
+        shown: list[object] = [row.data for row in page]
+        if page and shown == before:
+            listing.reject(name, "are those of the page before, though there are said to be more")
+        yield page
+        seen, before, total = seen + len(page), shown, total_of(listing, unnamed=-1)
+        if not page or (seen >= total if total >= 0 else len(page) < _PAGE):
+            return
+
+
+def _is_before(rows: Sequence[Fields], page: Sequence[Fields], since: datetime) -> bool:
+    """Whether a page lies before a moment as a whole, and all rows so far came newest first."""
+    times = [row.optional_written_at("time") for row in rows]
+    known = [at for at in times if at is not None]
+    if len(known) != len(times) or known != sorted(known, reverse=True) or known[0] == known[-1]:
+        return False
+    return all(at < since for at in known[-len(page) :])
 
 
 def _together(parts: Sequence[Balance], window: Window) -> Balance:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.invoices import Invoice, InvoicePage, Meter, Price, Subscription
+from pacspace_stripe.domain.invoices import Invoice, InvoicePage, ListedInvoice, Meter, Price, Subscription
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import ConfigurationError
@@ -118,7 +118,6 @@ class StripeApi:
         status: str | None = None,
         created_since: datetime | None = None,
         customer: str | None = None,
-        subscription: str | None = None,
     ) -> Iterator[Invoice]:
         """Invoices, newest first, read page by page (100) while iterated.
 
@@ -127,10 +126,14 @@ class StripeApi:
         UnexpectedAnswer is raised.
         """
         since = {"gte": unix(created_since)} if created_since else None
-        rows = self._calls.pages(
-            "/v1/invoices", status=status, created=since, customer=customer, subscription=subscription
-        )
+        rows = self._calls.pages("/v1/invoices", status=status, created=since, customer=customer)
         yield from readable(rows, invoice_from_stripe)
+
+    def invoices_of_subscription(self, subscription_id: str) -> Iterator[ListedInvoice]:
+        """All of a subscription's invoices, newest first, read page by page (100) while iterated."""
+        path = "/v1/invoices"
+        for row in self._calls.pages(path, subscription=subscription_id):
+            yield listed(Fields(STRIPE, f"list {path}", row))
 
     def list_subscriptions(self, *, ends_after: datetime, ends_before: datetime) -> Iterator[Subscription]:
         """Subscriptions that are not canceled and whose current period ends between these times, page by page.

@@ -64,3 +64,39 @@ def test_packages_that_a_threshold_left_over_are_not_finalized_as_a_lag(tmp_path
         assert made.invoice()["billing_reason"] == "subscription_cycle"
         assert (verdict(made), made.invoice()["status"]) == (UNPROVEN, "draft")
         assert "after a threshold is not documented" in made.memory().detail
+
+
+@pytest.mark.parametrize("periods", ["parts", "whole"])
+def test_however_many_thresholds_billed_a_period_all_of_them_count(tmp_path: Path, periods: str) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(threshold_periods=periods)
+        subscription = made.subscribe()
+        for _ in range(23):
+            made.use("40", at=made.clock.now() - timedelta(seconds=1))
+            made.stripe.bill_threshold(subscription)
+            made.run(timedelta(minutes=1))
+        made.use("2", at=made.clock.now() - timedelta(seconds=1))
+        made.run(timedelta(hours=12))
+        assert {verdict(made, each) for each in made.stripe.invoices()} == {("matched", "EXACT")}
+        assert (evidence(made)[0]["billed"], len(evidence(made)[0]["already"])) == ("922", 23)
+        assert made.left == set(made.stripe.invoices())
+
+
+def test_a_threshold_that_cannot_be_read_is_not_left_out_of_the_total(tmp_path: Path) -> None:
+    made = World(tmp_path, validated=False)
+    with contextlib.closing(made.app):
+        subscription = made.subscribe()
+        made.use("40")
+        threshold = made.stripe.bill_threshold(subscription)
+        assert threshold is not None
+        made.run(timedelta(minutes=5))
+        made.stripe.account.invoices[threshold].metadata["odd"] = 1  # type: ignore[assignment]  # not what Stripe documents
+        made.bill("2", at=START)
+        made.record("2", at=START)
+        made.run(LATER)
+        assert made.invoice()["billing_reason"] == "subscription_cycle"
+        assert made.invoice_id not in made.left
+        assert made.memory().held
+        del made.stripe.account.invoices[threshold].metadata["odd"]
+        made.run(timedelta(hours=12))
+        assert (verdict(made), made.invoice()["status"]) == (("matched", "EXACT"), "paid")

@@ -276,13 +276,18 @@ def test_checkpoints_are_looked_for_on_every_page() -> None:
     )
     assert api.find_checkpoint("acme", WINDOW, "chk_149") == Checkpoint(checkpoint_id="chk_149", proof_root="0xab")
     assert [request.url.params["offset"] for request in replies.requests] == ["0", "100"]
+    api, _ = api_over(
+        (200, good(checkpoints=rows[:100], pagination={"total": 150})),
+        (200, good(checkpoints=rows[100:], pagination={"total": 150})),
+    )
     assert api.find_checkpoint("acme", WINDOW, "chk_999") is None
 
 
 def test_a_list_of_checkpoints_without_an_end_is_not_followed_for_ever() -> None:
     api, replies = api_over((200, good(checkpoints=[{"checkpointId": "chk_0"}], total=10**6)))
-    assert api.find_checkpoint("acme", WINDOW, "chk_1") is None
-    assert len(replies.requests) == 10
+    with pytest.raises(UnexpectedAnswer, match="page before"):
+        api.find_checkpoint("acme", WINDOW, "chk_1")
+    assert len(replies.requests) == 2
 
 
 def test_a_pending_checkpoint_is_waited_for() -> None:
@@ -416,12 +421,51 @@ def test_all_recent_pages_are_looked_at() -> None:
     assert world.asked() == [f"GET {BALANCE}/customers/acme"] * 3 + [f"GET {BALANCE}/gaps/acme"]
 
 
-def test_activity_without_an_end_is_not_followed_for_ever() -> None:
-    rows = [{"status": "queued", "time": "2026-11-02T00:00:00.000Z"}]
+def test_an_unverified_record_is_found_behind_a_thousand_others() -> None:
+    world = World()
+    world.ledger.record("acme", -1, WINDOW.start, verified=False)
+    for _ in range(1100):
+        world.ledger.record("acme", -1, WINDOW.start + timedelta(seconds=1))
+    assert world.api.unsettled("acme", WINDOW) == Unsettled(unverified=1, gaps=0)
+
+
+def test_records_from_before_the_window_are_not_paged_through() -> None:
+    world = World()
+    for second in range(500):
+        world.ledger.record("acme", -1, WINDOW.start - timedelta(days=2, seconds=second))
+    world.ledger.record("acme", -1, WINDOW.start, verified=False)
+    assert world.api.unsettled("acme", WINDOW).unverified == 1
+    assert world.asked().count(f"GET {BALANCE}/customers/acme") == 2
+
+
+def row(at: str, status: str = "verified") -> dict[str, str]:
+    return {"status": status, "time": f"{at}T00:00:00.000Z"}
+
+
+def test_rows_in_another_order_are_read_to_their_end() -> None:
+    old, new = [row("2026-09-01")] * 100, [row("2026-11-30", "queued")]
+    pages = [(200, good(recentActivity={"items": each, "pagination": {"total": 101}})) for each in (old, new)]
+    api, _ = api_over(*pages, (200, good(gaps=[])))
+    assert api.unsettled("acme", WINDOW).unverified == 1
+
+
+def test_a_list_that_names_no_number_of_rows_is_read_to_a_page_that_is_not_full() -> None:
+    full, rest = [row("2026-11-30")] * 100, [row("2026-11-29", "queued")]
+    pages = [(200, good(recentActivity={"items": each})) for each in (full, rest)]
+    api, _ = api_over(*pages, (200, good(gaps=[])))
+    assert api.unsettled("acme", WINDOW).unverified == 1
+    rows = [{"checkpointId": f"chk_{number}", "proofRoot": "0xab"} for number in range(150)]
+    api, _ = api_over((200, good(checkpoints=rows[:100])), (200, good(checkpoints=rows[100:])))
+    assert api.find_checkpoint("acme", WINDOW, "chk_149") is not None
+
+
+def test_activity_without_an_end_is_refused_and_not_taken_for_settled() -> None:
+    rows = [{"status": "verified", "time": "2026-11-02T00:00:00.000Z"}]
     activity = (200, good(recentActivity={"items": rows, "pagination": {"total": 10**6}}))
     api, replies = api_over(*[activity] * 10, (200, good(gaps=[])))
-    assert api.unsettled("acme", WINDOW) == Unsettled(unverified=10, gaps=0)
-    assert len(replies.requests) == 11
+    with pytest.raises(UnexpectedAnswer, match="page before"):
+        api.unsettled("acme", WINDOW)
+    assert len(replies.requests) == 2
 
 
 def test_an_unknown_account_has_nothing_to_settle() -> None:

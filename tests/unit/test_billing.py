@@ -801,3 +801,12 @@ def test_two_subscriptions_on_one_account_for_one_time_prove_nothing() -> None:
 def test_which_subscriptions_have_to_be_read() -> None:
     made = invoice(line_items=(bills(1), bills(2, **ONE), bills(3, **PLAIN_AMOUNT, subscription_id="sub_three")))
     assert other_subscriptions(made, {"price_1": PLAIN}, UsageItems()) == {"sub_one"}
+
+
+def test_an_invoice_of_the_period_that_nobody_can_place_leaves_a_question() -> None:
+    other = threshold(1, "40", FIRST, billing_reason=BillingReason.UNKNOWN)
+    assert list(earlier_of_period(invoice(), [other])) == [other]
+    assert open_question([other]) == (
+        Reason.UNKNOWN_SHAPE,
+        "invoice in_t1 of the same time has an unknown billing_reason",
+    )

@@ -24,7 +24,6 @@ from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, s
 from pacspace_stripe.domain.billing.lines import is_metered, metered_lines, stops_unread
 from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
 from pacspace_stripe.domain.billing.running import (
-    MOST_EARLIER,
     THRESHOLD,
     cut_short,
     earlier_of_period,
@@ -37,7 +36,6 @@ from pacspace_stripe.domain.billing.usages import billed_usage, other_subscripti
 
 __all__ = [
     "ACCOUNT_METADATA_KEY",
-    "MOST_EARLIER",
     "SHARED_ACCOUNT",
     "THRESHOLD",
     "BilledUsage",

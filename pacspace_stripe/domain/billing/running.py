@@ -16,8 +16,6 @@ from pacspace_stripe.domain.verdicts import Earlier, Reason, Verdict, WindowResu
 from pacspace_stripe.domain.windows import Window
 
 THRESHOLD = BillingReason.SUBSCRIPTION_THRESHOLD
-MOST_EARLIER = 20
-"""Invoices of one period that are counted: each costs a call."""
 _ENDS_A_PERIOD = (
     BillingReason.SUBSCRIPTION_CYCLE,
     BillingReason.SUBSCRIPTION_CREATE,
@@ -26,13 +24,16 @@ _ENDS_A_PERIOD = (
 
 
 def earlier_of_period(invoice: Invoice, newest_first: Iterable[Invoice]) -> Iterator[Invoice]:
-    """Of a subscription's invoices: the thresholds since its last renewal, up to this invoice."""
+    """Yield the thresholds among a subscription's invoices since its last renewal, up to this invoice.
+
+    One whose billing reason is not known may be of the kind: ``open_question`` is asked about it.
+    """
     for other in newest_first:
         if other.invoice_id == invoice.invoice_id or other.created_at > invoice.created_at:
             continue
         if other.billing_reason in _ENDS_A_PERIOD:
             return
-        if other.billing_reason == THRESHOLD:
+        if other.billing_reason in (THRESHOLD, BillingReason.UNKNOWN):
             yield other
 
 
@@ -100,6 +101,8 @@ def lacks_some(result: WindowResult) -> bool:
 def open_question(invoices: Iterable[Invoice]) -> tuple[Reason, str] | None:
     """What earlier invoices of the period leave open: what a draft bills may change, what was voided may come again."""
     for other in invoices:
+        if other.billing_reason is BillingReason.UNKNOWN:
+            return Reason.UNKNOWN_SHAPE, f"invoice {other.invoice_id} of the same time has an unknown billing_reason"
         if other.status is InvoiceStatus.DRAFT:
             return Reason.NOT_SETTLED, f"invoice {other.invoice_id} of the same period is still a draft"
         if other.status not in (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE):
