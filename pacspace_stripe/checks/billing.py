@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from pacspace_stripe.domain.billing import (
     THRESHOLD,
@@ -92,6 +93,13 @@ class Billing:
         if usage.meter_id is None or usage.window is None:
             return None
         return self._summed(usage.meter_id, invoice.customer_id, usage.window, usage.formula)
+
+    def summed_over(self, invoice: Invoice, usage: BilledUsage, span: Window) -> tuple[Decimal, Decimal] | None:
+        """Return what the usage's meter counted over the inner and the outer minutes of a part of its window."""
+        if usage.meter_id is None or usage.formula not in (Formula.SUM, Formula.COUNT):
+            return None
+        says = self._summed(usage.meter_id, invoice.customer_id, span, usage.formula)
+        return (says.inner, says.outer) if says else None
 
     def _summed(self, meter_id: str, customer_id: str, window: Window, formula: Formula) -> MeterSays | None:
         inner, outer = window.inner_minutes, window.outer_minutes

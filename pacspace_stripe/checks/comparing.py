@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.checks.billing import Billing
@@ -21,14 +21,15 @@ from pacspace_stripe.domain.billing import (
 )
 from pacspace_stripe.domain.edges import within_minutes
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
-from pacspace_stripe.domain.ledger import LedgerProtocol
+from pacspace_stripe.domain.ledger import Balance, LedgerProtocol
 from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.policy import FailPolicy, Policy
+from pacspace_stripe.domain.quantities import subtract
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import Claim, claim_of, on_records
 from pacspace_stripe.domain.selection import Unclear
-from pacspace_stripe.domain.settling import MeterRead, Settling, apart
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.domain.settling import MeterRead, Settling, apart, lacking
+from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
 from pacspace_stripe.store import Store, Subject
@@ -156,11 +157,40 @@ class Comparer:
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
+        result = self.unless_awaited(result, balance, lambda span: self.billing.summed_over(invoice, usage, span))
         result = by_formula(lagging(result, usage, strict=strict), usage)
         result = cut_short(result) if usage.cut else result
         if usage.formula is not Formula.LAST:
             result = self.at_edge(result, lambda: self._meter_now(invoice, usage))
         return self.ledger.asked(result, balance)
+
+    def unless_awaited(
+        self, result: WindowResult, balance: Balance, metered: Callable[[Window], tuple[Decimal, Decimal] | None]
+    ) -> WindowResult:
+        """Return a drift as not settled while exactly the ledger's last summary of the window explains it.
+
+        A ledger of daily records gets a day after the day has ended. ``metered``: what Stripe's meter counted over the
+        inner and the outer minutes of a time; it is asked only about a drift that awaits a summary.
+        """
+        span = balance.awaited
+        if span is None or result.reason.verdict is not Verdict.DRIFTED or self.now() >= span.end + self._patience:
+            return result
+        if result.billed is None or result.recorded is None or result.recorded > result.billed:
+            return result
+        counted, missing = metered(span), subtract(result.billed, result.recorded)
+        if counted is None or not MeterSays(inner=counted[0], outer=counted[1]).allows(missing):
+            return result
+        what = f"the ledger's record of {span}, which is as much as Stripe counted then"
+        return replace(result, reason=Reason.NOT_SETTLED, detail=lacking(result.detail, [what]))
+
+    @property
+    def _patience(self) -> timedelta:
+        """How long after a time has ended its summary may come.
+
+        With fail open it is over well before the backstop, which lets out what is not settled.
+        """
+        open_until = self.policy.backstop / 2
+        return self.policy.cadence if self.policy.fail is FailPolicy.CLOSED else min(self.policy.cadence, open_until)
 
     def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
         """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.

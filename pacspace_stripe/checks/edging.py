@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pacspace_stripe.checks.ledgers import Ledger
-from pacspace_stripe.domain.edges import EdgeRecord, Edges, Moved, is_usage_of
+from pacspace_stripe.domain.edges import EdgeRecord, Edges, Moved
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.quantities import subtract
-from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.selection import Selection, is_usage_of
 from pacspace_stripe.domain.verdicts import WindowResult
 from pacspace_stripe.domain.windows import Window
 

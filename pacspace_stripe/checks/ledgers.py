@@ -6,13 +6,24 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from pacspace_stripe.domain.clocks import LATEST
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.ledger import Balance, Checkpoint, Proof, Unsettled
 from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.quantities import text, total
 from pacspace_stripe.domain.reconcile import after_compare, after_verify
-from pacspace_stripe.domain.selection import Selection, Unclear, chosen, may_count, named_meters, proof_scope, select
+from pacspace_stripe.domain.selection import (
+    Selection,
+    Unclear,
+    as_it_stands,
+    awaited,
+    chosen,
+    may_count,
+    named_meters,
+    proof_scope,
+    select,
+)
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import ScopeRefused
@@ -20,9 +31,6 @@ from pacspace_stripe.pacspace_api import PacSpaceApi
 
 LONGEST_LINK = 500
 """A metadata value's limit: a longer link could not be stamped."""
-LATEST = timedelta(days=35)
-"""With ``usage_time``, how long after its window's end usage may be accepted and still be found: as long as Stripe
-takes meter events for the past (stripe-facts 4). Later ones are not looked for."""
 
 
 class Ledger(Protocol):
@@ -81,13 +89,17 @@ class BalanceLedger:
             return self.api.derive(account, window)
         if selection.takes_all:
             return replace(self.api.derive(account, window), left_out=(), unit=selection.unit)
-        if selection.attribution is Attribution.USAGE_TIME:
+        if selection.attribution is not Attribution.ACCEPTED:
             return self._by_usage_time(account, window, selection)
         balance, deltas = self.api.listed(account, window)
         return chosen(balance, deltas, window, self._knowing(selection, deltas))
 
     def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | Unclear:
-        """Usage may be accepted after it happened: those that count of a longer time, then the scope that proves them.
+        """Read the records of the window and those accepted after it, choose, and derive the scope that proves them.
+
+        Both lists are read whatever the first one shows. A balance that equals what is billed proves nothing while a
+        late summary of the same time may stand beside it. Listing takes the place of the plain derive, so up to 1,000
+        records cost one request more than acceptance alone: the one about the time after the window.
 
         None is looked for before the window's start: nothing is accepted before it happened. The later time is asked
         about by itself, since PacSpace answers about scopes of a limited length.
@@ -95,13 +107,18 @@ class BalanceLedger:
         balance, deltas = self.api.listed(account, window)
         _, later = self.api.listed(account, Window(start=window.end, end=window.end + LATEST))
         selection = self._knowing(selection, (*deltas, *later))
-        counted = select((*deltas, *later), window, selection)
+        counted = select(deltas, window, selection, later=later)
         if isinstance(counted, Unclear):
             return counted
-        scope = proof_scope(counted, window)
-        within = [delta for delta in (*deltas, *later) if delta.accepted_at < scope.end]
+        late = {delta.record_id for delta in later} & {delta.record_id for delta in counted.deltas}
+        scope = proof_scope((delta for delta in later if delta.record_id in late), window)
         proven = balance if scope == window else self.api.derive(account, scope)
-        return chosen(proven, within, window, selection)
+        covered = [each for each in later if each.record_id in late or window.end <= each.accepted_at < scope.end]
+        found = chosen(proven, deltas, window, selection, later=covered)
+        if isinstance(found, Unclear):
+            return found
+        missing = awaited((*deltas, *later), window, selection, self.policy.cadence)
+        return replace(as_it_stands(found, selection), awaited=missing)
 
     def _knowing(self, selection: Selection, deltas: Iterable[LedgerDelta]) -> Selection:
         named = named_meters(deltas, selection)
@@ -113,7 +130,7 @@ class BalanceLedger:
         selection = Selection.of(self.policy, meter)
         if selection.takes_all:
             return self.api.unsettled(account, window)
-        late = self.policy.cadence if selection.attribution is Attribution.USAGE_TIME else timedelta(0)
+        late = self.policy.cadence if selection.attribution is not Attribution.ACCEPTED else timedelta(0)
         until = Window(start=window.start, end=window.end + late)
         return self.api.unsettled(account, until, may_count=lambda delta: may_count(delta, window, selection))
 

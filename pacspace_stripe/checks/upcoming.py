@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.explaining import Explaining, coming
@@ -192,6 +193,8 @@ class EarlyWarning:
                 tolerance=self.policy.tolerance,
                 settling=comparer.settling(first.key),
             )
+            so_far = partial(self._so_far, subscription.customer_id, usage)
+            first = comparer.unless_awaited(first, balance, so_far)
             first = comparer.at_edge(first, lambda: (inner, outer))
         return comparer.ledger.asked(first, balance)
 

@@ -18,21 +18,15 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
 
+from pacspace_stripe.domain.clocks import Place, place, usage_time
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.quantities import as_kept, equal, subtract, text, total
-from pacspace_stripe.domain.selection import Place, Selection, meter_of, place, usage_window
+from pacspace_stripe.domain.selection import Selection
 from pacspace_stripe.domain.windows import Window, iso
 
 MOST_NAMED = 5
 """Of the records that are named to a person: the rest is counted."""
-
-
-def is_usage_of(delta: LedgerDelta, selection: Selection) -> bool:
-    """Whether a delta is usage of the selection's meter, whenever it happened."""
-    if delta.reason is not None and delta.reason in selection.exclude_reasons:
-        return False
-    return not selection.splits or meter_of(delta, selection.meter_from) == selection.meter
 
 
 class Bound(StrEnum):
@@ -55,13 +49,12 @@ class EdgeRecord:
     @classmethod
     def of(cls, delta: LedgerDelta, window: Window, selection: Selection, *, inside: bool) -> "EdgeRecord":
         """``inside``: PacSpace itself places it in the window, by a clock of its own (pacspace-api 4)."""
-        accepted = selection.attribution is Attribution.ACCEPTED
         nearer_end = abs(delta.accepted_at - window.end) < abs(delta.accepted_at - window.start)
         return cls(
             delta=delta,
             usage=selection.usage(delta.amount),
             bound=Bound.END if nearer_end else Bound.START,
-            counted=inside if accepted else place(delta, window, selection.attribution) is Place.INSIDE,
+            counted=place(delta, window, selection.attribution, listed=inside) is Place.INSIDE,
         )
 
     @property
@@ -111,14 +104,14 @@ class Edges:
         return equal(gained, self.difference, tolerance=self.tolerance)
 
     def _by_the_other_clock(self) -> Moved | None:
-        other = next(clock for clock in Attribution if clock is not self.attribution)
+        other = Attribution.AUTO if self.attribution is Attribution.ACCEPTED else Attribution.ACCEPTED
         places = [(record, place(record.delta, self.window, other)) for record in self.records]
-        if any(where is Place.ACROSS for _, where in places):
+        if any(where in (Place.ACROSS, Place.CONTRADICTED) for _, where in places):
             return None
         moved = tuple(record for record, where in places if (where is Place.INSIDE) is not record.counted)
         if not moved or not self._agrees(total(record.change for record in moved)):
             return None
-        by = "usage time" if other is Attribution.USAGE_TIME else "when they were accepted"
+        by = "when they were accepted" if other is Attribution.ACCEPTED else "usage time"
         return Moved(records=_in_time(moved), why=f"when placed by {by}")
 
     def _within_the_slack(self) -> Moved | None:
@@ -159,7 +152,7 @@ class Edges:
         """How far the farthest moment of a record is, by the clock that counts."""
 
         def distance(delta: LedgerDelta) -> timedelta:
-            span = usage_window(delta) if self.attribution is Attribution.USAGE_TIME else None
+            span = usage_time(delta, self.attribution)
             return max(abs(each - at) for each in ((span.start, span.end) if span else (delta.accepted_at,)))
 
         return distance

@@ -230,9 +230,12 @@ def _proof(proof: Proof | None) -> Json:
 
 def _selection(selected: Selected) -> Json:
     start, end = _bounds(selected.scope)
+    own = selected.by_usage_time
     return {
         "start": start,
         "end": end,
+        # Named only where a record's own time placed it: older evidence says the same without it.
+        **({"placed_by": {"accepted": selected.counted - own, "usage_time": own}} if own else {}),
         "record_count": selected.count,
         "net_change": text(selected.net),
         "left_out": [
@@ -255,7 +258,7 @@ def _policy(policy: Policy) -> Json:
         "finalize": policy.finalize.value,
         "tolerance": text(policy.tolerance),
         "usage_sign": policy.usage_sign.value,
-        **_choices(policy),
+        **({} if settlement else _choices(policy)),
     }
 
 

@@ -100,6 +100,8 @@ class Selected:
     net: Decimal
     """Raw and signed."""
     left_out: tuple[LeftOut, ...] = ()
+    by_usage_time: int = 0
+    """Number of the counted deltas that their own usage time places; acceptance places the others."""
 
     @property
     def counted(self) -> int:
@@ -135,13 +137,18 @@ class Balance:
     """Those of its deltas that do not count; None: it is usage as it stands."""
     unit: Decimal = Decimal(1)
     """How many of the ledger's units are one of the meter's."""
+    by_usage_time: int = 0
+    """Number of the counted deltas that their own usage time places; acceptance places the others."""
+    awaited: Window | None = None
+    """The end of the window whose summary the ledger does not have yet; None: nothing is awaited."""
 
     @property
     def selected(self) -> Selected | None:
         """What was chosen from what; None when there was nothing to choose or to convert."""
         if self.left_out is None:
             return None
-        return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out)
+        own = self.by_usage_time
+        return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out, by_usage_time=own)
 
     @property
     def counted(self) -> int:

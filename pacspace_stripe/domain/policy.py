@@ -39,10 +39,12 @@ class FinalizePolicy(StrEnum):
 class Attribution(StrEnum):
     """``PACSPACE_STRIPE_ATTRIBUTION``: which clock places a delta in a window."""
 
+    AUTO = "auto"
+    """The usage time that a delta summarizes, where it names one; otherwise its acceptance (``domain.clocks``)."""
     ACCEPTED = "accepted"
     """When PacSpace accepted it: its own windows."""
     USAGE_TIME = "usage_time"
-    """When the usage happened, as the delta itself says; without that, when PacSpace accepted it."""
+    """Any time that the delta itself names, however far from its acceptance; without one, its acceptance."""
 
 
 NO_USAGE = "-"
@@ -116,7 +118,7 @@ class Policy:
     """What tells a delta's meter: ``account``, ``reason`` or ``metadata.KEY``."""
     exclude_reasons: frozenset[str] = frozenset()
     """Reasons of deltas that are no usage, such as deposits: they stay in the account's balance."""
-    attribution: Attribution = Attribution.ACCEPTED
+    attribution: Attribution = Attribution.AUTO
     units: Mapping[str, Decimal] = field(default_factory=dict)
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     readings: frozenset[str] = frozenset()

@@ -3,35 +3,22 @@
 Pure. A delta that cannot be placed, or whose meter cannot be told, makes the whole window ``Unclear``: never a guess.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
+from pacspace_stripe.domain.clocks import Place, place, usage_time, usage_window
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.ledger import Balance, LeftOut, LeftOutBy, UsageSign
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.verdicts import Reason
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.domain.windows import Window, floor_to, iso
 
 BY_REASON, BY_METADATA = "reason", "metadata."
-_START, _END = "summaryWindowStart", "summaryWindowEnd"
-_DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
-_DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 """PacSpace shows times to the millisecond, and its windows end before their end."""
-
-
-class Place(StrEnum):
-    """Where a delta's usage lies, seen from a window."""
-
-    INSIDE = "inside"
-    OUTSIDE = "outside"
-    ACROSS = "across"
-    """Its usage window crosses a bound: a part of it is inside, and nothing says how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +55,12 @@ class Selection:
     @property
     def takes_all(self) -> bool:
         """Every delta that PacSpace places in the window counts: its balance says all there is to say."""
-        by_account = self.meter_from == BY_ACCOUNT and not self.exclude_reasons
-        return by_account and self.attribution is Attribution.ACCEPTED and not self.reads
+        return self.attribution is Attribution.ACCEPTED and self.takes_all_of_a_time
+
+    @property
+    def takes_all_of_a_time(self) -> bool:
+        """Every delta counts whose place in time is the window, whichever clock places it."""
+        return self.meter_from == BY_ACCOUNT and not self.exclude_reasons and not self.reads
 
     @property
     def plain(self) -> bool:
@@ -94,6 +85,8 @@ class Counted:
     usage: Decimal
     """In the meter's unit."""
     left_out: tuple[LeftOut, ...] = ()
+    by_usage_time: int = 0
+    """Number of them that their own usage time places, not their acceptance."""
 
     @property
     def count(self) -> int:
@@ -108,16 +101,18 @@ class Unclear:
     detail: str
 
 
-def select(deltas: Iterable[LedgerDelta], window: Window, selection: Selection) -> Counted | Unclear:
-    """The deltas that count for the selection's meter in a window.
+def select(
+    deltas: Iterable[LedgerDelta], window: Window, selection: Selection, *, later: Iterable[LedgerDelta] = ()
+) -> Counted | Unclear:
+    """Choose the deltas that count for the selection's meter in a window.
 
-    With ``accepted`` they must be those that PacSpace itself places in the window, whose clock is its own: their times
-    are not looked at. With ``usage_time``, those of any longer time around it.
+    ``deltas`` are those that PacSpace itself places in the window, by a clock of its own; ``later`` are those that it
+    places after the window's end.
     """
     counted: list[LedgerDelta] = []
     sums: dict[tuple[LeftOutBy, str], list[Decimal]] = {}
-    for delta in deltas:
-        match _judged(delta, window, selection):
+    for listed, delta in (*((True, each) for each in deltas), *((False, each) for each in later)):
+        match _judged(delta, window, selection, listed=listed):
             case Unclear() as unclear:
                 return unclear
             case None:
@@ -135,7 +130,8 @@ def select(deltas: Iterable[LedgerDelta], window: Window, selection: Selection) 
         for (by, name), amounts in sorted(sums.items(), key=lambda each: each[0])
     )
     usage = selection.usage(total(delta.amount for delta in counted))
-    return Counted(deltas=tuple(counted), usage=usage, left_out=left_out)
+    own = sum(usage_time(delta, selection.attribution) is not None for delta in counted)
+    return Counted(deltas=tuple(counted), usage=usage, left_out=left_out, by_usage_time=own)
 
 
 def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] | Unclear:
@@ -150,23 +146,30 @@ def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] 
 
 
 def _read_at(delta: LedgerDelta, selection: Selection) -> datetime:
-    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
+    span = usage_time(delta, selection.attribution)
     return span.end if span else delta.accepted_at
 
 
-def _judged(delta: LedgerDelta, window: Window, selection: Selection) -> "tuple[LeftOutBy, str] | Unclear | None":
+def _judged(
+    delta: LedgerDelta, window: Window, selection: Selection, *, listed: bool
+) -> "tuple[LeftOutBy, str] | Unclear | None":
     """None: it counts. What is no usage at all, or another meter's, need not be placed in time."""
     if delta.reason is not None and delta.reason in selection.exclude_reasons:
         return LeftOutBy.REASON, delta.reason
-    timed = selection.attribution is Attribution.USAGE_TIME
-    where = place(delta, window, selection.attribution) if timed else Place.INSIDE
+    where = place(delta, window, selection.attribution, listed=listed)
     if where is Place.OUTSIDE:
         return LeftOutBy.TIME, ""
     other = _of_another_meter(delta, selection) if selection.splits else None
     if other is None and where is Place.ACROSS:
         what = f"is usage of {usage_window(delta)}, which crosses the edge of {window}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
+    if other is None and where is Place.CONTRADICTED:
+        what = f"names {usage_window(delta)} as its time and was accepted {iso(delta.accepted_at)}: {_CHOOSE_A_CLOCK}"
+        return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
     return other
+
+
+_CHOOSE_A_CLOCK = "set PACSPACE_STRIPE_ATTRIBUTION to accepted or usage_time to say which of the two counts"
 
 
 def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOutBy, str] | Unclear | None":
@@ -180,35 +183,85 @@ def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOu
     return _unclear(Reason.UNMAPPED, delta, f"names {meter!r} in its {told_by}, no meter of Stripe's")
 
 
-def chosen(balance: Balance, deltas: Sequence[LedgerDelta], window: Window, selection: Selection) -> Balance | Unclear:
-    """The balance of a scope with what of it does not count, when the deltas are the ones that it is made of."""
-    net = total(delta.amount for delta in deltas)
-    if len(deltas) != balance.count or not equal(net, balance.net):
-        listed = f"{len(deltas)} records netting {text(net)}"
+def chosen(
+    balance: Balance,
+    deltas: Sequence[LedgerDelta],
+    window: Window,
+    selection: Selection,
+    *,
+    later: Sequence[LedgerDelta] = (),
+) -> Balance | Unclear:
+    """Return the balance of a scope with what of it does not count, when the deltas are the ones that it is made of.
+
+    ``later``: those of them that PacSpace places after the window's end.
+    """
+    net, count = total(delta.amount for delta in (*deltas, *later)), len(deltas) + len(later)
+    if count != balance.count or not equal(net, balance.net):
+        listed = f"{count} records netting {text(net)}"
         detail = f"the ledger lists {listed}, and derives {text(balance.net)} of {balance.count}"
         return Unclear(reason=Reason.LEDGER_INCONSISTENT, detail=detail)
-    match select(deltas, window, selection):
+    match select(deltas, window, selection, later=later):
         case Unclear() as unclear:
             return unclear
-        case Counted(left_out=left_out):
-            return replace(balance, left_out=left_out, unit=selection.unit)
+        case Counted(left_out=left_out, by_usage_time=own):
+            return replace(balance, left_out=left_out, unit=selection.unit, by_usage_time=own)
 
 
-def proof_scope(counted: Counted, window: Window) -> Window:
-    """The shortest time from the window's start in which all that counts was accepted: what a proof has to cover."""
-    last = max((delta.accepted_at for delta in counted.deltas), default=window.start)
+def as_it_stands(balance: Balance, selection: Selection) -> Balance:
+    """Return the balance without a selection where auto found nothing to select: acceptance placed every record."""
+    auto = selection.attribution is Attribution.AUTO and selection.takes_all_of_a_time and selection.unit == 1
+    nothing = not balance.left_out and not balance.by_usage_time
+    return replace(balance, left_out=None) if auto and nothing else balance
+
+
+def proof_scope(counted: Iterable[LedgerDelta], window: Window) -> Window:
+    """Return the shortest scope from the window's start in which all that counts was accepted: what a proof covers.
+
+    ``counted``: the counted deltas that PacSpace places after the window's end.
+    """
+    last = max((delta.accepted_at for delta in counted), default=window.start)
     return Window(start=window.start, end=max(window.end, last + _TICK))
 
 
+def awaited(deltas: Iterable[LedgerDelta], window: Window, selection: Selection, cadence: timedelta) -> Window | None:
+    """Return the end of a window whose summary the ledger does not have yet; None when nothing is awaited.
+
+    ``deltas``: all that are listed in the window and after it. A ledger whose records summarize times of their own
+    gets the last one after that time has ended. It is awaited when no record covers the window's last ``cadence`` to
+    its end, and none is of a later time.
+    """
+    mine = [delta for delta in deltas if is_usage_of(delta, selection)]
+    spans = [span for delta in mine if (span := usage_time(delta, selection.attribution))]
+    if not spans or any(window.end <= span.end for span in spans):
+        return None
+    last_cadence = floor_to(window.end - _TICK, cadence)
+    since = max(window.start, last_cadence, *(span.end for span in spans))
+    single = (delta for delta in mine if usage_time(delta, selection.attribution) is None)
+    if any(since <= delta.accepted_at < window.end for delta in single):
+        return None
+    return Window(start=since, end=window.end)
+
+
+def is_usage_of(delta: LedgerDelta, selection: Selection) -> bool:
+    """Return whether a delta is usage of the selection's meter, whenever it happened."""
+    if delta.reason is not None and delta.reason in selection.exclude_reasons:
+        return False
+    return not selection.splits or meter_of(delta, selection.meter_from) == selection.meter
+
+
 def may_count(delta: LedgerDelta, window: Window, selection: Selection) -> bool:
-    """Whether an unverified delta might be usage of the window: what it does not say yet cannot rule it out."""
+    """Return whether an unverified delta might be usage of the window: what it does not say cannot rule it out.
+
+    With auto, a delta that names no time of its own is placed by its acceptance, as it will be once it is verified.
+    """
     if delta.reason is not None and delta.reason in selection.exclude_reasons:
         return False
     meter = meter_of(delta, selection.meter_from) if selection.splits else None
     if meter is not None and meter != selection.meter:
         return False
-    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
-    return span is None or place(delta, window, selection.attribution) is not Place.OUTSIDE
+    if usage_time(delta, selection.attribution) is None:
+        return selection.attribution is not Attribution.AUTO or delta.accepted_at < window.end
+    return place(delta, window, selection.attribution) is not Place.OUTSIDE
 
 
 def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> Unclear:
@@ -237,59 +290,3 @@ def meter_of(delta: LedgerDelta, meter_from: str) -> str | None:
     else:
         named = delta.metadata.get(meter_from.removeprefix(BY_METADATA))
     return named if isinstance(named, str) and named else None
-
-
-def place(delta: LedgerDelta, window: Window, attribution: Attribution) -> Place:
-    """Where the clock of ``attribution`` puts a delta."""
-    span = usage_window(delta) if attribution is Attribution.USAGE_TIME else None
-    if span is None:
-        return Place.INSIDE if window.start <= delta.accepted_at < window.end else Place.OUTSIDE
-    if window.start <= span.start and span.end <= window.end:
-        return Place.INSIDE
-    return Place.OUTSIDE if span.end <= window.start or window.end <= span.start else Place.ACROSS
-
-
-def usage_window(delta: LedgerDelta) -> Window | None:
-    """When the delta's usage happened, as the delta itself says; None: it does not, so its acceptance decides.
-
-    ``metadata.summaryWindowStart`` and ``…End`` (pacspace-api 3.2), else the one UTC day that the ``referenceId``
-    names, else the ``reason``: PacSpace recommends ``usage:{customerId}:{YYYY-MM-DD}`` (1.7). What is malformed is
-    not given.
-    """
-    return _summary_window(delta.metadata) or _day_in(delta.reference_id) or _day_in(delta.reason)
-
-
-def _summary_window(metadata: Mapping[str, object]) -> Window | None:
-    start, end = _moment(metadata.get(_START)), _moment(metadata.get(_END))
-    return Window(start=start, end=end) if start is not None and end is not None and start < end else None
-
-
-def _moment(written: object) -> datetime | None:
-    """An aware time, in UTC."""
-    if not isinstance(written, str):
-        return None
-    try:
-        at = datetime.fromisoformat(written)
-        return at.astimezone(UTC) if at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _day_in(written: str | None) -> Window | None:
-    """The UTC day that a text names; several different ones name none."""
-    days = set(_days(written or ""))
-    if len(days) != 1:
-        return None
-    day = days.pop()
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return Window(start=start, end=start + _DAY)
-
-
-def _days(written: str) -> Iterator[date]:
-    for found in _DATE.findall(written):
-        try:
-            day = date.fromisoformat(found)
-        except ValueError:
-            continue
-        if day < date.max:
-            yield day

@@ -90,6 +90,15 @@ class LeftOutModel(Strict):
     net_change: Quantity
 
 
+class PlacedByModel(Strict):
+    """Number of counted records by the clock that placed them in the period."""
+
+    accepted: Count
+    """PacSpace's acceptance."""
+    usage_time: Count
+    """The usage time that the record itself names."""
+
+
 class SelectionModel(Strict):
     """What the counted records were chosen from: everything that PacSpace derives from the scope, raw and signed.
 
@@ -101,6 +110,8 @@ class SelectionModel(Strict):
     record_count: Count
     net_change: Quantity
     left_out: Several[LeftOutModel]
+    placed_by: PlacedByModel | None = None
+    """Absent: acceptance placed every counted record."""
 
     def selected(self) -> Selected:
         """The same in the domain's words. Raises ValueError for a scope that ends before it starts."""
@@ -112,6 +123,7 @@ class SelectionModel(Strict):
                 LeftOut(by=each.by, name=each.name, count=each.record_count, net=each.net_change)
                 for each in self.left_out
             ),
+            by_usage_time=self.placed_by.usage_time if self.placed_by else 0,
         )
 
 

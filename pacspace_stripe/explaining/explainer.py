@@ -10,7 +10,7 @@ from pacspace_stripe.domain.explanation import Cause, Explanation
 from pacspace_stripe.domain.invoices import Formula, Invoice
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.localise import Diagnosis, diagnose
-from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.quantities import subtract
 from pacspace_stripe.domain.selection import Selection
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
@@ -69,14 +69,14 @@ class Explainer:
             return replace(told, notes=("the settlement ledger keeps no times: nothing can be located in it",))
         spending = Budget(most=budget)
         with self.transport.counted(spending.count):
-            told = self._explained(invoice, told, spending)
+            told = self._explained(invoice, told, _selection(self.policy, result), spending)
         return replace(told, calls=spending.spent)
 
-    def _explained(self, invoice: Invoice, told: Explanation, budget: Budget) -> Explanation:
+    def _explained(self, invoice: Invoice, told: Explanation, selection: Selection, budget: Budget) -> Explanation:
         place = None
         why = "no line of the invoice has a price of its meter, so Stripe's figure cannot be split by time"
         try:
-            place = self._place(invoice, told)
+            place = self._place(invoice, told, selection)
         except RemoteError as error:
             why = str(error)
         except BudgetSpent:
@@ -87,7 +87,7 @@ class Explainer:
             return replace(told, notes=("the meter's hours do not add up to its figure",))
         return self._looked(invoice, told, place, budget)
 
-    def _place(self, invoice: Invoice, told: Explanation) -> Place | None:
+    def _place(self, invoice: Invoice, told: Explanation, selection: Selection) -> Place | None:
         meter_id = meters_on(invoice, self.stripe).get(told.meter)
         if meter_id is None:
             return None
@@ -99,7 +99,7 @@ class Explainer:
             meter_id=meter_id,
             customer_id=invoice.customer_id,
             account=told.account,
-            selection=Selection.of(self.policy, told.meter),
+            selection=selection,
         )
 
     def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
@@ -139,6 +139,13 @@ class Explainer:
                     look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
                 if not diagnose(look.situation).unsure:
                     return
+
+
+def _selection(policy: Policy, result: WindowResult) -> Selection:
+    """Return how the window's records were told apart: with auto and nothing selected, acceptance placed them all."""
+    selection = Selection.of(policy, result.meter)
+    auto = selection.attribution is Attribution.AUTO and selection.takes_all_of_a_time
+    return replace(selection, attribution=Attribution.ACCEPTED) if auto and result.selected is None else selection
 
 
 def _stopped(budget: Budget) -> str:

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from pacspace_stripe.domain.clocks import LATEST, place, usage_window
+from pacspace_stripe.domain.clocks import Place as Where
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.localise import DAY, HOUR, Entry
 from pacspace_stripe.domain.policy import Attribution
-from pacspace_stripe.domain.selection import Place as Where
-from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, place, select, usage_window
+from pacspace_stripe.domain.selection import Selection, Unclear, named_meters, select
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -20,8 +21,6 @@ from pacspace_stripe.stripe_api import StripeApi
 _MOST_PAGES = 5
 """Answers, of 1,000 records each, that one look at a time lists at most."""
 _ROWS = 100
-_LATEST = timedelta(days=35)
-"""How long after its use a record may be accepted and is still found, by usage time."""
 
 
 class Unlisted(Exception):
@@ -93,7 +92,7 @@ class Place:
         attribution = self.selection.attribution
         if attribution is Attribution.ACCEPTED:
             return self._deltas(window)
-        wide = self._deltas(Window(start=window.start, end=window.end + _LATEST))
+        wide = self._deltas(Window(start=window.start, end=window.end + LATEST))
         return [delta for delta in wide if place(delta, window, attribution) is Where.INSIDE]
 
     def _entry(self, delta: LedgerDelta) -> Entry:

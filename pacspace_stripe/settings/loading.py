@@ -16,11 +16,11 @@ VARIABLES = tuple(str(field.alias) for field in Settings.model_fields.values())
 _WEBHOOK_SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
 _HINT = "`pacspace-stripe settings` lists every setting with its meaning and default."
 _OF_DELTAS = {
-    f"{PREFIX}METER_FROM": "account",
-    f"{PREFIX}EXCLUDE_REASONS": "",
-    f"{PREFIX}ATTRIBUTION": "accepted",
-    f"{PREFIX}UNITS": "",
-    f"{PREFIX}READINGS": "",
+    f"{PREFIX}METER_FROM": ("account",),
+    f"{PREFIX}EXCLUDE_REASONS": ("",),
+    f"{PREFIX}ATTRIBUTION": ("auto", "accepted"),
+    f"{PREFIX}UNITS": ("",),
+    f"{PREFIX}READINGS": ("",),
 }
 """What chooses among deltas, and how it is written when it chooses nothing."""
 _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)?)")
@@ -80,7 +80,7 @@ def _without_deltas(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | N
     if ours.get(f"{PREFIX}LEDGER", "").strip() != LedgerProtocol.SETTLEMENT:
         return
     for name, usual in _OF_DELTAS.items():
-        if ours.get(name, usual).strip() != usual:
+        if ours.get(name, usual[0]).strip() not in usual:
             yield name, "chooses among deltas, and the settlement ledger (PACSPACE_STRIPE_LEDGER) has none", None
 
 

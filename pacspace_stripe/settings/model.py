@@ -139,8 +139,8 @@ class Settings(BaseSettings):
     )
     attribution: Annotated[Attribution, read_by(written.one_of(Attribution))] = setting(
         "PACSPACE_STRIPE_ATTRIBUTION",
-        "Which clock places a delta: `accepted` (PacSpace's own) or `usage_time` (when the delta says it was used).",
-        default="accepted",
+        "Places a delta: `auto` (the time it summarizes, else acceptance), `accepted` or `usage_time` (any it names).",
+        default="auto",
     )
     edge_slack: Annotated[timedelta, read_by(written.duration)] = setting(
         "PACSPACE_STRIPE_EDGE_SLACK",
@@ -279,7 +279,7 @@ class Settings(BaseSettings):
             cadence=self.cadence,
             meter_from=self.meter_from,
             exclude_reasons=self.exclude_reasons or frozenset(),
-            attribution=self.attribution,
+            attribution=self.attribution if self.ledger is LedgerProtocol.BALANCE else Attribution.ACCEPTED,
             units=self.units or {},
             readings=self.readings or frozenset(),
             usage_items=self.usage_items or UsageItems(),

@@ -14,11 +14,11 @@ from typing import Any
 from pacspace_stripe.app import App
 from pacspace_stripe.documents import Day
 from pacspace_stripe.domain import evidence
+from pacspace_stripe.domain.clocks import usage_time
 from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.invoices import Formula, Invoice, Meter
-from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.quantities import equal, total
-from pacspace_stripe.domain.selection import Selection, Unclear, name_of, named_meters, select, usage_window
+from pacspace_stripe.domain.selection import Selection, Unclear, name_of, named_meters, select
 from pacspace_stripe.domain.windows import Window, floor_to
 from pacspace_stripe.errors import RemoteError
 
@@ -115,7 +115,9 @@ def _pieces(span: Window) -> Iterator[Window]:
 def _recorded(app: App, window: dict[str, Any], span: Window, selection: Selection) -> dict[date, Decimal]:
     """PacSpace's records that count, by the UTC day of the clock that places them."""
     _, deltas = app.ledger.listed(window["account"], _span(window.get("selection") or window))
-    counted = select(deltas, span, replace(selection, others=named_meters(deltas, selection)))
+    within = [delta for delta in deltas if delta.accepted_at < span.end]
+    later = [delta for delta in deltas if delta.accepted_at >= span.end]
+    counted = select(within, span, replace(selection, others=named_meters(deltas, selection)), later=later)
     if isinstance(counted, Unclear):
         raise LeftOut(counted.detail)
     found: defaultdict[date, Decimal] = defaultdict(Decimal)
@@ -125,7 +127,7 @@ def _recorded(app: App, window: dict[str, Any], span: Window, selection: Selecti
 
 
 def _day_of(delta: LedgerDelta, selection: Selection) -> date:
-    span = usage_window(delta) if selection.attribution is Attribution.USAGE_TIME else None
+    span = usage_time(delta, selection.attribution)
     if span is None:
         return delta.accepted_at.astimezone(UTC).date()
     if span.end > floor_to(span.start, _DAY) + _DAY:

@@ -29,7 +29,7 @@ def problems(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     """Whether there is a selection exactly where the policy makes one, and recorded is what it leaves."""
     chosen, selection = Selection.of(policy.choices, window.meter), window.selection
     if selection is None:
-        if window.count is not None and not chosen.plain:
+        if window.count is not None and not _may_be_plain(chosen):
             yield "the policy chooses among the ledger's records, and the evidence does not say what from"
         return
     if chosen.plain:
@@ -40,11 +40,26 @@ def problems(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     yield from _counted(window, selection.selected(), chosen)
 
 
+def _may_be_plain(chosen: Selection) -> bool:
+    """Return whether the policy may find nothing to choose: with auto, where acceptance placed every record."""
+    auto = chosen.attribution is Attribution.AUTO and chosen.takes_all_of_a_time and chosen.unit == 1
+    return chosen.plain or auto
+
+
 def _scope(window: WindowModel, selection: SelectionModel, chosen: Selection) -> Iterator[str]:
     within = window.end is not None and selection.start == window.start and selection.end >= window.end
     longer = selection.end != window.end and chosen.attribution is Attribution.ACCEPTED
     if not within or longer:
         yield f"records of {selection.selected().scope} were read for it"
+    placed = selection.placed_by
+    if chosen.attribution is Attribution.AUTO and selection.end != window.end and not (placed and placed.usage_time):
+        yield "records of a later time were read for it, and none of them counts by its usage time"
+    if placed is None:
+        return
+    if chosen.attribution is Attribution.ACCEPTED:
+        yield "records are placed by their usage time, which the policy does not say"
+    if placed.accepted + placed.usage_time != selection.selected().counted:
+        yield f"{placed.accepted + placed.usage_time} records are placed, counted are {selection.selected().counted}"
 
 
 def _left_out(selection: SelectionModel, chosen: Selection) -> Iterator[str]:
@@ -65,7 +80,7 @@ def _may_leave_out(each: LeftOutModel, chosen: Selection) -> bool:
         case LeftOutBy.READING:
             return chosen.reads and not each.name
         case LeftOutBy.TIME:
-            return chosen.attribution is Attribution.USAGE_TIME and not each.name
+            return chosen.attribution is not Attribution.ACCEPTED and not each.name
 
 
 def _counted(window: WindowModel, selected: Selected, chosen: Selection) -> Iterator[str]:

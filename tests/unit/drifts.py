@@ -7,7 +7,7 @@ from decimal import Decimal
 from pacspace_stripe.domain.corrections import Correction, plan
 from pacspace_stripe.domain.explanation import Cause, Explanation, Located, LocatedRecord, Side
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
-from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.windows import Window
 from tests.unit.examples import CREATED, METER, OCTOBER, Change, held_draft, left
 
@@ -17,7 +17,7 @@ THAT_HOUR = Window(start=datetime(2026, 10, 17, 14, tzinfo=UTC), end=datetime(20
 LAST_HOUR = Window(start=OCTOBER.end - HOUR, end=OCTOBER.end)
 SOON, LATER = CREATED + HOUR, CREATED + 25 * DAY
 MUCH_LATER = OCTOBER.end + timedelta(days=36)
-POLICY = Policy()
+POLICY = Policy(attribution=Attribution.ACCEPTED)
 
 
 def explained(

@@ -190,8 +190,9 @@ def test_the_ledger_is_corrected_in_its_own_sign_and_unit(policy: dict[str, Chan
     assert shlex.split(first.command)[4] == amount
 
 
-def test_where_usage_time_decides_a_late_record_settles_it() -> None:
-    (first,) = planned(NOT_IN_LEDGER, attribution=Attribution.USAGE_TIME)
+@pytest.mark.parametrize("attribution", [Attribution.AUTO, Attribution.USAGE_TIME])
+def test_where_usage_time_decides_a_late_record_settles_it(attribution: Attribution) -> None:
+    (first,) = planned(NOT_IN_LEDGER, attribution=attribution)
     words = shlex.split(first.command)
     assert json.loads(words[words.index("--metadata") + 1]) == {
         "summaryWindowStart": "2026-10-17T14:00:00Z",

@@ -15,11 +15,10 @@ from pacspace_stripe.domain.edges import (
     EdgeRecord,
     Edges,
     Moved,
-    is_usage_of,
     within_minutes,
 )
 from pacspace_stripe.domain.policy import Attribution
-from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.selection import Selection, is_usage_of
 from pacspace_stripe.domain.windows import Window
 from tests.unit.examples import OCTOBER
 

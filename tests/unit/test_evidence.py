@@ -118,6 +118,7 @@ def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -
             "finalize": "strict",
             "tolerance": "0",
             "usage_sign": "negative",
+            "attribution": "auto",
         },
         "waiver": None,
         "confirms": None,

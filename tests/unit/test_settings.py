@@ -109,6 +109,7 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         record_key="{customer}:{meter}:{start}",
         retry=(timedelta(seconds=2), timedelta(seconds=90)),
         cadence=timedelta(hours=1),
+        attribution=Attribution.ACCEPTED,
     )
     assert settings.stripe_api_base_url == "http://127.0.0.1:12111"
     assert settings.pacspace_api_base_url == "https://sandbox.example/pacspace"
@@ -177,13 +178,15 @@ def test_nothing_is_chosen_among_deltas_where_there_are_none(variable: str, writ
     assert refused(PACSPACE_STRIPE_LEDGER="settlement", **{name: written}).variable == name
 
 
-def test_the_usual_way_may_be_written_out_for_the_settlement_ledger() -> None:
+@pytest.mark.parametrize("attribution", ["auto", "accepted"])
+def test_the_usual_way_may_be_written_out_for_the_settlement_ledger(attribution: str) -> None:
     settings = loaded(
         PACSPACE_STRIPE_LEDGER="settlement",
         PACSPACE_STRIPE_METER_FROM="account",
-        PACSPACE_STRIPE_ATTRIBUTION="accepted",
+        PACSPACE_STRIPE_ATTRIBUTION=attribution,
     )
     assert settings.policy.ledger is LedgerProtocol.SETTLEMENT
+    assert settings.policy.attribution is Attribution.ACCEPTED
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:8080", "[::1]:9"])

@@ -118,6 +118,15 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "its own meter left out": (PART, left_out(0, name="api_calls")),
     "another meter left out where accounts tell the meter": (PART, policy(meter_from="account")),
     "another time left out where acceptance counts": (PART, policy(attribution="accepted")),
+    "a later time read for records that acceptance placed": (PART, policy(attribution="auto")),
+    "more records placed than counted": (
+        PART,
+        inside("selection", placed_by={"accepted": 9, "usage_time": 1}),
+    ),
+    "records placed by a clock that the policy does not look at": (
+        PART,
+        both(policy(attribution="accepted"), inside("selection", placed_by={"accepted": 3, "usage_time": 1})),
+    ),
     "another time left out by a name": (PART, left_out(2, name="storage")),
     "one thing left out twice": (PART, left_out_twice),
     "a root of other records than were read": (PART, inside("proof", record_count=8)),

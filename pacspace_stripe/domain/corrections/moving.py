@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from pacspace_stripe.domain.clocks import LATEST
 from pacspace_stripe.domain.corrections import commands
 from pacspace_stripe.domain.corrections.values import Correction, CorrectionKind, Drift, Piece, nothing, span
 from pacspace_stripe.domain.explanation import Cause
@@ -186,7 +187,13 @@ def settles_ledger(drift: Drift) -> bool:
     """Whether the two sides agree once that was done."""
     if drift.policy.ledger is LedgerProtocol.SETTLEMENT:
         return all(_bits(drift, piece) is not None for piece in drift.pieces())
-    return drift.policy.attribution is Attribution.USAGE_TIME or drift.now < drift.explanation.window.end
+    return drift.now < _counts_until(drift)
+
+
+def _counts_until(drift: Drift) -> datetime:
+    """Return until when a record of this window's usage may be accepted and still counts in it."""
+    by_acceptance = drift.policy.attribution is Attribution.ACCEPTED
+    return drift.explanation.window.end + (timedelta(0) if by_acceptance else LATEST)
 
 
 def _raw(drift: Drift, piece: Piece) -> Decimal:
@@ -205,8 +212,8 @@ def _to_ledger(drift: Drift, piece: Piece, why: str) -> Correction:
         return _written(drift, piece, why)
     window = drift.explanation.window
     adjusts = piece.record_id if piece.missing > 0 or drift.explanation.cause in _SAME_RECORD else None
-    if drift.policy.attribution is Attribution.USAGE_TIME:
-        said, until = f"{why} It says when the usage was, so it counts in this window.", None
+    if drift.policy.attribution is not Attribution.ACCEPTED:
+        said, until = f"{why} {_DATED if drift.now < _counts_until(drift) else _DATED_TOO_LATE}", None
     elif drift.now < window.end:
         said, until = f"{why} The window is still open, so it counts in it.", window.end
     else:
@@ -228,6 +235,11 @@ def _to_ledger(drift: Drift, piece: Piece, why: str) -> Correction:
 
 _SAME_RECORD = (Cause.WRONG_SIGN, Cause.UNIT_FACTOR, Cause.TRUNCATED_DECIMALS)
 """Usage that the ledger lacks is in a record that it has; otherwise that record is somewhere else."""
+_DATED = "It says when the usage was, so it counts in this window."
+_DATED_TOO_LATE = (
+    f"It says when the usage was, but a record that PacSpace accepts more than {LATEST.days} days after this window is "
+    "not looked for: the two sides still differ in it."
+)
 _TOO_LATE = (
     "PacSpace places a delta when it accepts it, and this window is over: the ledger's total is right again, but the "
     "next invoice then differs the other way; release that one with the same reason."
@@ -245,7 +257,7 @@ def _metadata(drift: Drift, within: Window) -> dict[str, str]:
     found = {"summaryWindowStart": iso(start), "summaryWindowEnd": iso(end)}
     if drift.policy.meter_from.startswith(_METADATA):
         found[drift.policy.meter_from.removeprefix(_METADATA)] = drift.explanation.meter
-    return found if drift.policy.attribution is Attribution.USAGE_TIME or len(found) > len(_WINDOW_KEYS) else {}
+    return found if drift.policy.attribution is not Attribution.ACCEPTED or len(found) > len(_WINDOW_KEYS) else {}
 
 
 _WINDOW_KEYS = ("summaryWindowStart", "summaryWindowEnd")

@@ -182,13 +182,15 @@ def _truncated(drift: Drift) -> Iterator[Correction]:
 
 def _at_the_edge(drift: Drift, why: str) -> Iterator[Correction]:
     yield nothing(why)
-    if drift.policy.attribution is Attribution.ACCEPTED:
-        yield Correction(
-            kind=CorrectionKind.SETTING,
-            command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", Attribution.USAGE_TIME.value),
-            until=None,
-            why="So that it does not come again, if your records say when the usage was: it is for all invoices.",
-        )
+    by_acceptance = drift.policy.attribution is Attribution.ACCEPTED
+    other = Attribution.AUTO if by_acceptance else Attribution.ACCEPTED
+    when = "your records say when the usage was" if by_acceptance else "the dates in your records are not usage days"
+    yield Correction(
+        kind=CorrectionKind.SETTING,
+        command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", other.value),
+        until=None,
+        why=f"So that it does not come again, if {when}: it is for all invoices.",
+    )
     yield from _waived(drift, "as billed")
 
 
