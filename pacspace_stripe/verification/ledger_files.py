@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import Proof, ProofSummary, UsageSign
+from pacspace_stripe.domain.ledger import LeftOutBy, Proof, ProofSummary, UsageSign
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.selection import BY_REASON, Counted, Selection, named_meters, select
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.windows import Window, iso
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
+from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
 from pacspace_stripe.pacspace_api import proof_summary_from_pacspace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.opening import COUNTS, count_of, root_of
@@ -96,6 +96,8 @@ def _rows(file: Fields, window: WindowModel, policy: PolicyModel) -> Result:
 def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: PolicyModel) -> Result:
     """Rows show their reasons: where these alone tell which of them count, those must be the ones that were counted."""
     chosen, period = Selection.of(policy.choices, window.meter), window.window
+    if window.selection is not None and _by_acceptance(window.selection, period):
+        chosen = replace(chosen, attribution=Attribution.ACCEPTED)
     shown = chosen.meter_from in (BY_ACCOUNT, BY_REASON) and chosen.attribution is Attribution.ACCEPTED
     reasons = [row.optional_text("reason") for row in rows]
     if not shown or period is None or any(_REMOVED in (reason or "") for reason in reasons):
@@ -109,6 +111,16 @@ def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: Po
     if isinstance(found, Counted) and selected is not None and found.left_out == selected.left_out:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
     return refuted(f"{file.where}: by their reasons other rows count for {name_of(window)} than were counted")
+
+
+def _by_acceptance(selection: SelectionModel, period: Window | None) -> bool:
+    """Return whether auto found no record that its own time places: acceptance then placed all of them."""
+    scope = selection.selected().scope
+    return (
+        selection.placed_by is None
+        and scope == period
+        and all(each.by is not LeftOutBy.TIME for each in selection.left_out)
+    )
 
 
 def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator[str]:

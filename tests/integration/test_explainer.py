@@ -112,7 +112,7 @@ def test_daily_summaries_locate_a_day(tmp_path: Path) -> None:
 
 
 def test_a_daily_summary_after_midnight_is_not_in_its_month(tmp_path: Path) -> None:
-    month = Month(tmp_path)
+    month = Month(tmp_path, settings={"PACSPACE_STRIPE_ATTRIBUTION": "accepted"})
     for number in range(31):
         on = MONTH_START + number * DAY
         span = {"summaryWindowStart": on.isoformat(), "summaryWindowEnd": (on + DAY).isoformat()}

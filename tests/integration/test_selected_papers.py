@@ -69,6 +69,7 @@ def test_the_evidence_says_what_was_chosen_from_what(made: Papers) -> None:
     assert calls["selection"] == {
         "start": "2026-10-01T00:00:00Z",
         "end": "2026-11-01T00:05:00.001000Z",
+        "placed_by": {"accepted": 1, "usage_time": 1},
         "record_count": 4,
         "net_change": "-2160",
         "left_out": [
