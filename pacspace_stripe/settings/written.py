@@ -35,6 +35,11 @@ _DURATION = re.compile("".join(rf"(?:(?P<{unit}>{_NUMBER}){unit}(?![a-z]))?" for
 _DECIMAL = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _RATE = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 _STRIPE_KEY = re.compile(r"[sr]k_(?:test|live)_[!-~]{1,500}")
+_OF_ORGANIZATION = re.compile(r"[sr]k_org_")
+ORGANIZATION_KEY = (
+    "is a key of an organization, which names no account: use a restricted key (rk_live_… or rk_test_…) of the account "
+    "whose invoices are compared, made in that account's Stripe Dashboard under Developers > API keys"
+)
 _PACSPACE_KEY = re.compile(r"pk_(?:test|live)_[!-~]{1,500}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[!-+\--~]{1,500}")
 _PLACEHOLDER = re.compile(r"\{(?:customer|meter)\}")
@@ -130,7 +135,9 @@ def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
 
 
 def stripe_key(written: str) -> SecretStr:
-    """A secret or restricted key of Stripe."""
+    """A key of one account: an organization's needs a Stripe-Context on every request (stripe-facts 12.9)."""
+    if _OF_ORGANIZATION.match(written.strip()):
+        raise ValueError(ORGANIZATION_KEY)
     return _secret(written, _STRIPE_KEY, "must be a Stripe key: sk_test_…, rk_test_…, sk_live_… or rk_live_…")
 
 

@@ -20,7 +20,7 @@ from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
-_KEY = re.compile(r"(?:sk|rk)_(?:org_)?(live|test)_")
+_KEY = re.compile(r"(?:sk|rk)_(live|test)_")
 
 
 def key_livemode(api_key: str) -> bool:
@@ -28,7 +28,9 @@ def key_livemode(api_key: str) -> bool:
     found = _KEY.match(api_key)
     if found is None:
         variable = "STRIPE_API_KEY"
-        raise ConfigurationError(variable, "is not a secret or restricted Stripe key (sk_… or rk_…)")
+        raise ConfigurationError(
+            variable, "is not a secret or restricted key of one Stripe account (sk_live_…, rk_live_…, …)"
+        )
     return found[1] == "live"
 
 

@@ -280,6 +280,17 @@ def test_the_rate_follows_the_kind_of_key(stripe: str, pacspace: str, rate: str)
     assert settings.livemode is ("live" in stripe)
 
 
+@pytest.mark.parametrize(
+    "key", ["sk_org_live_tellnobody", "sk_org_test_tellnobody", "rk_org_live_tellnobody", " sk_org_x"]
+)
+def test_a_key_of_an_organization_is_refused_and_the_right_one_named(key: str) -> None:
+    error = refused(STRIPE_API_KEY=key)
+    assert error.variable == "STRIPE_API_KEY"
+    assert "key of an organization" in str(error)
+    assert "use a restricted key (rk_live_" in str(error)
+    assert "tellnobody" not in str(error)
+
+
 @pytest.mark.parametrize(("stripe", "pacspace"), [("sk_live_a", "pk_test_a"), ("rk_test_a", "pk_live_a")])
 def test_test_and_live_keys_do_not_mix(stripe: str, pacspace: str) -> None:
     error = refused(STRIPE_API_KEY=stripe, PACSPACE_API_KEY=pacspace)

@@ -464,13 +464,15 @@ def _paths(data: object, before: str = "") -> list[str]:
 
 @pytest.mark.parametrize(
     ("key", "live"),
-    [("sk_test_1", False), ("rk_test_1", False), ("sk_live_1", True), ("rk_live_1", True), ("sk_org_live_1", True)],
+    [("sk_test_1", False), ("rk_test_1", False), ("sk_live_1", True), ("rk_live_1", True)],
 )
 def test_a_key_tells_its_mode(key: str, live: bool) -> None:  # noqa: FBT001
     assert key_livemode(key) is live
 
 
-@pytest.mark.parametrize("key", ["", "pk_live_1", "whsec_1", "sk_prod_1", "xsk_live_1"])
+@pytest.mark.parametrize(
+    "key", ["", "pk_live_1", "whsec_1", "sk_prod_1", "xsk_live_1", "sk_org_live_1", "rk_org_test_1"]
+)
 def test_what_is_no_secret_key_is_a_configuration_error_that_does_not_repeat_it(key: str) -> None:
     with pytest.raises(ConfigurationError, match="STRIPE_API_KEY") as refused:
         key_livemode(key)
