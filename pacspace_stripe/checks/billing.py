@@ -16,7 +16,15 @@ from pacspace_stripe.domain.billing import (
     other_subscriptions,
     with_meter,
 )
-from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, InvoiceStatus, Meter, Price
+from pacspace_stripe.domain.invoices import (
+    BillingReason,
+    EventTimeWindow,
+    Formula,
+    Invoice,
+    InvoiceStatus,
+    Meter,
+    Price,
+)
 from pacspace_stripe.domain.policy import Policy
 from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason
 from pacspace_stripe.domain.windows import Window
@@ -56,9 +64,16 @@ class Billing:
         return tuple(self._told(invoice, usage, question) for usage in usages)
 
     def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
-        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        """How each meter on the invoice adds up what it is sent, by the meter's name.
+
+        UNKNOWN for a meter that counts the newest event of each hour or day: one event more does not add up there.
+        """
         meters = self._meters(self._prices(invoice)).values()
-        return {meter.event_name: meter.formula for meter in meters}
+        adds_up = EventTimeWindow.NONE
+        return {
+            meter.event_name: meter.formula if meter.event_time_window is adds_up else Formula.UNKNOWN
+            for meter in meters
+        }
 
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
         found: dict[str, Price] = {}

@@ -30,6 +30,8 @@ class Cause(StrEnum):
     """The two sides place the same usage on different sides of the window's edge."""
     TRUNCATED_DECIMALS = "truncated_decimals"
     """One side dropped what comes after the point."""
+    EVENT_TIME_WINDOW = "event_time_window"
+    """Stripe's meter counts only the newest event of each hour or day, and the ledger has the others too."""
     UNEXPLAINED = "unexplained"
     """The figures differ there, and nothing they show tells why."""
 

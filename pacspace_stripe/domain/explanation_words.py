@@ -33,6 +33,9 @@ CAUSES: dict[Cause, str] = {
     ),
     Cause.PERIOD_EDGE: "Both sides have the usage, but on different sides of the period's start or end.",
     Cause.TRUNCATED_DECIMALS: "One side dropped what comes after the decimal point.",
+    Cause.EVENT_TIME_WINDOW: (
+        "Stripe's meter counts only the newest event of each hour or day (its event_time_window); the ledger has all."
+    ),
     Cause.UNEXPLAINED: "The figures differ there, and nothing that they show tells why.",
 }
 """Every cause in one sentence for a person: what it means, and what usually leads to it."""
@@ -49,6 +52,10 @@ _LOOK: dict[Cause, str] = {
     Cause.RECORDED_LATE: "Look for what delayed the ledger's records at the end of the period.",
     Cause.PERIOD_EDGE: "Nothing is lost: decide which period it belongs to, and which clock both sides go by.",
     Cause.TRUNCATED_DECIMALS: "Look where the number is turned into text or into a whole number before it is sent.",
+    Cause.EVENT_TIME_WINDOW: (
+        "Bill by a meter without an event time window, which cannot be changed on a meter, or send one event with all "
+        "usage of each hour or day."
+    ),
     Cause.UNEXPLAINED: "Compare your own usage records of that time with both sides.",
 }
 _SUSPICION: dict[Cause, str] = {
@@ -63,6 +70,9 @@ _SUSPICION: dict[Cause, str] = {
     Cause.RECORDED_LATE: "the ledger most likely accepted {these} only after the period had ended",
     Cause.PERIOD_EDGE: "both sides most likely have {these}, on different sides of the period's edge",
     Cause.TRUNCATED_DECIMALS: "{less} most likely dropped what comes after the decimal point",
+    Cause.EVENT_TIME_WINDOW: (
+        "Stripe's meter most likely dropped {these}: it counts only the newest event of each hour or day"
+    ),
     Cause.UNEXPLAINED: "nothing in the figures tells why",
 }
 """The second half of a sentence: what most likely went wrong."""

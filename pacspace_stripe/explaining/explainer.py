@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.invoices import Formula, Invoice
+from pacspace_stripe.domain.invoices import EventTimeWindow, Formula, Invoice
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.localise import Diagnosis, diagnose
 from pacspace_stripe.domain.policy import Attribution, Policy
@@ -25,6 +25,7 @@ from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.transport import Transport
 
 _log = logging.getLogger(__name__)
+_NEWEST_OF = {EventTimeWindow.HOUR: timedelta(hours=1), EventTimeWindow.DAY: timedelta(days=1)}
 _MOST_PIECES = 3
 """Parts that neighbours are asked about: the largest ones."""
 
@@ -103,8 +104,10 @@ class Explainer:
         )
 
     def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
+        newest_of = _NEWEST_OF.get(self.stripe.meter(place.meter_id).event_time_window)
         look = Look(
             place=place,
+            newest_of=newest_of,
             window=told.window,
             billed=told.billed,
             slack=self.policy.edge_slack,

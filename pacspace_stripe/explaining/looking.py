@@ -57,6 +57,8 @@ class Look:
     after: tuple[Bucket, ...] = ()
     neighbours: list[Neighbour] = field(default_factory=list)
     once_a_day: bool = False
+    newest_of: timedelta | None = None
+    """The meter's event time window."""
     minutes: dict[datetime, Decimal] = field(default_factory=dict)
     at_the_edges: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     """What is billed in the minutes that the window's start and its end cut."""
@@ -70,6 +72,7 @@ class Look:
             before=self.before,
             after=self.after,
             neighbours=tuple(self.neighbours),
+            newest_of=self.newest_of,
         )
 
     @contextmanager
@@ -143,8 +146,11 @@ class Look:
 
     def read_hours(self) -> None:
         """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
+        if self.newest_of == DAY:
+            # The hours of such a meter do not add up to its days.
+            return
         differing = [part for part in self.inside if part.differs]
-        through = pattern(self.inside) is not None
+        through = self.newest_of is None and pattern(self.inside) is not None
         if through:
             ends = dict.fromkeys((differing[0], differing[-1]))
             differing = [part for part in ends if _cut_short(part, self.inside)]
@@ -171,7 +177,7 @@ class Look:
 
     def read_edges(self) -> None:
         """What both sides have just before the window, and since its end."""
-        step, start, end = DAY if self.once_a_day else HOUR, self.window.start, self.window.end
+        step, start, end = DAY if self.once_a_day or self.newest_of == DAY else HOUR, self.window.start, self.window.end
         until = min(floor_to(self.now, _MINUTE), end + _AFTER)
         with self.noting("the time before the window could not be read"):
             near = Window(start=start - HOUR, end=start)

@@ -37,7 +37,8 @@ class _Play:
         meters = {"api_calls": self.world.meter}
         for name, formula in self.scenario.meters.items():
             if name not in meters or formula != "sum":
-                meters[name] = self.world.stripe.add_meter(name, formula)  # type: ignore[arg-type]  # Stripe's word
+                window = self.scenario.event_time_windows.get(name)
+                meters[name] = self.world.stripe.add_meter(name, formula, event_time_window=window)  # type: ignore[arg-type]  # Stripe's word
         self.prices = {name: self.world.stripe.add_price(meter) for name, meter in meters.items()}
         for price in self.scenario.prices:
             self.prices[price.name] = self.world.stripe.add_price(

@@ -182,6 +182,7 @@ class Scenario(_Row):
     story: str
     settings: dict[str, str] = Field(default_factory=dict)
     meters: dict[str, str] = Field(default_factory=dict)
+    event_time_windows: dict[str, Literal["hour", "day"]] = Field(default_factory=dict)
     prices: tuple[Price, ...] = ()
     subscriptions: tuple[Subscription, ...] = (Subscription(),)
     rules: dict[str, Any] = Field(default_factory=dict)

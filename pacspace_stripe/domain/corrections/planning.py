@@ -31,6 +31,10 @@ _BOTH_HAVE_IT = {
     Cause.PERIOD_EDGE: "Both sides have it, on different sides of the period's edge: the invoice beside this one takes "
     "the rest. Nothing is to be moved, or it would be billed or recorded twice.",
 }
+_NEWEST_ONLY = (
+    "Stripe's meter counts only the newest event of each hour or day: another event would be dropped or would replace "
+    "one that counts. Nothing can be moved in this period; bill the next one by a meter without an event time window."
+)
 _NOT_KNOWN = "Nothing shows which side is wrong: nothing is moved on a guess. Look at what is located first."
 
 
@@ -88,6 +92,9 @@ def _planned(drift: Drift) -> Iterator[Correction]:
             yield from _truncated(drift)
         case Cause.RECORDED_LATE | Cause.PERIOD_EDGE:
             yield from _at_the_edge(drift, _BOTH_HAVE_IT[cause])
+        case Cause.EVENT_TIME_WINDOW:
+            yield nothing(_NEWEST_ONLY)
+            yield from _waived(drift)
         case Cause.UNEXPLAINED:
             yield nothing(_NOT_KNOWN)
             yield from _waived(drift)

@@ -1,7 +1,8 @@
 """Where and why two records of the same usage differ: both sides' figures in, the cause and the places out. Pure.
 
-First the rules for a fault that runs through the window (``patterns``); then what is no fault is put aside (``lag``);
-then each part that differs is looked at (``singles``, with ``edges`` and ``mirrors``), in the order written there.
+First what a meter with an event time window drops (``newest``), then the rules for a fault that runs through the
+window (``patterns``); then what is no fault is put aside (``lag``); then each part that differs is looked at
+(``singles``, with ``edges`` and ``mirrors``), in the order written there.
 """
 
 from pacspace_stripe.domain.localise.diagnosing import Diagnosis, diagnose

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pacspace_stripe.domain.explanation import Cause, Located
 from pacspace_stripe.domain.localise.figures import Piece, Situation, joined
 from pacspace_stripe.domain.localise.lag import without_lag
+from pacspace_stripe.domain.localise.newest import explains_all
 from pacspace_stripe.domain.localise.patterns import pattern
 from pacspace_stripe.domain.localise.singles import explained
 from pacspace_stripe.domain.quantities import text
@@ -64,7 +65,7 @@ class Diagnosis:
 
 def diagnose(situation: Situation) -> Diagnosis:
     """A fault that runs through all that differs; else part by part."""
-    found = pattern(situation.inside)
+    found = None if explains_all(situation) else pattern(situation.inside)
     if found is not None:
         return Diagnosis(pieces=(found,))
     parts = without_lag(situation.inside, situation.slack)

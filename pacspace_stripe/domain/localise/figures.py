@@ -123,3 +123,5 @@ class Situation:
     after: tuple[Bucket, ...] = ()
     """The parts that differ outside, as far as was looked."""
     neighbours: tuple[Neighbour, ...] = ()
+    newest_of: timedelta | None = None
+    """The meter's event time window: Stripe counts only the newest event of each (stripe-facts 12.10)."""

@@ -2,6 +2,7 @@
 
 In this order, the first that holds:
 
+0. Stripe has what the newest record of each hour or day says, of a meter that counts no other (``newest``);
 1. one or more records have the wrong sign;
 2. the other side has it beyond the window's edge (``edges``);
 3. the same reference twice in the ledger;
@@ -24,6 +25,7 @@ from pacspace_stripe.domain.localise.edges import beyond_the_edge
 from pacspace_stripe.domain.localise.figures import Bucket, Entry, Piece, Situation
 from pacspace_stripe.domain.localise.matching import several, single, telling, well_known
 from pacspace_stripe.domain.localise.mirrors import mirrored
+from pacspace_stripe.domain.localise.newest import newest_only
 from pacspace_stripe.domain.localise.patterns import is_whole
 from pacspace_stripe.domain.quantities import total
 
@@ -195,6 +197,7 @@ def _of(
 
 
 RULES: tuple[Rule, ...] = (
+    newest_only,
     wrong_sign,
     beyond_the_edge,
     same_reference,
