@@ -34,6 +34,7 @@ class WorldBuilding(ItemBuilding):
         metadata: dict[str, str] | None = None,
         footer: str | None = None,
         billing_mode: Literal["flexible", "classic"] = "flexible",
+        trial_end: datetime | None = None,
         id: str | None = None,  # noqa: A002 - Stripe's word
     ) -> str:
         """A subscription that is already running; returns its id. Times are cut to whole seconds; no first invoice.
@@ -54,6 +55,7 @@ class WorldBuilding(ItemBuilding):
                 billing_mode=billing_mode,
                 metadata=metadata or {},
                 footer=footer,
+                trial_end=whole_second(trial_end) if trial_end else None,
             )
             account.subscriptions.add(subscription)
             account.emit("customer.subscription.created", account.show_subscription(subscription))

@@ -18,18 +18,20 @@ def rounded_up(at: datetime) -> datetime:
     return floor if floor == at else floor + timedelta(seconds=1)
 
 
-def _description(price: Price, quantity: Decimal, account: Account) -> str:
+def _description(price: Price, quantity: Decimal, account: Account, *, free: bool) -> str:
     name = price.nickname or account.products[price.product].name
-    return f"{quantity.normalize():f} x {name}"
+    return f"{quantity.normalize():f} x {name}{' (Free trial)' if free else ''}"
 
 
 def _line(account: Account, subscription: Subscription, item: Item, price: Price, part: Part) -> Line:
+    free = subscription.trial_end is not None and item.period_start < subscription.trial_end
     return Line(
         id=account.ids.new("il"),
-        description=_description(price, part.quantity, account),
+        description=_description(price, part.quantity, account, free=free),
         period_start=item.period_start,
         period_end=item.period_end,
-        amount=part.amount,
+        amount=0 if free else part.amount,
+        free=free,
         quantity=part.quantity,
         price=price.id,
         subscription=subscription.id,
@@ -131,8 +133,8 @@ def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line
         yield replace(
             first,
             id=line_id,
-            description=_description(price, part.quantity, account),
-            amount=part.amount,
+            description=_description(price, part.quantity, account, free=first.free),
+            amount=0 if first.free else part.amount,
             quantity=part.quantity,
             tier=part.tier,
             flat=part.flat,

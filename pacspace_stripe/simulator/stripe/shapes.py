@@ -264,7 +264,7 @@ def subscription_json(subscription: Subscription, items: list[Json], currency: s
         "status_details": None,
         "test_clock": None,
         "transfer_data": None,
-        "trial_end": None,
+        "trial_end": maybe_unix(subscription.trial_end),
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": None,
+        "trial_start": unix(subscription.created) if subscription.trial_end else None,
     }

@@ -165,6 +165,8 @@ class Subscription:
     canceled_at: datetime | None = None
     latest_invoice: str | None = None
     upcoming_sent_for: datetime | None = None
+    trial_end: datetime | None = None
+    """Until then nothing costs anything."""
     pending: list["Line"] = field(default_factory=list)
     """Lines of items that a change inside the period ended: its next invoice bills them."""
 
@@ -195,6 +197,8 @@ class Line:
     metered: bool = False
     flat: bool = False
     """The fixed part of a tier."""
+    free: bool = False
+    """A trial's: it has its quantity, and costs nothing."""
     kind: PreviewKind | None = None
     """What generated it, when that is no kind of the pinned API version."""
     counts_from: datetime | None = None
