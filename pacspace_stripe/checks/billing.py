@@ -55,7 +55,7 @@ class Billing:
             meters,
             policy.ledger_account,
             split=policy.splits_accounts,
-            readings=policy.readings,
+            readings=policy.readings | policy.totals,
             earlier=earlier,
             items=policy.usage_items,
             subscriptions=self._metadata(other_subscriptions(invoice, prices, policy.usage_items)),

@@ -270,6 +270,7 @@ def _choices(policy: Policy) -> dict[str, Json]:
         "attribution": policy.attribution.value if policy.attribution is not Attribution.ACCEPTED else "",
         "units": {meter: text(unit) for meter, unit in sorted(policy.units.items())},
         "readings": [*sorted(policy.readings)],
+        "totals": [*sorted(policy.totals)],
         "usage_items": [*policy.usage_items.described],
     }
     return {name: value for name, value in chosen.items() if value}
@@ -284,6 +285,7 @@ def choices(policy: Mapping[str, Any]) -> Policy:
         attribution=Attribution(policy.get("attribution", Attribution.ACCEPTED)),
         units={meter: Decimal(unit) for meter, unit in policy.get("units", {}).items()},
         readings=frozenset(policy.get("readings", ())),
+        totals=frozenset(policy.get("totals", ())),
     )
 
 

@@ -123,6 +123,8 @@ class Policy:
     """By meter: how many of the ledger's units are one of Stripe's; 1 when not named."""
     readings: frozenset[str] = frozenset()
     """Meters whose deltas each carry a reading, the last of which Stripe bills: they are not added up."""
+    totals: frozenset[str] = frozenset()
+    """Meters that are sent a running total, the last of which Stripe bills: the deltas of the window add up to it."""
     usage_items: UsageItems = UsageItems()
     edge_slack: timedelta = timedelta(minutes=5)
     """How far from a window's edge the two sides may place the same usage differently (``PERIOD_EDGE``)."""
@@ -135,5 +137,6 @@ class Policy:
     @property
     def described(self) -> str:
         """All of it as one text, the same in every process: a set's own order is not."""
-        reasons, readings = sorted(self.exclude_reasons), sorted(self.readings)
-        return f"{replace(self, exclude_reasons=frozenset(), readings=frozenset())!r} {reasons} {readings}"
+        sets = (sorted(self.exclude_reasons), sorted(self.readings), sorted(self.totals))
+        rest = replace(self, exclude_reasons=frozenset(), readings=frozenset(), totals=frozenset())
+        return f"{rest!r} {' '.join(map(str, sets))}"

@@ -227,6 +227,8 @@ class PolicyModel(Strict):
     """By meter: how many of the ledger's units are one of the meter's."""
     readings: Several[Text] = ()
     """Meters whose records each carry a reading; the last one counts."""
+    totals: Several[Text] = ()
+    """Meters that Stripe is sent a running total of; the records of a window add up to the last one."""
     usage_items: Several[Text] = ()
     """Which invoice items bill usage that another system counted, as the setting says it."""
 
@@ -240,6 +242,7 @@ class PolicyModel(Strict):
             attribution=self.attribution,
             units=self.units,
             readings=frozenset(self.readings),
+            totals=frozenset(self.totals),
         )
 
 

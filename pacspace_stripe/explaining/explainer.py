@@ -26,6 +26,10 @@ from pacspace_stripe.transport import Transport
 
 _log = logging.getLogger(__name__)
 _NEWEST_OF = {EventTimeWindow.HOUR: timedelta(hours=1), EventTimeWindow.DAY: timedelta(days=1)}
+_RUNNING_TOTAL = (
+    "Stripe bills the last running total that it was sent, and the ledger adds up its records: send the total again "
+    "after the last record, or look for records that are missing"
+)
 _MOST_PIECES = 3
 """Parts that neighbours are asked about: the largest ones."""
 
@@ -84,6 +88,8 @@ class Explainer:
             why = _stopped(budget)
         if place is None:
             return replace(told, notes=(why,))
+        if told.meter in self.policy.totals:
+            return replace(told, notes=(_RUNNING_TOTAL,))
         if self.stripe.meter(place.meter_id).formula not in (Formula.SUM, Formula.COUNT):
             return replace(told, notes=("the meter's hours do not add up to its figure",))
         return self._looked(invoice, told, place, budget)

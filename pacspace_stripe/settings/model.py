@@ -151,9 +151,10 @@ class Settings(BaseSettings):
         "PACSPACE_STRIPE_UNITS",
         "By meter, how many of the ledger's units are one of Stripe's, such as `api_calls=1000,storage=1024`.",
     )
-    readings: Annotated[frozenset[str] | None, read_by(selecting.meters)] = setting(
+    readings: Annotated[frozenset[str] | None, read_by(selecting.readings)] = setting(
         "PACSPACE_STRIPE_READINGS",
-        "Meters of which Stripe bills the `last` value and every delta is a reading, separated by commas.",
+        "Meters of which Stripe bills the `last` value, separated by commas: every delta is a reading; "
+        "with `METER:total`, the deltas add up to it.",
     )
     usage_items: Annotated[UsageItems | None, read_by(selecting.usage_items)] = setting(
         "PACSPACE_STRIPE_USAGE_ITEMS",
@@ -264,6 +265,8 @@ class Settings(BaseSettings):
     @property
     def policy(self) -> Policy:
         """What a check has to know."""
+        readings = self.readings or frozenset[str]()
+        totals = frozenset(each for each in readings if each.endswith(selecting.TOTAL))
         return Policy(
             mode=self.mode,
             fail=self.fail,
@@ -281,7 +284,8 @@ class Settings(BaseSettings):
             exclude_reasons=self.exclude_reasons or frozenset(),
             attribution=self.attribution if self.ledger is LedgerProtocol.BALANCE else Attribution.ACCEPTED,
             units=self.units or {},
-            readings=self.readings or frozenset(),
+            readings=frozenset(selecting.meter_of(each) for each in readings - totals),
+            totals=frozenset(map(selecting.meter_of, totals)),
             usage_items=self.usage_items or UsageItems(),
             edge_slack=self.edge_slack,
         )

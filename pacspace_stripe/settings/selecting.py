@@ -32,13 +32,32 @@ def reasons(written: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def meters(written: str) -> frozenset[str]:
-    """Event names of meters, separated by commas."""
-    found = [part.strip() for part in written.split(",")]
-    if not all(found):
-        message = "must be event names of meters, separated by commas"
-        raise ValueError(message)
+READING, TOTAL = ":reading", ":total"
+_READINGS = (
+    "must be event names of meters, separated by commas, each once; METER:total where Stripe is sent a running total, "
+    "METER:reading where a name has a colon of its own"
+)
+
+
+def readings(written: str) -> frozenset[str]:
+    """``seats,tokens:total``: meters of the aggregation ``last``, and how the ledger's records stand for its value."""
+    found = [_reading(part.strip()) for part in written.split(",")]
+    if len({meter_of(each) for each in found}) != len(found):
+        raise ValueError(_READINGS)
     return frozenset(found)
+
+
+def _reading(part: str) -> str:
+    meter, colon, word = part.rpartition(":")
+    if not part or (colon and (not meter or f":{word}" not in (READING, TOTAL))):
+        raise ValueError(_READINGS)
+    plain = word == READING[1:] and ":" not in meter
+    return meter if colon and plain else part
+
+
+def meter_of(reading: str) -> str:
+    """The meter's name in a part of ``readings``."""
+    return reading.removesuffix(TOTAL).removesuffix(READING)
 
 
 def units(written: str) -> Mapping[str, Decimal]:

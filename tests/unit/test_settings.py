@@ -145,9 +145,10 @@ def test_which_deltas_count_is_a_choice() -> None:
         PACSPACE_STRIPE_EXCLUDE_REASONS="deposit, Initial deposit",
         PACSPACE_STRIPE_ATTRIBUTION="usage_time",
         PACSPACE_STRIPE_UNITS="storage=1024, api_calls=0.5",
-        PACSPACE_STRIPE_READINGS="seats, rooms",
+        PACSPACE_STRIPE_READINGS="seats, rooms:reading, a:b:reading, tokens:total,c:d:total",
     ).policy
-    assert policy.readings == {"seats", "rooms"}
+    assert policy.readings == {"seats", "rooms", "a:b"}
+    assert policy.totals == {"tokens", "c:d"}
     assert policy.meter_from == "metadata.meter"
     assert policy.exclude_reasons == {"deposit", "Initial deposit"}
     assert policy.attribution is Attribution.USAGE_TIME
@@ -239,6 +240,7 @@ def test_of_an_alert_address_only_the_host_is_shown() -> None:
     [
         ("PACSPACE_STRIPE_EXCLUDE_REASONS", "deposit,refund"),
         ("PACSPACE_STRIPE_READINGS", "seats"),
+        ("PACSPACE_STRIPE_READINGS", "a:b:reading,seats,tokens:total"),
         ("PACSPACE_STRIPE_USAGE_ITEMS", "amount=-,metadata.meter,price.price_1=tokens,product.prod_1=images"),
         ("PACSPACE_STRIPE_PDF_HOSTS", "a-bucket.s3.us-west-2.amazonaws.com,files.example"),
         ("PACSPACE_STRIPE_UNITS", "api_calls=1000,storage=0.5"),
@@ -302,7 +304,10 @@ WRONG = [
     ("PACSPACE_STRIPE_METER_FROM", ["", "tellnobody", "metadata", "metadata.", "Reason"]),
     ("PACSPACE_STRIPE_EXCLUDE_REASONS", ["", ",", "tellnobody,", "tellnobody" * 51]),
     ("PACSPACE_STRIPE_ATTRIBUTION", ["", "tellnobody"]),
-    ("PACSPACE_STRIPE_READINGS", ["", ",", "tellnobody,", ",tellnobody"]),
+    (
+        "PACSPACE_STRIPE_READINGS",
+        ["", ",", "tellnobody,", ",tellnobody", "a:tellnobody", ":total", "a:total,a", "a,a:reading", "a:reading:"],
+    ),
     (
         "PACSPACE_STRIPE_USAGE_ITEMS",
         [

@@ -12,8 +12,9 @@ from pacspace_stripe.domain.windows import Window
 _COMPARED = (Formula.SUM, Formula.COUNT)
 """Aggregations that a ledger's sum of records can agree with."""
 LAST = (
-    "its meter bills the last value reported, and a ledger account adds its records up: "
-    "name it in PACSPACE_STRIPE_READINGS if each record carries a reading, else bill it by a meter that sums"
+    "its meter bills the last value reported, and a ledger account adds its records up: name it in "
+    "PACSPACE_STRIPE_READINGS if each record carries a reading, as METER:total if Stripe is sent a running total, "
+    "else bill it by a meter that sums"
 )
 NO_READING = "no reading in its period: whether Stripe goes on with an earlier one is not known"
 _REST = "what its lines count after a threshold is not documented"

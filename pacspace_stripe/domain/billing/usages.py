@@ -55,7 +55,7 @@ def billed_usage(
     """What the metered lines bill per meter and window, each with its ledger account or its problem.
 
     ``split``: the records of one ledger account tell their meter, so several meters may share it.
-    ``readings``: meters whose records are readings: the last one is the usage.
+    ``readings``: meters of the aggregation ``last`` whose records are readings, or parts of a running total.
     ``earlier``: invoices of the same period whose usage counts as billed already.
     ``items``: which invoice items bill usage that another system counted.
     ``subscriptions``: metadata of the ``other_subscriptions``, as read from Stripe.
