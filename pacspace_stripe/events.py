@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Never
 
+from pacspace_stripe.domain.stamps import OURS
 from pacspace_stripe.errors import UnreadableEvent
 from pacspace_stripe.payloads import json_object, mapping, matching
 
@@ -90,6 +91,8 @@ class Event:
     """The invoice's ``period_end``; with the subscription it names an upcoming invoice."""
     idempotency_key: str | None
     """Of the request that caused the event, if there was one."""
+    touches_stamp: bool = True
+    """Whether it may be about a change of our metadata keys or of the footer; an event that does not say so may."""
 
 
 class Ignored(StrEnum):
@@ -153,6 +156,7 @@ def _snapshot(data: Mapping[str, object]) -> Event:
         subscription_id=matching(_SUBSCRIPTION_ID, subscription),
         period_end=_time(invoice.get("period_end")),
         idempotency_key=matching(_IDEMPOTENCY_KEY, mapping(data.get("request")).get("idempotency_key")),
+        touches_stamp=_touches_stamp(mapping(data.get("data")).get("previous_attributes")),
     )
 
 
@@ -195,6 +199,14 @@ def _about(data: Mapping[str, object], kind: EventType) -> Mapping[str, object]:
     if isinstance(about, dict):
         return about
     return {} if kind is EventType.OTHER else _refuse("it carries no object")
+
+
+def _touches_stamp(previous: object) -> bool:
+    """Return whether what changed, as Stripe names it with its old values, may be a stamp of ours."""
+    if not isinstance(previous, dict):
+        return True
+    metadata = previous.get("metadata", {})
+    return "footer" in previous or not isinstance(metadata, dict) or not OURS.isdisjoint(metadata)
 
 
 def _subscription(invoice: Mapping[str, object]) -> object:

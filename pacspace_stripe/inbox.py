@@ -126,6 +126,8 @@ class Inbox:
                 subject = event.invoice_id
             case EventType.INVOICE_VOIDED | EventType.INVOICE_DELETED:
                 subject = event.invoice_id
+            case EventType.INVOICE_UPDATED if event.touches_stamp:
+                subject = event.invoice_id
             case EventType.INVOICE_SENT:
                 subject, wakes = event.invoice_id, self._held(event.invoice_id)
             case EventType.SUBSCRIPTION_UPDATED | EventType.SUBSCRIPTION_DELETED:

@@ -3,6 +3,7 @@
 What runs at each sweep, one request each when there is nothing to find:
 
 * drafts of any age that we do not know, or that move again though we, or somebody else, kept them back;
+* drafts, and below freshly finalized invoices, whose stamp somebody changed;
 * events of the types we handle that an endpoint did not take: each goes through the inbox as if it had come now.
 
 What runs when ``serve`` starts, each hour and at ``pacspace-stripe sweep``:
@@ -24,6 +25,7 @@ from typing import TypeVar
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.billing import is_metered
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
+from pacspace_stripe.domain.stamped import changed_stamp
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import LeaseBusy, RemoteError
 from pacspace_stripe.events import SUBSCRIBED, Event
@@ -116,6 +118,7 @@ class Sweep:
             yield from self._unknown(chunk)
             kept_back = self.store.subjects.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
             yield from self._wanted(Kind.INVOICE, kept_back)
+            yield from self._changed(chunk)
 
     def _undelivered(self, leased: Leased, began: datetime) -> Iterator[str]:
         listed = self.stripe.list_undelivered_events(_HANDLED, created_since=self._since(_EVENTS, began))
@@ -131,7 +134,9 @@ class Sweep:
         recent = self.stripe.list_invoices(created_since=self._since(_FINALIZED, began))
         finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         for chunk in _chunks(recent, leased):
-            yield from self._unknown([invoice for invoice in chunk if invoice.status in finalized])
+            left = [invoice for invoice in chunk if invoice.status in finalized]
+            yield from self._unknown(left)
+            yield from self._changed(left)
         self._reached(_FINALIZED, began)
 
     def _unwarned(self, leased: Leased, began: datetime) -> Iterator[str]:
@@ -159,6 +164,13 @@ class Sweep:
         known, given_up = self.store.subjects.known(listed), self.store.subjects.given_up(listed)
         missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
         yield from self._wanted(Kind.INVOICE, missing)
+
+    def _changed(self, invoices: list[Invoice]) -> Iterator[str]:
+        """Those whose stamp somebody changed, as the list shows it."""
+        listed = {invoice.invoice_id: invoice for invoice in invoices}
+        stamped = self.store.subjects.stamped(list(listed))
+        changed = [memory.invoice_id for memory in stamped if changed_stamp(listed[memory.invoice_id], memory)]
+        yield from self._wanted(Kind.INVOICE, changed)
 
     def _wanted(self, kind: Kind, subject_ids: Iterable[str]) -> Iterator[str]:
         for subject in subject_ids:

@@ -4,19 +4,20 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain import evidence
 from pacspace_stripe.domain.billing import BilledUsage, figures_of
-from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, insert_block
+from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.stamps import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp
+from pacspace_stripe.domain.stamped import ChangedStamp, changed_stamp
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import iso
-from pacspace_stripe.errors import RenderError
 from pacspace_stripe.store import Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 
@@ -100,10 +101,13 @@ class Actor:
             self.leased.guard()
             chain = invoice.subscription_id or invoice.invoice_id
             self.store.chains.append(said, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
-        ours = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
-        stamped = ours or Stamped(
+        known = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
+        stamped = known or Stamped(
             verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
         )
+        if not stamped.metadata:
+            on_it = ours(invoice.metadata)
+            stamped = replace(stamped, metadata=on_it, footer=find_block(invoice.footer), written=True)
         core = evidence.digest(evidence.meaning(said))
         done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
         self.leased.save(done)
@@ -167,8 +171,16 @@ class Actor:
         stays_held = memory.held and alive and not action.auto_advance and not paid_next
         metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
-        stamped = Stamped(verdict=finding.verdict, evidence_sha256=sha, figures=figures_of(finding), at=self.now)
-        intent = memory if memory.stamped and _same_stamp(memory.stamped, stamped) else replace(memory, stamped=stamped)
+        stamped = Stamped(
+            verdict=finding.verdict,
+            evidence_sha256=sha,
+            figures=figures_of(finding),
+            at=self.now,
+            metadata=ours({**invoice.metadata, **metadata.changes}),
+            footer=find_block(footer) if footer is not None else find_block(invoice.footer),
+            without_footer=left_out.get("footer_too_long", ""),
+        )
+        intent = replace(memory, stamped=_following(memory.stamped, stamped))
         self.leased.save(intent)
         changes = _changes(invoice, metadata.changes, footer, action)
         if changes:
@@ -178,18 +190,32 @@ class Actor:
             for kind, reason in left_out.items():
                 self._noted(kind, invoice, reason=reason)
             self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
-        done = _after_stamp(intent, action)
+        done = _after_stamp(replace(intent, stamped=replace(intent.stamped or stamped, written=True)), action)
         self.leased.save(done)
         return done, bool(changes)
 
+    def put_back(self, invoice: Invoice, memory: Memory, changed: ChangedStamp) -> tuple[Memory, Invoice]:
+        """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
+        done = replace(memory, put_back=memory.put_back + 1)
+        self.leased.save(done)
+        changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
+        block = memory.stamped.footer if memory.stamped else None
+        if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
+            footer = insert_block(invoice.footer, block)
+            changes |= {} if isinstance(footer, TooLong) else {"footer": footer}
+        if changes:
+            self._noted("put_back", invoice, changed=str(changed))
+            self.stripe.update_invoice(invoice.invoice_id, **changes)
+        metadata = {key: value for key, value in {**invoice.metadata, **changed.metadata}.items() if value}
+        return done, replace(invoice, metadata=metadata, footer=changes.get("footer", invoice.footer))
+
     def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> tuple[str | None, dict[str, str]]:
-        """The whole new footer; None leaves it exactly as it is, and why is to be noted."""
-        try:
-            footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
-        except RenderError as error:
-            return None, {"footer_not_rendered": str(error)}
+        """The whole new footer; None leaves it exactly as it is, and why is to be noted. Raises RenderError."""
+        footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
         if isinstance(footer, TooLong):
-            return None, {"footer_too_long": f"{footer.length} characters, more than {FOOTER_LIMIT}"}
+            return None, {
+                "footer_too_long": f"the footer would have {footer.length} characters, more than {FOOTER_LIMIT}"
+            }
         return footer, {}
 
     def finalize(self, invoice: Invoice, memory: Memory) -> Memory:
@@ -207,7 +233,10 @@ class Actor:
         intent = replace(memory, stage=Stage.RELEASED)
         self.leased.save(intent)
         self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
-        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
+        # What somebody took off it since the stamp goes out with the release.
+        changed = changed_stamp(invoice, memory)
+        metadata = {**(changed.metadata if changed else {}), **_unsigned(invoice)}
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=metadata)
         done = replace(intent, held=False, released_at=self.now, cleared=True)
         self.leased.save(done)
         return done
@@ -220,6 +249,11 @@ def _unsigned(invoice: Invoice) -> dict[str, str]:
 
 def _same_stamp(one: Stamped, other: Stamped) -> bool:
     return (one.verdict, one.evidence_sha256, one.figures) == (other.verdict, other.evidence_sha256, other.figures)
+
+
+def _following(before: Stamped | None, now: Stamped) -> Stamped:
+    """Return the new stamp; one that says what the stamp before it said keeps its time."""
+    return replace(now, at=before.at, written=before.written) if before and _same_stamp(before, now) else now
 
 
 def _after_stamp(memory: Memory, action: Stamp) -> Memory:

@@ -14,13 +14,17 @@ from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceSt
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
-from pacspace_stripe.domain.stamped import GOOD, on_it, stamp_stays
+from pacspace_stripe.domain.stamped import GOOD, changed_stamp, on_it, stamp_stays
 from pacspace_stripe.domain.stamps import carried
+from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.errors import RenderError
 from pacspace_stripe.events import SENT_IS_HEARD, EventType
 from pacspace_stripe.store import Leased
 
 MAIL_UNKNOWN = "and whether Stripe mailed it is not known: select invoice.sent for the webhook endpoint"
+MOST_PUT_BACK = 5
+"""How often in a row a stamp is put back that somebody else changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,56 @@ class Pass:
         self.memory, held = self._actor.hold(invoice, self.memory)
         self._did(str(steps.Hold()))
         return held
+
+    def _put_back(self, invoice: Invoice) -> Invoice:
+        """Notice what somebody changed of our stamp, tell it and write it again; return the invoice as it is then.
+
+        A footer that is frozen is only told.
+        """
+        changed = changed_stamp(invoice, self.memory)
+        if changed is None:
+            self.memory = replace(self.memory, put_back=0)
+            return invoice
+        if changed.footer and invoice.status is not InvoiceStatus.DRAFT:
+            self._alert("footer_changed", "somebody changed our block in its footer, and it is frozen now")
+            if not changed.metadata:
+                return invoice
+        if self.parts.policy.mode is Mode.OBSERVE:
+            self._alert("stamp_changed", f"somebody changed our stamp, and observing puts nothing back: {changed}")
+            return invoice
+        if self.memory.put_back >= MOST_PUT_BACK:
+            self._alert("stamp_contested", f"somebody changes our stamp again and again: {changed}")
+            return invoice
+        self._alert("stamp_changed", f"somebody changed our stamp, put back: {changed}")
+        self.memory, invoice = self._actor.put_back(invoice, forgotten(self.memory, "stamp_changed"), changed)
+        self._did("put back the stamp")
+        return invoice
+
+    def _left_to_people(self, invoice: Invoice) -> Looked:
+        """Write nothing more where another tool changes our stamp each time: two tools would go on for ever."""
+        if invoice.status is InvoiceStatus.DRAFT:
+            return self._until(invoice.status.value, self.now + decide.FOREIGN_HOLD_LOOK)
+        return self._end(invoice.status.value, self.memory.detail)
+
+    def _tell_footer(self, action: Stamp) -> None:
+        """Tell when a stamp had to do without its footer, and show it; what could not be rendered could be now."""
+        if not action.footer:
+            return
+        self.memory = forgotten(self.memory, "footer_not_rendered")
+        missing = self.memory.stamped.without_footer if self.memory.stamped else ""
+        if missing:
+            detail = f"stamped without a footer: {missing}"
+            self._alert("footer_too_long", detail)
+            self.memory = replace(self.memory, detail="; ".join(filter(None, [self.memory.detail, detail])))
+
+    def _unrendered(self, invoice: Invoice, error: RenderError) -> Looked:
+        """Hold an invoice whose footer cannot be rendered: it never leaves without it, and goes on when it can be."""
+        if invoice.auto_advance and not self.memory.held:
+            self._hold(invoice, again=False)
+        detail = f"its footer cannot be rendered: {error} {error.hint}".strip()
+        self._alert("footer_not_rendered", detail)
+        self.memory = replace(self.memory, detail=detail)
+        return self._until(invoice.status.value, self.now + timing.ladder(self.parts.policy, self.memory.attempts))
 
     def _stop_unread(self, invoice: Invoice) -> None:
         """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked
-from pacspace_stripe.checks.passing import MAIL_UNKNOWN, Pass
+from pacspace_stripe.checks.passing import MAIL_UNKNOWN, MOST_PUT_BACK, Pass
 from pacspace_stripe.checks.recalling import (
     as_read,
     awaiting,
@@ -28,7 +28,7 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.stamped import carries_stamp
 from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict, summarize
 from pacspace_stripe.domain.windows import iso
-from pacspace_stripe.errors import NotEditable, NotFound, RemoteError
+from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
 
 UNSETTLED = "unsettled"
 READ_AGAIN = 3
@@ -54,7 +54,9 @@ class Look(Pass):
             invoice = self.parts.stripe.read_invoice(self.memory.invoice_id)
         except NotFound:
             return self._gone()
-        invoice = self._recall(invoice)
+        invoice = self._put_back(self._recall(invoice))
+        if self.memory.put_back >= MOST_PUT_BACK and not self.memory.held:
+            return self._left_to_people(invoice)
         self._take_over_block(invoice)
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
@@ -220,7 +222,10 @@ class Look(Pass):
         return self._act(invoice, finding)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
-        looked = self._acted(invoice, finding)
+        try:
+            looked = self._acted(invoice, finding)
+        except RenderError as error:
+            return self._unrendered(invoice, error)
         # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
         if self.parts.explaining and not self.back:
             self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
@@ -237,11 +242,13 @@ class Look(Pass):
                     current = self._hold(current, again=False)
                 case steps.Stamp():
                     self.memory, wrote = self._actor.stamp(current, self.memory, finding, action)
+                    self._tell_footer(action)
                     self._did(str(action)) if wrote else None
                 case steps.Finalize():
                     self.memory = self._actor.finalize(current, self.memory)
                     self._did(str(action))
-                    current = mapped(self.parts.stripe.read_invoice(invoice.invoice_id), self.memory.mapping)
+                    final = self._put_back(self.parts.stripe.read_invoice(invoice.invoice_id))
+                    current = mapped(final, self.memory.mapping)
                     left = self._after_finalization(current, finding)
                     if left is not None:
                         return left

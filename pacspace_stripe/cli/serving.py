@@ -13,6 +13,7 @@ from pacspace_stripe.alerts import Courier
 from pacspace_stripe.app import App, build
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.signals import obey_sigterm
+from pacspace_stripe.cli.templating import refuse_broken
 from pacspace_stripe.cli.wiring import environment_settings
 from pacspace_stripe.engine import Engine
 from pacspace_stripe.errors import ConfigurationError
@@ -35,6 +36,7 @@ def serve(host: str, port: int) -> None:
     _refuse_other_webhooks()
     settings = environment_settings()
     set_up(settings.log_format)
+    refuse_broken(settings)
     # uvicorn raises the signal that stopped it once more: without this, nothing of what follows it would be done.
     obey_sigterm()
     # The port comes first: when it is taken, nothing was begun beside the one that listens there.

@@ -1,7 +1,9 @@
 """``templates``: the built-in documents to a folder of the vendor's, and whether those there can be filled."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -9,14 +11,19 @@ from pathlib import Path
 
 import click
 
+from pacspace_stripe.cli.processes import COMMAND
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
-from pacspace_stripe.documents import Templates, built_in
+from pacspace_stripe.documents import Documents, Templates, built_in
+from pacspace_stripe.documents.examples import footers
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.trying import Tried, filled, tried
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.errors import RenderError
 from pacspace_stripe.reports import Report, as_json
 from pacspace_stripe.reports.examples import reports
-from pacspace_stripe.settings import load_settings
+from pacspace_stripe.settings import Settings, load_settings
+
+_TRY = "`pacspace-stripe templates check` tries them all."
 
 
 @click.group()
@@ -48,15 +55,43 @@ def export(folder: Path, *, force: bool) -> None:
 @JSON_OPTION
 def check(*, as_json: bool) -> None:
     """Fill every template, yours before the built-in ones, with examples; exit code 1 when one cannot be."""
-    settings = load_settings(os.environ, stripe=False, pacspace=False)
-    documents = Templates(settings.templates, fonts=settings.fonts)
-    results = [*tried(documents, settings.letterhead), *_reports(documents)]
+    results = _all_tried(load_settings(os.environ, stripe=False, pacspace=False))
     if as_json:
         echo_json([_as_json(each) for each in results])
     else:
         for each in results:
             _echo(each)
     sys.exit(1 if any(each.problem for each in results) else 0)
+
+
+def refuse_broken(settings: Settings) -> None:
+    """Fill every template with examples before anything is served. Raises RenderError for what cannot be.
+
+    The built-in ones are tested with every version: of them alone, only the footer is tried. All others take a second
+    and much memory, so a process of its own tries them.
+    """
+    if settings.templates is None and settings.letterhead.logo is None and settings.fonts is None:
+        Documents(Templates()).render_footer(next(view for _, view in footers()))
+        return
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, "templates", "check", "--json"], capture_output=True, check=False
+    )
+    try:
+        results = json.loads(done.stdout)
+    except ValueError as error:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        message = f"the templates could not be tried: {said[-1] if said else f'exit code {done.returncode}'}"
+        raise RenderError(message, hint=_TRY) from error
+    problems = [each for each in results if each["problem"]]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        message = f"{problems[0]['problem']}{more}"
+        raise RenderError(message, hint=f"{problems[0]['hint']} {_TRY}".strip())
+
+
+def _all_tried(settings: Settings) -> list[Tried]:
+    documents = Templates(settings.templates, fonts=settings.fonts)
+    return [*tried(documents, settings.letterhead), *_reports(documents)]
 
 
 def _reports(documents: Templates) -> Iterator[Tried]:
@@ -71,7 +106,8 @@ def _page(documents: Templates, made: Report) -> str:
 
 def _as_json(each: Tried) -> Json:
     problem = None if each.problem is None else str(each.problem)
-    return {"template": each.template, "example": each.example, "problem": problem}
+    hint = None if each.problem is None else each.problem.hint
+    return {"template": each.template, "example": each.example, "problem": problem, "hint": hint}
 
 
 def _echo(each: Tried) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values
+from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, footer_values
 from pacspace_stripe.documents.pictures import logo_svg
 from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
@@ -13,6 +14,7 @@ from pacspace_stripe.documents.texts import texts_of
 from pacspace_stripe.documents.typesetting import Attachment, PictureKind, Typesetter, by_name
 from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
 from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.footer import TooLong, find_block, insert_block
 from pacspace_stripe.domain.letterhead import Letterhead, Logo
 from pacspace_stripe.errors import ConfigurationError
 
@@ -30,8 +32,15 @@ class Documents:
         self._checked: dict[Logo, str] = {}
 
     def render_footer(self, view: FooterView) -> str:
-        """What the footer says about the record, without marker lines; RenderError names what is wrong."""
-        return self._templates.render(FOOTER_TEMPLATE, asdict(footer_values(view))).strip()
+        """What the footer says about the record, without marker lines; RenderError names what is wrong.
+
+        A template that yields no text is wrong, too: an invoice would leave with an empty block.
+        """
+        text = self._templates.render(FOOTER_TEMPLATE, asdict(footer_values(view))).strip()
+        block = insert_block(None, text)
+        if not isinstance(block, TooLong) and not find_block(block):
+            raise failure(self._templates.path(FOOTER_TEMPLATE), None, "it yields no text")
+        return text
 
     def render_statement(self, view: StatementView) -> bytes:
         """The statement as PDF/A-3b with the evidence inside, byte-identical for an equal view.

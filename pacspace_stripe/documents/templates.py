@@ -1,6 +1,7 @@
 """Finding templates, ours and the user's, and filling those in Jinja2: sandboxed, and strict about names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from traceback import walk_tb
 
@@ -18,6 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.errors import RenderError
 
+_KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
+"""How the names of templates end, and of what they may bring along."""
 BUILT_IN = "builtin"
 """What a user's template puts before a name to get ours: ``builtin/…`` in Jinja2, ``@builtin/…`` in Typst."""
 _PACKAGE = Path(__file__).parent.parent
@@ -53,6 +56,24 @@ class Templates:
                 return path
         message = f"{name}: no such template in {', '.join(map(str, self.folders))}"
         raise RenderError(message)
+
+    def unused(self) -> Iterator[RenderError]:
+        """Name each file of the user's folder that looks like a template, and that no document and no other file uses.
+
+        Its author believes that it takes the place of a built-in one.
+        """
+        own, *theirs = self.folders
+        if not theirs:
+            return
+        names = sorted(path.name for path in built_in().iterdir() if path.is_file())
+        texts = {path.name: path for path in sorted(own.iterdir()) if path.is_file() and path.name.endswith(_KINDS)}
+        for name in texts:
+            others = (path.read_text(errors="replace") for other, path in texts.items() if other != name)
+            if name in names or any(name in text for text in others):
+                continue
+            close = get_close_matches(name, names, n=1)
+            problem = f"no template has this name{f'; did you mean {close[0]}?' if close else ''}"
+            yield RenderError(f"{name}: {problem}", hint=f"Rename {own / name}, or move it to another folder.")
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """The Jinja2 template ``name`` filled with ``values``; RenderError names template, line and problem."""

@@ -37,6 +37,8 @@ class Tried:
 
 def tried(templates: Templates, letterhead: Letterhead) -> Iterator[Tried]:
     """Every template with every example; statement and summary also with the vendor's own ``letterhead``."""
+    for problem in templates.unused():
+        yield Tried(template=str(problem).partition(":")[0], example="name", problem=problem)
     documents = Documents(templates)
     for name, footer in examples.footers():
         yield filled(FOOTER_TEMPLATE, name, partial(_footer, documents, footer))

@@ -42,6 +42,14 @@ class Stamped:
     evidence_sha256: str
     figures: Mapping[str, str]
     at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Our keys as they were written; empty in what was remembered before this was kept."""
+    footer: str | None = None
+    """The text of our block in the footer; None when none was written."""
+    written: bool = False
+    """Stripe took it: what is missing of it since then was changed by somebody else."""
+    without_footer: str = ""
+    """Why a draft was stamped without a footer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,8 @@ class Memory:
     reads: Mapping[str, MeterRead] = field(default_factory=dict)
     """By meter and window (``WindowResult.key``): what Stripe said of it, since when; at first the draft's lines."""
     stamped: Stamped | None = None
+    put_back: int = 0
+    """How often in a row the stamp was put back that somebody else changed."""
     evidence_sha256: str | None = None
     evidence_core: str | None = None
     """SHA-256 of the last evidence without its time and chain: equal means nothing new to say."""

@@ -1,15 +1,48 @@
 """The stamp that an invoice carries, beside the one that we wrote down and a new finding. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pacspace_stripe.domain.billing import figures_of, same_figures
+from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stamped
-from pacspace_stripe.domain.stamps import EVIDENCE_KEY, ROOT_KEY, VERDICT_KEY
+from pacspace_stripe.domain.stamps import EVIDENCE_KEY, ROOT_KEY, SHA256, VERDICT_KEY, put_back
 from pacspace_stripe.domain.verdicts import Finding, Verdict
 
 GOOD = (Verdict.MATCHED, Verdict.WAIVED)
 """Verdicts that let an invoice go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedStamp:
+    """What somebody else changed of our last stamp."""
+
+    metadata: Mapping[str, str]
+    """The changes that put our keys back; the merchant's own are not among them."""
+    footer: bool
+    """Our block in the footer is gone, or says something else."""
+
+    def __str__(self) -> str:
+        return ", ".join([*sorted(self.metadata), *(["footer"] if self.footer else [])])
+
+
+def changed_stamp(invoice: Invoice, memory: Memory) -> ChangedStamp | None:
+    """Return what is missing of our last stamp, or is not as we wrote it; None when nothing is, or nothing is known.
+
+    A stamp that was never seen on the invoice may never have been written: a check decides about it anew. Evidence
+    that is not ours, and that the footer does not contradict, may be of a newer database: a check compares first.
+    """
+    stamped = memory.stamped
+    if stamped is None or not stamped.metadata or not (stamped.written or carries_stamp(invoice, memory)):
+        return None
+    block = find_block(invoice.footer)
+    sha = invoice.metadata.get(EVIDENCE_KEY, "")
+    if sha != stamped.evidence_sha256 and SHA256.fullmatch(sha) and (block is None or sha in block):
+        return None
+    metadata = put_back(invoice.metadata, stamped.metadata)
+    footer = stamped.footer is not None and (block or "").split() != stamped.footer.split()
+    return ChangedStamp(metadata=metadata, footer=footer) if metadata or footer else None
 
 
 def carries_stamp(invoice: Invoice, memory: Memory) -> bool:

@@ -27,7 +27,7 @@ _PER_WINDOW = (
     *("record_key", "record_bits", "record_writes", "root_count"),
 )
 _FIGURES = ("window", "usage", "delta_count", "record_key", "record_bits", "record_writes")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
 _SIGN = re.compile(
     rf"(?P<invoice>\S+) since (?P<since>{_TIME})(?: planned (?P<planned>{_TIME}))?(?P<precaution> precaution)?"
@@ -97,9 +97,25 @@ def metadata_stamp(
 
     ``stays_held``: the sign of our hold stays on it, as far as there is room for it beside the proof.
     """
-    wanted = _all_keys(finding, evidence_sha256, waiver)
+    return _fitted(existing, _all_keys(finding, evidence_sha256, waiver), keeps_hold=stays_held)
+
+
+def put_back(existing: Mapping[str, str], written: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the metadata changes that make ``existing`` carry a stamp again as it was written; empty when it does.
+
+    The sign of our hold stays, as far as there is room for it; every other key of ours that was not written goes.
+    """
+    return _fitted(existing, written, keeps_hold=True).changes
+
+
+def ours(existing: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys of a stamp, without the sign of a hold."""
+    return {key: value for key, value in existing.items() if key in OURS and key != HOLD_KEY and value}
+
+
+def _fitted(existing: Mapping[str, str], wanted: Mapping[str, str], *, keeps_hold: bool) -> MetadataStamp:
     room = MOST_KEYS - len(existing.keys() - OURS)
-    kept = {HOLD_KEY} if stays_held and HOLD_KEY in existing and len(wanted) < room else set()
+    kept = {HOLD_KEY} if keeps_hold and HOLD_KEY in existing and len(wanted) < room else set()
     shortened = len(wanted) > room
     if shortened:
         wanted = _few_keys(wanted, room)
@@ -152,7 +168,7 @@ def carried(existing: Mapping[str, str], finding: Finding) -> tuple[Finding, str
     """
     sha, verdict = existing.get(f"{PREFIX}evidence_sha256", ""), existing.get(f"{PREFIX}verdict")
     waived = verdict == Verdict.WAIVED.value and finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
-    if not _SHA256.fullmatch(sha):
+    if not SHA256.fullmatch(sha):
         return None
     if not waived and not verdict == finding.verdict.value == Verdict.MATCHED.value:
         return None

@@ -183,6 +183,13 @@ class Subjects:
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
+    def stamped(self, subject_ids: Sequence[str]) -> list[Memory]:
+        """What we remember of those of the given invoices that carry, or should carry, a stamp of ours."""
+        is_stamped = subjects.c.memory["stamped", "evidence_sha256"].as_string().is_not(None)
+        query = sa.select(subjects.c.memory).where(subjects.c.subject_id.in_(subject_ids), is_stamped)
+        with self._database.reading() as connection:
+            return [memories.from_json(memory) for memory in connection.execute(query).scalars()]
+
     def given_up(self, subject_ids: Sequence[str]) -> set[str]:
         """Those of the given ids that ended without ever being read: Stripe said, then, that there is no such thing."""
         never_read = subjects.c.memory["first", "at"].as_string().is_(None)

@@ -11,9 +11,10 @@ from pacspace_stripe.documents import STATEMENT_TEXTS, Documents, Templates, bui
 from pacspace_stripe.documents.examples import summary
 from pacspace_stripe.documents.overlay import Overlay
 from pacspace_stripe.documents.reference import MODELS, REPORT_TEMPLATE
-from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.errors import ConfigurationError, RenderError
 from tests.invoice_pdfs import pdf_of, stamp
 from tests.statement_views import footer, named, statement
+from tests.worlds import ENVIRONMENT
 
 
 @pytest.fixture
@@ -113,3 +114,55 @@ def test_check_says_when_a_footer_is_too_long(folder: Path) -> None:
 def test_a_wrong_setting_is_a_wrong_setting(folder: Path) -> None:
     done = CliRunner().invoke(cli, ["templates", "check"], env={"PACSPACE_STRIPE_TEMPLATES": str(folder / "nowhere")})
     assert isinstance(done.exception, ConfigurationError)
+
+
+# -- what `serve` refuses to start with ------------------------------------------------------------------------------
+
+
+def refused(folder: Path) -> RenderError:
+    environment = {**ENVIRONMENT, "PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{folder / 'db'}"}
+    done = CliRunner().invoke(cli, ["serve"], env={**environment, "PACSPACE_STRIPE_TEMPLATES": str(folder)})
+    assert isinstance(done.exception, RenderError)
+    return done.exception
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "problem"),
+    [
+        ("invoice_footer.txt.jinja", "\n{{ proof }}", "invoice_footer.txt.jinja line 2: 'proof' is undefined"),
+        ("invoice_footer.txt.jinja", "{# nothing #}\n  \n", "invoice_footer.txt.jinja: it yields no text"),
+        ("invoice_footer.txt.jinja", "— Usage record (PacSpace) —", "invoice_footer.txt.jinja: it yields no text"),
+        ("overlay.typ", "\n#data.nobody", "overlay.typ line 2: unknown variable: data"),
+        (REPORT_TEMPLATE, "{{ nobody }}", f"{REPORT_TEMPLATE} line 1: 'nobody' is undefined"),
+        (
+            "invoice_footer.jinja",
+            "",
+            "invoice_footer.jinja: no template has this name; did you mean invoice_footer.txt",
+        ),
+    ],
+)
+def test_serve_refuses_a_template_that_cannot_be_filled(folder: Path, template: str, text: str, problem: str) -> None:
+    (folder / template).write_text(text)
+    said = refused(folder)
+    assert str(said).startswith(problem)
+    assert str(folder / template) in said.hint
+    assert "templates check" in said.hint
+
+
+def test_a_file_that_nothing_uses_is_named_and_one_that_is_used_or_no_template_is_not(folder: Path) -> None:
+    (folder / "invoice_footer.txt.jinja").write_text('{% include "legal.jinja" %} {{ evidence_sha256 }}')
+    for name in ("legal.jinja", "logo.svg", "NOTES.md", "statement_texts.json.bak"):
+        (folder / name).write_text("Acme Ltd.")
+    (folder / "fonts").mkdir()
+    assert list(Templates(folder).unused()) == []
+    (folder / "statment.typ").write_text("")
+    (problem,) = Templates(folder).unused()
+    assert str(problem) == "statment.typ: no template has this name; did you mean statement.typ?"
+    code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
+    assert code == 1
+    assert "statment.typ, name: statment.typ: no template has this name" in said
+
+
+def test_exported_templates_have_names_of_ours(folder: Path) -> None:
+    run("export", str(folder))
+    assert list(Templates(folder).unused()) == []
