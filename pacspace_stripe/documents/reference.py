@@ -42,9 +42,9 @@ with examples.
 - `statement_texts.json` need hold only the texts that you change: `{"en": {"title": "Usage report"}}`.
 - A folder `fonts` beside them is looked at like `PACSPACE_STRIPE_FONTS`.
 
-A name that does not exist is an error that names template, line and name; so is a file here that no document uses. `serve`
-does not start with one, and holds invoices whose footer breaks while it runs. Values are text, never markup. What is not
-known is `none`.
+A name that does not exist is an error that names template, line and name; so is a file here that no document uses.
+`serve` does not start with one, and holds invoices whose footer breaks while it runs. Values are text, never markup.
+What is not known is `none`.
 """
 
 
