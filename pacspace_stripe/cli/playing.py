@@ -69,7 +69,7 @@ class Player:
         if expected.left or expected.verdict:
             self.wait("the end state", lambda: self.is_so(scenario))
         else:
-            self.wait_verdict(scenario, "drifted")
+            self.wait_verdict(scenario, expected.held_as)
             time.sleep(1)
         return self.is_so(scenario)
 
@@ -85,17 +85,16 @@ class Player:
             and (expected.left or not invoice["auto_advance"])
         )
 
-    def wait_verdict(self, scenario: Scenario, verdict: str) -> None:
-        """Wait until our side says so, as `pacspace-stripe invoices` shows it."""
+    def wait_verdict(self, scenario: Scenario, verdict: str) -> dict[str, Any]:
+        """Wait until our side says so, as `pacspace-stripe invoices` shows it; all that it says."""
 
-        def said() -> bool:
+        def said() -> dict[str, Any] | None:
             invoice = self.invoice(scenario)
             listed = json.loads(self.stack.run("invoices", "--json").stdout or "[]")
-            return invoice is not None and any(
-                one["invoice"] == invoice["id"] and one["verdict"] == verdict for one in listed
-            )
+            ours = (one for one in listed if invoice and one["invoice"] == invoice["id"])
+            return next((one for one in ours if one["verdict"] == verdict), None)
 
-        self.wait(f"the verdict {verdict}", said, every=0.3)
+        return self.wait(f"the verdict {verdict}", said, every=0.3)
 
     def _show(self, scenario: Scenario) -> None:
         invoice = self.invoice(scenario)
@@ -116,6 +115,11 @@ def _statement(player: Player, scenario: Scenario, _: str) -> None:
         if done.returncode:
             raise RuntimeError(done.stderr)
         player.say(f"  {name} written")
+
+
+def _say_why(player: Player, scenario: Scenario, _: str) -> None:
+    said = player.wait_verdict(scenario, scenario.expected.held_as)
+    player.say(f"  {said['verdict']} {said['reason']}: {said['detail']}")
 
 
 def _verify(player: Player, scenario: Scenario, _: str) -> None:
@@ -170,10 +174,18 @@ def _kill(player: Player, scenario: Scenario, _: str) -> None:
     player.stack.serve()
 
 
+def _wait_for(verdict: str) -> Callable[[Player, Scenario, str], None]:
+    def wait(player: Player, scenario: Scenario, _: str) -> None:
+        player.wait_verdict(scenario, verdict)
+
+    return wait
+
+
 STEPS: dict[str, Callable[[Player, Scenario, str], None]] = {
     "statement": _statement,
-    "wait unproven": lambda player, scenario, _: player.wait_verdict(scenario, "unproven"),
-    "wait drifted": lambda player, scenario, _: player.wait_verdict(scenario, "drifted"),
+    "wait unproven": _wait_for("unproven"),
+    "wait drifted": _wait_for("drifted"),
+    "say why": _say_why,
     "verify": _verify,
     "waive": _waive,
     "upcoming": _upcoming,
