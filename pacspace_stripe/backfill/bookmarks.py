@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
+from pacspace_stripe.backfill.rows import Written
 from pacspace_stripe.domain.backfills import Place, Selection, Tally, shown
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.store import Store
@@ -21,6 +22,8 @@ class Bookmark:
     tally: Tally = field(default_factory=Tally)
     report_bytes: int = 0
     """The length of the CSV file up to there."""
+    beyond: dict[str, Written] = field(default_factory=dict)
+    """What was written for invoices behind the place, by id: a stop came before they could be counted."""
 
 
 _BOOKMARK: TypeAdapter[Bookmark] = TypeAdapter(Bookmark)

@@ -1,7 +1,7 @@
 """One invoice and what was found: what a backfill reports, and counts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -36,6 +36,17 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What one run wrote for one invoice: its stamp at Stripe, its PDF in the folder."""
+
+    stamped: bool
+    paper: bool
+
+    def __bool__(self) -> bool:
+        return self.stamped or self.paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One invoice."""
 
@@ -48,6 +59,10 @@ class Row:
     result: CheckResult
     paper: Paper | None = None
     """None where none is wanted."""
+    finished: bool = True
+    """False when a stop came between its stamp and its PDF."""
+    stamped_before: bool = False
+    """An earlier run of this backfill stamped it and was stopped before it could count it."""
 
     @classmethod
     def of(cls, listed: ListedInvoice, result: CheckResult) -> "Row":
@@ -73,7 +88,20 @@ class Row:
     @property
     def stamped(self) -> bool:
         """Whether it was stamped, or would be."""
-        return any(step.startswith("stamp") for step in self.result.steps)
+        return self.stamped_before or any(step.startswith("stamp") for step in self.result.steps)
+
+    @property
+    def written(self) -> Written:
+        """Return what this run wrote for it."""
+        return Written(stamped=self.stamped, paper=self.paper is not None and self.paper.state is PaperState.WRITTEN)
+
+    def credited(self, before: Written | None) -> "Row":
+        """Return the row with what an earlier run of this backfill wrote and could not count any more."""
+        if before is None:
+            return self
+        there = self.paper if self.paper and self.paper.state is PaperState.THERE and before.paper else None
+        paper = replace(there, state=PaperState.WRITTEN) if there else self.paper
+        return replace(self, stamped_before=self.stamped_before or before.stamped, paper=paper)
 
     def add_to(self, tally: Tally, policy: Policy) -> None:
         """Count it: what it was, and what it takes."""
@@ -104,6 +132,8 @@ class DonePortion:
     next: Place | None
     lists: int
     """Lists that Stripe was asked for: one for the first portion of each page."""
+    beyond: tuple[Row, ...] = ()
+    """Of a portion that a stop cut short: rows done behind ``next``, which a resumed run looks at again."""
 
 
 Look = Callable[[bool], CheckResult]

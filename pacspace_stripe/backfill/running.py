@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from pacspace_stripe.backfill.patience import Patience, Stopped
 from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
@@ -26,16 +27,34 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Portion:
-    """A part of a page, and the place behind it. ``looks``: of those that were chosen, once they have begun."""
+    """A part of a page, and the places before and behind it."""
 
     rows: Sequence[ListedInvoice]
+    here: Place
     behind: Place | None
+    chosen: Sequence[ListedInvoice] = ()
     looks: Sequence[Future[Row]] = ()
+    """Of the chosen ones, once they have begun."""
     lists: int = 0
 
     def done(self) -> DonePortion:
-        """Wait for all of it. Raises Stopped."""
-        return DonePortion(rows=tuple(look.result() for look in self.looks), next=self.behind, lists=self.lists)
+        """Wait for all of it. Raises Stopped when any of it is not finished."""
+        rows = tuple(look.result() for look in self.looks)
+        if not all(row.finished for row in rows):
+            raise Stopped
+        return DonePortion(rows=rows, next=self.behind, lists=self.lists)
+
+
+class Watcher(Protocol):
+    """Hears at once of what is listed and what is done, from several threads and not in Stripe's order."""
+
+    def listed(self, invoices: Sequence[ListedInvoice], place: Place, *, last: bool) -> None:
+        """Hear of chosen invoices of the listing at ``place``; ``last``: no more will be listed."""
+        ...
+
+    def done(self, row: Row) -> None:
+        """Hear of one invoice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +68,23 @@ class Backfill:
     apply: bool
     jobs: int
     then: Callable[[ListedInvoice, Row], Row] | None = None
-    """What else is done with every invoice once it was looked at."""
+    """What else is done with every invoice once it was looked at. May raise Stopped."""
+    watcher: Watcher | None = None
 
     def portions(self, selection: Selection, place: Place) -> Iterator[DonePortion]:
         """Every finished portion from a place on, in Stripe's order.
 
-        It ends early, after what is in flight, when somebody asks to stop.
+        It ends early, after what is in flight, when somebody asks to stop: the last portion is then cut short.
         Raises RemoteError when a page cannot be had, StoreUnavailable.
         """
+        looking: deque[_Portion] = deque()
         looks, reads = ThreadPoolExecutor(self.jobs, "backfill"), ThreadPoolExecutor(1, "backfill-pages")
         with looks, reads:  # what has begun is waited for
             try:
-                yield from self._done(looks, reads, selection, place)
+                yield from self._done(looks, reads, selection, place, looking)
             except Stopped:
-                return
+                if looking:
+                    yield _cut_short(looking)
             except BaseException:
                 # Nobody hears of what is still waited for.
                 self.patience.stop.set()
@@ -72,29 +94,38 @@ class Backfill:
                     pool.shutdown(wait=False, cancel_futures=True)
 
     def _done(
-        self, looks: ThreadPoolExecutor, reads: ThreadPoolExecutor, selection: Selection, place: Place
+        self,
+        looks: ThreadPoolExecutor,
+        reads: ThreadPoolExecutor,
+        selection: Selection,
+        place: Place,
+        looking: deque[_Portion],
     ) -> Iterator[DonePortion]:
-        looking: deque[_Portion] = deque()
         here: Place | None = place
         coming = reads.submit(self._read, selection, place)
         while here is not None:
             # What is done is told while a page is waited for, and also when it cannot be had.
             while looking and not coming.done():
-                yield looking.popleft().done()
+                yield _first(looking)
             try:
                 portions = tuple(_portions(coming.result(), here, selection))
             except (RemoteError, Stopped):
-                yield from (portion.done() for portion in looking)
+                while looking:
+                    yield _first(looking)
                 raise
             here = portions[-1].behind
             if here is not None:
                 coming = reads.submit(self._read, selection, here)
-            for portion in portions:
+            chosen = [[one for one in portion.rows if _is_chosen(one, selection)] for portion in portions]
+            if self.watcher:
+                self.watcher.listed([one for part in chosen for one in part], portions[0].here, last=here is None)
+            for portion, part in zip(portions, chosen, strict=True):
                 if len(looking) == _AT_ONCE:
-                    yield looking.popleft().done()
-                chosen = [listed for listed in portion.rows if _is_chosen(listed, selection)]
-                looking.append(replace(portion, looks=[looks.submit(self._row, listed) for listed in chosen]))
-        yield from (portion.done() for portion in looking)
+                    yield _first(looking)
+                begun = [looks.submit(self._row, listed) for listed in part]
+                looking.append(replace(portion, chosen=part, looks=begun))
+        while looking:
+            yield _first(looking)
 
     # -- one page -----------------------------------------------------------------------------------------------------
 
@@ -128,7 +159,14 @@ class Backfill:
     def _row(self, listed: ListedInvoice) -> Row:
         with background():
             row = Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
-            return self.then(listed, row) if self.then else row
+            if self.then:
+                try:
+                    row = self.then(listed, row)
+                except Stopped:
+                    row = replace(row, finished=False)
+            if self.watcher and row.finished:
+                self.watcher.done(row)
+            return row
 
     def _from_the_list(self, listed: ListedInvoice) -> CheckResult | None:
         """What the list alone says about it: nothing metered, or long since stamped with these very figures."""
@@ -172,6 +210,38 @@ class Backfill:
         return self.checker.preview_back(read or self.stripe.read_invoice(listed.invoice_id), patient=patient)
 
 
+def _first(looking: deque[_Portion]) -> DonePortion:
+    """Wait for the oldest portion and take it off. Raises Stopped, and then leaves it."""
+    done = looking[0].done()
+    looking.popleft()
+    return done
+
+
+def _cut_short(looking: deque[_Portion]) -> DonePortion:
+    """Wait for what is in flight after a stop; the place is behind the last invoice before which none is missing.
+
+    The pool takes invoices in Stripe's order, so nearly all that were begun lie before that place.
+    """
+    for portion in looking:
+        for look in portion.looks:
+            look.cancel()
+    rows: list[Row] = []
+    beyond: list[Row] = []
+    place: Place | None = looking[0].here
+    whole = True
+    for portion in looking:
+        for listed, look in zip(portion.chosen, portion.looks, strict=True):
+            row = None if look.cancelled() or look.exception() is not None else look.result()
+            whole = whole and row is not None and row.finished
+            if whole and row is not None:
+                rows.append(row)
+                place = _behind(listed, portion.here)
+            elif row is not None:
+                beyond.append(row)
+        place = portion.behind if whole else place
+    return DonePortion(rows=tuple(rows), next=place, lists=sum(one.lists for one in looking), beyond=tuple(beyond))
+
+
 def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
     """What cannot be read may be one of them, as may one whose status we do not know."""
     status = listed.invoice.status if listed.invoice else InvoiceStatus.UNKNOWN
@@ -184,9 +254,10 @@ def _portions(page: InvoicePage, place: Place, selection: Selection) -> Iterator
     starts = range(0, max(len(page.rows), 1), _PORTION)
     for start in starts:
         rows = page.rows[start : start + _PORTION]
-        place = _behind(rows[-1], place) if rows else place
+        here, place = place, _behind(rows[-1], place) if rows else place
         last = start == starts[-1] and not page.has_more
-        yield _Portion(rows=rows, behind=_next_listing(place, selection) if last else place, lists=int(start == 0))
+        behind = _next_listing(place, selection) if last else place
+        yield _Portion(rows=rows, here=here, behind=behind, lists=int(start == 0))
 
 
 def _behind(last: ListedInvoice, place: Place) -> Place:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         environment = {**inherited(), **made.stack.environment}
         # When somebody at a terminal watches the first page be done, and then has enough
         with Terminal.start((*COMMAND, "--jobs", "1"), tmp_path, environment) as terminal:
-            terminal.until("\rbackfill: 100 invoices")
+            terminal.until(" of 200 invoices listed")
             terminal.interrupt()
             code = terminal.end()
         # Then nothing was left in the middle
@@ -132,6 +133,9 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         assert "stopping after what is in flight" in terminal.shown
         assert "the same command with --resume goes on" in terminal.shown
         assert "Traceback" not in terminal.shown
+        # and what it says it stamped is what Stripe has
+        [stamped] = re.findall(r"([0-9]+) stamped in their metadata", terminal.shown)
+        assert int(stamped) == made.stamps().total() > 0, terminal.shown
         # and two who go on at once do each other no harm
         logs = [tmp_path / "one.log", tmp_path / "two.log"]
         both = [made.stack.launch(log, *COMMAND[:4], "--resume") for log in logs]

@@ -2,22 +2,33 @@
 
 import csv
 import json
+import os
+import re
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from pacspace_stripe.backfill import Row
+from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.backfilling import progress
-from pacspace_stripe.domain.backfills import Outcome, Place, Selection, Tally
+from pacspace_stripe.domain.backfills import Outcome, Place, Selection
+from pacspace_stripe.domain.invoices import ListedInvoice
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
+from tests.unit.examples import invoice
 from tests.worlds import ENVIRONMENT, METER
 
 AUGUST, SEPTEMBER = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
@@ -111,7 +122,9 @@ def test_a_dry_run_says_what_is_and_what_it_would_take(desk: Desk) -> None:
     assert "  2 stamped in their metadata, 0 say so already" in lines
     assert "about 4 reads and 2 writes at Stripe" in done.stdout
     assert "0.0% of the 10,000 reads a month" in done.stdout
-    assert done.stderr.startswith("backfill: 2 invoices  ")
+    begun, ended = done.stderr.splitlines()
+    assert begun == "backfill: 0 of 2 invoices listed  0.0/s  time left unknown"
+    assert ended.startswith("backfill: 2 invoices  ")
     assert all(entry.method == "GET" for entry in desk.stripe.log)
 
 
@@ -155,17 +168,136 @@ def test_no_secret_is_said(desk: Desk) -> None:
 
 
 def test_progress_says_rate_remaining_time_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    selection, tally = Selection(since=AUGUST, until=SEPTEMBER), Tally()
-    line = progress.ProgressLine(selection=selection, tally=tally)
-    for day in (31, 30, 1):
-        tally.outcomes[Outcome.MATCHED] += 100
-        line.show(Place(after="in_1", created_at=datetime(2026, 8, day, tzinfo=UTC)))
-        line.plain_every = 0.0
-    line.show(None)
-    first, *_, last, end = capsys.readouterr().err.splitlines()
-    assert first.startswith("backfill: 100 invoices  ")
-    assert "time left unknown" in first
-    assert last.startswith("backfill: 300 invoices  ")
-    assert last.endswith("left  matched 300")
-    assert "about 0s left" in last
-    assert "done in " in end
+    seconds = iter(range(1000))
+    line = progress.ProgressLine(
+        selection=Selection(since=AUGUST, until=SEPTEMBER),
+        before={Outcome.DRIFTED: 2},
+        plain_every=0.0,
+        clock=lambda: float(next(seconds)),
+    )
+    line.listed(listed_on(31) * 2, Place(), last=False)
+    line.done(MATCHED_ROW)
+    line.listed(listed_on(16), Place(), last=True)
+    line.done(MATCHED_ROW)
+    line.done(MATCHED_ROW)
+    line.end(finished=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "backfill: 2 of 4 invoices listed  0.0/s  time left unknown  drifted 2",
+        "backfill: 3 of 4 invoices listed  0.5/s  time left unknown  matched 1  drifted 2",
+        "backfill: 3 of 5 invoices listed  0.3/s  about 6s left  matched 1  drifted 2",
+        "backfill: 4 of 5 invoices listed  0.5/s  about 2s left  matched 2  drifted 2",
+        "backfill: 5 of 5 invoices listed  0.6/s  about 0s left  matched 3  drifted 2",
+        "backfill: 5 invoices  0.5/s  done in 6s  matched 3  drifted 2",
+    ]
+
+
+@pytest.mark.parametrize("months", [[1000] * 6, [300, 800, 1000, 200], [50, 5000, 100], [2000]])
+def test_the_remaining_time_does_not_grow_while_nothing_slows_down(
+    months: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    first = datetime(2026, 8, 1, tzinfo=UTC)
+    line = progress.ProgressLine(
+        selection=Selection(since=first - timedelta(days=30 * len(months)), until=first + timedelta(days=20)),
+        before={},
+        plain_every=0.0,
+        clock=lambda: now,
+    )
+    for month, count in enumerate(months):
+        born = listed_at(first - timedelta(days=30 * month))
+        for page in range(0, count, 50):
+            size = min(50, count - page)
+            line.listed([born] * size, Place(), last=month + 1 == len(months) and page + size == count)
+            for _ in range(size):
+                now += 0.1
+                line.done(MATCHED_ROW)
+    lines = capsys.readouterr().err.splitlines()
+    said = [re.search(r"about (\S+h)?\s?(\S+m)?\s?(\S+s)? left", one) for one in lines]
+    left = [duration(*one.groups()) if one else None for one in said]
+    # Where more are listed than were estimated, it says so instead: what comes then is another estimate.
+    for known, part in groupby(left, key=lambda seconds: seconds is not None):
+        shown = list(part)
+        assert not known or shown == sorted(shown, reverse=True, key=lambda seconds: seconds or 0)
+    assert left[-1] == 0
+    if len(set(months)) == 1 < len(months):
+        assert None not in left[left.index(next(filter(None, left))) :]
+
+
+def duration(hours: str | None, minutes: str | None, seconds: str | None) -> int:
+    written = zip((3600, 60, 1), (hours, minutes, seconds), strict=True)
+    return sum(unit * int(part[:-1]) for unit, part in written if part)
+
+
+def listed_at(created_at: datetime) -> ListedInvoice:
+    return ListedInvoice(invoice_id="in_1", invoice=invoice(created_at=created_at), complete=True)
+
+
+def listed_on(day: int) -> list[ListedInvoice]:
+    return [listed_at(datetime(2026, 8, day, tzinfo=UTC))]
+
+
+MATCHED_ROW = Row.of(
+    listed_at(AUGUST),
+    CheckResult(
+        invoice_id="in_1",
+        status="paid",
+        verdict=Verdict.MATCHED,
+        reason=Reason.EXACT,
+        detail="",
+        windows=(),
+        steps=(),
+        next_check_at=None,
+    ),
+)
+
+
+# -- Ctrl-C -------------------------------------------------------------------------------------------------------
+
+
+def interrupted_after(desk: Desk, stamps: int, *arguments: str) -> Result:
+    """The command, stopped by Ctrl-C once so many stamps were sent."""
+    before = posts(desk)
+
+    def interrupt() -> None:
+        while posts(desk) < before + stamps:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watching = threading.Thread(target=interrupt, daemon=True)
+    watching.start()
+    done = desk.run(*arguments)
+    watching.join()
+    return done
+
+
+def posts(desk: Desk) -> int:
+    return sum(entry.endpoint == "POST /v1/invoices/{id}" for entry in desk.stripe.log)
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_ctrl_c_says_what_was_really_written_and_resume_counts_each_once(desk: Desk, jobs: str) -> None:
+    ids = [desk.billed(f"cus_{number:02}", "100", "100") for number in range(12)]
+    desk.stripe.add_fault("slow", endpoint="POST /v1/invoices/{id}", seconds=0.05)
+    folder, report = desk.folder / "pdfs", desk.folder / "report.csv"
+    command = (*SINCE, "--apply", "--jobs", jobs, "--pdf-dir", str(folder), "--csv", str(report))
+    stopped = interrupted_after(desk, 5, *command)
+    # What it says is what Stripe and the folder have.
+    assert stopped.exit_code == 130, stopped.output
+    said = " ".join(stopped.stdout.split())
+    (stamped,) = re.findall(r"(\d+) stamped in their metadata", said)
+    (pdfs,) = re.findall(r"(\d+) stamped PDFs? written", said)
+    beyond = re.search(r"Beyond these, (\d+) more were stamped and (\d+) PDFs written", said)
+    more = tuple(map(int, beyond.groups())) if beyond else (0, 0)
+    assert 5 <= int(stamped) + more[0] == posts(desk) < len(ids)
+    assert int(pdfs) + more[1] == len(list(folder.iterdir()))
+    assert f"not finished, {stamped} invoices done" in stopped.stderr
+    # And the rest is done once, and all of it counted once.
+    done = desk.run(*command, "--resume")
+    assert done.exit_code == 0, done.output
+    assert "12 stamped in their metadata, 0 said so already" in done.stdout
+    assert "12 stamped PDFs written, 0 were there" in done.stdout
+    assert "Beyond" not in done.stdout
+    assert posts(desk) == len(ids)
+    with report.open(newline="") as file:
+        rows = [(row["invoice"], row["stamped"]) for row in csv.DictReader(file)]
+    assert sorted(rows) == sorted((invoice_id, "yes") for invoice_id in ids)

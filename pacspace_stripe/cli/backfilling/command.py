@@ -153,22 +153,21 @@ class Run:
             json_report = JsonReport(sys.stdout) if self.as_json else None
             if self.act and not resume:
                 self._bookmarks.forget(self.selection, open_end=self.open_end)
-            progress = ProgressLine(selection=self.selection, tally=bookmark.tally)
+            progress = ProgressLine(selection=self.selection, before=dict(bookmark.tally.outcomes))
             try:
-                run = self._backfill(jobs, stop, self._checker(open_files))
+                run = self._backfill(jobs, stop, self._checker(open_files), progress)
                 for portion in run.portions(self.selection, bookmark.place):
                     self._report(portion, bookmark, csv_report, json_report)
                     finished = portion.next is None
-                    progress.show(portion.next)
-                    if stop.is_set():
-                        break
-            except PacspaceStripeError:
-                self._say_how_to_go_on(bookmark, progress)
+            except (PacspaceStripeError, KeyboardInterrupt) as error:
+                self._say_how_to_go_on(bookmark, progress, at_once=isinstance(error, KeyboardInterrupt))
                 raise
             finally:
-                progress.end()
+                progress.end(finished=finished)
                 if json_report:
                     json_report.end(summary_json(self.app, self.selection, bookmark, finished=finished, act=self.act))
+        if finished:
+            bookmark.beyond.clear()
         if finished and self.act:
             self._bookmarks.forget(self.selection, open_end=self.open_end)
         if not self.as_json:
@@ -200,7 +199,7 @@ class Run:
         apart.migrate()
         return self.app.checker.keeping_claims_in(apart.claims)
 
-    def _backfill(self, jobs: int, stop: threading.Event, checker: Checker) -> Backfill:
+    def _backfill(self, jobs: int, stop: threading.Event, checker: Checker, progress: ProgressLine) -> Backfill:
         app, patience = self.app, Patience(stop=stop, busy_for=self.app.settings.lease * 2)
         papers = Papers(app=app, folder=self.pdf_dir, patience=patience, act=self.act) if self.pdf_dir else None
         return Backfill(
@@ -211,6 +210,7 @@ class Run:
             apply=self.act,
             jobs=jobs,
             then=papers.of if papers else None,
+            watcher=progress,
         )
 
     def _csv(self, open_files: ExitStack, kept_bytes: int) -> CsvReport | None:
@@ -226,22 +226,28 @@ class Run:
         self, portion: DonePortion, bookmark: Bookmark, csv_report: CsvReport | None, json_report: JsonReport | None
     ) -> None:
         """The rows first, then the place behind them: what is reported twice is cut off again, nothing is missing."""
-        for row in portion.rows:
+        rows = [row.credited(bookmark.beyond.pop(row.invoice_id, None)) for row in portion.rows]
+        for row in rows:
             row.add_to(bookmark.tally, self.app.settings.policy)
+        # A dry run writes nothing, so nothing of it can be missing from the count.
+        again = [(row.invoice_id, row.credited(bookmark.beyond.get(row.invoice_id)).written) for row in portion.beyond]
+        bookmark.beyond |= {invoice_id: wrote for invoice_id, wrote in again if wrote and self.act}
         bookmark.tally.calls += Calls(lists=portion.lists)
         if json_report:
-            json_report.write(portion.rows)
+            json_report.write(rows)
         if csv_report:
-            bookmark.report_bytes = csv_report.write(portion.rows)
+            bookmark.report_bytes = csv_report.write(rows)
         if portion.next is not None:
             bookmark.place = portion.next
             if self.act:
                 self._bookmarks.keep(self.selection, bookmark, open_end=self.open_end)
 
-    def _say_how_to_go_on(self, bookmark: Bookmark, progress: ProgressLine) -> None:
+    def _say_how_to_go_on(self, bookmark: Bookmark, progress: ProgressLine, *, at_once: bool = False) -> None:
         progress.end()
+        if at_once:
+            click.echo("backfill: stopped at once: what was in flight may be written, and is not counted", err=True)
         if self.act:
-            how = "the same command with --resume goes on; at most 100 invoices are looked at again"
+            how = "the same command with --resume goes on"
         elif bookmark.place.created_at and len(self.selection.listings()) == 1:
             rest = iso(bookmark.place.created_at + timedelta(seconds=1))
             how = f"the same command with --until {rest} does the rest"

@@ -27,6 +27,8 @@ def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished
         "unchanged": tally.unchanged,
         "drafts": tally.drafts,
     }
+    if bookmark.beyond:
+        found["beyond"] = {**_beyond(bookmark)}
     if tally.pdfs:
         found["pdfs"] = {state.value: tally.pdfs.get(state, 0) for state in PaperState}
     if act:
@@ -41,6 +43,12 @@ def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished
         "stripe_reads_a_month": READS_A_MONTH,
     }
     return {**found, "plan": plan}
+
+
+def _beyond(bookmark: Bookmark) -> dict[str, int]:
+    """Count what was written for invoices that a stop left uncounted."""
+    wrote = bookmark.beyond.values()
+    return {"stamped": sum(one.stamped for one in wrote), "pdfs": sum(one.paper for one in wrote)}
 
 
 def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: bool, finished: bool) -> None:
@@ -97,6 +105,12 @@ def _echo_done(bookmark: Bookmark) -> None:
     if tally.pdfs:
         written, there = tally.pdfs.get(PaperState.WRITTEN, 0), tally.pdfs.get(PaperState.THERE, 0)
         click.echo(f"{written:,} stamped PDFs written, {there:,} were there")
+    if bookmark.beyond:
+        beyond = _beyond(bookmark)
+        click.echo(
+            f"Beyond these, {beyond['stamped']:,} more were stamped and {beyond['pdfs']:,} PDFs written;"
+            " --resume looks at them again and counts them then"
+        )
     if tally.drafts:
         click.echo(f"{tally.drafts:,} drafts: `pacspace-stripe serve` (or `sweep`) goes on with them")
 
