@@ -138,12 +138,15 @@ class Checker:
         return result_of(memory, status=invoice.status.value, steps=(SAYS_SO,)) if same else None
 
     def preview(self, invoice_id: str) -> CheckResult:
-        """Return what ``check`` would find and do now; change nothing, need no lease."""
-        return self._recording(None).check(invoice_id)
+        """Return what ``check`` would find and do now; change nothing, need no lease. Raises NotFound."""
+        return self.preview_of(self.parts.stripe.read_invoice(invoice_id))
 
     def preview_of(self, read: Invoice, *, waiver: Waiver | None = None) -> CheckResult:
-        """Return what ``check`` would find and do with an invoice, as just read with all its lines."""
-        return self._recording(read).check(read.invoice_id, waiver=waiver)
+        """Return what ``check`` would find and do with an invoice, as just read with all its lines.
+
+        ``status`` is the one read: nothing of what would be done has happened.
+        """
+        return replace(self._recording(read).check(read.invoice_id, waiver=waiver), status=read.status.value)
 
     def preview_back(self, read: Invoice, *, patient: bool) -> CheckResult:
         """Return what ``look_back`` would; raise what it raises."""

@@ -42,6 +42,9 @@ class StripeApi:
     the transport's guard raises.
     """
 
+    only_records = False
+    """Whether writes are recorded and not sent: what Stripe itself makes of them, such as final lines, is not known."""
+
     def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
         self.livemode = key_livemode(api_key)
         transport.limit(STRIPE, STRIPE_LIVE if self.livemode else STRIPE_TEST)

@@ -15,6 +15,8 @@ class RecordingStripe(StripeApi):
     Stripe may fold late usage into them.
     """
 
+    only_records = True
+
     def __init__(self, below: StripeApi, *, now: Callable[[], datetime], read: Invoice | None = None) -> None:
         """Share the connections and the remembered prices of ``below``; take ``read`` for the invoice as it is now."""
         vars(self).update(vars(below))

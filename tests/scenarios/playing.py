@@ -7,9 +7,9 @@ from typing import Any
 
 from pacspace_stripe.domain.billing import ACCOUNT_METADATA_KEY
 from pacspace_stripe.simulator.clock import ManualClock
+from tests.previews import Previewed
 from tests.scenarios.judging import judge
 from tests.scenarios.reading import Both, Counted, Recorded, Scenario, Subscription, Then
-from tests.worlds import World
 
 _Act = Counted | Recorded | Then
 
@@ -20,7 +20,7 @@ class _Play:
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self.scenario = scenario
         settings = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in scenario.settings.items()}
-        self.world = World(folder, settings, clock=ManualClock(scenario.starts_at), validated=False)
+        self.world = Previewed(folder, settings, clock=ManualClock(scenario.starts_at), validated=False)
         self.ids: dict[str, str] = {}
         self.prices: dict[str, str] = {}
 
@@ -165,5 +165,6 @@ def play(scenario: Scenario, folder: Path) -> None:
         for expected in scenario.expect:
             judge(playing.world, scenario, expected, playing.ids)
         playing.world.vouch()
+        assert playing.world.wrong == []
     finally:
         playing.world.app.close()
