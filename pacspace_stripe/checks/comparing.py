@@ -8,31 +8,28 @@ from decimal import Decimal
 from pacspace_stripe.checks.billing import Billing
 from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
-from pacspace_stripe.checks.recalling import GIVEN_UP
+from pacspace_stripe.checks.rivals import Rivals
 from pacspace_stripe.domain.billing import (
-    THRESHOLD,
     BilledUsage,
     below_zero,
     by_formula,
     cut_short,
     lagging,
     may_be_below_zero,
-    rival_detail,
 )
 from pacspace_stripe.domain.edges import within_minutes
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import Balance, LedgerProtocol
-from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.policy import FailPolicy, Policy
 from pacspace_stripe.domain.quantities import subtract
 from pacspace_stripe.domain.reconcile import first_look, second_look
-from pacspace_stripe.domain.records import Claim, claim_of, on_records
+from pacspace_stripe.domain.records import claim_of, on_records
 from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart, lacking
 from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
-from pacspace_stripe.store import Store, Subject
+from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
 _TOO_WIDE = (
@@ -93,47 +90,15 @@ class Comparer:
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
         try:
-            rival = self._rival(invoice, usage, claim)
-            if rival is not None:
-                return usage.result(Reason.UNMAPPED, self._rivalry(invoice, usage, rival))
+            rivals = Rivals(stripe=self.stripe, ledger=self.ledger, store=self.store)
+            doubt = rivals.doubt(invoice, usage, claim)
+            if doubt is not None:
+                return usage.result(*doubt)
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
         except RemoteError as error:
             if patient and isinstance(error, RateLimited):
                 raise
             return usage.result(_unavailable(error), _said(error))
-
-    def _rival(self, invoice: Invoice, usage: BilledUsage, claim: Claim) -> str | None:
-        """Another invoice that bills the same. One that was voided, unheard of by us, bills nothing: asked once."""
-        claims, counted = self.store.claims, _counted_with(usage)
-        while (rival := claims.rival_of(invoice.invoice_id, *claim, but=counted)) is not None:
-            subject = self.store.subjects.find(rival)
-            if self._runs_with(invoice, usage, rival, subject):
-                counted = (*counted, rival)
-                continue
-            if subject is None or not subject.memory.ended:
-                return rival
-            if self.stripe.read_invoice(rival).status not in GIVEN_UP:
-                return rival
-            claims.put(rival, ())
-        return None
-
-    def _runs_with(self, invoice: Invoice, usage: BilledUsage, rival: str, known: Subject | None) -> bool:
-        """Return whether a later invoice of its period counts this one, which a threshold made.
-
-        A dry run knows only what the other one claims; Stripe says whose it is.
-        """
-        if invoice.billing_reason != THRESHOLD or usage.by_record:
-            return False
-        subscription = known.memory.subscription_id if known else self.stripe.read_invoice(rival).subscription_id
-        return subscription == invoice.subscription_id
-
-    def _rivalry(self, invoice: Invoice, usage: BilledUsage, rival: str) -> str:
-        subject = self.store.subjects.find(rival)
-        memory = subject.memory if subject else Memory(invoice_id=rival)
-        customer, subscription = memory.customer_id, memory.subscription_id
-        return rival_detail(
-            invoice, rival, customer_id=customer, subscription_id=subscription, by_record=usage.by_record
-        )
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
@@ -235,11 +200,6 @@ class Comparer:
 
 def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
     return (read.inner, read.outer) if read else None
-
-
-def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
-    """Invoices of its period that its running total counts: a record vouches for one invoice only."""
-    return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
 
 
 def _unavailable(error: RemoteError) -> Reason:

@@ -75,6 +75,24 @@ class Claims:
         with self._database.reading() as connection:
             return connection.execute(query.order_by(claims.c.invoice_id).limit(1)).scalar()
 
+    def overlaps(
+        self, rival_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
+    ) -> list[Window]:
+        """Return the parts of a window for which ``rival_id`` bills this account too, as ``rival_of`` finds it."""
+        query = sa.select(claims.c.starts_at, claims.c.ends_at).where(
+            claims.c.account == account,
+            claims.c.invoice_id == rival_id,
+            claims.c.starts_at < window.end,
+            claims.c.ends_at > window.start,
+        )
+        if meter:
+            query = query.where(claims.c.meter.in_(["", meter]) | (claims.c.customer_id != customer_id))
+        with self._database.reading() as connection:
+            return [
+                Window(start=max(row.starts_at, window.start), end=min(row.ends_at, window.end))
+                for row in connection.execute(query)
+            ]
+
     def drifting(self, invoice_id: str, window: Window, *, most: int) -> list[Memory]:
         """What we remember of other invoices that bill any of this time and drifted, the last looked at first.
 

@@ -155,3 +155,9 @@ class RecordingClaims(Claims):
         if found is None and self._beside:
             return self._beside.rival_of(invoice_id, account, window, meter, customer_id, but=but)
         return found
+
+    def overlaps(
+        self, rival_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
+    ) -> list[Window]:
+        found = super().overlaps(rival_id, account, window, meter, customer_id)
+        return found + (self._beside.overlaps(rival_id, account, window, meter, customer_id) if self._beside else [])

@@ -833,6 +833,14 @@ def test_two_invoices_for_one_time_are_each_others_rivals(store: Store) -> None:
     assert store.claims.rival_of("in_2", "other", HALF) is None
 
 
+def test_the_time_that_two_invoices_bill_is_told(store: Store) -> None:
+    store.claims.put("in_1", [Claim("acme", OCTOBER, "seats", "cus_1"), Claim("acme", NOVEMBER, "api_calls", "cus_1")])
+    first, second = replace(HALF, end=OCTOBER.end), replace(HALF, start=NOVEMBER.start)
+    assert sorted(store.claims.overlaps("in_1", "acme", HALF)) == [first, second]
+    assert store.claims.overlaps("in_1", "acme", HALF, "seats", "cus_1") == [first]
+    assert store.claims.overlaps("in_1", "other", HALF) == store.claims.overlaps("in_2", "acme", HALF) == []
+
+
 def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
     store.claims.put("in_1", [("acme", OCTOBER)])
     store.claims.put("in_2", [("acme", NOVEMBER)])

@@ -35,6 +35,7 @@ class WorldBuilding(ItemBuilding):
         footer: str | None = None,
         billing_mode: Literal["flexible", "classic"] = "flexible",
         trial_end: datetime | None = None,
+        cancel_at_period_end: bool = False,
         id: str | None = None,  # noqa: A002 - Stripe's word
     ) -> str:
         """A subscription that is already running; returns its id. Times are cut to whole seconds; no first invoice.
@@ -56,6 +57,7 @@ class WorldBuilding(ItemBuilding):
                 metadata=metadata or {},
                 footer=footer,
                 trial_end=whole_second(trial_end) if trial_end else None,
+                cancel_at_period_end=cancel_at_period_end,
             )
             account.subscriptions.add(subscription)
             account.emit("customer.subscription.created", account.show_subscription(subscription))
