@@ -93,6 +93,8 @@ class Event:
     """Of the request that caused the event, if there was one."""
     touches_stamp: bool = True
     """Whether it may be about a change of our metadata keys or of the footer; an event that does not say so may."""
+    by_request: bool = False
+    """A request caused it, or may have: a thin event need not say. Else it is Stripe's own doing."""
 
 
 class Ignored(StrEnum):
@@ -141,7 +143,7 @@ def event_in(data: Mapping[str, object]) -> Event:
 
 def _snapshot(data: Mapping[str, object]) -> Event:
     kind = EventType(_text(data, "type"))
-    about = _about(data, kind)
+    about, request = _about(data, kind), mapping(data.get("request"))
     invoice = about if about.get("object") == "invoice" else {}
     subscription = about.get("id") if about.get("object") == "subscription" else _id(_subscription(invoice))
     return Event(
@@ -155,7 +157,8 @@ def _snapshot(data: Mapping[str, object]) -> Event:
         customer_id=matching(_CUSTOMER_ID, _id(about.get("customer"))),
         subscription_id=matching(_SUBSCRIPTION_ID, subscription),
         period_end=_time(invoice.get("period_end")),
-        idempotency_key=matching(_IDEMPOTENCY_KEY, mapping(data.get("request")).get("idempotency_key")),
+        idempotency_key=matching(_IDEMPOTENCY_KEY, request.get("idempotency_key")),
+        by_request=bool(request.get("id") or request.get("idempotency_key")),
         touches_stamp=_touches_stamp(mapping(data.get("data")).get("previous_attributes")),
     )
 
@@ -176,6 +179,7 @@ def _thin(data: Mapping[str, object]) -> Event:
         subscription_id=matching(_SUBSCRIPTION_ID, related_id),
         period_end=None,
         idempotency_key=matching(_IDEMPOTENCY_KEY, request.get("idempotency_key")),
+        by_request=True,
     )
 
 

@@ -6,7 +6,15 @@ from datetime import datetime
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import mapped
 from pacspace_stripe.checks.parts import Looked, Parts
-from pacspace_stripe.checks.recalling import claims_of, first_reads, forgotten, let_go, remembered, with_finding
+from pacspace_stripe.checks.recalling import (
+    claims_of,
+    first_reads,
+    forgotten,
+    let_go,
+    remembered,
+    undone,
+    with_finding,
+)
 from pacspace_stripe.checks.upcoming import is_of_period
 from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, stops_unread
@@ -104,6 +112,8 @@ class Pass:
         if again:
             self._alert("hold_undone", "somebody set auto_advance=true under our hold: held again")
             self.memory = forgotten(self.memory, "hold_undone")
+        if again or invoice.status is InvoiceStatus.OPEN:
+            self.memory = undone(self.memory, invoice, self.now)
         self.memory, held = self._actor.hold(invoice, self.memory)
         self._did(str(steps.Hold()))
         return held
@@ -135,7 +145,7 @@ class Pass:
     def _left_to_people(self, invoice: Invoice) -> Looked:
         """Write nothing more where another tool changes our stamp each time: two tools would go on for ever."""
         if invoice.status is InvoiceStatus.DRAFT:
-            return self._until(invoice.status.value, self.now + decide.FOREIGN_HOLD_LOOK)
+            return self._until(invoice.status.value, self.now + timing.FOREIGN_HOLD_LOOK)
         return self._end(invoice.status.value, self.memory.detail)
 
     def _tell_footer(self, action: Stamp) -> None:
@@ -173,16 +183,6 @@ class Pass:
                 self._did(str(step))
             case _:
                 pass
-
-    def _give_back(self, invoice: Invoice) -> None:
-        """Nothing on it is metered after all: as if we had never stopped it."""
-        draft = invoice.status is InvoiceStatus.DRAFT
-        held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
-        postponed = self.memory.backstop_at is not None and draft
-        if self.memory.precaution and (held or postponed):
-            at = timing.given_back_at(invoice, self.memory, self.now)
-            self.memory = self._actor.give_back(invoice, self.memory, at)
-            self._did("give back")
 
     def _seal(self, invoice: Invoice, finding: Finding) -> None:
         """What was found is remembered, and what it means for going out; then it is evidence."""

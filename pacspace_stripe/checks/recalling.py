@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pacspace_stripe.checks.result import shown_windows
 from pacspace_stripe.domain.billing import BilledUsage
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, SubscriptionStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.policy import FinalizePolicy, Policy
@@ -33,7 +33,11 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         auto_advance=invoice.auto_advance,
         finalizes_at=invoice.automatically_finalizes_at,
         status=invoice.status,
+        canceled=_is_canceled(invoice),
     )
+    if invoice.status is InvoiceStatus.DRAFT and memory.finalized_by_us:
+        # Our finalization did not take place: whoever finalizes it later is not us.
+        memory = replace(memory, finalized_by_us=False)
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
     if sign and alive and not memory.held and not invoice.auto_advance:
@@ -51,6 +55,24 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
     known = replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
     return as_read(known, invoice)
+
+
+def _is_canceled(invoice: Invoice) -> bool | None:
+    if invoice.subscriptions is None:
+        return None
+    return any(one.status is SubscriptionStatus.CANCELED for one in invoice.subscriptions)
+
+
+def undone(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
+    """Memory of a hold that is set on an invoice that advances although we held it, or after it was finalized.
+
+    Whoever let a draft advance gave it a new finalization time, too: it goes no earlier.
+    """
+    at = max(now, invoice.finalized_at or now)
+    planned_at = invoice.automatically_finalizes_at
+    if memory.first is None or planned_at is None:
+        return replace(memory, undone_at=at)
+    return replace(memory, undone_at=at, first=replace(memory.first, finalizes_at=planned_at))
 
 
 def as_read(memory: Memory, invoice: Invoice) -> Memory:

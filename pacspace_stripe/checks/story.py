@@ -16,16 +16,18 @@ from typing import assert_never
 
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked
-from pacspace_stripe.checks.passing import MAIL_UNKNOWN, MOST_PUT_BACK, Pass
+from pacspace_stripe.checks.passing import MAIL_UNKNOWN, MOST_PUT_BACK
 from pacspace_stripe.checks.recalling import (
     as_read,
     awaiting,
     with_finding,
 )
+from pacspace_stripe.checks.release_guard import ReleaseGuard
 from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.stamped import carries_stamp
+from pacspace_stripe.domain.stops import stops
 from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict, summarize
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
@@ -36,7 +38,7 @@ READ_AGAIN = 3
 
 
 @dataclass(slots=True, kw_only=True)
-class Look(Pass):
+class Look(ReleaseGuard):
     """One pass, told from the top: what is read, what is found, what is done about it."""
 
     def run(self) -> Looked:
@@ -51,7 +53,7 @@ class Look(Pass):
 
     def _once(self) -> Looked:
         try:
-            invoice = self.parts.stripe.read_invoice(self.memory.invoice_id)
+            invoice = self._read_invoice()
         except NotFound:
             return self._gone()
         invoice = self._put_back(self._recall(invoice))
@@ -60,8 +62,8 @@ class Look(Pass):
         self._take_over_block(invoice)
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
-            self._give_back(invoice)
-            return self._end(invoice.status.value, "nothing metered")
+            stays = self._give_back(invoice)
+            return stays or self._end(invoice.status.value, "nothing metered")
         self._claim(invoice, usages, seen_at=self.now)
         if self.memory.held and invoice.status is InvoiceStatus.OPEN and self._mailed(invoice):
             self._alert("sent_under_hold", "somebody had Stripe mail it under our hold: the customer has it")
@@ -84,20 +86,6 @@ class Look(Pass):
         self.memory = with_finding(known, finding, self.parts.policy, self.now)
         return mapped(self.read or invoice, known.mapping), finding
 
-    def _gone(self) -> Looked:
-        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended.
-
-        Others end when they are missed again and again: one 404 may be a key of another account, or too early a read.
-        """
-        if self.memory.held:
-            detail = "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?"
-            self._alert("held_but_gone", detail)
-        elif self.memory.attempts >= len(self.parts.policy.retry):
-            self.parts.store.claims.put(self.memory.invoice_id, ())
-            return self._end("deleted", "deleted in Stripe, or of another account")
-        self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
-        return self._until("deleted", self.now + timing.ladder(self.parts.policy, self.memory.attempts))
-
     def _usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
         """What it bills. What we cannot read, we cannot let pass: stopped before the error goes on."""
         try:
@@ -110,20 +98,23 @@ class Look(Pass):
         return usages
 
     def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
-        """A person waives what was found wrong or unproven, and nothing that was not even compared."""
+        """Take a person's decision about what was found wrong or unproven, or stopped by somebody else."""
         given, self.waiver = self.waiver, None
         if given is None:
             return
         finding = self.parts.judge.compared(invoice, usages, self.memory)
-        if finding.verdict is Verdict.MATCHED and timing.may_compare(invoice, self.memory, self.parts.policy, self.now):
+        settled = timing.may_compare(invoice, self.memory, self.parts.policy, self.now)
+        if finding.verdict is Verdict.MATCHED and settled:
             finding = self.parts.judge.proven(finding, self.memory)
-        if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+        despite = self._overruled(invoice, given) if settled else ()
+        if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN) and not despite:
             self._did(f"not waived: it is {finding.verdict.value}")
             return
-        waiver = replace(given, figures=figures_of(finding))
+        waiver = replace(given, figures=figures_of(finding), despite=despite)
         self.memory = replace(self.memory, waiver=waiver)
         self.leased.save(self.memory)
-        detail = f"{waiver.by}: {waiver.reason} {dict(waiver.figures)}"
+        overruled = f" although {', '.join(despite)}" if despite else ""
+        detail = f"{waiver.by}: {waiver.reason} {dict(waiver.figures)}{overruled}"
         self.parts.store.journal.note("waive", self.memory.invoice_id, detail)
 
     def _end_waiver(self, finding: Finding) -> None:
@@ -222,6 +213,8 @@ class Look(Pass):
         return self._act(invoice, finding)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
+        if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+            self._finalizer_known(invoice)
         try:
             looked = self._acted(invoice, finding)
         except RenderError as error:
@@ -247,16 +240,15 @@ class Look(Pass):
                 case steps.Finalize():
                     self.memory = self._actor.finalize(current, self.memory)
                     self._did(str(action))
-                    final = self._put_back(self.parts.stripe.read_invoice(invoice.invoice_id))
-                    current = mapped(final, self.memory.mapping)
+                    current = mapped(self._put_back(self._read_invoice()), self.memory.mapping)
                     left = self._after_finalization(current, finding)
                     if left is not None:
                         return left
                 case steps.Release():
                     self.memory = self._actor.release(current, self.memory)
                     self._did(str(action))
-                case steps.Alert(kind=kind):
-                    self._alert(f"{kind}:{finding.reason.value}", finding.detail)
+                case steps.Alert():
+                    self._told(action, finding)
                 case steps.Wait(until=until):
                     self.memory = awaiting(self.memory, until)
                     return self._until(current.status.value, until)
@@ -283,7 +275,8 @@ class Look(Pass):
         if same and self.parts.judge.still_vouched(final, usages, stamped):
             self._actor.confirm(final, self.memory.evidence_sha256 or "", usages)
             if final.status is InvoiceStatus.OPEN:
-                return None
+                stopped = stops(final, self.memory)
+                return self._stays(final, stopped) if stopped else None
             self.memory = replace(self.memory, cleared=True)
             return self._end(final.status.value, stamped.detail)
         return self._caught(final, usages, stamped)

@@ -11,7 +11,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing, with_causes
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.domain.memory import ANY_STOP, Waiver
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import RemoteError
@@ -52,7 +52,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
 @click.option("--all-held", is_flag=True, help="Every invoice that we hold as drifted or unproven now.")
 @JSON_OPTION
 def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) -> None:
-    """Let a drifted or unproven invoice go, as a person's decision.
+    """Let a drifted or unproven invoice go, as a person's decision; named alone, also one that somebody else stopped.
 
     The waiver names exactly the quantities billed now and ends when they change. The invoice is stamped as waived, with
     the reason, and passes the same finalization as any other.
@@ -70,7 +70,9 @@ def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) 
         judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
         held = [one.subject_id for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
         chosen = held if invoice is None else [invoice]
-        results = with_causes(app, *(_waived(app, one, reason.strip()) for one in chosen))
+        # What somebody else is stopping is released by name only, never among others.
+        despite = () if all_held else (ANY_STOP,)
+        results = with_causes(app, *(_waived(app, one, reason.strip(), despite) for one in chosen))
     _report(results if all_held else results[0], as_json=as_json)
 
 
@@ -87,8 +89,8 @@ def _somebody() -> str:
         return f"user {os.getuid()}"
 
 
-def _waived(app: App, invoice: str, reason: str) -> CheckResult:
-    waiver = Waiver(reason=reason, by=_somebody(), at=app.now(), figures={})
+def _waived(app: App, invoice: str, reason: str, despite: tuple[str, ...]) -> CheckResult:
+    waiver = Waiver(reason=reason, by=_somebody(), at=app.now(), figures={}, despite=despite)
     return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
 
 

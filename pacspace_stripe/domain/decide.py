@@ -29,17 +29,18 @@ from pacspace_stripe.domain.steps import (
     Wait,
     WatchRelease,
 )
+from pacspace_stripe.domain.stops import stops, told, withheld
 from pacspace_stripe.domain.timing import (
+    FOREIGN_HOLD_LOOK,
     GIVE_UP_AFTER,
     given_back_at,
     look_again_at,
     look_at,
     planned_finalization,
+    rescheduled,
 )
 from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 
-FOREIGN_HOLD_LOOK = timedelta(days=1)
-"""How often a draft is looked at that somebody else keeps back and that is already stamped."""
 CONFIRM_MARGIN = timedelta(minutes=5)
 """How long after a planned finalization we look ourselves, should its event be lost."""
 EFFECT_WITHIN = timedelta(hours=1)
@@ -133,15 +134,16 @@ def _asked_for(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, 
         return _observed(invoice, memory, policy, now, finding)
     match invoice.status:
         case InvoiceStatus.DRAFT:
-            return _draft_found(invoice, memory, policy, now, finding)
+            actions = _draft_found(invoice, memory, policy, now, finding)
         case InvoiceStatus.OPEN | InvoiceStatus.PAID:
-            return _left_found(invoice, memory, policy, now, finding)
+            actions = _left_found(invoice, memory, policy, now, finding)
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            return _given_up(invoice, memory, policy, now, finding)
+            actions = _given_up(invoice, memory, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
-            return (Alert(kind="unknown_status"), _retry(memory, policy, now, finding))
+            actions = (Alert(kind="unknown_status"), _retry(memory, policy, now, finding))
         case _:
             assert_never(invoice.status)
+    return withheld(actions, invoice, memory, policy, now)
 
 
 def _given_up(invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding) -> tuple[Action, ...]:
@@ -195,16 +197,18 @@ def _draft_good(
     invoice: Invoice, memory: Memory, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     if not memory.held and not invoice.auto_advance:
-        return Stamp(footer=True), Wait(until=now + FOREIGN_HOLD_LOOK)
+        stopped = stops(invoice, memory) if memory.backstop_at else ()
+        return Stamp(footer=True), *told(stopped, memory, policy, now)
     lags = any(result.from_meter for result in finding.windows)
     if memory.held and (lags or policy.finalize is FinalizePolicy.STRICT):
         return Stamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
     if memory.held:
         return Stamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
-    if carries_stamp(invoice, memory) and invoice.automatically_finalizes_at:
+    given_back = carries_stamp(invoice, memory) and memory.backstop_at is None
+    if invoice.automatically_finalizes_at and (given_back or rescheduled(invoice, memory)):
         return Stamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
-    given_back = given_back_at(invoice, memory, now)
-    return Stamp(footer=True, finalizes_at=given_back), Wait(until=given_back + CONFIRM_MARGIN)
+    at = given_back_at(invoice, memory, now)
+    return Stamp(footer=True, finalizes_at=at), Wait(until=at + CONFIRM_MARGIN)
 
 
 def _left_found(

@@ -35,7 +35,9 @@ __all__ = [
     "Price",
     "Subscription",
     "SubscriptionItem",
+    "SubscriptionState",
     "SubscriptionStatus",
+    "TestClock",
     "Tier",
     "UsageType",
 ]
@@ -121,6 +123,30 @@ class LineItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionState:
+    """A subscription as far as it decides whether an invoice of it may be set free."""
+
+    subscription_id: str
+    status: SubscriptionStatus
+    said: str
+    """Stripe's own word for the status."""
+    paused: bool
+    """``pause_collection`` is set."""
+    canceled_at: datetime | None
+    """When the cancellation was asked for, not when it took effect."""
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestClock:
+    """A Stripe test clock: the objects that belong to it live by its time."""
+
+    clock_id: str
+    frozen_at: datetime | None
+    """None when the clock itself could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
     """A Stripe invoice with all its line items, as just read at the pinned API version."""
 
@@ -152,6 +178,11 @@ class Invoice:
     """Kinds of the invoice itself that we do not know, as ``field=word``: it may bill usage on any of its lines."""
     account_name: str | None = None
     """The vendor's public name, as the invoice shows it."""
+    subscriptions: tuple[SubscriptionState, ...] | None = None
+    """The subscriptions that it bills, as read with it; None when they were not read, or could not be."""
+    customer_deleted: bool | None = None
+    """None when that was not asked: an invoice of a subscription does not need it, as its deletion cancels that."""
+    test_clock: TestClock | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,16 @@ class Stage(StrEnum):
     ENDED = "ended"
 
 
+class Finalizer(StrEnum):
+    """Who finalized an invoice under our hold, as Stripe's events say."""
+
+    US = "us"
+    STRIPE = "stripe"
+    """By its own clock, before the hold reached it."""
+    SOMEBODY = "somebody"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstSight:
     """The invoice as Stripe had planned it, before we touched it."""
@@ -32,6 +42,8 @@ class FirstSight:
     finalizes_at: datetime | None
     status: InvoiceStatus | None = None
     """None in what was remembered before this was kept."""
+    canceled: bool | None = None
+    """Whether its subscription had been canceled already; None when that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +64,10 @@ class Stamped:
     """Why a draft was stamped without a footer."""
 
 
+ANY_STOP = "any"
+"""In a waiver that is being given: release it although somebody else stopped it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
     """A person's decision to let exactly these billed quantities go."""
@@ -60,6 +76,8 @@ class Waiver:
     by: str
     at: datetime
     figures: Mapping[str, str]
+    despite: tuple[str, ...] = ()
+    """The stops (``Stop.key``) that it overrules: those known when it was given, if ``ANY_STOP`` asked for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +115,14 @@ class Memory:
     past: bool = False
     """It had left days before a backfill was the first to see it: reported and stamped, never held."""
     finalized_by_us: bool = False
+    finalizer: Finalizer | None = None
+    """Who finalized it under our hold, when that was not us; None when it was not asked."""
+    undone_at: datetime | None = None
+    """When somebody last set ``auto_advance=true`` under our hold."""
+    stopped_at: datetime | None = None
+    """When somebody else last set ``auto_advance=false`` on it, as Stripe's events say."""
+    updates_unread: bool = False
+    """Somebody else changed it under our hold, and the event that says what could not be read."""
     verdict: Verdict | None = None
     reason: Reason | None = None
     detail: str = ""

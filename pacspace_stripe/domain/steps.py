@@ -108,9 +108,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Tell people, once per kind."""
+    """Tell people, once per kind. ``detail``: in the place of the finding's."""
 
     kind: str
+    detail: str | None = None
 
     def __str__(self) -> str:
         return f"alert {self.kind}"

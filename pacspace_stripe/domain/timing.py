@@ -10,6 +10,8 @@ from pacspace_stripe.domain.windows import floor_to
 
 SOONEST_FINALIZATION = timedelta(minutes=1)
 """How far ahead a finalization time is set that is given back when it has already passed."""
+FOREIGN_HOLD_LOOK = timedelta(days=1)
+"""How often a stamped invoice is checked again that somebody else keeps back: an event or the sweep tells its end."""
 GIVE_UP_AFTER = timedelta(days=3)
 """How long an invoice that already left is looked at while nothing can be proven about it."""
 
@@ -38,6 +40,12 @@ def given_back_at(invoice: Invoice, memory: Memory, now: datetime) -> datetime:
     """The finalization time first seen, or the nearest one that Stripe still takes."""
     soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
     return max(planned_finalization(invoice, memory), soonest)
+
+
+def rescheduled(invoice: Invoice, memory: Memory) -> bool:
+    """Return whether somebody moved the backstop that we set: the finalization time is theirs then."""
+    at, backstop_at = invoice.automatically_finalizes_at, memory.backstop_at
+    return at is not None and backstop_at is not None and abs(at - backstop_at) >= timedelta(seconds=1)
 
 
 def look_again_at(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> datetime:

@@ -56,6 +56,21 @@ class Journal:
         with self._database.writing() as connection:
             connection.execute(sa.delete(facts).where(facts.c.name == name))
 
+    def add_pending_update(self, invoice_id: str, at: datetime) -> None:
+        """Note that somebody may have changed an invoice that we hold: Stripe's events of that time say what."""
+        times = sorted({*self.pending_updates(invoice_id), at})
+        self.remember_fact(_pending(invoice_id), " ".join(map(datetime.isoformat, times)))
+
+    def pending_updates(self, invoice_id: str) -> tuple[datetime, ...]:
+        """When an invoice that we hold was changed, oldest first, where nobody has read yet what was changed."""
+        return tuple(map(datetime.fromisoformat, (self.fact(_pending(invoice_id)) or "").split()))
+
+    def forget_update(self, invoice_id: str, at: datetime) -> None:
+        """Take one time off the pending ones."""
+        left = [one for one in self.pending_updates(invoice_id) if one != at]
+        name = _pending(invoice_id)
+        self.remember_fact(name, " ".join(map(datetime.isoformat, left))) if left else self.forget_fact(name)
+
     def note(self, kind: str, subject_id: str, detail: str) -> None:
         """One line of the audit trail."""
         row = {"at": self._database.now(), "kind": kind, "subject_id": subject_id, "detail": detail}
@@ -92,3 +107,7 @@ class Journal:
         """Outcome by event id, for every event received."""
         with self._database.reading() as connection:
             return {row.event_id: row.outcome for row in connection.execute(sa.select(events))}
+
+
+def _pending(invoice_id: str) -> str:
+    return f"updates:{invoice_id}"[:64]

@@ -118,7 +118,10 @@ class RecordingJournal(Journal):
         return before
 
     def fact(self, name: str) -> str | None:
-        return self._facts.get(name) or super().fact(name)
+        return (self._facts[name] or None) if name in self._facts else super().fact(name)
+
+    def forget_fact(self, name: str) -> None:
+        self._facts[name] = ""
 
 
 class RecordingClaims(Claims):

@@ -1,25 +1,44 @@
 """The requests we make of Stripe."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.invoices import Invoice, InvoicePage, ListedInvoice, Meter, Price, Subscription
+from pacspace_stripe.domain.invoices import (
+    Invoice,
+    InvoicePage,
+    ListedInvoice,
+    Meter,
+    Price,
+    Subscription,
+    SubscriptionState,
+)
+from pacspace_stripe.domain.memory import Finalizer
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.errors import ConfigurationError, RemoteRefused
 from pacspace_stripe.events import Event
+from pacspace_stripe.stripe_api import acts
+from pacspace_stripe.stripe_api.acts import InvoiceUpdate
 from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
-from pacspace_stripe.stripe_api.reading import invoice_from_stripe, subscription_from_stripe
+from pacspace_stripe.stripe_api.reading import (
+    invoice_from_stripe,
+    subscription_from_stripe,
+    subscription_state_from_stripe,
+)
 from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
+FORBIDDEN = 403
+_log = logging.getLogger(__name__)
 _KEY = re.compile(r"(?:sk|rk)_(live|test)_")
 
 
@@ -55,11 +74,35 @@ class StripeApi:
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """The invoice now, with all its line items: one call, and one more per 100 lines when there are many."""
-        path = f"/v1/invoices/{segment(invoice_id)}"
-        data = self._calls.get_object(path, "invoice", invoice_id)
-        if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
-            return invoice_from_stripe(data)
-        return invoice_from_stripe(data, line_items=self._calls.bounded(f"{path}/lines"))
+        return self._with_lines(invoice_id, self._invoice(invoice_id))
+
+    def read_invoice_standing(self, invoice_id: str, *, customer: bool) -> Invoice:
+        """Return the invoice with what may have stopped it: its subscription, its test clock, its customer if asked.
+
+        One call like ``read_invoice``: the others are expanded in it. Where the key may not read one of them, a second
+        call returns the invoice without any. An invoice whose lines alone name subscriptions takes a call for each.
+        """
+        expand = ["parent.subscription_details.subscription", *([] if self.livemode else ["test_clock"])]
+        expand += ["customer"] if customer else []
+        try:
+            invoice = self._with_lines(invoice_id, self._invoice(invoice_id, expand=expand))
+        except RemoteRefused as error:
+            if error.status != FORBIDDEN:
+                raise
+            _log.warning("invoice=%s read without its subscription and customer: %s", invoice_id, error)
+            return self.read_invoice(invoice_id)
+        if invoice.subscription_id is not None:
+            return invoice
+        named = {line.subscription_id: None for line in invoice.line_items if line.subscription_id}
+        return replace(invoice, subscriptions=tuple(map(self._subscription_state, named)))
+
+    def invoice_updates(self, invoice_id: str, at: datetime) -> tuple[InvoiceUpdate, ...]:
+        """Return what events say of an invoice's updates within seconds of a time; empty while Stripe lists none."""
+        return acts.invoice_updates(self._calls, invoice_id, at)
+
+    def finalizer(self, invoice_id: str, finalized_at: datetime) -> Finalizer:
+        """Return who finalized an invoice, as its event says; UNKNOWN while there is none."""
+        return acts.finalizer(self._calls, invoice_id, finalized_at)
 
     def invoice_pdf(self, invoice_id: str) -> str | None:
         """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (stripe-facts 3).
@@ -211,6 +254,19 @@ class StripeApi:
     def finalize_invoice(self, invoice_id: str) -> None:
         """Finalize without letting Stripe go on: it is neither charged nor sent. NotEditable: it already was."""
         self._calls.write(f"/v1/invoices/{segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
+
+    def _invoice(self, invoice_id: str, **params: object) -> object:
+        return the(self._calls.get(f"/v1/invoices/{segment(invoice_id)}", **params), "invoice", invoice_id)
+
+    def _with_lines(self, invoice_id: str, data: object) -> Invoice:
+        if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
+            return invoice_from_stripe(data)
+        lines = self._calls.bounded(f"/v1/invoices/{segment(invoice_id)}/lines")
+        return invoice_from_stripe(data, line_items=lines)
+
+    def _subscription_state(self, subscription_id: str) -> SubscriptionState:
+        path = f"/v1/subscriptions/{segment(subscription_id)}"
+        return subscription_state_from_stripe(self._calls.get_object(path, "subscription", subscription_id))
 
     def _summaries(self, meter_id: str, customer_id: str, window: Window, **grouping: str) -> Iterator[object]:
         return self._calls.pages(

@@ -5,7 +5,7 @@ for one without usage. A kind that is not listed in ``domain.kinds`` is kept by 
 there is nothing, an unknown kind means that nobody can say.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from pacspace_stripe.domain.invoices import (
@@ -17,7 +17,9 @@ from pacspace_stripe.domain.invoices import (
     LineParent,
     Subscription,
     SubscriptionItem,
+    SubscriptionState,
     SubscriptionStatus,
+    TestClock,
 )
 from pacspace_stripe.domain.kinds import (
     InvoiceParent,
@@ -61,6 +63,9 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         finalization_error=_finalization_error(invoice),
         line_items=_line_items(invoice, embedded),
         unknown=tuple(unknown),
+        subscriptions=_expanded_subscription(subscription),
+        customer_deleted=_expanded_customer(invoice),
+        test_clock=_test_clock(invoice),
     )
 
 
@@ -70,6 +75,32 @@ def _customer_id(found: Fields) -> str:
     if not customer:
         found.reject("customer", "is missing")
     return customer
+
+
+def _expanded_subscription(details: Fields | None) -> tuple[SubscriptionState, ...] | None:
+    """Return the invoice's subscription where it was expanded; what cannot be read of it does not hide the invoice."""
+    if details is None or not isinstance(details.data.get("subscription"), Mapping):
+        return None
+    try:
+        return (subscription_state_from_stripe(details.raw("subscription")),)
+    except UnexpectedAnswer:
+        return None
+
+
+def _expanded_customer(invoice: Fields) -> bool | None:
+    """Return whether the customer was deleted, where it was expanded."""
+    if not isinstance(invoice.data.get("customer"), Mapping):
+        return None
+    return invoice.fields("customer").optional_flag("deleted") or False
+
+
+def _test_clock(invoice: Fields) -> TestClock | None:
+    clock_id = invoice.optional_id("test_clock")
+    if clock_id is None:
+        return None
+    expanded = isinstance(invoice.raw("test_clock"), Mapping)
+    frozen_at = invoice.fields("test_clock").at("frozen_time") if expanded else None
+    return TestClock(clock_id=clock_id, frozen_at=frozen_at)
 
 
 def _subscription_details(invoice: Fields, unknown: list[str]) -> Fields | None:
@@ -195,6 +226,20 @@ def subscription_from_stripe(data: object, *, items: Iterable[object] | None = N
         metadata=subscription.texts("metadata"),
         livemode=subscription.flag("livemode"),
         items=tuple(map(subscription_item_from_stripe, embedded)),
+    )
+
+
+def subscription_state_from_stripe(data: object) -> SubscriptionState:
+    """Return what a subscription says about collecting its invoices."""
+    subscription = stripe_object(data, "subscription")
+    said = subscription.text("status")
+    return SubscriptionState(
+        subscription_id=subscription.text("id"),
+        status=SubscriptionStatus(said),
+        said=said,
+        paused=subscription.nullable_fields("pause_collection") is not None,
+        canceled_at=subscription.optional_at("canceled_at"),
+        ended_at=subscription.optional_at("ended_at"),
     )
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.stripe_api.api import StripeApi
 
+_ALIVE = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
+
 
 class RecordingStripe(StripeApi):
     """A :class:`StripeApi` that sends no write. It applies each one to the invoice, as the next read returns it.
@@ -27,6 +29,12 @@ class RecordingStripe(StripeApi):
         found = self._invoices.get(invoice_id)
         if found is None:
             found = self._invoices[invoice_id] = super().read_invoice(invoice_id)
+        return found
+
+    def read_invoice_standing(self, invoice_id: str, *, customer: bool) -> Invoice:
+        found = self._invoices.get(invoice_id)
+        if found is None or (found.subscriptions is None and found.status in _ALIVE):
+            found = self._invoices[invoice_id] = super().read_invoice_standing(invoice_id, customer=customer)
         return found
 
     def update_invoice(

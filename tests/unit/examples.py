@@ -15,6 +15,8 @@ from pacspace_stripe.domain.invoices import (
     LineItem,
     Meter,
     Price,
+    SubscriptionState,
+    SubscriptionStatus,
     UsageType,
 )
 from pacspace_stripe.domain.ledger import Balance, Proof, Unsettled
@@ -62,6 +64,19 @@ def meter(**changes: Change) -> Meter:
     return replace(ordinary, **changes)
 
 
+def subscription_state(**changes: Change) -> SubscriptionState:
+    """A subscription that nobody stopped."""
+    ordinary = SubscriptionState(
+        subscription_id="sub_1",
+        status=SubscriptionStatus.ACTIVE,
+        said="active",
+        paused=False,
+        canceled_at=None,
+        ended_at=None,
+    )
+    return replace(ordinary, **changes)
+
+
 def invoice(**changes: Change) -> Invoice:
     """A renewal's draft as Stripe makes it: it advances by itself an hour later."""
     ordinary = Invoice(
@@ -87,6 +102,7 @@ def invoice(**changes: Change) -> Invoice:
         amount_due=1000,
         finalization_error=None,
         line_items=(line(),),
+        subscriptions=(subscription_state(),),
     )
     return replace(ordinary, **changes)
 

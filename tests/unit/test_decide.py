@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pacspace_stripe.domain.decide import (
     CONFIRM_MARGIN,
     EFFECT_WITHIN,
-    FOREIGN_HOLD_LOOK,
     after_comparison,
     before_comparison,
     release_showed_effect,
@@ -36,7 +35,7 @@ from pacspace_stripe.domain.steps import (
     Wait,
     WatchRelease,
 )
-from pacspace_stripe.domain.timing import GIVE_UP_AFTER, ladder
+from pacspace_stripe.domain.timing import FOREIGN_HOLD_LOOK, GIVE_UP_AFTER, ladder
 from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
 from tests.unit.examples import (
     BACKSTOPPED,

@@ -75,6 +75,7 @@ def test_payloads_of_every_api_version_give_the_same_ids(invoice: object) -> Non
         subscription_id="sub_1",
         period_end=datetime.fromtimestamp(PERIOD_END, UTC),
         idempotency_key="key-1",
+        by_request=True,
     )
 
 
@@ -243,6 +244,7 @@ def test_a_thin_event_is_read_like_its_snapshot(kind: EventType) -> None:
         subscription_id=None,
         period_end=None,
         idempotency_key="key-1",
+        by_request=True,
     )
 
 

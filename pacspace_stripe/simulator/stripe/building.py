@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from pacspace_stripe.simulator.stripe import drafting, engine, lifecycle, meter_endpoints
-from pacspace_stripe.simulator.stripe.account import Account
+from pacspace_stripe.simulator.stripe.account import Account, Cause
 from pacspace_stripe.simulator.stripe.item_building import ItemBuilding
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.world import (
@@ -204,8 +204,10 @@ class WorldBuilding(ItemBuilding):
             engine.run_due(self.account)
             found = self._invoice(invoice)
             before = self.account.show_invoice(found)
+            self.account.cause = Cause(request_id=self.account.ids.new("req"))
             lifecycle.set_auto_advance(self.account, found, auto_advance)
             lifecycle.tell_update(self.account, found, before)
+            self.account.cause = Cause()
 
     def invoice(self, invoice: str) -> Json:
         """The invoice as the API shows it now, with all its lines."""

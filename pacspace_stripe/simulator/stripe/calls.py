@@ -1,6 +1,7 @@
 """What every endpoint shares: the call itself, cursor paging, and expanding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -123,7 +124,9 @@ def required_moment(params: Params, key: str) -> datetime:
 
 
 def expand(account: Account, body: Json, paths: Iterable[str]) -> Json:
-    """Replace the ids that ``expand[]`` names by their objects."""
+    """Replace the ids that ``expand[]`` names by their objects, in a copy."""
+    paths = list(paths)
+    body = deepcopy(body) if paths else body
     for path in paths:
         steps = path.split(".")
         if len(steps) > DEEPEST_EXPANSION + steps.count("data") + 1:

@@ -1,4 +1,4 @@
-"""Building worlds from Python: customers, meters, prices."""
+"""Building worlds from Python: customers, meters, prices, how a subscription stands."""
 
 import threading
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pacspace_stripe.simulator.stripe import catalog_endpoints
 from pacspace_stripe.simulator.stripe.account import Account
+from pacspace_stripe.simulator.stripe.lifecycle import changed
 from pacspace_stripe.simulator.stripe.world import Customer, Formula, Interval, Meter, Price, Tier, whole_second
 
 
@@ -93,6 +94,15 @@ class CatalogBuilding:
                 nickname=nickname,
             )
             return account.prices.add(price).id
+
+    def set_subscription_status(self, subscription: str, status: Literal["active", "unpaid"]) -> None:
+        """What Stripe does by itself when payments fail for good, or are made up for."""
+        with self._lock:
+            found = self.account.subscriptions[subscription]
+            before = self.account.show_subscription(found)
+            found.status = status
+            after = self.account.show_subscription(found)
+            self.account.emit("customer.subscription.updated", after, changed(before, after))
 
 
 def _tier(tier: Tier | dict[str, Any]) -> Tier:

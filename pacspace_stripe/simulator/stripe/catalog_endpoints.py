@@ -3,6 +3,7 @@
 from copy import copy
 from decimal import Decimal
 
+from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, time_filter
 from pacspace_stripe.simulator.stripe.errors import refuse
@@ -52,6 +53,19 @@ def get_customer(call: Call) -> Json:
     """``GET /v1/customers/{id}``."""
     call.params.only("expand")
     return customer_json(call.find(call.account.customers, "customer"))
+
+
+def delete_customer(call: Call) -> Json:
+    """``DELETE /v1/customers/{id}``: for good, and its subscriptions end at once."""
+    call.params.only()
+    account, customer = call.account, call.find(call.account.customers, "customer")
+    shown = customer_json(customer)
+    for subscription in account.subscriptions:
+        if subscription.customer == customer.id and subscription.status != "canceled":
+            engine.cancel(account, subscription)
+    customer.deleted = True
+    account.emit("customer.deleted", shown)
+    return customer_json(customer)
 
 
 def list_customers(call: Call) -> Json:
@@ -223,6 +237,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/v1/customers"): list_customers,
     ("GET", "/v1/customers/{id}"): get_customer,
     ("POST", "/v1/customers/{id}"): update_customer,
+    ("DELETE", "/v1/customers/{id}"): delete_customer,
     ("POST", "/v1/products"): create_product,
     ("GET", "/v1/products"): list_products,
     ("GET", "/v1/products/{id}"): get_product,

@@ -144,6 +144,10 @@ class Controlled(WorldBuilding):
         """Take an endpoint's permission from the key, as a restricted key lacks it: 403 from now on."""
         self.forbidden.add(endpoint)
 
+    def forbid_expanding(self, name: str) -> None:
+        """Take the permission to read what a property such as ``subscription`` names: 403 when it is expanded."""
+        self.forbidden.add(f"expand {name}")
+
     def add_fault(
         self,
         name: str,

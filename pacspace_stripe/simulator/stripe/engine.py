@@ -9,9 +9,25 @@ from pacspace_stripe.simulator.stripe.account import Account, Cause
 from pacspace_stripe.simulator.stripe.agenda import Action
 from pacspace_stripe.simulator.stripe.drafting import draft, licensed_lines, metered_lines
 from pacspace_stripe.simulator.stripe.errors import StripeError
-from pacspace_stripe.simulator.stripe.lifecycle import changed, collect, finalize, wait_for_webhooks
+from pacspace_stripe.simulator.stripe.lifecycle import (
+    changed,
+    collect,
+    finalize,
+    set_auto_advance,
+    tell_update,
+    wait_for_webhooks,
+)
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.world import Interval, Invoice, Item, Line, Price, Status, Subscription
+from pacspace_stripe.simulator.stripe.world import (
+    Interval,
+    Invoice,
+    Item,
+    Line,
+    Price,
+    Status,
+    Subscription,
+    whole_second,
+)
 
 
 def later(at: datetime, interval: Interval, count: int, *, day: int | None = None) -> datetime:
@@ -138,7 +154,7 @@ def renew(account: Account, subscription: Subscription) -> Invoice | None:
             subscription.items[place] = following
     invoice = draft(account, subscription, lines, "subscription_cycle", closed) if lines else None
     if ends:
-        cancel(account, subscription)
+        cancel(account, subscription, final=invoice)
     else:
         _roll(account, subscription, before)
     return invoice
@@ -161,11 +177,33 @@ def _roll(account: Account, subscription: Subscription, before: Json) -> None:
     account.emit("customer.subscription.updated", after, changed(before, after))
 
 
-def cancel(account: Account, subscription: Subscription) -> None:
-    """End a subscription; nothing renews any more."""
+def cancel(account: Account, subscription: Subscription, final: Invoice | None = None) -> None:
+    """End a subscription: nothing renews any more, and its unpaid invoices are not collected (stripe-facts 12.5).
+
+    ``final``: the invoice that the cancellation itself makes, which is collected as usual.
+    """
     subscription.status = "canceled"
-    subscription.canceled_at = account.now()
+    subscription.ended_at = account.now()
+    subscription.canceled_at = subscription.canceled_at or subscription.ended_at
+    for invoice in account.invoices:
+        unpaid = invoice.status in {Status.DRAFT, Status.OPEN}
+        if invoice.subscription == subscription.id and unpaid and invoice is not final:
+            before = account.show_invoice(invoice)
+            set_auto_advance(account, invoice, wanted=False)
+            tell_update(account, invoice, before)
     account.emit("customer.subscription.deleted", account.show_subscription(subscription))
+
+
+def bill_final(account: Account, subscription: Subscription) -> Invoice | None:
+    """Bill the usage up to now of a subscription that was just canceled, as ``invoice_now`` does."""
+    now = whole_second(account.now())
+    lines: list[Line] = []
+    for item in subscription.items:
+        if account.prices[item.price].metered:
+            lines.extend(metered_lines(account, subscription, replace(item, period_end=now)))
+    if not lines:
+        return None
+    return draft(account, subscription, lines, "subscription_cycle", replace(subscription.items[0], period_end=now))
 
 
 def preview(account: Account, subscription: Subscription) -> Json:

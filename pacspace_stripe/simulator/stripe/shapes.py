@@ -31,7 +31,9 @@ def listing(url: str, data: list[Json], *, has_more: bool = False) -> Json:
 
 
 def customer_json(customer: Customer) -> Json:
-    """A customer."""
+    """A customer, or what is left of a deleted one."""
+    if customer.deleted:
+        return {"id": customer.id, "object": "customer", "deleted": True}
     return {
         "id": customer.id,
         "object": "customer",
@@ -231,7 +233,7 @@ def subscription_json(subscription: Subscription, items: list[Json], currency: s
         "default_tax_rates": [],
         "description": subscription.description,
         "discounts": [],
-        "ended_at": maybe_unix(subscription.canceled_at) if subscription.status == "canceled" else None,
+        "ended_at": maybe_unix(subscription.ended_at),
         "invoice_settings": {
             "account_tax_ids": None,
             "custom_fields": None,

@@ -4,7 +4,6 @@ import base64
 import random
 import threading
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -248,9 +247,10 @@ class StripeSimulator(Controlled):
         self, act: Endpoint, request: httpx.Request, request_id: str, form: Json, ids: Mapping[str, str]
     ) -> httpx.Response:
         params = Params(form)
-        body = act(Call(self.account, ids, params))
-        if paths := params.words("expand"):
-            body = expand(self.account, deepcopy(body), paths)
+        paths = params.words("expand")
+        if lacking := self.forbidden & {f"expand {path.rpartition('.')[2]}" for path in paths}:
+            raise forbidden(self.api_key, self.account.id, min(lacking))
+        body = expand(self.account, act(Call(self.account, ids, params)), paths)
         return json_response(200, body, self._headers(request, request_id))
 
     def _invoice_pdf(

@@ -1,7 +1,7 @@
 """Subscriptions."""
 
 from copy import copy
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Account
@@ -29,7 +29,7 @@ def collection_of(params: Params, default: Collection) -> Collection:
     return "send_invoice" if sent == "send_invoice" else "charge_automatically"
 
 
-def _set(subscription: Subscription, params: Params) -> None:
+def _set(subscription: Subscription, params: Params, now: datetime) -> None:
     subscription.metadata = params.metadata(subscription.metadata)
     subscription.collection_method = collection_of(params, subscription.collection_method)
     subscription.days_until_due = params.integer("days_until_due", subscription.days_until_due)
@@ -39,6 +39,8 @@ def _set(subscription: Subscription, params: Params) -> None:
     subscription.footer = settings.text("footer", subscription.footer) or None
     ends = params.boolean("cancel_at_period_end")
     subscription.cancel_at_period_end = subscription.cancel_at_period_end if ends is None else ends
+    if ends is not None:
+        subscription.canceled_at = now if ends else None
     if subscription.collection_method == "send_invoice" and subscription.days_until_due is None:
         refuse("Missing required param: days_until_due.", "days_until_due", "parameter_missing")
 
@@ -60,7 +62,7 @@ def create_subscription(call: Call) -> Json:
         anchor=anchor or start,
         billing_mode="classic" if mode == "classic" else "flexible",
     )
-    _set(subscription, params)
+    _set(subscription, params, now)
     for sent in params.each("items"):
         subscription.items.append(_read_item(account, subscription, sent))
     if not subscription.items:
@@ -107,7 +109,7 @@ def update_subscription(call: Call) -> Json:
     if subscription.status == "canceled" and set(params) - {"metadata", "expand"}:
         refuse_state("A canceled subscription can only update its cancellation_details and metadata.")
     before, wanted = account.show_subscription(subscription), copy(subscription)
-    _set(wanted, params)
+    _set(wanted, params, account.now())
     if "pause_collection" in params:
         _pause(wanted, params)
     take_over(subscription, wanted)
@@ -131,10 +133,13 @@ def _pause(subscription: Subscription, params: Params) -> None:
 
 def cancel_subscription(call: Call) -> Json:
     """``DELETE /v1/subscriptions/{id}``."""
-    call.params.only("expand")
+    call.params.only("expand", "invoice_now", "prorate")
     subscription = call.find(call.account.subscriptions, "subscription")
     if subscription.status != "canceled":
+        subscription.canceled_at = None  # what was asked for before is overtaken
         engine.cancel(call.account, subscription)
+        if call.params.boolean("invoice_now"):
+            engine.bill_final(call.account, subscription)
     return call.account.show_subscription(subscription)
 
 

@@ -60,6 +60,7 @@ class Customer:
     metadata: dict[str, str] = field(default_factory=dict)
     footer: str | None = None
     invoices_numbered: int = 0
+    deleted: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class Subscription:
     anchor: datetime
     collection_method: Collection = "charge_automatically"
     days_until_due: int | None = None
-    status: Literal["active", "canceled"] = "active"
+    status: Literal["active", "canceled", "unpaid"] = "active"
     billing_mode: Literal["flexible", "classic"] = "flexible"
     metadata: dict[str, str] = field(default_factory=dict)
     footer: str | None = None
@@ -163,6 +164,9 @@ class Subscription:
     pause_behavior: str | None = None
     cancel_at_period_end: bool = False
     canceled_at: datetime | None = None
+    """When the cancellation was asked for …"""
+    ended_at: datetime | None = None
+    """… and when it took effect."""
     latest_invoice: str | None = None
     upcoming_sent_for: datetime | None = None
     trial_end: datetime | None = None

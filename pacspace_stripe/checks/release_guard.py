@@ -1,0 +1,112 @@
+"""What a pass asks about other people's acts before it sets an invoice free, and how it leaves one that they stop."""
+
+from dataclasses import dataclass, replace
+
+from pacspace_stripe.checks.parts import Looked
+from pacspace_stripe.checks.passing import Pass
+from pacspace_stripe.domain import timing
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
+from pacspace_stripe.domain.steps import Alert
+from pacspace_stripe.domain.stops import Stop, check_again_at, stops
+from pacspace_stripe.domain.verdicts import Finding
+from pacspace_stripe.errors import RateLimited, RemoteError
+
+
+@dataclass(slots=True, kw_only=True)
+class ReleaseGuard(Pass):
+    """A pass that releases nothing that somebody else is stopping: ``domain.stops`` decides."""
+
+    def _give_back(self, invoice: Invoice) -> Looked | None:
+        """Undo a precautionary hold on an invoice that has no metered lines, unless somebody else stopped it, too."""
+        draft = invoice.status is InvoiceStatus.DRAFT
+        held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
+        postponed = self.memory.backstop_at is not None and draft
+        if self.memory.precaution and (held or postponed):
+            stopped = stops(invoice, self.memory)
+            if stopped:
+                return self._stays(invoice, stopped)
+            at = timing.given_back_at(invoice, self.memory, self.now)
+            self.memory = self._actor.give_back(invoice, self.memory, at)
+            self._did("give back")
+        return None
+
+    def _read_invoice(self) -> Invoice:
+        """Read the invoice with whatever may have stopped it, and what other people's requests did to it."""
+        one_off = self.memory.first is not None and self.memory.subscription_id is None
+        invoice = self.parts.stripe.read_invoice_standing(self.memory.invoice_id, customer=one_off)
+        if self.memory.held:
+            self.memory = self._updated(self.memory)
+        return invoice
+
+    def _updated(self, memory: Memory) -> Memory:
+        """Memory with what the updates that somebody else sent under our hold say of ``auto_advance``."""
+        journal, stopped_at, unread = self.parts.store.journal, memory.stopped_at, False
+        for at in journal.pending_updates(memory.invoice_id):
+            try:
+                updates = self.parts.stripe.invoice_updates(memory.invoice_id, at)
+            except RateLimited:
+                raise
+            except RemoteError as error:
+                self.parts.log.warning("invoice=%s who changed it is not known: %s", memory.invoice_id, error)
+                updates = ()
+            for update in updates:
+                if not update.ours and update.auto_advance is not None:
+                    stopped_at = None if update.auto_advance else update.at
+            if updates:
+                journal.forget_update(memory.invoice_id, at)
+            unread = unread or not updates
+        return replace(memory, stopped_at=stopped_at, updates_unread=unread)
+
+    def _finalizer_known(self, invoice: Invoice) -> None:
+        """Ask Stripe who finalized it, where that was not us and somebody may be in the middle of ending it."""
+        memory, asked = self.memory, (Finalizer.US, Finalizer.STRIPE, Finalizer.SOMEBODY)
+        under_hold = memory.held and not memory.finalized_by_us and invoice.status is InvoiceStatus.OPEN
+        if not under_hold or memory.finalizer in asked or invoice.finalized_at is None:
+            return
+        try:
+            finalizer = self.parts.stripe.finalizer(invoice.invoice_id, invoice.finalized_at)
+        except RateLimited:
+            raise
+        except RemoteError as error:
+            self.parts.log.warning(
+                "invoice=%s its finalization's event could not be read: %s", memory.invoice_id, error
+            )
+            finalizer = Finalizer.UNKNOWN
+        ours = finalizer is Finalizer.US
+        self.memory = replace(memory, finalizer=finalizer, finalized_by_us=memory.finalized_by_us or ours)
+
+    def _overruled(self, invoice: Invoice, given: Waiver) -> tuple[str, ...]:
+        """Return the stops that keep the invoice back now, when a person asks to release it although they do."""
+        if ANY_STOP not in given.despite or not (self.memory.held or self.memory.backstop_at):
+            return ()
+        self._finalizer_known(invoice)
+        return tuple(stop.key for stop in stops(invoice, replace(self.memory, waiver=None)))
+
+    def _stays(self, invoice: Invoice, stopped: tuple[Stop, ...]) -> Looked:
+        """Leave it where it is, because somebody else is stopping it: say what, and check again."""
+        self.memory = replace(self.memory, detail="; ".join(stop.detail for stop in stopped))
+        for stop in stopped:
+            self._alert(stop.alert.kind, stop.detail)
+        return self._until(invoice.status.value, check_again_at(stopped, self.memory, self.parts.policy, self.now))
+
+    def _gone(self) -> Looked:
+        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended.
+
+        Others end when they are missed again and again: one 404 may be a key of another account, or too early a read.
+        """
+        if self.memory.held:
+            detail = "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?"
+            self._alert("held_but_gone", detail)
+        elif self.memory.attempts >= len(self.parts.policy.retry):
+            self.parts.store.claims.put(self.memory.invoice_id, ())
+            return self._end("deleted", "deleted in Stripe, or of another account")
+        self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
+        return self._until("deleted", self.now + timing.ladder(self.parts.policy, self.memory.attempts))
+
+    def _told(self, action: Alert, finding: Finding) -> None:
+        """Tell what the finding says; or what the action itself says, which is what the invoice then waits for."""
+        if action.detail is None:
+            return self._alert(f"{action.kind}:{finding.reason.value}", finding.detail)
+        self.memory = replace(self.memory, detail=action.detail)
+        return self._alert(action.kind, action.detail)

@@ -1,0 +1,178 @@
+"""What keeps an invoice from being set free: every act of somebody else, and what cannot be ruled out."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pacspace_stripe.domain.decide import after_comparison
+from pacspace_stripe.domain.invoices import Invoice, SubscriptionState, SubscriptionStatus
+from pacspace_stripe.domain.memory import Finalizer, FirstSight, Memory, Waiver
+from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
+from pacspace_stripe.domain.steps import Alert, Finalize, Release, Stamp, Wait
+from pacspace_stripe.domain.stops import StopKind, stops
+from pacspace_stripe.domain.verdicts import Reason
+from tests.unit.examples import (
+    BACKSTOPPED,
+    CREATED,
+    HELD,
+    PLANNED,
+    SETTLED,
+    Change,
+    finding,
+    held_draft,
+    invoice,
+    left,
+    subscription_state,
+)
+
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LATER = PLANNED + HOUR
+KNOWN_CANCELED = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED, canceled=True))
+FINALIZED = replace(HELD, finalizer=Finalizer.SOMEBODY)
+CANCELED, UNKNOWN = StopKind.CANCELED, StopKind.UNKNOWN
+
+
+def canceled(**times: Change) -> SubscriptionState:
+    """A subscription that was canceled, by default half an hour after the invoice was made."""
+    at = CREATED + 30 * MINUTE
+    ordinary = {"canceled_at": at, "ended_at": at} | times
+    return subscription_state(status=SubscriptionStatus.CANCELED, said="canceled", **ordinary)
+
+
+def of(*states: SubscriptionState, **changes: Change) -> Invoice:
+    return held_draft(subscriptions=states, **changes)
+
+
+def in_state(status: str) -> SubscriptionState:
+    return subscription_state(status=SubscriptionStatus(status), said=status)
+
+
+@pytest.mark.parametrize(
+    ("made", "memory", "kinds"),
+    [
+        pytest.param(of(subscription_state()), HELD, [], id="nobody stopped it"),
+        pytest.param(of(in_state("trialing")), HELD, [], id="in a trial"),
+        pytest.param(of(in_state("past_due")), HELD, [], id="another invoice is past due"),
+        pytest.param(of(in_state("unpaid")), HELD, [StopKind.NOT_COLLECTED], id="Stripe collects nothing for it"),
+        pytest.param(of(in_state("paused")), HELD, [StopKind.NOT_COLLECTED], id="paused by Stripe"),
+        pytest.param(of(in_state("new_status")), HELD, [StopKind.NOT_COLLECTED], id="a status nobody knows"),
+        pytest.param(of(subscription_state(paused=True)), HELD, [StopKind.PAUSED], id="collection is paused"),
+        pytest.param(of(canceled()), HELD, [CANCELED], id="canceled after it was made"),
+        pytest.param(of(canceled(canceled_at=CREATED + SECOND)), HELD, [CANCELED], id="canceled a second after"),
+        pytest.param(of(canceled(canceled_at=CREATED, ended_at=CREATED)), HELD, [], id="invoice_now made it"),
+        pytest.param(of(canceled(canceled_at=None)), HELD, [CANCELED], id="canceled nobody knows when"),
+        pytest.param(
+            of(canceled(canceled_at=CREATED - 9 * DAY, ended_at=CREATED + 3 * SECOND)),
+            HELD,
+            [],
+            id="the last invoice of a subscription that ends with its period",
+        ),
+        pytest.param(
+            of(canceled(canceled_at=CREATED - 9 * DAY, ended_at=CREATED + 30 * DAY)),
+            HELD,
+            [CANCELED],
+            id="an earlier invoice, still held when its subscription ends as planned",
+        ),
+        pytest.param(of(canceled()), KNOWN_CANCELED, [], id="it advanced although its subscription was canceled"),
+        pytest.param(
+            of(canceled()), replace(HELD, undone_at=CREATED + HOUR), [], id="somebody let it go on after that"
+        ),
+        pytest.param(
+            of(canceled()), replace(HELD, undone_at=CREATED + MINUTE), [CANCELED], id="somebody let it go on before"
+        ),
+        pytest.param(of(subscription_state(), canceled()), HELD, [CANCELED], id="one of two subscriptions"),
+        pytest.param(held_draft(subscriptions=None), HELD, [UNKNOWN], id="its subscription could not be read"),
+        pytest.param(of(), HELD, [UNKNOWN], id="one-off, its customer could not be read"),
+        pytest.param(of(customer_deleted=False), HELD, [], id="one-off"),
+        pytest.param(
+            of(customer_deleted=True), HELD, [StopKind.CUSTOMER_DELETED], id="one-off, its customer was deleted"
+        ),
+        pytest.param(
+            of(subscription_state()),
+            replace(HELD, stopped_at=SETTLED),
+            [StopKind.STOPPED_BY_SOMEBODY],
+            id="somebody stopped it under our hold",
+        ),
+        pytest.param(
+            of(subscription_state()),
+            replace(HELD, stopped_at=SETTLED, undone_at=SETTLED + SECOND),
+            [],
+            id="somebody stopped it and let it go on again",
+        ),
+        pytest.param(
+            of(subscription_state()), replace(HELD, updates_unread=True), [UNKNOWN], id="an act that cannot be read"
+        ),
+        pytest.param(
+            of(subscription_state()),
+            BACKSTOPPED,
+            [StopKind.STOPPED_BY_SOMEBODY],
+            id="open, somebody stopped it before its backstop",
+        ),
+        pytest.param(of(canceled()), BACKSTOPPED, [CANCELED], id="open, canceled before its backstop"),
+        pytest.param(left(auto_advance=False), HELD, [], id="finalized, and nobody asked by whom"),
+        pytest.param(left(auto_advance=False), FINALIZED, [StopKind.FINALIZED_BY_SOMEBODY], id="finalized by somebody"),
+        pytest.param(
+            left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.UNKNOWN), [UNKNOWN], id="by nobody knows"
+        ),
+        pytest.param(
+            left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.STRIPE), [], id="finalized by Stripe"
+        ),
+        pytest.param(left(auto_advance=False), replace(FINALIZED, finalized_by_us=True), [], id="finalized by us"),
+        pytest.param(
+            left(auto_advance=False), replace(FINALIZED, undone_at=PLANNED), [], id="finalized by somebody to go out"
+        ),
+    ],
+)
+def test_what_keeps_an_invoice_from_being_released(made: Invoice, memory: Memory, kinds: list[StopKind]) -> None:
+    assert [stop.kind for stop in stops(made, memory)] == kinds
+
+
+def test_a_release_with_a_reason_covers_the_stops_known_then_and_no_later_one() -> None:
+    known = stops(of(canceled()), HELD)
+    waiver = Waiver(reason="agreed", by="fin", at=LATER, figures={}, despite=tuple(stop.key for stop in known))
+    released = replace(HELD, waiver=waiver)
+    assert stops(of(canceled()), released) == ()
+    assert [stop.kind for stop in stops(of(canceled(paused=True)), released)] == [StopKind.PAUSED]
+    assert [stop.kind for stop in stops(of(canceled(ended_at=LATER)), released)] == [CANCELED]
+
+
+@pytest.mark.parametrize(
+    ("made", "memory", "policy"),
+    [
+        (of(canceled()), HELD, Policy()),
+        (of(canceled()), HELD, Policy(finalize=FinalizePolicy.FAST)),
+        (of(canceled()), HELD, Policy(fail=FailPolicy.OPEN)),
+        (
+            invoice(subscriptions=(subscription_state(paused=True),), automatically_finalizes_at=CREATED + DAY),
+            BACKSTOPPED,
+            Policy(fail=FailPolicy.OPEN),
+        ),
+        (of(subscription_state()), BACKSTOPPED, Policy(fail=FailPolicy.OPEN)),
+        (left(auto_advance=False), FINALIZED, Policy()),
+        (left(auto_advance=False, subscriptions=(canceled(),)), replace(HELD, finalized_by_us=True), Policy()),
+    ],
+)
+def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(
+    made: Invoice, memory: Memory, policy: Policy
+) -> None:
+    actions = after_comparison(made, memory, policy, LATER, finding())
+    assert [type(action) for action in actions] == [Stamp, Alert, Wait]
+    assert isinstance(actions[0], Stamp)
+    assert (actions[0].auto_advance, actions[0].finalizes_at) == (None, None)
+
+
+@pytest.mark.parametrize("made", [of(subscription_state()), of(customer_deleted=False)])
+def test_what_nobody_stopped_is_released(made: Invoice) -> None:
+    assert {Finalize, Release} <= {type(action) for action in after_comparison(made, HELD, Policy(), LATER, finding())}
+
+
+def test_a_backstop_that_somebody_moved_is_left_where_it_is() -> None:
+    moved = invoice(automatically_finalizes_at=CREATED + 9 * DAY)
+    actions = after_comparison(moved, BACKSTOPPED, Policy(fail=FailPolicy.OPEN), LATER, finding())
+    assert actions[0] == Stamp(footer=True)
+
+
+def test_a_drift_is_told_as_a_drift_even_when_somebody_stopped_the_invoice() -> None:
+    told = after_comparison(of(canceled()), HELD, Policy(), LATER, finding(Reason.OVERBILLED))
+    assert [action.kind for action in told if isinstance(action, Alert)] == ["drifted"]
