@@ -92,7 +92,7 @@ class BalanceLedger:
         if selection.attribution is not Attribution.ACCEPTED:
             return self._by_usage_time(account, window, selection)
         balance, deltas = self.api.listed(account, window)
-        return chosen(balance, deltas, window, self._knowing(selection, deltas))
+        return _with_read(chosen(balance, deltas, window, self._knowing(selection, deltas)), balance)
 
     def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | Unclear:
         """Read the records of the window and those accepted after it, choose, and derive the scope that proves them.
@@ -109,14 +109,14 @@ class BalanceLedger:
         selection = self._knowing(selection, (*deltas, *later))
         counted = select(deltas, window, selection, later=later)
         if isinstance(counted, Unclear):
-            return counted
+            return _with_read(counted, balance)
         late = {delta.record_id for delta in later} & {delta.record_id for delta in counted.deltas}
         scope = proof_scope((delta for delta in later if delta.record_id in late), window)
         proven = balance if scope == window else self.api.derive(account, scope)
         covered = [each for each in later if each.record_id in late or window.end <= each.accepted_at < scope.end]
         found = chosen(proven, deltas, window, selection, later=covered)
         if isinstance(found, Unclear):
-            return found
+            return _with_read(found, proven)
         missing = awaited((*deltas, *later), window, selection, self.policy.cadence)
         return replace(as_it_stands(found, selection), awaited=missing)
 
@@ -245,6 +245,10 @@ class SettlementLedger:
 
     def recording(self) -> "SettlementLedger":
         return self
+
+
+def _with_read(found: Balance | Unclear, balance: Balance) -> Balance | Unclear:
+    return replace(found, read=balance) if isinstance(found, Unclear) else found
 
 
 def _checkpoint_key(account: str, window: Window, count: int, net: str) -> str:

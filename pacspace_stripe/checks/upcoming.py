@@ -1,7 +1,8 @@
 """The early warning on ``invoice.upcoming``: a provisional comparison, days before the invoice is made.
 
-Nothing can be written on an upcoming invoice. The window compared ends at a full cadence before now, so its
-checkpoint freezes nothing of the final one. Drift blocks the coming draft; a later match lifts the block.
+Nothing can be written on an upcoming invoice. The window compared ends at a full cadence before now. It is checkpointed
+whatever the verdict, which freezes nothing of the final window. Drift blocks the coming draft; a later match lifts the
+block.
 """
 
 import logging
@@ -15,8 +16,9 @@ from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.explaining import Explaining, coming
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
 from pacspace_stripe.checks.recalling import awaiting, reads_of
-from pacspace_stripe.checks.result import CheckResult, Shown, result_of, shown_windows
+from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.checks.warning_proofs import WarningProofs, checkpointed, not_checkpointed
 from pacspace_stripe.domain import evidence, timing
 from pacspace_stripe.domain.billing import SHARED_ACCOUNT, BilledUsage, is_metered, ledger_account, shared_accounts
 from pacspace_stripe.domain.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
@@ -114,10 +116,11 @@ class EarlyWarning:
         if not results:
             ends = min(item.window.end for item in items if item.window)
             return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        found = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results))
-        remembered = self._remember(leased, memory, found)
+        proofs = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results), memory)
+        found = proofs.finding
+        remembered = self._remember(leased, memory, proofs)
         self.explaining.after(leased, remembered, coming(subscription, memory.invoice_id, now), found)
-        if found.verdict is Verdict.MATCHED:
+        if found.verdict is Verdict.MATCHED and not proofs.missing:
             return remembered, now + self.policy.cadence
         again_at = timing.look_again_at(remembered, self.policy, now, found)
         return awaiting(remembered, again_at), again_at
@@ -179,7 +182,8 @@ class EarlyWarning:
         inner, outer = self._so_far(subscription.customer_id, usage, window)
         balance = comparer.ledger.recorded(account, window, usage.meter)
         if isinstance(balance, Unclear):
-            return usage.result(balance.reason, balance.detail)
+            unclear = usage.result(balance.reason, balance.detail)
+            return replace(unclear, selected=balance.read.whole) if balance.read else unclear
         sign = self.policy.usage_sign
         first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
@@ -205,33 +209,34 @@ class EarlyWarning:
             return (Decimal(0) if inner is None else widest), widest
         return self.stripe.meter_usage(meter_id, customer_id, inner), widest
 
-    def _proven(self, finding: Finding) -> Finding:
-        enforced = self.policy.mode is Mode.ENFORCE and finding.verdict is Verdict.MATCHED
-        return self.comparer.prove(finding) if enforced else finding
+    def _proven(self, finding: Finding, memory: Memory) -> WarningProofs:
+        """Fix what the ledger says now, whatever the verdict; in observe mode nothing is checkpointed."""
+        if self.policy.mode is not Mode.ENFORCE:
+            return not_checkpointed(finding)
+        return checkpointed(self.comparer.ledger, finding, memory)
 
-    def _remember(self, leased: Leased, memory: Memory, finding: Finding) -> Memory:
+    def _remember(self, leased: Leased, memory: Memory, proofs: WarningProofs) -> Memory:
+        finding = proofs.finding
         if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
             # Only a match lifts a block: what cannot be said now does not.
             reads, attempts = reads_of(memory, finding), memory.attempts + 1
-            return replace(memory, detail=finding.detail, reads=reads, failures=0, attempts=attempts)
+            return replace(memory, detail=proofs.detail, reads=reads, failures=0, attempts=attempts)
         same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
-        document = evidence.canonical(evidence.found(finding))
-        known = evidence.digest(document)
-        if known != memory.evidence_core:
-            self.store.journal.note("early_warning", memory.invoice_id, document.decode())
+        if proofs.core != memory.evidence_core:
+            self.store.journal.note("early_warning", memory.invoice_id, evidence.canonical(proofs.journal).decode())
         found = replace(
             memory,
             verdict=finding.verdict,
             reason=finding.reason,
-            detail=finding.detail,
-            windows=_with_proofs(finding),
+            detail=proofs.detail,
+            windows=proofs.windows,
             reads=reads_of(memory, finding),
-            evidence_core=known,
+            evidence_core=proofs.core,
             failures=0,
             attempts=memory.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:
-            return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", finding.detail)
+            return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", proofs.alert)
         return self.alerts.recovered(leased, found, "upcoming_recovered")
 
 
@@ -240,18 +245,6 @@ def _is_now(item: SubscriptionItem, period_end: int, now: datetime) -> bool:
     if item.window is None or item.window.end <= now:
         return False
     return period_end in (0, int(item.window.end.timestamp()))
-
-
-def _with_proofs(finding: Finding) -> tuple[Shown, ...]:
-    """What the row keeps: no invoice carries this proof yet, and no evidence names it."""
-    return tuple(
-        {
-            **window,
-            "proof_root": result.proof.proof_root if result.proof else None,
-            "checkpoint_id": result.proof.checkpoint_id if result.proof else None,
-        }
-        for window, result in zip(shown_windows(finding), finding.windows, strict=True)
-    )
 
 
 def _apart(results: tuple[WindowResult, ...]) -> Finding:

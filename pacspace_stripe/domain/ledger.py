@@ -151,6 +151,11 @@ class Balance:
         return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out, by_usage_time=own)
 
     @property
+    def whole(self) -> Selected:
+        """All of the balance, where what of it counts is unknown."""
+        return Selected(scope=self.window, count=self.count, net=self.net)
+
+    @property
     def counted(self) -> int:
         """Number of deltas that are usage."""
         return self.selected.counted if self.selected else self.count

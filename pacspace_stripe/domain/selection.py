@@ -99,6 +99,8 @@ class Unclear:
 
     reason: Reason
     detail: str
+    read: Balance | None = None
+    """The balance that was read all the same: an early warning fixes it by a checkpoint."""
 
 
 def select(
