@@ -13,7 +13,7 @@ from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, find_block, ins
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
 from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.stamped import ChangedStamp, changed_stamp
+from pacspace_stripe.domain.stamped import ChangedStamp
 from pacspace_stripe.domain.stamps import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
@@ -233,9 +233,10 @@ class Actor:
         intent = replace(memory, stage=Stage.RELEASED)
         self.leased.save(intent)
         self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
-        # What somebody took off it since the stamp goes out with the release.
-        changed = changed_stamp(invoice, memory)
-        metadata = {**(changed.metadata if changed else {}), **_unsigned(invoice)}
+        # In the same update: what somebody takes off it after we read it last is on it when it goes.
+        stamped = memory.stamped
+        proof = stamped.metadata if stamped and stamped.evidence_sha256 == memory.evidence_sha256 else {}
+        metadata = {**proof, **_unsigned(invoice)}
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=metadata)
         done = replace(intent, held=False, released_at=self.now, cleared=True)
         self.leased.save(done)

@@ -58,8 +58,12 @@ LEDGER_ENDPOINTS = (
     "GET */customers/*",
 )
 CRASHES = ("POST /v1/invoices", "POST", "GET", "POST /api/v1/balance/checkpoint", "", "BEGIN", "BEGIN")
-PEOPLE = ("on", "off", "finalize", "pay", "void", "waive", "footer", "metadata", "uncollectible")
-CALM_PEOPLE = ("on", "void", "waive", "footer", "metadata", "off")
+STAMP_EDITS = ("unstamp", "unstamp unheard", "edit stamp", "edit stamp unheard", "unfooter", "unfooter unheard")
+PEOPLE = (
+    *("on", "off", "finalize", "pay", "void", "waive", "footer", "metadata", "uncollectible", "mapping"),
+    *STAMP_EDITS,
+)
+CALM_PEOPLE = ("on", "void", "waive", "footer", "metadata", "off", "unstamp", "edit stamp unheard")
 FLAVOURS = (
     "ledger misses",
     "stripe misses",
@@ -101,13 +105,13 @@ class _Drawing:
     def plan(self) -> Plan:
         delivery = self.delivery()
         settings = self.settings(delivery)
-        subscriptions = tuple(self.subscriptions(dict(settings)))
+        subscriptions = tuple(map(self.mistyped, self.subscriptions(dict(settings))))
         heals_at = START + self.between(8 * HOUR, 10 * HOUR)
         drawn = Plan(
             seed=self.seed,
             settings=settings,
             stripe=tuple(self.stripe(delivery)),
-            ledger=tuple(self.ledger()),
+            ledger=tuple(self.ledger_of(settings)),
             delivery=delivery,
             subscriptions=subscriptions,
             heals_at=heals_at,
@@ -137,6 +141,19 @@ class _Drawing:
             drawn["mode"] = "observe"
         if self.chance(0.2):
             drawn["usage_sign"] = "positive"
+        return self.further(drawn)
+
+    def further(self, drawn: dict[str, str]) -> tuple[tuple[str, str], ...]:
+        """Settings that change what counts, and how much of a difference does."""
+        more = random.Random(f"{self.seed} further")
+        if more.random() < 0.2:
+            drawn["tolerance"] = more.choice(("0.000001", "1", "2.5"))
+        if more.random() < 0.25:
+            drawn["exclude_reasons"] = more.choice(("deposit", "deposit,refund"))
+        if more.random() < 0.15 and "{meter}" not in drawn["ledger_account"]:
+            drawn["meter_from"] = more.choice(("reason", "metadata.meter"))
+        if more.random() < 0.5:
+            drawn["attribution"] = more.choice(("accepted", "usage_time", "auto"))
         return tuple(drawn.items())
 
     def stripe(self, delivery: Delivery) -> Iterator[tuple[str, object]]:
@@ -152,6 +169,11 @@ class _Drawing:
             yield "payments_succeed", False
         if self.chance(0.2):
             yield "summaries_of_nothing", "zero"
+
+    def ledger_of(self, settings: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, object]]:
+        """Doubles lose digits where records are added up one by one."""
+        selects = {"exclude_reasons", "meter_from"} & {name for name, _ in settings}
+        yield from (each for each in self.ledger() if not (selects and each[0] == "doubles"))
 
     def ledger(self) -> Iterator[tuple[str, object]]:
         if self.chance(0.15):
@@ -212,6 +234,10 @@ class _Drawing:
             footer=self.dice.choice((None, None, "Acme Ltd.\r\nReg. 12 \n", "x" * 4900)),
             metadata=self.dice.choice((0, 0, 0, 1, 46)),
         )
+
+    def mistyped(self, one: Subscription) -> Subscription:
+        more = random.Random(f"{self.seed} {one.name} mistyped")
+        return replace(one, mistyped=True) if len(one.meters) == 1 and more.random() < 0.08 else one
 
     # -- what happens ---------------------------------------------------------------------------------------------
 

@@ -53,12 +53,34 @@ def _named(waived: Mapping[Key, tuple[Decimal, Decimal]], billed: Figures) -> bo
     )
 
 
-def differing(left: Figures, right: Figures) -> list[str]:
-    return [f"{key[0]} {left.get(key)} != {right.get(key)}" for key in left | right if _differs(left, right, key)]
+def tolerance(player: Player) -> Decimal:
+    return Decimal(player.plan.setting("tolerance", "0"))
 
 
-def _differs(left: Figures, right: Figures, key: Key) -> bool:
-    return key not in left or key not in right or differs(left[key], right[key])
+def differing(left: Figures, right: Figures, allowed: Decimal) -> list[str]:
+    return [
+        f"{key[0]} {left.get(key)} != {right.get(key)}" for key in left | right if _apart(left, right, key, allowed)
+    ]
+
+
+def _apart(left: Figures, right: Figures, key: Key, allowed: Decimal) -> bool:
+    return key not in left or key not in right or farther(left[key], right[key], allowed)
+
+
+def farther(one: Decimal, other: Decimal, allowed: Decimal) -> bool:
+    """Whether two quantities are surely farther apart than is allowed."""
+    return differs(one, other) and abs(_WIDE.subtract(one, other)) > allowed + (_unit(one, other) if allowed else 0)
+
+
+def near(one: Decimal, other: Decimal, allowed: Decimal) -> bool:
+    """Whether they surely are not."""
+    return same(one, other) or (bool(allowed) and abs(_WIDE.subtract(one, other)) < allowed - _unit(one, other))
+
+
+def _mistyped(player: Player, invoice_id: str) -> bool:
+    """Whether its subscription ever named a ledger account without any record."""
+    invoice = player.raw(invoice_id)
+    return invoice is not None and player.subscription_of(invoice).mistyped
 
 
 def invoices(player: Player) -> list[Invoice]:
@@ -97,7 +119,8 @@ def released_only_when_proven(player: Player) -> Iterator[str]:
 def _unproven(player: Player, request: Request, truth: Truth) -> Iterator[str]:
     match truth.metadata.get("pacspace_verdict"):
         case "matched":
-            yield from differing(truth.billed, truth.recorded)
+            if not _mistyped(player, str(request.invoice)) or any(truth.billed.values()):
+                yield from differing(truth.billed, truth.recorded, tolerance(player))
             yield from _stamped_otherwise(truth, truth.billed)
         case "waived":
             agreed = player.waived.get(str(request.invoice), [])
@@ -193,11 +216,15 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     assert truth is not None
     figures = truth.metered if truth.status == "draft" else truth.billed
     accounts = {player.account(subscription, meter) for meter in subscription.meters}
-    if len(accounts) < len(subscription.meters):
+    if len(accounts) < len(subscription.meters) and player.plan.setting("meter_from", "account") == "account":
         return "not compared yet"
+    if subscription.mistyped and player.plan.subscriptions.index(subscription) not in player.corrected:
+        return "mistyped"
+    if _names_no_meter(player, accounts):
+        return "a record that names no meter"
     if _has_rival(player, invoice):
         return "another invoice bills the same"
-    if not all(same(figures[key], truth.answered[key]) for key in figures):
+    if not all(near(figures[key], truth.answered[key], tolerance(player)) for key in figures):
         return "wrong, or as far as a double tells"
     if _is_frozen(player, invoice, truth):
         return "frozen"
@@ -206,6 +233,15 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     if not invoice.auto_advance and _stopped_by_hand(player, invoice):
         return "a hand hold"
     return None
+
+
+def _names_no_meter(player: Player, accounts: set[str]) -> bool:
+    """A deposit that nobody excludes, where each record has to name its meter."""
+    apart = player.plan.setting("meter_from", "account") != "account"
+    excluded = player.plan.setting("exclude_reasons", "").split(",")
+    records = player.ledger._world.ledger  # noqa: SLF001  # the truth, not an answer about it
+    reasons = {record.draft.reason for account in accounts for record in records.records(account)}
+    return apart and "deposit" in reasons - set(excluded)
 
 
 def _has_rival(player: Player, invoice: Invoice) -> bool:
@@ -259,7 +295,7 @@ def stamps_are_its_own(player: Player) -> Iterator[str]:
                 yield from (f"4 {invoice.id}{suffix}: {each}" for each in wrong)
 
 
-_WINDOW_KEYS = ("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url")
+_WINDOW_KEYS = ("window", "usage", "delta_count", "root_count", "proof_root", "checkpoint_id", "verify_url")
 
 
 def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: dict[str, object]) -> Iterator[str]:
@@ -267,6 +303,7 @@ def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: di
     assert truth is not None
     keys = [key for key in truth.billed if _window_text(key) == one["window"]]
     accounts = {player.account(subscription, key[0]) for key in keys}
+    accounts |= {f"typo.{subscription.customer}"} if subscription.mistyped else set()
     if made.get("proofRoot") != one["proof_root"] or made.get("customerId") not in accounts:
         yield f"checkpoint {made} is not that of {one}, {accounts}"
     elif not any(_spans(made, key) for key in keys):  # type: ignore[arg-type]  # the values looked at are text
@@ -278,10 +315,10 @@ def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: di
         yield f"the root does not verify: {verified}"
     summary = verified.get("summary")
     matched = invoice.metadata.get("pacspace_verdict") == "matched"
-    if summary and matched and summary["recordCount"] != int(one["delta_count"]):
+    if summary and matched and summary["recordCount"] != int(one["root_count"] or one["delta_count"]):
         yield f"the root covers {summary['recordCount']} records, stamped are {one['delta_count']}"
-    net = abs(Decimal(str(summary["netChange"]))) if summary else None
-    if net is not None and matched and differs(net, Decimal(one["usage"])):
+    net = abs(Decimal(str(summary["netChange"]))) if summary and not one["root_count"] else None
+    if net is not None and matched and farther(net, Decimal(one["usage"]), tolerance(player)):
         yield f"the root nets {net}, stamped is {one['usage']}"
 
 
@@ -487,6 +524,8 @@ def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
     for invoice in metered(player):
         remembered, verdict = memory(player, invoice), invoice.metadata.get("pacspace_verdict")
         gone = invoice.status.value in {"void", "uncollectible"} or _observed(player)
+        # What nobody can prove any more takes back nothing that was found out before.
+        gone = gone or bool(remembered and remembered.verdict is Verdict.UNPROVEN)
         if remembered and remembered.ended and verdict and remembered.verdict != verdict and not gone:
             yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
 
@@ -495,6 +534,26 @@ def _observed(player: Player) -> bool:
     """Whether it observed for a while: what ended then carries what was stamped before."""
     restarts = [act for act in player.plan.acts if isinstance(act, Restart)]
     return player.observes or any(("mode", "observe") in restart.settings for restart in restarts)
+
+
+def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
+    """Whoever took our stamp off, or wrote over it: it is back as we wrote it last, on drafts also in the footer."""
+    if _observed(player):
+        return
+    for invoice in metered(player):
+        if invoice.status.value in {"void", "uncollectible"}:
+            continue
+        written = [request.after for request in ours(player, invoice) if request.writes and request.after]
+        last, now = _stamp(written[-1].metadata) if written else {}, _stamp(invoice.metadata)
+        changed = [
+            key for key in last.keys() | now.keys() if key.startswith("pacspace_") and last.get(key) != now.get(key)
+        ]
+        if "pacspace_verdict" in last and changed:
+            yield f"15 {invoice.id} ({invoice.status.value}) is not stamped as we did: {changed}"
+        footer, verdict = invoice.footer or "", now.get("pacspace_verdict")
+        room = len(player.own_footer[invoice.id]) < 4000
+        if invoice.status.value == "draft" and verdict == "matched" and room and OPENING not in footer:
+            yield f"15 {invoice.id} is a matched draft without our block in its footer"
 
 
 def everything_is_looked_after(player: Player) -> Iterator[str]:
@@ -572,6 +631,7 @@ JUDGES: tuple[Judge, ...] = (
     stamped_evidence_exists,
     nothing_wrong_leaves_by_itself,
     what_is_stamped_is_what_we_say,
+    what_left_carries_its_stamp,
     everything_is_looked_after,
     what_is_kept_back_is_wrong_and_overdue,
     what_stays_or_should_have_is_counted,

@@ -21,6 +21,8 @@ class Subscription:
     end: datetime
     account: str | None = None
     """A ledger account of its own, in the subscription's metadata."""
+    mistyped: bool = False
+    """The metadata names an account that nobody uses, until a person corrects it."""
     split_at: datetime | None = None
     """Usage before and after it are separate lines."""
     mailed: bool = False

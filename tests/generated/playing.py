@@ -17,6 +17,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import LeaseBusy, PacspaceStripeError
+from pacspace_stripe.simulator.pacspace.ledger import Draft
 from pacspace_stripe.simulator.pacspace.scopes import Window
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.invoice_endpoints import show
@@ -40,6 +41,8 @@ from tests.worlds import START, STRIPE_PORT, World
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LADDER_END = timedelta(hours=4)
 """The last step of every plan's retry ladder."""
+ANY = "any meter"
+"""Where each ledger account has one meter, its records need not name it."""
 Key = tuple[str, datetime, datetime]
 """A meter and a window."""
 Figures = dict[Key, Decimal]
@@ -136,6 +139,8 @@ class Player(World):
         self.at_work = False
         self.deaths = 0
         self.subscription_ids: list[str] = []
+        self.corrected: set[int] = set()
+        """Subscriptions whose mistyped ledger account was put right."""
         super().__post_init__()
         self.stripe.configure(**dict(self.plan.stripe))
         self.ledger.configure(**dict(self.plan.ledger), fast_roots=True)
@@ -176,12 +181,20 @@ class Player(World):
             period_start=one.start,
             period_end=one.end,
             collection_method="send_invoice" if one.mailed else "charge_automatically",
-            metadata={"pacspace_customer_id": one.account} if one.account else {},
+            metadata={"pacspace_customer_id": account} if (account := _named_account(one)) else {},
             footer=one.footer,
         )
         if one.split_at:
             self.stripe.split_period(subscription_id, one.split_at)
         return subscription_id
+
+    def correct(self, place: int) -> None:
+        """A person puts the ledger account right in the metadata of a subscription where it is mistyped."""
+        subscription = self.plan.subscriptions[place]
+        if subscription.mistyped:
+            metadata = self.stripe.account.subscriptions[self.subscription_ids[place]].metadata
+            metadata["pacspace_customer_id"] = self.account(subscription, subscription.meters[0])
+            self.corrected.add(place)
 
     def account(self, subscription: Subscription, meter: str) -> str:
         """The ledger account where this usage is recorded."""
@@ -212,7 +225,7 @@ class Player(World):
             return None
         subscription = self.subscription_of(invoice)
         billed = self.billed(invoice)
-        balances = {key: self.ledger.balance(self.account(subscription, key[0]), key[1], key[2]) for key in billed}
+        balances = {key: self.counted(self.account(subscription, key[0]), key) for key in billed}
         sign = 1 if self.plan.setting("usage_sign", "negative") == "positive" else -1
         return Truth(
             at=self.clock.now(),
@@ -227,6 +240,23 @@ class Player(World):
             counts={key: count for key, (_, count) in balances.items()},
             unsettled=any(self.unsettled(self.account(subscription, key[0])) for key in billed),
         )
+
+    def counted(self, account: str, key: Key) -> tuple[Decimal, int]:
+        """Net and number of the verified records that count for a meter and window, as the settings say."""
+        world = self.ledger._world  # noqa: SLF001  # the truth, not an answer about it
+        found = world.verified(account, Window(start=key[1], end=key[2]))
+        excluded = self.plan.setting("exclude_reasons", "").split(",")
+        mine = [one for one in found if one.draft.reason not in excluded and self._meter_in(one.draft) in (key[0], ANY)]
+        return sum((one.delta for one in mine), Decimal(0)), len(mine)
+
+    def _meter_in(self, draft: Draft) -> object:
+        match self.plan.setting("meter_from", "account"):
+            case "account":
+                return ANY
+            case "reason":
+                return draft.reason
+            case _:
+                return (draft.metadata or {}).get("meter")
 
     def _answered(self, subscription: Subscription, key: Key, net: Decimal) -> Decimal:
         if not self.ledger.rules.doubles:
@@ -363,7 +393,7 @@ class Player(World):
             truth = self.truth(invoice.id)
             if truth and truth.status in {"draft", "open"}:
                 for meter, start, _ in truth.billed:
-                    self._record(self.account(self.subscription_of(invoice), meter), Decimal(1), start)
+                    self._record(self.account(self.subscription_of(invoice), meter), meter, Decimal(1), start)
 
     def _ambush(self) -> None:
         due = [person for left, person in self.ambushes if left <= 1]
@@ -488,21 +518,37 @@ class Player(World):
         if use.side == "stripe":
             return
         account = self.account(subscription, use.meter)
-        record = self._record(account, use.quantity, use.used_at, state=use.state, late_by=use.late_by)
+        record = self._record(account, use.meter, use.quantity, use.used_at, state=use.state, late_by=use.late_by)
         if use.state == "failed":
             self.ledger.fail(record)
 
     def _record(
-        self, account: str, usage: Decimal, at: datetime, *, state: str = "verified", late_by: timedelta = timedelta(0)
+        self,
+        account: str,
+        meter: str,
+        usage: Decimal,
+        at: datetime,
+        *,
+        state: str = "verified",
+        late_by: timedelta = timedelta(0),
     ) -> str:
         delta = usage if self.plan.setting("usage_sign", "negative") == "positive" else -usage
         accepted_at = min(at, self.clock.now())
         late = late_by if state == "late" else None
-        return self.ledger.record(account, delta, accepted_at, verified=state == "verified", verify_delay=late)
+        return self.ledger.record(
+            account,
+            delta,
+            accepted_at,
+            reason=meter,
+            metadata={"meter": meter},
+            verified=state == "verified",
+            verify_delay=late,
+        )
 
     def _other(self, act: Other) -> None:
         subscription = self.plan.subscriptions[act.subscription]
-        account = self.account(subscription, (*subscription.meters, "none")[0])
+        meter = (*subscription.meters, "none")[0]
+        account = self.account(subscription, meter)
         match act.what:
             case "upcoming":
                 self.stripe.send_upcoming(self.subscription_ids[act.subscription])
@@ -512,9 +558,10 @@ class Player(World):
                 self.stripe.create_first_invoice(self.subscription_ids[act.subscription], with_usage=True)
             case "gap":
                 self.ledger.inject_gap(account)
-                self._record(account, Decimal(1), subscription.start - HOUR)
+                self._record(account, meter, Decimal(1), subscription.start - HOUR)
             case "deposit":
-                self._record(account, Decimal(-1000), subscription.start + HOUR)
+                sign = 1 if self.plan.setting("usage_sign", "negative") == "positive" else -1
+                self.ledger.record(account, sign * Decimal(-1000), subscription.start + HOUR, reason="deposit")
             case _:
                 assert_never(act.what)
 
@@ -579,8 +626,29 @@ class Player(World):
             case "metadata":
                 invoice.metadata["own_late"] = self.own_metadata[invoice.id]["own_late"] = "yes"
                 lifecycle.tell_update(account, invoice, before)
+            case "mapping":
+                self.correct(self.subscription_ids.index(str(invoice.subscription)))
+            case "unstamp" | "unstamp unheard" | "edit stamp" | "edit stamp unheard" | "unfooter" | "unfooter unheard":
+                self._spoil(invoice, does.removesuffix(" unheard"))
+                if not does.endswith("unheard"):
+                    lifecycle.tell_update(account, invoice, before)
             case _:
                 raise ValueError(does)
+
+    def _spoil(self, invoice: Invoice, does: str) -> None:
+        """Somebody takes our stamp off, or writes over it; no event says so of what is over for good."""
+        if invoice.status.value in {"void", "uncollectible"}:
+            return
+        stamp = [key for key in invoice.metadata if key.startswith("pacspace_") and key != "pacspace_hold"]
+        match does:
+            case "unstamp":
+                for key in stamp:
+                    del invoice.metadata[key]
+            case "edit stamp" if stamp:
+                key = sorted(stamp)[self.plan.seed % len(stamp)]
+                invoice.metadata[key] = "drifted" if key == "pacspace_verdict" else "edited"
+            case "unfooter" if invoice.status.value == "draft":
+                invoice.footer = self.own_footer[invoice.id]
 
     def _edit_footer(self, invoice: Invoice) -> None:
         if invoice.status.value == "draft" and len(self.own_footer[invoice.id]) < 4000:
@@ -617,6 +685,7 @@ class Player(World):
             self._reborn()
         for place, heals in enumerate(self.plan.heals):
             if heals:
+                self.correct(place)
                 self._agree(self.plan.subscriptions[place], self.subscription_ids[place])
         self.app.close()
         calm = {"PACSPACE_STRIPE_SWEEP": "6h"}
@@ -646,7 +715,7 @@ class Player(World):
         missing, most = side[key] - truth.recorded[key], Decimal(10**9)
         while missing:
             part = max(-most, min(most, missing))
-            self._record(self.account(subscription, key[0]), part, key[1] + timedelta(minutes=1))
+            self._record(self.account(subscription, key[0]), key[0], part, key[1] + timedelta(minutes=1))
             missing -= part
 
     def finish(self) -> None:
@@ -661,6 +730,10 @@ class Player(World):
         by_itself = [one.automatically_finalizes_at for one in self.stripe.account.invoices if one.auto_advance]
         starts = max([starts, *(at for at in by_itself if at)])
         return starts + LADDER_END + behaviour.finalization_delay + HOUR
+
+
+def _named_account(one: Subscription) -> str | None:
+    return f"typo.{one.customer}" if one.mistyped else one.account
 
 
 def _variables(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:

@@ -230,3 +230,25 @@ def test_what_was_taken_off_while_stripes_clock_ran_is_put_back_when_it_left(
         assert made.left == {made.invoice_id}
         assert stamp(made) == before
         assert kinds(made).count("put_back") == 1
+
+
+def test_what_was_taken_off_after_we_read_it_last_is_on_it_when_it_leaves(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        answer, seen = made._at_stripe, list[dict[str, str]]()  # noqa: SLF001 - the way to Stripe, with a person beside it
+
+        def ambushed(asked: httpx.Request) -> httpx.Response:
+            if asked.method != "POST" or b"auto_advance=true" not in asked.content:
+                return answer(asked)
+            seen.append(stamp(made))
+            made.stripe.account.invoices[made.invoice_id].metadata.clear()
+            said = answer(asked)
+            seen.append(stamp(made))
+            return said
+
+        made._at_stripe = ambushed  # type: ignore[assignment]  # noqa: SLF001 - as above
+        made.run(DAY)
+        before, released = seen
+        del before["pacspace_hold"]
+        assert released == before == stamp(made)
