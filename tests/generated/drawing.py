@@ -23,7 +23,7 @@ from tests.generated.plans import (
 from tests.worlds import START
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-COUNTED, TIERED = "jobs", "tiered"
+COUNTED, TIERED, LEVEL = "jobs", "tiered", "level"
 METERS = ("api_calls", "storage", COUNTED)
 LOSABLE = (
     "invoice.created",
@@ -106,6 +106,8 @@ class _Drawing:
         delivery = self.delivery()
         settings = self.settings(delivery)
         subscriptions = tuple(map(self.mistyped, self.subscriptions(dict(settings))))
+        if "readings" in dict(settings):
+            subscriptions = tuple(map(_with_readings, subscriptions))
         heals_at = START + self.between(8 * HOUR, 10 * HOUR)
         drawn = Plan(
             seed=self.seed,
@@ -152,6 +154,8 @@ class _Drawing:
             drawn["exclude_reasons"] = more.choice(("deposit", "deposit,refund"))
         if more.random() < 0.15 and "{meter}" not in drawn["ledger_account"]:
             drawn["meter_from"] = more.choice(("reason", "metadata.meter"))
+        if more.random() < 0.12:
+            drawn["readings"] = more.choice((LEVEL, f"{LEVEL}:total"))
         if more.random() < 0.5:
             drawn["attribution"] = more.choice(("accepted", "usage_time", "auto"))
         return tuple(drawn.items())
@@ -207,7 +211,7 @@ class _Drawing:
             customer = f"cus_{'abc'[number]}"
             meters = self.dice.sample(METERS, 2)
             if self.chance(0.3):
-                first = tuple(meters) if by_meter or self.chance(0.2) else (meters[0],)
+                first = tuple(meters) if by_meter or "meter_from" in settings or self.chance(0.2) else (meters[0],)
                 yield self.subscription(customer, first)
                 continue
             yield self.subscription(customer, (meters[0],))
@@ -249,6 +253,7 @@ class _Drawing:
         if self.chance(0.35):
             for _ in range(self.dice.randint(1, 3)):
                 yield self.person(plan)
+        yield from self.meddling(plan)
         if self.calm:
             return
         for _ in range(self.dice.choice((0, 0, 0, 1, 1, 2))):
@@ -356,6 +361,19 @@ class _Drawing:
             during = None
         return Person(at=at, subscription=place, does=does, during=during)
 
+    def meddling(self, plan: Plan) -> Iterator[Person]:
+        """People who touch what is ours, mostly where nothing else tells of it."""
+        more = random.Random(f"{self.seed} meddling")
+        for place, one in enumerate(plan.subscriptions):
+            if one.mistyped and more.random() < 0.7:
+                yield Person(at=one.end + timedelta(hours=more.randint(0, 6)), subscription=place, does="mapping")
+            if self.calm or more.random() > 0.35:
+                continue
+            minutes, during = more.choice((5, 65, 125, 200, 400)), more.choice((None, 1, 2, 3, 4, 5))
+            does = more.choice(STAMP_EDITS)
+            at = one.end + timedelta(minutes=minutes)
+            yield Person(at=at, subscription=place, does=does, during=None if "footer" in does else during)
+
     def outage(self, plan: Plan) -> Outage:
         vendor = self.dice.choice(("stripe", "ledger"))
         at = START + self.between(timedelta(0), 6 * HOUR)
@@ -399,3 +417,11 @@ class _Drawing:
             )
             changes[name] = self.dice.choice(values)
         return Restart(at=START + self.between(timedelta(0), 8 * HOUR), settings=tuple(changes.items()))
+
+
+def _with_readings(one: Subscription) -> Subscription:
+    """Meter readings, or a running total, in the place of what sums up; they are of one whole period."""
+    if "storage" not in one.meters:
+        return one
+    meters = tuple(LEVEL if meter == "storage" else meter for meter in one.meters)
+    return replace(one, meters=meters, split_at=None)

@@ -23,7 +23,7 @@ from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.invoice_endpoints import show
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store import Kind
-from tests.generated.drawing import COUNTED, TIERED
+from tests.generated.drawing import COUNTED, LEVEL, TIERED
 from tests.generated.plans import (
     Act,
     Crash,
@@ -163,6 +163,7 @@ class Player(World):
         for name in ("storage", COUNTED):
             meter = self.stripe.add_meter(name, "count" if name == COUNTED else "sum")
             self.prices[name] = self.stripe.add_price(meter)
+        self.prices[LEVEL] = self.stripe.add_price(self.stripe.add_meter(LEVEL, "last"))
         tiers = self.stripe.add_meter(TIERED)
         self.prices[TIERED] = self.stripe.add_price(
             tiers, tiers=[{"up_to": 10, "unit_amount": 5}, {"up_to": None, "unit_amount": 1}]
@@ -247,6 +248,8 @@ class Player(World):
         found = world.verified(account, Window(start=key[1], end=key[2]))
         excluded = self.plan.setting("exclude_reasons", "").split(",")
         mine = [one for one in found if one.draft.reason not in excluded and self._meter_in(one.draft) in (key[0], ANY)]
+        if key[0] == LEVEL and self.plan.setting("readings", "") == LEVEL:
+            mine = sorted(mine, key=lambda one: one.order)[-1:]
         return sum((one.delta for one in mine), Decimal(0)), len(mine)
 
     def _meter_in(self, draft: Draft) -> object:
@@ -514,13 +517,21 @@ class Player(World):
     def _use(self, use: Usage) -> None:
         subscription = self.plan.subscriptions[use.subscription]
         if use.side != "ledger":
-            self.stripe.record_usage(subscription.customer, use.meter, use.quantity, use.used_at)
+            self.stripe.record_usage(subscription.customer, use.meter, self._value(use), use.used_at)
         if use.side == "stripe":
             return
         account = self.account(subscription, use.meter)
         record = self._record(account, use.meter, use.quantity, use.used_at, state=use.state, late_by=use.late_by)
         if use.state == "failed":
             self.ledger.fail(record)
+
+    def _value(self, use: Usage) -> Decimal:
+        """What Stripe's meter is sent: for a running total, all that was used up to then."""
+        if use.meter != LEVEL or self.plan.setting("readings", "") != f"{LEVEL}:total":
+            return use.quantity
+        others = (act for act in self.plan.acts if isinstance(act, Usage) and act.side != "ledger")
+        mine = (act for act in others if (act.subscription, act.meter) == (use.subscription, use.meter))
+        return sum((act.quantity for act in mine if act.used_at <= use.used_at), Decimal(0))
 
     def _record(
         self,
@@ -712,6 +723,11 @@ class Player(World):
     def _settle_up(self, invoice: Invoice, subscription: Subscription, key: Key, truth: Truth | None) -> None:
         assert truth is not None
         side = truth.metered if truth.status == "draft" else truth.billed
+        if key[0] == LEVEL and self.plan.setting("readings", "") == LEVEL:
+            if side[key] != truth.recorded[key]:
+                account = self.account(subscription, LEVEL)
+                self._record(account, LEVEL, side[key], key[2] - timedelta(milliseconds=1))
+            return
         missing, most = side[key] - truth.recorded[key], Decimal(10**9)
         while missing:
             part = max(-most, min(most, missing))
