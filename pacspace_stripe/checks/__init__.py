@@ -9,7 +9,7 @@ from pacspace_stripe.checks.ledgers import BalanceLedger, Ledger, SettlementLedg
 from pacspace_stripe.checks.parts import Parts
 from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
-from pacspace_stripe.checks.upcoming import EarlyWarning
+from pacspace_stripe.checks.upcoming import EarlyWarning, subject_id
 
 __all__ = [
     "Alerts",
@@ -26,4 +26,5 @@ __all__ = [
     "SettlementLedger",
     "result_of",
     "shown_windows",
+    "subject_id",
 ]

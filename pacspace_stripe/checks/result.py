@@ -28,6 +28,8 @@ class CheckResult:
     windows: tuple[Shown, ...]
     steps: tuple[str, ...]
     next_check_at: datetime | None
+    early_warning: "CheckResult | None" = None
+    """What was said before the invoice was made, where a command asks for it."""
 
     @property
     def good(self) -> bool:
@@ -55,6 +57,7 @@ class CheckResult:
             "windows": [dict(window) for window in self.windows],
             "steps": list(self.steps),
             "next_check_at": iso(self.next_check_at) if self.next_check_at else None,
+            **({"early_warning": self.early_warning.as_json()} if self.early_warning else {}),
         }
 
 

@@ -54,9 +54,8 @@ class WarningProofs:
     def alert(self) -> str:
         """The same for an alert, with every root that a drifted window has."""
         found = (row for row in self.windows if row["proof_root"] and _drifted(row))
-        roots = [f"up to {row['end']} by proof root {row['proof_root']}" for row in found]
-        said = f"what the ledger said is fixed {', '.join(dict.fromkeys(roots))}" if roots else ""
-        return "; ".join(filter(None, (self.detail, said)))
+        roots = dict.fromkeys(f"the ledger up to {row['end']} has proof root {row['proof_root']}" for row in found)
+        return "; ".join(filter(None, (self.detail, *roots)))
 
 
 def checkpointed(ledger: Ledger, finding: Finding, known: Memory) -> WarningProofs:

@@ -4,13 +4,15 @@ import getpass
 import os
 import re
 import sys
+from dataclasses import replace
 
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.checks import CheckResult, subject_id
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing, with_causes
+from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import ANY_STOP, Waiver
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.verdicts import Verdict
@@ -18,6 +20,7 @@ from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.store import Kind
 
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
+_SUBSCRIPTION_ID = re.compile(r"sub_[A-Za-z0-9_]+")
 
 
 def _an_invoice_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -30,20 +33,54 @@ def _an_invoice_id(_: click.Context, __: click.Parameter, value: str | None) -> 
 INVOICE = click.argument("invoice", callback=_an_invoice_id)
 
 
+def _an_invoice_or_subscription_id(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not _INVOICE_ID.fullmatch(value) and not _SUBSCRIPTION_ID.fullmatch(value):
+        message = "an invoice's id starts with in_, a subscription's with sub_"
+        raise click.BadParameter(message)
+    return value
+
+
 @click.command()
-@INVOICE
+@click.argument("invoice", callback=_an_invoice_or_subscription_id)
 @click.option("--apply", "act", is_flag=True, help="Act on it: hold, stamp, finalize, release.")
 @JSON_OPTION
 def check(invoice: str, *, act: bool, as_json: bool) -> None:
-    """Compare one invoice with the ledger: verdict, both figures, the reason, and what would be done."""
+    """Compare one invoice with the ledger: verdict, both figures, the reason, and what would be done.
+
+    With the id of a subscription (sub_…): what the early warning said of its coming invoice, with the proof roots.
+    """
     with parts() as app:
         if act:
             refuse_when_observing(app, "check --apply")
-        # Raises NotFound: nobody should look after a typo.
-        read = app.stripe.read_invoice(invoice)
-        result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview_of(read)
+        if _SUBSCRIPTION_ID.fullmatch(invoice):
+            result = _early_warning(app, invoice, act=act)
+        else:
+            # Raises NotFound: nobody should look after a typo.
+            read = app.stripe.read_invoice(invoice)
+            result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview_of(read)
+            result = replace(result, early_warning=warning_before(app, read))
         (result,) = with_causes(app, result)
     _report(result, as_json=as_json, planned=not act)
+
+
+def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:
+    """Return what the newest early warning of a subscription says; with ``act``, after another look."""
+    warnings = app.store.subjects.early_warnings(subscription_id)
+    if not warnings:
+        message = f"no early warning is known of {subscription_id}: Stripe sends invoice.upcoming days before a renewal"
+        raise click.ClickException(message)
+    if act and not warnings[0].memory.ended:
+        return patiently(app, lambda: app.early_warning.check(warnings[0].subject_id))
+    return app.remembered(warnings[0])
+
+
+def warning_before(app: App, invoice: Invoice) -> CheckResult | None:
+    """Return what the early warning of the invoice's period said, if there was one."""
+    ends = {line.window.end for line in invoice.line_items if line.window}
+    if invoice.subscription_id is None:
+        return None
+    found = (app.store.subjects.find(subject_id(invoice.subscription_id, end)) for end in sorted(ends))
+    return next((app.remembered(one) for one in found if one and one.memory.verdict), None)
 
 
 @click.command()

@@ -146,6 +146,11 @@ def _upcoming(player: Player, _scenario: Scenario, subscription: str) -> None:
     log = player.stack.folder / "serve.log"
     line = player.wait("the alert", lambda: _line(log, "alert=upcoming_blocked"))
     player.say(f"  {line[line.index('alert=') :]}")
+    (window,) = json.loads(player.stack.run("check", subscription, "--json").stdout)["windows"]
+    if not window["proof_root"]:
+        message = "the early warning has no checkpoint"
+        raise RuntimeError(message)
+    player.say(f"  checkpointed: {window['recorded']} recorded up to {window['end']}, proof root {window['proof_root']}")
     player.stack.stripe("renew_now", subscription=subscription)
 
 

@@ -95,6 +95,12 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
         if "sentence" in window:
             echo_line(f"  {window['sentence']}")
     echo_windows(result.windows)
+    for window in result.windows:
+        if window.get("proof_root"):
+            echo_line(f"  {window['meter']} up to {window['end']}: proof root {window['proof_root']}")
+    if result.early_warning:
+        echo_line("  The early warning said:")
+        echo_result(result.early_warning, planned=True)
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at and not planned:

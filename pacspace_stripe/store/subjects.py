@@ -219,6 +219,17 @@ class Subjects:
             row = connection.execute(query.limit(1)).mappings().one_or_none()
         return None if row is None else Subject.from_row(row)
 
+    def early_warnings(self, subscription_id: str) -> list[Subject]:
+        """Return the early warnings of a subscription that said something, ended ones too, the newest first."""
+        query = sa.select(subjects).where(
+            subjects.c.subscription_id == subscription_id,
+            subjects.c.kind == Kind.UPCOMING.value,
+            subjects.c.verdict.is_not(None),
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(subjects.c.updated_at.desc())).mappings().all()
+        return [Subject.from_row(row) for row in rows]
+
     def end_block(self, subject_id: str) -> None:
         """The blocked draft is there and carries the block itself: the early warning has done its work.
 

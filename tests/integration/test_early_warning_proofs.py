@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.cli.checking import warning_before
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.messages import Place, slack_body, webhook_body
 from pacspace_stripe.simulator.clock import ManualClock
@@ -71,7 +73,7 @@ def test_a_drift_is_checkpointed_and_shown_in_row_audit_log_and_alert(tmp_path: 
         assert entry["decision"]["verdict"] == "drifted"
         assert entry["windows"][0]["proof"]["proof_root"] == root
         [alert] = [one.alert for one in made.app.store.outbox.sent()]
-        assert f"up to {AS_OF} by proof root {root}" in alert.detail
+        assert f"the ledger up to {AS_OF} has proof root {root}" in alert.detail
         place = Place(livemode=False)
         assert json.loads(webhook_body(alert, place))["windows"][0]["proof_root"] == root
         assert root in json.loads(slack_body(alert, place))["text"]
@@ -84,7 +86,7 @@ def test_a_warning_that_cannot_tell_is_checkpointed_as_well(tmp_path: Path) -> N
         assert (memory.verdict, memory.reason) == ("unproven", "NOT_SETTLED")
         [checkpoint] = made.ledger.checkpoints()
         assert memory.windows[0]["proof_root"] == checkpoint["proofRoot"]
-        assert "missing" not in (memory.windows[0].get("proof_missing") or "")
+        assert memory.windows[0].get("proof_missing") is None
 
 
 def test_records_whose_meter_is_unknown_are_checkpointed_as_they_were_read(tmp_path: Path) -> None:
@@ -152,3 +154,17 @@ def test_the_warnings_root_freezes_nothing_of_the_final_one(tmp_path: Path) -> N
         assert made.left == {made.invoice_id}
         assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
         assert made.invoice()["metadata"]["pacspace_delta_count"] == "2"
+
+
+def test_check_shows_the_warnings_root_before_and_after_the_invoice_is_made(tmp_path: Path) -> None:
+    with warned(tmp_path, billed="100", recorded="90") as made:
+        upcoming(made)
+        [checkpoint] = made.ledger.checkpoints()
+        [coming] = made.app.store.subjects.early_warnings(made.subscription)
+        assert made.app.remembered(coming).windows[0]["proof_root"] == checkpoint["proofRoot"]
+        made.run(6 * DAY)
+        warning = warning_before(made.app, made.app.stripe.read_invoice(made.invoice_id))
+        assert warning is not None
+        assert (warning.verdict, warning.windows[0]["proof_root"] is not None) == ("drifted", True)
+        result = replace(made.app.remembered(coming), early_warning=warning)
+        assert result.as_json()["early_warning"] == warning.as_json()
