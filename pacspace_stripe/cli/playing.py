@@ -150,7 +150,9 @@ def _upcoming(player: Player, _scenario: Scenario, subscription: str) -> None:
     if not window["proof_root"]:
         message = "the early warning has no checkpoint"
         raise RuntimeError(message)
-    player.say(f"  checkpointed: {window['recorded']} recorded up to {window['end']}, proof root {window['proof_root']}")
+    player.say(
+        f"  checkpointed: {window['recorded']} recorded up to {window['end']}, proof root {window['proof_root']}"
+    )
     player.stack.stripe("renew_now", subscription=subscription)
 
 
