@@ -27,7 +27,7 @@ from pacspace_stripe.reception import Reception
 from pacspace_stripe.signatures import verify_stripe_signature
 from pacspace_stripe.store import Enqueue, Kind, ReceivedEvent, Store
 from pacspace_stripe.stripe_api import OUR_KEY_PREFIX
-from pacspace_stripe.sweeps import REJECTIONS_READ, SUBJECT, UPCOMING_WITHOUT_PERIOD
+from pacspace_stripe.sweeps import REJECTIONS_WANTED, SUBJECT, UPCOMING_WITHOUT_PERIOD
 
 LEFT_TO_THE_SWEEP = "left to the sweep"
 """Outcome of an ``invoice.upcoming`` that names no subscription or no period: thin ones never do."""
@@ -113,7 +113,7 @@ class Inbox:
             case EventType.INVOICE_UPCOMING if outcome == LEFT_TO_THE_SWEEP:
                 self.store.journal.remember_fact(UPCOMING_WITHOUT_PERIOD, "yes")
             case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
-                self.store.journal.forget_fact(REJECTIONS_READ)
+                self.store.journal.remember_fact(REJECTIONS_WANTED, "yes")
             case _:
                 pass
 

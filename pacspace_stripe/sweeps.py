@@ -10,6 +10,8 @@ What runs when ``serve`` starts, each hour and at ``pacspace-stripe sweep``:
 
 * finalized invoices of the last three days that we do not know or never could read: nothing can be held back any more,
   and a webhook that failed has told us already;
+* reports of Stripe's on meter events that it rejected after it had accepted them, also whenever one of its events tells
+  of such a report: they explain drifts;
 * subscriptions whose period ends soon and that no ``invoice.upcoming`` came for. An early warning compares full days.
 
 What is overdue needs no sweep: ``serve`` looks for it each second, and the command after its sweep. A sweep writes
@@ -18,16 +20,19 @@ nothing anywhere but triggers; each find goes through the same check as any even
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.billing import is_metered
+from pacspace_stripe.domain.explanation import Rejection
 from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
+from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.domain.stamped import changed_stamp
 from pacspace_stripe.domain.windows import iso
-from pacspace_stripe.errors import LeaseBusy, RemoteError
+from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused
 from pacspace_stripe.events import SUBSCRIBED, Event
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -45,8 +50,14 @@ SHORTEST_LEASE = timedelta(minutes=5)
 _CHUNK = 100
 _HANDLED = tuple(sorted(type_.value for type_ in SUBSCRIBED))
 _EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
-REJECTIONS_READ = "sweep:rejections"
+_REJECTIONS = "sweep:rejections"
 """Facts: up to when each list was read to its end."""
+REJECTIONS_WANTED = "sweep:rejections_wanted"
+"""Fact: an event told of rejected meter events since they were read last."""
+REJECTIONS_REFUSED = "sweep:rejections_refused"
+"""Fact: why Stripe does not let this key read them."""
+REMEMBERED = timedelta(days=30)
+"""How far back Stripe lists events."""
 UPCOMING_WITHOUT_PERIOD = "sweep:upcoming_without_period"
 """Fact: Stripe's ``invoice.upcoming`` comes and names no period, as thin ones do: the sweep begins early warnings."""
 
@@ -100,7 +111,8 @@ class Sweep:
         began, failures, last = self.now(), list[RemoteError](), self._mark(_WIDE)
         wide = last is None or last + WIDELY <= began
         always = (self._drafts, self._undelivered)
-        for look in (*always, self._finalized, self._unwarned) if wide else always:
+        told = (self._rejections,) if wide or self.store.journal.fact(REJECTIONS_WANTED) else ()
+        for look in (*always, *told, *((self._finalized, self._unwarned) if wide else ())):
             try:
                 for subject in look(leased, began):
                     found[subject] = None
@@ -138,6 +150,30 @@ class Sweep:
             yield from self._unknown(left)
             yield from self._changed(left)
         self._reached(_FINALIZED, began)
+
+    def _rejections(self, leased: Leased, began: datetime) -> Iterator[str]:
+        """Keep what Stripe rejected. A key that may not read it is told once, and is no failure of the sweep."""
+        since = max(began - REMEMBERED, (self._mark(_REJECTIONS) or began - REMEMBERED) - OVERLAP)
+        journal = self.store.journal
+        try:
+            for chunk in _chunks(self.stripe.list_rejections(created_since=since), leased):
+                self.store.rejections.put([one for report in chunk for one in self._named(report)])
+        except RemoteRefused as error:
+            if journal.remember_fact(REJECTIONS_REFUSED, str(error)) != str(error):
+                _log.warning("meter events that Stripe rejected cannot be read: %s %s", error, error.hint)
+        else:
+            journal.forget_fact(REJECTIONS_REFUSED)
+            self._reached(_REJECTIONS, began)
+        journal.forget_fact(REJECTIONS_WANTED)
+        yield from ()
+
+    def _named(self, report: RejectionReport) -> Iterator[Rejection]:
+        """A meter that cannot be read keeps its id for a name: nothing is said about any other meter."""
+        meter = report.meter_id
+        if meter is not None:
+            with suppress(RemoteRefused):
+                meter = self.stripe.meter(meter).event_name
+        return (replace(one, meter=meter) for one in report.rejections)
 
     def _unwarned(self, leased: Leased, began: datetime) -> Iterator[str]:
         if not self.warning:

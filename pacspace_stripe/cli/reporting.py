@@ -54,6 +54,7 @@ def _echo(made: Report) -> None:
     _echo_held(made)
     _echo_usage(made)
     _echo_causes(made)
+    _echo_rejections(made)
     _echo_trend(made)
     _echo_checklist(made)
 
@@ -114,6 +115,27 @@ def _echo_causes(made: Report) -> None:
     for invoice_id, explanation in told:
         said = printable(f"{invoice_id}  {sentence(explanation)}")
         click.echo(textwrap.fill(said, _WIDE, initial_indent="  ", subsequent_indent="      "))
+
+
+def _echo_rejections(made: Report) -> None:
+    """Name the meter events that Stripe accepted and rejected later."""
+    if not made.rejections:
+        return
+    click.echo()
+    click.secho("Rejected by Stripe after it had accepted them", bold=True)
+    names = ("meter", "checked from", "to", "events", "Stripe's code", "for example")
+    rows: list[tuple[str, ...]] = [
+        (
+            one.meter or "none found",
+            _day(one.start),
+            _day(one.end),
+            f"{one.count:,}",
+            one.code,
+            f"{one.samples[0].identifier}: {one.samples[0].message}" if one.samples else "-",
+        )
+        for one in made.rejections
+    ]
+    echo_table(names, rows, right=frozenset({"events"}))
 
 
 def _echo_trend(made: Report) -> None:

@@ -13,6 +13,8 @@ class Cause(StrEnum):
 
     NOT_IN_STRIPE = "not_in_stripe"
     """Recorded in the ledger, never counted by Stripe's meter."""
+    REJECTED_BY_STRIPE = "rejected_by_stripe"
+    """Recorded in the ledger; Stripe accepted its meter events and rejected them later: ``rejections`` say why."""
     NOT_IN_LEDGER = "not_in_ledger"
     """Counted by Stripe's meter, never recorded in the ledger."""
     TWICE_IN_STRIPE = "twice_in_stripe"
@@ -82,6 +84,34 @@ class DayFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedSample:
+    """One rejected meter event: the identifier it was sent with, and Stripe's words about it."""
+
+    identifier: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Meter events that Stripe rejected with one error code, as one event of Stripe's tells."""
+
+    event_id: str
+    at: datetime
+    """When Stripe told it."""
+    meter: str | None
+    """The meter's event name, or its id where that could not be read; None when Stripe found no meter."""
+    start: datetime
+    """Stripe checked the meter events from here on, …"""
+    end: datetime
+    """… until here; their usage may be older."""
+    code: str
+    """Stripe's, such as ``meter_event_customer_not_found``."""
+    count: int
+    """How many meter events; not their usage."""
+    samples: tuple[RejectedSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Why one (ledger account, meter, window) drifted, where exactly, and what it took to find out."""
 
@@ -101,3 +131,5 @@ class Explanation:
     """Requests to both vendors that it took."""
     notes: tuple[str, ...] = ()
     """For a person: what could not be read or looked at, and why."""
+    rejections: tuple[Rejection, ...] = ()
+    """What Stripe rejected of this meter at that time, where it has less than the ledger."""

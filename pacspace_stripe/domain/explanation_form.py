@@ -7,7 +7,16 @@ from typing import Any
 
 from pacspace_stripe.domain import evidence
 from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
+from pacspace_stripe.domain.explanation import (
+    Cause,
+    DayFigures,
+    Explanation,
+    Located,
+    LocatedRecord,
+    RejectedSample,
+    Rejection,
+    Side,
+)
 from pacspace_stripe.domain.explanation_words import CAUSES, sentence, words
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Reason, Verdict
@@ -38,7 +47,36 @@ def as_json(explanation: Explanation) -> dict[str, Json]:
         ],
         "calls": explanation.calls,
         "notes": list(explanation.notes),
+        **({"rejections": [rejection_json(one) for one in explanation.rejections]} if explanation.rejections else {}),
     }
+
+
+def rejection_json(rejection: Rejection) -> dict[str, Json]:
+    """One error code of one of Stripe's reports on rejected meter events."""
+    return {
+        "event": rejection.event_id,
+        "at": iso(rejection.at),
+        "meter": rejection.meter,
+        "start": iso(rejection.start),
+        "end": iso(rejection.end),
+        "code": rejection.code,
+        "count": rejection.count,
+        "samples": [{"identifier": each.identifier, "message": each.message} for each in rejection.samples],
+    }
+
+
+def rejection_from(data: Mapping[str, Any]) -> Rejection:
+    """Return what ``rejection_json`` wrote."""
+    return Rejection(
+        event_id=data["event"],
+        at=datetime.fromisoformat(data["at"]),
+        meter=data["meter"],
+        start=datetime.fromisoformat(data["start"]),
+        end=datetime.fromisoformat(data["end"]),
+        code=data["code"],
+        count=data["count"],
+        samples=tuple(RejectedSample(identifier=one["identifier"], message=one["message"]) for one in data["samples"]),
+    )
 
 
 def _located(located: Located) -> Json:
@@ -78,6 +116,7 @@ def from_json(data: Mapping[str, Any]) -> Explanation:
         days=tuple(_day_from(day) for day in data["days"]),
         calls=data["calls"],
         notes=tuple(data["notes"]),
+        rejections=tuple(map(rejection_from, data.get("rejections", ()))),
     )
 
 

@@ -3,17 +3,21 @@
 Whatever comes from a vendor (meters, accounts) is made harmless to a terminal; every time is UTC and says so.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.explanation import Cause, Explanation, Located
+from pacspace_stripe.domain.explanation import Cause, Explanation, Located, Rejection
 from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.domain.windows import Window
 
 CAUSES: dict[Cause, str] = {
     Cause.NOT_IN_STRIPE: (
         "The ledger has usage that Stripe's meter never counted: the meter event was not sent, or Stripe refused it."
+    ),
+    Cause.REJECTED_BY_STRIPE: (
+        "Stripe accepted meter events and rejected them later, so its meter never counted usage that the ledger has."
     ),
     Cause.NOT_IN_LEDGER: (
         "Stripe's meter counted usage that the ledger does not have: it was not recorded, or recording it failed."
@@ -42,6 +46,7 @@ CAUSES: dict[Cause, str] = {
 
 _LOOK: dict[Cause, str] = {
     Cause.NOT_IN_STRIPE: "Look where meter events are sent to Stripe: for errors and for a backlog at that time.",
+    Cause.REJECTED_BY_STRIPE: "Correct what the errors name where meter events are sent, then send the usage again.",
     Cause.NOT_IN_LEDGER: "Look where usage is recorded in the ledger: for errors and for a backlog at that time.",
     Cause.TWICE_IN_STRIPE: "Look where meter events are sent to Stripe: for retries that took a new identifier.",
     Cause.TWICE_IN_LEDGER: "Look where usage is recorded in the ledger: for retries that took a new reference.",
@@ -60,6 +65,7 @@ _LOOK: dict[Cause, str] = {
 }
 _SUSPICION: dict[Cause, str] = {
     Cause.NOT_IN_STRIPE: "{these} most likely never reached Stripe's meter",
+    Cause.REJECTED_BY_STRIPE: "Stripe rejected {rejected} at that time, after it had accepted them",
     Cause.NOT_IN_LEDGER: "{these} {were} most likely never recorded in the ledger",
     Cause.TWICE_IN_STRIPE: "{these} {were} most likely sent to Stripe twice",
     Cause.TWICE_IN_LEDGER: "{these} {were} most likely recorded in the ledger twice",
@@ -103,8 +109,34 @@ def words(explanation: Explanation) -> tuple[str, ...]:
     why = CAUSES[cause] if cause is Cause.UNEXPLAINED else f"Most likely: {_lowered(CAUSES[cause])}"
     others = [(part.window, part.cause) for part in _parts(explanation) if part.cause not in (None, cause)]
     elsewhere = (f"{span(window)}: {CAUSES[other]}" for window, other in others if other)
-    said = (_figures(explanation), _place(explanation), f"{why} {_LOOK[cause]}", *elsewhere, *explanation.notes)
+    rejected = map(rejection_sentence, explanation.rejections)
+    reasons = (f"{why} {_LOOK[cause]}", *rejected, *elsewhere)
+    said = (_figures(explanation), _place(explanation), *reasons, *explanation.notes)
     return tuple(printable(paragraph) for paragraph in said if paragraph)
+
+
+def rejection_sentence(rejection: Rejection) -> str:
+    """Return what Stripe rejected, with what error, when, and one of its samples."""
+    of = f" of the meter {rejection.meter}" if rejection.meter else ", whose meter it did not find,"
+    sample = next(iter(rejection.samples), None)
+    shown = f" For example {sample.identifier}: {sample.message.rstrip('.')}." if sample else ""
+    checked = span(Window(start=rejection.start, end=rejection.end))
+    return printable(
+        f"Stripe rejected {_events(rejection.count)}{of} with {rejection.code}, checked on {checked}.{shown}"
+    )
+
+
+def _events(count: int) -> str:
+    return "1 meter event" if count == 1 else f"{count:,} meter events"
+
+
+def _rejected(explanation: Explanation) -> str:
+    """How many, and with which codes, the most frequent one first."""
+    counts = Counter[str]()
+    for one in explanation.rejections:
+        counts[one.code] += one.count
+    codes = ", ".join(code for code, _ in counts.most_common(_NAMED))
+    return f"{_events(counts.total())} ({printable(codes)})"
 
 
 def figure(quantity: Decimal) -> str:
@@ -188,6 +220,7 @@ def _fields(explanation: Explanation, *, naming: bool) -> dict[str, str]:
         "account": f", ledger account {there}" if there and naming else "",
         "meter": f"the meter {there}" if there else "another meter",
         "times": _times(explanation),
+        "rejected": _rejected(explanation),
     }
 
 

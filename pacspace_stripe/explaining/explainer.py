@@ -12,6 +12,7 @@ from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.localise import Diagnosis, diagnose
 from pacspace_stripe.domain.policy import Attribution, Policy
 from pacspace_stripe.domain.quantities import subtract
+from pacspace_stripe.domain.rejections import checked_while, with_rejections
 from pacspace_stripe.domain.selection import Selection
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.errors import RemoteError
@@ -53,7 +54,8 @@ class Explainer:
         for place, result in enumerate(drifted):
             explanation = self.explain(invoice, result, budget=left // (len(drifted) - place))
             left -= explanation.calls
-            found.append(explanation)
+            rejected = self.store.rejections.while_checked(checked_while(explanation.window))
+            found.append(with_rejections(explanation, rejected))
         return tuple(found)
 
     def explain(self, invoice: Invoice, result: WindowResult, *, budget: int = 60) -> Explanation:

@@ -51,6 +51,8 @@ class Known:
     """Whose events are answered and ignored, as far as they are named."""
     unreadable: int = 0
     """Signed bodies that could not be read."""
+    rejections_refused: str | None = None
+    """Why Stripe does not let the key read which meter events it rejected."""
 
     @property
     def observing(self) -> bool:
@@ -71,6 +73,7 @@ def checklist(known: Known) -> Iterator[CheckPoint]:
     yield from _refused(known)
     yield from _ignored(known)
     yield from _unreadable(known)
+    yield from _rejections(known)
     yield _failed_webhooks(known)
     yield _ledger_webhook(known)
     yield _database(known)
@@ -227,6 +230,15 @@ def _unreadable(known: Known) -> Iterator[CheckPoint]:
             "the audit log say what was wrong with them."
         )
         yield _point("unreadable_events", says, fine=False)
+
+
+def _rejections(known: Known) -> Iterator[CheckPoint]:
+    if known.rejections_refused:
+        says = (
+            "STRIPE_API_KEY may not read which meter events Stripe rejected, so no drift is explained by them. Give the"
+            f" key read permission for events. Stripe says: {known.rejections_refused}"
+        )
+        yield _point("rejected_events", says, fine=False)
 
 
 def _failed_webhooks(known: Known) -> CheckPoint:

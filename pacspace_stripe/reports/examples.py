@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from pacspace_stripe.domain.explanation import RejectedSample, Rejection
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, KeptBack, Memory
 from pacspace_stripe.domain.money import Money
@@ -21,11 +22,23 @@ _LOOK = CheckPoint(
 )
 
 
+_REJECTED = Rejection(
+    event_id="evt_1",
+    at=_SENT,
+    meter="api_calls",
+    start=_SENT,
+    end=_SENT + timedelta(minutes=10),
+    code="meter_event_customer_not_found",
+    count=3,
+    samples=(RejectedSample(identifier="call-7", message="The customer does not exist."),),
+)
+
+
 def reports() -> Iterator[tuple[str, Report]]:
     """Name of each example, and the report."""
     observing = Report(made_at=_MADE, since=None, policy=Policy(mode=Mode.OBSERVE), lines=(), checklist=(_FINE, _LOOK))
     yield "nothing yet", replace(observing, checklist=())
-    yield "observing", replace(observing, lines=tuple(_lines(observing.policy)))
+    yield "observing", replace(observing, lines=tuple(_lines(observing.policy)), rejections=(_REJECTED,))
     enforcing = Policy(mode=Mode.ENFORCE)
     yield "enforcing", replace(observing, policy=enforcing, since=_SENT, lines=tuple(_lines(enforcing)))
 

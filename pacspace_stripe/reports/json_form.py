@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.explanation_form import sentence
+from pacspace_stripe.domain.explanation_form import rejection_json, sentence
+from pacspace_stripe.domain.explanation_words import rejection_sentence
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.domain.verdicts import Verdict
@@ -36,6 +37,9 @@ def as_json(report: Report) -> dict[str, Json]:
             "invoices": [_held(line) for line in report.held],
         },
         "usage": [_row(line, row) for line in report.lines for row in line.rows],
+        "rejected_by_stripe": [
+            {**rejection_json(one), "sentence": rejection_sentence(one)} for one in report.rejections
+        ],
         "trend": [_month(month) for month in report.trend],
         "checklist": [_point(point) for point in report.checklist],
     }

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from pacspace_stripe.domain.explanation import Rejection
 from pacspace_stripe.domain.explanation_form import drifted
 from pacspace_stripe.domain.money import Money, totals
 from pacspace_stripe.domain.policy import Mode, Policy
@@ -14,6 +15,7 @@ from pacspace_stripe.reports.lines import InvoiceLine
 from pacspace_stripe.reports.trend import Month, counted, held_ones, trend
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Store
+from pacspace_stripe.sweeps import REJECTIONS_REFUSED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Report:
     policy: Policy
     lines: tuple[InvoiceLine, ...]
     checklist: tuple[CheckPoint, ...]
+    rejections: tuple[Rejection, ...] = ()
+    """Meter events that Stripe accepted and rejected later."""
 
     @property
     def observing(self) -> bool:
@@ -73,8 +77,12 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
         refused=tuple(filter(None, (read_refused(store, sender) for sender in (STRIPE, PACSPACE)))),
         ignored=read_ignored(store, STRIPE),
         unreadable=store.journal.noted("unreadable_event", "-"),
+        rejections_refused=store.journal.fact(REJECTIONS_REFUSED),
     )
-    return Report(made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)))
+    rejections = store.rejections.since(since)
+    return Report(
+        made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)), rejections=rejections
+    )
 
 
 def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:

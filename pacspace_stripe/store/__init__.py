@@ -1,9 +1,9 @@
 """Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
 Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, what drifts come from, the audit trail, the alerts on their way, each process's share of
-the rate limits. Does not own: what any of it means. Every method is one transaction; everything is safe to use from
-several threads.
+received, the evidence chains, what drifts come from, what Stripe rejected, the audit trail, the alerts on their way,
+each process's share of the rate limits. Does not own: what any of it means. Every method is one transaction;
+everything is safe to use from several threads.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from pacspace_stripe.store.recording import (
     RecordingSubjects,
 )
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
+from pacspace_stripe.store.rejections import Rejections
 from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
@@ -62,6 +63,7 @@ class Store:
         self.journal = Journal(database)
         self.claims = Claims(database)
         self.explanations = Explanations(database)
+        self.rejections = Rejections(database)
         self.outbox = Outbox(database)
 
     def shares(self, service: str, *, process: str | None = None) -> Shares:

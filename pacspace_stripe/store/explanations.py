@@ -1,15 +1,19 @@
 """What drifts come from, as last found out: one row per subject, in the form of ``domain.explanation_form``."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.explanation import Explanation
+from pacspace_stripe.domain.explanation import Explanation, Rejection
 from pacspace_stripe.domain.explanation_form import as_json, from_json
+from pacspace_stripe.domain.rejections import checked_while, with_rejections
+from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.store.database import Database, insert_once
+from pacspace_stripe.store.rejections import overlapping
 from pacspace_stripe.store.tables import explanations
 
 _AT_ONCE = 500
@@ -59,10 +63,13 @@ class Explanations:
             for first in range(0, len(names), _AT_ONCE):
                 some = explanations.c.subject_id.in_(names[first : first + _AT_ONCE])
                 rows = connection.execute(sa.select(explanations).where(some))
-                found |= {row.subject_id: _explained(row) for row in rows}
+                # Stripe may have told of what it rejected after the drift was explained.
+                rejected = cache(partial(overlapping, connection))
+                found |= {row.subject_id: _explained(row, rejected) for row in rows}
         return found
 
 
-def _explained(row: Any) -> Explained:  # noqa: ANN401 - SQLAlchemy's row
-    told = tuple(from_json(each) for each in row.document)
+def _explained(row: Any, rejected: Callable[[Window], tuple[Rejection, ...]]) -> Explained:  # noqa: ANN401 - SQLAlchemy's row
+    kept = tuple(from_json(each) for each in row.document)
+    told = tuple(with_rejections(each, rejected(checked_while(each.window))) for each in kept)
     return Explained(fingerprint=row.fingerprint, explanations=told, made_at=row.made_at)

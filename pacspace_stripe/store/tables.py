@@ -65,6 +65,7 @@ events = sa.Table(
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Index("ix_pacspace_events_received", "received_at"),
+    sa.Index("ix_pacspace_events_subject", "subject_id", "type"),
 )
 """Every event received, once: ids only, never bodies."""
 
@@ -126,6 +127,18 @@ explanations = sa.Table(
     sa.Column("made_at", UtcDateTime, nullable=False),
 )
 """What the last drift of a subject comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
+
+rejections = sa.Table(
+    "pacspace_rejections",
+    metadata,
+    sa.Column("event_id", sa.String(255), primary_key=True),
+    sa.Column("code", sa.String(128), primary_key=True),
+    sa.Column("starts_at", UtcDateTime, nullable=False),
+    sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Column("rejection", sa.JSON, nullable=False),
+    sa.Index("ix_pacspace_rejections_checked", "starts_at", "ends_at"),
+)
+"""Meter events that Stripe rejected after it had accepted them: one row per report and error code."""
 
 rates = sa.Table(
     "pacspace_rates",

@@ -19,12 +19,13 @@ from pacspace_stripe.domain.invoices import (
 )
 from pacspace_stripe.domain.memory import Finalizer
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
+from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import ConfigurationError, RemoteRefused
-from pacspace_stripe.events import Event
+from pacspace_stripe.events import METER_TYPES, Event
 from pacspace_stripe.stripe_api import acts
 from pacspace_stripe.stripe_api.acts import InvoiceUpdate
-from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
+from pacspace_stripe.stripe_api.calls import PAGE, Calls, rfc3339, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
 from pacspace_stripe.stripe_api.reading import (
@@ -32,7 +33,14 @@ from pacspace_stripe.stripe_api.reading import (
     subscription_from_stripe,
     subscription_state_from_stripe,
 )
-from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
+from pacspace_stripe.stripe_api.rows import (
+    counted,
+    event_from_stripe,
+    listed,
+    readable,
+    rejections_from_stripe,
+    the,
+)
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
@@ -202,6 +210,15 @@ class StripeApi:
         since = {"gte": unix(created_since)}
         rows = self._calls.pages("/v1/events", types=[*types], delivery_success=False, created=since)
         yield from readable(rows, event_from_stripe)
+
+    def list_rejections(self, *, created_since: datetime) -> Iterator[RejectionReport]:
+        """Stripe's reports on meter events that it rejected after it had accepted them; it lists 30 days at most.
+
+        Like ``list_invoices``, with what cannot be read told at the end.
+        """
+        types = [f"v1.{kind.value}" for kind in METER_TYPES]
+        rows = self._calls.pages_of_v2("/v2/core/events", types=types, created={"gte": rfc3339(created_since)})
+        yield from readable(rows, rejections_from_stripe)
 
     def invoice_page(
         self,

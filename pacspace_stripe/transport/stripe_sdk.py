@@ -12,13 +12,16 @@ from pacspace_stripe.transport.client import Transport
 
 STRIPE = "Stripe"
 _NO_SUCCESS = 300
-_ID = re.compile(r"(?:in|il|upcoming|price|mtr|sub|si|cus)_.+|.*[^a-z_].*")
+_ID = re.compile(r"(?:in|il|upcoming|price|mtr|sub|si|cus|evt)_.+|.*[^a-z_].*")
+_API = re.compile(r".*/(v[12])/")
 
 
 def endpoint_of(method: str, url: str) -> str:
     """``POST /v1/invoices/{id}``: Stripe's unit of rate limiting (stripe-facts 6)."""
-    _, _, path = urlsplit(url).path.rpartition("/v1/")
-    return "/".join([f"{method} /v1", *("{id}" if _ID.fullmatch(part) else part for part in path.split("/"))])
+    whole = urlsplit(url).path
+    found = _API.match(whole)
+    version, path = (found[1], whole[found.end() :]) if found else ("v1", whole)
+    return "/".join([f"{method} /{version}", *("{id}" if _ID.fullmatch(part) else part for part in path.split("/"))])
 
 
 class StripeHttp(stripe.HTTPClient):

@@ -19,6 +19,8 @@ from pacspace_stripe.domain.quantities import as_kept, equal, text, total
 
 _STRIPE_IS_WRONG = {
     Cause.NOT_IN_STRIPE: "Stripe is likely wrong: the ledger has usage that its meter never counted.",
+    Cause.REJECTED_BY_STRIPE: "Stripe lacks usage: it rejected meter events after it had accepted them. Correct first "
+    "what its errors name, or it rejects them again.",
     Cause.TWICE_IN_STRIPE: "Stripe is likely wrong: its meter counted the same usage twice.",
 }
 _LEDGER_IS_WRONG = {
@@ -95,7 +97,9 @@ def _planned(drift: Drift) -> Iterator[Correction]:
         case Cause.EVENT_TIME_WINDOW:
             yield nothing(_NEWEST_ONLY)
             yield from _waived(drift)
-        case Cause.UNEXPLAINED:
+        case Cause.REJECTED_BY_STRIPE if drift.explanation.located:
+            yield from _stripe(drift, _STRIPE_IS_WRONG[cause])
+        case Cause.UNEXPLAINED | Cause.REJECTED_BY_STRIPE:
             yield nothing(_NOT_KNOWN)
             yield from _waived(drift)
 

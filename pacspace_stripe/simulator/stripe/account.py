@@ -115,8 +115,11 @@ class Account:
         """The account's time: the clock's, or that of the overdue plan being carried out."""
         return self.acting_at or self.clock.now()
 
-    def emit(self, event_type: str, shown: Json, previous: Json | None = None) -> Event:
-        """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards."""
+    def emit(self, event_type: str, shown: Json, previous: Json | None = None, *, data: Json | None = None) -> Event:
+        """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards.
+
+        ``data`` is what a thin event shows when it is read.
+        """
         version = self.endpoint.api_version
         if shown.get("object") == "invoice" and version < BASIL:
             shown = before_basil(shown)
@@ -129,6 +132,7 @@ class Account:
             previous=previous,
             request_id=self.cause.request_id,
             idempotency_key=self.cause.idempotency_key,
+            data=data,
         )
         if self.delivers:
             self.outbox.accept(event, self.clock.now())

@@ -90,6 +90,21 @@ class WorldBuilding(ItemBuilding):
         with self._lock:
             return self.account.usage.cancel(identifier)
 
+    def reject_usage(
+        self,
+        identifiers: list[str],
+        *,
+        code: str = "meter_event_customer_not_found",
+        message: str = "The customer does not exist.",
+        meter: str | None = None,
+    ) -> None:
+        """Reject meter events that were accepted, and tell of it as Stripe does; ``meter`` None: it found no meter."""
+        with self._lock:
+            for identifier in identifiers:
+                self.account.usage.cancel(identifier)
+            found = self.account.meters[meter] if meter else None
+            meter_endpoints.reject(self.account, found, code, [(identifier, message) for identifier in identifiers])
+
     def renew_now(self, subscription: str) -> str | None:
         """End the current period at this second; returns the draft's id, None when nothing was billed."""
         with self._lock:

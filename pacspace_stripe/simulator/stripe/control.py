@@ -178,8 +178,8 @@ class Controlled(WorldBuilding):
     def controls(self) -> Mapping[str, Callable[..., object]]:
         """What the control endpoint of a served simulator may call."""
         names = (
-            "add_customer add_meter add_price add_subscription record_usage cancel_usage renew_now send_upcoming "
-            "create_first_invoice bill_threshold split_period change_price add_credit_note "
+            "add_customer add_meter add_price add_subscription record_usage cancel_usage reject_usage renew_now "
+            "send_upcoming create_first_invoice bill_threshold split_period change_price add_credit_note "
             "add_line add_invoice_item invoice_pending add_past_invoice set_auto_advance_by_person "
             "invoice invoices set_webhook configure limit_rates forbid add_fault snapshot"
         )

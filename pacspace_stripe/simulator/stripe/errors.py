@@ -30,8 +30,10 @@ class StripeError(Exception):
         self.headers = headers or {}
         self.remembered = remembered
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """The JSON of the answer."""
+    def body(self, request_id: str, *, version: int = 1) -> dict[str, Any]:
+        """The JSON of the answer; the v2 API's errors always have a code."""
+        if version > 1:
+            return {"error": {"message": self.message, "type": self.kind, "code": self.code or self.kind}}
         fields: dict[str, Any] = {"message": self.message, "type": self.kind}
         if self.code:
             fields["code"] = self.code

@@ -11,9 +11,12 @@ from pacspace_stripe.simulator.stripe.forms import Params, decimal_of
 from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.shapes import Json, meter_event_json, meter_json
 from pacspace_stripe.simulator.stripe.usage import aggregate, too_many_digits
+from pacspace_stripe.simulator.stripe.webhooks import rfc3339
 from pacspace_stripe.simulator.stripe.world import Meter, MeterEvent, unix, whole_second
 
 OLDEST_EVENT, NEWEST_EVENT = timedelta(days=35), timedelta(minutes=5)
+_SAMPLES = 10
+"""Rejected meter events that a report shows."""
 UNIQUE_FOR = timedelta(hours=24)
 
 
@@ -134,6 +137,27 @@ def accept(
     )
     account.usage.add(event)
     return event
+
+
+def reject(account: Account, meter: Meter | None, code: str, errors: list[tuple[str, str]]) -> None:
+    """Tell of meter events that were accepted and rejected later: identifiers and messages, of one code."""
+    end = account.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+    reported = {"code": code, "error_count": len(errors), "sample_errors": _samples(errors)}
+    many = "1 event" if len(errors) == 1 else f"{len(errors)} events"
+    data: Json = {
+        "developer_message_summary": f"There is {many} with invalid data. Check the details in the reason.",
+        "reason": {"error_count": len(errors), "error_types": [reported]},
+        "validation_start": rfc3339(end - timedelta(minutes=10)),
+        "validation_end": rfc3339(end),
+    }
+    name = "error_report_triggered" if meter else "no_meter_found"
+    account.emit(f"billing.meter.{name}", meter_json(meter) if meter else {}, data=data)
+
+
+def _samples(errors: list[tuple[str, str]]) -> list[Json]:
+    return [
+        {"error_message": message, "request": {"identifier": identifier}} for identifier, message in errors[:_SAMPLES]
+    ]
 
 
 def list_summaries(call: Call) -> Json:

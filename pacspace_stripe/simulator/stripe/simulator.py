@@ -269,13 +269,10 @@ class StripeSimulator(Controlled):
 
     def _refuse(self, request: httpx.Request, request_id: str, form: Json, name: FaultName) -> httpx.Response:
         """The answer of a fault; a remembered one (500) takes the idempotency key."""
-        match name:
-            case FaultName.RATE_LIMITED:
-                error = rate_limited("endpoint-rate")
-            case FaultName.LOCK_TIMEOUT:
-                error = lock_timeout()
-            case _:
-                error = server_error(int(name))
+        if name is FaultName.RATE_LIMITED:
+            error = rate_limited("endpoint-rate")
+        else:
+            error = lock_timeout() if name is FaultName.LOCK_TIMEOUT else server_error(int(name))
         response = self._error(request, request_id, error)
         key = request.headers.get("Idempotency-Key")
         if request.method == "POST" and key and error.remembered:
@@ -297,4 +294,5 @@ class StripeSimulator(Controlled):
 
     def _error(self, request: httpx.Request, request_id: str, error: StripeError) -> httpx.Response:
         headers = self._headers(request, request_id) | error.headers
-        return json_response(error.status, error.body(request_id), headers)
+        body = error.body(request_id, version=2 if request.url.path.startswith("/v2/") else 1)
+        return json_response(error.status, body, headers)
