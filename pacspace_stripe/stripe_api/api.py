@@ -22,10 +22,10 @@ from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import ConfigurationError, RemoteRefused
-from pacspace_stripe.events import METER_TYPES, Event
+from pacspace_stripe.events import Event
 from pacspace_stripe.stripe_api import acts
 from pacspace_stripe.stripe_api.acts import InvoiceUpdate
-from pacspace_stripe.stripe_api.calls import PAGE, Calls, rfc3339, segment, unix
+from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
 from pacspace_stripe.stripe_api.reading import (
@@ -33,14 +33,8 @@ from pacspace_stripe.stripe_api.reading import (
     subscription_from_stripe,
     subscription_state_from_stripe,
 )
-from pacspace_stripe.stripe_api.rows import (
-    counted,
-    event_from_stripe,
-    listed,
-    readable,
-    rejections_from_stripe,
-    the,
-)
+from pacspace_stripe.stripe_api.rejections import rejection_reports
+from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
 from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
@@ -197,9 +191,8 @@ class StripeApi:
         Like ``list_invoices``, with what cannot be read told at the end; each has all its items.
         """
         between = {"gt": unix(ends_after), "lt": unix(ends_before)}
-        yield from readable(
-            self._calls.pages("/v1/subscriptions", current_period_end=between), self._listed_subscription
-        )
+        rows = self._calls.pages("/v1/subscriptions", current_period_end=between)
+        yield from readable(rows, self._listed_subscription)
 
     def list_undelivered_events(self, types: Iterable[str], *, created_since: datetime) -> Iterator[Event]:
         """Events of these types that an endpoint of the account did not take, or not yet; newest first.
@@ -212,13 +205,8 @@ class StripeApi:
         yield from readable(rows, event_from_stripe)
 
     def list_rejections(self, *, created_since: datetime) -> Iterator[RejectionReport]:
-        """Stripe's reports on meter events that it rejected after it had accepted them; it lists 30 days at most.
-
-        Like ``list_invoices``, with what cannot be read told at the end.
-        """
-        types = [f"v1.{kind.value}" for kind in METER_TYPES]
-        rows = self._calls.pages_of_v2("/v2/core/events", types=types, created={"gte": rfc3339(created_since)})
-        yield from readable(rows, rejections_from_stripe)
+        """Stripe's reports on meter events that it accepted and rejected later; it lists 30 days at most."""
+        return rejection_reports(self._calls, created_since)
 
     def invoice_page(
         self,
@@ -302,9 +290,8 @@ class StripeApi:
         return price_from_stripe(the(self._calls.get(path, expand=["tiers"]), "price", price_id))
 
     def _read_meter(self, meter_id: str) -> Meter:
-        return meter_from_stripe(
-            self._calls.get_object(f"/v1/billing/meters/{segment(meter_id)}", "billing.meter", meter_id)
-        )
+        path = f"/v1/billing/meters/{segment(meter_id)}"
+        return meter_from_stripe(self._calls.get_object(path, "billing.meter", meter_id))
 
     def _listed_subscription(self, data: object) -> Subscription:
         found = stripe_object(data, "subscription")

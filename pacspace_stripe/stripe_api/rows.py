@@ -4,22 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import TypeVar
 
-from pacspace_stripe.domain.explanation import RejectedSample, Rejection
 from pacspace_stripe.domain.invoices import ListedInvoice
-from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
 from pacspace_stripe.events import Event, event_in
 from pacspace_stripe.stripe_api.prices import stripe_object
 from pacspace_stripe.stripe_api.reading import invoice_from_stripe
 from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.refusals import shortened
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 Read = TypeVar("Read")
-_THIN_EVENT = "v2.core.event"
-_LONGEST_CODE = 128
-_SAMPLES = 5
-"""Rejected meter events of one code that are kept: Stripe itself sends a few of many."""
 
 
 def listed(row: Fields) -> ListedInvoice:
@@ -70,50 +63,3 @@ def counted(meter_id: str, data: object) -> Decimal:
     if row.text("meter") != meter_id:
         row.reject("meter", f"is not {meter_id}")
     return row.number("aggregated_value")
-
-
-def rejections_from_stripe(data: object) -> RejectionReport:
-    """One of Stripe's reports on meter events that it had accepted and rejected later (stripe-facts 12.7).
-
-    What the report counts and explains with no code is kept under the code ``unknown``.
-    """
-    event = stripe_object(data, _THIN_EVENT)
-    details = event.fields("data")
-    reason, related = details.fields("reason"), event.optional_fields("related_object")
-    start, end = details.optional_written_at("validation_start"), details.optional_written_at("validation_end")
-    at = event.optional_written_at("created")
-    if start is None or end is None or at is None:
-        event.reject("data", "names no time")
-    kinds = [(kind.text("code"), kind.integer("error_count"), _samples(kind)) for kind in reason.items("error_types")]
-    rest = reason.integer("error_count") - sum(count for _, count, _ in kinds)
-    if rest > 0 or not kinds:
-        kinds.append(("unknown", max(rest, 0), ()))
-    return RejectionReport(
-        event_id=event.text("id"),
-        at=at,
-        meter_id=related.text("id") if related else None,
-        rejections=tuple(
-            Rejection(
-                event_id=event.text("id"),
-                at=at,
-                meter=None,
-                start=start,
-                end=end,
-                code=code[:_LONGEST_CODE],
-                count=count,
-                samples=samples,
-            )
-            for code, count, samples in kinds
-        ),
-    )
-
-
-def _samples(kind: Fields) -> tuple[RejectedSample, ...]:
-    found = kind.items("sample_errors") if kind.data.get("sample_errors") is not None else []
-    return tuple(
-        RejectedSample(
-            identifier=shortened(each.fields("request").optional_text("identifier") or "-"),
-            message=shortened(each.optional_text("error_message") or "-"),
-        )
-        for each in found[:_SAMPLES]
-    )

@@ -80,7 +80,7 @@ def _only(found: Explanation, cause: Cause) -> Explanation:
 def _planned(drift: Drift) -> Iterator[Correction]:
     cause = drift.explanation.cause
     match cause:
-        case Cause.NOT_IN_STRIPE | Cause.TWICE_IN_STRIPE:
+        case Cause.NOT_IN_STRIPE | Cause.TWICE_IN_STRIPE | Cause.REJECTED_BY_STRIPE:
             yield from _stripe(drift, _STRIPE_IS_WRONG[cause])
         case Cause.NOT_IN_LEDGER | Cause.TWICE_IN_LEDGER:
             yield from _ledger(drift, _LEDGER_IS_WRONG[cause])
@@ -97,9 +97,7 @@ def _planned(drift: Drift) -> Iterator[Correction]:
         case Cause.EVENT_TIME_WINDOW:
             yield nothing(_NEWEST_ONLY)
             yield from _waived(drift)
-        case Cause.REJECTED_BY_STRIPE if drift.explanation.located:
-            yield from _stripe(drift, _STRIPE_IS_WRONG[cause])
-        case Cause.UNEXPLAINED | Cause.REJECTED_BY_STRIPE:
+        case Cause.UNEXPLAINED:
             yield nothing(_NOT_KNOWN)
             yield from _waived(drift)
 
