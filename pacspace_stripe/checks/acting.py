@@ -228,6 +228,11 @@ class Actor:
         self.leased.save(done)
         return done
 
+    def unsign(self, invoice: Invoice) -> None:
+        """Take the sign of our hold off what is not held any more."""
+        self._noted("unsign", invoice)
+        self.stripe.update_invoice(invoice.invoice_id, metadata=_unsigned(invoice))
+
     def release(self, invoice: Invoice, memory: Memory) -> Memory:
         """``auto_advance=true`` on what we held."""
         intent = replace(memory, stage=Stage.RELEASED)

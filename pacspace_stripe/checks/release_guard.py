@@ -7,6 +7,8 @@ from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.domain import timing
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
+from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.domain.stamps import HOLD_KEY
 from pacspace_stripe.domain.steps import Alert
 from pacspace_stripe.domain.stops import Stop, check_again_at, stops
 from pacspace_stripe.domain.verdicts import Finding
@@ -91,10 +93,14 @@ class ReleaseGuard(Pass):
         return self._until(invoice.status.value, check_again_at(stopped, self.memory, self.parts.policy, self.now))
 
     def _gone(self) -> Looked:
-        """A subscription's draft can't be deleted (stripe-facts 2.2): while we hold it, it is missed, not ended.
+        """End an invoice that Stripe's events say was deleted; while we hold another one, it is missed, not ended.
 
-        Others end when they are missed again and again: one 404 may be a key of another account, or too early a read.
+        A subscription's draft can't be deleted (stripe-facts 2.2): a 404 may be a key of another account, or too early
+        a read. What we do not hold ends when it is missed again and again.
         """
+        if self.memory.held and self._was_deleted():
+            self.parts.store.claims.put(self.memory.invoice_id, ())
+            return self._end("deleted", "deleted in Stripe")
         if self.memory.held:
             detail = "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?"
             self._alert("held_but_gone", detail)
@@ -103,6 +109,22 @@ class ReleaseGuard(Pass):
             return self._end("deleted", "deleted in Stripe, or of another account")
         self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
         return self._until("deleted", self.now + timing.ladder(self.parts.policy, self.memory.attempts))
+
+    def _was_deleted(self) -> bool:
+        """Return whether Stripe has an event of the deletion: one that cannot be read says nothing."""
+        since = self.memory.first.at if self.memory.first else self.now
+        try:
+            return self.parts.stripe.was_deleted(self.memory.invoice_id, since)
+        except RateLimited:
+            raise
+        except RemoteError as error:
+            self.parts.log.warning("invoice=%s whether it was deleted is not known: %s", self.memory.invoice_id, error)
+            return False
+
+    def _unsign(self, invoice: Invoice) -> None:
+        """Take the sign of our hold off an invoice on which nothing is held any more."""
+        if HOLD_KEY in invoice.metadata and self.parts.policy.mode is Mode.ENFORCE:
+            self._actor.unsign(invoice)
 
     def _told(self, action: Alert, finding: Finding) -> None:
         """Tell what the finding says; or what the action itself says, which is what the invoice then waits for."""

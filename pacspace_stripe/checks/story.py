@@ -17,11 +17,7 @@ from typing import assert_never
 from pacspace_stripe.checks.judging import RATE_LIMITED_LOOK, mapped
 from pacspace_stripe.checks.parts import Looked
 from pacspace_stripe.checks.passing import MAIL_UNKNOWN, MOST_PUT_BACK
-from pacspace_stripe.checks.recalling import (
-    as_read,
-    awaiting,
-    with_finding,
-)
+from pacspace_stripe.checks.recalling import GIVEN_UP, as_read, awaiting, with_finding
 from pacspace_stripe.checks.release_guard import ReleaseGuard
 from pacspace_stripe.domain import decide, steps, timing
 from pacspace_stripe.domain.billing import BilledUsage, billed_figures, figures_of, same_figures
@@ -130,6 +126,7 @@ class Look(ReleaseGuard):
         parts = self.parts
         match decide.before_comparison(invoice, self.memory, parts.policy, self.now):
             case steps.End(detail=detail):
+                self._unsign(invoice)
                 return self._end(invoice.status.value, detail)
             case steps.Wait(until=until):
                 return self._not_yet(invoice, until)
@@ -263,6 +260,8 @@ class Look(ReleaseGuard):
         if self.back and not good and decide.must_stop(invoice, self.memory, self.parts.policy, finding):
             # It left just now: stopping it is still the gate's to do.
             return self._until(invoice.status.value, self.now)
+        if good and invoice.status in GIVEN_UP:
+            self._unsign(invoice)
         self.memory = replace(self.memory, cleared=good)
         return self._end(invoice.status.value, self.memory.detail or detail)
 
@@ -277,6 +276,7 @@ class Look(ReleaseGuard):
             if final.status is InvoiceStatus.OPEN:
                 stopped = stops(final, self.memory)
                 return self._stays(final, stopped) if stopped else None
+            self._unsign(final)
             self.memory = replace(self.memory, cleared=True)
             return self._end(final.status.value, stamped.detail)
         return self._caught(final, usages, stamped)

@@ -1,6 +1,6 @@
 """Who changed or finalized an invoice, as Stripe's events say: by the request that each event names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,8 +45,17 @@ def finalizer(calls: Calls, invoice_id: str, finalized_at: datetime) -> Finalize
     return Finalizer.UNKNOWN
 
 
+def was_deleted(calls: Calls, invoice_id: str, since: datetime) -> bool:
+    """Return whether an event says that the invoice was deleted, even where the endpoint never got it."""
+    created = {"gte": unix(since) - _BEFORE}
+    return any(True for _ in _listed(calls, EventType.INVOICE_DELETED, invoice_id, created))
+
+
 def _events(calls: Calls, kind: EventType, invoice_id: str, at: datetime) -> Iterator[Fields]:
-    created = {"gte": unix(at) - _BEFORE, "lte": unix(at) + _AFTER}
+    return _listed(calls, kind, invoice_id, {"gte": unix(at) - _BEFORE, "lte": unix(at) + _AFTER})
+
+
+def _listed(calls: Calls, kind: EventType, invoice_id: str, created: Mapping[str, int]) -> Iterator[Fields]:
     for row in calls.pages("/v1/events", types=[kind.value], created=created):
         event = stripe_object(row, "event")
         if event.fields("data").fields("object").optional_text("id") == invoice_id:

@@ -39,7 +39,6 @@ from pacspace_stripe.transport import Transport
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
-FORBIDDEN = 403
 _log = logging.getLogger(__name__)
 _KEY = re.compile(r"(?:sk|rk)_(live|test)_")
 
@@ -81,15 +80,15 @@ class StripeApi:
     def read_invoice_standing(self, invoice_id: str, *, customer: bool) -> Invoice:
         """Return the invoice with what may have stopped it: its subscription, its test clock, its customer if asked.
 
-        One call like ``read_invoice``: the others are expanded in it. Where the key may not read one of them, a second
-        call returns the invoice without any. An invoice whose lines alone name subscriptions takes a call for each.
+        One call: the others are expanded in it, or none of them where the key may not read one; that takes a second
+        call. An invoice whose lines alone name subscriptions takes a call for each.
         """
         expand = ["parent.subscription_details.subscription", *([] if self.livemode else ["test_clock"])]
         expand += ["customer"] if customer else []
         try:
             invoice = self._with_lines(invoice_id, self._invoice(invoice_id, expand=expand))
         except RemoteRefused as error:
-            if error.status != FORBIDDEN:
+            if error.status != 403:  # noqa: PLR2004  # forbidden
                 raise
             _log.warning("invoice=%s read without its subscription and customer: %s", invoice_id, error)
             return self.read_invoice(invoice_id)
@@ -105,6 +104,10 @@ class StripeApi:
     def finalizer(self, invoice_id: str, finalized_at: datetime) -> Finalizer:
         """Return who finalized an invoice, as its event says; UNKNOWN while there is none."""
         return acts.finalizer(self._calls, invoice_id, finalized_at)
+
+    def was_deleted(self, invoice_id: str, since: datetime) -> bool:
+        """Return whether an event of the last 30 days says that the invoice was deleted since then."""
+        return acts.was_deleted(self._calls, invoice_id, since)
 
     def invoice_pdf(self, invoice_id: str) -> str | None:
         """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (stripe-facts 3).

@@ -9,6 +9,7 @@ import pytest
 
 from pacspace_stripe.domain.memory import ANY_STOP, Waiver
 from tests.integration.test_gate import ask, kinds, verdict
+from tests.integration.test_holds import Forgetful
 from tests.worlds import PERIOD_END, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -334,3 +335,54 @@ def test_a_precaution_is_not_given_back_to_a_customer_who_canceled(tmp_path: Pat
         made.run(DAY)
         assert made.left == set()
         assert "alert:not_released:canceled" in kinds(made)
+
+
+# -- what is over ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_deleted_draft_is_over(tmp_path: Path, *, heard: bool) -> None:
+    with world(tmp_path) as made:
+        one_off(made)
+        deleted = made.invoice_id
+        if not heard:
+            made.stripe.set_webhook(lost_types=["invoice.deleted"])
+        delete(made, f"/v1/invoices/{deleted}")
+        made.run(DAY)
+        assert made.memory(deleted).ended
+        assert made.memory(deleted).detail == "deleted in Stripe"
+        told = [kind for _, kind, _ in made.app.store.journal.audit_trail(deleted)]
+        assert "alert:held_but_gone" not in told
+        assert len([call for call in made.stripe_calls() if call == "GET /v1/events"]) <= 2
+
+
+def test_an_invoice_that_stripe_does_not_know_is_not_over_while_we_hold_it(tmp_path: Path) -> None:
+    made = Forgetful(tmp_path)
+    held(made)
+    made.unknown = "/invoices/"
+    made.run(DAY)
+    assert not made.memory().ended
+    assert "alert:held_but_gone" in kinds(made)
+    made.app.close()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_credit_pays_at_finalization_carries_no_sign_of_a_hold(tmp_path: Path, policy: dict[str, str]) -> None:
+    with world(tmp_path, **policy) as made:
+        made.stripe.add_customer("cus_acme", name="Acme", credit=100_000)
+        held(made)
+        made.run(2 * DAY)
+        invoice = made.invoice()
+        assert (invoice["status"], invoice["amount_due"]) == ("paid", 0)
+        assert invoice["metadata"]["pacspace_verdict"] == "matched"
+        assert "pacspace_hold" not in invoice["metadata"]
+        assert made.memory().ended
+
+
+def test_a_voided_invoice_that_was_right_carries_no_sign_of_a_hold(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        held(made)
+        ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false")
+        ask(made, f"/v1/invoices/{made.invoice_id}/void")
+        made.run(DAY)
+        assert "pacspace_hold" not in made.invoice()["metadata"]

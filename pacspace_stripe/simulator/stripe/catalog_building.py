@@ -25,13 +25,20 @@ class CatalogBuilding:
         name: str | None = None,
         email: str | None = None,
         footer: str | None = None,
+        credit: int = 0,
     ) -> str:
-        """A customer; returns its id."""
+        """A customer, with a credit in minor units that its invoices use up; returns its id."""
         with self._lock:
             now = whole_second(self.account.now())
             customer_id = id or self.account.ids.new("cus")
             customer = Customer(
-                id=customer_id, created=now, name=name, email=email, metadata=metadata or {}, footer=footer
+                id=customer_id,
+                created=now,
+                name=name,
+                email=email,
+                metadata=metadata or {},
+                footer=footer,
+                credit=credit,
             )
             return self.account.customers.add(customer).id
 

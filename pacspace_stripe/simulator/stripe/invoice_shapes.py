@@ -90,7 +90,7 @@ def invoice_json(
 ) -> Json:
     """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
-    due = max(total - invoice.credited_before, 0)
+    due = invoice.due
     finalized = invoice.status is not Status.DRAFT
     secret = page_secret(invoice)
     page = f"https://invoice.stripe.com/i/{account}/{secret}"
@@ -140,7 +140,7 @@ def invoice_json(
         "discounts": [],
         "due_date": maybe_unix(invoice.due_at),
         "effective_at": maybe_unix(invoice.finalized_at),
-        "ending_balance": 0 if finalized else None,
+        "ending_balance": -customer.credit if finalized else None,
         "footer": invoice.footer,
         "from_invoice": None,
         "hosted_invoice_url": f"{page}?s=ap" if finalized else None,
@@ -168,7 +168,7 @@ def invoice_json(
         "rendering": _rendering(invoice),
         "shipping_cost": None,
         "shipping_details": None,
-        "starting_balance": 0,
+        "starting_balance": -invoice.from_balance if finalized else -customer.credit,
         "statement_descriptor": invoice.statement_descriptor,
         "status": str(invoice.status),
         "status_details": None,

@@ -115,13 +115,15 @@ def finalize(account: Account, invoice: Invoice, *, auto_advance: bool | None = 
     shown = account.show_invoice(invoice)
     account.emit("invoice.finalized", shown)
     account.emit("invoice.updated", shown, changed(before, shown))
-    if invoice.total <= 0:
+    if invoice.due == 0:
         settle(account, invoice)
 
 
 def _freeze(account: Account, invoice: Invoice) -> None:
     now, customer = account.now(), account.customers[invoice.customer]
     customer.invoices_numbered += 1
+    invoice.from_balance = max(min(customer.credit, invoice.total), 0)
+    customer.credit -= invoice.from_balance
     invoice.status = Status.OPEN
     invoice.finalization_error = None
     invoice.number = invoice.number or f"{invoice_prefix(customer)}-{customer.invoices_numbered:04}"
@@ -147,7 +149,7 @@ def collect(account: Account, invoice: Invoice) -> None:
 def settle(account: Account, invoice: Invoice, *, by_person: bool = False, moves_money: bool = True) -> None:
     """The invoice is paid, by Stripe's charge or by a person."""
     before = account.show_invoice(invoice)
-    due = max(invoice.total, 0)
+    due = invoice.due
     invoice.status = Status.PAID
     invoice.auto_advance = False
     invoice.next_payment_at = None

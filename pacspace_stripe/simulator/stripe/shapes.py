@@ -38,7 +38,7 @@ def customer_json(customer: Customer) -> Json:
         "id": customer.id,
         "object": "customer",
         "address": None,
-        "balance": 0,
+        "balance": -customer.credit,
         "created": unix(customer.created),
         "currency": None,
         "default_source": None,

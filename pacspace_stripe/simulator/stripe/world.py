@@ -61,6 +61,7 @@ class Customer:
     footer: str | None = None
     invoices_numbered: int = 0
     deleted: bool = False
+    credit: int = 0  # what the next finalized invoices take from its balance, in minor units
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,10 +164,8 @@ class Subscription:
     description: str | None = None
     pause_behavior: str | None = None
     cancel_at_period_end: bool = False
-    canceled_at: datetime | None = None
-    """When the cancellation was asked for …"""
-    ended_at: datetime | None = None
-    """… and when it took effect."""
+    canceled_at: datetime | None = None  # when the cancellation was asked for …
+    ended_at: datetime | None = None  # … and when it took effect
     latest_invoice: str | None = None
     upcoming_sent_for: datetime | None = None
     trial_end: datetime | None = None
@@ -199,8 +198,7 @@ class Line:
     tier: int | None = None
     proration: bool = False
     metered: bool = False
-    flat: bool = False
-    """The fixed part of a tier."""
+    flat: bool = False  # the fixed part of a tier
     free: bool = False
     """A trial's: it has its quantity, and costs nothing."""
     kind: PreviewKind | None = None
@@ -248,8 +246,8 @@ class Invoice:
     attempt_count: int = 0
     mailed: bool = False
     paid_amount: int = 0
-    credited_before: int = 0
-    """By credit notes, before it was paid."""
+    from_balance: int = 0  # paid by the customer's credit, at finalization
+    credited_before: int = 0  # by credit notes, before it was paid
     credited_after: int = 0
     finalized_at: datetime | None = None
     paid_at: datetime | None = None
@@ -262,6 +260,10 @@ class Invoice:
     @property
     def total(self) -> int:
         return sum(line.amount for line in self.lines)
+
+    @property
+    def due(self) -> int:
+        return max(self.total - self.from_balance - self.credited_before, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
