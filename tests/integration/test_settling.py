@@ -22,14 +22,17 @@ def verdict(made: World) -> tuple[str | None, str | None]:
     return memory.verdict, memory.reason
 
 
-def test_a_match_reads_no_meter_and_lists_no_record(tmp_path: Path) -> None:
-    with world(tmp_path) as made:
+@pytest.mark.parametrize(("attribution", "derived"), [("accepted", 1), ("auto", 2)])
+def test_a_match_reads_no_meter_and_asks_the_ledger_once_about_each_time(
+    tmp_path: Path, attribution: str, derived: int
+) -> None:
+    with world(tmp_path, attribution=attribution) as made:
         made.subscribe()
         made.use("10")
         made.run(DAY)
         assert verdict(made) == ("matched", "EXACT")
         assert SUMMARIES not in made.stripe_calls()
-        assert made.ledger_calls().count(DERIVE) == 1
+        assert made.ledger_calls().count(DERIVE) == derived
 
 
 def test_a_drift_lists_each_side_of_each_edge_once_a_look(tmp_path: Path) -> None:
@@ -41,7 +44,7 @@ def test_a_drift_lists_each_side_of_each_edge_once_a_look(tmp_path: Path) -> Non
         assert verdict(made) == ("drifted", "OVERBILLED")
         calls = made.ledger_calls()
         judging = calls[: calls.index(COMPARE)]
-        assert judging.count(DERIVE) == 1 + 4
+        assert judging.count(DERIVE) == 2 + 4
 
 
 def test_a_drift_whose_edges_cannot_be_read_is_a_drift(tmp_path: Path) -> None:
@@ -49,7 +52,7 @@ def test_a_drift_whose_edges_cannot_be_read_is_a_drift(tmp_path: Path) -> None:
         made.subscribe()
         made.use("10")
         made.bill("1")
-        made.ledger.add_fault("500", endpoint=DERIVE, skip=1)
+        made.ledger.add_fault("500", endpoint=DERIVE, skip=2)
         made.run(timedelta(hours=2, seconds=30))
         assert verdict(made) == ("drifted", "OVERBILLED")
         assert "the records at its edges could not be read" in made.memory().detail
