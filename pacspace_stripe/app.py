@@ -170,7 +170,8 @@ def build(
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     channels = tuple(receiver.channel for receiver in _receivers(settings))
     policy, alerts = settings.policy, Alerts(store=store, channels=channels)
-    comparer = Comparer(stripe=stripe, ledger=_ledger(settings, ledger, stripe), store=store, policy=policy, now=now)
+    compared = _ledger(settings, ledger, stripe, now)
+    comparer = Comparer(stripe=stripe, ledger=compared, store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     explaining = Explaining(explainer=explainer, store=store)
     parts = Parts(
@@ -231,10 +232,10 @@ def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Calla
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi) -> Ledger:
+def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi, now: Callable[[], datetime]) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
-            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among)
+            return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among, now=now)
         case LedgerProtocol.SETTLEMENT:
             return SettlementLedger(api=api)
 

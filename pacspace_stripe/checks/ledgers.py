@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -78,6 +78,7 @@ class BalanceLedger:
     policy: Policy
     meters_among: Callable[[frozenset[str]], frozenset[str]]
     """Those of some names that are Stripe's meters: asked only where deltas name another than the invoice's."""
+    now: Callable[[], datetime]
 
     @property
     def has_windows(self) -> bool:
@@ -102,10 +103,12 @@ class BalanceLedger:
         records cost one request more than acceptance alone: the one about the time after the window.
 
         None is looked for before the window's start: nothing is accepted before it happened. The later time is asked
-        about by itself, since PacSpace answers about scopes of a limited length.
+        about by itself, since PacSpace answers about scopes of a limited length. It ends now: a list of several pages
+        would not add up while records come in.
         """
         balance, deltas = self.api.listed(account, window)
-        _, later = self.api.listed(account, Window(start=window.end, end=window.end + LATEST))
+        until = min(window.end + LATEST, self.now())
+        later = self.api.listed(account, Window(start=window.end, end=until))[1] if window.end < until else ()
         selection = self._knowing(selection, (*deltas, *later))
         counted = select(deltas, window, selection, later=later)
         if isinstance(counted, Unclear):
@@ -183,7 +186,7 @@ class BalanceLedger:
         return made
 
     def recording(self) -> "BalanceLedger":
-        return _RecordingBalanceLedger(api=self.api, policy=self.policy, meters_among=self.meters_among)
+        return _RecordingBalanceLedger(api=self.api, policy=self.policy, meters_among=self.meters_among, now=self.now)
 
     def _verify_url(self, account: str, window: Window, proof_root: str) -> str:
         """The link for people, when it is about this root; else the public address of the root itself."""
