@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pacspace_stripe.backfill.patience import Patience, Stopped
 from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
-from pacspace_stripe.checks import Checker, CheckResult
+from pacspace_stripe.checks import Checker, CheckResult, reason_of
 from pacspace_stripe.domain.backfills import STATUSES, Place, Selection
 from pacspace_stripe.domain.invoices import Invoice, InvoicePage, InvoiceStatus, ListedInvoice
 from pacspace_stripe.domain.stamps import HOLD_KEY
@@ -197,8 +197,7 @@ class Backfill:
         except LeaseBusy as error:
             return unread(listed, Reason.NOT_SETTLED, str(error))
         except RemoteError as error:
-            reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
-            return unread(listed, reason, f"{error} {error.hint}".strip())
+            return unread(listed, *reason_of(error))
 
     def _look_of(self, listed: ListedInvoice) -> Look:
         if self.apply:

@@ -6,6 +6,7 @@ from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.explaining import Explaining
 from pacspace_stripe.checks.judging import Judge
 from pacspace_stripe.checks.ledgers import BalanceLedger, Ledger, SettlementLedger
+from pacspace_stripe.checks.outages import reason_of
 from pacspace_stripe.checks.parts import Parts
 from pacspace_stripe.checks.result import CheckResult, result_of, shown_windows
 from pacspace_stripe.checks.telling import Alerts
@@ -24,6 +25,7 @@ __all__ = [
     "Parts",
     "Rendering",
     "SettlementLedger",
+    "reason_of",
     "result_of",
     "shown_windows",
     "subject_id",

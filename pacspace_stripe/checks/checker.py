@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK, mapped
+from pacspace_stripe.checks.outages import reason_of
 from pacspace_stripe.checks.parts import Looked, Parts
 from pacspace_stripe.checks.passing import LookBack
 from pacspace_stripe.checks.recalling import with_finding
@@ -16,7 +17,7 @@ from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
 from pacspace_stripe.domain.stamped import carries_good_stamp
-from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Reason, Verdict
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
 from pacspace_stripe.transport import Transport
@@ -100,10 +101,9 @@ class Checker:
         return self._unread(look, error)
 
     def _unread(self, look: Look, error: RemoteError) -> Looked:
-        """Stripe did not answer, or said no: nothing was decided."""
+        """Remember that a vendor did not answer, or said no: nothing was decided."""
         memory, alerts = look.as_saved(), self.parts.alerts
-        detail = f"{error} {error.hint}".strip()
-        reason = Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
+        reason, detail = reason_of(error)
         said = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=())
         known = (
             with_finding(memory, said, self.parts.policy, self.now())
@@ -116,7 +116,7 @@ class Checker:
             known = alerts.tell(look.leased, known, "unanswered", detail)
         wait = timing.ladder(self.parts.policy, max(0, memory.failures - PATIENT_LOOKS))
         failed = replace(known, failures=memory.failures + 1)
-        return Looked(failed, "unread", self.now() + wait, ("Stripe unavailable",))
+        return Looked(failed, "unread", self.now() + wait, (f"{error.service} unavailable",))
 
     def keeping_claims_in(self, beside: Claims) -> "Checker":
         """Return a checker for a dry run over many, which finds two invoices that bill the same as real checks do."""

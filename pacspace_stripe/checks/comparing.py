@@ -8,6 +8,7 @@ from decimal import Decimal
 from pacspace_stripe.checks.billing import Billing
 from pacspace_stripe.checks.edging import EdgeReader
 from pacspace_stripe.checks.ledgers import Ledger
+from pacspace_stripe.checks.outages import reason_of
 from pacspace_stripe.checks.rivals import Rivals
 from pacspace_stripe.domain.billing import (
     BilledUsage,
@@ -28,14 +29,9 @@ from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart, lacking
 from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
+from pacspace_stripe.errors import RateLimited, RemoteError
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
-
-_TOO_WIDE = (
-    "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
-    "with a reason."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +94,7 @@ class Comparer:
         except RemoteError as error:
             if patient and isinstance(error, RateLimited):
                 raise
-            return usage.result(_unavailable(error), _said(error))
+            return usage.result(*reason_of(error))
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
@@ -194,22 +190,10 @@ class Comparer:
         except RemoteError as error:
             if patient and isinstance(error, RateLimited):
                 raise
-            proven = replace(result, reason=_unavailable(error), detail=_said(error))
+            reason, detail = reason_of(error)
+            proven = replace(result, reason=reason, detail=detail)
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
 
 
 def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
     return (read.inner, read.outer) if read else None
-
-
-def _unavailable(error: RemoteError) -> Reason:
-    """No answer, or a no that asking again does not change."""
-    if isinstance(error, ScopeRefused):
-        return Reason.UNKNOWN_SHAPE
-    return Reason.STRIPE_UNAVAILABLE if error.service == "Stripe" else Reason.LEDGER_UNAVAILABLE
-
-
-def _said(error: RemoteError) -> str:
-    if isinstance(error, ScopeRefused):
-        return f"{error} {_TOO_WIDE}"
-    return f"{error} {error.hint}".strip()

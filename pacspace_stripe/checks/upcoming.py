@@ -15,6 +15,7 @@ from functools import partial
 from pacspace_stripe.checks.comparing import Comparer
 from pacspace_stripe.checks.explaining import Explaining, coming
 from pacspace_stripe.checks.judging import PATIENT_LOOKS, RATE_LIMITED_LOOK
+from pacspace_stripe.checks.outages import reason_of
 from pacspace_stripe.checks.recalling import awaiting, reads_of
 from pacspace_stripe.checks.result import CheckResult, result_of
 from pacspace_stripe.checks.telling import Alerts
@@ -95,7 +96,7 @@ class EarlyWarning:
                 wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
                 return replace(memory, failures=memory.failures + 1), self.now() + wait
             _log.warning("subject=%s %s", leased.subject.subject_id, error)
-            waited = replace(memory, attempts=memory.attempts + 1)
+            waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or reason_of(error)[1])
             return waited, self.now() + timing.ladder(self.policy, memory.attempts)
 
     def _look(self, leased: Leased, memory: Memory) -> tuple[Memory, datetime | None]:
@@ -173,7 +174,7 @@ class EarlyWarning:
         except RateLimited:
             raise
         except RemoteError as error:
-            return usage.result(Reason.LEDGER_UNAVAILABLE, f"{error} {error.hint}".strip())
+            return usage.result(*reason_of(error))
 
     def _compared(
         self, comparer: Comparer, subscription: Subscription, usage: BilledUsage, window: Window, account: str
