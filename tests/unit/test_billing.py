@@ -463,7 +463,15 @@ EARLY, ACROSS = Window(start=OCTOBER.start, end=MIDDLE - DAY), Window(start=MIDD
 
 
 def prorates(quantity: str | None, window: Window | None = FIRST, **changes: Change) -> LineItem:
-    return bills(9, quantity, proration=True, window=window, **changes)
+    return bills(9, quantity, **{"proration": True} | changes, window=window)
+
+
+ALIKE = pytest.mark.parametrize(
+    "said",
+    [{"proration": True}, {"proration": False, "parent": LineParent.INVOICE_ITEM}],
+    ids=["a proration", "an invoice item"],
+)
+"""Whether Stripe says ``proration`` of the usage of an item that was removed is not documented."""
 
 
 @pytest.mark.parametrize(
@@ -478,10 +486,11 @@ def prorates(quantity: str | None, window: Window | None = FIRST, **changes: Cha
         pytest.param([bills(1, window=FIRST), bills(2, window=SECOND)], prorates("0", ACROSS), id="under two lines"),
     ],
 )
+@ALIKE
 def test_a_proration_that_corrects_money_is_named_beside_the_usage_and_not_counted(
-    lines: list[LineItem], prorated: LineItem
+    lines: list[LineItem], prorated: LineItem, said: dict[str, Change]
 ) -> None:
-    first, *others = billed(*lines, prorated)
+    first, *others = billed(*lines, replace(prorated, **said))
     assert (first.quantity, first.problem) == (Decimal(100), None)
     assert [each.kind for each in first.lines] == [LineKind.USAGE, LineKind.PRORATION]
     assert all(other.problem is None for other in others)
@@ -502,13 +511,11 @@ def test_another_price_for_the_same_usage_is_a_correction() -> None:
         pytest.param([], FIRST, id="alone"),
     ],
 )
-@pytest.mark.parametrize("said", [True, False], ids=["a proration", "an invoice item"])
+@ALIKE
 def test_usage_of_a_removed_item_is_compared_in_its_own_window(
-    lines: list[LineItem],
-    window: Window,
-    said: bool,  # noqa: FBT001  # a column
+    lines: list[LineItem], window: Window, said: dict[str, Change]
 ) -> None:
-    removed = bills(9, "1000", window=window, proration=said, price_id="price_2")
+    removed = bills(9, "1000", window=window, price_id="price_2", **said)
     usages = billed(*lines, removed, prices=(PLAIN, SUPPORT))
     found = next(each for each in usages if "il_9" in {line.line_id for line in each.lines})
     assert (found.window, found.quantity, found.problem) == (window, Decimal(1000), None)
@@ -541,9 +548,12 @@ def test_nothing_used_before_an_item_was_removed_is_compared_too() -> None:
         pytest.param([bills(1)], prorates("40", price_id="price_9"), "could not be read", id="of an unread price"),
     ],
 )
-def test_what_a_proration_bills_is_never_guessed(lines: list[LineItem], prorated: LineItem, why: str) -> None:
+@ALIKE
+def test_what_a_proration_bills_is_never_guessed(
+    lines: list[LineItem], prorated: LineItem, why: str, said: dict[str, Change]
+) -> None:
     moved = [replace(each, line_id=f"il_{number}") for number, each in enumerate(lines)]
-    usages = billed(*moved, prorated)
+    usages = billed(*moved, replace(prorated, **said))
     found = next(each for each in usages if "il_9" in {line.line_id for line in each.lines})
     assert found.problem is Reason.UNKNOWN_SHAPE
     assert why in found.detail

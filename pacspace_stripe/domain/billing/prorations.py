@@ -1,8 +1,9 @@
 """Prorations of metered items: those that bill usage, those that only correct money, and those that nobody can tell.
 
 Pure. Flexible billing mode bills the usage of an item that is removed or replaced inside its period as an invoice
-item; whether that line says ``proration`` is not documented (stripe-facts 12.3). So a proration is judged by the time
-that it bills: usage that no line of usage covers is billed by nobody else, and is compared in a window of its own.
+item; whether that line says ``proration`` is not documented (stripe-facts 12.3), so an invoice item of a metered price
+is taken for one whatever it says. A proration is judged by the time that it bills: usage that no line of usage covers
+is billed by nobody else, and is compared in a window of its own.
 
     no line of usage covers its window        usage
     lines of usage cover a part of it         not known: held
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pacspace_stripe.domain.billing.shares import is_flat_fee
-from pacspace_stripe.domain.invoices import Invoice, LineItem, Price
+from pacspace_stripe.domain.invoices import Invoice, LineItem, LineParent, Price
 from pacspace_stripe.domain.quantities import equal
 from pacspace_stripe.domain.windows import Window
 
@@ -68,8 +69,8 @@ def meter_of(line: LineItem, prices: Mapping[str, Price]) -> str | None:
 def told_apart(invoice: Invoice, lines: Iterable[LineItem], prices: Mapping[str, Price]) -> Apart:
     """Tell the prorations among an invoice's metered lines from its usage."""
     lines = tuple(lines)
-    plain = [line for line in lines if not line.proration]
-    prorations = [line for line in lines if line.proration]
+    plain = [line for line in lines if not _is_proration(line)]
+    prorations = [line for line in lines if _is_proration(line)]
     corrections: list[LineItem] = []
     doubts: dict[str, str] = {}
     for line in prorations:
@@ -92,14 +93,18 @@ def told_apart(invoice: Invoice, lines: Iterable[LineItem], prices: Mapping[str,
     return Apart(usage=usage, corrections=tuple(corrections), doubts=doubts)
 
 
+def _is_proration(line: LineItem) -> bool:
+    return line.proration or line.parent is LineParent.INVOICE_ITEM
+
+
 def _is_credit(line: LineItem) -> bool:
     negative = line.quantity is not None and line.quantity < 0
-    return line.proration and (negative or (line.amount is not None and line.amount < 0))
+    return _is_proration(line) and (negative or (line.amount is not None and line.amount < 0))
 
 
 def _cover(line: LineItem, same: Iterable[LineItem]) -> Cover:
     """A line of quantity 0 bills nothing, so it covers nothing."""
-    billed = (other.window for other in same if not other.proration and other.quantity != 0)
+    billed = (other.window for other in same if not _is_proration(other) and other.quantity != 0)
     return Cover.of(line.window, [window for window in billed if window]) if line.window else Cover.NONE
 
 
