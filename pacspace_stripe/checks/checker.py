@@ -16,7 +16,7 @@ from pacspace_stripe.domain import timing
 from pacspace_stripe.domain.billing import billed_figures, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Waiver
-from pacspace_stripe.domain.stamped import carries_good_stamp
+from pacspace_stripe.domain.stamped import carries_good_stamp, changed_stamp
 from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.store import Claims, Kind, Leased
@@ -133,6 +133,9 @@ class Checker:
             return None
         memory, usages = subject.memory, self.parts.comparer.usages(mapped(invoice, subject.memory.mapping))
         if any(usage.by_record for usage in usages) or not carries_good_stamp(invoice, memory):
+            return None
+        changed = changed_stamp(invoice, memory)
+        if changed is not None and changed.metadata:
             return None
         same = memory.stamped is not None and same_figures(memory.stamped.figures, billed_figures(usages))
         return result_of(memory, status=invoice.status.value, steps=(SAYS_SO,)) if same else None

@@ -11,6 +11,7 @@ from pacspace_stripe.checks.passing import MOST_PUT_BACK
 from pacspace_stripe.domain.footer import find_block
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
+from tests.pasts import Past
 from tests.worlds import World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -87,12 +88,17 @@ def test_other_changes_of_an_invoice_that_left_cost_nothing(tmp_path: Path) -> N
         assert made.stripe_calls()[calls:] == []
 
 
-@pytest.mark.parametrize("found_by", ["sweep", "check"])
+@pytest.mark.parametrize("found_by", ["sweep", "check", "backfill"])
 def test_without_an_event_the_sweep_or_a_check_finds_it(tmp_path: Path, found_by: str) -> None:
     with world(tmp_path, sweep="6h") as made:
         before = paid(made)
-        made.stripe.account.invoices[made.invoice_id].metadata.clear()
-        if found_by == "sweep":
+        kept = {"backfill": "pacspace_evidence_sha256"}.get(found_by)
+        metadata = made.stripe.account.invoices[made.invoice_id].metadata
+        for key in [key for key in metadata if key != kept]:
+            del metadata[key]
+        if found_by == "backfill":
+            Past(made).backfill(apply=True)
+        elif found_by == "sweep":
             assert made.app.sweep.run(widely=True) == [made.invoice_id]
             made.settle()
         else:
