@@ -357,7 +357,8 @@ class _Drawing:
             timedelta(0), self.dice.choice((10 * MINUTE, 2 * HOUR, 8 * HOUR))
         )
         does, during = self.dice.choice(PEOPLE), self.dice.choice((None, 1, 2, 3, 5, 8))
-        if does == "footer":  # Stripe has no conditional update: between our read and our stamp an edit is lost
+        # Stripe has no conditional update: what somebody does between our read and our write is lost, or overtaken.
+        if does in {"footer", "finalize"}:
             during = None
         return Person(at=at, subscription=place, does=does, during=during)
 
@@ -370,9 +371,10 @@ class _Drawing:
             if self.calm or more.random() > 0.35:
                 continue
             minutes, during = more.choice((5, 65, 125, 200, 400)), more.choice((None, 1, 2, 3, 4, 5))
-            does = more.choice(STAMP_EDITS)
+            does = more.choice((*STAMP_EDITS, "cancel"))
             at = one.end + timedelta(minutes=minutes)
-            yield Person(at=at, subscription=place, does=does, during=None if "footer" in does else during)
+            within = None if "footer" in does or does == "cancel" else during
+            yield Person(at=at, subscription=place, does=does, during=within)
 
     def outage(self, plan: Plan) -> Outage:
         vendor = self.dice.choice(("stripe", "ledger"))

@@ -17,7 +17,7 @@ from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.simulator.stripe.world import Invoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
 from tests.generated.plans import Outage, Restart, Stall
-from tests.generated.playing import Figures, Key, Player, Request, Truth
+from tests.generated.playing import Figures, Key, Player, Request, Touch, Truth
 
 _DIGITS = 15
 _WIDE = Context(prec=60)
@@ -172,7 +172,14 @@ def _stops(player: Player, invoice: Invoice) -> list[tuple[datetime, str]]:
     """Who held it and when. We cannot know that somebody did between our read and our write."""
     stops = [(request.at, "us") for request in ours(player, invoice) if request.holds and request.after]
     hands = player.touched.get(invoice.id, ())
-    return sorted(stops + [(touch.at, "a person") for touch in hands if touch.before and not touch.after])
+    return sorted(stops + [(touch.at, "a person") for touch in hands if _stops_it(touch)])
+
+
+def _stops_it(touch: Touch) -> bool:
+    """Whether a person keeps it from moving on, also where our hold had stopped it before."""
+    canceled = touch.does == "cancel" and touch.status in {"draft", "open"}
+    finalized = touch.does == "finalize" and touch.status == "draft"
+    return not touch.after and (touch.before or canceled or finalized)
 
 
 def _held(request: Request) -> bool:

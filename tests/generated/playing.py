@@ -621,8 +621,11 @@ class Player(World):
         match does:
             case "on" | "off":
                 self.stripe.set_auto_advance_by_person(invoice.id, auto_advance=does == "on")
-            case "finalize":
-                lifecycle.finalize(account, invoice)
+            case "finalize" | "cancel":
+                finalize = ("POST", f"/v1/invoices/{invoice.id}/finalize")
+                self._ask_stripe(
+                    *(finalize if does == "finalize" else ("DELETE", f"/v1/subscriptions/{invoice.subscription}"))
+                )
             case "pay":
                 lifecycle.pay_by_person(account, invoice)
             case "void":
@@ -645,6 +648,11 @@ class Player(World):
                     lifecycle.tell_update(account, invoice, before)
             case _:
                 raise ValueError(does)
+
+    def _ask_stripe(self, method: str, path: str) -> None:
+        """A person's own request, which Stripe's events name."""
+        headers = {"Authorization": "Bearer sk_test_simulator"}
+        self.stripe(httpx.Request(method, f"http://127.0.0.1:{STRIPE_PORT}{path}", headers=headers))
 
     def _spoil(self, invoice: Invoice, does: str) -> None:
         """Somebody takes our stamp off, or writes over it; no event says so of what is over for good."""
