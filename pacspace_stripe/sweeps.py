@@ -144,7 +144,7 @@ class Sweep:
 
     def _finalized(self, leased: Leased, began: datetime) -> Iterator[str]:
         recent = self.stripe.list_invoices(created_since=self._since(_FINALIZED, began))
-        finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+        finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.UNKNOWN)
         for chunk in _chunks(recent, leased):
             left = [invoice for invoice in chunk if invoice.status in finalized]
             yield from self._unknown(left)

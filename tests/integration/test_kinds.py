@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.domain.verdicts import Reason
 from tests.integration.test_gate import kinds, verdict
 from tests.openapi.judging import object_problems
@@ -115,6 +116,33 @@ def test_the_sweep_warns_of_an_unknown_usage_type_and_collection_method_too(tmp_
     with closing(Reworded(tmp_path, {"PACSPACE_STRIPE_WARNING": "3d"}, kind="subscription", change=change)) as made:
         subscription = made.subscribe()
         assert subject_id(subscription, PERIOD_END) in made.app.sweep.run(widely=True)
+
+
+def test_the_sweep_finds_an_invoice_of_an_unknown_status(tmp_path: Path) -> None:
+    with closing(Reworded(tmp_path, kind="invoice", change=said("status", word="asleep"))) as made:
+        made.stripe.set_webhook(enabled_events=["customer.created"])
+        made.subscribe()
+        made.use("100")
+        made.run(3 * HOUR)
+        assert made.stripe.invoices(status="draft") == []
+        assert made.invoice_id in made.app.sweep.run(widely=True)
+        made.settle()
+        assert "alert:unknown_status:EXACT" in kinds(made)
+
+
+def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        made.use("100")
+        made.stripe.add_invoice_item(subscription, amount=500, quantity=7, kind="rate_card")
+        made.run(DAY)
+        assert made.left == set()
+        made.app.checker.check(
+            made.invoice_id, waiver=Waiver(by="ann", reason="compared by hand", at=made.clock.now(), figures={})
+        )
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "waived"
 
 
 @pytest.mark.parametrize(
