@@ -5,8 +5,10 @@ for one without usage. A kind that is not listed in ``domain.kinds`` is kept by 
 there is nothing, an unknown kind means that nobody can say.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from pacspace_stripe.domain.invoices import (
     BillingReason,
@@ -31,19 +33,20 @@ from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.stripe_api.prices import kind_of, price_from_stripe, stripe_object
 from pacspace_stripe.transport.answers import Fields
 
+Value = TypeVar("Value")
+
 
 def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
     """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first)."""
     invoice = stripe_object(data, "invoice")
     unknown: list[str] = []
-    subscription = _subscription_details(invoice, unknown)
-    embedded = invoice.fields("lines").raw("data") if line_items is None else list(line_items)
+    parent = _read_or_unknown(lambda: _parent(invoice, unknown), unknown, "parent", _Parent())
     return Invoice(
         invoice_id=invoice.text("id"),
         customer_id=_customer_id(invoice),
         customer_name=invoice.optional_text("customer_name"),
         account_name=invoice.optional_text("account_name"),
-        subscription_id=subscription.optional_id("subscription") if subscription else None,
+        subscription_id=parent.subscription_id,
         status=InvoiceStatus(invoice.nullable_text("status") or "unknown"),
         auto_advance=invoice.flag("auto_advance"),
         automatically_finalizes_at=invoice.optional_at("automatically_finalizes_at"),
@@ -55,15 +58,15 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         number=invoice.optional_text("number"),
         footer=invoice.optional_text("footer"),
         metadata=invoice.texts("metadata"),
-        subscription_metadata=subscription.texts("metadata") if subscription else {},
+        subscription_metadata=parent.metadata,
         livemode=invoice.flag("livemode"),
         attempted=invoice.flag("attempted"),
         attempt_count=invoice.integer("attempt_count"),
         amount_due=invoice.integer("amount_due"),
         finalization_error=_finalization_error(invoice),
-        line_items=_line_items(invoice, embedded),
+        line_items=_read_or_unknown(lambda: _line_items(invoice, line_items), unknown, "lines", ()),
         unknown=tuple(unknown),
-        subscriptions=_expanded_subscription(subscription),
+        subscriptions=parent.expanded,
         customer_deleted=_expanded_customer(invoice),
         test_clock=_test_clock(invoice),
     )
@@ -77,9 +80,9 @@ def _customer_id(found: Fields) -> str:
     return customer
 
 
-def _expanded_subscription(details: Fields | None) -> tuple[SubscriptionState, ...] | None:
+def _expanded_subscription(details: Fields) -> tuple[SubscriptionState, ...] | None:
     """Return the invoice's subscription where it was expanded; what cannot be read of it does not hide the invoice."""
-    if details is None or not isinstance(details.data.get("subscription"), Mapping):
+    if not isinstance(details.data.get("subscription"), Mapping):
         return None
     try:
         return (subscription_state_from_stripe(details.raw("subscription")),)
@@ -103,11 +106,35 @@ def _test_clock(invoice: Fields) -> TestClock | None:
     return TestClock(clock_id=clock_id, frozen_at=frozen_at)
 
 
-def _subscription_details(invoice: Fields, unknown: list[str]) -> Fields | None:
+def _read_or_unknown(read: Callable[[], Value], unknown: list[str], name: str, otherwise: Value) -> Value:
+    """A part of an invoice. One that cannot be read makes it of an unknown kind: an error would leave it free to go."""
+    try:
+        return read()
+    except UnexpectedAnswer as error:
+        unknown.extend((f"{name}=unreadable", str(error)))
+        return otherwise
+
+
+class _Parent(NamedTuple):
+    """The subscription that generated an invoice, and what Stripe shows of it."""
+
+    subscription_id: str | None = None
+    metadata: Mapping[str, str] = MappingProxyType({})
+    expanded: tuple[SubscriptionState, ...] | None = None
+
+
+def _parent(invoice: Fields, unknown: list[str]) -> _Parent:
     parent = invoice.nullable_fields("parent")
     if parent is None or kind_of(InvoiceParent, parent, "type", unknown, "parent.") is not InvoiceParent.SUBSCRIPTION:
-        return None
-    return _details(parent, InvoiceParent.SUBSCRIPTION, unknown, "parent.")
+        return _Parent()
+    details = _details(parent, InvoiceParent.SUBSCRIPTION, unknown, "parent.")
+    if details is None:
+        return _Parent()
+    return _Parent(
+        subscription_id=details.optional_id("subscription") or details.reject("subscription", "is missing"),
+        metadata=details.texts("metadata"),
+        expanded=_expanded_subscription(details),
+    )
 
 
 def _details(found: Fields, kind: StripeKind, unknown: list[str], where: str) -> Fields | None:
@@ -123,7 +150,8 @@ def _finalization_error(invoice: Fields) -> str | None:
     return (error.optional_text("code") or error.optional_text("type") or "unknown") if error else None
 
 
-def _line_items(invoice: Fields, data: object) -> tuple[LineItem, ...]:
+def _line_items(invoice: Fields, paged: Iterable[object] | None) -> tuple[LineItem, ...]:
+    data = invoice.fields("lines").raw("data") if paged is None else list(paged)
     if not isinstance(data, list):
         invoice.reject("lines.data", "is not a list")
     lines = tuple(map(_line_item, data))

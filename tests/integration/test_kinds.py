@@ -152,6 +152,9 @@ def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None
         pytest.param("line_item", lambda line: line.pop("parent"), "parent is missing", id="no parent"),
         pytest.param("line_item", said("quantity_decimal", word="many"), "quantity_decimal", id="no number"),
         pytest.param("line_item", said("period", word=None), "period", id="no period"),
+        pytest.param("line_item", lambda line: line.pop("id"), "id is missing", id="no id"),
+        pytest.param("invoice", lambda invoice: invoice.pop("parent"), "parent is missing", id="no parent at all"),
+        pytest.param("invoice", said("parent", "type", word=None), "type is null", id="a parent without a type"),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_read_does_not_set_its_invoice_free(

@@ -368,7 +368,7 @@ _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
         (invoice_from_stripe, INVOICE, path, GONE, path.rpartition(".")[2])
         for path in (
             "id", "object", "amount_due", "attempt_count", "attempted", "auto_advance", "collection_method", "created",
-            "currency", "customer", "lines", "lines.data", "livemode", "parent", "status", "status_transitions",
+            "currency", "customer", "livemode", "status", "status_transitions",
         )
     ),
     *((invoice_from_stripe, INVOICE, path, None, path) for path in ("customer", "auto_advance", "currency", "created")),
@@ -384,10 +384,6 @@ _WRONG: list[tuple[Callable[[object], object], Json, str, object, str]] = [
     (invoice_from_stripe, INVOICE, "metadata", ["a"], "metadata"),
     (invoice_from_stripe, INVOICE, "metadata", {"a": 1}, "a is a number"),
     (invoice_from_stripe, INVOICE, "footer", 5, "footer"),
-    (invoice_from_stripe, INVOICE, "lines", [], "lines"),
-    (invoice_from_stripe, INVOICE, "lines.data", {"a": 1}, "lines.data"),
-    (invoice_from_stripe, INVOICE, "lines.data", ["il_1"], "line_item"),
-    (invoice_from_stripe, INVOICE, "lines.data", [LINE, LINE], "names one line twice"),
     *(
         (line_item_from_stripe, LINE, path, GONE, path.rpartition(".")[2])
         for path in (
@@ -429,6 +425,26 @@ def test_a_malformed_answer_is_unexpected_and_names_the_field(
         read(changed(good, path, value))
     assert refused.value.service == "Stripe"
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        *((path, GONE, path.rpartition(".")[2]) for path in ("lines", "lines.data", "parent", "parent.type")),
+        ("parent.subscription_details.subscription", None, "subscription is missing"),
+        ("parent.subscription_details.metadata", ["a"], "metadata"),
+        ("lines", [], "lines"),
+        ("lines.data", {"a": 1}, "lines.data"),
+        ("lines.data", ["il_1"], "line_item"),
+        ("lines.data", [LINE, LINE], "names one line twice"),
+    ],
+)
+def test_an_invoice_whose_parent_or_lines_cannot_be_read_is_of_an_unknown_kind(
+    path: str, value: object, named: str
+) -> None:
+    unknown = invoice_from_stripe(changed(INVOICE, path, value)).unknown
+    assert unknown[0] in ("parent=unreadable", "lines=unreadable")
+    assert named in unknown[1]
 
 
 @pytest.mark.parametrize("answer", [None, [], "in_1", 5, {}, {"object": "list", "data": []}, {"error": {"code": "x"}}])

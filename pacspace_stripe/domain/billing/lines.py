@@ -95,4 +95,4 @@ def of_unknown_kinds(invoice: Invoice) -> Iterator[UnknownLines]:
 def _word(unknown: str) -> str:
     """Return the word that Stripe says, or the field that is null where something has to be."""
     field, _, word = unknown.partition("=")
-    return field if word == "null" else word
+    return field if word in ("null", "unreadable") else word
