@@ -144,7 +144,12 @@ class StillInFlight(RemoteUnavailable):
 
 
 class UnexpectedAnswer(RemoteError):
-    """An answer outside the contract: wrong type, missing field, HTML, success=false."""
+    """An answer outside the contract: wrong type, missing field, HTML, success=false.
+
+    ``unread`` names the rows of a list that could not be read, as far as they name themselves.
+    """
+
+    unread: tuple[str, ...] = ()
 
 
 class RemoteRefused(RemoteError):

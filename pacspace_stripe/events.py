@@ -97,6 +97,10 @@ class Event:
     """A request caused it, or may have: a thin event need not say. Else it is Stripe's own doing."""
 
 
+FOUND_BY_SWEEP = "found by the sweep"
+"""Outcome of an event that no webhook brought."""
+
+
 class Ignored(StrEnum):
     """Why an event is recorded and not acted on, although its type is handled; shown in ``report``."""
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.errors import SignatureError, UnreadableEvent
 from pacspace_stripe.events import (
+    FOUND_BY_SWEEP,
     SENT_IS_HEARD,
     SUBSCRIPTION_TYPES,
     Event,
@@ -76,7 +77,7 @@ class Inbox:
 
     def replay(self, event: Event) -> str | None:
         """Take an event that Stripe lists, as if it had come now; what it woke, None too when it was here before."""
-        received, new = self._taken(event, "found by the sweep")
+        received, new = self._taken(event, FOUND_BY_SWEEP)
         return received.subject_id if received is not None and new else None
 
     def _recorded(self, event: Event) -> Receipt:
@@ -142,6 +143,8 @@ class Inbox:
             case _:
                 subject = self._unless_cleared(event.invoice_id)
         ignored = self._ignored(event)
+        # Whatever it asks for, no webhook brought it: that is what the report has to know of it.
+        ours = ignored in (None, Ignored.ECHO)
         return ReceivedEvent(
             event_id=event.event_id,
             type=event.type.value,
@@ -149,7 +152,7 @@ class Inbox:
             kind=kind,
             subscription_id=event.subscription_id,
             customer_id=event.customer_id,
-            outcome=ignored or (said if subject else nothing),
+            outcome=said if ours and said == FOUND_BY_SWEEP else ignored or (said if subject else nothing),
             wakes=wakes,
         )
 

@@ -32,7 +32,7 @@ from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceSt
 from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.domain.stamped import changed_stamp
 from pacspace_stripe.domain.windows import iso
-from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused
+from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused, UnexpectedAnswer
 from pacspace_stripe.events import SUBSCRIBED, Event
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -48,6 +48,7 @@ LAST_CALL = timedelta(days=1)
 """How long before the end of a period its ``invoice.upcoming`` counts as lost: Stripe sends it days before."""
 SHORTEST_LEASE = timedelta(minutes=5)
 _CHUNK = 100
+_INVOICE = "in_"
 _HANDLED = tuple(sorted(type_.value for type_ in SUBSCRIBED))
 _EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
 _REJECTIONS = "sweep:rejections"
@@ -117,6 +118,7 @@ class Sweep:
                 for subject in look(leased, began):
                     found[subject] = None
             except RemoteError as error:
+                found |= dict.fromkeys(self._unread(error))
                 _log.warning("sweep, %s: %s", look.__name__.strip("_"), error)
                 failures.append(error)
         if wide and not failures:
@@ -196,10 +198,17 @@ class Sweep:
 
     def _unknown(self, invoices: list[Invoice]) -> Iterator[str]:
         """Those that we have no row of, or gave up without ever reading them."""
-        listed = [invoice.invoice_id for invoice in invoices]
+        yield from self._unheard([invoice.invoice_id for invoice in invoices])
+
+    def _unheard(self, listed: list[str]) -> Iterator[str]:
         known, given_up = self.store.subjects.known(listed), self.store.subjects.given_up(listed)
         missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
         yield from self._wanted(Kind.INVOICE, missing)
+
+    def _unread(self, error: RemoteError) -> Iterator[str]:
+        """Invoices in a list that could not be read: the check of each one says what is wrong with it."""
+        if isinstance(error, UnexpectedAnswer):
+            yield from self._unheard([row_id for row_id in error.unread if row_id.startswith(_INVOICE)])
 
     def _changed(self, invoices: list[Invoice]) -> Iterator[str]:
         """Those whose stamp somebody changed, as the list shows it."""

@@ -9,7 +9,7 @@ from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.money import totals, written
 from pacspace_stripe.domain.policy import FailPolicy, Mode
 from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.events import EventType, Ignored
+from pacspace_stripe.events import FOUND_BY_SWEEP, EventType, Ignored
 from pacspace_stripe.reception import MANY, STRIPE, Refused
 from pacspace_stripe.reports.lines import Holding, InvoiceLine
 from pacspace_stripe.settings import Settings
@@ -53,6 +53,12 @@ class Known:
     """Signed bodies that could not be read."""
     rejections_refused: str | None = None
     """Why Stripe does not let the key read which meter events it rejected."""
+
+    @property
+    def came(self) -> frozenset[str]:
+        """The types of events that webhooks brought, of this account and mode."""
+        others = (FOUND_BY_SWEEP, Ignored.OTHER_ACCOUNT, Ignored.OTHER_MODE)
+        return frozenset(name for (name, outcome), count in self.events.items() if count and outcome not in others)
 
     @property
     def observing(self) -> bool:
@@ -187,22 +193,22 @@ def _history(known: Known) -> CheckPoint:
 
 
 def _events(known: Known) -> CheckPoint:
-    not_ours = frozenset(Ignored)
-    came = {name for (name, outcome), count in known.events.items() if count and outcome not in not_ours}
-    missing = [kind.value for kind in _NEEDED if kind.value not in came]
+    missing = [kind.value for kind in _NEEDED if kind.value not in known.came]
     if not missing:
         return _point("events", "Stripe's events arrive.", fine=True)
-    if not came and any(refused.sender == STRIPE for refused in known.refused):
+    if not known.came and any(refused.sender == STRIPE for refused in known.refused):
         return _point("events", "No event of Stripe was accepted: requests came and were refused.", fine=False)
-    says = "These events never came. Select them for the webhook endpoint in Stripe's dashboard."
+    says = (
+        "No webhook brought these events. Select them for the webhook endpoint in Stripe's dashboard, and see there "
+        "whether their deliveries fail."
+    )
     return _point("events", says, fine=False, about=missing)
 
 
 def _refused(known: Known) -> Iterator[CheckPoint]:
     """A few refused requests may be anybody's; many without an accepted one, or the only ones, are a wrong setting."""
-    accepted = any(known.events.values())
     for refused in known.refused:
-        if refused.count >= MANY or not accepted:
+        if refused.count >= MANY or not known.came:
             many = "1 webhook was" if refused.count == 1 else f"{refused.count} webhooks in a row were"
             says = f"{many} refused and none was accepted since, the last one at {refused.last_at:%Y-%m-%d %H:%M} UTC: "
             yield _point(f"refused_{refused.sender}", says + refused.advice, fine=False)
@@ -242,7 +248,7 @@ def _rejections(known: Known) -> Iterator[CheckPoint]:
 
 
 def _failed_webhooks(known: Known) -> CheckPoint:
-    lost = sum(count for (_, outcome), count in known.events.items() if outcome == "found by the sweep")
+    lost = sum(count for (_, outcome), count in known.events.items() if outcome == FOUND_BY_SWEEP)
     every = sum(known.events.values())
     if not lost:
         return _point("failed_webhooks", "No webhook had to be looked for.", fine=True)

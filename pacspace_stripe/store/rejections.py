@@ -11,6 +11,8 @@ from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.tables import rejections
 
+_ORDER = (rejections.c.starts_at, rejections.c.event_id, rejections.c.code)
+
 
 class Rejections:
     """Rows are added and never changed: a report is told once."""
@@ -30,7 +32,7 @@ class Rejections:
 
     def since(self, at: datetime | None) -> tuple[Rejection, ...]:
         """Return what was rejected since then, or at all; the oldest first."""
-        query = sa.select(rejections.c.rejection).order_by(rejections.c.starts_at, rejections.c.event_id)
+        query = sa.select(rejections.c.rejection).order_by(*_ORDER)
         with self._database.reading() as connection:
             rows = connection.execute(query if at is None else query.where(rejections.c.ends_at > at)).scalars()
             return tuple(map(rejection_from, rows))
@@ -41,7 +43,7 @@ def overlapping(connection: sa.Connection, window: Window) -> tuple[Rejection, .
     query = (
         sa.select(rejections.c.rejection)
         .where(rejections.c.starts_at < window.end, rejections.c.ends_at > window.start)
-        .order_by(rejections.c.starts_at, rejections.c.event_id, rejections.c.code)
+        .order_by(*_ORDER)
     )
     return tuple(map(rejection_from, connection.execute(query).scalars()))
 

@@ -1,5 +1,6 @@
 """Stripe's reports on meter events that it rejected after it had accepted them (stripe-facts 12.7)."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -34,10 +35,13 @@ def rejections_from_stripe(data: object) -> RejectionReport:
     at = event.optional_written_at("created")
     if start is None or end is None or at is None:
         event.reject("data", "names no time")
-    kinds = [(kind.text("code"), kind.integer("error_count"), _samples(kind)) for kind in reason.items("error_types")]
-    rest = reason.integer("error_count") - sum(count for _, count, _ in kinds)
-    if rest > 0 or not kinds:
-        kinds.append(("unknown", max(rest, 0), ()))
+    kinds = list(reason.items("error_types"))
+    counts, samples = Counter[str](), dict[str, tuple[RejectedSample, ...]]()
+    for kind in kinds:
+        code = kind.text("code")[:_LONGEST_CODE]
+        counts[code] += kind.integer("error_count")
+        samples[code] = samples.get(code, ()) + _samples(kind)
+    counts["unknown"] += max(reason.integer("error_count") - counts.total(), 0)
     return RejectionReport(
         event_id=event.text("id"),
         at=at,
@@ -49,11 +53,12 @@ def rejections_from_stripe(data: object) -> RejectionReport:
                 meter=None,
                 start=start,
                 end=end,
-                code=code[:_LONGEST_CODE],
+                code=code,
                 count=count,
-                samples=samples,
+                samples=samples.get(code, ())[:_SAMPLES],
             )
-            for code, count, samples in kinds
+            for code, count in counts.items()
+            if count or len(counts) == 1
         ),
     )
 

@@ -1,5 +1,6 @@
 """Rows of Stripe's lists, and objects that must be the one asked for."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import TypeVar
@@ -7,12 +8,14 @@ from typing import TypeVar
 from pacspace_stripe.domain.invoices import ListedInvoice
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
 from pacspace_stripe.events import Event, event_in
+from pacspace_stripe.payloads import mapping, matching
 from pacspace_stripe.stripe_api.prices import stripe_object
 from pacspace_stripe.stripe_api.reading import invoice_from_stripe
 from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 Read = TypeVar("Read")
+_ROW_ID = re.compile(r"[a-z]{1,20}_[A-Za-z0-9_]{1,230}")
 
 
 def listed(row: Fields) -> ListedInvoice:
@@ -26,16 +29,20 @@ def listed(row: Fields) -> ListedInvoice:
 
 
 def readable(rows: Iterable[object], read: Callable[[object], Read]) -> Iterator[Read]:
-    """Every row that can be read; then, if there was one that cannot, its UnexpectedAnswer."""
+    """Every row that can be read; then, if there were some that cannot, the first one's UnexpectedAnswer."""
     unreadable: UnexpectedAnswer | None = None
+    unread: list[str] = []
     for data in rows:
         try:
             found = read(data)
         except UnexpectedAnswer as error:
             unreadable = unreadable or error
+            row_id = matching(_ROW_ID, mapping(data).get("id"))
+            unread += [row_id] if row_id else []
         else:
             yield found
     if unreadable:
+        unreadable.unread = tuple(unread)
         raise unreadable
 
 

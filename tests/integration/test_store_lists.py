@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pacspace_stripe.domain.explanation import RejectedSample, Rejection
 from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
 
@@ -88,3 +90,39 @@ def test_since_is_when_somebody_last_looked(store: Store, clock: ManualClock) ->
     clock.advance(3600)
     keep(store, "in_2", MATCHED)
     assert [memory.invoice_id for memory in store.subjects.metered(since=START + MINUTE)] == ["in_2"]
+
+
+def test_rejections_are_kept_once_and_found_by_when_they_were_checked(store: Store) -> None:
+    hour = timedelta(hours=1)
+    early, late = (
+        Rejection(
+            event_id=f"evt_{number}",
+            at=START,
+            meter="api_calls",
+            start=START + number * hour,
+            end=START + (number + 1) * hour,
+            code="no_meter",
+            count=3,
+            samples=(RejectedSample(identifier="call-1", message="No such meter."),),
+        )
+        for number in (1, 5)
+    )
+    assert store.rejections.put([early, late]) == 2
+    assert store.rejections.put([late, replace(late, code="archived_meter")]) == 1
+    assert store.rejections.while_checked(Window(start=START, end=START + 2 * hour)) == (early,)
+    assert store.rejections.while_checked(Window(start=START, end=START + hour)) == ()
+    assert [one.code for one in store.rejections.since(START + 3 * hour)] == ["archived_meter", "no_meter"]
+    assert len(store.rejections.since(None)) == 3
+
+
+def test_when_an_event_about_a_subject_came_is_known(store: Store) -> None:
+    assert store.journal.heard("in_1", "invoice.sent") is None
+    assert store.triggers.receive(replace(event("evt_1"), type="invoice.sent", wakes=False), None)
+    assert store.journal.heard("in_1", "invoice.sent") is not None
+    assert store.triggers.due_ids() == []
+
+
+def test_a_fact_is_changed_in_one_transaction(store: Store) -> None:
+    assert store.journal.change_fact("count", lambda before: str(int(before or 0) + 1)) == "1"
+    assert store.journal.change_fact("count", lambda before: str(int(before or 0) + 1)) == "2"
+    assert store.journal.fact("count") == "2"

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.cli import cli
-from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable
+from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.events import SUBSCRIBED, EventType
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
@@ -365,3 +365,19 @@ def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path
         assert isinstance(done.exception, RemoteUnavailable)
         assert "0 found that no webhook told us of, 1 invoices looked at" in done.output
         assert made.memory("in_1").verdict == "unproven"
+
+
+def test_a_draft_that_cannot_be_read_in_the_list_is_looked_at_and_told(tmp_path: Path) -> None:
+    """Its webhook was lost, and Stripe shows it in a shape that we cannot read: it is not nothing."""
+    made = World(tmp_path, {"PACSPACE_STRIPE_SWEEP": "20m"}, validated=False)
+    with closing(made.app):
+        made.stripe.set_webhook(lost_types=list(EventType))
+        made.subscribe()
+        made.use("5")
+        made.run(HOUR + MINUTE)
+        made.stripe.account.invoices[made.invoice_id].collection_method = None  # type: ignore[assignment]  # on purpose
+        with pytest.raises(UnexpectedAnswer):
+            made.app.sweep.run()
+        made.settle()
+        assert made.memory().verdict == "unproven"
+        assert "alert:unanswered" in kinds(made)

@@ -1,16 +1,25 @@
 """Thin events do what snapshots do; what they cannot say, the sweep does."""
 
+import json
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import stripe
+from stripe.events import (
+    V1InvoiceCreatedEventNotification,
+    V1InvoicePaidEventNotification,
+    V1InvoiceSentEventNotification,
+)
 
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.errors import SignatureError
 from pacspace_stripe.reports import Standing, make_report
 from pacspace_stripe.reports.checklist import CheckPoint
+from pacspace_stripe.simulator.stripe.webhooks import signature
 from tests.integration.test_gate import ask, kinds
+from tests.openapi import object_problems
 from tests.worlds import PERIOD_END, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -68,6 +77,24 @@ def test_the_sweep_begins_the_early_warning_that_a_thin_event_cannot(tmp_path: P
         assert ("invoice.upcoming", "left to the sweep") in outcomes(made)
         assert made.app.store.subjects.find(subject_id(found, end)) is not None
         assert made.clock.now() < end - DAY
+
+
+def test_stripes_own_client_reads_the_simulated_thin_events(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.stripe.set_webhook(style="thin")
+        made.subscribe()
+        made.use("100")
+        made.run(DAY)
+        client, shown = stripe.StripeClient("sk_test_simulator"), []
+        for event in made.stripe.account.events:
+            thin = made.stripe.webhook.shown(event)
+            assert object_problems(thin) == []
+            body = json.dumps(thin)
+            header = signature(body.encode(), ("whsec_1",), datetime.now(UTC))
+            shown.append(client.parse_event_notification(body, header, "whsec_1"))
+        created = next(one for one in shown if isinstance(one, V1InvoiceCreatedEventNotification))
+        assert created.related_object.id == made.invoice_id
+        assert any(isinstance(one, V1InvoiceSentEventNotification | V1InvoicePaidEventNotification) for one in shown)
 
 
 # -- mailed invoices ---------------------------------------------------------------------------------------------------
@@ -207,6 +234,18 @@ def test_a_wrong_secret_is_diagnosed_once_and_reported_from_another_process(
         assert "STRIPE_WEBHOOK_SECRET" in told[0]
         assert "whsec" not in told[0]
         made.restart()
+        assert points(made)["events"].says == "No event of Stripe was accepted: requests came and were refused."
+        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
+
+
+def test_what_the_sweep_finds_does_not_hide_that_every_webhook_is_refused(tmp_path: Path) -> None:
+    with world(tmp_path, sweep="5m") as made:
+        made.stripe.set_webhook(secrets=["whsec_other"])
+        made.subscribe()
+        made.use("100")
+        made.app.sweep.plan()
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
         assert points(made)["events"].says == "No event of Stripe was accepted: requests came and were refused."
         assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
 
