@@ -4,8 +4,8 @@ Owns the requests, the pinned API version and the reading of Stripe's answers in
 how requests travel (``transport``), webhooks, or any decision.
 """
 
-from pacspace_stripe.stripe_api.api import StripeApi, key_livemode
-from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX
+from pacspace_stripe.stripe_api.api import StripeApi
+from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX, key_livemode
 from pacspace_stripe.stripe_api.failures import stripe_failure
 from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe
 from pacspace_stripe.stripe_api.reading import (

@@ -1,7 +1,6 @@
 """The requests we make of Stripe."""
 
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -21,11 +20,11 @@ from pacspace_stripe.domain.memory import Finalizer
 from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.domain.rejections import RejectionReport
 from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import ConfigurationError, RemoteRefused
+from pacspace_stripe.errors import RemoteRefused
 from pacspace_stripe.events import Event
 from pacspace_stripe.stripe_api import acts
 from pacspace_stripe.stripe_api.acts import InvoiceUpdate
-from pacspace_stripe.stripe_api.calls import PAGE, Calls, segment, unix
+from pacspace_stripe.stripe_api.calls import PAGE, Calls, key_livemode, segment, unix
 from pacspace_stripe.stripe_api.memory import Remembered
 from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
 from pacspace_stripe.stripe_api.reading import (
@@ -40,18 +39,6 @@ from pacspace_stripe.transport.answers import Fields
 from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 _log = logging.getLogger(__name__)
-_KEY = re.compile(r"(?:sk|rk)_(live|test)_")
-
-
-def key_livemode(api_key: str) -> bool:
-    """Whether a key is for live mode, by its prefix. Raises ConfigurationError for what is no secret key."""
-    found = _KEY.match(api_key)
-    if found is None:
-        variable = "STRIPE_API_KEY"
-        raise ConfigurationError(
-            variable, "is not a secret or restricted key of one Stripe account (sk_live_…, rk_live_…, …)"
-        )
-    return found[1] == "live"
 
 
 class StripeApi:

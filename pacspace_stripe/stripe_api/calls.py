@@ -1,5 +1,6 @@
 """The way a request takes to Stripe and its answer back: through the SDK, at one API version, read by us."""
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import stripe
 
 from pacspace_stripe.domain.windows import floor_to
-from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
 from pacspace_stripe.stripe_api.failures import stripe_failure
 from pacspace_stripe.stripe_api.rows import the
 from pacspace_stripe.transport import Transport
@@ -22,6 +23,7 @@ API_VERSION = "2026-10-28.endive"
 OUR_KEY_PREFIX = "pacspace-stripe-"
 """Starts the idempotency key of every write: an event that names such a key was caused by us."""
 PAGE = 100
+_KEY = re.compile(r"(?:sk|rk)_(live|test)_")
 _MOST_LINES = 10_000
 """Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
 
@@ -104,6 +106,17 @@ class Calls:
 
     def _hide(self, text: str) -> str:
         return hidden(text, (self._key,))
+
+
+def key_livemode(api_key: str) -> bool:
+    """Return whether a key is for live mode, by its prefix. Raises ConfigurationError for what is no secret key."""
+    found = _KEY.match(api_key)
+    if found is None:
+        variable = "STRIPE_API_KEY"
+        raise ConfigurationError(
+            variable, "is not a secret or restricted key of one Stripe account (sk_live_…, rk_live_…, …)"
+        )
+    return found[1] == "live"
 
 
 def segment(an_id: str) -> str:
