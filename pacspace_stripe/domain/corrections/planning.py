@@ -190,17 +190,23 @@ def _truncated(drift: Drift) -> Iterator[Correction]:
 
 
 def _at_the_edge(drift: Drift, why: str) -> Iterator[Correction]:
-    yield nothing(why)
-    by_acceptance = drift.policy.attribution is Attribution.ACCEPTED
-    other = Attribution.AUTO if by_acceptance else Attribution.ACCEPTED
-    when = "your records say when the usage was" if by_acceptance else "the dates in your records are not usage days"
-    yield Correction(
-        kind=CorrectionKind.SETTING,
-        command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", other.value),
-        until=None,
-        why=f"So that it does not come again, if {when}: it is for all invoices.",
-    )
+    if drift.policy.attribution is Attribution.ACCEPTED:
+        yield nothing(why)
+        yield Correction(
+            kind=CorrectionKind.SETTING,
+            command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", Attribution.AUTO.value),
+            until=None,
+            why="So that it does not come again, if your records say when the usage was: it is for all invoices.",
+        )
+    else:
+        yield nothing(f"{why} {_NAME_THE_DAY}")
     yield from _waived(drift, "as billed")
+
+
+_NAME_THE_DAY = (
+    "So that it does not come again, name the usage day in each record's reference, such as usage:ID:2026-10-31. "
+    "If the dates in your references are no usage days, set PACSPACE_STRIPE_ATTRIBUTION=accepted."
+)
 
 
 def _waived(drift: Drift, when: str = "once you know that it is right") -> Iterator[Correction]:
