@@ -144,7 +144,13 @@ class Explainer:
         largest = sorted(found.unsure, key=lambda piece: -piece.bucket.excess.copy_abs())[:_MOST_PIECES]
         with look.noting("other accounts and meters could not be read"):
             for candidate in candidates(
-                look.place, invoice, told.window, drift=drift, store=self.store, policy=self.policy
+                look.place,
+                invoice,
+                told.window,
+                drift=drift,
+                store=self.store,
+                policy=self.policy,
+                note=look.notes.append,
             ):
                 with suppress(Unlisted):
                     look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))

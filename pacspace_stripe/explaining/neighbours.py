@@ -3,7 +3,7 @@
 Candidates come from the invoice and from our own store: never a scan of all customers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -51,12 +51,19 @@ class Candidate:
 
 
 def candidates(
-    place: Place, invoice: Invoice, window: Window, *, drift: Decimal, store: Store, policy: Policy
+    place: Place,
+    invoice: Invoice,
+    window: Window,
+    *,
+    drift: Decimal,
+    store: Store,
+    policy: Policy,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Candidate]:
-    """The likeliest first."""
+    """The likeliest first. ``note`` is told of those that are left out because there are too many."""
     yield from _other_meters(place, invoice, policy)
-    yield from _drifting(place, invoice, window, drift=drift, store=store, policy=policy)
-    yield from _not_judged(place, invoice, window, store, policy)
+    yield from _drifting(place, invoice, window, drift=drift, store=store, policy=policy, note=note)
+    yield from _not_judged(place, invoice, window, store=store, policy=policy, note=note)
 
 
 def _other_meters(place: Place, invoice: Invoice, policy: Policy) -> Iterator[Candidate]:
@@ -84,11 +91,19 @@ def meters_on(invoice: Invoice, stripe: StripeApi) -> dict[str, str]:
 
 
 def _drifting(
-    place: Place, invoice: Invoice, window: Window, *, drift: Decimal, store: Store, policy: Policy
+    place: Place,
+    invoice: Invoice,
+    window: Window,
+    *,
+    drift: Decimal,
+    store: Store,
+    policy: Policy,
+    note: Callable[[str], None],
 ) -> Iterator[Candidate]:
     """Of accounts with the opposite drift, those where it is the same first."""
     found: list[tuple[bool, Memory, str, str]] = []
-    for memory in store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING):
+    drifting = store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING + 1)
+    for memory in drifting[:_MOST_DRIFTING]:
         for shown in memory.windows:
             theirs = _drift(shown)
             if theirs is not None and theirs * drift < 0:
@@ -100,6 +115,9 @@ def _drifting(
             candidate = _under_another_meter(place, memory, account, meter, policy)
         if candidate is not None:
             yield candidate
+    if len(drifting) > _MOST_DRIFTING or len(found) > _MOST_READ:
+        many = "more" if len(drifting) > _MOST_DRIFTING else str(len(found) - len(likeliest))
+        note(f"{many} accounts that drifted the other way were not looked at")
 
 
 def _drift(shown: object) -> Decimal | None:
@@ -129,14 +147,19 @@ def _under_another_meter(place: Place, memory: Memory, account: str, meter: str,
     return Candidate(place=there, cause=Cause.WRONG_METER, name=meter)
 
 
-def _not_judged(place: Place, invoice: Invoice, window: Window, store: Store, policy: Policy) -> Iterator[Candidate]:
+def _not_judged(
+    place: Place, invoice: Invoice, window: Window, *, store: Store, policy: Policy, note: Callable[[str], None]
+) -> Iterator[Candidate]:
     """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
-    found = _beside(place, invoice, window, store)
-    yield from islice((candidate for candidate in found if _of_our_meter(candidate, policy)), _MOST_BESIDE)
+    claimed = store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS + 1)
+    found = (each for each in _beside(place, claimed[:_MOST_CLAIMS], store) if _of_our_meter(each, policy))
+    yield from islice(found, _MOST_BESIDE)
+    if len(claimed) > _MOST_CLAIMS or next(found, None) is not None:
+        note(f"of the accounts that are not compared yet, only {_MOST_BESIDE} were looked at")
 
 
-def _beside(place: Place, invoice: Invoice, window: Window, store: Store) -> Iterator[Candidate]:
-    for invoice_id, account in store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS):
+def _beside(place: Place, claimed: Iterable[tuple[str, str]], store: Store) -> Iterator[Candidate]:
+    for invoice_id, account in claimed:
         subject = store.subjects.find(invoice_id)
         candidate = _candidate(place, subject.memory, account) if subject else None
         if candidate is not None:

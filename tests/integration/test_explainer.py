@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.explaining.neighbours import candidates
+from pacspace_stripe.explaining.places import Place
+from pacspace_stripe.store import Kind
 from tests.explained import DAY, HOUR, MINUTE, MONTH_END, MONTH_START, SECOND, THEM, US, Month, Use
+from tests.unit.examples import invoice
 from tests.worlds import METER
 
 NOTHING = Decimal(0)
@@ -401,3 +408,49 @@ def test_a_settlement_record_keeps_no_times(tmp_path: Path) -> None:
         found = told.app.explainer.explain(invoice, result)
         assert told.requests == before
     assert found.notes == ("the settlement ledger keeps no times: nothing can be located in it",)
+
+
+# -- what was not looked at is said -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("others", "said"), [(6, []), (9, ["3 accounts that drifted the other way were not looked at"])]
+)
+def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: list[str]) -> None:
+    month = Month(tmp_path)
+    with month.told() as told:
+        store = told.app.store
+        for number in range(others):
+            leased = store.subjects.acquire(Kind.INVOICE, f"in_{number}", HOUR)
+            assert leased is not None
+            shown = {"account": f"cus_{number}", "meter": METER, "billed": "5", "recorded": "9"}
+            drifted = Memory(
+                invoice_id=f"in_{number}",
+                customer_id=f"cus_{number}",
+                verdict=Verdict.DRIFTED,
+                reason=Reason.UNDERBILLED,
+                windows=(shown,),
+            )
+            leased.save(drifted)
+            store.claims.put(f"in_{number}", [(f"cus_{number}", Window(start=MONTH_START, end=MONTH_END))])
+        place = Place(
+            stripe=told.app.stripe,
+            ledger=told.app.explainer.ledger,
+            meter=METER,
+            meter_id="mtr_1",
+            customer_id=US,
+            account=US,
+            selection=Selection.of(Policy(), METER),
+        )
+        notes: list[str] = []
+        found = candidates(
+            place,
+            invoice(invoice_id="in_ours", line_items=()),
+            Window(start=MONTH_START, end=MONTH_END),
+            drift=Decimal(4),
+            store=store,
+            policy=Policy(),
+            note=notes.append,
+        )
+        assert len(list(found)) == min(others, 6)
+        assert notes == said
