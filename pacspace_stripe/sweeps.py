@@ -56,7 +56,7 @@ _REJECTIONS = "sweep:rejections"
 REJECTIONS_WANTED = "sweep:rejections_wanted"
 """Fact: an event told of rejected meter events since they were read last."""
 REJECTIONS_REFUSED = "sweep:rejections_refused"
-"""Fact: why Stripe does not let this key read them."""
+"""Fact: why they could not be read."""
 REMEMBERED = timedelta(days=30)
 """How far back Stripe lists events."""
 UPCOMING_WITHOUT_PERIOD = "sweep:upcoming_without_period"
@@ -154,13 +154,13 @@ class Sweep:
         self._reached(_FINALIZED, began)
 
     def _rejections(self, leased: Leased, began: datetime) -> Iterator[str]:
-        """Keep what Stripe rejected. A key that may not read it is told once, and is no failure of the sweep."""
+        """Keep what Stripe rejected. What cannot be read of it is told once, and is no failure of the sweep."""
         since = max(began - REMEMBERED, (self._mark(_REJECTIONS) or began - REMEMBERED) - OVERLAP)
         journal = self.store.journal
         try:
             for chunk in _chunks(self.stripe.list_rejections(created_since=since), leased):
                 self.store.rejections.put([one for report in chunk for one in self._named(report)])
-        except RemoteRefused as error:
+        except (RemoteRefused, UnexpectedAnswer) as error:
             if journal.remember_fact(REJECTIONS_REFUSED, str(error)) != str(error):
                 _log.warning("meter events that Stripe rejected cannot be read: %s %s", error, error.hint)
         else:
@@ -173,7 +173,7 @@ class Sweep:
         """A meter that cannot be read keeps its id for a name: nothing is said about any other meter."""
         meter = report.meter_id
         if meter is not None:
-            with suppress(RemoteRefused):
+            with suppress(RemoteRefused, UnexpectedAnswer):
                 meter = self.stripe.meter(meter).event_name
         return (replace(one, meter=meter) for one in report.rejections)
 

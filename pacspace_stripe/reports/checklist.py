@@ -52,7 +52,7 @@ class Known:
     unreadable: int = 0
     """Signed bodies that could not be read."""
     rejections_refused: str | None = None
-    """Why Stripe does not let the key read which meter events it rejected."""
+    """Why it could not be read which meter events Stripe rejected."""
 
     @property
     def came(self) -> frozenset[str]:
@@ -241,8 +241,8 @@ def _unreadable(known: Known) -> Iterator[CheckPoint]:
 def _rejections(known: Known) -> Iterator[CheckPoint]:
     if known.rejections_refused:
         says = (
-            "STRIPE_API_KEY may not read which meter events Stripe rejected, so no drift is explained by them. Give the"
-            f" key read permission for events. Stripe says: {known.rejections_refused}"
+            "Which meter events Stripe rejected could not be read, so no drift is explained by them. If a permission "
+            f"is missing, give STRIPE_API_KEY read permission for events. {known.rejections_refused}"
         )
         yield _point("rejected_events", says, fine=False)
 

@@ -122,6 +122,16 @@ def test_a_key_that_may_not_read_them_is_told_once_and_the_sweep_goes_on(
         assert "rejected_events" not in {point.name for point in points}
 
 
+def test_a_report_of_an_unknown_shape_is_told_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    with world(tmp_path, sweep="20m") as made:
+        rejected(made)
+        event = next(one for one in made.stripe.account.events if one.type.startswith("billing.meter"))
+        event.data = {"something": "new"}
+        made.app.sweep.run(widely=True)
+        points = make_report(made.app.store, made.app.settings, now=made.clock.now()).checklist
+        assert "rejected_events" in {point.name for point in points}
+
+
 def test_a_thin_event_of_a_rejection_has_the_sweep_read_it_at_once(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         made.stripe.set_webhook(style="thin")

@@ -1,9 +1,11 @@
 """Thin events do what snapshots do; what they cannot say, the sweep does."""
 
+import contextlib
 import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
@@ -14,7 +16,7 @@ from stripe.events import (
 )
 
 from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.errors import SignatureError
+from pacspace_stripe.errors import SignatureError, UnreadableEvent
 from pacspace_stripe.reports import Standing, make_report
 from pacspace_stripe.reports.checklist import CheckPoint
 from pacspace_stripe.simulator.stripe.webhooks import signature
@@ -216,6 +218,44 @@ def test_an_account_whose_invoice_our_key_reads_is_our_own(tmp_path: Path) -> No
         assert made.left == {made.invoice_id}
         assert ("invoice.finalized", "of another account") not in outcomes(made)
         assert ("invoice.paid", "queued") in outcomes(made) or ("invoice.paid", "nothing to look at") in outcomes(made)
+
+
+def posted(made: World, event: dict[str, Any]) -> None:
+    """Deliver an event, signed as Stripe signs it."""
+    body = json.dumps(event).encode()
+    with contextlib.suppress(UnreadableEvent):
+        made.inbox.receive(body, signature(body, ("whsec_simulator",), made.clock.now()))
+
+
+def test_events_of_the_other_mode_are_ignored_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(2 * HOUR)
+        before = len(made.app.store.journal.event_outcomes())
+        for number in range(3):
+            posted(
+                made, made.stripe.events[-1] | {"id": f"evt_live_{number}", "type": "invoice.paid", "livemode": True}
+            )
+        assert len(made.app.store.journal.event_outcomes()) == before + 3
+        told = [record.getMessage() for record in caplog.records if "live mode" in record.getMessage()]
+        assert told == ["Stripe events of live mode are answered and ignored: STRIPE_API_KEY is of test mode"]
+        assert points(made)["ignored_events"].about == ("live mode",)
+        assert "3 of the other mode" in points(made)["ignored_events"].says
+
+
+@pytest.mark.parametrize("invoice_id", ["in_1/../x", None, 7])
+def test_a_signed_event_that_cannot_be_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, invoice_id: object
+) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(2 * HOUR)
+        created = next(event for event in made.stripe.events if event["type"] == "invoice.created")
+        posted(made, created | {"id": "evt_odd", "data": {"object": {"object": "invoice", "id": invoice_id}}})
+        assert [one for one in caplog.records if "unreadable event of Stripe" in one.getMessage()]
+        assert "1 event signed by Stripe" in points(made)["unreadable_events"].says
 
 
 # -- refused requests --------------------------------------------------------------------------------------------------
