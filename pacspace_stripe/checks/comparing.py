@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from pacspace_stripe.checks.billing import Billing
 from pacspace_stripe.checks.edging import EdgeReader
@@ -22,12 +23,12 @@ from pacspace_stripe.domain.edges import within_minutes
 from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.domain.ledger import Balance, LedgerProtocol
 from pacspace_stripe.domain.policy import FailPolicy, Policy
-from pacspace_stripe.domain.quantities import subtract
+from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.reconcile import first_look, second_look
 from pacspace_stripe.domain.records import claim_of, on_records
 from pacspace_stripe.domain.selection import Unclear
 from pacspace_stripe.domain.settling import MeterRead, Settling, apart, lacking
-from pacspace_stripe.domain.verdicts import Finding, MeterSays, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import RateLimited, RemoteError
 from pacspace_stripe.store import Store
@@ -118,7 +119,8 @@ class Comparer:
                 tolerance=self.policy.tolerance,
                 settling=self.settling(result.key) if draft else None,
             )
-        result = self.unless_awaited(result, balance, lambda span: self.billing.summed_over(invoice, usage, span))
+        metered = None if usage.formula is Formula.LAST else partial(self.billing.summed_over, invoice, usage)
+        result = self.unless_awaited(result, balance, metered)
         result = by_formula(lagging(result, usage, strict=strict), usage)
         result = cut_short(result) if usage.cut else result
         if usage.formula is not Formula.LAST:
@@ -126,23 +128,29 @@ class Comparer:
         return self.ledger.asked(result, balance)
 
     def unless_awaited(
-        self, result: WindowResult, balance: Balance, metered: Callable[[Window], tuple[Decimal, Decimal] | None]
+        self, result: WindowResult, balance: Balance, metered: Callable[[Window], tuple[Decimal, Decimal] | None] | None
     ) -> WindowResult:
         """Return a drift as not settled while exactly the ledger's last summary of the window explains it.
 
         A ledger of daily records gets a day after the day has ended. ``metered``: what Stripe's meter counted over the
-        inner and the outer minutes of a time; it is asked only about a drift that awaits a summary.
+        inner and the outer minutes of a time; it is asked only about a drift that awaits a summary. None for a meter of
+        readings: the last reading decides alone, whatever came before it.
         """
         span = balance.awaited
         if span is None or result.reason.verdict is not Verdict.DRIFTED or self.now() >= span.end + self._patience:
             return result
-        if result.billed is None or result.recorded is None or result.recorded > result.billed:
+        if metered is not None and not self._explains(metered(span), result):
             return result
-        counted, missing = metered(span), subtract(result.billed, result.recorded)
-        if counted is None or not MeterSays(inner=counted[0], outer=counted[1]).allows(missing):
-            return result
-        what = f"the ledger's record of {span}, which is as much as Stripe counted then"
+        what = f"the ledger's record of {span}"
         return replace(result, reason=Reason.NOT_SETTLED, detail=lacking(result.detail, [what]))
+
+    def _explains(self, counted: tuple[Decimal, Decimal] | None, result: WindowResult) -> bool:
+        """Return whether the ledger lacks as much as Stripe counted in some time, within the tolerance."""
+        if counted is None or result.billed is None or result.recorded is None:
+            return False
+        missing = subtract(result.billed, result.recorded)
+        nearest = min(max(missing, min(counted)), max(counted))
+        return missing > 0 and equal(nearest, missing, tolerance=self.policy.tolerance)
 
     @property
     def _patience(self) -> timedelta:
