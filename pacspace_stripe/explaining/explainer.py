@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.invoices import EventTimeWindow, Formula, Invoice
+from pacspace_stripe.domain.invoices import EventTimeWindow, Formula, Invoice, MeterStatus
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.localise import Diagnosis, diagnose
 from pacspace_stripe.domain.policy import Attribution, Policy
@@ -112,16 +112,18 @@ class Explainer:
         )
 
     def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
-        newest_of = _NEWEST_OF.get(self.stripe.meter(place.meter_id).event_time_window)
+        meter = self.stripe.meter(place.meter_id)
         look = Look(
             place=place,
-            newest_of=newest_of,
+            newest_of=_NEWEST_OF.get(meter.event_time_window),
             window=told.window,
             billed=told.billed,
             slack=self.policy.edge_slack,
             now=self.now(),
             budget=budget,
         )
+        if meter.status is MeterStatus.INACTIVE:
+            look.notes.append("its meter is inactive: Stripe rejects every event for it")
         try:
             self._read(invoice, told, look)
         except BudgetSpent:

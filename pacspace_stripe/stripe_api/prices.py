@@ -62,14 +62,15 @@ def _usage_type(price: Fields, unknown: list[str]) -> tuple[UsageType, str | Non
     """How a price's quantity comes about, and its meter. Only a price that is known to be one-off has no usage."""
     recurring = price.nullable_fields("recurring")
     if recurring is None:
-        once = kind_of(PriceType, price, "type", unknown) is PriceType.ONE_TIME
-        return UsageType.NONE if once else UsageType.UNKNOWN, None
-    usage_type, meter_id = (
-        kind_of(UsageType, recurring, "usage_type", unknown, "recurring."),
-        recurring.optional_id("meter"),
-    )
-    if meter_id and usage_type is not UsageType.METERED:
+        kind = kind_of(PriceType, price, "type", unknown)
+        if kind is PriceType.RECURRING:
+            unknown.append("recurring=null")
+        return UsageType.NONE if kind is PriceType.ONE_TIME else UsageType.UNKNOWN, None
+    usage_type = kind_of(UsageType, recurring, "usage_type", unknown, "recurring.")
+    meter_id = recurring.optional_id("meter")
+    if meter_id and usage_type is UsageType.LICENSED:
         # Stripe documents a meter on metered prices alone: whatever else has one may bill its usage.
+        unknown.append(f"recurring.usage_type={usage_type.value} with a meter")
         return UsageType.UNKNOWN, meter_id
     return usage_type, meter_id
 

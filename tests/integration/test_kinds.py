@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.domain.verdicts import Finding, Reason
 from tests.integration.test_gate import kinds, verdict
 from tests.openapi.judging import object_problems
 from tests.pasts import past
@@ -60,6 +61,12 @@ def said(*path: str, word: object) -> Callable[[Json], None]:
         found[last] = word
 
     return change
+
+
+def finding_of(made: World) -> tuple[Invoice, Finding]:
+    comparer = made.app.checker.parts.comparer.knowing(made.memory().reads)
+    invoice = made.app.stripe.read_invoice(made.invoice_id)
+    return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
 
 
 WORDS = [
@@ -116,6 +123,17 @@ def test_the_sweep_warns_of_an_unknown_usage_type_and_collection_method_too(tmp_
     with closing(Reworded(tmp_path, {"PACSPACE_STRIPE_WARNING": "3d"}, kind="subscription", change=change)) as made:
         subscription = made.subscribe()
         assert subject_id(subscription, PERIOD_END) in made.app.sweep.run(widely=True)
+
+
+def test_an_inactive_meter_is_compared_and_named_in_the_explanation(tmp_path: Path) -> None:
+    with closing(Reworded(tmp_path, kind="billing.meter", change=said("status", word="inactive"))) as made:
+        made.subscribe()
+        made.bill("100")
+        made.record("130")
+        made.run(DAY)
+        assert verdict(made) == ("drifted", "UNDERBILLED")
+        [found] = made.app.explainer.explain_all(*finding_of(made))
+        assert "its meter is inactive: Stripe rejects every event for it" in found.notes
 
 
 def test_the_sweep_finds_an_invoice_of_an_unknown_status(tmp_path: Path) -> None:

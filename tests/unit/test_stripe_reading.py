@@ -290,6 +290,8 @@ TIERS = (
         ("recurring.usage_type", "none", "usage_type", UsageType.UNKNOWN),
         ("recurring.usage_type", "guessed", "unknown", ("recurring.usage_type=guessed",)),
         ("recurring", None, "usage_type", UsageType.UNKNOWN),
+        ("recurring", None, "unknown", ("recurring=null",)),
+        ("recurring.usage_type", "licensed", "unknown", ("recurring.usage_type=licensed with a meter",)),
         ("billing_scheme", "sloped", "unknown", ("billing_scheme=sloped",)),
         ("tiers_mode", "stepped", "unknown", ("tiers_mode=stepped",)),
         ("tiers_mode", "volume", "unknown", ()),
