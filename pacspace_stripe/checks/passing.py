@@ -1,7 +1,7 @@
 """One pass through the story: what it knows so far, how it stops an invoice and gives it back, and how it ends."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pacspace_stripe.checks.acting import Actor
 from pacspace_stripe.checks.judging import mapped
@@ -56,8 +56,15 @@ class Pass:
     waiver: Waiver | None
     back: LookBack | None = None
     steps: tuple[str, ...] = ()
+    ahead: timedelta | None = None
+    """By how much ``now`` is ahead of real time: it is a test clock's, where the invoice belongs to one."""
     read: Invoice | None = None
     """The invoice as Stripe has it; in what the steps pass on, a corrected ledger account has its place."""
+
+    @property
+    def real_now(self) -> datetime:
+        """Real time, which a ledger's records and the reads of a meter live by whatever a test clock says."""
+        return self.now - (self.ahead or timedelta(0))
 
     def as_saved(self) -> Memory:
         """What was last written down, before a write that failed: its intent, not its wish."""
@@ -188,7 +195,7 @@ class Pass:
         """What was found is remembered, and what it means for going out; then it is evidence."""
         policy = self.parts.policy
         known = weighed(invoice, self.memory, policy, self.now, finding)
-        self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.now), finding, policy)
+        self.memory = self._actor.seal(invoice, with_finding(known, finding, policy, self.real_now), finding, policy)
         if stamp_stays(invoice, self.memory, finding):
             self.memory = replace(self.memory, detail=f"its stamp stays ({on_it(invoice)}): {finding.detail}")
 
@@ -201,7 +208,7 @@ class Pass:
         there = carried(invoice.metadata, finding) if policy.mode is Mode.ENFORCE else None
         if there is None or (memory.held and there[0].verdict is not Verdict.MATCHED):
             return None
-        self.memory = replace(with_finding(memory, there[0], policy, self.now), cleared=not memory.held)
+        self.memory = replace(with_finding(memory, there[0], policy, self.real_now), cleared=not memory.held)
         self.memory = self._actor.adopt(invoice, self.memory, *there, policy)
         self._did("carries this proof already")
         return there[0]
@@ -235,7 +242,8 @@ class Pass:
         self.parts.log.info("invoice=%s step=%r verdict=%s", self.memory.invoice_id, step, self.memory.verdict)
 
     def _until(self, status: str, until: datetime) -> Looked:
-        return Looked(self.memory, status, until, self.steps)
+        at = until if self.ahead is None else timing.by_real_time(until - self.now, self.real_now)
+        return Looked(self.memory, status, at, self.steps)
 
     def _end(self, status: str, detail: str) -> Looked:
         self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pacspace_stripe.checks.parts import Looked
 from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.domain import timing
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamps import HOLD_KEY
@@ -37,9 +37,19 @@ class ReleaseGuard(Pass):
         """Read the invoice with whatever may have stopped it, and what other people's requests did to it."""
         one_off = self.memory.first is not None and self.memory.subscription_id is None
         invoice = self.parts.stripe.read_invoice_standing(self.memory.invoice_id, customer=one_off)
+        if invoice.test_clock is not None:
+            self._live_by(invoice.test_clock)
         if self.memory.held:
             self.memory = self._updated(self.memory)
         return invoice
+
+    def _live_by(self, clock: TestClock) -> None:
+        """Take a test clock's time for the invoice's: Stripe plans, finalizes and collects by it."""
+        if clock.frozen_at is None:
+            detail = f"its test clock {clock.clock_id} could not be read: it is compared by real time"
+            return self._alert("test_clock_unread", detail)
+        self.ahead, self.now = clock.frozen_at - self.real_now, clock.frozen_at
+        return None
 
     def _updated(self, memory: Memory) -> Memory:
         """Memory with what the updates that somebody else sent under our hold say of ``auto_advance``."""
@@ -112,7 +122,7 @@ class ReleaseGuard(Pass):
 
     def _was_deleted(self) -> bool:
         """Return whether Stripe has an event of the deletion: one that cannot be read says nothing."""
-        since = self.memory.first.at if self.memory.first else self.now
+        since = min(self.memory.first.at if self.memory.first else self.now, self.real_now)
         try:
             return self.parts.stripe.was_deleted(self.memory.invoice_id, since)
         except RateLimited:

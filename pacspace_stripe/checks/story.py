@@ -60,7 +60,7 @@ class Look(ReleaseGuard):
         if not usages and (self.memory.precaution or not self.memory.held):
             stays = self._give_back(invoice)
             return stays or self._end(invoice.status.value, "nothing metered")
-        self._claim(invoice, usages, seen_at=self.now)
+        self._claim(invoice, usages, seen_at=self.real_now)
         if self.memory.held and invoice.status is InvoiceStatus.OPEN and self._mailed(invoice):
             self._alert("sent_under_hold", "somebody had Stripe mail it under our hold: the customer has it")
         if invoice.finalization_error:
@@ -79,7 +79,7 @@ class Look(ReleaseGuard):
         would_hold = invoice.auto_advance and decide.fails_closed(self.memory, self.parts.policy)
         known = replace(self.memory, held=self.memory.held or would_hold)
         finding, known = self._best(invoice, usages, known)
-        self.memory = with_finding(known, finding, self.parts.policy, self.now)
+        self.memory = with_finding(known, finding, self.parts.policy, self.real_now)
         return mapped(self.read or invoice, known.mapping), finding
 
     def _usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
@@ -158,7 +158,8 @@ class Look(ReleaseGuard):
         if self.memory.verdict is None:
             why = ", blocked by the early warning" if self.memory.blocked else ""
             held = "held" if self.memory.held else "not held"
-            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {iso(until)}")
+            whose = " by its test clock" if self.ahead is not None else ""
+            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {iso(until)}{whose}")
         return self._until(invoice.status.value, until)
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
@@ -196,7 +197,7 @@ class Look(ReleaseGuard):
         self._end_waiver(finding)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         if left and self.back and self.back.patient and finding.heals:
-            self.memory = with_finding(self.memory, finding, self.parts.policy, self.now)
+            self.memory = with_finding(self.memory, finding, self.parts.policy, self.real_now)
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
         if left and self._established(invoice, finding):
             return self._end(invoice.status.value, self.memory.detail)
@@ -224,7 +225,8 @@ class Look(ReleaseGuard):
     def _acted(self, invoice: Invoice, finding: Finding) -> Looked:
         # A backfill holds nothing that has left.
         seen = replace(self.memory, past=True) if self.back else self.memory
-        actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, finding)
+        told = finding.shifted(self.ahead) if self.ahead else finding
+        actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, told)
         current = invoice
         for action in actions:
             match action:

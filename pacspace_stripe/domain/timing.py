@@ -12,6 +12,8 @@ SOONEST_FINALIZATION = timedelta(minutes=1)
 """How far ahead a finalization time is set that is given back when it has already passed."""
 FOREIGN_HOLD_LOOK = timedelta(days=1)
 """How often a stamped invoice is checked again that somebody else keeps back: an event or the sweep tells its end."""
+SOONEST_CLOCK_LOOK, CLOCK_LOOK = timedelta(seconds=30), timedelta(minutes=5)
+"""How often an invoice of a test clock is checked: Stripe tells of a clock's move by an event that we do not hear."""
 GIVE_UP_AFTER = timedelta(days=3)
 """How long an invoice that already left is looked at while nothing can be proven about it."""
 
@@ -46,6 +48,11 @@ def rescheduled(invoice: Invoice, memory: Memory) -> bool:
     """Return whether somebody moved the backstop that we set: the finalization time is theirs then."""
     at, backstop_at = invoice.automatically_finalizes_at, memory.backstop_at
     return at is not None and backstop_at is not None and abs(at - backstop_at) >= timedelta(seconds=1)
+
+
+def by_real_time(wait: timedelta, real_now: datetime) -> datetime:
+    """Return when to check an invoice again that waits for its test clock, which moves whenever somebody moves it."""
+    return real_now + min(max(wait, SOONEST_CLOCK_LOOK), CLOCK_LOOK)
 
 
 def look_again_at(memory: Memory, policy: Policy, now: datetime, finding: Finding) -> datetime:

@@ -1,7 +1,7 @@
 """Verdicts and reason codes: what a check found, in words that never change their meaning."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -201,6 +201,11 @@ class Finding:
     def again_at(self) -> datetime | None:
         """When a second meter read is due, where only a settled difference is missing."""
         return min((result.again_at for result in self.windows if result.again_at), default=None)
+
+    def shifted(self, by: timedelta) -> "Finding":
+        """Return it with its due second reads told by another clock."""
+        windows = (replace(one, again_at=one.again_at + by) if one.again_at else one for one in self.windows)
+        return replace(self, windows=tuple(windows))
 
 
 def summarize(windows: tuple[WindowResult, ...]) -> Finding:

@@ -1,17 +1,20 @@
 """The simulated Stripe account: its clock, its objects, what it tells, and the switches of its behaviour."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.outbox import Outbox
-from pacspace_stripe.simulator.stripe.agenda import Agenda
+from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
 from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_shapes import before_basil, invoice_json, line_json
 from pacspace_stripe.simulator.stripe.shapes import Json, item_json, subscription_json
 from pacspace_stripe.simulator.stripe.tables import Table
+from pacspace_stripe.simulator.stripe.test_clocks import TestClock
 from pacspace_stripe.simulator.stripe.usage import Usage
 from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint
 from pacspace_stripe.simulator.stripe.world import (
@@ -99,6 +102,7 @@ class Account:
     subscriptions: Table[Subscription] = field(default_factory=Table)
     invoices: Table[Invoice] = field(default_factory=Table)
     events: Table[Event] = field(default_factory=Table)
+    test_clocks: Table[TestClock] = field(default_factory=Table)
     usage: Usage = field(default_factory=Usage)
     agenda: Agenda = field(default_factory=Agenda)
     charges: list[Charge] = field(default_factory=list)
@@ -114,6 +118,27 @@ class Account:
     def now(self) -> datetime:
         """The account's time: the clock's, or that of the overdue plan being carried out."""
         return self.acting_at or self.clock.now()
+
+    def clock_of(self, subject: str | None) -> TestClock | None:
+        """The test clock that an invoice, a subscription or a customer belongs to."""
+        found = self.invoices.get(subject or "") or self.subscriptions.get(subject or "")
+        customer = self.customers.get(found.customer if found else subject or "")
+        return self.test_clocks.get(customer.test_clock) if customer and customer.test_clock else None
+
+    def plan(self, at: datetime, action: Action, subject: str) -> None:
+        """Do this then, by the clock of its subject."""
+        clock = self.clock_of(subject)
+        (clock.agenda if clock else self.agenda).plan(at, action, subject)
+
+    @contextmanager
+    def living_by_clock_of(self, subject: str | None) -> Iterator[None]:
+        """Act as of the time of a subject's test clock, if it has one."""
+        clock, before = self.clock_of(subject), self.acting_at
+        self.acting_at = clock.frozen_at if clock else before
+        try:
+            yield
+        finally:
+            self.acting_at = before
 
     def emit(self, event_type: str, shown: Json, previous: Json | None = None, *, data: Json | None = None) -> Event:
         """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards.
@@ -157,7 +182,8 @@ class Account:
 
     def show_subscription(self, subscription: Subscription) -> Json:
         """The subscription as JSON."""
-        return subscription_json(subscription, self.show_items(subscription), self.currency_of(subscription))
+        shown = subscription_json(subscription, self.show_items(subscription), self.currency_of(subscription))
+        return shown | {"test_clock": self.customers[subscription.customer].test_clock}
 
     def currency_of(self, subscription: Subscription) -> str:
         return self.prices[subscription.items[0].price].currency

@@ -19,6 +19,7 @@ from pacspace_stripe.simulator.stripe.shapes import (
 )
 from pacspace_stripe.simulator.stripe.shapes import price_json as shown_price
 from pacspace_stripe.simulator.stripe.tables import Row, Table
+from pacspace_stripe.simulator.stripe.test_clocks import TestClock
 
 DEFAULT_PAGE, LARGEST_PAGE = 10, 100
 PAGING = ("limit", "starting_after", "ending_before", "expand")
@@ -156,14 +157,12 @@ def _expand_at(account: Account, at: Any, steps: list[str], path: str) -> None:
 
 
 def _object_with(account: Account, object_id: str) -> Json | None:
-    if price := account.prices.get(object_id):
-        return shown_price(price)
-    if customer := account.customers.get(object_id):
-        return customer_json(customer)
-    if product := account.products.get(object_id):
-        return product_json(product)
-    if subscription := account.subscriptions.get(object_id):
-        return account.show_subscription(subscription)
-    if invoice := account.invoices.get(object_id):
-        return account.show_invoice(invoice)
-    return None
+    tables: tuple[tuple[Table[Any], Callable[[Any], Json]], ...] = (
+        (account.prices, shown_price),
+        (account.customers, customer_json),
+        (account.products, product_json),
+        (account.subscriptions, account.show_subscription),
+        (account.invoices, account.show_invoice),
+        (account.test_clocks, TestClock.json),
+    )
+    return next((show(table[object_id]) for table, show in tables if object_id in table), None)

@@ -26,6 +26,7 @@ class CatalogBuilding:
         email: str | None = None,
         footer: str | None = None,
         credit: int = 0,
+        test_clock: str | None = None,
     ) -> str:
         """A customer, with a credit in minor units that its invoices use up; returns its id."""
         with self._lock:
@@ -39,6 +40,7 @@ class CatalogBuilding:
                 metadata=metadata or {},
                 footer=footer,
                 credit=credit,
+                test_clock=test_clock,
             )
             return self.account.customers.add(customer).id
 

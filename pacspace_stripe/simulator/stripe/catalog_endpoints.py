@@ -16,7 +16,7 @@ CUSTOMER_FIELDS = ("name", "email", "description", "phone", "metadata", "invoice
 
 
 def _set_customer(customer: Customer, params: Params) -> None:
-    params.only(*CUSTOMER_FIELDS)
+    params.only(*CUSTOMER_FIELDS, "test_clock")
     customer.name = params.text("name", customer.name, longest=256)
     customer.email = params.text("email", customer.email, longest=512)
     customer.description = params.text("description", customer.description)
@@ -31,6 +31,8 @@ def create_customer(call: Call) -> Json:
     """``POST /v1/customers``."""
     account = call.account
     customer = Customer(id=account.ids.new("cus"), created=whole_second(account.now()))
+    clock = call.params.text("test_clock")
+    customer.test_clock = named(account.test_clocks, "test clock", clock, "test_clock").id if clock else None
     _set_customer(customer, call.params)
     account.customers.add(customer)
     shown = customer_json(customer)

@@ -56,7 +56,9 @@ def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
 
 def used(account: Account, price: Price, customer: str, start: datetime, end: datetime) -> Decimal:
     """A metered price's quantity of ``[start, end)``, from the events counted by now."""
-    return account.usage.total(account.meters[str(price.meter)], customer, start, end, seen_at=account.now())
+    # Meter events are taken in real time, whatever a test clock says.
+    seen_at = account.clock.now() if account.clock_of(customer) else account.now()
+    return account.usage.total(account.meters[str(price.meter)], customer, start, end, seen_at=seen_at)
 
 
 def metered_lines(
@@ -170,11 +172,11 @@ def place(account: Account, invoice: Invoice) -> Invoice:
     """Store a new draft, plan its finalization and emit ``invoice.created``."""
     if not (account.delivers and account.endpoint.wants("invoice.created")):
         invoice.webhooks_delivered_at = invoice.created
+    account.invoices.add(invoice)
     if invoice.auto_advance and invoice.automatically_finalizes_at is None:
         schedule(account, invoice, rounded_up(account.now() + account.behaviour.finalization_delay))
     elif invoice.automatically_finalizes_at is not None:
         schedule(account, invoice, invoice.automatically_finalizes_at)
-    account.invoices.add(invoice)
     account.emit("invoice.created", account.show_invoice(invoice))
     return invoice
 
@@ -183,4 +185,4 @@ def schedule(account: Account, invoice: Invoice, at: datetime | None) -> None:
     """Set when a draft finalizes by itself; None takes the plan back."""
     invoice.automatically_finalizes_at = at
     if at is not None:
-        account.agenda.plan(at, Action.FINALIZE, invoice.id)
+        account.plan(at, Action.FINALIZE, invoice.id)

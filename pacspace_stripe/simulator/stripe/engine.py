@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pacspace_stripe.simulator.stripe.account import Account, Cause
-from pacspace_stripe.simulator.stripe.agenda import Action
+from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
 from pacspace_stripe.simulator.stripe.drafting import draft, licensed_lines, metered_lines
 from pacspace_stripe.simulator.stripe.errors import StripeError
 from pacspace_stripe.simulator.stripe.lifecycle import (
@@ -18,6 +18,7 @@ from pacspace_stripe.simulator.stripe.lifecycle import (
     wait_for_webhooks,
 )
 from pacspace_stripe.simulator.stripe.shapes import Json
+from pacspace_stripe.simulator.stripe.test_clocks import TestClock
 from pacspace_stripe.simulator.stripe.world import (
     Interval,
     Invoice,
@@ -52,10 +53,10 @@ def next_period_end(price: Price, subscription: Subscription, start: datetime) -
 def watch(account: Account, subscription: Subscription) -> None:
     """Plan a subscription's renewal and its early warning."""
     end = subscription.period_end
-    account.agenda.plan(end, Action.RENEW, subscription.id)
+    account.plan(end, Action.RENEW, subscription.id)
     warning = warning_at(account, subscription)
     if warning is not None and warning >= account.now():
-        account.agenda.plan(warning, Action.UPCOMING, subscription.id)
+        account.plan(warning, Action.UPCOMING, subscription.id)
 
 
 def warning_at(account: Account, subscription: Subscription) -> datetime | None:
@@ -96,21 +97,31 @@ def _invoice_is_due(invoice: Invoice, at: datetime, action: Action) -> bool:
     return invoice.status is Status.OPEN and invoice.next_payment_at == at
 
 
-def next_plan_at(account: Account) -> datetime | None:
-    """When the engine acts next; plans that no longer hold are dropped on the way."""
-    while (first := account.agenda.first()) is not None:
+def next_plan_at(account: Account, agenda: Agenda | None = None) -> datetime | None:
+    """When the engine acts next; plans that no longer hold are dropped on the way. Default: by real time."""
+    agenda = agenda or account.agenda
+    while (first := agenda.first()) is not None:
         if still_holds(account, *first):
             return first[0]
-        account.agenda.drop_first()
+        agenda.drop_first()
     return None
 
 
 def run_due(account: Account) -> None:
     """Carry out every plan up to the clock's time, each as of its own time, in order."""
-    until = account.clock.now()
-    while (at := next_plan_at(account)) is not None and at <= until:
-        first = account.agenda.first()
-        account.agenda.drop_first()
+    _run(account, account.agenda, account.clock.now())
+
+
+def advance(account: Account, clock: TestClock, to: datetime) -> None:
+    """Move a test clock, and do everything that is due by it."""
+    _run(account, clock.agenda, to)
+    clock.frozen_at = to
+
+
+def _run(account: Account, agenda: Agenda, until: datetime) -> None:
+    while (at := next_plan_at(account, agenda)) is not None and at <= until:
+        first = agenda.first()
+        agenda.drop_first()
         if first is None:
             return
         caused, account.cause = account.cause, Cause()

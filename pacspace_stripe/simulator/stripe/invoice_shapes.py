@@ -180,7 +180,7 @@ def invoice_json(
         },
         "subtotal": total,
         "subtotal_excluding_tax": total,
-        "test_clock": None,
+        "test_clock": customer.test_clock,
         "total": total,
         "total_discount_amounts": [],
         "total_excluding_tax": total,

@@ -52,7 +52,7 @@ def advance(account: Account, invoice: Invoice, *, released: bool = False) -> No
         return
     if invoice.collection_method == "charge_automatically":
         invoice.next_payment_at = account.now() + account.behaviour.payment_delay
-        account.agenda.plan(invoice.next_payment_at, Action.PAY, invoice.id)
+        account.plan(invoice.next_payment_at, Action.PAY, invoice.id)
     elif not invoice.mailed and (account.behaviour.mail_on_release or not released):
         send(account, invoice)
 
@@ -141,7 +141,7 @@ def collect(account: Account, invoice: Invoice) -> None:
     before = account.show_invoice(invoice)
     invoice.attempt_count += 1
     invoice.next_payment_at = account.now() + PAYMENT_RETRY
-    account.agenda.plan(invoice.next_payment_at, Action.PAY, invoice.id)
+    account.plan(invoice.next_payment_at, Action.PAY, invoice.id)
     account.emit("invoice.payment_failed", account.show_invoice(invoice))
     tell_update(account, invoice, before)
 

@@ -61,7 +61,7 @@ def customer_json(customer: Customer) -> Json:
         "preferred_locales": [],
         "shipping": None,
         "tax_exempt": "none",
-        "test_clock": None,
+        "test_clock": customer.test_clock,
     }
 
 

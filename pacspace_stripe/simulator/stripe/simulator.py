@@ -22,6 +22,7 @@ from pacspace_stripe.simulator.stripe import (
     lifecycle,
     meter_endpoints,
     subscription_endpoints,
+    test_clock_endpoints,
 )
 from pacspace_stripe.simulator.stripe.account import Account, Behaviour, Cause
 from pacspace_stripe.simulator.stripe.admission import IdempotencyKeys, RateLimits
@@ -52,6 +53,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     **subscription_endpoints.ENDPOINTS,
     **invoice_endpoints.ENDPOINTS,
     **event_endpoints.ENDPOINTS,
+    **test_clock_endpoints.ENDPOINTS,
 }
 
 
@@ -128,8 +130,6 @@ class StripeSimulator(Controlled):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    # Time
 
     def run_due(self) -> int:
         """Do everything that is due: renewals, finalizations, payments, then deliveries; returns deliveries tried.
@@ -250,7 +250,8 @@ class StripeSimulator(Controlled):
         paths = params.words("expand")
         if lacking := self.forbidden & {f"expand {path.rpartition('.')[2]}" for path in paths}:
             raise forbidden(self.api_key, self.account.id, min(lacking))
-        body = expand(self.account, act(Call(self.account, ids, params)), paths)
+        with self.account.living_by_clock_of(ids.get("id")):
+            body = expand(self.account, act(Call(self.account, ids, params)), paths)
         return json_response(200, body, self._headers(request, request_id))
 
     def _invoice_pdf(

@@ -61,6 +61,7 @@ class Customer:
     footer: str | None = None
     invoices_numbered: int = 0
     deleted: bool = False
+    test_clock: str | None = None
     credit: int = 0  # what the next finalized invoices take from its balance, in minor units
 
 
@@ -231,8 +232,7 @@ class Invoice:
     lines: list[Line] = field(default_factory=list)
     status: Status = Status.DRAFT
     automatically_finalizes_at: datetime | None = None
-    finalizes_as_asked: bool = False
-    """The time was set by a person or program: webhook failures do not delay it."""
+    finalizes_as_asked: bool = False  # by a person or program: webhook failures do not delay it
     metadata: dict[str, str] = field(default_factory=dict)
     footer: str | None = None
     description: str | None = None
