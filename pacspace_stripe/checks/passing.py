@@ -25,7 +25,7 @@ from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamped import GOOD, changed_stamp, on_it, stamp_stays
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.steps import Stamp
-from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.events import SENT_IS_HEARD, EventType
 from pacspace_stripe.store import Leased
@@ -213,14 +213,24 @@ class Pass:
         self._did("carries this proof already")
         return there[0]
 
-    def _established(self, invoice: Invoice, finding: Finding) -> bool:
-        """Return whether this finding is silence about an invoice that left with a verdict: that verdict stays."""
+    def _established(self, invoice: Invoice, finding: Finding) -> Looked | None:
+        """Keep the verdict that an earlier check established, when this one only found silence; else None.
+
+        That is what an invoice left with, and a drift as long as it keeps the invoice.
+        """
         memory = self.memory
-        known = memory.cleared and memory.verdict in GOOD and not memory.held
-        if not known or not finding.heals or not stamp_stays(invoice, memory, finding):
-            return False
-        self.memory = replace(memory, detail=f"nothing new was found, and its stamp stays: {finding.detail}")
-        return True
+        if finding.verdict is not Verdict.UNPROVEN or not finding.heals:
+            return None
+        left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID) and not memory.held
+        proven = left and memory.cleared and memory.verdict in GOOD and stamp_stays(invoice, memory, finding)
+        drifted = memory.verdict is Verdict.DRIFTED and finding.reason in UNANSWERED and (memory.ended or not left)
+        if not proven and not drifted:
+            return None
+        verdict = memory.verdict.value if memory.verdict else ""
+        self.memory = replace(memory, detail=f"{verdict} before, and nothing new is known: {finding.detail}")
+        if left:
+            return self._end(invoice.status.value, self.memory.detail)
+        return self._until(invoice.status.value, self.now + timing.ladder(self.parts.policy, memory.attempts))
 
     def _mailed(self, invoice: Invoice) -> bool | None:
         """Return whether Stripe mailed it; None when no event would have said so."""

@@ -199,8 +199,9 @@ class Look(ReleaseGuard):
         if left and self.back and self.back.patient and finding.heals:
             self.memory = with_finding(self.memory, finding, self.parts.policy, self.real_now)
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
-        if left and self._established(invoice, finding):
-            return self._end(invoice.status.value, self.memory.detail)
+        stays = self._established(invoice, finding)
+        if stays is not None:
+            return stays
         proven = self._proven_already(invoice, finding) if left else None
         if proven is not None and not self.memory.held:
             return self._end(invoice.status.value, self.memory.detail)

@@ -165,3 +165,31 @@ def test_a_held_invoice_of_a_lost_database_leaves_with_the_stamp_that_its_footer
     assert made.left == {invoice_id}
     assert lost.metadata(invoice_id)["pacspace_evidence_sha256"] == named
     assert "alert:footer_outdated:EXACT" not in kinds(made)
+
+
+@pytest.mark.parametrize("silence", [ledger_down, ledger_refuses, ledger_times_out])
+def test_a_drift_stays_a_drift_while_pacspace_is_silent(lost: Past, silence: Callable[[World], None]) -> None:
+    made = lost.world
+    made.subscribe()
+    made.bill("100")
+    made.record("90")
+    made.run(DAY)
+    silence(made)
+    made.run(DAY)
+    assert (made.memory().verdict, made.memory().reason) == (Verdict.DRIFTED, Reason.OVERBILLED)
+    assert made.memory().detail.startswith("drifted before, and nothing new is known: ")
+    assert kinds(made).count("alert:drifted:OVERBILLED") == 1
+    assert not any(kind.startswith("alert:unproven") for kind in kinds(made))
+    answers_again(made)
+    made.record("10")
+    made.run(DAY)
+    assert made.left == {made.invoice_id}
+
+
+def test_what_left_with_a_drift_is_still_said_to_have(lost: Past) -> None:
+    invoice_id = lost.billed("100", "90")
+    lost.backfill(apply=True)
+    ledger_down(lost.world)
+    lost.world.app.checker.check(invoice_id)
+    assert lost.world.memory(invoice_id).verdict is Verdict.DRIFTED
+    assert lost.metadata(invoice_id)["pacspace_verdict"] == "drifted"
