@@ -213,9 +213,7 @@ class Actor:
         """The whole new footer; None leaves it exactly as it is, and why is to be noted. Raises RenderError."""
         footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
         if isinstance(footer, TooLong):
-            return None, {
-                "footer_too_long": f"the footer would have {footer.length} characters, more than {FOOTER_LIMIT}"
-            }
+            return None, {"footer_too_long": f"the footer would have more than {FOOTER_LIMIT:,} characters"}
         return footer, {}
 
     def finalize(self, invoice: Invoice, memory: Memory) -> Memory:
