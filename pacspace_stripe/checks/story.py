@@ -25,7 +25,7 @@ from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.stamped import carries_stamp
 from pacspace_stripe.domain.stops import stops
 from pacspace_stripe.domain.verdicts import HEALS, Finding, Reason, Verdict, summarize
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.windows import by_second
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
 
 UNSETTLED = "unsettled"
@@ -159,7 +159,7 @@ class Look(ReleaseGuard):
             why = ", blocked by the early warning" if self.memory.blocked else ""
             held = "held" if self.memory.held else "not held"
             whose = " by its test clock" if self.ahead is not None else ""
-            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {iso(until)}{whose}")
+            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {by_second(until)}{whose}")
         return self._until(invoice.status.value, until)
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:

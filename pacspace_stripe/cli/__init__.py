@@ -1,5 +1,7 @@
 """The commands. Each lives in a module of its own that is imported only when it is called.
 
+Errors are one line and a hint on standard error, and with ``--json`` one object ``{"error": {…}}``.
+
 Exit codes: 0 all matched or nothing metered, 1 any drifted or unproven, 2 configuration or usage.
 """
 
@@ -9,8 +11,10 @@ from importlib import import_module
 import click
 
 from pacspace_stripe import __version__
+from pacspace_stripe.cli.showing import Output, echo_json_error
+from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.texts import printable
-from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError
+from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError, RemoteError
 
 PROGRAM = "pacspace-stripe"
 BAD_USAGE = 2
@@ -68,17 +72,43 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: errors as one clear line and a hint, never a traceback."""
+    output = Output()
     try:
-        sys.exit(cli.main(prog_name=PROGRAM, standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name=PROGRAM, standalone_mode=False, obj=output) or 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        if _wants_json(sys.argv[1:]):
+            usage = {"type": type(error).__name__, "message": error.format_message(), "hint": None}
+            echo_json_error({"error": {**usage, "exit_code": error.exit_code}}, output)
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except PacspaceStripeError as error:
-        said = [f"{PROGRAM}: {error}", *([f"  {error.hint}"] if error.hint else [])]
-        for line in "\n".join(said).split("\n"):
-            click.echo(printable(line), err=True)
-        sys.exit(BAD_USAGE if isinstance(error, ConfigurationError | InvalidInput | NotFound) else 1)
+        code = BAD_USAGE if isinstance(error, ConfigurationError | InvalidInput | NotFound) else 1
+        if _wants_json(sys.argv[1:]):
+            echo_json_error({"error": {**error_json(error), "exit_code": code}}, output)
+        else:
+            said = [f"{PROGRAM}: {error}", *([f"  {error.hint}"] if error.hint else [])]
+            for line in "\n".join(said).split("\n"):
+                click.echo(printable(line), err=True)
+        sys.exit(code)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Return whether the command was asked for JSON; what is wrong with its arguments may be why it did not run."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    pairs = zip(options, [*options[1:], ""], strict=True)
+    return "--json" in options or "--format=json" in options or ("--format", "json") in pairs
+
+
+def error_json(error: PacspaceStripeError) -> dict[str, Json]:
+    """Return what an error says, in the shape that ``--json`` prints it in: the same words that people get."""
+    found: dict[str, Json] = {"type": type(error).__name__, "message": str(error), "hint": error.hint or None}
+    if isinstance(error, ConfigurationError):
+        found["variable"] = error.variable
+    if isinstance(error, RemoteError):
+        found |= {"service": error.service, "status": error.status, "code": error.code, "request_id": error.request_id}
+    return found

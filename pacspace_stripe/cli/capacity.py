@@ -15,6 +15,7 @@ from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import FailPolicy
 from pacspace_stripe.domain.rates import STRIPE_LIVE, Rate
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.settings.written import duration, duration_of, duration_text
 from pacspace_stripe.settings.written import rate as read_rate
@@ -150,7 +151,7 @@ def assumptions(load: Load) -> tuple[str, ...]:
 
 def _show(load: Load, forecasts: list[Forecast]) -> None:
     when = "all at one moment" if load.anchor is Anchor.FIRST_OF_MONTH else "evenly over the month"
-    click.secho(f"{load.invoices:,} renewals, {when}", bold=True)
+    click.secho(f"{counted(load.invoices, 'renewal')}, {when}", bold=True)
     click.echo(f"Stripe's limits {load.rate} a second, finalization after {duration_text(load.grace)}")
     for found in forecasts:
         click.echo("")
@@ -166,13 +167,13 @@ def _show(load: Load, forecasts: list[Forecast]) -> None:
 
 def _lines(found: Forecast, which: str) -> list[tuple[str, str]]:
     secured = f"{which} draft {'held' if found.policy is FailPolicy.CLOSED else 'postponed'}"
-    missed = f"; {found.missed:,} are finalized before" if found.missed else ""
+    missed = f"; {found.missed:,} {'is' if found.missed == 1 else 'are'} finalized before" if found.missed else ""
     return [
-        ("calls of Stripe", f"{found.calls} per invoice, at most {found.per_second:.2g} invoices a second"),
+        ("calls of Stripe", f"{found.calls:,} per invoice, at most {found.per_second:.2g} invoices a second"),
         ("what limits them", found.bottleneck),
         (secured, f"after {_time(found.secured_after)}, to be in time after {_time(found.window)}{missed}"),
         (f"{which} matched one leaves", f"after {_time(found.leaves_after)}"),
-        ("processes", f"{found.processes}, more do not help"),
+        ("processes", f"{found.processes:,}, more do not help"),
     ]
 
 

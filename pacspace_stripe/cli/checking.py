@@ -15,6 +15,7 @@ from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently,
 from pacspace_stripe.domain.invoices import Invoice
 from pacspace_stripe.domain.memory import ANY_STOP, Waiver
 from pacspace_stripe.domain.stamps import LONGEST_VALUE
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.store import Kind
@@ -142,7 +143,7 @@ def sweep(*, as_json: bool) -> None:
         subjects = [app.store.subjects.find(subject) for subject in due]
         results = with_causes(app, *(app.remembered(subject) for subject in subjects if subject))
     if not as_json:
-        click.echo(f"{len(found)} found that no webhook told us of, {len(results)} invoices looked at")
+        click.echo(f"{len(found):,} found that no webhook told us of, {counted(len(results), 'invoice')} looked at")
     _report(results, as_json=as_json, failure=failure)
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from pacspace_stripe.cli.checking import INVOICE
-from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.files import is_stdout, write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
 from pacspace_stripe.domain.evidence import Evidence, confirmation_of
+from pacspace_stripe.domain.texts import counted
+from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store import Store, not_here
 
@@ -19,6 +21,7 @@ _ELSEWHERE = (
     "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
     " What follows was compared again, and found to agree with that stamp; it is not what is stamped."
 )
+_GOOD = {Verdict.MATCHED.value, Verdict.WAIVED.value}
 _SEEN = {"matched": "green", "waived": "yellow"}
 
 
@@ -28,7 +31,7 @@ _SEEN = {"matched": "green", "waived": "yellow"}
 @click.option(
     "--bundle",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a ZIP of all that speaks for this invoice, with a page for whoever reviews a dispute.",
+    help="Write a ZIP of all that speaks for this invoice, and a page for a dispute's reviewer; - for standard output.",
 )
 @JSON_OPTION
 def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -> None:
@@ -36,11 +39,17 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
 
     --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it is
     one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing,
-    and what their ledger says otherwise by now is noted; the exit code is then 1.
+    and what their ledger says otherwise by now is noted.
+
+    Exit code 0: it was matched or waived; 1: drifted or unproven. Of --bundle 0: it is whole; 1: something is missing
+    or noted.
     """
     if bundle is not None:
         if every:
             message = "--all and --bundle do not go together: a bundle has everything"
+            raise click.UsageError(message)
+        if as_json and is_stdout(bundle):
+            message = "--json and --bundle - both write to standard output"
             raise click.UsageError(message)
         _bundle(invoice, bundle, as_json=as_json)
         return
@@ -57,6 +66,7 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         _echo_history(links)
     else:
         _echo_decision(decision, confirmation_of(links, decision.sha256), last)
+    sys.exit(0 if json.loads(decision.document)["decision"]["verdict"] in _GOOD else 1)
 
 
 def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:
@@ -81,7 +91,7 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
     if as_json:
         echo_json(made.manifest)
     else:
-        echo_line(f"{target}: {len(made.content):,} bytes, {len(made.files)} files")
+        echo_line(f"{target}: {len(made.content):,} bytes, {counted(len(made.files), 'file')}", err=is_stdout(target))
     for lack in made.missing:
         echo_line(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
     for note in made.notes:

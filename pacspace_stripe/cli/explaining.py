@@ -13,7 +13,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.checks import CheckResult, shown_windows
 from pacspace_stripe.cli.checking import INVOICE
 from pacspace_stripe.cli.files import write_whole
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, room
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts
 from pacspace_stripe.documents import PictureKind
 from pacspace_stripe.domain import explanation_form
@@ -25,6 +25,7 @@ from pacspace_stripe.domain.explanation_form import CAUSES, about, fingerprint, 
 from pacspace_stripe.domain.explanation_words import span
 from pacspace_stripe.domain.invoices import Formula, Invoice
 from pacspace_stripe.domain.quantities import subtract, text
+from pacspace_stripe.domain.texts import grouped
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.domain.windows import iso
 
@@ -197,9 +198,9 @@ def _echo_explanation(explanation: Explanation) -> None:
             (
                 span(part.window),
                 part.meter,
-                text(part.billed),
-                text(part.recorded),
-                text(subtract(part.billed, part.recorded)),
+                grouped(text(part.billed)),
+                grouped(text(part.recorded)),
+                grouped(text(subtract(part.billed, part.recorded))),
                 (part.cause or explanation.cause).value,
             )
             for part in explanation.located
@@ -215,7 +216,7 @@ def _echo_explanation(explanation: Explanation) -> None:
 
 def _record(record: LocatedRecord) -> tuple[str, ...]:
     at = f"{record.at:%Y-%m-%d %H:%M:%S} UTC" if record.at else "-"
-    return record.record_id or "-", record.side.value, record.reference_id or "-", at, text(record.quantity)
+    return record.record_id or "-", record.side.value, record.reference_id or "-", at, grouped(text(record.quantity))
 
 
 def _echo_plan(corrections: Iterable[Correction]) -> None:
@@ -231,5 +232,5 @@ def _echo_plan(corrections: Iterable[Correction]) -> None:
 
 
 def _echo_folded(paragraph: str, *, indent: int = 2) -> None:
-    for line in textwrap.wrap(paragraph, _WIDE - indent):
+    for line in textwrap.wrap(paragraph, room(_WIDE) - indent):
         echo_line(" " * indent + line)

@@ -1,16 +1,33 @@
 """Files that commands write: whole, or not at all."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import click
 
 _READABLE = 0o644
+_STDOUT = Path("-")
+
+
+def is_stdout(target: Path) -> bool:
+    """Return whether ``-`` was named, so that what a command says about the file belongs on standard error."""
+    return target == _STDOUT
 
 
 def write_whole(target: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there. Raises click.FileError; what was there before stays then."""
+    """Write a file beside its place and move it there; ``-`` is standard output.
+
+    Raises click.FileError, and then what was there before stays; click.UsageError for a terminal.
+    """
+    if is_stdout(target):
+        if sys.stdout.isatty():
+            message = "standard output is a terminal: name a file, or pipe it on"
+            raise click.UsageError(message)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
     beside = None
     try:
         number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.absolute().parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.files import is_stdout, write_whole
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import exit_code, parts, with_causes
 from pacspace_stripe.domain.memory import Stage
@@ -41,6 +41,7 @@ def invoices(status: str | None, *, as_json: bool) -> None:
                 )
                 for result in results
             ],
+            prose={"detail": sys.maxsize},
         )
     sys.exit(exit_code(results))
 
@@ -48,16 +49,21 @@ def invoices(status: str | None, *, as_json: bool) -> None:
 @click.command()
 @click.argument("invoice")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The PDF to write."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The PDF to write; - for standard output.",
 )
 def statement(invoice: str, output: Path) -> None:
     """Write the usage statement of an invoice as a PDF, with the invoice's footer on every page."""
     with parts() as app:
         made = statement_of(app, invoice)
     write_whole(output, made.pdf)
-    click.echo(f"{output}: {len(made.pdf):,} bytes")
+    err = is_stdout(output)
+    echo_line(f"{output}: {len(made.pdf):,} bytes", err=err)
     for said in made.left_out:
-        echo_line(f"  {said}")
+        echo_line(f"  {said}", err=err)
 
 
 @click.command()

@@ -1,19 +1,21 @@
 """``report``: what would be held and why, before anybody enforces; and what was, afterwards."""
 
+import sys
 import textwrap
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
 
-from pacspace_stripe.cli.showing import echo_json, echo_line, echo_table
+from pacspace_stripe.cli.showing import echo_json, echo_line, echo_table, room
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents import Templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.domain.explanation_form import sentence
+from pacspace_stripe.domain.memory import KeptBack
 from pacspace_stripe.domain.money import written
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.texts import printable
+from pacspace_stripe.domain.settling import without_time
+from pacspace_stripe.domain.texts import counted, grouped, printable
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.reports import Holding, InvoiceLine, Report, Row, Standing, as_csv, as_json, make_report
 
@@ -34,6 +36,8 @@ def report(since: datetime | None, form: str, *, as_machine: bool) -> None:
 
     From our database alone: neither Stripe nor PacSpace is asked. In observe mode it says what enforcing would have
     done.
+
+    Exit code 0: every invoice that was compared is matched or waived; 1: any is drifted or unproven.
     """
     with parts() as app:
         from_day = since.replace(tzinfo=UTC) if since else None
@@ -47,6 +51,7 @@ def report(since: datetime | None, form: str, *, as_machine: bool) -> None:
                 click.echo(Templates(app.settings.templates).render(REPORT_TEMPLATE, as_json(made)), nl=False)
             case _:
                 _echo(made)
+    sys.exit(1 if made.verdicts[Verdict.DRIFTED] or made.verdicts[Verdict.UNPROVEN] else 0)
 
 
 def _echo(made: Report) -> None:
@@ -62,8 +67,8 @@ def _echo(made: Report) -> None:
 def _echo_summary(made: Report) -> None:
     since = f" since {made.since:%Y-%m-%d}" if made.since else ""
     click.secho(f"{made.made_at:%Y-%m-%d %H:%M} UTC, {made.policy.mode.value} mode{since}", bold=True)
-    counts = ", ".join(f"{made.verdicts[verdict]} {verdict.value}" for verdict in Verdict)
-    waiting = f", {made.waiting} not compared yet" if made.waiting else ""
+    counts = ", ".join(f"{made.verdicts[verdict]:,} {verdict.value}" for verdict in Verdict)
+    waiting = f", {made.waiting:,} not compared yet" if made.waiting else ""
     click.echo(f"  {_invoices(len(made.lines))}, asking for {written(made.asked_for)}: {counts}{waiting}")
 
 
@@ -75,21 +80,23 @@ def _echo_held(made: Report) -> None:
         return
     click.secho(f"{words}: {_invoices(len(made.held))}, {written(made.at_stake)} at stake", bold=True)
     names = ("invoice", "customer", "at stake", "since", "until", "reason", "what was found")
-    rows = [row for line in made.held for row in _held(line, observing=made.observing)]
-    echo_table(names, rows, right=frozenset({"at stake"}))
+    rows = [_held(line, line.kept, observing=made.observing) for line in made.held if line.kept]
+    echo_table(names, rows, right=frozenset({"at stake"}), prose={"what was found": _BESIDE})
 
 
-def _held(line: InvoiceLine, *, observing: bool) -> Iterator[tuple[str, ...]]:
-    """One row, and more under it for what does not fit beside: all that is missing is to be read, not cut."""
-    kept = line.kept
-    if kept is None:
-        return
+def _held(line: InvoiceLine, kept: KeptBack, *, observing: bool) -> tuple[str, ...]:
     open_end = {Holding.NOW: "now", Holding.TO_THE_END: "it left as it was" if observing else "a person ended it"}
     until = _day(kept.until) if kept.until else open_end.get(line.holding, "-")
     money = str(line.money) if line.money else "-"
-    first, *rest = textwrap.wrap(kept.detail, _BESIDE, break_long_words=False, break_on_hyphens=False) or [""]
-    yield line.invoice_id, line.customer_id, money, _day(kept.since), until, kept.reason.value, first
-    yield from (("", "", "", "", "", "", part) for part in rest)
+    return (
+        line.invoice_id,
+        line.customer_id,
+        money,
+        _day(kept.since),
+        until,
+        kept.reason.value,
+        without_time(kept.detail) if kept.until else kept.detail,
+    )
 
 
 def _echo_usage(made: Report) -> None:
@@ -102,7 +109,7 @@ def _echo_usage(made: Report) -> None:
 
 
 def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
-    figures = ("-" if one is None else text(one) for one in (row.billed, row.recorded, row.drift))
+    figures = ("-" if one is None else grouped(text(one)) for one in (row.billed, row.recorded, row.drift))
     return line.customer_id, row.meter, _day(row.start), _day(row.end), *figures, row.reason.value, line.invoice_id
 
 
@@ -114,7 +121,7 @@ def _echo_causes(made: Report) -> None:
         click.secho("Where they differ, and why", bold=True)
     for invoice_id, explanation in told:
         said = printable(f"{invoice_id}  {sentence(explanation)}")
-        click.echo(textwrap.fill(said, _WIDE, initial_indent="  ", subsequent_indent="      "))
+        click.echo(textwrap.fill(said, room(_WIDE), initial_indent="  ", subsequent_indent="      "))
 
 
 def _echo_rejections(made: Report) -> None:
@@ -147,10 +154,10 @@ def _echo_trend(made: Report) -> None:
         counts = [
             (
                 month.month,
-                str(month.invoices),
-                *(str(month.verdicts[verdict]) for verdict in Verdict),
+                f"{month.invoices:,}",
+                *(f"{month.verdicts[verdict]:,}" for verdict in Verdict),
                 month.matched_share,
-                str(month.held),
+                f"{month.held:,}",
                 written(month.at_stake),
             )
             for month in made.trend
@@ -163,13 +170,13 @@ def _echo_checklist(made: Report) -> None:
     click.secho("Before you enforce" if made.observing else "While you enforce", bold=True)
     for point in made.checklist:
         mark = "ok" if point.standing is Standing.FINE else "look"
-        click.echo(textwrap.fill(point.says, _WIDE, initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
+        click.echo(textwrap.fill(point.says, room(_WIDE), initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
         for name in point.about:
             echo_line(f"          {name}")
 
 
 def _invoices(count: int) -> str:
-    return "1 invoice" if count == 1 else f"{count} invoices"
+    return counted(count, "invoice")
 
 
 def _day(at: datetime | None) -> str:

@@ -1,26 +1,51 @@
 """How commands show what they found: JSON, or aligned columns."""
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from itertools import zip_longest
+from types import MappingProxyType
 
 import click
 
 from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.explanation_words import figure
-from pacspace_stripe.domain.texts import printable
-
-_PLAIN = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
+from pacspace_stripe.domain.texts import grouped, printable
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
 
+@dataclass(slots=True)
+class Output:
+    """Whether a JSON document was begun on standard output: an error then goes elsewhere, or neither could be read."""
+
+    begun: bool = False
+
+
+def begin_json() -> None:
+    """Note that this command's JSON document begins on standard output."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, Output):
+        context.obj.begun = True
+
+
 def echo_json(document: Json) -> None:
     """Indented JSON on standard output, one text of it as harmless to a terminal as any line."""
+    begin_json()
+    _echo_json(document)
+
+
+def echo_json_error(document: Json, output: Output) -> None:
+    """Print an error as JSON on standard output, or on standard error behind a document that was begun."""
+    _echo_json(document, err=output.begun)
+
+
+def _echo_json(document: Json, *, err: bool = False) -> None:
     written = json.dumps(document, indent=2, ensure_ascii=False)
-    click.echo("\n".join(map(_json_printable, written.split("\n"))))
+    click.echo("\n".join(map(_json_printable, written.split("\n"))), err=err)
 
 
 def echo_line(line: str, *, err: bool = False, bold: bool = False, fg: str | None = None) -> None:
@@ -36,26 +61,83 @@ def _json_printable(line: str) -> str:
     return "".join(each if printable(each) == each else json.dumps(each)[1:-1] for each in line)
 
 
-def echo_table(names: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[str] = frozenset()) -> None:
-    """Aligned columns; nothing when there are no rows."""
+def room(most: int) -> int:
+    """Return how wide text for people may be: ``most``, or less on a narrower terminal."""
+    return min(most, shutil.get_terminal_size().columns) if sys.stdout.isatty() else most
+
+
+def echo_table(
+    names: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    right: frozenset[str] = frozenset(),
+    prose: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Aligned columns; nothing when there are no rows.
+
+    ``prose`` are the columns that may be folded, and their greatest width. On a terminal that is too narrow they are
+    folded further, and where that is not enough, each row is a block of lines: ids are never broken.
+    """
     if not rows:
         return
     rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[place]) for row in (names, *rows)) for place in range(len(names))]
+    widths = [
+        min(max(len(row[place]) for row in (names, *rows)), prose.get(name, sys.maxsize))
+        for place, name in enumerate(names)
+    ]
+    most = room(sys.maxsize)
+    if not _fit(names, widths, prose, most):
+        _echo_blocks(names, rows, most)
+        return
     for row in (names, *rows):
-        cells = (
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(names, row, widths, strict=True)
-        )
-        click.echo(f"  {'  '.join(cells)}".rstrip())
+        folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*folded, fillvalue=""):
+            cells = (
+                cell.rjust(width) if name in right else cell.ljust(width)
+                for name, cell, width in zip(names, line, widths, strict=True)
+            )
+            click.echo(f"  {'  '.join(cells)}".rstrip())
 
 
-def grouped(quantity: object) -> str:
-    """Return a plain decimal number with its thousands separated, anything else as it is; ``-`` for None."""
-    if quantity is None:
-        return "-"
-    written = str(quantity)
-    return figure(Decimal(written)) if _PLAIN.fullmatch(written) else written
+def _fit(names: tuple[str, ...], widths: list[int], prose: Mapping[str, int], most: int) -> bool:
+    """Narrow the columns of prose until the table fits; return whether it does."""
+    over = 2 * len(widths) + sum(widths) - most
+    for place, name in enumerate(names):
+        if over > 0 and name in prose:
+            taken = min(over, max(widths[place] - _NARROWEST, 0))
+            widths[place] -= taken
+            over -= taken
+    return over <= 0
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+
+
+def _echo_blocks(names: tuple[str, ...], rows: Sequence[tuple[str, ...]], most: int) -> None:
+    """Print one line per cell, and an empty line between rows."""
+    margin = max(map(len, names)) + 4
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        for name, cell in zip(names, row, strict=True):
+            first, *more = textwrap.wrap(
+                cell, max(most - margin, 1), break_long_words=False, break_on_hyphens=False
+            ) or [""]
+            click.echo(f"  {name.ljust(margin - 4)}  {first}".rstrip())
+            for line in more:
+                click.echo(" " * margin + line)
+
+
+_NARROWEST = 24
+"""Columns that prose needs to be readable."""
+
+
+def quantity(written: object) -> str:
+    """Return a quantity for people, thousands separated; ``-`` for None."""
+    return "-" if written is None else grouped(str(written))
 
 
 def moment(written: object) -> str:
@@ -77,7 +159,7 @@ def echo_windows(windows: Iterable[Mapping[str, object]]) -> None:
             (
                 *(str("-" if window[name] is None else window[name]) for name in ("account", "meter")),
                 *(moment(window[name]) for name in ("start", "end")),
-                *(grouped(window[name]) for name in ("billed", "recorded", "count")),
+                *(quantity(window[name]) for name in ("billed", "recorded", "count")),
                 str("-" if window["reason"] is None else window["reason"]),
             )
             for window in windows

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.files import is_stdout, write_whole
 from pacspace_stripe.cli.wiring import parts
 from pacspace_stripe.documents.overlay import LARGEST_PDF
 from pacspace_stripe.errors import RemoteUnavailable
@@ -19,7 +19,11 @@ _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
 @click.argument("what", metavar="INVOICE|IN.pdf")
 @click.option("--invoice", metavar="INVOICE", help="Whose PDF IN.pdf is.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The PDF to write."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The PDF to write; - for standard output.",
 )
 @click.option("--break-signature", is_flag=True, help="Stamp a signed PDF too: its signature no longer holds then.")
 def stamp_pdf(what: str, invoice: str | None, output: Path, *, break_signature: bool) -> None:
@@ -37,7 +41,8 @@ def stamp_pdf(what: str, invoice: str | None, output: Path, *, break_signature: 
     write_whole(output, made.pdf)
     pages = f"{made.pages} page" if made.pages == 1 else f"{made.pages} pages"
     done = "stamped again" if made.again else "stamped"
-    click.echo(f"{output}: {pages} {done}, evidence {made.evidence_sha256}, {len(made.pdf):,} bytes")
+    said = f"{output}: {pages} {done}, evidence {made.evidence_sha256}, {len(made.pdf):,} bytes"
+    click.echo(said, err=is_stdout(output))
 
 
 def _stamped(app: App, invoice_id: str, pdf: bytes | None, *, break_signature: bool) -> StampedInvoice:

@@ -5,12 +5,13 @@ import sys
 
 import click
 
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, grouped, moment
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_table, moment, quantity
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.verification import Outcome, Report, Services, Step, services
 from pacspace_stripe.verification import verify as verified
 from pacspace_stripe.verification.figures import VerifiedFigures, VerifiedWindow
-from pacspace_stripe.verification.report import COMPARE, counted
+from pacspace_stripe.verification.report import COMPARE
 
 _EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
 _CANNOT_TELL = 2
@@ -94,7 +95,7 @@ def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
 def _row(window: VerifiedWindow) -> tuple[str, ...]:
     start, _, end = (window.period or "").partition("/")
     times = moment(start or None), moment(end or None)
-    amounts = map(grouped, (window.billed, window.recorded, window.records))
+    amounts = map(quantity, (window.billed, window.recorded, window.records))
     return window.meter or "-", window.account or "-", *times, *amounts
 
 

@@ -11,7 +11,9 @@ from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.showing import echo_line, echo_windows
+from pacspace_stripe.domain.memory import NOTHING_METERED
 from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.domain.settling import without_time
 from pacspace_stripe.errors import ConfigurationError, LeaseBusy
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.store import Store
@@ -86,11 +88,15 @@ def exit_code(results: list[CheckResult]) -> int:
 
 def echo_result(result: CheckResult, *, planned: bool) -> None:
     """One result for people: the verdict first, then both figures per window, then what happens."""
-    verdict = result.verdict.value if result.verdict else "not judged"
+    ours = result.verdict is not None or result.detail != NOTHING_METERED
+    verdict = result.verdict.value if result.verdict else "not judged" if ours else NOTHING_METERED
     reason = f" ({result.reason.value})" if result.reason else ""
     echo_line(f"{result.invoice_id}  {result.status}  {verdict}{reason}", bold=True)
-    if result.detail:
-        echo_line(f"  {result.detail}")
+    if not ours:
+        echo_line("  Nothing on it bills usage: it is not held, and Stripe goes on with it as planned.")
+    elif result.detail:
+        # When it is looked at again is said below, as it is now.
+        echo_line(f"  {without_time(result.detail)}")
     for window in result.windows:
         if "sentence" in window:
             echo_line(f"  {window['sentence']}")

@@ -17,6 +17,7 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pacspace_stripe.documents.failures import failure
+from pacspace_stripe.domain.texts import grouped
 from pacspace_stripe.errors import RenderError
 
 _KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
@@ -48,6 +49,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["grouped"] = lambda written: grouped(str(written))
 
     def path(self, name: str) -> Path:
         """Where the template ``name`` is; RenderError when no folder has it."""

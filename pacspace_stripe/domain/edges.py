@@ -23,7 +23,7 @@ from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.quantities import as_kept, equal, subtract, text, total
 from pacspace_stripe.domain.selection import Selection
-from pacspace_stripe.domain.windows import Window, iso
+from pacspace_stripe.domain.windows import Window, iso, since_second
 
 MOST_NAMED = 5
 """Of the records that are named to a person: the rest is counted."""
@@ -81,7 +81,7 @@ def _named(record: EdgeRecord) -> str:
     delta = record.delta
     reference = f" ({delta.reference_id})" if delta.reference_id else ""
     side = "counted" if record.counted else "not counted"
-    return f"{delta.record_id}{reference} of {text(record.usage)}, accepted {iso(delta.accepted_at)}, {side}"
+    return f"{delta.record_id}{reference} of {text(record.usage)}, accepted {since_second(delta.accepted_at)}, {side}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,9 @@ from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.settling import MeterRead
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 
+NOTHING_METERED = "nothing metered"
+"""The detail of an invoice on which nothing bills usage: it is not ours."""
+
 
 class Stage(StrEnum):
     """Where an invoice stands with us, for people and for queries; decisions re-read the invoice itself."""

@@ -80,7 +80,7 @@ def webhook_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
         "verdict": alert.verdict.value if alert.verdict else None,
         "reason": alert.reason.value if alert.reason else None,
         "detail": alert.detail,
-        "amount_due": {"amount": money.amount, "currency": money.currency, "written": str(money)} if money else None,
+        "amount_due": {"amount": money.amount, "currency": money.currency, "written": money.plain} if money else None,
         "windows": [dict(window) for window in windows[:MOST_WINDOWS]],
         "more_windows": max(0, len(windows) - MOST_WINDOWS),
         "explanation": {"sentence": why.sentence, "windows": why.document} if why else None,

@@ -21,7 +21,15 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
-        """As a person writes it: ``1234.50 EUR``, ``500 JPY``."""
+        """As a person reads it: ``1,234.50 EUR``, ``500 JPY``."""
+        number, _, code = self.plain.partition(" ")
+        whole, point, part = number.partition(".")
+        sign = "-" if whole.startswith("-") else ""
+        return f"{sign}{int(whole.removeprefix('-')):,}{point}{part} {code}"
+
+    @property
+    def plain(self) -> str:
+        """Return it for machines, with no thousands separated: ``1234.50 EUR``, ``500 JPY``."""
         code = self.currency.upper()
         digits = decimals(code)
         if digits == 0:

@@ -10,6 +10,7 @@ from pacspace_stripe.domain.billing import BilledUsage
 from pacspace_stripe.domain.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.domain.quantities import equal, subtract, text
 from pacspace_stripe.domain.settling import MeterRead, Settling, lacking, unsettled_parts
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Reason, WindowResult
 
 
@@ -145,8 +146,10 @@ def after_verify(result: WindowResult, proof: Proof, summary: ProofSummary) -> W
     same_net = summary.net_change is None or equal(summary.net_change, proof.net)
     if same_count and same_net:
         return replace(result, proof=replace(proof, cross_checked=named))
+    known = summary.record_count
+    records = "an unknown number of records" if known is None else counted(known, "record")
     detail = (
-        f"the proof root covers {summary.record_count} records netting "
+        f"the proof root covers {records} netting "
         f"{'unknown' if summary.net_change is None else text(summary.net_change)}, "
         f"the ledger has {proof.count} netting {text(proof.net)}"
     )

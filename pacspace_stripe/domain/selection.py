@@ -13,8 +13,9 @@ from pacspace_stripe.domain.deltas import LedgerDelta
 from pacspace_stripe.domain.ledger import Balance, LeftOut, LeftOutBy, UsageSign
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.domain.quantities import equal, text, total
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Reason
-from pacspace_stripe.domain.windows import Window, floor_to, iso
+from pacspace_stripe.domain.windows import Window, floor_to, since_second
 
 BY_REASON, BY_METADATA = "reason", "metadata."
 _TICK = timedelta(milliseconds=1)
@@ -166,7 +167,8 @@ def _judged(
         what = f"is usage of {usage_window(delta)}, which crosses the edge of {window}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
     if other is None and where is Place.CONTRADICTED:
-        what = f"names {usage_window(delta)} as its time and was accepted {iso(delta.accepted_at)}: {_CHOOSE_A_CLOCK}"
+        at = since_second(delta.accepted_at)
+        what = f"names {usage_window(delta)} as its time and was accepted {at}: {_CHOOSE_A_CLOCK}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
     return other
 
@@ -199,7 +201,7 @@ def chosen(
     """
     net, count = total(delta.amount for delta in (*deltas, *later)), len(deltas) + len(later)
     if count != balance.count or not equal(net, balance.net):
-        listed = f"{count} records netting {text(net)}"
+        listed = f"{counted(count, 'record')} netting {text(net)}"
         detail = f"the ledger lists {listed}, and derives {text(balance.net)} of {balance.count}"
         return Unclear(reason=Reason.LEDGER_INCONSISTENT, detail=detail)
     match select(deltas, window, selection, later=later):

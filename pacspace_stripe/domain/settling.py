@@ -14,7 +14,8 @@ from decimal import Decimal
 
 from pacspace_stripe.domain.ledger import Unsettled
 from pacspace_stripe.domain.quantities import equal, text
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.texts import counted
+from pacspace_stripe.domain.windows import by_second, since_second
 
 MOST_APART = timedelta(minutes=1)
 """Two reads this far apart show an aggregation that lags: about 60 s were measured (stripe-facts 4.3). What is *sent*
@@ -67,16 +68,16 @@ class Settling:
     def awaited(self, read: MeterRead) -> str:
         """The second read that is missing, for a person."""
         before = self.earlier
-        moved = f", {before} at {iso(before.at)}" if before is not None and before is not read else ""
-        return f"a second meter read that says the same ({read} since {iso(read.at)}{moved})"
+        moved = f", {before} at {since_second(before.at)}" if before is not None and before is not read else ""
+        return f"a second meter read that says the same ({read} since {since_second(read.at)}{moved})"
 
 
 def unsettled_parts(unsettled: Unsettled) -> Iterator[str]:
     """What the ledger still has to settle, for a person; names as far as PacSpace gave some."""
     if unsettled.unverified:
-        yield f"{unsettled.unverified} ledger records not verified yet{_named(unsettled.records)}"
+        yield f"{counted(unsettled.unverified, 'ledger record')} not verified yet{_named(unsettled.records)}"
     if unsettled.gaps:
-        yield f"{unsettled.gaps} gaps in the ledger's sequence{_named(unsettled.sequences)}"
+        yield f"{counted(unsettled.gaps, 'gap')} in the ledger's sequence{_named(unsettled.sequences)}"
 
 
 def _named(names: tuple[str, ...]) -> str:
@@ -88,6 +89,11 @@ def lacking(difference: str, missing: Iterable[str]) -> str:
     return f"{difference}; missing: {', '.join(missing)}"
 
 
+def without_time(detail: str) -> str:
+    """Return what is missing without when it is tried again: for a place that shows the time by itself."""
+    return detail.partition(_AGAIN)[0]
+
+
 def tried_again(detail: str, until: datetime) -> str:
     """What is missing, and when it is tried again at the latest: a word of either vendor brings it forward."""
-    return f"{detail.partition(_AGAIN)[0]}{_AGAIN}{iso(until)}"
+    return f"{detail.partition(_AGAIN)[0]}{_AGAIN}{by_second(until)}"

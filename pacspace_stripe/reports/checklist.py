@@ -8,6 +8,7 @@ from enum import StrEnum
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.money import totals, written
 from pacspace_stripe.domain.policy import FailPolicy, Mode
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.events import FOUND_BY_SWEEP, EventType, Ignored
 from pacspace_stripe.reception import MANY, STRIPE, Refused
@@ -98,7 +99,7 @@ def _some(names: Iterable[str]) -> tuple[str, ...]:
 
 def _held_today(known: Known) -> CheckPoint:
     stopped = [line for line in known.lines if line.stops_today]
-    would = "would be held" if known.observing else "are held"
+    would = "would be held" if known.observing else f"{_be(len(stopped))} held"
     if not stopped:
         return _point("held_today", f"No open invoice {'would be' if known.observing else 'is'} held today.", fine=True)
     says = f"{_invoices(len(stopped))} {would} today, asking for {written(totals(line.money for line in stopped))}."
@@ -137,7 +138,7 @@ def _coming(known: Known) -> CheckPoint:
     if not blocks:
         return _point("coming", "No coming invoice is known to be wrong.", fine=True)
     would = "would be" if known.observing else "will be"
-    says = f"{_invoices(len(blocks))} that will be made soon {would} held from the start: usage so far differs."
+    says = f"{_invoices(len(blocks))} that Stripe will make soon {would} held from the start: usage so far differs."
     about = (f"{block.subscription_id} of {block.customer_id}: {block.detail}" for block in blocks)
     return _point("coming", says, fine=False, about=about)
 
@@ -184,8 +185,9 @@ def _history(known: Known) -> CheckPoint:
     held = [line for line in judged if line.holding is not Holding.NO]
     cleared = sum(line.holding is Holding.A_WHILE for line in held)
     says = (
-        f"{_invoices(len(judged))} of {months} {'month' if months == 1 else 'months'} compared so far: {len(held)} "
-        f"{'would have been' if known.observing else 'were'} held, {cleared} of them only for a while."
+        f"{_invoices(len(judged))} of {counted(months, 'month')} compared so far: {len(held):,} "
+        f"{'would have been' if known.observing else 'was' if len(held) == 1 else 'were'} held, {cleared:,} of them "
+        "only for a while."
     )
     if not judged:
         return _point("history", "No invoice was compared yet: observe one billing period at least.", fine=False)
@@ -209,7 +211,7 @@ def _refused(known: Known) -> Iterator[CheckPoint]:
     """A few refused requests may be anybody's; many without an accepted one, or the only ones, are a wrong setting."""
     for refused in known.refused:
         if refused.count >= MANY or not known.came:
-            many = "1 webhook was" if refused.count == 1 else f"{refused.count} webhooks in a row were"
+            many = "1 webhook was" if refused.count == 1 else f"{refused.count:,} webhooks in a row were"
             says = f"{many} refused and none was accepted since, the last one at {refused.last_at:%Y-%m-%d %H:%M} UTC: "
             yield _point(f"refused_{refused.sender}", says + refused.advice, fine=False)
 
@@ -230,7 +232,7 @@ def _ignored(known: Known) -> Iterator[CheckPoint]:
 
 def _unreadable(known: Known) -> Iterator[CheckPoint]:
     if known.unreadable:
-        many = "1 event" if known.unreadable == 1 else f"{known.unreadable} events"
+        many = counted(known.unreadable, "event")
         says = (
             f"{many} signed by Stripe could not be read, and the sweep had to find what they were about. The log and "
             "the audit log say what was wrong with them."
@@ -252,7 +254,8 @@ def _failed_webhooks(known: Known) -> CheckPoint:
     every = sum(known.events.values())
     if not lost:
         return _point("failed_webhooks", "No webhook had to be looked for.", fine=True)
-    says = f"The webhooks of {lost} of {every} events failed, and the sweep found them: see the endpoint in Stripe."
+    failed = f"{lost:,} of {counted(every, 'event')}"
+    says = f"The webhooks of {failed} failed, and the sweep found them: see the endpoint in Stripe."
     return _point("failed_webhooks", says, fine=False)
 
 
@@ -282,7 +285,11 @@ def _inherited(known: Known) -> CheckPoint:
 
 
 def _invoices(count: int) -> str:
-    return "1 invoice" if count == 1 else f"{count} invoices"
+    return counted(count, "invoice")
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _lasting(span: timedelta) -> str:

@@ -57,7 +57,7 @@ def _cells(line: InvoiceLine) -> Iterator[list[str]]:
     held = [line.holding.value, _moment(kept.since if kept else None), _moment(kept.until if kept else None)]
     amount = ["", "", ""]
     if line.money is not None:
-        amount = [str(line.money.amount), line.money.currency, str(line.money).split()[0]]
+        amount = [str(line.money.amount), line.money.currency, line.money.plain.split()[0]]
     for row in line.rows or (None,):
         yield [_safe(cell) for cell in (*_named(line, row), *_figures(row), *_invoice(line), *held, *amount)]
         amount = ["", "", ""]

@@ -50,7 +50,7 @@ def _verdicts(counts: dict[Verdict, int]) -> dict[str, Json]:
 
 
 def _money(money: Money) -> dict[str, Json]:
-    return {"amount": money.amount, "currency": money.currency, "written": str(money)}
+    return {"amount": money.amount, "currency": money.currency, "written": money.plain}
 
 
 def _held(line: InvoiceLine) -> dict[str, Json]:

@@ -22,11 +22,13 @@ class Month:
 
     @property
     def matched_share(self) -> str:
-        """Of those compared, how many of a thousand agreed, as a percentage that never rounds up to 100."""
-        judged = self.invoices - self.waiting
+        """Return the share of those compared that agreed, in percent: 0 only when none did, 100 only when all did."""
+        judged, agreed = self.invoices - self.waiting, self.verdicts[Verdict.MATCHED]
         if not judged:
             return "-"
-        tenths = self.verdicts[Verdict.MATCHED] * 1000 // judged
+        tenths = (agreed * 2000 + judged) // (2 * judged)
+        tenths = max(tenths, 1) if agreed else 0
+        tenths = min(tenths, 999) if agreed < judged else 1000
         return f"{tenths // 10}.{tenths % 10} %"
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from pacspace_stripe.domain.evidence import Evidence, Json, decision_of, meaning, seal
+from pacspace_stripe.domain.memory import NOTHING_METERED
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store.database import Database, one_at_a_time
-from pacspace_stripe.store.tables import evidence
+from pacspace_stripe.store.tables import evidence, subjects
 
 _EVIDENCE = "evidence"
 _NOT_HERE = (
@@ -59,12 +60,24 @@ class Chains:
     def decision_of(self, invoice_id: str) -> Evidence:
         """The decision about an invoice that a stamp names. Raises NotFound when there is none."""
         decision = decision_of(self.of_subject(invoice_id))
+        if decision is None and self._has_nothing_metered(invoice_id):
+            message = f"none about {invoice_id}: nothing on it is metered"
+            raise NotFound(
+                _EVIDENCE, message, hint="It bills no usage, so there is nothing to compare, prove or state."
+            )
         if decision is None:
             message = f"none about {invoice_id}: it was not compared yet"
             command = f"pacspace-stripe check {invoice_id} --apply"
             hint = f"Run `{command}` first, or look for it in `pacspace-stripe invoices`."
             raise NotFound(_EVIDENCE, message, hint=hint)
         return decision
+
+    def _has_nothing_metered(self, invoice_id: str) -> bool:
+        """Return whether the last check found nothing metered on it, so that another one would not help."""
+        found = (subjects.c.memory["detail"].as_string(), subjects.c.verdict)
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(*found).where(subjects.c.subject_id == invoice_id)).one_or_none()
+        return row is not None and row[0] == NOTHING_METERED and row[1] is None
 
     def _in_order(self, which: sa.ColumnElement[bool]) -> list[Evidence]:
         query = sa.select(evidence).where(which).order_by(evidence.c.sequence)

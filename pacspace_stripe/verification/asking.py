@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pacspace_stripe.domain.ledger import ProofSummary
 from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.errors import InvalidInput, RemoteError, RemoteUnavailable
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.pacspace_api.results import Source
@@ -19,7 +20,6 @@ from pacspace_stripe.verification.report import (
     Result,
     SourceAnswer,
     cannot_tell,
-    counted,
     printable,
     together,
 )

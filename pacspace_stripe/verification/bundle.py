@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.quantities import equal, text
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.errors import RemoteError, UnreadableDocument, UnreadableEvidence
 from pacspace_stripe.evidence_format import (
     Count,
@@ -26,7 +27,7 @@ from pacspace_stripe.transport.answers import Fields, exact_json
 from pacspace_stripe.verification import chain, printed, stamped
 from pacspace_stripe.verification.archive import read_zip
 from pacspace_stripe.verification.pdf import read_pages
-from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, together, unless
 
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.evidence_format import EvidenceDocument, OlderEvidence, ReadEvidence
 from pacspace_stripe.evidence_format.older import OlderDocument
-from pacspace_stripe.verification.report import Result, counted, unless
+from pacspace_stripe.verification.report import Result, unless
 
 Link: TypeAlias = ReadEvidence | OlderEvidence
 """What an earlier version wrote has its place, too."""

@@ -9,6 +9,7 @@ from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.ledger import ProofSummary
 from pacspace_stripe.domain.quantities import equal, text
 from pacspace_stripe.domain.stamps import MOST_WINDOWS, PREFIX
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.transport.answers import decimal_of
 from pacspace_stripe.verification.ledger_files import unconfirmed
@@ -41,7 +42,9 @@ class StampedWindow:
             return cannot_tell(f"PacSpace confirms the proof root {self.proof_root}, but count and net are not known")
         covered = self.root_count or self.count
         if str(summary.record_count) != covered:
-            return refuted(f"PacSpace says {summary.record_count} records of {self.proof_root}, stamped are {covered}")
+            return refuted(
+                f"PacSpace says {counted(summary.record_count, 'record')} of {self.proof_root}, stamped are {covered}"
+            )
         if self.root_count is None and self.usage is not None and equal(abs(summary.net_change), self.usage):
             return holds("PacSpace confirms the stamped roots, counts and usage")
         net = text(summary.net_change)

@@ -8,6 +8,7 @@ from pacspace_stripe.domain.ledger import LeftOutBy, Proof, ProofSummary, UsageS
 from pacspace_stripe.domain.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.domain.quantities import equal, text, total
 from pacspace_stripe.domain.selection import BY_REASON, Counted, Selection, named_meters, select
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.windows import Window, iso
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
@@ -148,7 +149,8 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
     if equal(sign.recorded_usage(net), known[0]) and count == known[1]:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
     named = f"{text(known[0])} in {known[1]}"
-    said = f"{name_of(window)}: the rows are {text(sign.recorded_usage(net))} in {count} records, recorded is {named}"
+    rows = f"{text(sign.recorded_usage(net))} in {counted(count, 'record')}"
+    said = f"{name_of(window)}: the rows are {rows}, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
     if window.proof is not None and count > window.proof.record_count:
         return cannot_tell(f"{said}: the ledger got records after the proof root was made")
@@ -176,10 +178,10 @@ def _receipt_of(proof: Proof) -> Read:
         if root is None or root.lower() != proof.proof_root.lower():
             return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
         if count is not None and count > proof.count and not proof.stale:
-            grown = f"{file.where} says {count} records, the evidence {proof.count}"
+            grown = f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}"
             return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
         if count is not None and count != proof.count and not proof.stale:
-            return refuted(f"{file.where} says {count} records, the evidence {proof.count}")
+            return refuted(f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}")
         return holds(_SAME)
 
     return read
@@ -216,8 +218,9 @@ def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:
 
 
 def _other_figures(summary: ProofSummary, proof: Proof) -> Iterator[str]:
-    if summary.record_count not in (None, proof.count):
-        yield f"PacSpace says {summary.record_count} records of {proof.proof_root}, the evidence {proof.count}"
+    if summary.record_count is not None and summary.record_count != proof.count:
+        said = counted(summary.record_count, "record")
+        yield f"PacSpace says {said} of {proof.proof_root}, the evidence {proof.count}"
     net = summary.net_change
     if net is not None and not equal(net, proof.net):
         yield f"PacSpace says a net change of {text(net)} for {proof.proof_root}, the evidence {text(proof.net)}"

@@ -15,8 +15,9 @@ from itertools import pairwise
 
 from pacspace_stripe.domain.footer import ROOTS_IN_TABLE
 from pacspace_stripe.domain.quantities import text as plain
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.evidence_format import EvidenceDocument, ReadEvidence
-from pacspace_stripe.verification.report import Result, cannot_tell, counted, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, together, unless
 
 _DROPPED = re.compile(r"[\s\-\u00ad\u2010\u2011\u2012\u2013\u2014\ufffe\uffff\x00-\x1f\x7f]+")
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
@@ -123,7 +124,8 @@ def _judged(
 
 def _said_wrongly(figures: "_Figures") -> str:
     meter = "" if figures.meter is None else f" of {figures.meter}"
-    return f"says {figures.usage} in {figures.count} records{meter}, which the evidence does not"
+    records = "1 record" if figures.count == "1" else f"{figures.count} records"
+    return f"says {figures.usage} in {records}{meter}, which the evidence does not"
 
 
 def _may_be_frozen(said: _Said, evidence: ReadEvidence) -> bool:

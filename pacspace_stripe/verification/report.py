@@ -156,11 +156,6 @@ def numbered(steps: Iterable[tuple[str, Result]]) -> tuple[Step, ...]:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 window``, ``2 windows``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def printable(text: str) -> str:
     """Text on one line in which everything that could act on a terminal or turn the reading direction is shown as �."""
     line = " ".join(text.split())

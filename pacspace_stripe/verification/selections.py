@@ -12,6 +12,7 @@ from pacspace_stripe.domain.ledger import LeftOutBy, Selected
 from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.quantities import text, total
 from pacspace_stripe.domain.selection import Selection
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.evidence_format import (
     CompareModel,
     EvidenceDocument,
@@ -131,7 +132,7 @@ def _own(selected: Selected) -> tuple[int, Decimal]:
 def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:
     """The root covers all of the scope, whatever counts of it."""
     if (proof.record_count, proof.net_change) != (selection.record_count, selection.net_change):
-        covered = f"{text(proof.net_change)} in {proof.record_count} records"
+        covered = f"{text(proof.net_change)} in {counted(proof.record_count, 'record')}"
         yield f"the proof root covers {covered}, read were {text(selection.net_change)} in {selection.record_count}"
 
 

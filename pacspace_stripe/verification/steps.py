@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pacspace_stripe.domain.evidence import digest
 from pacspace_stripe.domain.ledger import ProofSummary
 from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
 from pacspace_stripe.evidence_format import ReadEvidence, read_evidence, read_older
 from pacspace_stripe.verification import bundle as bundles
@@ -28,7 +29,7 @@ from pacspace_stripe.verification.invoice import Stamp
 from pacspace_stripe.verification.ledger_files import LedgerFiles, unconfirmed
 from pacspace_stripe.verification.online import Services
 from pacspace_stripe.verification.pdf import Pdf, read_pdf
-from pacspace_stripe.verification.report import Result, cannot_tell, counted, holds, refuted, skipped, together, unless
+from pacspace_stripe.verification.report import Result, cannot_tell, holds, refuted, skipped, together, unless
 
 Checked = Iterator[tuple[str, Result]]
 READABLE = "evidence can be read in one way only and is canonical"

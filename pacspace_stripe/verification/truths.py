@@ -9,11 +9,12 @@ from decimal import Decimal
 from pacspace_stripe.domain.ledger import LedgerProtocol
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.quantities import equal, subtract, text, total
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.verdicts import BilledAs, LineKind, Reason, Verdict, summarize
 from pacspace_stripe.evidence_format import EvidenceDocument, PolicyModel, WindowModel
 from pacspace_stripe.evidence_format.lines import LineModel
 from pacspace_stripe.verification import selections
-from pacspace_stripe.verification.report import Result, counted, unless
+from pacspace_stripe.verification.report import Result, unless
 
 _LIVING = ("draft", "open", "paid")
 _FIGURES_DIFFER = frozenset(
@@ -131,7 +132,7 @@ def _covers(window: WindowModel, policy: PolicyModel, net: Decimal, count: int, 
     if window.recorded is None or usage != window.recorded:
         yield f"{what} covers {text(usage)}, recorded is {_shown(window.recorded)}"
     if window.count != count:
-        yield f"{what} covers {count} records, counted are {window.count}"
+        yield f"{what} covers {counted(count, 'record')}, counted are {window.count}"
 
 
 def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_a_drifted_invoice_is_not_confirmed(made: World, run: Run) -> None:
     made.record("90")
     made.run()
     done = run(made.invoice_id)
-    assert done.exit_code == 0
+    assert done.exit_code == run(made.invoice_id, "--json").exit_code == 1
     assert f"{made.invoice_id}  drifted (OVERBILLED)" in done.output
     assert "  confirmed  not yet: its final lines were not compared with this decision\n" in done.output
     assert "proof" not in done.output

@@ -93,8 +93,8 @@ def test_a_person_is_told_where_why_and_what_can_be_done(desk: Desk) -> None:
     assert SAID in done.stdout.splitlines()
     said = " ".join(done.stdout.split())
     assert "Stripe counted 72,079, the ledger recorded 68,939.5, so Stripe has 3,139.5 more." in said
-    assert f"17 Aug 2026, 14:00{DASH}15:00 UTC api_calls 6279 3139.5 3139.5" in said
-    assert said.count("1046.5") >= 3
+    assert f"17 Aug 2026, 14:00{DASH}15:00 UTC api_calls 6,279 3,139.5 3,139.5" in said
+    assert said.count("1,046.5") >= 3
     assert "What can be done now 1. credit note" in said
     assert [
         line for line in done.stdout.splitlines() if line.startswith("     curl https://api.stripe.com/v1/credit_notes")

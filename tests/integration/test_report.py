@@ -33,7 +33,7 @@ def test_both_modes_hold_the_same_for_the_same_money(tmp_path: Path, mode: str, 
     with street(tmp_path, database_url=database_url, mode=mode) as made:
         found = reported(made)
         assert {line.customer_id for line in found.held} == HELD
-        assert [str(money) for money in found.at_stake] == ["280.00 EUR", "3500 JPY", "0.06 USD"]
+        assert [str(money) for money in found.at_stake] == ["280.00 EUR", "3,500 JPY", "0.06 USD"]
         assert {line.kept.since for line in found.held if line.kept} == {MIDDLE.replace(month=11, day=1, hour=1)}
         assert line_of(found, "cus_match").holding is Holding.NO
         assert line_of(found, "cus_late").holding is Holding.A_WHILE
@@ -138,7 +138,7 @@ def test_a_coming_invoice_that_is_known_to_be_wrong_is_told(tmp_path: Path) -> N
         made.record("90")
         made.run(HOUR)
         point = next(point for point in reported(made).checklist if point.name == "coming")
-        assert point.says.startswith("1 invoice that will be made soon would be held")
+        assert point.says.startswith("1 invoice that Stripe will make soon would be held")
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -159,8 +159,8 @@ def run(made: World, *arguments: str) -> Result:
 
 def test_the_text_says_what_would_have_been_held_and_why(observed: World) -> None:
     done = run(observed)
-    assert done.exit_code == 0
-    assert "Would have been held: 5 invoices, 280.00 EUR + 3500 JPY + 0.06 USD at stake" in done.output
+    assert done.exit_code == 1  # some are drifted or unproven
+    assert "Would have been held: 5 invoices, 280.00 EUR + 3,500 JPY + 0.06 USD at stake" in done.output
     assert "billed 100, recorded 90: differs by 10" in done.output
     assert "Before you enforce" in done.output
     assert all(len(line) < 200 for line in done.output.splitlines())

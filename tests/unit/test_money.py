@@ -10,7 +10,7 @@ from pacspace_stripe.domain.money import Money, decimals, totals, written
 @pytest.mark.parametrize(
     ("amount", "currency", "shown"),
     [
-        (123450, "eur", "1234.50 EUR"),
+        (123450, "eur", "1,234.50 EUR"),
         (5, "usd", "0.05 USD"),
         (0, "usd", "0.00 USD"),
         (-5, "usd", "-0.05 USD"),
@@ -20,7 +20,7 @@ from pacspace_stripe.domain.money import Money, decimals, totals, written
         (5120, "kwd", "5.120 KWD"),
         (500, "isk", "5.00 ISK"),
         (500, "ugx", "5.00 UGX"),
-        (9_007_199_254_740_993, "usd", "90071992547409.93 USD"),
+        (9_007_199_254_740_993, "usd", "90,071,992,547,409.93 USD"),
     ],
 )
 def test_it_is_written_with_the_currencys_own_decimals(amount: int, currency: str, shown: str) -> None:
@@ -42,7 +42,8 @@ def test_no_minor_unit_is_ever_lost(amounts: list[int], currency: str) -> None:
         Money(amount=0, currency=currency),
     )
     assert total.amount == sum(amounts)
-    shown, _, code = str(total).partition(" ")
+    shown, _, code = total.plain.partition(" ")
     assert code == currency.upper()
     assert int(shown.replace(".", "")) == total.amount
     assert len(shown.partition(".")[2]) == decimals(currency)
+    assert str(total).replace(",", "") == total.plain

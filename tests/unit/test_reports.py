@@ -210,7 +210,11 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
         ),
         (remembered(Reason.UNMAPPED), "unmapped", "pacspace_customer_id"),
         (remembered(Reason.LEDGER_MISSING), "nothing_recorded", "nothing at all"),
-        (remembered(Reason.OVERBILLED, invoice_id="upcoming:sub_1:1"), "coming", "1 invoice that will be made soon"),
+        (
+            remembered(Reason.OVERBILLED, invoice_id="upcoming:sub_1:1"),
+            "coming",
+            "1 invoice that Stripe will make soon",
+        ),
         (remembered(held=True), "inherited", "nobody releases them"),
         (remembered(None), "history", "observe one billing period"),
         (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),

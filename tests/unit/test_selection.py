@@ -286,8 +286,8 @@ def test_an_unverified_delta_may_count_unless_it_says_otherwise(
 @pytest.mark.parametrize(
     ("net", "count", "what"),
     [
-        ("-9", 1, "1 records netting -10, and derives -9 of 1"),
-        ("-10", 2, "1 records netting -10, and derives -10 of 2"),
+        ("-9", 1, "1 record netting -10, and derives -9 of 1"),
+        ("-10", 2, "1 record netting -10, and derives -10 of 2"),
     ],
 )
 def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: int, what: str) -> None:

@@ -189,7 +189,7 @@ def _last_alike(said: list[tuple[datetime, Decimal]]) -> list[tuple[datetime, De
         pytest.param(
             Unsettled(unverified=1, gaps=1),
             at(),
-            "1 ledger records not verified yet, 1 gaps in the ledger's sequence, "
+            "1 ledger record not verified yet, 1 gap in the ledger's sequence, "
             "a second meter read that says the same (90 since 2026-11-01T00:10:00Z)",
             id="everything at once",
         ),

@@ -24,10 +24,11 @@ from pacspace_stripe.cli.backfilling.papers import Papers
 from pacspace_stripe.cli.backfilling.progress import ProgressLine
 from pacspace_stripe.cli.backfilling.report import CsvReport, JsonReport
 from pacspace_stripe.cli.backfilling.summary import echo_summary, summary_json
-from pacspace_stripe.cli.showing import JSON_OPTION
+from pacspace_stripe.cli.showing import JSON_OPTION, begin_json
 from pacspace_stripe.cli.wiring import parts, refuse_when_observing
 from pacspace_stripe.domain.backfills import Calls, Selection
 from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.domain.texts import counted
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.store import Store, is_alive
@@ -150,7 +151,7 @@ class Run:
         finished = False
         with ExitStack() as open_files, stopping() as stop:
             csv_report = self._csv(open_files, bookmark.report_bytes)
-            json_report = JsonReport(sys.stdout) if self.as_json else None
+            json_report = self._json()
             if self.act and not resume:
                 self._bookmarks.forget(self.selection, open_end=self.open_end)
             progress = ProgressLine(selection=self.selection, before=dict(bookmark.tally.outcomes))
@@ -184,7 +185,11 @@ class Run:
     def _bookmark(self, *, resume: bool) -> Bookmark:
         found = self._bookmarks.find(self.selection, open_end=self.open_end) if resume else None
         if resume:
-            behind = f"{found.tally.invoices:,} invoices are behind" if found else "nothing to resume: from the start"
+            behind = (
+                f"{counted(found.tally.invoices, 'invoice')} done before"
+                if found
+                else "nothing to resume: from the start"
+            )
             click.echo(f"backfill: {behind}", err=True)
         return found or Bookmark(until=self.selection.until)
 
@@ -212,6 +217,12 @@ class Run:
             then=papers.of if papers else None,
             watcher=progress,
         )
+
+    def _json(self) -> JsonReport | None:
+        if not self.as_json:
+            return None
+        begin_json()
+        return JsonReport(sys.stdout)
 
     def _csv(self, open_files: ExitStack, kept_bytes: int) -> CsvReport | None:
         if self.csv_file is None:
@@ -253,7 +264,7 @@ class Run:
             how = f"the same command with --until {rest} does the rest"
         else:
             how = "a dry run keeps nothing: the same command begins anew"
-        click.echo(f"backfill: not finished, {bookmark.tally.invoices:,} invoices done; {how}", err=True)
+        click.echo(f"backfill: not finished, {counted(bookmark.tally.invoices, 'invoice')} done; {how}", err=True)
 
 
 @contextmanager

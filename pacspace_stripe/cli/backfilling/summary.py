@@ -11,6 +11,7 @@ from pacspace_stripe.cli.backfilling.progress import written
 from pacspace_stripe.cli.showing import echo_line
 from pacspace_stripe.domain.backfills import READS_A_MONTH, Outcome, Selection, shown
 from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.texts import counted
 
 
 def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished: bool, act: bool) -> dict[str, Json]:
@@ -58,7 +59,7 @@ def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: boo
     end = "" if finished else ", as far as it got"
     what = "Applied" if act else "Dry run, nothing was written"
     statuses = ", ".join(about["statuses"])
-    click.secho(f"{what}: {tally.invoices:,} invoices{end}", bold=True)
+    click.secho(f"{what}: {counted(tally.invoices, 'invoice')}{end}", bold=True)
     click.echo(f"  created from {about['since']} to {about['until']}, {statuses}")
     for outcome in Outcome:
         if tally.outcomes[outcome]:
@@ -104,27 +105,28 @@ def _echo_done(bookmark: Bookmark) -> None:
     click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
     if tally.pdfs:
         written, there = tally.pdfs.get(PaperState.WRITTEN, 0), tally.pdfs.get(PaperState.THERE, 0)
-        click.echo(f"{written:,} stamped PDFs written, {there:,} were there")
+        click.echo(f"{counted(written, 'stamped PDF')} written, {there:,} there before")
     if bookmark.beyond:
         beyond = _beyond(bookmark)
         click.echo(
-            f"Beyond these, {beyond['stamped']:,} more were stamped and {beyond['pdfs']:,} PDFs written;"
+            f"Beyond these, {beyond['stamped']:,} more were stamped and {counted(beyond['pdfs'], 'PDF')} written;"
             " --resume looks at them again and counts them then"
         )
     if tally.drafts:
-        click.echo(f"{tally.drafts:,} drafts: `pacspace-stripe serve` (or `sweep`) goes on with them")
+        click.echo(f"{counted(tally.drafts, 'draft')}: `pacspace-stripe serve` (or `sweep`) goes on from here")
 
 
 def _echo_plan(app: App, bookmark: Bookmark) -> None:
     tally, calls, rate = bookmark.tally, bookmark.tally.calls, app.settings.request_rate
     click.echo("With --apply")
-    drafts = f", {tally.drafts:,} drafts gated" if tally.drafts else ""
+    drafts = f", {counted(tally.drafts, 'draft')} gated" if tally.drafts else ""
     click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
     if tally.pdfs:
         missing, there = tally.pdfs.get(PaperState.MISSING, 0), tally.pdfs.get(PaperState.THERE, 0)
-        click.echo(f"  {missing:,} stamped PDFs written, {there:,} are there")
+        click.echo(f"  {counted(missing, 'stamped PDF')} written, {there:,} there already")
     click.echo(
-        f"  about {calls.stripe_reads:,} reads and {calls.stripe_writes:,} writes at Stripe, {calls.ledger:,} calls of"
+        f"  about {counted(calls.stripe_reads, 'read')} and {counted(calls.stripe_writes, 'write')} at Stripe,"
+        f" {counted(calls.ledger, 'call')} of"
         f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
         f" {rate.total} in all"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pacspace_stripe.cli.files import is_stdout, write_whole
 from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, public_client
 from pacspace_stripe.cli.ledger.shown import amount, coverage, records, say
 from pacspace_stripe.cli.ledger.typed import METADATA, NEGATIVE, NUMBER, scoped
@@ -201,7 +202,11 @@ def verify(proof_root: str, source: str, *, as_json: bool) -> None:
 @ledger.command()
 @click.argument("customer")
 @scoped
-@click.option("--pdf", type=click.Path(dir_okay=False, path_type=Path), help="Write its document there, as a PDF.")
+@click.option(
+    "--pdf",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write its document there, as a PDF; - for standard output.",
+)
 @JSON_OPTION
 def receipt(
     customer: str,
@@ -222,16 +227,14 @@ def receipt(
         *([coverage(found, proof)] if proof else []),
         *([f"  verify {found.verify_url}"] if found.verify_url else []),
         as_json=as_json,
+        err=pdf is not None and is_stdout(pdf),
         covered=None if proof is None else {"records": proof.record_count, "net_change": proof.net_change},
     )
     if pdf and document is None:
         message = "there is no document without a checkpoint"
         raise click.UsageError(message)
     if pdf and document is not None:
-        try:
-            pdf.write_bytes(document)
-        except OSError as error:
-            raise click.FileError(str(pdf), hint=error.strerror or str(error)) from error
+        write_whole(pdf, document)
 
 
 @ledger.command()

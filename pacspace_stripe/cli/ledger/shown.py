@@ -61,8 +61,11 @@ def coverage(receipt: CustomerReceipt, proof: Verification) -> str:
     return f"  {covered}, net change {amount(proof.net_change)}: a new checkpoint covers what came since"
 
 
-def say(result: object, *lines: str, as_json: bool, **concluded: object) -> None:
-    """The lines for people, or the whole result as JSON, with what the command ``concluded`` from it."""
+def say(result: object, *lines: str, as_json: bool, err: bool = False, **concluded: object) -> None:
+    """The lines for people, or the whole result as JSON, with what the command ``concluded`` from it.
+
+    ``err``: a document goes to standard output, so people are told on standard error.
+    """
     if as_json:
         found = document(result)
         echo_json(
@@ -72,4 +75,4 @@ def say(result: object, *lines: str, as_json: bool, **concluded: object) -> None
         )
         return
     for line in lines:
-        echo_line(line)
+        echo_line(line, err=err)

@@ -1,0 +1,123 @@
+"""Output for people: numbers grouped, times to the minute, and tables that fit the terminal."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pacspace_stripe.cli.showing import echo_table, moment, quantity, room
+from pacspace_stripe.domain.texts import counted, grouped
+
+NAMES = ("invoice", "customer", "billed", "what was found")
+ID = "in_BAGb92BtcFNqd2nbfczqjhvF"
+FOUND = "billed 1250.5, recorded 0: differs by 1250.5; missing: a second meter read that says the same (1250.5)"
+ROWS = [(ID, "cus_acme", "1,250.5", FOUND), (ID[::-1], "cus_b", "7", "short")]
+PROSE = {"what was found": 200}
+
+Terminal = Callable[[int], None]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """A terminal so many columns wide."""
+
+    def made(columns: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    capsys.readouterr()
+    return made
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("columns", [50, 60, 80, 100, 120, 200])
+def test_a_table_fits_the_terminal_and_breaks_no_id(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    terminal(columns)
+    echo_table(NAMES, ROWS, right=frozenset({"billed"}), prose=PROSE)
+    lines = printed(capsys)
+    assert max(map(len, lines)) <= columns
+    assert sum(ID in line for line in lines) == 1
+    assert " ".join(FOUND.split()[:3]) in " ".join(" ".join(lines).split())
+
+
+def test_a_wide_terminal_has_one_line_a_row(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal(200)
+    echo_table(NAMES, ROWS, prose=PROSE)
+    assert len(printed(capsys)) == 1 + len(ROWS)
+
+
+def test_where_even_prose_cannot_make_room_each_row_is_a_block(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal(40)
+    echo_table(NAMES, ROWS[1:], prose=PROSE)
+    assert printed(capsys) == [
+        f"  invoice         {ID[::-1]}",
+        "  customer        cus_b",
+        "  billed          7",
+        "  what was found  short",
+    ]
+
+
+def test_what_is_piped_on_is_not_folded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    echo_table(NAMES, ROWS, prose=PROSE)
+    assert len(printed(capsys)) == 1 + len(ROWS)
+    assert room(100) == 100
+
+
+def test_prose_has_a_greatest_width_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    echo_table(NAMES, ROWS, prose={"what was found": 40})
+    assert max(len(line) for line in printed(capsys)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (None, "-"),
+        ("1234567.89", "1,234,567.89"),
+        ("-1250.5", "-1,250.5"),
+        ("999", "999"),
+        ("0.0000001", "0.0000001"),
+        (12345, "12,345"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_quantities_are_grouped(written: object, shown: str) -> None:
+    assert quantity(written) == shown
+
+
+@pytest.mark.parametrize("written", ["2026-10-01 00:00", "1234-5", "12345abc", "1e5000", "", "-"])
+def test_what_is_no_plain_number_is_not_grouped(written: str) -> None:
+    assert grouped(written) == written
+
+
+def test_money_is_grouped() -> None:
+    assert grouped("1234567.89 EUR") == "1,234,567.89 EUR"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (None, "-"),
+        ("2026-10-01T00:00:00Z", "2026-10-01 00:00"),
+        ("2026-10-01T01:02:03.456789Z", "2026-10-01 01:02:03"),
+        ("2026-10-01T02:00:00+02:00", "2026-10-01 00:00"),
+        ("soon", "soon"),
+    ],
+)
+def test_times_are_to_the_second_at_most(written: str | None, shown: str) -> None:
+    assert moment(written) == shown
+
+
+def test_one_is_not_several() -> None:
+    assert [counted(number, "invoice") for number in (0, 1, 2, 1200)] == [
+        "0 invoices",
+        "1 invoice",
+        "2 invoices",
+        "1,200 invoices",
+    ]
