@@ -99,7 +99,7 @@ def _some(names: Iterable[str]) -> tuple[str, ...]:
 
 def _held_today(known: Known) -> CheckPoint:
     stopped = [line for line in known.lines if line.stops_today]
-    would = "would be held" if known.observing else f"{_be(len(stopped))} held"
+    would = "would be held" if known.observing else f"{'is' if len(stopped) == 1 else 'are'} held"
     if not stopped:
         return _point("held_today", f"No open invoice {'would be' if known.observing else 'is'} held today.", fine=True)
     says = f"{_invoices(len(stopped))} {would} today, asking for {written(totals(line.money for line in stopped))}."
@@ -286,10 +286,6 @@ def _inherited(known: Known) -> CheckPoint:
 
 def _invoices(count: int) -> str:
     return counted(count, "invoice")
-
-
-def _be(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _lasting(span: timedelta) -> str:

@@ -295,7 +295,7 @@ def test_ctrl_c_says_what_was_really_written_and_resume_counts_each_once(desk: D
     done = desk.run(*command, "--resume")
     assert done.exit_code == 0, done.output
     assert "12 stamped in their metadata, 0 said so already" in done.stdout
-    assert "12 stamped PDFs written, 0 were there" in done.stdout
+    assert "12 stamped PDFs written, 0 there before" in done.stdout
     assert "Beyond" not in done.stdout
     assert posts(desk) == len(ids)
     with report.open(newline="") as file:

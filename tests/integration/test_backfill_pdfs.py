@@ -39,7 +39,7 @@ def test_applied_each_good_one_has_its_pdf_and_no_other_has(desk: Desk) -> None:
     assert names(desk) == {"NW-0042.pdf"}
     evidence = json.loads(read_pdf((folder(desk) / "NW-0042.pdf").read_bytes()).evidence)
     assert (evidence["invoice"], evidence["decision"]["verdict"]) == (matched, "matched")
-    assert "1 stamped PDFs written, 0 were there" in done.stdout
+    assert "1 stamped PDF written, 0 there before" in done.stdout
     with (desk.folder / "report.csv").open(newline="") as file:
         assert {row["invoice"]: row["pdf"] for row in csv.DictReader(file)}[matched] == "NW-0042.pdf"
 
@@ -53,7 +53,7 @@ def test_a_dry_run_counts_them_and_makes_none(desk: Desk) -> None:
     without = json.loads(desk.run(*SINCE, "--json").stdout)["summary"]["plan"]
     assert said["summary"]["plan"]["stripe_reads"] == without["stripe_reads"] + 2
     assert said["summary"]["plan"]["downloads_calls"] == 1
-    assert "1 stamped PDFs written, 0 are there" in desk.run(*SINCE, "--pdf-dir", str(folder(desk))).stdout
+    assert "1 stamped PDF written, 0 there already" in desk.run(*SINCE, "--pdf-dir", str(folder(desk))).stdout
     assert not folder(desk).exists()
     assert downloads(desk) == 0
 
@@ -65,7 +65,7 @@ def test_what_is_there_with_the_same_evidence_is_left_without_a_call(desk: Desk)
     before, asked = (folder(desk) / "NW-1.pdf").stat().st_mtime_ns, len(desk.stripe.log)
     again = desk.run(*command)
     assert again.exit_code == 0, again.output
-    assert "0 stamped PDFs written, 1 were there" in again.stdout
+    assert "0 stamped PDFs written, 1 there before" in again.stdout
     assert (folder(desk) / "NW-1.pdf").stat().st_mtime_ns == before
     assert [entry.endpoint for entry in desk.stripe.log[asked:]].count("GET /v1/invoices/{id}") == 0
     # and where somebody deleted it, it is made again, to the byte
@@ -91,7 +91,7 @@ def test_two_of_one_number_replace_each_other_never(desk: Desk) -> None:
     assert len(names(desk)) == 2
     about = {json.loads(read_pdf(path.read_bytes()).evidence)["invoice"] for path in folder(desk).iterdir()}
     assert about == ids
-    assert "0 stamped PDFs written, 2 were there" in desk.run(*command).stdout
+    assert "0 stamped PDFs written, 2 there before" in desk.run(*command).stdout
 
 
 def test_somebody_elses_file_is_never_replaced(desk: Desk) -> None:
