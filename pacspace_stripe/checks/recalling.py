@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pacspace_stripe.checks.result import shown_windows
-from pacspace_stripe.domain.billing import BilledUsage
+from pacspace_stripe.domain.billing import BilledUsage, bills_later
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, SubscriptionStatus
 from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
 from pacspace_stripe.domain.money import Money
@@ -138,6 +138,9 @@ def forgotten(memory: Memory, kind: str) -> Memory:
 
 
 def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[Claim]:
-    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free."""
-    bills = () if invoice.status in GIVEN_UP else usages
+    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free.
+
+    So is what bills nothing of a period that is not over: the invoice that ends the period bills its usage.
+    """
+    bills = () if invoice.status in GIVEN_UP else (usage for usage in usages if not bills_later(usage, invoice))
     return (claim for usage in bills if (claim := claim_of(usage)))

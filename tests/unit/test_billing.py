@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacspace_stripe.checks.recalling import claims_of
 from pacspace_stripe.domain.billing import (
     SHARED_ACCOUNT,
     THRESHOLD,
@@ -219,6 +220,27 @@ def test_a_line_of_0_that_only_opens_a_period_is_no_usage(
 ) -> None:
     zero = bills(**{"quantity": "0", "amount": 0, **changes})
     assert bool(billed(zero, billing_reason=why, created_at=created_at)) is is_usage
+
+
+@pytest.mark.parametrize(
+    ("why", "created_at", "quantity", "claims"),
+    [
+        pytest.param(UPDATE, MIDDLE, "0", False, id="nothing of a period that goes on"),
+        pytest.param(UPDATE, MIDDLE, "1", True, id="usage of a period that goes on"),
+        pytest.param(UPDATE, OCTOBER.end, "0", True, id="nothing of a period that is over"),
+        pytest.param(RENEWAL, OCTOBER.end, "0", True, id="a renewal"),
+        pytest.param(THRESHOLD, MIDDLE, "0", True, id="a threshold"),
+    ],
+)
+def test_what_bills_nothing_of_a_period_that_goes_on_claims_nothing_of_it(
+    why: BillingReason,
+    created_at: datetime,
+    quantity: str,
+    claims: bool,  # noqa: FBT001  # a column
+) -> None:
+    made = invoice(line_items=(bills(1, quantity),), billing_reason=why, created_at=created_at)
+    usages = billed_usage(made, {"price_1": PLAIN}, {"mtr_1": meter()}, "{customer}")
+    assert bool([*claims_of(made, usages)]) is claims
 
 
 @pytest.mark.parametrize(

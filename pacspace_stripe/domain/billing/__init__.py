@@ -25,6 +25,7 @@ from pacspace_stripe.domain.billing.lines import is_metered, metered_lines, stop
 from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
 from pacspace_stripe.domain.billing.running import (
     THRESHOLD,
+    bills_later,
     cut_short,
     earlier_of_period,
     lacks_some,
@@ -43,6 +44,7 @@ __all__ = [
     "below_zero",
     "billed_figures",
     "billed_usage",
+    "bills_later",
     "by_formula",
     "cut_short",
     "earlier_of_period",

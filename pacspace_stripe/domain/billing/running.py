@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pacspace_stripe.domain.billing.shares import Share, usage_quantities
+from pacspace_stripe.domain.billing.usage import BilledUsage
 from pacspace_stripe.domain.invoices import BillingReason, Invoice, InvoiceStatus, LineItem
 from pacspace_stripe.domain.quantities import total
 from pacspace_stripe.domain.verdicts import Earlier, Reason, Verdict, WindowResult
@@ -76,6 +77,12 @@ def ends_early(line: LineItem, invoice: Invoice) -> bool:
 
 def _is_ahead(window: Window, invoice: Invoice) -> bool:
     return invoice.billing_reason == THRESHOLD and window.start < invoice.created_at < window.end
+
+
+def bills_later(usage: BilledUsage, invoice: Invoice) -> bool:
+    """Return whether an invoice bills 0 of a period that was not over when it was made, and is no threshold's."""
+    ahead = usage.window is not None and usage.window.end > invoice.created_at
+    return usage.quantity == 0 and ahead and invoice.billing_reason is not THRESHOLD
 
 
 def cut_short(result: WindowResult) -> WindowResult:
