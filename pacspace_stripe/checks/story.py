@@ -103,10 +103,11 @@ class Look(ReleaseGuard):
         if finding.verdict is Verdict.MATCHED and settled:
             finding = self.parts.judge.proven(finding, self.memory)
         despite = self._overruled(invoice, given) if settled else ()
-        if finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN) and not despite:
+        wrong = finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
+        if not wrong and not despite:
             self._did(f"not waived: it is {finding.verdict.value}")
             return
-        waiver = replace(given, figures=figures_of(finding), despite=despite)
+        waiver = replace(given, figures=figures_of(finding), despite=despite, of_finding=wrong)
         self.memory = replace(self.memory, waiver=waiver)
         self.leased.save(self.memory)
         overruled = f" although {', '.join(despite)}" if despite else ""

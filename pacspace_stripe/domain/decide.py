@@ -112,7 +112,7 @@ def _backstop(invoice: Invoice, memory: Memory, policy: Policy, now: datetime) -
 def with_waiver(finding: Finding, memory: Memory) -> Finding:
     """A waiver turns drifted or unproven into waived while it names exactly the quantities that will be billed."""
     waiver = memory.waiver
-    if waiver is None or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+    if waiver is None or not waiver.of_finding or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
         return finding
     if not same_figures(waiver.figures, figures_of(finding)):
         return finding

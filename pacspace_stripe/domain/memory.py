@@ -79,6 +79,8 @@ class Waiver:
     by: str
     at: datetime
     figures: Mapping[str, str]
+    of_finding: bool = True
+    """False when both sides agreed: it overrules stops, and no difference that is found later."""
     despite: tuple[str, ...] = ()
     """The stops (``Stop.key``) that it overrules: those known when it was given, if ``ANY_STOP`` asked for that."""
 

@@ -73,6 +73,24 @@ def test_a_person_releases_what_was_canceled_with_a_reason(tmp_path: Path) -> No
         assert "although canceled" in noted[0]
 
 
+@pytest.mark.parametrize("finalized", [False, True])
+def test_a_backfill_charges_no_customer_who_canceled(tmp_path: Path, *, finalized: bool) -> None:
+    with world(tmp_path) as made:
+        subscription = held(made)
+        if finalized:
+            made.stripe.add_fault("500", endpoint="POST /v1/invoices/{id}", skip=1, times=50)
+            made.run(HOUR)
+            assert made.invoice()["status"] == "open"
+        delete(made, f"/v1/subscriptions/{subscription}")
+        made.stripe.faults.clear()
+        made.clock.advance(2 * HOUR)
+        made.queue.clear()
+        made.app.checker.look_back(made.invoice_id, patient=False)
+        assert "alert:not_released:canceled" in kinds(made)
+        made.run(DAY)
+        assert made.left == set()
+
+
 def test_a_waiver_of_a_drift_does_not_charge_a_customer_who_canceled_since(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()

@@ -5,16 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from pacspace_stripe.domain.decide import after_comparison
+from pacspace_stripe.domain.decide import after_comparison, with_waiver
 from pacspace_stripe.domain.invoices import Invoice, SubscriptionState, SubscriptionStatus
 from pacspace_stripe.domain.memory import Finalizer, FirstSight, Memory, Waiver
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
 from pacspace_stripe.domain.steps import Alert, Finalize, Release, Stamp, Wait
 from pacspace_stripe.domain.stops import StopKind, stops
-from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 from tests.unit.examples import (
     BACKSTOPPED,
     CREATED,
+    FIGURES,
     HELD,
     PLANNED,
     SETTLED,
@@ -135,6 +136,13 @@ def test_a_release_with_a_reason_covers_the_stops_known_then_and_no_later_one() 
     assert stops(of(canceled()), released) == ()
     assert [stop.kind for stop in stops(of(canceled(paused=True)), released)] == [StopKind.PAUSED]
     assert [stop.kind for stop in stops(of(canceled(ended_at=LATER)), released)] == [CANCELED]
+
+
+def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> None:
+    waiver = Waiver(reason="agreed", by="fin", at=LATER, figures=FIGURES, of_finding=False)
+    later = finding(Reason.OVERBILLED)
+    assert with_waiver(later, replace(HELD, waiver=waiver)) == later
+    assert with_waiver(later, replace(HELD, waiver=replace(waiver, of_finding=True))).verdict is Verdict.WAIVED
 
 
 @pytest.mark.parametrize(
