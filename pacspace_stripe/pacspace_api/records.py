@@ -78,7 +78,8 @@ def ledger_delta(delta: Delta) -> LedgerDelta:
     """A listed delta as the comparison needs it. Raises UnexpectedAnswer when it does not say enough to be placed."""
     if delta.record_id is None or delta.amount is None or delta.recorded_at is None:
         message = f"derive lists a delta ({delta.record_id or 'no id'}) without its id, amount or time"
-        raise UnexpectedAnswer(PACSPACE, message, hint="Nothing was concluded from it. Please report it.")
+        hint = "Nothing was concluded from it. Please report it; PACSPACE_STRIPE_ATTRIBUTION=accepted reads no list."
+        raise UnexpectedAnswer(PACSPACE, message, hint=hint)
     return LedgerDelta(
         record_id=delta.record_id,
         amount=delta.amount,
