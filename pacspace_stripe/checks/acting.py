@@ -18,6 +18,7 @@ from pacspace_stripe.domain.stamps import EVIDENCE_KEY, HOLD_KEY, Sign, metadata
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.errors import NotEditable
 from pacspace_stripe.store import Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 
@@ -221,7 +222,12 @@ class Actor:
         intent = replace(memory, finalized_by_us=True)
         self.leased.save(intent)
         self._noted("finalize", invoice)
-        self.stripe.finalize_invoice(invoice.invoice_id)
+        try:
+            self.stripe.finalize_invoice(invoice.invoice_id)
+        except NotEditable:
+            # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: the events say who.
+            self.leased.save(memory)
+            raise
         done = replace(intent, stage=Stage.FINALIZED)
         self.leased.save(done)
         return done

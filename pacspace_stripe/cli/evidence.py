@@ -57,9 +57,12 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         elsewhere = store.stamped_elsewhere(invoice)
         decision = _decision(store, invoice, elsewhere)
         links = store.chains.of_subject(invoice)
+        subject = store.subjects.find(invoice)
         last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
     if elsewhere:
         echo_line(_ELSEWHERE.format(invoice=invoice, sha256=elsewhere), fg="yellow", err=True)
+    if subject is not None and subject.memory.stamped and subject.memory.stamped.without_footer:
+        echo_line(f"stamped without a footer: {subject.memory.stamped.without_footer}", fg="yellow", err=True)
     if as_json:
         _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
     elif every:

@@ -258,3 +258,21 @@ def test_what_was_taken_off_after_we_read_it_last_is_on_it_when_it_leaves(tmp_pa
         before, released = seen
         del before["pacspace_hold"]
         assert released == before == stamp(made)
+
+
+def test_what_a_person_finalizes_just_before_us_is_theirs(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.subscribe()
+        made.use("100")
+
+        def act() -> None:
+            if made.invoice()["status"] == "draft":
+                path = f"/v1/invoices/{made.invoice_id}/finalize"
+                assert request(made, "POST", path, auto_advance="false").status_code == 200
+
+        before_finalization(made, act)
+        made.run(DAY)
+        assert made.left == set()
+        assert (made.invoice()["status"], made.invoice()["auto_advance"]) == ("open", False)
+        assert stamp(made)["pacspace_verdict"] == "matched"
+        assert any(kind.startswith("alert:not_released:finalized_by_somebody") for kind in kinds(made))

@@ -4,7 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pacspace_stripe.cli import cli
 from pacspace_stripe.domain.footer import find_block
 from pacspace_stripe.domain.memory import Waiver
 from tests.integration.test_gate import kinds
@@ -78,3 +80,6 @@ def test_a_footer_too_long_for_stripe_is_told_and_shown(tmp_path: Path) -> None:
         assert "footer_too_long" in kinds(made)
         assert "stamped without a footer: the footer would have" in made.memory().detail
         assert "stamped without a footer" in made.app.checker.check(made.invoice_id).detail
+        environment = {"PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{tmp_path / 'world.db'}"}
+        shown = CliRunner().invoke(cli, ["evidence", made.invoice_id], env=environment)
+        assert (shown.exit_code, "stamped without a footer: the footer would have" in shown.stderr) == (0, True)

@@ -9,6 +9,7 @@ import pytest
 from pacspace_stripe.domain.verdicts import Reason, Verdict
 from tests.databases import Databases
 from tests.databases import Engine as Kind
+from tests.integration.test_billing import TIERS
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
 from tests.pasts import Past, past
@@ -193,3 +194,22 @@ def test_what_left_with_a_drift_is_still_said_to_have(lost: Past) -> None:
     lost.world.app.checker.check(invoice_id)
     assert lost.world.memory(invoice_id).verdict is Verdict.DRIFTED
     assert lost.metadata(invoice_id)["pacspace_verdict"] == "drifted"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_silent_meter_summaries_leave_the_stamp_of_a_tiered_invoice_as_it_is(
+    lost: Past, databases: Databases, way: Callable[[Past, str], None]
+) -> None:
+    made = lost.world
+    made.subscribe(prices=[made.stripe.add_price(made.meter, tiers=TIERS)])
+    made.use("100")
+    made.run(DAY)
+    invoice_id, before = made.invoice_id, lost.metadata(made.invoice_id)
+    assert before["pacspace_verdict"] == "matched"
+    lost.new_database(databases.new(Kind.SQLITE))
+    made.stripe.add_fault("500", endpoint="GET /v1/billing/meters/{id}/event_summaries")
+    way(lost, invoice_id)
+    after = lost.metadata(invoice_id)
+    after.pop("order_id", None)
+    assert after == before
+    assert made.memory(invoice_id).verdict in (None, Verdict.UNPROVEN)
