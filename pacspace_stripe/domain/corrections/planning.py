@@ -205,7 +205,8 @@ def _at_the_edge(drift: Drift, why: str) -> Iterator[Correction]:
 
 _NAME_THE_DAY = (
     "So that it does not come again, name the usage day in each record's reference, such as usage:ID:2026-10-31. "
-    "If the dates in your references are no usage days, set PACSPACE_STRIPE_ATTRIBUTION=accepted."
+    "If the dates in your references are no usage days, or Stripe is sent the usage when PacSpace is, set "
+    "PACSPACE_STRIPE_ATTRIBUTION=accepted."
 )
 
 
