@@ -77,13 +77,16 @@ def shown_windows(finding: Finding) -> tuple[Shown, ...]:
 def result_of(
     memory: Memory, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
 ) -> CheckResult:
-    """The last finding, as remembered."""
+    """The last finding, as remembered; of a waived invoice also who released it and why."""
+    detail = memory.detail
+    if memory.verdict is Verdict.WAIVED and memory.waiver:
+        detail = f"released by {memory.waiver.by}: {memory.waiver.reason}" + (f"; {detail}" if detail else "")
     return CheckResult(
         invoice_id=memory.invoice_id,
         status=status,
         verdict=memory.verdict,
         reason=memory.reason,
-        detail=memory.detail,
+        detail=detail,
         windows=memory.windows,
         steps=steps,
         next_check_at=next_check_at,

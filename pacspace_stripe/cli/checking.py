@@ -1,7 +1,5 @@
-"""``check``, ``release`` and ``sweep``: looking at invoices by hand, beside a running ``serve`` or without one."""
+"""``check`` and ``sweep``: looking at invoices by hand, beside a running ``serve`` or without one."""
 
-import getpass
-import os
 import re
 import sys
 from dataclasses import replace
@@ -13,10 +11,7 @@ from pacspace_stripe.checks import CheckResult, subject_id
 from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing, with_causes
 from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.memory import ANY_STOP, Waiver
-from pacspace_stripe.domain.stamps import LONGEST_VALUE
 from pacspace_stripe.domain.texts import counted
-from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.store import Kind
 
@@ -24,14 +19,15 @@ _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
 _SUBSCRIPTION_ID = re.compile(r"sub_[A-Za-z0-9_]+")
 
 
-def _an_invoice_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def an_invoice_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return an argument that names an invoice. Raises BadParameter."""
     if value is not None and not _INVOICE_ID.fullmatch(value):
         message = "an invoice's id starts with in_"
         raise click.BadParameter(message)
     return value
 
 
-INVOICE = click.argument("invoice", callback=_an_invoice_id)
+INVOICE = click.argument("invoice", callback=an_invoice_id)
 
 
 def _an_invoice_or_subscription_id(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -61,7 +57,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
             result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview_of(read)
             result = replace(result, early_warning=warning_before(app, read))
         (result,) = with_causes(app, result)
-    _report(result, as_json=as_json, planned=not act)
+    report_results(result, as_json=as_json, planned=not act)
 
 
 def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:
@@ -85,54 +81,6 @@ def warning_before(app: App, invoice: Invoice) -> CheckResult | None:
 
 
 @click.command()
-@click.argument("invoice", required=False, callback=_an_invoice_id)
-@click.option("--reason", required=True, help="Why it may go although nothing proves it; kept and stamped.")
-@click.option("--all-held", is_flag=True, help="Every invoice that we hold as drifted or unproven now.")
-@JSON_OPTION
-def release(invoice: str | None, reason: str, *, all_held: bool, as_json: bool) -> None:
-    """Let a drifted or unproven invoice go, as a person's decision; named alone, also one that somebody else stopped.
-
-    The waiver names exactly the quantities billed now and ends when they change. The invoice is stamped as waived, with
-    the reason, and passes the same finalization as any other.
-    """
-    if (invoice is None) != all_held:
-        message = "name one invoice, or --all-held"
-        raise click.UsageError(message)
-    if not reason.strip() or len(reason) > LONGEST_VALUE or not reason.isprintable():
-        message = f"--reason is one line of 1 to {LONGEST_VALUE} printable characters"
-        raise click.UsageError(message)
-    with parts() as app:
-        refuse_when_observing(app, "release")
-        if invoice is not None:
-            _require(app, invoice)
-        judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
-        held = [one.subject_id for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
-        chosen = held if invoice is None else [invoice]
-        # What somebody else is stopping is released by name only, never among others.
-        despite = () if all_held else (ANY_STOP,)
-        results = with_causes(app, *(_waived(app, one, reason.strip(), despite) for one in chosen))
-    _report(results if all_held else results[0], as_json=as_json)
-
-
-def _require(app: App, invoice: str) -> None:
-    """Raise NotFound for an invoice that Stripe does not know: nobody should look after a typo."""
-    app.stripe.read_invoice(invoice)
-
-
-def _somebody() -> str:
-    """Who decides: the user, or the user's number where it has no name, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"user {os.getuid()}"
-
-
-def _waived(app: App, invoice: str, reason: str, despite: tuple[str, ...]) -> CheckResult:
-    waiver = Waiver(reason=reason, by=_somebody(), at=app.now(), figures={}, despite=despite)
-    return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
-
-
-@click.command()
 @JSON_OPTION
 def sweep(*, as_json: bool) -> None:
     """Look once, now: drafts, fresh invoices and events that no webhook told us of, and everything overdue."""
@@ -144,7 +92,7 @@ def sweep(*, as_json: bool) -> None:
         results = with_causes(app, *(app.remembered(subject) for subject in subjects if subject))
     if not as_json:
         click.echo(f"{len(found):,} found that no webhook told us of, {counted(len(results), 'invoice')} looked at")
-    _report(results, as_json=as_json, failure=failure)
+    report_results(results, as_json=as_json, failure=failure)
 
 
 def _swept(app: App) -> tuple[list[str], RemoteError | None]:
@@ -155,7 +103,7 @@ def _swept(app: App) -> tuple[list[str], RemoteError | None]:
         return [], error
 
 
-def _report(
+def report_results(
     found: CheckResult | list[CheckResult],
     *,
     as_json: bool,

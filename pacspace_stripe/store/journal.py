@@ -1,6 +1,7 @@
 """Small facts: the audit trail, events received."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,6 +10,16 @@ from sqlalchemy import exc
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.tables import audit, events, facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """One line of the audit log: what was done or told about a subject."""
+
+    at: datetime
+    kind: str
+    subject_id: str
+    detail: str
 
 
 class Journal:
@@ -82,6 +93,19 @@ class Journal:
         query = sa.select(audit).where(audit.c.subject_id == subject_id).order_by(audit.c.audit_id)
         with self._database.reading() as connection:
             return [(row.at, row.kind, row.detail) for row in connection.execute(query)]
+
+    def audit_log(
+        self, *, subject_id: str | None = None, since: datetime | None = None, limit: int
+    ) -> list["AuditLine"]:
+        """Return the newest lines of the audit log, newest last; of one subject, or of all."""
+        query = sa.select(audit).order_by(audit.c.audit_id.desc()).limit(limit)
+        if subject_id is not None:
+            query = query.where(audit.c.subject_id == subject_id)
+        if since is not None:
+            query = query.where(audit.c.at >= since)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [AuditLine(at=row.at, kind=row.kind, subject_id=row.subject_id, detail=row.detail) for row in rows[::-1]]
 
     def noted(self, kind: str, subject_id: str) -> int:
         """How many lines of one kind the audit trail has about one subject."""

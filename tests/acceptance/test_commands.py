@@ -192,7 +192,9 @@ def test_a_waiver_releases_one_invoice_and_then_every_held_one(street: Street) -
     done = street.run("release", street.also_drifted.invoice_id, "--reason", REASON, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "waived"
-    everything = street.run("release", "--all-held", "--reason", REASON, "--json")
+    unasked = street.run("release", "--all-held", "--reason", REASON)
+    assert (unasked.returncode, "add --yes" in unasked.stderr) == (2, True)
+    everything = street.run("release", "--all-held", "--reason", REASON, "--by", "Jane Doe", "--yes", "--json")
     assert everything.returncode == 0, everything.stderr
     assert {one["invoice"] for one in json.loads(everything.stdout)} == {
         street.drifted.invoice_id,
@@ -214,6 +216,7 @@ def test_a_waiver_releases_one_invoice_and_then_every_held_one(street: Street) -
         (("--reason", REASON), "name one invoice, or --all-held"),
         (("in_1", "--all-held", "--reason", REASON), "name one invoice, or --all-held"),
         (("in_1", "--reason", " "), "--reason is "),
+        (("in_1", "--reason", REASON, "--by", ""), "--by is "),
     ],
 )
 def test_a_waiver_needs_an_invoice_and_a_reason(street: Street, arguments: Sequence[str], said: str) -> None:

@@ -1,0 +1,153 @@
+"""``release``: letting a held invoice go, or all of them, as a person's decision."""
+
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pacspace_stripe.app import App
+from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.cli.checking import an_invoice_id, report_results
+from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
+from pacspace_stripe.cli.wiring import parts, patiently, refuse_when_observing, with_causes
+from pacspace_stripe.domain.evidence import Json
+from pacspace_stripe.domain.memory import ANY_STOP, Memory, Waiver
+from pacspace_stripe.domain.money import totals, written
+from pacspace_stripe.domain.stamps import LONGEST_VALUE
+from pacspace_stripe.domain.texts import counted
+from pacspace_stripe.domain.verdicts import Verdict
+
+_LONGEST_NAME = 100
+
+
+@click.command()
+@click.argument("invoice", required=False, callback=an_invoice_id)
+@click.option("--reason", required=True, help="Why it may go although nothing proves it; kept and stamped.")
+@click.option("--by", metavar="NAME", help="Who decides; by default the user of this system. Kept with the waiver.")
+@click.option("--all-held", is_flag=True, help="Every invoice that we hold as drifted or unproven now; lists and asks.")
+@click.option("--yes", is_flag=True, help="Do not ask before --all-held releases what it lists.")
+@click.option("--dry-run", is_flag=True, help="Say what would be released, and change nothing.")
+@JSON_OPTION
+def release(
+    *, invoice: str | None, reason: str, by: str | None, all_held: bool, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Let a drifted or unproven invoice go, as a person's decision; named alone, also one that somebody else stopped.
+
+    The waiver names exactly the quantities billed now and ends when they change. The invoice is stamped as waived, with
+    the reason, and passes the same finalization as any other. Evidence and audit log keep the reason and who decided.
+    """
+    if (invoice is None) != all_held:
+        message = "name one invoice, or --all-held"
+        raise click.UsageError(message)
+    reason, by = (
+        _line("--reason", reason, LONGEST_VALUE),
+        _line("--by", _system_user() if by is None else by, _LONGEST_NAME),
+    )
+    with parts() as app:
+        if not dry_run:
+            refuse_when_observing(app, "release")
+        # What somebody else is stopping is released by name only, never among others.
+        despite = () if all_held else (ANY_STOP,)
+        waiver = Waiver(reason=reason, by=by, at=app.now(), figures={}, despite=despite)
+        if invoice is not None:
+            # Raises NotFound: nobody should look after a typo.
+            read = app.stripe.read_invoice(invoice)
+            done = app.checker.preview_of(read, waiver=waiver) if dry_run else _released(app, invoice, waiver)
+            (done,) = with_causes(app, done)
+            report_results(done, as_json=as_json, planned=dry_run)
+        held = _held(app)
+        if dry_run and as_json:
+            echo_json(_as_json(held))
+            return
+        _echo(held, by, err=as_json)
+        if dry_run:
+            return
+        if held and not yes:
+            _ask(held)
+        results = with_causes(app, *(_released(app, one.invoice_id, waiver) for one in held))
+    report_results(results, as_json=as_json)
+
+
+def _line(option: str, text: str, longest: int) -> str:
+    """Return a text that fits where people and Stripe read it. Raises UsageError."""
+    if not text.strip() or len(text) > longest or not text.isprintable():
+        message = f"{option} is one line of 1 to {longest} printable characters"
+        raise click.UsageError(message)
+    return text.strip()
+
+
+def _system_user() -> str:
+    """Return the user's name, or number where the user has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"user {os.getuid()}"
+
+
+def _held(app: App) -> list[Memory]:
+    judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
+    return [one.memory for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
+
+
+def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:
+    return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
+
+
+def _ask(held: Sequence[Memory]) -> None:
+    """Go on only when a person at a terminal says yes. Raises UsageError without one, Abort after a no."""
+    if not sys.stdin.isatty():
+        message = "--all-held asks before it releases: run it at a terminal, or add --yes; --dry-run only lists them"
+        raise click.UsageError(message)
+    click.confirm(f"Release {_counted(held)}?", abort=True, err=True)
+
+
+def _counted(held: Sequence[Memory]) -> str:
+    return f"{counted(len(held), 'invoice')}, {_money(held)}"
+
+
+def _money(held: Sequence[Memory]) -> str:
+    return written(totals(one.amount for one in held))
+
+
+def _echo(held: Sequence[Memory], by: str, *, err: bool) -> None:
+    """What would go, and how much money; ``err``: beside a JSON document, on standard error."""
+    if not held:
+        echo_line("no invoice is held as drifted or unproven", err=err)
+        return
+    rows: list[tuple[str, ...]] = [
+        (
+            one.invoice_id,
+            one.customer_id or "-",
+            str(one.amount or "-"),
+            one.verdict.value if one.verdict else "-",
+            one.reason.value if one.reason else "-",
+            one.detail,
+        )
+        for one in held
+    ]
+    if err:
+        for row in rows:
+            echo_line("  ".join(row), err=True)
+    else:
+        names = ("invoice", "customer", "amount", "verdict", "reason", "detail")
+        echo_table(names, rows, right=frozenset({"amount"}), prose={"detail": 72})
+    echo_line(f"{_counted(held)}, to be released by {by}", err=err, bold=True)
+
+
+def _as_json(held: Sequence[Memory]) -> dict[str, Json]:
+    invoices: list[Json] = [
+        {
+            "invoice": one.invoice_id,
+            "customer": one.customer_id,
+            "amount": one.amount.amount if one.amount else None,
+            "currency": one.amount.currency if one.amount else None,
+            "verdict": one.verdict.value if one.verdict else None,
+            "reason": one.reason.value if one.reason else None,
+            "detail": one.detail,
+        }
+        for one in held
+    ]
+    sums: dict[str, Json] = {money.currency: money.amount for money in totals(one.amount for one in held)}
+    return {"would_release": invoices, "amounts": sums}
