@@ -30,6 +30,8 @@ class CheckResult:
     next_check_at: datetime | None
     early_warning: "CheckResult | None" = None
     """What was said before the invoice was made, where a command asks for it."""
+    so_far: "CheckResult | None" = None
+    """Both sides compared now, where a command asks for it before the gate compares them."""
 
     @property
     def good(self) -> bool:
@@ -58,6 +60,7 @@ class CheckResult:
             "steps": list(self.steps),
             "next_check_at": iso(self.next_check_at) if self.next_check_at else None,
             **({"early_warning": self.early_warning.as_json()} if self.early_warning else {}),
+            **({"so_far": self.so_far.as_json()} if self.so_far else {}),
         }
 
 

@@ -54,10 +54,17 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
         else:
             # Raises NotFound: nobody should look after a typo.
             read = app.stripe.read_invoice(invoice)
-            result = patiently(app, lambda: app.checker.check(invoice)) if act else app.checker.preview_of(read)
+            result = patiently(app, lambda: app.checker.check(invoice)) if act else _previewed(app, read)
             result = replace(result, early_warning=warning_before(app, read))
         (result,) = with_causes(app, result)
     report_results(result, as_json=as_json, planned=not act)
+
+
+def _previewed(app: App, read: Invoice) -> CheckResult:
+    """Return what a check would do, and where it would only wait, both figures as they are now."""
+    result = app.checker.preview_of(read)
+    waits = result.verdict is None and result.next_check_at is not None
+    return replace(result, so_far=app.checker.compared(read).result) if waits else result
 
 
 def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:

@@ -172,7 +172,7 @@ def _correction(each: Correction) -> Json:
 
 def _echo(told: Told) -> None:
     plain = tuple({name: window[name] for name in window if name != "sentence"} for window in told.result.windows)
-    echo_result(replace(told.result, windows=plain, steps=()), planned=True)
+    echo_result(replace(told.result, windows=plain, steps=(), next_check_at=None), planned=True)
     for step in _next_steps(told):
         click.echo()
         click.secho("  What to do", bold=True)

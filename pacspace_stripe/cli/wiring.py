@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from pacspace_stripe.app import App, build, wall_clock
@@ -106,8 +107,12 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
             echo_line(f"  {window['meter']} up to {window['end']}: proof root {window['proof_root']}")
     if result.early_warning:
         echo_line("  The early warning said:")
-        echo_result(result.early_warning, planned=True)
+        echo_result(replace(result.early_warning, next_check_at=None), planned=True)
+    if result.so_far:
+        echo_line("  Compared now, before the gate does:")
+        echo_result(result.so_far, planned=True)
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
-    if result.next_check_at and not planned:
-        echo_line(f"  next look {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
+    if result.next_check_at:
+        how = "would look again at" if planned else "next look"
+        echo_line(f"  {how} {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")

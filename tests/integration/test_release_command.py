@@ -136,3 +136,12 @@ def test_the_audit_log_is_in_order_limited_and_harmless(desk: Desk) -> None:
     assert {line["about"] for line in json.loads(desk.run("audit", first, "--json").stdout)} == {first}
     assert json.loads(desk.run("audit", "--since", "2999-01-01", "--json").stdout) == []
     assert "nothing is in the audit log about in_nobody" in desk.run("audit", "in_nobody").stdout
+
+
+def test_a_check_of_a_draft_that_the_gate_does_not_compare_yet_shows_both_figures_now(desk: Desk) -> None:
+    first, _ = desk.held()
+    shown = desk.run("check", first)
+    assert "not judged" in shown.stdout.splitlines()[0]
+    assert "Compared now, before the gate does:" in shown.stdout
+    found = json.loads(desk.run("check", first, "--json").stdout)
+    assert (found["verdict"], found["so_far"]["verdict"], found["so_far"]["reason"]) == (None, "drifted", "OVERBILLED")
