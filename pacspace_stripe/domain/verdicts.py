@@ -1,12 +1,13 @@
 """Verdicts and reason codes: what a check found, in words that never change their meaning."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from pacspace_stripe.domain.ledger import Comparison, Proof, Record, Selected
-from pacspace_stripe.domain.quantities import equal
+from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.settling import MeterRead
 from pacspace_stripe.domain.windows import Window
 
@@ -215,17 +216,43 @@ def summarize(windows: tuple[WindowResult, ...]) -> Finding:
     """
     if not windows:
         return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered", windows=())
+    # The first of the worst: `verify` derives the reason of every document from its windows in this way.
     worst = min(windows, key=_severity)
-    detail = _all_missing(windows) if worst.reason is Reason.NOT_SETTLED else worst.detail
+    detail = worst.detail if worst.reason.verdict is Verdict.MATCHED else describe(windows)
     return Finding(verdict=worst.reason.verdict, reason=worst.reason, detail=detail, windows=windows)
 
 
-def _all_missing(windows: tuple[WindowResult, ...]) -> str:
-    """Whatever is missing, of every window: a person who sees to one of them should not find the next one then."""
-    lacking = [result for result in windows if result.reason is Reason.NOT_SETTLED]
-    if len(lacking) == 1:
-        return lacking[0].detail
-    return "; ".join(f"{result.key}: {result.detail}" for result in lacking)
+_MOST_NAMED = 5
+
+
+def describe(windows: tuple[WindowResult, ...]) -> str:
+    """Say what is wrong with an invoice: how many of its windows differ and the largest, or all that are unproven.
+
+    All, since a person who sees to one window should not find the next one then.
+    """
+    drifted = [result for result in windows if result.reason.verdict is Verdict.DRIFTED]
+    unproven = [result for result in windows if result.reason.verdict is Verdict.UNPROVEN]
+    if len(windows) == 1:
+        return windows[0].detail
+    if not drifted:
+        named = [f"{result.key}: {result.detail}" for result in unproven[:_MOST_NAMED]]
+        more = [f"{len(unproven) - _MOST_NAMED} more"] if len(unproven) > _MOST_NAMED else []
+        return f"{_of(unproven, windows, 'is unproven', 'are unproven')}: {'; '.join([*named, *more])}"
+    largest = max(drifted, key=_difference)
+    beside = f" and {len(unproven)} {'is' if len(unproven) == 1 else 'are'} unproven" if unproven else ""
+    which = ", the largest" if len(drifted) > 1 else ""
+    return f"{_of(drifted, windows, 'differs', 'differ')}{beside}{which}: {largest.key}: {largest.detail}"
+
+
+def _of(some: Sequence[WindowResult], windows: Sequence[WindowResult], one: str, many: str) -> str:
+    return f"{len(some)} of {len(windows)} windows {one if len(some) == 1 else many}"
+
+
+def _difference(result: WindowResult) -> Decimal:
+    """How far both figures are apart; nothing where one is not known."""
+    if result.billed is None or result.recorded is None:
+        return Decimal(0)
+    return abs(subtract(result.billed, result.recorded))
 
 
 _ORDER = (Verdict.DRIFTED, Verdict.UNPROVEN, Verdict.MATCHED)

@@ -53,15 +53,17 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             "PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{tmp_path / 'desk.db'}",
             "PACSPACE_STRIPE_SETTLE": "0",
         }
-        now = datetime.now(UTC) + timedelta(seconds=1)
+        now = datetime.now(UTC)
         price = stripe.add_price(stripe.add_meter(METER))
         app = build(load_settings(environment))
         made = Desk(stripe=stripe, app=app, environment=environment)
         for number, customer in enumerate(("cus_a", "cus_b"), start=1):
             stripe.add_customer(customer, name=customer)
             stripe.record_usage(customer, METER, str(number * 1000), now - 15 * DAY)
-            stripe.add_subscription(customer, [price], period_start=now - 30 * DAY, period_end=now)
             pacspace.record(customer, -Decimal(number * 900), now - 15 * DAY)
+        ends = datetime.now(UTC) + timedelta(seconds=2)
+        for customer in ("cus_a", "cus_b"):
+            stripe.add_subscription(customer, [price], period_start=ends - 30 * DAY, period_end=ends)
         while stripe.next_due_at() is not None and len(stripe.invoices()) < 2:
             time.sleep(0.1)
             stripe.run_due()

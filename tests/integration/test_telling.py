@@ -285,3 +285,20 @@ def test_what_an_earlier_version_told_is_not_told_again(tmp_path: Path) -> None:
         made.restart(fail="open")
         made.run(3 * HOUR)
         assert told(made)[-1].at == before
+
+
+def test_of_several_windows_everybody_is_told_how_many_differ_and_the_largest(tmp_path: Path) -> None:
+    with world(tmp_path, **ADDRESSES, **RARELY, ledger_account="{customer}:{meter}") as made:
+        others = [made.stripe.add_meter(name) for name in ("storage", "jobs")]
+        made.subscribe(prices=[made.price, *map(made.stripe.add_price, others)])
+        for meter, billed, recorded in (("api_calls", "10", "9"), ("storage", "70", "7"), ("jobs", "5", "5")):
+            made.bill(billed, meter=meter)
+            made.record(recorded, account=f"cus_acme:{meter}")
+        made.run(HELD)
+        memory = made.memory()
+        assert memory.detail.startswith("2 of 3 windows differ, the largest: storage|2026-10-01T00:00:00Z/")
+        assert memory.detail.endswith(": billed 70, recorded 7: differs by 63")
+        assert memory.kept_back is not None
+        previewed = made.app.checker.preview(made.invoice_id)
+        assert [alert.detail for alert in told(made)] == [memory.detail] == [memory.kept_back.detail]
+        assert previewed.detail == memory.detail

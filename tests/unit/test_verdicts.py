@@ -1,5 +1,7 @@
 """Verdicts: what a reason stands for, and which window speaks for an invoice."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,9 +86,52 @@ def test_where_nothing_is_metered_nothing_is_wrong() -> None:
     assert (found.verdict, found.reason, found.windows) == (Verdict.MATCHED, Reason.ZERO, ())
 
 
-def test_the_window_that_speaks_says_why() -> None:
-    windows = (result(), result(Reason.OVERBILLED, detail="billed 2, recorded 1"), result(Reason.UNMAPPED))
-    assert summarize(windows).detail == "billed 2, recorded 1"
+def drifting(meter: str, billed: str, recorded: str | None) -> WindowResult:
+    known = Decimal(recorded) if recorded is not None else None
+    detail = f"billed {billed}, recorded {recorded}"
+    return result(Reason.OVERBILLED, meter=meter, billed=Decimal(billed), recorded=known, detail=detail)
+
+
+SMALL, LARGE, UNREAD = drifting("small", "2", "1"), drifting("large", "1", "90"), drifting("unread", "500", None)
+OPEN, OTHER = (result(Reason.UNMAPPED, meter=meter, detail=f"{meter} has none") for meter in ("open", "other"))
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        pytest.param((SMALL,), "billed 2, recorded 1", id="alone"),
+        pytest.param((result(), SMALL), f"1 of 2 windows differs: {SMALL.key}: billed 2, recorded 1", id="one differs"),
+        pytest.param(
+            (SMALL, result(), LARGE, UNREAD),
+            f"3 of 4 windows differ, the largest: {LARGE.key}: billed 1, recorded 90",
+            id="the largest",
+        ),
+        pytest.param(
+            (result(), SMALL, OPEN),
+            f"1 of 3 windows differs and 1 is unproven: {SMALL.key}: billed 2, recorded 1",
+            id="beside an open question",
+        ),
+        pytest.param(
+            (SMALL, LARGE, OPEN, OTHER),
+            f"2 of 4 windows differ and 2 are unproven, the largest: {LARGE.key}: billed 1, recorded 90",
+            id="beside two open questions",
+        ),
+        pytest.param((OPEN, result()), f"1 of 2 windows is unproven: {OPEN.key}: open has none", id="one unproven"),
+        pytest.param(
+            (OPEN, OTHER),
+            f"2 of 2 windows are unproven: {OPEN.key}: open has none; {OTHER.key}: other has none",
+            id="all unproven",
+        ),
+    ],
+)
+def test_of_several_windows_how_many_are_wrong_and_the_largest_are_named(
+    windows: tuple[WindowResult, ...], said: str
+) -> None:
+    assert summarize(windows).detail == said
+
+
+def test_of_very_many_unproven_windows_five_are_named() -> None:
+    assert summarize((OPEN,) * 9).detail.endswith("; 4 more")
 
 
 def test_a_result_is_about_its_meter_and_window() -> None:
