@@ -105,12 +105,11 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     for window in result.windows:
         if window.get("proof_root"):
             echo_line(f"  {window['meter']} up to {window['end']}: proof root {window['proof_root']}")
-    if result.early_warning:
-        echo_line("  The early warning said:")
-        echo_result(replace(result.early_warning, next_check_at=None), planned=True)
-    if result.so_far:
-        echo_line("  Compared now, before the gate does:")
-        echo_result(result.so_far, planned=True)
+    beside = {"The early warning said": result.early_warning, "Compared now, before the gate does": result.so_far}
+    for title, other in beside.items():
+        if other is not None:
+            echo_line(f"  {title}:")
+            echo_result(replace(other, next_check_at=None), planned=True)
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at:

@@ -165,6 +165,6 @@ def play(scenario: Scenario, folder: Path) -> None:
         for expected in scenario.expect:
             judge(playing.world, scenario, expected, playing.ids)
         playing.world.vouch()
-        assert playing.world.wrong == []
+        assert not playing.world.wrong, "\n".join(playing.world.wrong)
     finally:
         playing.world.app.close()
