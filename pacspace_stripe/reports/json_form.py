@@ -5,8 +5,10 @@ from datetime import datetime
 from pacspace_stripe.domain.evidence import Json
 from pacspace_stripe.domain.explanation_form import rejection_json, sentence
 from pacspace_stripe.domain.explanation_words import rejection_sentence
+from pacspace_stripe.domain.memory import KeptBack
 from pacspace_stripe.domain.money import Money
 from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.domain.settling import without_time
 from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.reports.checklist import CheckPoint
@@ -64,7 +66,7 @@ def _held(line: InvoiceLine) -> dict[str, Json]:
         "until": _moment(kept.until if kept else None),
         "verdict": kept.verdict.value if kept else None,
         "reason": kept.reason.value if kept else None,
-        "detail": kept.detail if kept else None,
+        "detail": _detail(kept) if kept else None,
         "amount_due": _money(line.money) if line.money else None,
     }
 
@@ -111,3 +113,8 @@ def _point(point: CheckPoint) -> dict[str, Json]:
 
 def _moment(at: datetime | None) -> str | None:
     return iso(at) if at else None
+
+
+def _detail(kept: KeptBack) -> str:
+    """Return why it was kept back; when it would be looked at again is over with it."""
+    return without_time(kept.detail) if kept.until else kept.detail

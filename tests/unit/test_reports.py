@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,7 @@ from pacspace_stripe.domain.verdicts import Reason, Verdict
 from pacspace_stripe.reports import CheckPoint, Holding, InvoiceLine, Report, Standing, as_csv, as_json
 from pacspace_stripe.reports.checklist import Known, checklist
 from pacspace_stripe.reports.examples import reports
+from pacspace_stripe.reports.trend import Month
 from pacspace_stripe.settings import load_settings
 from tests.unit.test_settings import CREDENTIALS
 
@@ -314,6 +317,48 @@ def test_the_page_needs_nothing_from_anywhere_and_runs_nothing() -> None:
     assert not found.tags & {"script", "link", "img", "iframe", "object", "svg", "b "}
     assert "url(" not in found.text
     assert "@import" not in found.text
+
+
+def test_no_id_on_the_page_breaks_and_paper_cuts_no_column() -> None:
+    on_screen, _, on_paper = Templates().render("report.html.jinja", as_json(report(line()))).partition("@media print")
+    (ids,) = re.findall(r"\.id { [^}]*}", on_screen)
+    assert "white-space: nowrap" in ids
+    assert "overflow-wrap" not in ids
+    assert "size: landscape" in on_screen
+    assert ".wide { overflow: visible }" in on_paper
+
+
+def test_the_pages_numbers_are_grouped_and_the_documents_are_not() -> None:
+    much = Money(amount=123_456_789, currency="eur")
+    found = as_json(report(line(remembered(Reason.OVERBILLED, kept_back=kept(), amount=much))))
+    assert "1,234,567.89 EUR" in Templates().render("report.html.jinja", found)
+    assert "1,234,567.89" not in json.dumps(found)
+
+
+def test_an_invoice_that_waits_no_more_is_not_looked_at_again() -> None:
+    detail = "missing: 1 ledger record; looked at again by 2026-11-01T05:00:01Z"
+    for until, said in ((None, detail), (SENT_AT, "missing: 1 ledger record")):
+        found: Any = as_json(report(line(remembered(kept_back=replace(kept(until=until), detail=detail)))))
+        assert [one["detail"] for one in found["held"]["invoices"]] == [said]
+
+
+@pytest.mark.parametrize(
+    ("matched", "judged", "share"),
+    [
+        (2, 3, "66.7 %"),
+        (1, 3, "33.3 %"),
+        (1, 2, "50.0 %"),
+        (9999, 10000, "99.9 %"),
+        (1, 10000, "0.1 %"),
+        (0, 5, "0.0 %"),
+        (5, 5, "100.0 %"),
+        (0, 0, "-"),
+    ],
+)
+def test_a_share_is_rounded_and_says_all_only_of_all(matched: int, judged: int, share: str) -> None:
+    counts = dict.fromkeys(Verdict, 0) | {Verdict.MATCHED: matched, Verdict.DRIFTED: judged - matched}
+    month = Month(month="2026-10", invoices=judged, verdicts=counts, waiting=0, held=0, at_stake=())
+    assert month.matched_share == share
 
 
 def test_names_on_the_page_are_text() -> None:
