@@ -94,7 +94,7 @@ class Inbox:
             return None, False
         if event.type in SUBSCRIPTION_TYPES and received.outcome == said:
             return received, self.store.triggers.wake_subscription(received, soon=_SOON, apart=_APART)
-        if event.type is EventType.INVOICE_UPDATED and event.by_request and self._is_held(received.subject_id):
+        if event.type is EventType.INVOICE_UPDATED and event.by_request and self._held(received.subject_id):
             # Before the event itself: a crash in between costs one more read, and loses nothing.
             self.store.journal.add_pending_update(str(received.subject_id), event.created_at)
         new = self.store.triggers.receive(received, self.enqueue)
@@ -169,10 +169,6 @@ class Inbox:
         """What was let go moves by itself: its payment ends it, and a release's effect is watched for anyway."""
         known = self.store.subjects.find(invoice_id) if invoice_id else None
         return None if known is not None and known.memory.cleared else invoice_id
-
-    def _is_held(self, invoice_id: str | None) -> bool:
-        known = self.store.subjects.find(invoice_id) if invoice_id else None
-        return known is not None and known.memory.held
 
     def _ignored(self, event: Event) -> Ignored | None:
         """Why an event is not acted on. Those of others are told once: their invoices are left to somebody else."""

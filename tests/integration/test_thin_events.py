@@ -67,7 +67,7 @@ def test_our_own_writes_are_recognized_in_thin_events_that_say_who_caused_them(t
 
 
 def test_the_sweep_begins_the_early_warning_that_a_thin_event_cannot(tmp_path: Path) -> None:
-    with world(tmp_path, warning="3d") as made:
+    with world(tmp_path, warning="3d", sweep="2h") as made:
         made.clock.advance_to(PERIOD_END)
         made.run(DAY)
         made.stripe.set_webhook(style="thin")
