@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.checking import warning_before
 from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.domain.messages import Place, slack_body, webhook_body
 from pacspace_stripe.simulator.clock import ManualClock
-from tests.worlds import PERIOD_END, World
+from tests.worlds import ENVIRONMENT, PERIOD_END, World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 AS_OF = "2026-10-26T00:00:00Z"
@@ -168,3 +170,15 @@ def test_check_shows_the_warnings_root_before_and_after_the_invoice_is_made(tmp_
         assert (warning.verdict, warning.windows[0]["proof_root"] is not None) == ("drifted", True)
         result = replace(made.app.remembered(coming), early_warning=warning)
         assert result.as_json()["early_warning"] == warning.as_json()
+
+
+def test_the_command_shows_a_subscriptions_warning_without_asking_a_vendor(tmp_path: Path) -> None:
+    with warned(tmp_path, billed="100", recorded="90") as made:
+        root = str(upcoming(made).windows[0]["proof_root"])
+        environment = ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{tmp_path / 'world.db'}"}
+        shown = CliRunner().invoke(cli, ["check", made.subscription], env=environment)
+        assert (shown.exit_code, f"api_calls up to {AS_OF}: proof root {root}" in shown.stdout) == (1, True)
+        listed = CliRunner().invoke(cli, ["check", made.subscription, "--json"], env=environment)
+        assert json.loads(listed.stdout)["windows"][0]["proof_root"] == root
+        unknown = CliRunner().invoke(cli, ["check", "sub_other"], env=environment)
+        assert (unknown.exit_code, "no early warning is known of sub_other" in unknown.output) == (1, True)
