@@ -124,7 +124,7 @@ def test_a_repeated_event_has_one_effect(endpoint: Town) -> None:
 def test_logs_are_lines_of_json_that_carry_ids(endpoint: Town) -> None:
     bill = endpoint.invoiced()
     assert sent(endpoint, event("evt_logged", "invoice.created", bill.invoice_id)) == 200
-    endpoint.until_logged(f'"invoice": "{bill.invoice_id}", "step": "hold"')
+    endpoint.until_logged(f'"invoice": "{bill.invoice_id}", "step": "hold (auto_advance=false)"')
     lines = [json.loads(line) for line in endpoint.log().splitlines()]
     [received] = [line for line in lines if line.get("event") == "evt_logged"]
     assert (received["invoice"], received["outcome"], received["status"]) == (bill.invoice_id, "queued", "200")
@@ -266,8 +266,8 @@ def test_two_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str)
             list(starts.map(place.stack.serve, (None, second)))
         bills = [place.invoiced() for _ in range(16)]
         place.until_paid(*bills)
-        assert "step='stamp'" in place.log()
-        assert "step='stamp'" in place.log(f"serve-{second}")
+        assert "step='stamp metadata" in place.log()
+        assert "step='stamp metadata" in place.log(f"serve-{second}")
         for bill in bills:
             assert place.writes(bill.invoice_id) == ["hold", "stamp", "finalize", "release"]
 
