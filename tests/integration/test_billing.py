@@ -12,7 +12,7 @@ import pytest
 from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.store import Store
-from tests.worlds import PERIOD_END, START, World, world
+from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 HOUR, LATER = timedelta(hours=1), timedelta(hours=4)
 SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"
@@ -66,6 +66,27 @@ def test_an_early_warning_about_two_prices_on_one_meter_names_one_use(tmp_path: 
         made.run(timedelta(minutes=30))
         (window,) = made.memory(subject_id(subscription, PERIOD_END)).windows
         assert (window["billed"], window["recorded"]) == ("25", "25")
+
+
+def test_an_overlap_with_another_invoice_costs_a_few_requests(tmp_path: Path) -> None:
+    second_end = PERIOD_END + timedelta(days=30)
+    with world(tmp_path) as made:
+        made.stripe.add_customer("cus_acme")
+        for start, end in ((PERIOD_START, PERIOD_END), (PERIOD_END - timedelta(seconds=5), second_end)):
+            made.stripe.add_subscription(
+                "cus_acme", [made.price], period_start=start, period_end=end, cancel_at_period_end=True
+            )
+        made.use("25")
+        made.run(LATER)
+        alone = len(made.ledger_calls())
+        made.use("7", at=PERIOD_END + HOUR)
+        made.run(second_end - HOUR - made.clock.now())
+        made.ledger.log.clear()
+        made.run(LATER)
+        assert verdict(made) == ("matched", "EXACT")
+        assert len(made.left) == 2
+        # The overlap's balance, and what is unsettled in it: its recent records and gaps.
+        assert len(made.ledger_calls()) <= alone + 4
 
 
 # -- what its evidence says --------------------------------------------------------------------------------------------
