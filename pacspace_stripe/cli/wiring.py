@@ -102,6 +102,16 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
         if "sentence" in window:
             echo_line(f"  {window['sentence']}")
     echo_windows(result.windows)
+    _echo_beside(result)
+    for step in result.steps:
+        echo_line(f"  {'would ' if planned else 'did: '}{step}")
+    if result.next_check_at:
+        how = "would look again at" if planned else "next look"
+        echo_line(f"  {how} {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _echo_beside(result: CheckResult) -> None:
+    """Show the proof roots of an early warning, and what was found apart from the result itself."""
     for window in result.windows:
         if window.get("proof_root"):
             echo_line(f"  {window['meter']} up to {window['end']}: proof root {window['proof_root']}")
@@ -110,8 +120,3 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
         if other is not None:
             echo_line(f"  {title}:")
             echo_result(replace(other, next_check_at=None), planned=True)
-    for step in result.steps:
-        echo_line(f"  {'would ' if planned else 'did: '}{step}")
-    if result.next_check_at:
-        how = "would look again at" if planned else "next look"
-        echo_line(f"  {how} {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
