@@ -61,11 +61,13 @@ class Stop:
     detail: str
     """What happened, and what a person can do."""
     at: datetime | None = None
+    about: str = ""
+    """The subscription that is stopped, or what could not be read."""
 
     @property
     def key(self) -> str:
         """What a person's decision to release it anyway names: it covers this stop, and no later one."""
-        return f"{self.kind}:{iso(self.at)}" if self.at else str(self.kind)
+        return ":".join(filter(None, (self.kind, self.about, iso(self.at) if self.at else "")))
 
     @property
     def alert(self) -> Alert:
@@ -94,6 +96,7 @@ def _found(invoice: Invoice, memory: Memory) -> Iterator[Stop]:
         permission = "rak_customer_read" if invoice.subscriptions == () else "rak_subscription_read"
         yield Stop(
             kind=StopKind.UNKNOWN,
+            about=permission,
             detail=f"{what} could not be read, so nobody knows whether it was stopped. Give the key in STRIPE_API_KEY "
             f"{permission}, {_OR_RELEASE}",
         )
@@ -115,6 +118,7 @@ def _by_hand(invoice: Invoice, memory: Memory) -> Iterator[Stop]:
     if memory.updates_unread:
         yield Stop(
             kind=StopKind.UNKNOWN,
+            about="update",
             detail="somebody changed it under our hold, and Stripe does not say what. Give the key in STRIPE_API_KEY "
             f"rak_event_read, {_OR_RELEASE}",
         )
@@ -133,6 +137,7 @@ def _by_hand(invoice: Invoice, memory: Memory) -> Iterator[Stop]:
     elif memory.finalizer is Finalizer.UNKNOWN and not _resumed(memory, finalized_at):
         yield Stop(
             kind=StopKind.UNKNOWN,
+            about="finalization",
             detail="it was finalized under our hold, and Stripe's events do not say by whom. Give the key in "
             f"STRIPE_API_KEY rak_event_read, {_OR_RELEASE}",
         )
@@ -150,6 +155,7 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: 
         if not resumed and not _is_final(subscription, invoice, memory):
             yield Stop(
                 kind=StopKind.CANCELED,
+                about=name,
                 at=ended_at,
                 detail=f"its subscription {name} was canceled after it was made: Stripe does not collect it by itself. "
                 f"{_BY_HAND}; otherwise void it",
@@ -157,12 +163,14 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: 
     elif subscription.status not in _COLLECTED:
         yield Stop(
             kind=StopKind.NOT_COLLECTED,
+            about=f"{name}:{subscription.said}",
             detail=f"its subscription {name} is {subscription.said}: Stripe does not collect for it. Once it is active "
             f"again, the invoice goes; {_OR_RELEASE}",
         )
     if subscription.paused:
         yield Stop(
             kind=StopKind.PAUSED,
+            about=name,
             detail=f"collection is paused for its subscription {name}. Once that ends, the invoice goes; {_OR_RELEASE}",
         )
 

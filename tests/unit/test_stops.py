@@ -138,6 +138,14 @@ def test_a_release_with_a_reason_covers_the_stops_known_then_and_no_later_one() 
     assert [stop.kind for stop in stops(of(canceled(ended_at=LATER)), released)] == [CANCELED]
 
 
+def test_a_release_although_one_thing_is_not_known_does_not_cover_another() -> None:
+    (unread,) = stops(held_draft(subscriptions=None), HELD)
+    waiver = Waiver(reason="agreed", by="fin", at=LATER, figures={}, despite=(unread.key,))
+    released = replace(HELD, waiver=waiver, updates_unread=True)
+    (other,) = stops(held_draft(subscriptions=None), released)
+    assert (other.kind, other.key != unread.key) == (UNKNOWN, True)
+
+
 def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> None:
     waiver = Waiver(reason="agreed", by="fin", at=LATER, figures=FIGURES, of_finding=False)
     later = finding(Reason.OVERBILLED)
