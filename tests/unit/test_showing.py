@@ -1,11 +1,15 @@
 """Output for people: numbers grouped, times to the minute, and tables that fit the terminal."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
+from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.showing import echo_table, moment, quantity, room
+from pacspace_stripe.cli.wiring import echo_result
 from pacspace_stripe.domain.texts import counted, grouped
+from pacspace_stripe.domain.verdicts import Reason, Verdict
 
 NAMES = ("invoice", "customer", "billed", "what was found")
 ID = "in_BAGb92BtcFNqd2nbfczqjhvF"
@@ -121,3 +125,22 @@ def test_one_is_not_several() -> None:
         "2 invoices",
         "1,200 invoices",
     ]
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_result_names_one_time_for_its_next_check(capsys: pytest.CaptureFixture[str], *, planned: bool) -> None:
+    result = CheckResult(
+        invoice_id=ID,
+        status="draft",
+        verdict=Verdict.UNPROVEN,
+        reason=Reason.NOT_SETTLED,
+        detail="missing: 1 ledger record; looked at again by 2026-11-01T01:00:00Z",
+        windows=(),
+        steps=(),
+        next_check_at=datetime(2026, 11, 1, 0, 30, 0, 123456, tzinfo=UTC),
+    )
+    echo_result(result, planned=planned)
+    headline, *said = printed(capsys)
+    assert headline == f"{ID}  draft  unproven (NOT_SETTLED)"
+    how = "would look again at" if planned else "next look"
+    assert said == ["  missing: 1 ledger record", f"  {how} 2026-11-01 00:30:00 UTC"]
