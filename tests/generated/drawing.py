@@ -368,13 +368,17 @@ class _Drawing:
         for place, one in enumerate(plan.subscriptions):
             if one.mistyped and more.random() < 0.7:
                 yield Person(at=one.end + timedelta(hours=more.randint(0, 6)), subscription=place, does="mapping")
-            if self.calm or more.random() > 0.35:
+            if self.calm:
+                continue
+            if more.random() < 0.12:
+                at = one.end + timedelta(minutes=more.choice((5, 30, 55, 90)))
+                yield Person(at=at, subscription=place, does="cancel")
+            if more.random() > 0.35:
                 continue
             minutes, during = more.choice((5, 65, 125, 200, 400)), more.choice((None, 1, 2, 3, 4, 5))
-            does = more.choice((*STAMP_EDITS, "cancel"))
+            does = more.choice(STAMP_EDITS)
             at = one.end + timedelta(minutes=minutes)
-            within = None if "footer" in does or does == "cancel" else during
-            yield Person(at=at, subscription=place, does=does, during=within)
+            yield Person(at=at, subscription=place, does=does, during=None if "footer" in does else during)
 
     def outage(self, plan: Plan) -> Outage:
         vendor = self.dice.choice(("stripe", "ledger"))
