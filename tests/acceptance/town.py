@@ -275,10 +275,12 @@ def _in_words(entry: Mapping[str, Any]) -> str:
     if entry["path"].endswith("/finalize"):
         return "finalize"
     asked = entry["params"]
+    releases = str(asked.get("auto_advance", "")).lower() == "true"
     words = {
-        "stamp": "pacspace_verdict" in asked.get("metadata", {}),
+        # A release repeats the stamp's metadata; only a stamp writes the footer with it.
+        "stamp": "pacspace_verdict" in asked.get("metadata", {}) and (not releases or "footer" in asked),
         "backstop": "automatically_finalizes_at" in asked,
         "hold": str(asked.get("auto_advance", "")).lower() == "false",
-        "release": str(asked.get("auto_advance", "")).lower() == "true",
+        "release": releases,
     }
     return "+".join(word for word, said in words.items() if said) or "nothing known"
