@@ -581,6 +581,24 @@ def test_what_a_proration_bills_is_never_guessed(
     assert why in found.detail
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([prorates("60"), prorates("70", EARLY)], id="prorations"),
+        pytest.param([bills(1, window=OCTOBER), bills(2, "60", item_id="si_2", window=FIRST)], id="items"),
+    ],
+)
+def test_lines_of_one_meter_whose_times_overlap_are_held(lines: list[LineItem]) -> None:
+    found = billed(*(replace(each, line_id=f"il_{number}") for number, each in enumerate(lines)))
+    assert [each.problem for each in found] == [Reason.UNKNOWN_SHAPE] * 2
+    assert all("times that overlap" in each.detail for each in found)
+
+
+def test_a_line_that_bills_nothing_overlaps_nothing() -> None:
+    usages = billed(bills(1, "60", window=FIRST), bills(2, "0", item_id="si_2", window=OCTOBER))
+    assert [each.problem for each in usages] == [None, None]
+
+
 # -- thresholds -------------------------------------------------------------------------------------------------------
 
 

@@ -122,6 +122,11 @@ def test_an_item_of_metronome_that_names_no_meter_is_unproven(
     assert [each.line_id for each in only.lines] == ["il_1"]
 
 
+def test_an_invoice_of_metronome_is_known_however_its_key_is_written() -> None:
+    (only,) = billed(item(named=None), items=UsageItems(), metadata={"Metronome_Invoice_ID": "8deed800"})
+    assert (only.problem, "Metronome_Invoice_ID 8deed800" in only.detail) == (Reason.UNKNOWN_SHAPE, True)
+
+
 def test_a_metronome_invoice_without_lines_is_not_without_usage_before_anything_was_said() -> None:
     (only,) = billed(items=UsageItems(), metadata=METRONOME)
     assert only.problem is Reason.UNKNOWN_SHAPE

@@ -33,9 +33,6 @@ UNNAMED = "unnamed usage"
 """In the place of a meter's name, where an item does not name one."""
 _METRONOME = "metronome_"
 """Starts the metadata keys that Metronome writes."""
-_OVERLAP = "invoice items bill this meter for times that overlap"
-
-
 _BILLED_TWICE = "a metered price and an invoice item bill one meter for the same time"
 
 
@@ -72,7 +69,7 @@ def pushed_usage(
         _usage(invoice, meter, lines, account_template, metadata_of(of, invoice, subscriptions))
         for (meter, _, of), lines in groups.items()
     ]
-    return [*_apart(found), *_unnamed(invoice, unnamed, items, metronome=metronome)]
+    return [*found, *_unnamed(invoice, unnamed, items, metronome=metronome)]
 
 
 def bills_usage(line: LineItem, items: UsageItems) -> bool:
@@ -154,7 +151,7 @@ def _unnamed(invoice: Invoice, lines: list[LineItem], items: UsageItems, *, metr
 
 
 def _metronome(metadata: Mapping[str, str]) -> bool:
-    return any(key.startswith(_METRONOME) for key in metadata)
+    return any(key.lower().startswith(_METRONOME) for key in metadata)
 
 
 def _meter(line: LineItem, items: UsageItems) -> str | None:
@@ -186,21 +183,10 @@ def _doubt(lines: list[LineItem]) -> str | None:
     return next((text for text, present in problems.items() if present), None)
 
 
-def _apart(found: list[BilledUsage]) -> Iterator[BilledUsage]:
-    """Items of one meter whose times overlap would bill some usage twice."""
-    for one in found:
-        others = [each.window for each in found if each is not one and _of_one(each, one) and each.window]
-        overlaps = one.window is not None and Cover.of(one.window, others) is not Cover.NONE
-        unclear = overlaps and one.problem is None
-        yield replace(one, problem=Reason.UNKNOWN_SHAPE, detail=_OVERLAP) if unclear else one
-
-
-def _of_one(one: BilledUsage, other: BilledUsage) -> bool:
-    return (one.meter, one.subscription_id) == (other.meter, other.subscription_id)
-
-
 def _not_said(invoice: Invoice, unnamed: list[LineItem], items: UsageItems) -> str:
-    invoice_of = next((f"{key} {value}" for key, value in invoice.metadata.items() if key.startswith(_METRONOME)), None)
+    invoice_of = next(
+        (f"{key} {value}" for key, value in invoice.metadata.items() if key.lower().startswith(_METRONOME)), None
+    )
     whose = f"a Metronome invoice ({invoice_of})" if invoice_of else "invoice items that another system made"
     if not items:
         return f"{whose}: PACSPACE_STRIPE_USAGE_ITEMS does not say which items bill usage, and of which meter"

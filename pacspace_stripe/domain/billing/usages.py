@@ -36,6 +36,7 @@ from pacspace_stripe.domain.verdicts import (
 if TYPE_CHECKING:
     from pacspace_stripe.domain.windows import Window
 
+_OVERLAP = "lines of the invoice bill this meter for times that overlap: what is used in both is billed twice"
 _NONE_SAID = UsageItems()
 _NO_OTHERS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
@@ -127,24 +128,27 @@ def _mapped(
 
 
 def _without_rivals(usages: list[BilledUsage]) -> list[BilledUsage]:
-    """Hold two subscriptions that bill one meter on one ledger account for one time, as on two invoices."""
+    """Hold usages of one meter on one ledger account whose times overlap: what is used in both is billed twice."""
 
-    def rival_of(usage: BilledUsage) -> BilledUsage | None:
-        return next((other for other in usages if _are_rivals(usage, other)), None)
+    def apart(usage: BilledUsage) -> BilledUsage:
+        rivals = [other for other in usages if other is not usage and _are_rivals(usage, other)]
+        if usage.problem is not None or not rivals:
+            return usage
+        if any(other.subscription_id != usage.subscription_id for other in rivals):
+            return replace(usage, problem=Reason.UNMAPPED, detail=ONE_USE_TWICE)
+        return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail=_OVERLAP)
 
-    return [
-        replace(usage, problem=Reason.UNMAPPED, detail=ONE_USE_TWICE)
-        if usage.problem is None and rival_of(usage) is not None
-        else usage
-        for usage in usages
-    ]
+    return [apart(usage) for usage in usages]
 
 
 def _are_rivals(one: BilledUsage, other: BilledUsage) -> bool:
-    if one.subscription_id == other.subscription_id or one.window is None or other.window is None:
+    """A line of quantity 0 bills nothing, and what is held for itself leaves the lines beside it as they are."""
+    if (one.meter, one.account) != (other.meter, other.account) or one.window is None or other.window is None:
         return False
-    same = (one.meter, one.account) == (other.meter, other.account)
-    return same and one.window.start < other.window.end and other.window.start < one.window.end
+    overlap = one.window.start < other.window.end and other.window.start < one.window.end
+    if one.subscription_id != other.subscription_id:
+        return overlap
+    return overlap and other.problem is None and 0 not in (one.quantity, other.quantity)
 
 
 def _shares(told: Apart, prices: Mapping[str, Price], invoice: Invoice) -> list[Share]:
