@@ -32,7 +32,7 @@ from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 
-_RENEWAL = BillingReason.SUBSCRIPTION_CYCLE
+_BILLS_NO_USE_BEFORE_IT = (BillingReason.SUBSCRIPTION_CREATE, BillingReason.UPCOMING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,12 @@ class Billing:
     # -- several invoices of one period --------------------------------------------------------------------------
 
     def _earlier(self, invoice: Invoice) -> tuple[Invoice, ...]:
-        """What thresholds billed of its period before it: asked only where the subscription is known to have some."""
-        if invoice.subscription_id is None or invoice.billing_reason not in (THRESHOLD, _RENEWAL):
+        """What thresholds billed of its period before it: asked only where the subscription is known to have some.
+
+        Why an invoice was made does not say that it ends its period: that of a cancellation (``invoice_now``) does too,
+        and Stripe does not document its reason.
+        """
+        if invoice.subscription_id is None or invoice.billing_reason in _BILLS_NO_USE_BEFORE_IT:
             return ()
         name = _fact(invoice.subscription_id)
         known = self.store.journal.fact(name) is not None
@@ -156,8 +160,8 @@ class Billing:
             yield other if complete[other.invoice_id] else self.stripe.read_invoice(other.invoice_id)
 
     def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
-        """Whether a renewal's lines lack what thresholds that we never saw have billed: noted for good."""
-        if invoice.subscription_id is None or invoice.billing_reason != _RENEWAL:
+        """Whether an invoice's lines lack what thresholds that we never saw have billed: noted for good."""
+        if invoice.subscription_id is None or invoice.billing_reason in (*_BILLS_NO_USE_BEFORE_IT, THRESHOLD):
             return False
         lacking = any(lacks_some(result) for result in finding.windows)
         if not lacking or self.store.journal.fact(_fact(invoice.subscription_id)) is not None:

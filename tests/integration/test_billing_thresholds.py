@@ -10,6 +10,7 @@ import pytest
 
 from pacspace_stripe.simulator.clock import ManualClock
 from tests.integration.test_billing import LATER, TIERS, UNPROVEN, evidence, verdict
+from tests.integration.test_kinds import Reworded
 from tests.worlds import START, World, world
 
 
@@ -100,3 +101,27 @@ def test_a_threshold_that_cannot_be_read_is_not_left_out_of_the_total(tmp_path: 
         del made.stripe.account.invoices[threshold].metadata["odd"]
         made.run(timedelta(hours=12))
         assert (verdict(made), made.invoice()["status"]) == (("matched", "EXACT"), "paid")
+
+
+@pytest.mark.parametrize("reason", ["manual", "subscription_update"])
+@pytest.mark.parametrize("periods", ["parts", "whole"])
+def test_the_last_invoice_of_a_period_counts_thresholds_whatever_it_was_made_for(
+    tmp_path: Path, periods: str, reason: str
+) -> None:
+    """Stripe does not document the reason of the invoice that ``invoice_now`` makes of a cancellation."""
+
+    def change(found: dict[str, Any]) -> None:
+        if found["billing_reason"] == "subscription_cycle":
+            found["billing_reason"] = reason
+
+    made = Reworded(tmp_path, kind="invoice", change=change)
+    with contextlib.closing(made):
+        made.stripe.configure(threshold_periods=periods)
+        subscription = made.subscribe()
+        made.use("40")
+        made.stripe.bill_threshold(subscription)
+        made.run(timedelta(minutes=5))
+        made.use("2", at=START + timedelta(minutes=1))
+        made.run(timedelta(hours=12))
+        assert {verdict(made, each) for each in made.stripe.invoices()} == {("matched", "EXACT")}
+        assert made.left == set(made.stripe.invoices())
