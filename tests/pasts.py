@@ -74,7 +74,7 @@ class Past:
         def spoiled(page: bytes) -> bytes:
             body = json.loads(page)
             for row in body["data"]:
-                row["currency"] = 7 if row["id"] == invoice_id else row["currency"]
+                row["footer"] = 7 if row["id"] == invoice_id else row["footer"]
             return json.dumps(body).encode()
 
         self._lists_become(spoiled)

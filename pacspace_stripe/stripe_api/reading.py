@@ -34,42 +34,56 @@ from pacspace_stripe.stripe_api.prices import kind_of, price_from_stripe, stripe
 from pacspace_stripe.transport.answers import Fields
 
 Value = TypeVar("Value")
+_NO_CURRENCY = "xxx"
+"""ISO 4217's code for none."""
 
 
 def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
-    """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first)."""
+    """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first).
+
+    What cannot be read makes it of an unknown kind. Raises UnexpectedAnswer only for what holding it takes: its id,
+    status, time, mode, ``auto_advance``, and the metadata and footer that a write must keep.
+    """
     invoice = stripe_object(data, "invoice")
     unknown: list[str] = []
-    parent = _read_or_unknown(lambda: _parent(invoice, unknown), unknown, "parent", _Parent())
+
+    def read(name: str, of: Callable[[str], Value], otherwise: Value) -> Value:
+        return _read_or_unknown(lambda: of(name), unknown, name, otherwise)
+
+    parent = read("parent", lambda _: _parent(invoice, unknown), _Parent())
     return Invoice(
         invoice_id=invoice.text("id"),
-        customer_id=_customer_id(invoice),
-        customer_name=invoice.optional_text("customer_name"),
-        account_name=invoice.optional_text("account_name"),
+        customer_id=read("customer", lambda _: _customer_id(invoice), ""),
+        customer_name=read("customer_name", invoice.optional_text, None),
+        account_name=read("account_name", invoice.optional_text, None),
         subscription_id=parent.subscription_id,
         status=InvoiceStatus(invoice.nullable_text("status") or "unknown"),
         auto_advance=invoice.flag("auto_advance"),
-        automatically_finalizes_at=invoice.optional_at("automatically_finalizes_at"),
+        automatically_finalizes_at=read("automatically_finalizes_at", invoice.optional_at, None),
         created_at=invoice.at("created"),
-        finalized_at=invoice.fields("status_transitions").optional_at("finalized_at"),
-        billing_reason=BillingReason(invoice.optional_text("billing_reason") or BillingReason.NONE),
-        collection_method=CollectionMethod(invoice.text("collection_method")),
-        currency=invoice.text("currency"),
-        number=invoice.optional_text("number"),
+        finalized_at=read("status_transitions", lambda name: invoice.fields(name).optional_at("finalized_at"), None),
+        billing_reason=read("billing_reason", lambda name: _reason(invoice.optional_text(name)), BillingReason.UNKNOWN),
+        collection_method=CollectionMethod(read("collection_method", invoice.text, "unknown")),
+        currency=read("currency", invoice.text, _NO_CURRENCY),
+        number=read("number", invoice.optional_text, None),
         footer=invoice.optional_text("footer"),
         metadata=invoice.texts("metadata"),
         subscription_metadata=parent.metadata,
         livemode=invoice.flag("livemode"),
-        attempted=invoice.flag("attempted"),
-        attempt_count=invoice.integer("attempt_count"),
-        amount_due=invoice.integer("amount_due"),
-        finalization_error=_finalization_error(invoice),
-        line_items=_read_or_unknown(lambda: _line_items(invoice, line_items), unknown, "lines", ()),
-        unknown=tuple(unknown),
+        attempted=read("attempted", invoice.flag, otherwise=False),
+        attempt_count=read("attempt_count", invoice.integer, 0),
+        amount_due=read("amount_due", invoice.integer, 0),
+        finalization_error=read("last_finalization_error", lambda _: _finalization_error(invoice), None),
+        line_items=read("lines", lambda _: _line_items(invoice, line_items), ()),
         subscriptions=parent.expanded,
-        customer_deleted=_expanded_customer(invoice),
-        test_clock=_test_clock(invoice),
+        customer_deleted=read("customer", lambda _: _expanded_customer(invoice), None),
+        test_clock=read("test_clock", lambda _: _test_clock(invoice), None),
+        unknown=tuple(unknown),
     )
+
+
+def _reason(said: str | None) -> BillingReason:
+    return BillingReason(said or BillingReason.NONE)
 
 
 def _customer_id(found: Fields) -> str:

@@ -148,6 +148,28 @@ def test_the_sweep_finds_an_invoice_of_an_unknown_status(tmp_path: Path) -> None
         assert "alert:unknown_status:EXACT" in kinds(made)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("collection_method", None),
+        ("attempt_count", None),
+        ("status_transitions", None),
+        ("customer", None),
+        ("billing_reason", 5),
+        ("test_clock", 5),
+    ],
+)
+def test_an_invoice_of_which_something_cannot_be_read_is_held(tmp_path: Path, field: str, value: object) -> None:
+    with closing(Reworded(tmp_path, kind="invoice", change=said(field, word=value))) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(DAY)
+        assert made.memory().verdict == "unproven"
+        assert made.memory().held
+        assert field in str(made.memory().windows) + made.memory().detail
+        assert made.left == set()
+
+
 def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()

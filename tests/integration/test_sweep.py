@@ -375,7 +375,7 @@ def test_a_draft_that_cannot_be_read_in_the_list_is_looked_at_and_told(tmp_path:
         made.subscribe()
         made.use("5")
         made.run(HOUR + MINUTE)
-        made.stripe.account.invoices[made.invoice_id].collection_method = None  # type: ignore[assignment]  # on purpose
+        made.stripe.account.invoices[made.invoice_id].footer = 7  # type: ignore[assignment]  # on purpose
         with pytest.raises(UnexpectedAnswer):
             made.app.sweep.run()
         made.settle()
