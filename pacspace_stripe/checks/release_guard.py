@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from pacspace_stripe.checks.parts import Looked
 from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.domain import timing
+from pacspace_stripe.domain.billing import same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
 from pacspace_stripe.domain.policy import Mode
+from pacspace_stripe.domain.stamped import carries_stamp
 from pacspace_stripe.domain.stamps import HOLD_KEY
 from pacspace_stripe.domain.steps import Alert
 from pacspace_stripe.domain.stops import Stop, check_again_at, stops
-from pacspace_stripe.domain.verdicts import Finding
+from pacspace_stripe.domain.verdicts import Finding, Verdict
 from pacspace_stripe.errors import RateLimited, RemoteError
 
 
@@ -94,6 +96,15 @@ class ReleaseGuard(Pass):
             return ()
         self._finalizer_known(invoice)
         return tuple(stop.key for stop in stops(invoice, replace(self.memory, waiver=None)))
+
+    def _stamped_as(self, given: Waiver, invoice: Invoice) -> bool:
+        """Return whether the stamp names an earlier decision that covers this one: two would contradict each other."""
+        known, stamped = self.memory.waiver, self.memory.stamped
+        waived = stamped is not None and stamped.verdict is Verdict.WAIVED and carries_stamp(invoice, self.memory)
+        if not waived or known is None or not known.covers(given) or not same_figures(known.figures, given.figures):
+            return False
+        self._did(f"not waived again: {known.by} released it already")
+        return True
 
     def _stays(self, invoice: Invoice, stopped: tuple[Stop, ...]) -> Looked:
         """Leave it where it is, because somebody else is stopping it: say what, and check again."""

@@ -108,11 +108,11 @@ class Look(ReleaseGuard):
             self._did(f"not waived: it is {finding.verdict.value}")
             return
         waiver = replace(given, figures=figures_of(finding), despite=despite, of_finding=wrong)
+        if self._stamped_as(waiver, invoice):
+            return
         self.memory = replace(self.memory, waiver=waiver)
         self.leased.save(self.memory)
-        overruled = f" although {', '.join(despite)}" if despite else ""
-        detail = f"{waiver.by}: {waiver.reason} {dict(waiver.figures)}{overruled}"
-        self.parts.store.journal.note("waive", self.memory.invoice_id, detail)
+        self.parts.store.journal.note("waive", self.memory.invoice_id, str(waiver))
 
     def _end_waiver(self, finding: Finding) -> None:
         """It named exact quantities and ends with them. What could not be read now does not say that they changed."""

@@ -64,8 +64,9 @@ def release(
         _echo(held, by, err=as_json)
         if dry_run:
             return
-        if held and not yes:
-            _ask(held)
+        if held and not yes and not _agreed(held):
+            echo_line("nothing was released", err=True)
+            sys.exit(1)
         results = with_causes(app, *(_released(app, one.invoice_id, waiver) for one in held))
     report_results(results, as_json=as_json)
 
@@ -95,12 +96,12 @@ def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:
     return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
 
 
-def _ask(held: Sequence[Memory]) -> None:
-    """Go on only when a person at a terminal says yes. Raises UsageError without one, Abort after a no."""
+def _agreed(held: Sequence[Memory]) -> bool:
+    """Ask a person at a terminal. Raises UsageError without one, Abort on Ctrl-C."""
     if not sys.stdin.isatty():
         message = "--all-held asks before it releases: run it at a terminal, or add --yes; --dry-run only lists them"
         raise click.UsageError(message)
-    click.confirm(f"Release {_counted(held)}?", abort=True, err=True)
+    return click.confirm(f"Release {_counted(held)}?", err=True)
 
 
 def _counted(held: Sequence[Memory]) -> str:
@@ -112,7 +113,7 @@ def _money(held: Sequence[Memory]) -> str:
 
 
 def _echo(held: Sequence[Memory], by: str, *, err: bool) -> None:
-    """What would go, and how much money; ``err``: beside a JSON document, on standard error."""
+    """List the invoices that would go, and the money; with ``err``, on standard error beside a JSON document."""
     if not held:
         echo_line("no invoice is held as drifted or unproven", err=err)
         return

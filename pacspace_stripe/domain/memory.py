@@ -84,6 +84,15 @@ class Waiver:
     despite: tuple[str, ...] = ()
     """The stops (``Stop.key``) that it overrules: those known when it was given, if ``ANY_STOP`` asked for that."""
 
+    def __str__(self) -> str:
+        figures = "; ".join(f"{key}: {quantity}" for key, quantity in self.figures.items())
+        overruled = f" although {', '.join(self.despite)}" if self.despite else ""
+        return f"{self.by}: {self.reason} ({figures}){overruled}"
+
+    def covers(self, other: "Waiver") -> bool:
+        """Return whether it says already all that another decision about the same figures would."""
+        return self.of_finding >= other.of_finding and set(other.despite) <= set(self.despite)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptBack:

@@ -1,6 +1,7 @@
 """Verdicts and reason codes: what a check found, in words that never change their meaning."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from enum import StrEnum
 from pacspace_stripe.domain.ledger import Comparison, Proof, Record, Selected
 from pacspace_stripe.domain.quantities import equal, subtract
 from pacspace_stripe.domain.settling import MeterRead
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.domain.windows import Window, iso
 
 
 class Verdict(StrEnum):
@@ -234,14 +235,35 @@ def describe(windows: tuple[WindowResult, ...]) -> str:
     unproven = [result for result in windows if result.reason.verdict is Verdict.UNPROVEN]
     if len(windows) == 1:
         return windows[0].detail
+    names = _names(windows)
     if not drifted:
-        named = [f"{result.key}: {result.detail}" for result in unproven[:_MOST_NAMED]]
+        said = _by_detail(unproven[:_MOST_NAMED], names)
         more = [f"{len(unproven) - _MOST_NAMED} more"] if len(unproven) > _MOST_NAMED else []
-        return f"{_of(unproven, windows, 'is unproven', 'are unproven')}: {'; '.join([*named, *more])}"
+        return f"{_of(unproven, windows, 'is unproven', 'are unproven')}: {'; '.join([*said, *more])}"
     largest = max(drifted, key=_difference)
     beside = f" and {len(unproven)} {'is' if len(unproven) == 1 else 'are'} unproven" if unproven else ""
     which = ", the largest" if len(drifted) > 1 else ""
-    return f"{_of(drifted, windows, 'differs', 'differ')}{beside}{which}: {largest.key}: {largest.detail}"
+    return f"{_of(drifted, windows, 'differs', 'differ')}{beside}{which}: {names[largest.key]}: {largest.detail}"
+
+
+def _names(windows: Sequence[WindowResult]) -> dict[str, str]:
+    """Return each window's name for people, by its key: the meter, and the time where the meter has several windows."""
+    often = Counter((one.meter, one.subscription_id) for one in windows)
+    names = {}
+    for one in windows:
+        several = often[one.meter, one.subscription_id] > 1 and one.window is not None
+        when = f" from {iso(one.window.start)} to {iso(one.window.end)}" if several and one.window else ""
+        whose = f" of {one.subscription_id}" if one.subscription_id else ""
+        names[one.key] = f"{one.meter}{whose}{when}"
+    return names
+
+
+def _by_detail(unproven: Sequence[WindowResult], names: Mapping[str, str]) -> list[str]:
+    """Return one text per detail, with the names of all windows that it is about."""
+    about: dict[str, list[str]] = {}
+    for one in unproven:
+        about.setdefault(one.detail, []).append(names[one.key])
+    return [f"{', '.join(named)}: {detail}" for detail, named in about.items()]
 
 
 def _of(some: Sequence[WindowResult], windows: Sequence[WindowResult], one: str, many: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pacspace_stripe.domain.explanation_form import sentence
 from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.domain.windows import since_second
 from pacspace_stripe.reports.lines import InvoiceLine, Row
 from pacspace_stripe.reports.report import Report
 
@@ -82,7 +82,7 @@ def _invoice(line: InvoiceLine) -> list[str]:
 
 
 def _moment(at: datetime | None) -> str:
-    return iso(at) if at else ""
+    return since_second(at) if at else ""
 
 
 def _safe(cell: str) -> str:

@@ -116,6 +116,20 @@ def test_who_decided_is_in_evidence_audit_log_and_what_commands_show(desk: Desk)
     assert waived["detail"].startswith(f"Jane Doe: {REASON}")
 
 
+def test_a_second_release_changes_nothing_about_the_first(desk: Desk) -> None:
+    compare(desk)
+    first, _ = desk.held()
+    desk.run("release", first, "--reason", REASON, "--by", "Jane Doe")
+    again = desk.run("release", first, "--reason", "another reason", "--by", "Bob")
+    assert again.exit_code == 0, again.output
+    assert "not waived again: Jane Doe released it already" in again.stdout
+    assert f"released by Jane Doe: {REASON}" in desk.run("invoices").stdout
+    assert desk.stripe.invoice(first)["metadata"]["pacspace_waiver"] == REASON
+    assert (
+        len([one for one in desk.app.store.journal.audit_log(subject_id=first, limit=99) if one.kind == "waive"]) == 1
+    )
+
+
 def test_a_dry_run_of_one_says_what_the_release_would_do(desk: Desk) -> None:
     compare(desk)
     first, second = desk.held()
@@ -137,6 +151,12 @@ def test_the_audit_log_is_in_order_limited_and_harmless(desk: Desk) -> None:
     assert "\x1b" not in shown
     assert {line["about"] for line in json.loads(desk.run("audit", first, "--json").stdout)} == {first}
     assert json.loads(desk.run("audit", "--since", "2999-01-01", "--json").stdout) == []
+    desk.app.store.journal.note(
+        "stamp", first, '{"verdict": "matched", "fields": ["metadata", "footer"], "proof": {"a": 1}}'
+    )
+    shown = " ".join(desk.run("audit", first).stdout.split())
+    assert "verdict matched; fields metadata, footer; proof (see --json)" in shown
+    assert "{" not in shown
     assert "nothing is in the audit log about in_nobody" in desk.run("audit", "in_nobody").stdout
 
 

@@ -1,5 +1,7 @@
 """Verdicts: what a reason stands for, and which window speaks for an invoice."""
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.domain.windows import Window, iso
 from tests.unit.examples import METER, OCTOBER, result
 
 MATCHED = {Reason.EXACT, Reason.WITHIN_TOLERANCE, Reason.ZERO}
@@ -92,6 +95,7 @@ def drifting(meter: str, billed: str, recorded: str | None) -> WindowResult:
     return result(Reason.OVERBILLED, meter=meter, billed=Decimal(billed), recorded=known, detail=detail)
 
 
+NOVEMBER = Window(start=OCTOBER.end, end=OCTOBER.end + timedelta(days=30))
 SMALL, LARGE, UNREAD = drifting("small", "2", "1"), drifting("large", "1", "90"), drifting("unread", "500", None)
 OPEN, OTHER = (result(Reason.UNMAPPED, meter=meter, detail=f"{meter} has none") for meter in ("open", "other"))
 
@@ -100,27 +104,43 @@ OPEN, OTHER = (result(Reason.UNMAPPED, meter=meter, detail=f"{meter} has none") 
     ("windows", "said"),
     [
         pytest.param((SMALL,), "billed 2, recorded 1", id="alone"),
-        pytest.param((result(), SMALL), f"1 of 2 windows differs: {SMALL.key}: billed 2, recorded 1", id="one differs"),
+        pytest.param((result(), SMALL), "1 of 2 windows differs: small: billed 2, recorded 1", id="one differs"),
         pytest.param(
             (SMALL, result(), LARGE, UNREAD),
-            f"3 of 4 windows differ, the largest: {LARGE.key}: billed 1, recorded 90",
+            "3 of 4 windows differ, the largest: large: billed 1, recorded 90",
             id="the largest",
         ),
         pytest.param(
             (result(), SMALL, OPEN),
-            f"1 of 3 windows differs and 1 is unproven: {SMALL.key}: billed 2, recorded 1",
+            "1 of 3 windows differs and 1 is unproven: small: billed 2, recorded 1",
             id="beside an open question",
         ),
         pytest.param(
             (SMALL, LARGE, OPEN, OTHER),
-            f"2 of 4 windows differ and 2 are unproven, the largest: {LARGE.key}: billed 1, recorded 90",
+            "2 of 4 windows differ and 2 are unproven, the largest: large: billed 1, recorded 90",
             id="beside two open questions",
         ),
-        pytest.param((OPEN, result()), f"1 of 2 windows is unproven: {OPEN.key}: open has none", id="one unproven"),
+        pytest.param((OPEN, result()), "1 of 2 windows is unproven: open: open has none", id="one unproven"),
         pytest.param(
             (OPEN, OTHER),
-            f"2 of 2 windows are unproven: {OPEN.key}: open has none; {OTHER.key}: other has none",
+            "2 of 2 windows are unproven: open: open has none; other: other has none",
             id="all unproven",
+        ),
+        pytest.param(
+            (replace(OPEN, detail="shared"), replace(OTHER, detail="shared")),
+            "2 of 2 windows are unproven: open, other: shared",
+            id="unproven for one reason",
+        ),
+        pytest.param(
+            (SMALL, replace(LARGE, meter="small", window=NOVEMBER)),
+            f"2 of 2 windows differ, the largest: small from {iso(NOVEMBER.start)} to {iso(NOVEMBER.end)}:"
+            " billed 1, recorded 90",
+            id="two windows of one meter",
+        ),
+        pytest.param(
+            (result(), replace(SMALL, subscription_id="sub_2")),
+            "1 of 2 windows differs: small of sub_2: billed 2, recorded 1",
+            id="of another subscription",
         ),
     ],
 )
