@@ -47,6 +47,14 @@ class PacspaceStripeError(Exception):
         if hint is not None:
             self.hint = hint
 
+    @property
+    def with_hint(self) -> str:
+        """The message and the hint as sentences of one text."""
+        message = str(self)
+        if not self.hint:
+            return message
+        return f"{message} {self.hint}" if message.endswith((".", "!", "?")) else f"{message}. {self.hint}"
+
 
 class ConfigurationError(PacspaceStripeError):
     """A setting is missing or wrong. ``variable`` is its name in the environment."""
@@ -158,6 +166,8 @@ class RemoteRefused(RemoteError):
 
 class NotFound(RemoteRefused):
     """The thing asked for does not exist (any more)."""
+
+    hint = "Compare the id; the key must be of the account that has it, and of the same mode (test or live)."
 
 
 class NotEditable(RemoteRefused):

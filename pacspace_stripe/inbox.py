@@ -66,7 +66,7 @@ class Inbox:
             event = event_from_stripe(body)
         except UnreadableEvent as error:
             _log.warning("unreadable event of Stripe: %s", error)
-            self.store.journal.note("unreadable_event", "-", f"{error} {error.hint}".strip())
+            self.store.journal.note("unreadable_event", "-", error.with_hint)
             raise
         return self._recorded(event)
 

@@ -55,7 +55,7 @@ class LedgerInbox:
         try:
             event = ledger_event_from_pacspace(body, event_id)
         except UnreadableEvent as error:
-            self._note(f"{error} {error.hint}".strip())
+            self._note(error.with_hint)
             raise
         return self._woken(event)
 

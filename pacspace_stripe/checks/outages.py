@@ -15,4 +15,4 @@ def reason_of(error: RemoteError) -> tuple[Reason, str]:
     if isinstance(error, ScopeRefused):
         return Reason.UNKNOWN_SHAPE, f"{error} {_TOO_WIDE}"
     reason = Reason.STRIPE_UNAVAILABLE if error.service == STRIPE else Reason.LEDGER_UNAVAILABLE
-    return reason, f"{error} {error.hint}".strip()
+    return reason, error.with_hint

@@ -170,7 +170,7 @@ class Pass:
         """Hold an invoice whose footer cannot be rendered: it never leaves without it, and goes on when it can be."""
         if invoice.auto_advance and not self.memory.held:
             self._hold(invoice, again=False)
-        detail = f"its footer cannot be rendered: {error} {error.hint}".strip()
+        detail = f"its footer cannot be rendered: {error.with_hint}"
         self._alert("footer_not_rendered", detail)
         self.memory = replace(self.memory, detail=detail)
         return self._until(invoice.status.value, self.now + timing.ladder(self.parts.policy, self.memory.attempts))

@@ -66,7 +66,7 @@ def checkpointed(ledger: Ledger, finding: Finding, known: Memory) -> WarningProo
         try:
             proven = ledger.proven(_whole_scope(result))
         except RemoteError as error:
-            missing[result.key] = f"{error} {error.hint}".strip()
+            missing[result.key] = error.with_hint
             results.append(result)
             continue
         if proven.proof is None or proven.detail != result.detail:

@@ -11,7 +11,6 @@ from pacspace_stripe.domain.verdicts import Verdict
 from pacspace_stripe.verification import Outcome, Report, Services, Step, services
 from pacspace_stripe.verification import verify as verified
 from pacspace_stripe.verification.figures import VerifiedFigures, VerifiedWindow
-from pacspace_stripe.verification.report import COMPARE
 
 _EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
 _CANNOT_TELL = 2
@@ -60,8 +59,8 @@ def _echo(report: Report) -> None:
     click.secho("Steps", bold=True)
     for step in report.steps:
         _echo_step(step)
-    if report.figures and report.figures.windows:
-        click.secho(COMPARE, bold=True)
+    if report.figures and report.figures.compare:
+        click.secho(report.figures.compare, bold=True)
     if report.not_proven:
         click.echo("Not proven:")
     for unproven in report.not_proven:
@@ -86,10 +85,18 @@ def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
     for name, said in about:
         if said is not None:
             click.echo(f"  {name:<9} {said}")
+    for window in figures.windows:
+        if window.net_change is not None:
+            click.echo(f"  covers    {_records(window)}net change {quantity(window.net_change)}")
+    named = [window for window in figures.windows if window.net_change is None]
     names = ("meter", "account", "from (UTC)", "to", "billed", "recorded", "records")
-    echo_table(names, list(map(_row, figures.windows)), right=frozenset(names[4:]))
+    echo_table(names, list(map(_row, named)), right=frozenset(names[4:]))
     if figures.more_windows:
         click.echo(f"  and {counted(figures.more_windows, 'more window')}, which the stamp has no room for")
+
+
+def _records(window: VerifiedWindow) -> str:
+    return f"{counted(int(window.records), 'record')}, " if window.records is not None else ""
 
 
 def _row(window: VerifiedWindow) -> tuple[str, ...]:

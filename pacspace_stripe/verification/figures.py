@@ -13,6 +13,11 @@ from pacspace_stripe.evidence_format import EvidenceDocument, WindowModel
 from pacspace_stripe.verification.invoice import Stamp
 from pacspace_stripe.verification.report import printable
 
+_COMPARE = "Compare these figures with the page in front of you: it must show the same."
+_COMPARE_ROOT = (
+    "Compare with the page that names this proof root: it must show as many records, and as recorded usage the net "
+    "change, whose sign the vendor chose."
+)
 _AT_STRIPE, _ON_DOCUMENT = "at Stripe", "as the document says"
 
 
@@ -37,6 +42,8 @@ class VerifiedWindow:
     billed: str | None
     recorded: str | None
     records: str | None
+    net_change: str | None = None
+    """Net change that a proof root alone covers, in the ledger's sign: the vendor chose the sign of usage."""
 
     def as_json(self) -> dict[str, Json]:
         """Return the window for machines, quantities as strings."""
@@ -49,6 +56,7 @@ class VerifiedWindow:
             "billed": self.billed,
             "recorded": self.recorded,
             "records": self.records,
+            **({"net_change": self.net_change} if self.net_change is not None else {}),
         }
 
 
@@ -66,6 +74,13 @@ class VerifiedFigures:
     windows: tuple[VerifiedWindow, ...] = ()
     more_windows: int = 0
     """Windows that the stamp counts and does not name."""
+
+    @property
+    def compare(self) -> str:
+        """Return the sentence that says what to compare with the page; empty where there is no figure."""
+        if not self.windows:
+            return ""
+        return _COMPARE_ROOT if any(window.net_change for window in self.windows) else _COMPARE
 
     def as_json(self) -> dict[str, Json]:
         """Return the same for machines."""
@@ -124,8 +139,9 @@ def of_root(summary: ProofSummary) -> VerifiedFigures:
         account=None,
         period=None,
         billed=None,
-        recorded=text(summary.net_change) if summary.net_change is not None else None,
+        recorded=None,
         records=str(summary.record_count) if summary.record_count is not None else None,
+        net_change=text(summary.net_change) if summary.net_change is not None else None,
     )
     return VerifiedFigures(invoice=None, customer=None, windows=(window,))
 

@@ -87,12 +87,9 @@ class Report:
             "figures": self.figures.as_json() if self.figures else None,
             "result": self.outcome.value,
             "steps": [_step(step) for step in self.steps],
-            "compare": COMPARE if self.figures else None,
+            "compare": (self.figures.compare or None) if self.figures else None,
             "not_proven": list(self.not_proven),
         }
-
-
-COMPARE = "Compare these figures with the page in front of you: it must show the same."
 
 
 def _step(step: Step) -> Json:

@@ -27,7 +27,7 @@ _PAGES = (
     "What the pages say besides: only the footer's hash, roots and recorded usage were read, not tables, amounts, "
     "pictures, or where links and QR codes lead."
 )
-_ISSUER = "That this is what the vendor stamped on the invoice: the invoice at Stripe was not read."
+_ISSUER = "That this is what the vendor stamped on the invoice: no stamp at Stripe was compared."
 _EVIDENCE = "What was compared: the stamp only names the evidence. Ask the vendor for the statement, and verify that."
 _UNBACKED = (
     "What was recorded, where no proof root covers it: nothing of PacSpace stands behind those figures but the "

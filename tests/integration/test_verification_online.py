@@ -375,6 +375,14 @@ def test_a_root_that_pacspace_knows_holds(made: World) -> None:
     assert "1 record, net change -100" in last(report)[1]
 
 
+def test_a_root_alone_shows_its_net_change_and_no_recorded_usage(made: World) -> None:
+    report = verified(papers(made).root, Asked(answers(made)), {})
+    assert report.figures is not None
+    (window,) = report.figures.windows
+    assert (window.recorded, window.net_change, window.records) == (None, "-100", "1")
+    assert "must show the same" not in report.figures.compare
+
+
 def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
     root = "0x" + "0" * 64
     assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is Outcome.REFUTED

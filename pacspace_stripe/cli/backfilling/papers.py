@@ -54,7 +54,7 @@ class Papers:
         except StoreUnavailable:
             raise
         except PacspaceStripeError as error:
-            return replace(row, paper=Paper(state=PaperState.FAILED, name="", problem=f"{error} {error.hint}".strip()))
+            return replace(row, paper=Paper(state=PaperState.FAILED, name="", problem=error.with_hint))
         except click.FileError as error:
             return replace(
                 row, paper=Paper(state=PaperState.FAILED, name="", problem=f"{error.filename}: {error.message}")
