@@ -92,7 +92,7 @@ class Event:
     idempotency_key: str | None
     """Of the request that caused the event, if there was one."""
     touches_stamp: bool = True
-    """Whether it may be about a change of our metadata keys or of the footer; an event that does not say so may."""
+    """True if it may be about a change of our metadata keys or of the footer; an event that does not say may be."""
     by_request: bool = False
     """A request caused it, or may have: a thin event need not say. Else it is Stripe's own doing."""
 

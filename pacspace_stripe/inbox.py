@@ -184,7 +184,7 @@ class Inbox:
         return Ignored.ECHO if ours and event.type is not EventType.INVOICE_SENT else None
 
     def _is_own(self, event: Event, account: str) -> bool:
-        """Whether an account that an event names is our key's own: it is if our key could read one of its invoices.
+        """Return whether an account that an event names is our key's own: our key can then read one of its invoices.
 
         Stripe documents an account on events of other accounts only; should it name ours too, the sweep finds the first
         invoice, and every event after that one is taken.

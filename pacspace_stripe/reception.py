@@ -41,10 +41,16 @@ class Refused:
         return sum(self.counts.values())
 
     @property
+    def cause(self) -> Unsigned:
+        """Return the most frequent cause; anybody's requests without a signature hide none that signed ones show."""
+        signed = [cause for cause in (Unsigned.SIGNER, Unsigned.CLOCK) if self.counts.get(cause, 0) >= MANY]
+        return max(signed or self.counts, key=lambda cause: self.counts[cause])
+
+    @property
     def advice(self) -> str:
-        """What the most frequent cause says about the settings, and what to do."""
+        """Say which setting is likely wrong, and what to do."""
         owner, secret = _OWNERS[self.sender], _SECRETS[self.sender]
-        match max(self.counts, key=lambda cause: self.counts[cause]):
+        match self.cause:
             case Unsigned.SIGNER:
                 return (
                     f"no secret in {secret} made their signatures. Set {secret} to the signing secret that {owner} "
@@ -69,25 +75,25 @@ class Reception:
     store: Store
     sender: str
     now: Callable[[], datetime]
-    _in_a_row: int = 0
+    _in_a_row: Counter[Unsigned] = field(default_factory=Counter)
     _unwritten: Counter[Unsigned] = field(default_factory=Counter)
     _written_at: datetime | None = None
     _clean: bool = False
-    """Whether the database is known to hold no refused requests."""
+    """True once the database is known to hold no refused requests."""
     _said: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
     def refused(self, error: SignatureError) -> None:
-        """Count a refused request; say once which setting is likely wrong when many come and none is accepted."""
+        """Count a refused request; when many come and none is accepted, name the likely setting once per cause."""
         with self._lock:
-            self._in_a_row += 1
+            self._in_a_row[error.cause] += 1
             self._unwritten[error.cause] += 1
             due = self._written_at is None or self.now() >= self._written_at + _WRITTEN_APART
-            if self._in_a_row > MANY and not due:
+            if self._in_a_row[error.cause] > MANY and not due:
                 return
             self._clean, self._written_at = False, self.now()
             refused = self._write()
-            if refused is not None and self._in_a_row == MANY:
+            if refused is not None and self._in_a_row[error.cause] == MANY:
                 self._say(refused)
 
     def accepted(self) -> None:
@@ -95,7 +101,7 @@ class Reception:
         if self._clean:
             return
         with self._lock:
-            self._in_a_row = 0
+            self._in_a_row.clear()
             self._unwritten.clear()
             try:
                 if read_refused(self.store, self.sender) is not None:

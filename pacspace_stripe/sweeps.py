@@ -58,7 +58,7 @@ REJECTIONS_WANTED = "sweep:rejections_wanted"
 REJECTIONS_REFUSED = "sweep:rejections_refused"
 """Fact: why they could not be read."""
 REMEMBERED = timedelta(days=30)
-"""How far back Stripe lists events."""
+"""Time for which Stripe lists events."""
 UPCOMING_WITHOUT_PERIOD = "sweep:upcoming_without_period"
 """Fact: Stripe's ``invoice.upcoming`` comes and names no period, as thin ones do: the sweep begins early warnings."""
 
@@ -211,7 +211,7 @@ class Sweep:
             yield from self._unheard([row_id for row_id in error.unread if row_id.startswith(_INVOICE)])
 
     def _changed(self, invoices: list[Invoice]) -> Iterator[str]:
-        """Those whose stamp somebody changed, as the list shows it."""
+        """Return the invoices whose stamp somebody changed, as the list shows it."""
         listed = {invoice.invoice_id: invoice for invoice in invoices}
         stamped = self.store.subjects.stamped(list(listed))
         changed = [memory.invoice_id for memory in stamped if changed_stamp(listed[memory.invoice_id], memory)]

@@ -112,7 +112,7 @@ class Previewed(World):
 
     def __post_init__(self) -> None:
         self.wrong: list[str] = []
-        """Where a preview changed anything, or the check did other than it said."""
+        """Yield the places where a preview changed anything, or the check did other than it said."""
         self.checks = 0
         # A preview beside each check doubles the requests of one moment: waiting for the rate limit is no change by it.
         self.settings.setdefault("PACSPACE_STRIPE_RATE", "500/500")

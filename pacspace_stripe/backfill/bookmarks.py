@@ -23,7 +23,7 @@ class Bookmark:
     report_bytes: int = 0
     """The length of the CSV file up to there."""
     beyond: dict[str, Written] = field(default_factory=dict)
-    """What was written for invoices behind the place, by id: a stop came before they could be counted."""
+    """Writes for invoices behind the place, by id: a stop came before they could be counted."""
 
 
 _BOOKMARK: TypeAdapter[Bookmark] = TypeAdapter(Bookmark)

@@ -37,7 +37,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What one run wrote for one invoice: its stamp at Stripe, its PDF in the folder."""
+    """Writes of one run for one invoice: its stamp at Stripe, its PDF in the folder."""
 
     stamped: bool
     paper: bool
@@ -133,7 +133,7 @@ class DonePortion:
     lists: int
     """Lists that Stripe was asked for: one for the first portion of each page."""
     beyond: tuple[Row, ...] = ()
-    """Of a portion that a stop cut short: rows done behind ``next``, which a resumed run looks at again."""
+    """Rows done behind ``next`` in a portion that a stop cut short; a resumed run checks them again."""
 
 
 Look = Callable[[bool], CheckResult]

@@ -34,7 +34,7 @@ class _Portion:
     behind: Place | None
     chosen: Sequence[ListedInvoice] = ()
     looks: Sequence[Future[Row]] = ()
-    """Of the chosen ones, once they have begun."""
+    """Progress over the chosen invoices, once they have begun."""
     lists: int = 0
 
     def done(self) -> DonePortion:
@@ -68,7 +68,7 @@ class Backfill:
     apply: bool
     jobs: int
     then: Callable[[ListedInvoice, Row], Row] | None = None
-    """What else is done with every invoice once it was looked at. May raise Stopped."""
+    """Called with every invoice after its check. May raise Stopped."""
     watcher: Watcher | None = None
 
     def portions(self, selection: Selection, place: Place) -> Iterator[DonePortion]:

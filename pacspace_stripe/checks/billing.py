@@ -64,7 +64,7 @@ class Billing:
         return tuple(self._told(invoice, usage, question) for usage in usages)
 
     def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
-        """How each meter on the invoice adds up what it is sent, by the meter's name.
+        """Return the formula of each meter on the invoice, by the meter's name.
 
         UNKNOWN for a meter that counts the newest event of each hour or day: one event more does not add up there.
         """

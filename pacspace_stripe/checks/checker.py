@@ -47,7 +47,7 @@ class Checker:
     lease: timedelta
     now: Callable[[], datetime]
     beside: Claims | None = None
-    """Where a dry run over many keeps what invoices bill."""
+    """Coverage that a dry run over many invoices records."""
 
     def check(self, invoice_id: str, *, waiver: Waiver | None = None) -> CheckResult:
         """One step towards the right end state. Raises LeaseBusy, StoreUnavailable; nothing else is lost.

@@ -63,7 +63,7 @@ class Comparer:
         return on_records(invoice, usages, self.policy.record_key) if by_record else usages
 
     def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
-        """How each meter on the invoice adds up what it is sent, by the meter's name."""
+        """Return the formula of each meter on the invoice, by the meter's name."""
         return self.billing.formulas(invoice)
 
     def compare(
@@ -154,7 +154,7 @@ class Comparer:
 
     @property
     def _patience(self) -> timedelta:
-        """How long after a time has ended its summary may come.
+        """Return how long after a time has ended its summary may come.
 
         With fail open it is over well before the backstop, which lets out what is not settled.
         """

@@ -32,7 +32,7 @@ from pacspace_stripe.store import Leased
 
 MAIL_UNKNOWN = "and whether Stripe mailed it is not known: select invoice.sent for the webhook endpoint"
 MOST_PUT_BACK = 5
-"""How often in a row a stamp is put back that somebody else changes."""
+"""Number of times in a row that a stamp is put back after somebody else changed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

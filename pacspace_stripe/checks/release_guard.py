@@ -1,4 +1,4 @@
-"""What a pass asks about other people's acts before it sets an invoice free, and how it leaves one that they stop."""
+"""Questions about other people's acts before a pass releases an invoice, and leaving one that they stop."""
 
 from dataclasses import dataclass, replace
 

@@ -29,7 +29,7 @@ class CheckResult:
     steps: tuple[str, ...]
     next_check_at: datetime | None
     early_warning: "CheckResult | None" = None
-    """What was said before the invoice was made, where a command asks for it."""
+    """Early warning that was given before the invoice was made, where a command asks for it."""
     so_far: "CheckResult | None" = None
     """Both sides compared now, where a command asks for it before the gate compares them."""
 

@@ -52,7 +52,7 @@ class WarningProofs:
 
     @property
     def alert(self) -> str:
-        """The same for an alert, with every root that a drifted window has."""
+        """Return the alert's text, with every root that a drifted window has."""
         found = (row for row in self.windows if row["proof_root"] and _drifted(row))
         roots = dict.fromkeys(f"the ledger up to {row['end']} has proof root {row['proof_root']}" for row in found)
         return "; ".join(filter(None, (self.detail, *roots)))

@@ -20,7 +20,7 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead
 
 @dataclass(slots=True)
 class Output:
-    """Whether a JSON document was begun on standard output: an error then goes elsewhere, or neither could be read."""
+    """State of standard output: once a JSON document was begun there, an error goes elsewhere."""
 
     begun: bool = False
 

@@ -32,7 +32,7 @@ class Documents:
         self._checked: dict[Logo, str] = {}
 
     def render_footer(self, view: FooterView) -> str:
-        """What the footer says about the record, without marker lines; RenderError names what is wrong.
+        """Return the footer's text about the record, without marker lines. Raises RenderError with what is wrong.
 
         A template that yields no text is wrong, too: an invoice would leave with an empty block.
         """

@@ -21,7 +21,7 @@ from pacspace_stripe.domain.texts import grouped
 from pacspace_stripe.errors import RenderError
 
 _KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
-"""How the names of templates end, and of what they may bring along."""
+"""Endings of the names of templates, and of the files that may lie beside them."""
 BUILT_IN = "builtin"
 """What a user's template puts before a name to get ours: ``builtin/…`` in Jinja2, ``@builtin/…`` in Typst."""
 _PACKAGE = Path(__file__).parent.parent

@@ -21,8 +21,7 @@ from pacspace_stripe.domain.policy import Attribution
 from pacspace_stripe.domain.windows import Window
 
 LATEST = timedelta(days=35)
-"""How long after its usage a record may be accepted and is still looked for: as long as Stripe takes meter events for
-the past (stripe-facts 4)."""
+"""Longest time between usage and its record's acceptance: Stripe takes events that old (stripe-facts 4)."""
 _START, _END = "summaryWindowStart", "summaryWindowEnd"
 _DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
 _DAY = timedelta(days=1)

@@ -87,7 +87,7 @@ def confirmation(
 
 
 _NAMES = ("meter", "start", "end", "subscription")
-"""What tells the windows of one invoice apart."""
+"""Return the key that tells the windows of one invoice apart."""
 
 
 def decision_of(links: Iterable[Evidence]) -> Evidence | None:

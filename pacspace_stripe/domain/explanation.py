@@ -107,7 +107,7 @@ class Rejection:
     code: str
     """Stripe's, such as ``meter_event_customer_not_found``."""
     count: int
-    """How many meter events; not their usage."""
+    """Number of meter events, not their usage."""
     samples: tuple[RejectedSample, ...] = ()
 
 
@@ -132,4 +132,4 @@ class Explanation:
     notes: tuple[str, ...] = ()
     """For a person: what could not be read or looked at, and why."""
     rejections: tuple[Rejection, ...] = ()
-    """What Stripe rejected of this meter at that time, where it has less than the ledger."""
+    """Meter events that Stripe rejected at that time, where it has less than the ledger."""

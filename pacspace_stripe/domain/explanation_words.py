@@ -131,7 +131,7 @@ def _events(count: int) -> str:
 
 
 def _rejected(explanation: Explanation) -> str:
-    """How many, and with which codes, the most frequent one first."""
+    """Return how many were rejected and with which codes, the most frequent one first."""
     counts = Counter[str]()
     for one in explanation.rejections:
         counts[one.code] += one.count

@@ -53,7 +53,7 @@ class Meter:
     formula: Formula
     event_time_window: EventTimeWindow = EventTimeWindow.NONE
     status: MeterStatus = MeterStatus.ACTIVE
-    """As it was when the meter was read; it may change."""
+    """Display name when the meter was read; it may change."""
     unknown: tuple[str, ...] = ()
     """Kinds that we do not know, as ``field=word``."""
 
@@ -114,7 +114,7 @@ class LineItem:
     amount: int | None = None
     """Minor units of the invoice's currency. It tells a tier's flat fee from usage, and is compared with nothing."""
     parent: LineParent = LineParent.NONE
-    """What generated the line."""
+    """Object that generated the line."""
     unknown: tuple[str, ...] = ()
     """Kinds that we do not know, as ``field=word``: nobody can say whether such a line bills usage."""
     product_id: str | None = None

@@ -27,7 +27,7 @@ class Stage(StrEnum):
 
 
 class Finalizer(StrEnum):
-    """Who finalized an invoice under our hold, as Stripe's events say."""
+    """Origin of the finalization of an invoice under our hold, as Stripe's events say."""
 
     US = "us"
     STRIPE = "stripe"
@@ -46,7 +46,7 @@ class FirstSight:
     status: InvoiceStatus | None = None
     """None in what was remembered before this was kept."""
     canceled: bool | None = None
-    """Whether its subscription had been canceled already; None when that is not known."""
+    """True when its subscription had been canceled already; None when that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class Memory:
     """It had left days before a backfill was the first to see it: reported and stamped, never held."""
     finalized_by_us: bool = False
     finalizer: Finalizer | None = None
-    """Who finalized it under our hold, when that was not us; None when it was not asked."""
+    """Origin of its finalization under our hold; None when it was not asked."""
     undone_at: datetime | None = None
     """When somebody last set ``auto_advance=true`` under our hold."""
     stopped_at: datetime | None = None
@@ -146,7 +146,7 @@ class Memory:
     """By meter and window (``WindowResult.key``): what Stripe said of it, since when; at first the draft's lines."""
     stamped: Stamped | None = None
     put_back: int = 0
-    """How often in a row the stamp was put back that somebody else changed."""
+    """Number of times in a row that the stamp was put back after somebody else changed it."""
     evidence_sha256: str | None = None
     evidence_core: str | None = None
     """SHA-256 of the last evidence without its time and chain: equal means nothing new to say."""

@@ -21,7 +21,7 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
-        """As a person reads it: ``1,234.50 EUR``, ``500 JPY``."""
+        """Return the amount for people: ``1,234.50 EUR``, ``500 JPY``."""
         number, _, code = self.plain.partition(" ")
         whole, point, part = number.partition(".")
         sign = "-" if whole.startswith("-") else ""

@@ -65,7 +65,7 @@ class UsageItems:
     prices: Mapping[str, str] = field(default_factory=dict)
     """By price id: the meter's name."""
     amounts: str | None = None
-    """What items without a price and of quantity 1 bill."""
+    """Meter that items without a price and of quantity 1 bill."""
 
     def __bool__(self) -> bool:
         return bool(self.described)

@@ -8,7 +8,7 @@ from pacspace_stripe.domain.explanation import Cause, Explanation, Rejection
 from pacspace_stripe.domain.windows import Window
 
 AFTERWARDS = timedelta(days=1)
-"""How long after a period Stripe may still check its events: a day's usage is often sent once the day has ended."""
+"""Time after a period in which Stripe may still check its events: a day's usage is often sent after that day."""
 _EXPLAINED = (Cause.NOT_IN_STRIPE, Cause.UNEXPLAINED, Cause.REJECTED_BY_STRIPE)
 """Causes that a rejection makes more precise; any other one was seen in the figures themselves."""
 

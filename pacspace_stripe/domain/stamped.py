@@ -16,7 +16,7 @@ GOOD = (Verdict.MATCHED, Verdict.WAIVED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedStamp:
-    """What somebody else changed of our last stamp."""
+    """Change of our last stamp by somebody else."""
 
     metadata: Mapping[str, str]
     """The changes that put our keys back; the merchant's own are not among them."""

@@ -1,4 +1,4 @@
-"""What keeps an invoice from being set free: an act of somebody else since we held it, or one that cannot be ruled out.
+"""Reasons that keep an invoice from being released: an act of somebody else since we held it, or one not ruled out.
 
 Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, stripe-facts
 12.5), so a release would undo it. ``stops`` is the only place that decides whether an invoice may be released,
@@ -18,11 +18,11 @@ from pacspace_stripe.domain.timing import FOREIGN_HOLD_LOOK, ladder
 from pacspace_stripe.domain.windows import iso
 
 SAME_ACT = timedelta(minutes=1)
-"""How far Stripe's times of a subscription's end and of the final invoice that the end makes may lie apart."""
+"""Largest distance between Stripe's times of a subscription's end and of the final invoice that the end makes."""
 
 
 class StopKind(StrEnum):
-    """Who stopped it, or what is not known."""
+    """Act that stopped it, or the one that is not known."""
 
     CANCELED = "canceled"
     NOT_COLLECTED = "not_collected"
@@ -59,14 +59,14 @@ class Stop:
 
     kind: StopKind
     detail: str
-    """What happened, and what a person can do."""
+    """Text for people: the event, and what they can do."""
     at: datetime | None = None
     about: str = ""
     """The subscription that is stopped, or what could not be read."""
 
     @property
     def key(self) -> str:
-        """What a person's decision to release it anyway names: it covers this stop, and no later one."""
+        """Return this stop's name in a person's decision to release the invoice anyway; it covers no later stop."""
         return ":".join(filter(None, (self.kind, self.about, iso(self.at) if self.at else "")))
 
     @property
@@ -144,7 +144,7 @@ def _by_hand(invoice: Invoice, memory: Memory) -> Iterator[Stop]:
 
 
 def _resumed(memory: Memory, since: datetime) -> bool:
-    """Whether somebody set ``auto_advance=true`` after that: resuming is a person's choice."""
+    """Return whether somebody set ``auto_advance=true`` after that: resuming is a person's choice."""
     return memory.undone_at is not None and memory.undone_at >= since
 
 
@@ -176,7 +176,7 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: 
 
 
 def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: Memory) -> bool:
-    """Whether the cancellation itself made the invoice, which Stripe collects as usual, or it came later.
+    """Return whether the cancellation itself made the invoice, which Stripe collects as usual.
 
     Seen with ``auto_advance=true`` and its subscription canceled already, it was not stopped by that. Otherwise the
     times say it: a subscription that ends at its period's end was canceled before (``canceled_at`` is the request).

@@ -11,9 +11,9 @@ from pacspace_stripe.domain.windows import floor_to
 SOONEST_FINALIZATION = timedelta(minutes=1)
 """How far ahead a finalization time is set that is given back when it has already passed."""
 FOREIGN_HOLD_LOOK = timedelta(days=1)
-"""How often a stamped invoice is checked again that somebody else keeps back: an event or the sweep tells its end."""
+"""Interval between checks of a stamped invoice that somebody else keeps back: an event or the sweep tells its end."""
 SOONEST_CLOCK_LOOK, CLOCK_LOOK = timedelta(seconds=30), timedelta(minutes=5)
-"""How often an invoice of a test clock is checked: Stripe tells of a clock's move by an event that we do not hear."""
+"""Interval between checks of a test clock's invoice: the gate does not receive the event of a clock's move."""
 GIVE_UP_AFTER = timedelta(days=3)
 """How long an invoice that already left is looked at while nothing can be proven about it."""
 

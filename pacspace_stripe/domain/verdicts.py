@@ -82,7 +82,7 @@ class LineKind(StrEnum):
     PRORATION = "proration"
     """A correction of money: no usage (stripe-facts 4.4)."""
     UNKNOWN = "unknown"
-    """Of a kind that we do not know: its quantity may be usage."""
+    """Line of an unknown kind: its quantity may be usage."""
 
 
 class BilledAs(StrEnum):
@@ -271,7 +271,7 @@ def _of(some: Sequence[WindowResult], windows: Sequence[WindowResult], one: str,
 
 
 def _difference(result: WindowResult) -> Decimal:
-    """How far both figures are apart; nothing where one is not known."""
+    """Return the distance between both figures; zero where one is not known."""
     if result.billed is None or result.recorded is None:
         return Decimal(0)
     return abs(subtract(result.billed, result.recorded))

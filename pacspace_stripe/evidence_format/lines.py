@@ -1,4 +1,4 @@
-"""What evidence says of Stripe's side of a window: its lines, its meter, and what earlier invoices billed."""
+"""Stripe's side of a window in evidence: its lines, its meter, and what earlier invoices billed."""
 
 from pacspace_stripe.domain.verdicts import BilledLine, LineKind
 from pacspace_stripe.evidence_format.values import Quantity, Strict, Text, Word
@@ -13,12 +13,12 @@ class LineModel(Strict):
     price: Text | None = None
 
     def line(self) -> BilledLine:
-        """The same in the domain's words."""
+        """Return it as the domain's value."""
         return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
 
 
 class MeterSaysModel(Strict):
-    """What Stripe's meter summaries say over the inner and the outer whole minutes of the window."""
+    """Stripe's meter summaries over the inner and the outer whole minutes of the window."""
 
     inner: Quantity
     outer: Quantity

@@ -114,7 +114,7 @@ class SelectionModel(Strict):
     """Absent: acceptance placed every counted record."""
 
     def selected(self) -> Selected:
-        """The same in the domain's words. Raises ValueError for a scope that ends before it starts."""
+        """Return it as the domain's value. Raises ValueError for a scope that ends before it starts."""
         return Selected(
             scope=Window(start=self.start, end=self.end),
             count=self.record_count,
@@ -173,7 +173,7 @@ class WindowModel(Strict):
         return Window(start=self.start, end=self.end) if self.start and self.end else None
 
     def result(self) -> WindowResult:
-        """The same in the domain's words."""
+        """Return it as the domain's value."""
         return WindowResult(
             account=self.account,
             meter=self.meter,

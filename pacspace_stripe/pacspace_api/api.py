@@ -231,7 +231,7 @@ def _pages(asked: Callable[[int, int], Fields], name: str) -> Iterator[list[Fiel
 
 
 def _is_before(rows: Sequence[Fields], page: Sequence[Fields], since: datetime) -> bool:
-    """Whether a page lies before a moment as a whole, and all rows so far came newest first."""
+    """Return whether a whole page lies before a moment, and all rows so far came newest first."""
     times = [row.optional_written_at("time") for row in rows]
     known = [at for at in times if at is not None]
     if len(known) != len(times) or known != sorted(known, reverse=True) or known[0] == known[-1]:

@@ -26,7 +26,7 @@ class Expected:
     """Whether money was taken for it."""
     auto_advance: bool = False
     held_as: str = "drifted"
-    """What our own side says of one that did not leave and carries no verdict."""
+    """Verdict in our own records of one that did not leave and carries none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ class Journal:
         return [AuditLine(at=row.at, kind=row.kind, subject_id=row.subject_id, detail=row.detail) for row in rows[::-1]]
 
     def noted(self, kind: str, subject_id: str) -> int:
-        """How many lines of one kind the audit trail has about one subject."""
+        """Return how many lines of one kind the audit trail has about one subject."""
         query = sa.select(sa.func.count()).where(audit.c.subject_id == subject_id, audit.c.kind == kind)
         with self._database.reading() as connection:
             return connection.execute(query).scalar() or 0

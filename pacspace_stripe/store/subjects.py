@@ -184,7 +184,7 @@ class Subjects:
             return set(connection.execute(query).scalars())
 
     def stamped(self, subject_ids: Sequence[str]) -> list[Memory]:
-        """What we remember of those of the given invoices that carry, or should carry, a stamp of ours."""
+        """Return the states of those of the given invoices that carry, or should carry, a stamp of ours."""
         is_stamped = subjects.c.memory["stamped", "evidence_sha256"].as_string().is_not(None)
         query = sa.select(subjects.c.memory).where(subjects.c.subject_id.in_(subject_ids), is_stamped)
         with self._database.reading() as connection:

@@ -172,12 +172,12 @@ class Triggers:
 
 
 def _open_on(account: str) -> sa.Select[Any]:
-    """What is open on a ledger account, does not agree with it, or is being looked at."""
+    """Select what is open on a ledger account, does not agree with it, or is being checked."""
     return _waiting(subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)))
 
 
 def _waiting(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """What is open, does not agree, or is being looked at; always in the same order."""
+    """Return what is open, does not agree, or is being checked; always in the same order."""
     waits = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
     looked_at = sa.and_(subjects.c.kind == Kind.INVOICE.value, subjects.c.lease_owner.is_not(None))
     columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)

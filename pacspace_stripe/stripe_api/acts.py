@@ -1,4 +1,4 @@
-"""Who changed or finalized an invoice, as Stripe's events say: by the request that each event names."""
+"""Changes and finalizations of an invoice in Stripe's events: each names the request that caused it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _BEFORE, _AFTER = 5, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceUpdate:
-    """What one ``invoice.updated`` event says."""
+    """Change that one ``invoice.updated`` event reports."""
 
     at: datetime
     ours: bool

@@ -50,7 +50,7 @@ class StripeApi:
     """
 
     only_records = False
-    """Whether writes are recorded and not sent: what Stripe itself makes of them, such as final lines, is not known."""
+    """True when writes are recorded and not sent: what Stripe makes of them, such as final lines, is then not known."""
 
     def __init__(self, transport: Transport, api_key: str, base_url: str | None = None) -> None:
         self.livemode = key_livemode(api_key)

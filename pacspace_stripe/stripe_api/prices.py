@@ -59,7 +59,7 @@ def price_from_stripe(data: object) -> Price:
 
 
 def _usage_type(price: Fields, unknown: list[str]) -> tuple[UsageType, str | None]:
-    """How a price's quantity comes about, and its meter. Only a price that is known to be one-off has no usage."""
+    """Return a price's usage type and meter; only a price that is known to be one-off has no usage."""
     recurring = price.nullable_fields("recurring")
     if recurring is None:
         kind = kind_of(PriceType, price, "type", unknown)

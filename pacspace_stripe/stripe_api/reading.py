@@ -152,7 +152,7 @@ def _parent(invoice: Fields, unknown: list[str]) -> _Parent:
 
 
 def _details(found: Fields, kind: StripeKind, unknown: list[str], where: str) -> Fields | None:
-    """What a kind says about itself, in the field of its own name; without it nobody can say what it is."""
+    """Return the object of a kind in the field of its own name; without it the kind says nothing."""
     details = found.optional_fields(kind.value)
     if details is None:
         unknown.append(f"{where}{kind.value}=null")

@@ -39,7 +39,7 @@ Said = ProofSummary | Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootAnswers:
-    """What each source of public verify says of one root; ``db`` is always there."""
+    """Answers of each source of public verify about one root; ``db`` is always there."""
 
     root: str
     by_source: Mapping[Source, Said]

@@ -67,7 +67,7 @@ class VerifiedFigures:
     invoice: str | None
     customer: str | None
     title: str | None = None
-    """Of the document, which names the invoice's number."""
+    """Title of the document, which names the invoice's number."""
     number: VerifiedName | None = None
     vendor: VerifiedName | None = None
     customer_name: VerifiedName | None = None

@@ -31,7 +31,7 @@ _NO_KEY = f"{STRIPE_KEY} is not set"
 
 @dataclass(slots=True, kw_only=True)
 class Heard:
-    """What was read on the way, for naming what the verification is about."""
+    """Invoices and answers read on the way, which name what the verification is about."""
 
     invoices: dict[str, Invoice] = field(default_factory=dict)
     roots: dict[str, ProofSummary] = field(default_factory=dict)

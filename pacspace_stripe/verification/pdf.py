@@ -49,7 +49,7 @@ class Pdf:
     """What a person sees and that text is not: notes and drawings laid over pages, each in words."""
     title: str | None = None
     author: str | None = None
-    """As the document information says: shown to a person, never verified."""
+    """Author in the document information, like the title: shown to a person, never verified."""
 
     @property
     def keywords(self) -> dict[str, str | None]:

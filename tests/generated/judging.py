@@ -68,17 +68,17 @@ def _apart(left: Figures, right: Figures, key: Key, allowed: Decimal) -> bool:
 
 
 def farther(one: Decimal, other: Decimal, allowed: Decimal) -> bool:
-    """Whether two quantities are surely farther apart than is allowed."""
+    """Return whether two quantities are surely farther apart than is allowed."""
     return differs(one, other) and abs(_WIDE.subtract(one, other)) > allowed + (_unit(one, other) if allowed else 0)
 
 
 def near(one: Decimal, other: Decimal, allowed: Decimal) -> bool:
-    """Whether they surely are not."""
+    """Return whether two quantities are surely as close as is allowed."""
     return same(one, other) or (bool(allowed) and abs(_WIDE.subtract(one, other)) < allowed - _unit(one, other))
 
 
 def _mistyped(player: Player, invoice_id: str) -> bool:
-    """Whether its subscription ever named a ledger account without any record."""
+    """Return whether its subscription ever named a ledger account without any record."""
     invoice = player.raw(invoice_id)
     return invoice is not None and player.subscription_of(invoice).mistyped
 
@@ -176,7 +176,7 @@ def _stops(player: Player, invoice: Invoice) -> list[tuple[datetime, str]]:
 
 
 def _stops_it(touch: Touch) -> bool:
-    """Whether a person keeps it from moving on, also where our hold had stopped it before."""
+    """Return whether a person keeps it from moving on, also where our hold had stopped it before."""
     canceled = touch.does == "cancel" and touch.status in {"draft", "open"}
     finalized = touch.does == "finalize" and touch.status == "draft"
     return not touch.after and (touch.before or canceled or finalized)

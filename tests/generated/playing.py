@@ -42,7 +42,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LADDER_END = timedelta(hours=4)
 """The last step of every plan's retry ladder."""
 ANY = "any meter"
-"""Where each ledger account has one meter, its records need not name it."""
+"""Each ledger account has one meter, so its records need not name it."""
 Key = tuple[str, datetime, datetime]
 """A meter and a window."""
 Figures = dict[Key, Decimal]
@@ -526,7 +526,7 @@ class Player(World):
             self.ledger.fail(record)
 
     def _value(self, use: Usage) -> Decimal:
-        """What Stripe's meter is sent: for a running total, all that was used up to then."""
+        """Return the value that Stripe's meter is sent: for a running total, all usage up to then."""
         if use.meter != LEVEL or self.plan.setting("readings", "") != f"{LEVEL}:total":
             return use.quantity
         others = (act for act in self.plan.acts if isinstance(act, Usage) and act.side != "ledger")

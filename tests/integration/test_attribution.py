@@ -1,4 +1,4 @@
-"""Where ``PACSPACE_STRIPE_ATTRIBUTION=auto`` reads the ledger: what the tables of scenarios cannot say."""
+"""Reading the ledger with ``PACSPACE_STRIPE_ATTRIBUTION=auto``, beyond what the tables of scenarios can say."""
 
 import json
 from datetime import datetime, timedelta

@@ -27,7 +27,7 @@ def test_a_reason_names_the_vendor_that_gave_no_answer(error: RemoteError, reaso
 
 
 def warned(made: World) -> tuple[str | None, str]:
-    """What the early warning of an agreeing subscription says."""
+    """Return the early warning of an agreeing subscription."""
     subscription = made.subscribe()
     made.use("5")
     made.stripe.send_upcoming(subscription)

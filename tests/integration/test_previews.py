@@ -146,7 +146,7 @@ POLICIES = st.fixed_dictionaries(
 FINDINGS = st.sampled_from(
     [("10", "10"), ("10", "7"), ("7", "10"), ("10", None), (None, "10"), (None, None), ("10", "8")]
 )
-"""What each side has; None is nothing."""
+"""Usage on each side; None is nothing."""
 ACTS = st.lists(
     st.sampled_from(["let it stand", "hold", "lift", "finalize", "void", "pay", "erase", "check", "waive", "late"]),
     max_size=3,

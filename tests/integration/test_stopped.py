@@ -1,4 +1,4 @@
-"""What somebody else is stopping under our hold is stamped, told and left, whatever the policy."""
+"""Invoices that somebody else stops under our hold: stamped, alerted and left, whatever the policy."""
 
 from datetime import timedelta
 from pathlib import Path

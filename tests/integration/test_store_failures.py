@@ -22,7 +22,7 @@ PASSWORD = "tellnobody"
 
 
 def failing(url: str, *statements: str) -> StoreUnavailable:
-    """What a person is told when these statements run there."""
+    """Return the error that a person reads when these statements run there."""
     with pytest.raises(StoreUnavailable) as raised:
         _run(url, *statements)
     said = raised.value

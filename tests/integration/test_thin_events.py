@@ -313,6 +313,23 @@ def test_refused_requests_name_their_most_frequent_cause(tmp_path: Path) -> None
         assert "PACSPACE_WEBHOOK_SECRET" not in str(points(made)["refused_stripe"])
 
 
+def test_requests_of_strangers_hide_no_wrong_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with world(tmp_path) as made:
+        for _ in range(50):
+            with pytest.raises(SignatureError):
+                made.inbox.receive(b"{}", None)
+        stamp = int(made.clock.now().timestamp())
+        for _ in range(5):
+            with pytest.raises(SignatureError):
+                made.inbox.receive(b"{}", f"t={stamp},v1={'0' * 64}")
+        told = [record.getMessage() for record in caplog.records if REFUSED in record.getMessage()]
+        assert ["STRIPE_WEBHOOK_SECRET" in one for one in told] == [False, True]
+        made.clock.advance(HOUR)
+        with pytest.raises(SignatureError):
+            made.inbox.receive(b"{}", f"t={stamp + 3600},v1={'0' * 64}")
+        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
+
+
 def test_a_wrong_secret_of_pacspace_is_diagnosed_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with world(tmp_path) as made:
         for _ in range(5):

@@ -70,7 +70,7 @@ def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
     assert "vendor Simulator (at Stripe) customer cus_acme named Acme (at Stripe) verdict matched" in known
     assert "number ACME-0001 (at Stripe) vendor Simulator (at Stripe) customer cus_acme named Acme (at Stripe)" in by_id
     assert "- - 2026-10-01 00:00 2026-11-01 00:00 100 - 1 Steps" in by_id
-    assert "- - - - - -100 1 Steps" in root
+    assert "What was verified covers 1 record, net change -100 Steps" in root
     assert f"the public chain (chain) about {found.root}: confirms it, 1 record, net change -100" in root
 
 

@@ -493,7 +493,7 @@ ALIKE = pytest.mark.parametrize(
     [{"proration": True}, {"proration": False, "parent": LineParent.INVOICE_ITEM}],
     ids=["a proration", "an invoice item"],
 )
-"""Whether Stripe says ``proration`` of the usage of an item that was removed is not documented."""
+"""Stripe does not document ``proration`` on the usage of an item that was removed."""
 
 
 @pytest.mark.parametrize(

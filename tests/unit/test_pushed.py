@@ -1,4 +1,4 @@
-"""What invoice items bill of usage that another system counted, and what nobody said of them."""
+"""Invoice items that bill usage of another system, and items that no setting names."""
 
 from decimal import Decimal
 

@@ -54,7 +54,7 @@ def knowing(memory: Memory, verdict: Verdict, **figures: str) -> Memory:
 
 
 def replaces(made: Invoice, memory: Memory, found: Finding) -> bool:
-    """Whether any policy writes a stamp on it then."""
+    """Return whether any policy writes a stamp on it then."""
     policies = [Policy(fail=fail, finalize=finalize) for fail, finalize in product(FailPolicy, FinalizePolicy)]
     asked = {
         any(isinstance(action, Stamp) for action in after_comparison(made, memory, policy, CREATED, found))

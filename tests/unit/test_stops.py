@@ -1,4 +1,4 @@
-"""What keeps an invoice from being set free: every act of somebody else, and what cannot be ruled out."""
+"""Reasons that keep an invoice from being released: every act of somebody else, and any that cannot be ruled out."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -28,7 +28,7 @@ AHEAD = "a proration of a metered item for a time that was not over when it was 
 
 
 class Cover(StrEnum):
-    """How much of a window other windows cover together."""
+    """Return how much of a window other windows cover together."""
 
     NONE = "none"
     PART = "part"
@@ -121,14 +121,14 @@ def _doubt(line: LineItem, same: list[LineItem], invoice: Invoice) -> str | None
 
 
 def _offsets(credit: LineItem, line: LineItem) -> bool:
-    """Whether a credit takes back exactly what the line bills, so that only the price changes."""
+    """Return whether a credit takes back exactly what the line bills, so that only the price changes."""
     if not _is_credit(credit) or credit.quantity is None or line.quantity is None:
         return False
     return credit.window == line.window and equal(credit.quantity.copy_abs(), line.quantity)
 
 
 def _corrects(line: LineItem, same: list[LineItem], prices: Mapping[str, Price]) -> bool:
-    """Whether a proration that is no credit and raises no doubt bills money for usage that other lines bill."""
+    """Return whether a proration that is no credit and raises no doubt bills money for usage that other lines bill."""
     if line.window is None:
         return line.quantity == 0 and bool(same)
     if _cover(line, same) is not Cover.WHOLE:

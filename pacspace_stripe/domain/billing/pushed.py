@@ -167,7 +167,7 @@ def _meter(line: LineItem, items: UsageItems) -> str | None:
 
 
 def _is_amount(line: LineItem) -> bool:
-    """Whether an item bills an amount as it stands: it has no price, and its quantity says nothing."""
+    """Return whether an item bills a plain amount: it has no price, and its quantity says nothing."""
     return line.price_id is None and line.product_id is None and line.quantity in (None, 1)
 
 

@@ -11,7 +11,7 @@ from pacspace_stripe.domain.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledUsage:
-    """What one invoice bills for one meter and window, before the ledger is asked."""
+    """Usage that one invoice bills for one meter and window, before the ledger is asked."""
 
     meter: str
     meter_id: str | None
@@ -44,7 +44,7 @@ class BilledUsage:
 
     @property
     def key(self) -> str:
-        """What it is about, as ``WindowResult.key`` says it."""
+        """Return the key of its window, as ``WindowResult.key`` has it."""
         return window_key(self.meter, self.window, self.subscription_id)
 
     def result(
@@ -69,5 +69,5 @@ class BilledUsage:
 
     @property
     def asks_meter(self) -> bool:
-        """Whether only its meter's summaries can say what its lines bill."""
+        """Return whether only its meter's summaries can say what its lines bill."""
         return self.problem is None and any(share.asks_meter for share in self.shares)

@@ -1,4 +1,4 @@
-"""What a meter with an event time window drops: only the newest event of each hour or day counts. Pure."""
+"""Usage that a meter with an event time window drops: only the newest event of each hour or day counts. Pure."""
 
 from typing import TYPE_CHECKING
 

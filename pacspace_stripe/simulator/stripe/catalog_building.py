@@ -105,7 +105,7 @@ class CatalogBuilding:
             return account.prices.add(price).id
 
     def set_subscription_status(self, subscription: str, status: Literal["active", "unpaid"]) -> None:
-        """What Stripe does by itself when payments fail for good, or are made up for."""
+        """Set a subscription's status as Stripe does when payments fail for good, or are made up for."""
         with self._lock:
             found = self.account.subscriptions[subscription]
             before = self.account.show_subscription(found)

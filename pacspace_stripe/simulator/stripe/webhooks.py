@@ -36,7 +36,7 @@ class Event:
     request_id: str | None = None
     idempotency_key: str | None = None
     data: Json | None = None
-    """What the v2 API shows of a thin event when it is read, and no notification carries."""
+    """Fields that the v2 API shows of a thin event when it is read, and no notification carries."""
     pending: int = 0
     acknowledged: bool = False
     lost: bool = False
@@ -109,9 +109,9 @@ class WebhookEndpoint(Receiver):
     """Where Stripe's events go; see :class:`Receiver`."""
 
     style: Literal["snapshot", "thin"] = "snapshot"
-    """What events carry: the object as it was, or a reference to it."""
+    """Payload style of events: the object as it was, or a reference to it."""
     thin_reason: bool = True
-    """Whether a thin event says which request caused it; documented as optional."""
+    """Name the request that caused a thin event; documented as optional."""
     context: str | None = None
     """The account that thin events name, as those of a connected account do."""
 
@@ -121,14 +121,14 @@ class WebhookEndpoint(Receiver):
     retry_after: tuple[timedelta, ...] = RETRY_AFTER
 
     def wants(self, event_type: str) -> bool:
-        """Whether the endpoint selected this type, by its name or its thin one, and can carry it."""
+        """Return whether the endpoint selected this type, by its name or its thin one, and can carry it."""
         if self.style == "snapshot" and event_type in THIN_ONLY:
             return False
         selected = self.enabled_events
         return selected is None or event_type in selected or f"{THIN_PREFIX}{event_type}" in selected
 
     def shown(self, event: Event) -> Json:
-        """What a delivery carries."""
+        """Return the body of a delivery."""
         thin = self.style == "thin"
         return event.thin(reason=self.thin_reason, context=self.context) if thin else event.json()
 

@@ -203,7 +203,7 @@ class Line:
     free: bool = False
     """A trial's: it has its quantity, and costs nothing."""
     kind: PreviewKind | None = None
-    """What generated it, when that is no kind of the pinned API version."""
+    """Kind that generated it, when that is none of the pinned API version."""
     counts_from: datetime | None = None
     """Usage from here on …"""
     counts_to: datetime | None = None
