@@ -74,9 +74,10 @@ class ReleaseGuard(Pass):
 
     def _finalizer_known(self, invoice: Invoice) -> None:
         """Ask Stripe who finalized it, where that was not us and somebody may be in the middle of ending it."""
-        memory, asked = self.memory, (Finalizer.US, Finalizer.STRIPE, Finalizer.SOMEBODY)
+        memory = self.memory
         under_hold = memory.held and not memory.finalized_by_us and invoice.status is InvoiceStatus.OPEN
-        if not under_hold or memory.finalizer in asked or invoice.finalized_at is None:
+        asked = memory.finalizer not in (None, Finalizer.UNKNOWN)
+        if not under_hold or asked or invoice.finalized_at is None:
             return
         try:
             finalizer = self.parts.stripe.finalizer(invoice.invoice_id, invoice.finalized_at)

@@ -32,7 +32,10 @@ class Finalizer(StrEnum):
     US = "us"
     STRIPE = "stripe"
     """By its own clock, before the hold reached it."""
+    SENDER = "sender"
+    """Somebody who let it advance, before the hold reached it: nobody is ending it."""
     SOMEBODY = "somebody"
+    """Somebody who did not let it advance, as before a void."""
     UNKNOWN = "unknown"
 
 

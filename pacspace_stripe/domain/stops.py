@@ -180,13 +180,17 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: Memory)
 
     Seen with ``auto_advance=true`` and its subscription canceled already, it was not stopped by that. Otherwise the
     times say it: a subscription that ends at its period's end was canceled before (``canceled_at`` is the request).
+    Stripe's times are whole seconds: in the very second in which the invoice was made, a subscription that was still
+    there at first sight was canceled after that.
     """
     first, canceled_at, ended_at = memory.first, subscription.canceled_at, subscription.ended_at
     if first is not None and first.auto_advance and first.canceled:
         return True
     if canceled_at is None or ended_at is None:
         return False
-    return canceled_at <= invoice.created_at and ended_at <= invoice.created_at + SAME_ACT
+    seen_active = first is not None and first.auto_advance and first.canceled is False
+    before = canceled_at < invoice.created_at if seen_active else canceled_at <= invoice.created_at
+    return before and ended_at <= invoice.created_at + SAME_ACT
 
 
 def withheld(

@@ -41,7 +41,10 @@ def finalizer(calls: Calls, invoice_id: str, finalized_at: datetime) -> Finalize
             return Finalizer.US
         request = event.optional_fields("request")
         named = request and (request.optional_text("id") or request.optional_text("idempotency_key"))
-        return Finalizer.SOMEBODY if named else Finalizer.STRIPE
+        if not named:
+            return Finalizer.STRIPE
+        advances = event.fields("data").fields("object").flag("auto_advance")
+        return Finalizer.SENDER if advances else Finalizer.SOMEBODY
     return Finalizer.UNKNOWN
 
 

@@ -1,5 +1,6 @@
 """Invoices that somebody else stops under our hold: stamped, alerted and left, whatever the policy."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,53 @@ def test_a_precaution_is_not_given_back_to_a_customer_who_canceled(tmp_path: Pat
         made.run(DAY)
         assert made.left == set()
         assert "alert:not_released:canceled" in kinds(made)
+
+
+def around_the_hold(made: World, act: Callable[[], object], *, after: bool = False) -> None:
+    """Just before or after our hold reaches Stripe, somebody acts on the draft that we read."""
+    answer, acted = made._at_stripe, list[object]()  # noqa: SLF001 - the way to Stripe, with a person beside it
+
+    def ambushed(asked: httpx.Request) -> httpx.Response:
+        ours = asked.method == "POST" and not acted
+        if ours and not after:
+            acted.append(act())
+        said = answer(asked)
+        if ours and after:
+            acted.append(act())
+        return said
+
+    made._at_stripe = ambushed  # type: ignore[assignment]  # noqa: SLF001 - as above
+
+
+def test_what_a_person_sends_just_before_our_hold_goes_once_it_is_proven(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.stripe.configure(payment_delay=HOUR)
+        around_the_hold(made, lambda: ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="true"))
+        made.subscribe()
+        made.use("5")
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+        assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
+        assert [one for one in kinds(made) if one.startswith("alert:not_released")] == []
+
+
+def test_what_a_person_finalizes_to_void_just_before_our_hold_stays(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        around_the_hold(made, lambda: ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false"))
+        made.subscribe()
+        made.use("5")
+        made.run(DAY)
+        assert made.left == set()
+        assert "alert:not_released:finalized_by_somebody" in kinds(made)
+
+
+def test_a_customer_who_cancels_in_the_second_of_the_renewal_is_not_charged(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        subscription = made.subscribe()
+        around_the_hold(made, lambda: delete(made, f"/v1/subscriptions/{subscription}"), after=True)
+        made.use("5")
+        made.run(3 * DAY)
+        assert left_alone(made, "canceled")
 
 
 # -- what is over ------------------------------------------------------------------------------------------------------

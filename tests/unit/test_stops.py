@@ -30,6 +30,7 @@ from tests.unit.examples import (
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LATER = PLANNED + HOUR
 KNOWN_CANCELED = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED, canceled=True))
+KNOWN_ACTIVE = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED, canceled=False))
 FINALIZED = replace(HELD, finalizer=Finalizer.SOMEBODY)
 CANCELED, UNKNOWN = StopKind.CANCELED, StopKind.UNKNOWN
 
@@ -62,6 +63,12 @@ def in_state(status: str) -> SubscriptionState:
         pytest.param(of(canceled()), HELD, [CANCELED], id="canceled after it was made"),
         pytest.param(of(canceled(canceled_at=CREATED + SECOND)), HELD, [CANCELED], id="canceled a second after"),
         pytest.param(of(canceled(canceled_at=CREATED, ended_at=CREATED)), HELD, [], id="invoice_now made it"),
+        pytest.param(
+            of(canceled(canceled_at=CREATED, ended_at=CREATED)),
+            KNOWN_ACTIVE,
+            [CANCELED],
+            id="canceled in the second in which it was made, after it was seen",
+        ),
         pytest.param(of(canceled(canceled_at=None)), HELD, [CANCELED], id="canceled nobody knows when"),
         pytest.param(
             of(canceled(canceled_at=CREATED - 9 * DAY, ended_at=CREATED + 3 * SECOND)),
