@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass, replace
 
+from pacspace_stripe.checks.judging import mapped
 from pacspace_stripe.checks.parts import Looked
 from pacspace_stripe.checks.passing import Pass
-from pacspace_stripe.domain import timing
+from pacspace_stripe.domain import decide, timing
 from pacspace_stripe.domain.billing import same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
 from pacspace_stripe.domain.policy import Mode
 from pacspace_stripe.domain.stamped import carries_stamp
 from pacspace_stripe.domain.stamps import HOLD_KEY
-from pacspace_stripe.domain.steps import Alert
-from pacspace_stripe.domain.stops import Stop, check_again_at, stops
+from pacspace_stripe.domain.steps import Action, Alert
+from pacspace_stripe.domain.stops import Stop, check_again_at, frees_unread, stops
 from pacspace_stripe.domain.verdicts import Finding, Verdict
-from pacspace_stripe.errors import RateLimited, RemoteError
+from pacspace_stripe.errors import NotEditable, RateLimited, RemoteError
+from pacspace_stripe.transport.stripe_sdk import STRIPE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +46,27 @@ class ReleaseGuard(Pass):
         if self.memory.held:
             self.memory = self._updated(self.memory)
         return invoice
+
+    def _planned(self, invoice: Invoice, finding: Finding) -> tuple[tuple[Action, ...], Invoice]:
+        """Return what the finding asks for, and the invoice as it was read for that."""
+        # A backfill holds nothing that has left.
+        seen = replace(self.memory, past=True) if self.back else self.memory
+        told = finding.shifted(self.ahead) if self.ahead else finding
+        actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, told)
+        if not frees_unread(actions):
+            return actions, invoice
+        fresh, seen = self._read_before_release(invoice), replace(self.memory, past=seen.past)
+        return decide.after_comparison(fresh, seen, self.parts.policy, self.now, told), fresh
+
+    def _read_before_release(self, invoice: Invoice) -> Invoice:
+        """Read an invoice that is to be set free once more: it may have been stopped while it was compared.
+
+        Raises NotEditable when it is not where it was.
+        """
+        fresh = mapped(self._put_back(self._read_invoice()), self.memory.mapping)
+        if (fresh.status, fresh.auto_advance) != (invoice.status, invoice.auto_advance):
+            raise NotEditable(STRIPE, "it was changed while it was compared")
+        return fresh
 
     def _live_by(self, clock: TestClock) -> None:
         """Take a test clock's time for the invoice's: Stripe plans, finalizes and collects by it."""

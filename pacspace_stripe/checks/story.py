@@ -225,11 +225,7 @@ class Look(ReleaseGuard):
         return looked
 
     def _acted(self, invoice: Invoice, finding: Finding) -> Looked:
-        # A backfill holds nothing that has left.
-        seen = replace(self.memory, past=True) if self.back else self.memory
-        told = finding.shifted(self.ahead) if self.ahead else finding
-        actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, told)
-        current = invoice
+        actions, current = self._planned(invoice, finding)
         for action in actions:
             match action:
                 case steps.Hold():

@@ -216,6 +216,13 @@ def check_again_at(stopped: tuple[Stop, ...], memory: Memory, policy: Policy, no
     return now + (FOREIGN_HOLD_LOOK if lasting else ladder(policy, memory.attempts))
 
 
+def frees_unread(actions: tuple[Action, ...]) -> bool:
+    """Return whether something is set free without being finalized, and so read again, by us before that."""
+    if any(isinstance(one, Finalize) for one in actions):
+        return False
+    return any(isinstance(one, Release) or (isinstance(one, Stamp) and bool(one.auto_advance)) for one in actions)
+
+
 def _sets_free(action: Action) -> bool:
     match action:
         case Finalize() | Release():

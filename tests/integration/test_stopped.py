@@ -403,6 +403,25 @@ def test_a_customer_who_cancels_in_the_second_of_the_renewal_is_not_charged(tmp_
         assert left_alone(made, "canceled")
 
 
+@pytest.mark.parametrize("policy", POLICIES[:2])
+def test_a_customer_who_cancels_while_pacspace_is_asked_is_not_charged(tmp_path: Path, policy: dict[str, str]) -> None:
+    with world(tmp_path, **policy) as made:
+        path = f"/v1/subscriptions/{held(made)}"
+        ledger, acted = made.ledger, list[str]()
+
+        def slowly(asked: httpx.Request) -> httpx.Response:
+            if asked.method == "POST" and not acted:
+                acted.append(path)
+                made.clock.advance(3)
+                delete(made, path)
+            return ledger(asked)
+
+        made.ledger = slowly  # type: ignore[assignment]  # the way to PacSpace, with a customer beside it
+        made.run(3 * DAY)
+        assert acted
+        assert left_alone(made, "canceled")
+
+
 # -- what is over ------------------------------------------------------------------------------------------------------
 
 
