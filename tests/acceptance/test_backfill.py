@@ -143,6 +143,6 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         said = [log.read_text() for log in logs]
         assert codes == [0, 0], said
         for one in said:
-            assert "invoices are behind" in one
+            assert "invoices done before" in one
             assert "Applied: 300 invoices\n" in one
         made.assert_done_once()
