@@ -6,7 +6,7 @@ from pacspace_stripe.checks.judging import mapped
 from pacspace_stripe.checks.parts import Looked
 from pacspace_stripe.checks.passing import Pass
 from pacspace_stripe.domain import decide, timing
-from pacspace_stripe.domain.billing import same_figures
+from pacspace_stripe.domain.billing import UNNAMED, BilledUsage, is_pushed, same_figures
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.domain.memory import ANY_STOP, Finalizer, Memory, Waiver
 from pacspace_stripe.domain.policy import Mode
@@ -22,6 +22,19 @@ from pacspace_stripe.transport.stripe_sdk import STRIPE
 @dataclass(slots=True, kw_only=True)
 class ReleaseGuard(Pass):
     """A pass that releases nothing that somebody else is stopping: ``domain.stops`` decides."""
+
+    def _is_precaution(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> bool:
+        """Return whether a hold is for want of an answer alone: nobody can say that anything on the invoice is metered.
+
+        Where somebody took away what named the system that counted its usage, the items that may bill it are still
+        there, and nothing was answered.
+        """
+        memory = self.memory
+        if usages:
+            stopped = memory.held or memory.backstop_at is not None
+            return (memory.precaution or not stopped) and all(usage.unsaid for usage in usages)
+        unnamed = any(window["meter"] == UNNAMED for window in memory.windows)
+        return memory.precaution and (is_pushed(invoice) or not unnamed)
 
     def _give_back(self, invoice: Invoice) -> Looked | None:
         """Undo a precautionary hold on an invoice that has no metered lines, unless somebody else stopped it, too."""

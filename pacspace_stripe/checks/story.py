@@ -89,8 +89,7 @@ class Look(ReleaseGuard):
         except RemoteError:
             self._stop_unread(invoice)
             raise
-        if usages and self.memory.precaution:
-            self.memory = replace(self.memory, precaution=False)
+        self.memory = replace(self.memory, precaution=self._is_precaution(invoice, usages))
         return usages
 
     def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:

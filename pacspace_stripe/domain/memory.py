@@ -123,7 +123,7 @@ class Memory:
     """``auto_advance`` is false because of us: only such invoices are ever finalized or released."""
     held_at: datetime | None = None
     precaution: bool = False
-    """Stopped before we could read whether anything on it is metered: given back when nothing is."""
+    """Stopped while nobody could say whether anything on it is metered: given back when nothing is."""
     mapping: str | None = None
     """The ledger account that the subscription names since its copy on the draft led to no match; "" names none."""
     backstop_at: datetime | None = None

@@ -170,6 +170,48 @@ def test_an_invoice_of_which_something_cannot_be_read_is_held(tmp_path: Path, fi
         assert made.left == set()
 
 
+@pytest.mark.parametrize("settings", [{}, {"PACSPACE_STRIPE_FAIL": "open"}], ids=["closed", "open"])
+def test_an_invoice_without_usage_goes_once_its_kind_is_known(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Until then nobody can say whether anything on it is metered: the hold is a precaution."""
+    change = said("parent", word={"type": "rate_card_details"})
+    with closing(Reworded(tmp_path, settings, kind="line_item", change=change)) as made:
+        made.subscribe(prices=[made.stripe.add_price()])
+        made.run(6 * HOUR)
+        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
+        assert made.left == set()
+        made.kind = ""
+        made.run(DAY)
+        assert made.memory().detail == "nothing metered"
+        assert made.left == {made.invoice_id}
+
+
+def test_a_metronome_invoice_goes_once_its_items_are_said_to_bill_no_usage(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        metronome_fee(made)
+        made.run(HOUR)
+        assert made.memory().held
+        made.restart(PACSPACE_STRIPE_USAGE_ITEMS="amount=-")
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
+
+
+def test_a_metronome_invoice_stays_held_when_somebody_takes_its_name_off(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        metronome_fee(made)
+        made.run(HOUR)
+        made.stripe.account.invoices[made.invoice_id].metadata.pop("metronome_invoice_id")
+        made.run(2 * DAY)
+        assert made.memory().held
+        assert made.left == set()
+
+
+def metronome_fee(made: World) -> None:
+    made.stripe.add_customer("cus_acme", name="Acme")
+    made.stripe.push_invoice(
+        "cus_acme", [{"quantity": 1, "amount": 900}], metadata={"metronome_invoice_id": "8deed800"}
+    )
+
+
 def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()

@@ -23,6 +23,7 @@ from pacspace_stripe.domain.billing.accounts import (
 from pacspace_stripe.domain.billing.figures import billed_figures, figures_of, same_figures
 from pacspace_stripe.domain.billing.lines import is_metered, metered_lines, stops_unread
 from pacspace_stripe.domain.billing.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
+from pacspace_stripe.domain.billing.pushed import UNNAMED, is_pushed
 from pacspace_stripe.domain.billing.running import (
     THRESHOLD,
     bills_later,
@@ -39,6 +40,7 @@ __all__ = [
     "ACCOUNT_METADATA_KEY",
     "SHARED_ACCOUNT",
     "THRESHOLD",
+    "UNNAMED",
     "BilledUsage",
     "Share",
     "below_zero",
@@ -50,6 +52,7 @@ __all__ = [
     "earlier_of_period",
     "figures_of",
     "is_metered",
+    "is_pushed",
     "lacks_some",
     "lagging",
     "ledger_account",

@@ -72,6 +72,11 @@ def pushed_usage(
     return [*found, *_unnamed(invoice, unnamed, items, metronome=metronome)]
 
 
+def is_pushed(invoice: Invoice) -> bool:
+    """Return whether an invoice or one of its items names the system that counted its usage."""
+    return _metronome(invoice.metadata) or any(_metronome(line.metadata) for line in invoice.line_items)
+
+
 def bills_usage(line: LineItem, items: UsageItems) -> bool:
     """Return whether the setting says that an item bills a meter."""
     return _meter(line, items) not in (None, "", NO_USAGE)

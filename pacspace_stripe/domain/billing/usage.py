@@ -5,7 +5,16 @@ from decimal import Decimal
 
 from pacspace_stripe.domain.billing.shares import Share
 from pacspace_stripe.domain.invoices import Formula
-from pacspace_stripe.domain.verdicts import BilledAs, BilledLine, Earlier, MeterSays, Reason, WindowResult, window_key
+from pacspace_stripe.domain.verdicts import (
+    BilledAs,
+    BilledLine,
+    Earlier,
+    LineKind,
+    MeterSays,
+    Reason,
+    WindowResult,
+    window_key,
+)
 from pacspace_stripe.domain.windows import Window
 
 
@@ -66,6 +75,12 @@ class BilledUsage:
             already=self.already,
             subscription_id=self.subscription_id,
         )
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether nobody can say that it is usage at all: it may turn out that nothing here is metered."""
+        unknown = all(line.kind is LineKind.UNKNOWN for line in self.lines)
+        return unknown and self.problem is Reason.UNKNOWN_SHAPE and self.account is None and self.meter_id is None
 
     @property
     def asks_meter(self) -> bool:
