@@ -143,7 +143,7 @@ class Inbox:
             case _:
                 subject = self._unless_cleared(event.invoice_id)
         ignored = self._ignored(event)
-        # Whatever it asks for, no webhook brought it: that is what the report has to know of it.
+        # No webhook brought it, whatever it asks for: the report counts that.
         ours = ignored in (None, Ignored.ECHO)
         return ReceivedEvent(
             event_id=event.event_id,

@@ -147,7 +147,7 @@ def read_refused(store: Store, sender: str) -> Refused | None:
 
 
 def read_ignored(store: Store, sender: str) -> tuple[str, ...]:
-    """Whose events are answered and ignored, as ``Reception.ignored`` was told."""
+    """Return the accounts whose events are answered and ignored, as ``Reception.ignored`` noted them."""
     said = store.journal.fact(_ignored(sender))
     return tuple(json.loads(said)) if said else ()
 

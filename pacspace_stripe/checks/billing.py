@@ -131,7 +131,7 @@ class Billing:
     # -- several invoices of one period --------------------------------------------------------------------------
 
     def _earlier(self, invoice: Invoice) -> tuple[Invoice, ...]:
-        """What thresholds billed of its period before it: asked only where the subscription is known to have some.
+        """Return what thresholds billed of its period before it: asked only where the subscription is known to have some.
 
         Why an invoice was made does not say that it ends its period: that of a cancellation (``invoice_now``) does too,
         and Stripe does not document its reason.
@@ -160,7 +160,7 @@ class Billing:
             yield other if complete[other.invoice_id] else self.stripe.read_invoice(other.invoice_id)
 
     def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
-        """Whether an invoice's lines lack what thresholds that we never saw have billed: noted for good."""
+        """Return whether an invoice's lines lack what thresholds that we never saw have billed: noted for good."""
         if invoice.subscription_id is None or invoice.billing_reason in (*_BILLS_NO_USE_BEFORE_IT, THRESHOLD):
             return False
         lacking = any(lacks_some(result) for result in finding.windows)

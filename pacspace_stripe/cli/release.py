@@ -48,7 +48,7 @@ def release(
     with parts() as app:
         if not dry_run:
             refuse_when_observing(app, "release")
-        # What somebody else is stopping is released by name only, never among others.
+        # An invoice that somebody else is stopping is released by name only, never among others.
         despite = () if all_held else (ANY_STOP,)
         waiver = Waiver(reason=reason, by=by, at=app.now(), figures={}, despite=despite)
         if invoice is not None:

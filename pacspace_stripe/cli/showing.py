@@ -81,12 +81,14 @@ def echo_table(
     if not rows:
         return
     rows = [tuple(map(printable, row)) for row in rows]
+    columns = [[row[place] for row in (names, *rows)] for place in range(len(names))]
+    longest = {name: max(map(_longest_word, cells)) for name, cells in zip(names, columns, strict=True)}
     widths = [
-        min(max(len(row[place]) for row in (names, *rows)), prose.get(name, sys.maxsize))
-        for place, name in enumerate(names)
+        min(max(map(len, cells)), max(prose.get(name, sys.maxsize), longest[name]))
+        for name, cells in zip(names, columns, strict=True)
     ]
     most = room(sys.maxsize)
-    if not _fit(names, widths, prose, most):
+    if not _fit(names, widths, {name: max(_NARROWEST, longest[name]) for name in prose}, most):
         _echo_blocks(names, rows, most)
         return
     for row in (names, *rows):
@@ -99,12 +101,16 @@ def echo_table(
             click.echo(f"  {'  '.join(cells)}".rstrip())
 
 
-def _fit(names: tuple[str, ...], widths: list[int], prose: Mapping[str, int], most: int) -> bool:
-    """Narrow the columns of prose until the table fits; return whether it does."""
+def _longest_word(cell: str) -> int:
+    return max(map(len, cell.split()), default=0)
+
+
+def _fit(names: tuple[str, ...], widths: list[int], least: Mapping[str, int], most: int) -> bool:
+    """Narrow the columns that have a least width until the table fits; return whether it does."""
     over = 2 * len(widths) + sum(widths) - most
     for place, name in enumerate(names):
-        if over > 0 and name in prose:
-            taken = min(over, max(widths[place] - _NARROWEST, 0))
+        if over > 0 and name in least:
+            taken = min(over, max(widths[place] - least[name], 0))
             widths[place] -= taken
             over -= taken
     return over <= 0
@@ -113,7 +119,7 @@ def _fit(names: tuple[str, ...], widths: list[int], prose: Mapping[str, int], mo
 def _folded(cell: str, width: int) -> list[str]:
     if len(cell) <= width:
         return [cell]
-    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _echo_blocks(names: tuple[str, ...], rows: Sequence[tuple[str, ...]], most: int) -> None:

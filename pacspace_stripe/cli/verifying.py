@@ -71,7 +71,7 @@ def _echo(report: Report) -> None:
 
 
 def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
-    """Whose invoice it is and what it bills. The heading says at once when that does not hold."""
+    """Print whose invoice it is and what it bills. The heading says at once when that does not hold."""
     click.secho(_HEADINGS[report.outcome], bold=True, fg=_COLOURS[report.outcome])
     about = [
         ("invoice", figures.invoice),

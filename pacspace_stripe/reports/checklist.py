@@ -49,7 +49,7 @@ class Known:
     refused: tuple[Refused, ...] = ()
     """Requests refused since the last accepted one, per sender."""
     ignored: tuple[str, ...] = ()
-    """Whose events are answered and ignored, as far as they are named."""
+    """Accounts whose events are answered and ignored, as far as they are named."""
     unreadable: int = 0
     """Signed bodies that could not be read."""
     rejections_refused: str | None = None

@@ -62,7 +62,7 @@ class VerifiedWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedFigures:
-    """Whose invoice it is and what it bills, as far as the target says so."""
+    """Owner of an invoice and the usage it bills, as far as the target says so."""
 
     invoice: str | None
     customer: str | None

@@ -63,7 +63,7 @@ class Report:
     """What the target is: "PDF", "bundle", "evidence", "invoice", "proof root"."""
     steps: tuple[Step, ...]
     figures: "VerifiedFigures | None" = None
-    """Whose invoice, which meter and period, how much; None where the target does not say or cannot be read."""
+    """Owner, meters, periods and quantities; None where the target does not say or cannot be read."""
     invoice: str | None = None
     """The invoice it is about, where it says so; and the verdict on it, which a proof may hold of a wrong one too."""
     verdict: str | None = None

@@ -531,7 +531,7 @@ def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
     for invoice in metered(player):
         remembered, verdict = memory(player, invoice), invoice.metadata.get("pacspace_verdict")
         gone = invoice.status.value in {"void", "uncollectible"} or _observed(player)
-        # What nobody can prove any more takes back nothing that was found out before.
+        # A verdict that can no longer be proven takes back nothing that was found before.
         gone = gone or bool(remembered and remembered.verdict is Verdict.UNPROVEN)
         if remembered and remembered.ended and verdict and remembered.verdict != verdict and not gone:
             yield f"12 {invoice.id} is stamped {verdict}, we say {remembered.verdict} {remembered.reason}"
@@ -544,7 +544,7 @@ def _observed(player: Player) -> bool:
 
 
 def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
-    """Whoever took our stamp off, or wrote over it: it is back as we wrote it last, on drafts also in the footer."""
+    """A stamp that somebody removed or overwrote is put back as we wrote it last, on drafts also in the footer."""
     if _observed(player):
         return
     for invoice in metered(player):

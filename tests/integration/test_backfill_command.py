@@ -214,7 +214,7 @@ def test_the_remaining_time_does_not_grow_while_nothing_slows_down(
     lines = capsys.readouterr().err.splitlines()
     said = [re.search(r"about (\S+h)?\s?(\S+m)?\s?(\S+s)? left", one) for one in lines]
     left = [duration(*one.groups()) if one else None for one in said]
-    # Where more are listed than were estimated, it says so instead: what comes then is another estimate.
+    # Once more are listed than were estimated, it says so instead: the next figure is another estimate.
     for known, part in groupby(left, key=lambda seconds: seconds is not None):
         shown = list(part)
         assert not known or shown == sorted(shown, reverse=True, key=lambda seconds: seconds or 0)
@@ -281,7 +281,7 @@ def test_ctrl_c_says_what_was_really_written_and_resume_counts_each_once(desk: D
     folder, report = desk.folder / "pdfs", desk.folder / "report.csv"
     command = (*SINCE, "--apply", "--jobs", jobs, "--pdf-dir", str(folder), "--csv", str(report))
     stopped = interrupted_after(desk, 5, *command)
-    # What it says is what Stripe and the folder have.
+    # Its figures are those of Stripe and of the folder.
     assert stopped.exit_code == 130, stopped.output
     said = " ".join(stopped.stdout.split())
     (stamped,) = re.findall(r"(\d+) stamped in their metadata", said)

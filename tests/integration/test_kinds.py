@@ -1,4 +1,4 @@
-"""Whatever Stripe says that we do not know is held and named, in every command: it is never taken for no usage."""
+"""An unknown word of Stripe's is held and named, in every command: it is never taken for no usage."""
 
 import json
 from collections.abc import Callable

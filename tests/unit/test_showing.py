@@ -48,6 +48,14 @@ def test_a_table_fits_the_terminal_and_breaks_no_id(
     assert " ".join(FOUND.split()[:3]) in " ".join(" ".join(lines).split())
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100, 120, 200])
+def test_no_id_in_prose_is_broken(terminal: Terminal, capsys: pytest.CaptureFixture[str], columns: int) -> None:
+    terminal(columns)
+    sha = "31dd81068abffb554d665add6367edc5c64cbbb5418f185791d435b0a22d1576"
+    echo_table(("at", "about", "detail"), [("2026-11-30", ID, f"verdict waived; evidence {sha}")], prose={"detail": 50})
+    assert sum(sha in line for line in printed(capsys)) == 1
+
+
 def test_a_wide_terminal_has_one_line_a_row(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
     terminal(200)
     echo_table(NAMES, ROWS, prose=PROSE)

@@ -188,7 +188,7 @@ def _billed(
     meter = _meter_of(shares[0], meters)
     problem, detail = _problem(shares, meter, readings)
     if problem is None and invoice.billing_reason is BillingReason.UNKNOWN:
-        # Whether other invoices bill parts of the same period hangs on it.
+        # It decides whether other invoices bill parts of the same period.
         problem, detail = Reason.UNKNOWN_SHAPE, "an invoice whose billing_reason is not known"
     several = len(shares) > 1
     return BilledUsage(
