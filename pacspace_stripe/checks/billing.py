@@ -131,7 +131,7 @@ class Billing:
     # -- several invoices of one period --------------------------------------------------------------------------
 
     def _earlier(self, invoice: Invoice) -> tuple[Invoice, ...]:
-        """Return what thresholds billed of its period before it: asked only where the subscription is known to have some.
+        """Return the period's earlier threshold invoices, asked only where the subscription is known to have any.
 
         Why an invoice was made does not say that it ends its period: that of a cancellation (``invoice_now``) does too,
         and Stripe does not document its reason.
