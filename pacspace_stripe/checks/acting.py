@@ -197,8 +197,6 @@ class Actor:
 
     def put_back(self, invoice: Invoice, memory: Memory, changed: ChangedStamp) -> tuple[Memory, Invoice]:
         """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
-        done = replace(memory, put_back=memory.put_back + 1)
-        self.leased.save(done)
         changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
         block = memory.stamped.footer if memory.stamped else None
         if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
@@ -207,6 +205,9 @@ class Actor:
         if changes:
             self._noted("put_back", invoice, changed=str(changed))
             self.stripe.update_invoice(invoice.invoice_id, **changes)
+        # Counted once Stripe took it: a write that gets no answer says nothing about who changes the stamp.
+        done = replace(memory, put_back=memory.put_back + 1)
+        self.leased.save(done)
         metadata = {key: value for key, value in {**invoice.metadata, **changed.metadata}.items() if value}
         return done, replace(invoice, metadata=metadata, footer=changes.get("footer", invoice.footer))
 

@@ -79,15 +79,14 @@ def test_the_report_knows_it_as_matched(lost: Past, databases: Databases) -> Non
     assert (line.memory.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
 
 
-def test_where_a_person_took_the_old_hash_off_it_is_stamped_anew(lost: Past, databases: Databases) -> None:
+def test_where_a_person_took_the_old_hash_off_it_comes_back_too(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
+    before = lost.metadata(invoice_id)
+    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
     del lost.world.stripe.account.invoices[invoice_id].metadata[KEY]
     lost.backfill(apply=True)
-    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
-    assert lost.metadata(invoice_id)[KEY] == link.sha256
-    assert evidence(lost, invoice_id).stderr == ""
-    assert stamp_invoice(lost.world.app, invoice_id).evidence_sha256 == link.sha256
-    assert statement_pdf(lost.world.app, invoice_id).startswith(b"%PDF-")
+    assert lost.metadata(invoice_id) == before
+    assert lost.world.app.store.chains.of_subject(invoice_id) == [link]
 
 
 def test_with_its_own_database_the_hash_comes_back_as_it_was(lost: Past) -> None:

@@ -79,6 +79,19 @@ def test_a_stamp_changed_twice_is_put_back_twice(tmp_path: Path) -> None:
         assert kinds(made).count("put_back") == 2
 
 
+def test_a_stamp_is_put_back_however_often_stripe_refuses_the_write(tmp_path: Path) -> None:
+    with world(tmp_path, sweep="6h", retry="5m") as made:
+        before = paid(made)
+        made.stripe.faults.add("502", endpoint="POST *")
+        made.stripe.account.invoices[made.invoice_id].metadata["pacspace_evidence_sha256"] = "edited"
+        made.app.sweep.run(widely=True)
+        made.run(HOUR)
+        assert "alert:stamp_contested" not in kinds(made)
+        made.stripe.faults.clear()
+        made.run(HOUR)
+        assert stamp(made) == before
+
+
 def test_other_changes_of_an_invoice_that_left_cost_nothing(tmp_path: Path) -> None:
     with world(tmp_path, sweep="6h") as made:
         paid(made)
