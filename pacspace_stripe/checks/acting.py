@@ -8,7 +8,7 @@ from typing import Any
 
 from pacspace_stripe.documents import Documents, FooterView, FooterWindow
 from pacspace_stripe.domain import evidence
-from pacspace_stripe.domain.billing import BilledUsage, figures_of
+from pacspace_stripe.domain.billing import BilledUsage, figures_of, same_figures
 from pacspace_stripe.domain.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.domain.memory import Memory, Stage, Stamped
@@ -79,6 +79,8 @@ class Actor:
         known = evidence.digest(evidence.meaning(core))
         if known == memory.evidence_core and not self._lost(invoice, memory):
             return memory
+        if printed := self._printed(invoice, memory, finding):
+            return replace(memory, evidence_sha256=printed)
         chain = invoice.subscription_id or invoice.invoice_id
         # The chain is not ours to extend once the lease is gone: whoever has it now decides.
         self.leased.guard()
@@ -91,6 +93,16 @@ class Actor:
         """An earlier database stamped it, and nothing of that is left: not its evidence, nor the stamp itself."""
         sha = memory.evidence_sha256 or ""
         return invoice.metadata.get(EVIDENCE_KEY) != sha and self.store.chains.find(sha) is None
+
+    def _printed(self, invoice: Invoice, memory: Memory, finding: Finding) -> str | None:
+        """Return the evidence that the frozen footer names, when it proves this match: the PDF can name no other."""
+        stamped, block = memory.stamped, find_block(invoice.footer) or ""
+        if stamped is None or invoice.status is InvoiceStatus.DRAFT or stamped.evidence_sha256 not in block:
+            return None
+        matched = stamped.verdict is finding.verdict is Verdict.MATCHED
+        rooted = all(one.proof.proof_root in block for one in finding.windows if one.proof)
+        same = matched and rooted and same_figures(stamped.figures, figures_of(finding))
+        return stamped.evidence_sha256 if same and self.store.chains.find(stamped.evidence_sha256) else None
 
     def adopt(self, invoice: Invoice, memory: Memory, finding: Finding, sha256: str, policy: Policy) -> Memory:
         """Take the stamp that the invoice carries for our last one: an earlier database, or an earlier check, wrote it.

@@ -1,6 +1,7 @@
 """Somebody changes or removes our stamp: it is noticed, audited, told and put back, and nothing leaves without it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pacspace_stripe.checks.passing import MOST_PUT_BACK
 from pacspace_stripe.domain.footer import find_block
+from pacspace_stripe.store import Kind
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
 from tests.pasts import Past
@@ -67,6 +69,22 @@ def test_a_stamp_changed_weeks_after_it_was_paid_is_put_back(
         made.run(DAY)
         assert kinds(made).count("put_back") == 1
         assert made.memory().verdict == "matched"
+
+
+def test_a_stamp_of_an_earlier_version_is_put_back_as_the_pdf_names_it(tmp_path: Path) -> None:
+    with world(tmp_path, sweep="6h") as made:
+        before = paid(made)
+        # An earlier version kept no metadata of its stamps, and its evidence said nothing of the attribution.
+        leased = made.app.store.subjects.acquire(Kind.INVOICE, made.invoice_id, MINUTE)
+        stamped = made.memory().stamped
+        assert leased is not None
+        assert stamped is not None
+        kept = replace(stamped, metadata={}, footer=None, written=False)
+        leased.give_back(replace(made.memory(), stamped=kept, evidence_core="of an earlier version"), None)
+        edit(made, EDITS["everything removed"])
+        made.run(DAY)
+        assert stamp(made) == before
+        assert before["pacspace_evidence_sha256"] in made.invoice()["footer"]
 
 
 def test_a_stamp_changed_twice_is_put_back_twice(tmp_path: Path) -> None:
