@@ -197,7 +197,8 @@ class Look(ReleaseGuard):
         self._end_waiver(finding)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
         if left and self.back and self.back.patient and finding.heals:
-            self.memory = with_finding(self.memory, finding, self.parts.policy, self.real_now)
+            if self.memory.verdict in (None, Verdict.UNPROVEN):
+                self.memory = with_finding(self.memory, finding, self.parts.policy, self.real_now)
             return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
         stays = self._established(invoice, finding)
         if stays is not None:

@@ -213,3 +213,22 @@ def test_silent_meter_summaries_leave_the_stamp_of_a_tiered_invoice_as_it_is(
     after.pop("order_id", None)
     assert after == before
     assert made.memory(invoice_id).verdict in (None, Verdict.UNPROVEN)
+
+
+def test_a_held_drift_stays_one_when_a_backfill_finds_pacspace_silent(lost: Past) -> None:
+    made = lost.world
+    made.subscribe()
+    made.bill("100")
+    made.record("90")
+    made.run(timedelta(hours=2))
+    assert request(made, "POST", f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false").status_code == 200
+    made.run(DAY)
+    before = lost.metadata(made.invoice_id)
+    assert before["pacspace_verdict"] == "drifted"
+    ledger_down(made)
+    lost.backfill(apply=True)
+    assert made.memory().verdict is Verdict.DRIFTED
+    assert "alert:unproven:LEDGER_UNAVAILABLE" not in kinds(made)
+    answers_again(made)
+    made.run(DAY)
+    assert lost.metadata(made.invoice_id) == before
