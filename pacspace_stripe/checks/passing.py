@@ -22,7 +22,7 @@ from pacspace_stripe.domain.invoices import CollectionMethod, Invoice, InvoiceSt
 from pacspace_stripe.domain.keeping import weighed
 from pacspace_stripe.domain.memory import Memory, Stage, Waiver
 from pacspace_stripe.domain.policy import Mode
-from pacspace_stripe.domain.stamped import GOOD, changed_stamp, on_it, stamp_stays
+from pacspace_stripe.domain.stamped import GOOD, changed_stamp, footer_is_lost, on_it, stamp_stays
 from pacspace_stripe.domain.stamps import carried
 from pacspace_stripe.domain.steps import Stamp
 from pacspace_stripe.domain.verdicts import UNANSWERED, Finding, Verdict
@@ -128,16 +128,16 @@ class Pass:
     def _put_back(self, invoice: Invoice) -> Invoice:
         """Notice what somebody changed of our stamp, tell it and write it again; return the invoice as it is then.
 
-        A footer that is frozen is only told.
+        A footer that is frozen is only told; where we hold the invoice, ``domain.stops`` keeps it and says so.
         """
         changed = changed_stamp(invoice, self.memory)
         if changed is None:
             self.memory = replace(self.memory, put_back=0)
             return invoice
-        if changed.footer and invoice.status is not InvoiceStatus.DRAFT:
+        if changed.footer and invoice.status is not InvoiceStatus.DRAFT and not footer_is_lost(invoice, self.memory):
             self._alert("footer_changed", "somebody changed our block in its footer, and it is frozen now")
-            if not changed.metadata:
-                return invoice
+        if not changed.metadata and invoice.status is not InvoiceStatus.DRAFT:
+            return invoice
         if self.parts.policy.mode is Mode.OBSERVE:
             self._alert("stamp_changed", f"somebody changed our stamp, and observing puts nothing back: {changed}")
             return invoice

@@ -45,6 +45,12 @@ def changed_stamp(invoice: Invoice, memory: Memory) -> ChangedStamp | None:
     return ChangedStamp(metadata=metadata, footer=footer) if metadata or footer else None
 
 
+def footer_is_lost(invoice: Invoice, memory: Memory) -> bool:
+    """Return whether an invoice that we hold was finalized without our block in its footer, which is frozen now."""
+    changed = changed_stamp(invoice, memory) if memory.held and invoice.status is InvoiceStatus.OPEN else None
+    return changed is not None and changed.footer
+
+
 def carries_stamp(invoice: Invoice, memory: Memory) -> bool:
     """Return whether our last stamp is on the invoice."""
     return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256

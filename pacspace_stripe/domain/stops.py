@@ -13,6 +13,7 @@ from enum import StrEnum
 from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus, SubscriptionState, SubscriptionStatus
 from pacspace_stripe.domain.memory import Finalizer, Memory
 from pacspace_stripe.domain.policy import Policy
+from pacspace_stripe.domain.stamped import footer_is_lost
 from pacspace_stripe.domain.steps import Action, Alert, Finalize, Release, Stamp, Wait
 from pacspace_stripe.domain.timing import FOREIGN_HOLD_LOOK, ladder
 from pacspace_stripe.domain.windows import iso
@@ -30,6 +31,7 @@ class StopKind(StrEnum):
     CUSTOMER_DELETED = "customer_deleted"
     STOPPED_BY_SOMEBODY = "stopped_by_somebody"
     FINALIZED_BY_SOMEBODY = "finalized_by_somebody"
+    FOOTER_CHANGED = "footer_changed"
     UNKNOWN = "unknown"
 
 
@@ -39,6 +41,7 @@ _LASTING = frozenset(
         StopKind.CUSTOMER_DELETED,
         StopKind.STOPPED_BY_SOMEBODY,
         StopKind.FINALIZED_BY_SOMEBODY,
+        StopKind.FOOTER_CHANGED,
     }
 )
 _COLLECTED = frozenset(
@@ -86,6 +89,14 @@ def stops(invoice: Invoice, memory: Memory) -> tuple[Stop, ...]:
 
 def _found(invoice: Invoice, memory: Memory) -> Iterator[Stop]:
     yield from _by_hand(invoice, memory)
+    finalized_at = invoice.finalized_at or invoice.created_at
+    if memory.stamped and footer_is_lost(invoice, memory) and not _resumed(memory, finalized_at):
+        yield Stop(
+            kind=StopKind.FOOTER_CHANGED,
+            about=memory.stamped.evidence_sha256,
+            detail="somebody changed our block in its footer before it was finalized, and Stripe has frozen it: "
+            f"the PDF would not name the proof. Void it and bill it again, {_OR_RELEASE}",
+        )
     if invoice.customer_deleted:
         yield Stop(
             kind=StopKind.CUSTOMER_DELETED,

@@ -239,7 +239,16 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
         return "unsettled"
     if not invoice.auto_advance and _stopped_by_hand(player, invoice):
         return "a hand hold"
+    if invoice.status.value == "open" and _lost_its_footer(player, invoice):
+        return "finalized without the footer that a person took off"
     return None
+
+
+def _lost_its_footer(player: Player, invoice: Invoice) -> bool:
+    """Return whether a person took our block off a draft that was finalized without it."""
+    hands = player.touched.get(invoice.id, ())
+    taken_off = any(touch.does.startswith("unfooter") and touch.status == "draft" for touch in hands)
+    return taken_off and OPENING not in (invoice.footer or "")
 
 
 def _names_no_meter(player: Player, accounts: set[str]) -> bool:
@@ -561,6 +570,9 @@ def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
         room = len(player.own_footer[invoice.id]) < 4000
         if invoice.status.value == "draft" and verdict == "matched" and room and OPENING not in footer:
             yield f"15 {invoice.id} is a matched draft without our block in its footer"
+        set_free = (request for request in ours(player, invoice) if request.releases and request.before)
+        if _lost_its_footer(player, invoice) and any(one.before and one.before.status == "open" for one in set_free):
+            yield f"15 {invoice.id} was released without the footer that a person took off"
 
 
 def everything_is_looked_after(player: Player) -> Iterator[str]:

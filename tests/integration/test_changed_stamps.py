@@ -10,6 +10,7 @@ import pytest
 
 from pacspace_stripe.checks.passing import MOST_PUT_BACK
 from pacspace_stripe.domain.footer import find_block
+from pacspace_stripe.domain.memory import ANY_STOP, Waiver
 from pacspace_stripe.store import Kind
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
@@ -235,7 +236,9 @@ def test_what_was_taken_off_before_our_finalization_is_on_it_when_it_leaves(tmp_
         assert "alert:stamp_changed" in kinds(made)
 
 
-def test_a_footer_taken_off_before_our_finalization_is_told(tmp_path: Path) -> None:
+def test_an_invoice_whose_footer_was_taken_off_before_our_finalization_stays_until_a_person_releases_it(
+    tmp_path: Path,
+) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")
@@ -245,9 +248,15 @@ def test_a_footer_taken_off_before_our_finalization_is_told(tmp_path: Path) -> N
 
         before_finalization(made, act)
         made.run(DAY)
-        assert made.left == {made.invoice_id}
-        assert "alert:footer_changed" in kinds(made)
+        assert made.left == set()
+        assert "alert:not_released:footer_changed" in kinds(made)
+        assert kinds(made).count("put_back") == 0
+        assert "the PDF would not name the proof" in made.memory().detail
         assert stamp(made)["pacspace_verdict"] == "matched"
+        waiver = Waiver(reason="agreed", by="fin", at=made.clock.now(), figures={}, despite=(ANY_STOP,))
+        made.app.checker.check(made.invoice_id, waiver=waiver)
+        made.run(DAY)
+        assert made.left == {made.invoice_id}
 
 
 @pytest.mark.parametrize("settings", [{"finalize": "fast"}, {"fail": "open"}], ids=["fast", "open"])

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from pacspace_stripe.domain.decide import after_comparison, with_waiver
+from pacspace_stripe.domain.footer import find_block, insert_block
 from pacspace_stripe.domain.invoices import Invoice, SubscriptionState, SubscriptionStatus
-from pacspace_stripe.domain.memory import Finalizer, FirstSight, Memory, Waiver
+from pacspace_stripe.domain.memory import Finalizer, FirstSight, Memory, Stamped, Waiver
 from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
 from pacspace_stripe.domain.steps import Alert, Finalize, Release, Stamp, Wait
 from pacspace_stripe.domain.stops import StopKind, stops
@@ -32,6 +33,16 @@ LATER = PLANNED + HOUR
 KNOWN_CANCELED = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED, canceled=True))
 KNOWN_ACTIVE = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED, canceled=False))
 FINALIZED = replace(HELD, finalizer=Finalizer.SOMEBODY)
+WHOLE_FOOTER = str(insert_block("Acme Ltd.", "Proof 0x1"))
+STAMP = {"pacspace_verdict": "matched", "pacspace_evidence_sha256": "e" * 64}
+WITH_FOOTER = Stamped(
+    verdict=Verdict.MATCHED,
+    evidence_sha256="e" * 64,
+    figures={},
+    at=SETTLED,
+    metadata=STAMP,
+    footer=find_block(WHOLE_FOOTER),
+)
 CANCELED, UNKNOWN = StopKind.CANCELED, StopKind.UNKNOWN
 
 
@@ -119,6 +130,24 @@ def in_state(status: str) -> SubscriptionState:
         ),
         pytest.param(of(canceled()), BACKSTOPPED, [CANCELED], id="open, canceled before its backstop"),
         pytest.param(left(auto_advance=False), HELD, [], id="finalized, and nobody asked by whom"),
+        pytest.param(
+            left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
+            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True),
+            [StopKind.FOOTER_CHANGED],
+            id="finalized without the footer that somebody took off",
+        ),
+        pytest.param(
+            left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
+            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True, undone_at=LATER),
+            [],
+            id="finalized without it, and somebody let it go on",
+        ),
+        pytest.param(
+            left(auto_advance=False, footer=WHOLE_FOOTER, metadata=STAMP),
+            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True),
+            [],
+            id="finalized with its footer",
+        ),
         pytest.param(left(auto_advance=False), FINALIZED, [StopKind.FINALIZED_BY_SOMEBODY], id="finalized by somebody"),
         pytest.param(
             left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.UNKNOWN), [UNKNOWN], id="by nobody knows"
