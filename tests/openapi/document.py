@@ -54,8 +54,10 @@ PREVIEW_OBJECTS: dict[str, Json] = {
         "billing_cadence_details": _DETAILS,
     },
 }
-"""Fields of 2026-10-14.preview (stripe 16.1.0a4) that neither the document nor the released package knows: lines of rate
-cards and pricing plans, invoices of billing cadences. Any word is a kind there, since a later one may be returned."""
+"""Fields of 2026-10-14.preview (stripe 16.1.0a4) that neither the document nor the released package knows.
+
+They are lines of rate cards and pricing plans, and invoices of billing cadences. Any word is a kind there.
+"""
 
 _INVOICE_SETTINGS = {
     "footer": {"type": "string", "maxLength": 5000},
