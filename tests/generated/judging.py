@@ -571,7 +571,11 @@ def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
         if invoice.status.value == "draft" and verdict == "matched" and room and OPENING not in footer:
             yield f"15 {invoice.id} is a matched draft without our block in its footer"
         set_free = (request for request in ours(player, invoice) if request.releases and request.before)
-        if _lost_its_footer(player, invoice) and any(one.before and one.before.status == "open" for one in set_free):
+        if (
+            room
+            and _lost_its_footer(player, invoice)
+            and any(one.before and one.before.status == "open" for one in set_free)
+        ):
             yield f"15 {invoice.id} was released without the footer that a person took off"
 
 

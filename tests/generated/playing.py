@@ -732,7 +732,7 @@ class Player(World):
         assert truth is not None
         side = truth.metered if truth.status == "draft" else truth.billed
         if key[0] == LEVEL and self.plan.setting("readings", "") == LEVEL:
-            if side[key] != truth.recorded[key]:
+            if side[key] != truth.recorded[key] and side[key]:  # PacSpace takes no delta of zero
                 account = self.account(subscription, LEVEL)
                 self._record(account, LEVEL, side[key], key[2] - timedelta(milliseconds=1))
             return

@@ -221,7 +221,7 @@ class Stated(Previewed):
 
 @pytest.mark.no_cover
 @pytest.mark.usefixtures("quiet")
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     policy=POLICIES,
     finding=FINDINGS,
