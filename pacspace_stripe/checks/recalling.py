@@ -36,7 +36,7 @@ def remembered(memory: Memory, invoice: Invoice, now: datetime) -> Memory:
         canceled=_is_canceled(invoice),
     )
     if invoice.status is InvoiceStatus.DRAFT and memory.finalized_by_us:
-        # Our finalization did not take place: whoever finalizes it later is not us.
+        # Our finalization did not take place: a later finalization is somebody else's.
         memory = replace(memory, finalized_by_us=False)
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID

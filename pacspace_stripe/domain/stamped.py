@@ -30,7 +30,7 @@ class ChangedStamp:
 def changed_stamp(invoice: Invoice, memory: Memory) -> ChangedStamp | None:
     """Return what is missing of our last stamp, or is not as we wrote it; None when nothing is, or nothing is known.
 
-    A stamp that was never seen on the invoice may never have been written: a check decides about it anew. Evidence
+    A stamp that was never seen on the invoice may never have been written: a check decides about it again. Evidence
     that is not ours, and that the footer does not contradict, may be of a newer database: a check compares first.
     """
     stamped = memory.stamped

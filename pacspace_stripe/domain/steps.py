@@ -108,7 +108,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Tell people, once per kind. ``detail``: in the place of the finding's."""
+    """Tell people, once per kind. ``detail`` replaces the finding's."""
 
     kind: str
     detail: str | None = None

@@ -255,7 +255,7 @@ MATCHED_ROW = Row.of(
 
 
 def interrupted_after(desk: Desk, stamps: int, *arguments: str) -> Result:
-    """The command, stopped by Ctrl-C once so many stamps were sent."""
+    """The command, stopped by Ctrl-C after a number of stamps was sent."""
     before = posts(desk)
 
     def interrupt() -> None:

@@ -22,7 +22,7 @@ Terminal = Callable[[int], None]
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    """A terminal so many columns wide."""
+    """A terminal of that many columns."""
 
     def made(columns: int) -> None:
         monkeypatch.setenv("COLUMNS", str(columns))

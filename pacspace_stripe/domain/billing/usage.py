@@ -78,7 +78,7 @@ class BilledUsage:
 
     @property
     def unsaid(self) -> bool:
-        """Whether nobody can say that it is usage at all: it may turn out that nothing here is metered."""
+        """Return whether it may turn out that nothing here is metered: nobody can say that it is usage."""
         unknown = all(line.kind is LineKind.UNKNOWN for line in self.lines)
         return unknown and self.problem is Reason.UNKNOWN_SHAPE and self.account is None and self.meter_id is None
 
