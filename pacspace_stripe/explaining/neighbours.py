@@ -60,7 +60,7 @@ def candidates(
     policy: Policy,
     note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Candidate]:
-    """The likeliest first. ``note`` is told of those that are left out because there are too many."""
+    """Return the likeliest first, and name in a note those that are left out because there are too many."""
     yield from _other_meters(place, invoice, policy)
     yield from _drifting(place, invoice, window, drift=drift, store=store, policy=policy, note=note)
     yield from _not_judged(place, invoice, window, store=store, policy=policy, note=note)

@@ -426,7 +426,7 @@ class _Drawing:
 
 
 def _with_readings(one: Subscription) -> Subscription:
-    """Meter readings, or a running total, in the place of what sums up; they are of one whole period."""
+    """Return meter readings or a running total instead of usage that sums up; they are of one whole period."""
     if "storage" not in one.meters:
         return one
     meters = tuple(LEVEL if meter == "storage" else meter for meter in one.meters)

@@ -69,6 +69,16 @@ def finding_of(made: World) -> tuple[Invoice, Finding]:
     return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
 
 
+def stays_held_and_named(tmp_path: Path, kind: str, change: Callable[[Json], Any], named: str) -> None:
+    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
+        made.subscribe()
+        made.use("100")
+        made.run(DAY)
+        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
+        assert named in made.memory().detail
+        assert made.left == set()
+
+
 WORDS = [
     pytest.param("price", said("recurring", "usage_type", word="guessed"), "usage_type=guessed", id="usage type"),
     pytest.param("price", said("billing_scheme", word="sloped"), "billing_scheme=sloped", id="billing scheme"),
@@ -90,13 +100,7 @@ WORDS = [
 def test_an_unknown_word_about_a_price_or_meter_holds_and_is_named(
     tmp_path: Path, kind: str, change: Callable[[Json], None], named: str
 ) -> None:
-    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
-        made.subscribe()
-        made.use("100")
-        made.run(DAY)
-        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
-        assert named in made.memory().detail
-        assert made.left == set()
+    stays_held_and_named(tmp_path, kind, change, named)
 
 
 @pytest.mark.parametrize(("kind", "change", "named"), WORDS)
@@ -242,13 +246,7 @@ def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None
 def test_a_line_that_cannot_be_read_does_not_set_its_invoice_free(
     tmp_path: Path, kind: str, change: Callable[[Json], Any], named: str
 ) -> None:
-    with closing(Reworded(tmp_path, kind=kind, change=change)) as made:
-        made.subscribe()
-        made.use("100")
-        made.run(DAY)
-        assert verdict(made) == ("unproven", "UNKNOWN_SHAPE")
-        assert named in made.memory().detail
-        assert made.left == set()
+    stays_held_and_named(tmp_path, kind, change, named)
 
 
 def test_an_unknown_kind_is_held_while_prices_cannot_be_read(tmp_path: Path) -> None:
