@@ -52,7 +52,7 @@ bench: $(READY) ## measure what design and README promise
 	$(BIN)/pytest -q -s -o python_files='bench_*.py' tests/benchmarks
 
 record: $(READY) ## record the adapters' cassettes anew: test modes whose keys are in the environment, else simulators
-	$(BIN)/python -m tests.recordings
+	$(BIN)/python -m tests.support.recordings
 
 clean: ## remove everything that was made here, .venv too
 	rm -rf $(VENV) build dist demo-output .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -9,39 +9,37 @@ from random import random as any_fraction
 
 import httpx
 
-from pacspace_stripe.alerts import Courier, Receiver, Sender, patience
-from pacspace_stripe.checks import (
-    Alerts,
-    BalanceLedger,
-    Checker,
-    CheckResult,
-    Comparer,
-    EarlyWarning,
-    Explaining,
-    Judge,
-    Ledger,
-    Parts,
-    Rendering,
-    SettlementLedger,
-    result_of,
-)
-from pacspace_stripe.documents import Documents, Templates
-from pacspace_stripe.domain.alerting import Alert, Channel
-from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.domain.messages import Place, Why, why_of
+from pacspace_stripe.alerts.rules.messages import Place, Why, why_of
+from pacspace_stripe.alerts.rules.throttle import Alert, Channel
+from pacspace_stripe.alerts.sender import Receiver, Sender, patience
+from pacspace_stripe.alerts.worker import AlertWorker
+from pacspace_stripe.comparison.comparer import Comparer
+from pacspace_stripe.comparison.finding import Judge
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
-from pacspace_stripe.explaining import Explainer
-from pacspace_stripe.inbox import Inbox
-from pacspace_stripe.ledger_inbox import LedgerInbox
+from pacspace_stripe.events.pacspace_inbox import LedgerInbox
+from pacspace_stripe.events.reception import PACSPACE, Reception
+from pacspace_stripe.events.reception import STRIPE as STRIPE_WEBHOOKS
+from pacspace_stripe.events.stripe_inbox import Inbox
+from pacspace_stripe.explain.after_check import Explaining
+from pacspace_stripe.explain.explainer import Explainer
+from pacspace_stripe.gate.checker import Checker
+from pacspace_stripe.gate.early_warning import EarlyWarning
+from pacspace_stripe.gate.gate_alerts import Alerts
+from pacspace_stripe.gate.rules.result import CheckResult, result_of
+from pacspace_stripe.gate.services import Services
+from pacspace_stripe.gate.stripe_writes import Rendering
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.retries import Timeouts
+from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.ledger.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.pacspace_api import PacSpaceApi
-from pacspace_stripe.reception import PACSPACE, Reception
-from pacspace_stripe.reception import STRIPE as STRIPE_WEBHOOKS
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Kind, Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.sweeps import Sweep
-from pacspace_stripe.transport import Timeouts, Transport
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.sweep import Sweep
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 
 _AGAIN_AT_ONCE = 5
 """How often one look follows another at once because somebody asked meanwhile."""
@@ -109,12 +107,12 @@ class App:
             reception=Reception(store=self.store, sender=PACSPACE, now=self.now),
         )
 
-    def couriers(self) -> tuple[Courier, ...]:
+    def couriers(self) -> tuple[AlertWorker, ...]:
         """Who delivers alerts, one per channel that is set, with connections of their own that the caller closes."""
         settings = self.settings
         place = Place(livemode=settings.livemode, console_url=settings.console_url)
         return tuple(
-            Courier(
+            AlertWorker(
                 store=self.store,
                 sender=Sender(
                     transport=Transport(timeouts=patience()), place=place, now=self.now, why=partial(_why, self.store)
@@ -174,7 +172,7 @@ def build(
     comparer = Comparer(stripe=stripe, ledger=compared, store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     explaining = Explaining(explainer=explainer, store=store)
-    parts = Parts(
+    parts = Services(
         stripe=stripe,
         comparer=comparer,
         judge=Judge(stripe=stripe, comparer=comparer, policy=policy),

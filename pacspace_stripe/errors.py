@@ -90,7 +90,7 @@ class UnreadableEvent(PacspaceStripeError):
 
 
 class InvalidInput(PacspaceStripeError, ValueError):
-    """What was asked is not what PacSpace takes (pacspace-api 1.9): nothing was sent."""
+    """What was asked is not what PacSpace takes (CONTRACT 1.9): nothing was sent."""
 
     hint = "Correct the value; sending it again as it is changes nothing."
 
@@ -136,7 +136,7 @@ class RateLimited(RemoteUnavailable):
 
 
 class CadenceLimited(RateLimited):
-    """PacSpace takes this ledger account's records less often (pacspace-api 1.8). Never repeated by itself."""
+    """PacSpace takes this ledger account's records less often (CONTRACT 1.8). Never repeated by itself."""
 
     hint = "Send one summary per day and ledger account, or wait for retry_after."
 

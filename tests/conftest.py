@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import Databases, Engine
+from tests.support.databases import Databases, Engine
 
 # Machines are noisy, so no example has a deadline; and what CI sees is what everybody sees.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

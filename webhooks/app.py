@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableEvent
-from pacspace_stripe.events import Outcome, Receipt
+from pacspace_stripe.stripe_api.events import Outcome, Receipt
 from webhooks.access_log import AccessLog
 from webhooks.body import read_body
 from webhooks.receiver import LedgerReceiver, Receiver

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from pacspace_stripe.events import Receipt
+from pacspace_stripe.stripe_api.events import Receipt
 
 
 class Receiver(Protocol):

@@ -3,8 +3,3 @@
 Owns how a message travels and what becomes of it. What is worth telling is ``checks/telling.py``; which repeats are
 left out and when a delivery is tried again is ``domain/alerting.py``; what a message says is ``domain/messages.py``.
 """
-
-from pacspace_stripe.alerts.courier import Courier, Round
-from pacspace_stripe.alerts.sending import Attempt, Receiver, Sender, patience
-
-__all__ = ["Attempt", "Courier", "Receiver", "Round", "Sender", "patience"]

@@ -7,8 +7,8 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 
 from pacspace_stripe.backfill.rows import Written
-from pacspace_stripe.domain.backfills import Place, Selection, Tally, shown
-from pacspace_stripe.domain.evidence import digest
+from pacspace_stripe.backfill.rules.tally import Place, Selection, Tally, shown
+from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.store import Store
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.domain.backfills import CALLS_OF_A_PDF, MOST_NAMED, Outcome, Place, Tally, calls_for
-from pacspace_stripe.domain.invoices import InvoiceStatus, ListedInvoice
-from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.backfill.rules.tally import CALLS_OF_A_PDF, MOST_NAMED, Outcome, Place, Tally, calls_for
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.rules.result import CheckResult
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
+from pacspace_stripe.vocabulary.policy import Policy
 
 NOT_METERED = "nothing metered"
 DELETED = "deleted"

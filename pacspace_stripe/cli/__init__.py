@@ -11,10 +11,10 @@ from importlib import import_module
 import click
 
 from pacspace_stripe import __version__
-from pacspace_stripe.cli.showing import Output, echo_json_error
-from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.texts import printable
+from pacspace_stripe.cli.output import Output, echo_json_error
 from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError, RemoteError
+from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.text import printable
 
 PROGRAM = "pacspace-stripe"
 BAD_USAGE = 2

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import click
 
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, moment
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table, moment
 from pacspace_stripe.cli.wiring import database
-from pacspace_stripe.domain.windows import iso
+from pacspace_stripe.vocabulary.windows import iso
 
 _WIDEST = 72
 """Characters of a detail in one line of the table."""

@@ -8,17 +8,17 @@ from functools import partial
 
 import click
 
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json
+from pacspace_stripe.capacity.rules.forecast import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import parts
-from pacspace_stripe.domain.capacity import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
-from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.domain.policy import FailPolicy
-from pacspace_stripe.domain.rates import STRIPE_LIVE, Rate
-from pacspace_stripe.domain.texts import counted
-from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.settings.written import duration, duration_of, duration_text
-from pacspace_stripe.settings.written import rate as read_rate
+from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, Rate
+from pacspace_stripe.settings.parsers import duration, duration_of, duration_text
+from pacspace_stripe.settings.parsers import rate as read_rate
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol
+from pacspace_stripe.vocabulary.policy import FailPolicy
+from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.windows import Window
 
 _NOBODY = "pacspace-stripe-capacity"
 """An account that is asked for and does not exist."""

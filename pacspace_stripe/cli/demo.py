@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import httpx
 
-from pacspace_stripe.cli.playing import Player, send_late_usage
 from pacspace_stripe.cli.processes import Stack
+from pacspace_stripe.cli.simulated_commands import Player, send_late_usage
 from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING, Scenario, Stage
 
 SETTINGS = {

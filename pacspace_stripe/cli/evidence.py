@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from pacspace_stripe.cli.checking import INVOICE
+from pacspace_stripe.cli.check import INVOICE
 from pacspace_stripe.cli.files import is_stdout, write_whole
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
 from pacspace_stripe.cli.wiring import database, parts
-from pacspace_stripe.domain.evidence import Evidence, confirmation_of
-from pacspace_stripe.domain.texts import counted
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import NotFound
+from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
 from pacspace_stripe.store import Store, not_here
+from pacspace_stripe.vocabulary.text import counted
 
 _ELSEWHERE = (
     "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
@@ -86,7 +86,7 @@ def _write(document: bytes) -> None:
 
 
 def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
-    from pacspace_stripe.bundles import make_bundle  # noqa: PLC0415 - only a bundle needs both vendors
+    from pacspace_stripe.evidence.bundle.contents import make_bundle  # noqa: PLC0415 - only a bundle needs both vendors
 
     with parts() as app:
         made = make_bundle(app, invoice, made_at=app.now())

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pacspace_stripe.domain.windows import iso
 from pacspace_stripe.settings import LogFormat
+from pacspace_stripe.vocabulary.windows import iso
 
 _IDS = re.compile(r"\b([a-z_]+)=('[^']*'|\"[^\"]*\"|\S+)")
 _QUIET = ("httpx", "httpcore", "stripe", "alembic", "dbos", "uvicorn.access")

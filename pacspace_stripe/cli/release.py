@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.cli.checking import an_invoice_id, report_results
-from pacspace_stripe.cli.showing import JSON_OPTION, echo_json, echo_line, echo_table
+from pacspace_stripe.cli.check import an_invoice_id, report_results
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import parts, patiently, refuse_when_observing, with_causes
-from pacspace_stripe.domain.evidence import Json
-from pacspace_stripe.domain.memory import ANY_STOP, Memory, Waiver
-from pacspace_stripe.domain.money import totals, written
-from pacspace_stripe.domain.stamps import LONGEST_VALUE
-from pacspace_stripe.domain.texts import counted
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.gate.rules.result import CheckResult
+from pacspace_stripe.gate.rules.stamp import LONGEST_VALUE
+from pacspace_stripe.gate.rules.state import ANY_STOP, InvoiceState, Waiver
+from pacspace_stripe.vocabulary.money import totals, written
+from pacspace_stripe.vocabulary.text import counted
 
 _LONGEST_NAME = 100
 
@@ -87,7 +87,7 @@ def _system_user() -> str:
         return f"user {os.getuid()}"
 
 
-def _held(app: App) -> list[Memory]:
+def _held(app: App) -> list[InvoiceState]:
     judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
     return [one.memory for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
 
@@ -96,7 +96,7 @@ def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:
     return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
 
 
-def _agreed(held: Sequence[Memory]) -> bool:
+def _agreed(held: Sequence[InvoiceState]) -> bool:
     """Ask a person at a terminal. Raises UsageError without one, Abort on Ctrl-C."""
     if not sys.stdin.isatty():
         message = "--all-held asks before it releases: run it at a terminal, or add --yes; --dry-run only lists them"
@@ -104,15 +104,15 @@ def _agreed(held: Sequence[Memory]) -> bool:
     return click.confirm(f"Release {_counted(held)}?", err=True)
 
 
-def _counted(held: Sequence[Memory]) -> str:
+def _counted(held: Sequence[InvoiceState]) -> str:
     return f"{counted(len(held), 'invoice')}, {_money(held)}"
 
 
-def _money(held: Sequence[Memory]) -> str:
+def _money(held: Sequence[InvoiceState]) -> str:
     return written(totals(one.amount for one in held))
 
 
-def _echo(held: Sequence[Memory], by: str, *, err: bool) -> None:
+def _echo(held: Sequence[InvoiceState], by: str, *, err: bool) -> None:
     """List the invoices that would go, and the money; with ``err``, on standard error beside a JSON document."""
     if not held:
         echo_line("no invoice is held as drifted or unproven", err=err)
@@ -137,7 +137,7 @@ def _echo(held: Sequence[Memory], by: str, *, err: bool) -> None:
     echo_line(f"{_counted(held)}, to be released by {by}", err=err, bold=True)
 
 
-def _as_json(held: Sequence[Memory]) -> dict[str, Json]:
+def _as_json(held: Sequence[InvoiceState]) -> dict[str, Json]:
     invoices: list[Json] = [
         {
             "invoice": one.invoice_id,

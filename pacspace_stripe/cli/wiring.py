@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pacspace_stripe.app import App, build, wall_clock
-from pacspace_stripe.checks import CheckResult
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.cli.showing import echo_line, echo_windows
-from pacspace_stripe.domain.memory import NOTHING_METERED
-from pacspace_stripe.domain.policy import Mode
-from pacspace_stripe.domain.settling import without_time
+from pacspace_stripe.cli.output import echo_line, echo_windows
+from pacspace_stripe.comparison.rules.settling import without_time
 from pacspace_stripe.errors import ConfigurationError, LeaseBusy
+from pacspace_stripe.gate.rules.result import CheckResult
+from pacspace_stripe.gate.rules.state import NOTHING_METERED
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.store import Store
+from pacspace_stripe.vocabulary.policy import Mode
 
 Done = TypeVar("Done")
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 from pacspace_stripe.documents.days import DayValues, bars
 from pacspace_stripe.documents.views import Day
 from pacspace_stripe.documents.wording import moment, one_line
-from pacspace_stripe.domain.explanation import Explanation
-from pacspace_stripe.domain.explanation_form import sentence
-from pacspace_stripe.domain.explanation_words import figure
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_words import figure
 
 CHART_TEMPLATE = "drift_chart.typ"
 

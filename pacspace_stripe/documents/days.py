@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from pacspace_stripe.documents.views import Day
 from pacspace_stripe.documents.wording import figure
-from pacspace_stripe.domain.quantities import equal
+from pacspace_stripe.vocabulary.quantities import equal
 
 _WHOLE = 1000
 _NOTHING = Decimal(0)

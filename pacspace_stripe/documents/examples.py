@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.documents.charts import days_of
+from pacspace_stripe.documents.rules.letterhead import Language, Letterhead, Paper
 from pacspace_stripe.documents.views import (
     Day,
     FooterView,
@@ -16,10 +17,9 @@ from pacspace_stripe.documents.views import (
     SummaryView,
     SummaryWindow,
 )
-from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation, Located
-from pacspace_stripe.domain.explanation_form import sentence
-from pacspace_stripe.domain.letterhead import Language, Letterhead, Paper
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, Located
+from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.vocabulary.windows import Window
 
 _START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 _TWICE = 16

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.charts import days_of
 from pacspace_stripe.documents.views import (
     Day,
@@ -14,9 +15,8 @@ from pacspace_stripe.documents.views import (
     StatementWindow,
     SummaryWindow,
 )
-from pacspace_stripe.domain.explanation import Explanation
-from pacspace_stripe.domain.explanation_form import about, sentence
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.explain.rules.explanation_form import about, sentence
 
 
 def footer_view(document: Mapping[str, Any], evidence_sha256: str) -> FooterView:

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import segno
 
-from pacspace_stripe.domain.letterhead import Logo
+from pacspace_stripe.documents.rules.letterhead import Logo
 
 _LONGEST_LINK = 500
 """Beyond, a code of 20 mm has modules that a telephone cannot tell apart."""

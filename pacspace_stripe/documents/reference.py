@@ -10,7 +10,7 @@ from pacspace_stripe.documents.charts import CHART_TEMPLATE, ChartValues, ChartW
 from pacspace_stripe.documents.days import DayValues
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, FooterValues, FooterWindowValues
 from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, OverlayValues
-from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, StatementValues, StatementWindowValues
+from pacspace_stripe.documents.statement_values import STATEMENT_TEMPLATE, StatementValues, StatementWindowValues
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, SummaryValues, SummaryWindowValues
 
 MODELS: dict[str, tuple[type, ...]] = {

@@ -7,16 +7,16 @@ from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values
 from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE, footer_values
 from pacspace_stripe.documents.pictures import logo_svg
-from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE, statement_values
+from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo
+from pacspace_stripe.documents.statement_values import STATEMENT_TEMPLATE, statement_values
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE, summary_values
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.texts import texts_of
 from pacspace_stripe.documents.typesetting import Attachment, PictureKind, Typesetter, by_name
 from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
-from pacspace_stripe.domain.explanation import Explanation
-from pacspace_stripe.domain.footer import TooLong, find_block, insert_block
-from pacspace_stripe.domain.letterhead import Letterhead, Logo
 from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.gate.rules.footer import TooLong, find_block, insert_block
 
 EVIDENCE_NAME = "evidence.json"
 """What the evidence is called inside a PDF."""

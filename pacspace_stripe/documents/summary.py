@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pacspace_stripe.documents.days import DayValues, bars
-from pacspace_stripe.documents.statements import keywords
+from pacspace_stripe.documents.statement_values import keywords
 from pacspace_stripe.documents.views import SummaryView, SummaryWindow
 from pacspace_stripe.documents.wording import figure, one_line, optional, parts, utc
-from pacspace_stripe.domain import quantities
+from pacspace_stripe.vocabulary import quantities
 
 SUMMARY_TEMPLATE = "dispute_summary.typ"
 _LONGEST_NAME, _LONGEST_METER, _LONGEST_REASON, _LONGEST_SENTENCE = 120, 60, 300, 500

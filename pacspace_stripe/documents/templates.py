@@ -17,8 +17,8 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pacspace_stripe.documents.failures import failure
-from pacspace_stripe.domain.texts import grouped
 from pacspace_stripe.errors import RenderError
+from pacspace_stripe.vocabulary.text import grouped
 
 _KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
 """Endings of the names of templates, and of the files that may lie beside them."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pacspace_stripe.documents.failures import failure
+from pacspace_stripe.documents.rules.letterhead import Language
 from pacspace_stripe.documents.templates import Templates, built_in
-from pacspace_stripe.domain.letterhead import Language
 
 STATEMENT_TEXTS = "statement_texts.json"
 

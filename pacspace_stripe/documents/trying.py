@@ -12,15 +12,15 @@ from pacspace_stripe.documents.charts import CHART_TEMPLATE
 from pacspace_stripe.documents.footers import FOOTER_TEMPLATE
 from pacspace_stripe.documents.overlay.strips import OVERLAY_TEMPLATE, Strips
 from pacspace_stripe.documents.rendering import Documents
-from pacspace_stripe.documents.statements import STATEMENT_TEMPLATE
+from pacspace_stripe.documents.rules.letterhead import Letterhead
+from pacspace_stripe.documents.statement_values import STATEMENT_TEMPLATE
 from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import PictureKind
 from pacspace_stripe.documents.views import FooterView, StatementView, SummaryView
-from pacspace_stripe.domain.explanation import Explanation
-from pacspace_stripe.domain.footer import TooLong, insert_block
-from pacspace_stripe.domain.letterhead import Letterhead
 from pacspace_stripe.errors import PacspaceStripeError
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.gate.rules.footer import TooLong, insert_block
 
 _OWN = "your letterhead"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from pacspace_stripe.domain.letterhead import Letterhead
+from pacspace_stripe.documents.rules.letterhead import Letterhead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from pacspace_stripe.domain import quantities
+from pacspace_stripe.vocabulary import quantities
 
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Direction overrides: with them one text can be made to look like another."""

@@ -5,20 +5,19 @@ gate into ``domain.ledger`` (``PacSpaceApi``), for everybody else into typed res
 requests travel (``transport``), webhooks, or any decision. Section numbers are those of the contract.
 """
 
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.pacspace_api.api import PacSpaceApi
 from pacspace_stripe.pacspace_api.balance import BalanceApi, NewDelta
 from pacspace_stripe.pacspace_api.client import PacSpace, PublicPacSpace
 from pacspace_stripe.pacspace_api.customers import Customer, CustomerPage, CustomersApi, CustomersSummary, NewCustomer
 from pacspace_stripe.pacspace_api.failures import pacspace_failure
-from pacspace_stripe.pacspace_api.proofs import ProofsApi
-from pacspace_stripe.pacspace_api.reading import (
+from pacspace_stripe.pacspace_api.parsing import (
     balance_from_pacspace,
     checkpoint_from_pacspace,
     comparison_from_pacspace,
     invoice_proof_from_pacspace,
     proof_summary_from_pacspace,
 )
+from pacspace_stripe.pacspace_api.proofs import ProofsApi
 from pacspace_stripe.pacspace_api.results import (
     Batch,
     BatchItem,
@@ -46,6 +45,7 @@ from pacspace_stripe.pacspace_api.tenant import (
     Usage,
     WebhookDelivery,
 )
+from pacspace_stripe.vocabulary.windows import Window
 
 __all__ = [
     "BalanceApi",

@@ -6,21 +6,30 @@ from decimal import Decimal
 from itertools import count
 from uuid import uuid4
 
-from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record, Unsettled
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import NotFound, RemoteRefused, ScopeRefused
-from pacspace_stripe.pacspace_api import reading, records
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.pacspace_api import parsing as reading
+from pacspace_stripe.pacspace_api import records
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
 from pacspace_stripe.pacspace_api.calls import VERIFY, Calls
+from pacspace_stripe.pacspace_api.envelope import ROOTS, total_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.pacspace_api.opening import ROOTS, total_of
+from pacspace_stripe.pacspace_api.http import Wire
 from pacspace_stripe.pacspace_api.results import Source
 from pacspace_stripe.pacspace_api.scopes import scope_fields
-from pacspace_stripe.pacspace_api.wire import Wire
-from pacspace_stripe.transport import Transport
-from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.vocabulary import quantities
+from pacspace_stripe.vocabulary.ledger import (
+    Balance,
+    Checkpoint,
+    Comparison,
+    InvoiceProof,
+    ProofSummary,
+    Record,
+    Unsettled,
+)
+from pacspace_stripe.vocabulary.windows import Window
 
 _PAGE = 100
 _MOST_NAMED = 5
@@ -43,7 +52,7 @@ class PacSpaceApi:
         self._balance = BalanceApi(self._calls, lambda: uuid4().hex)
 
     def derive(self, account: str, window: Window) -> Balance:
-        """The balance over all verified deltas of the window (3.4); zero of nothing for an unknown account.
+        """The balance over all verified deltas of the window (CONTRACT 3.4); zero of nothing for an unknown account.
 
         Windows are half-open, so what is too wide for one request is the sum of its parts, each delta in one of them.
         """
@@ -87,7 +96,7 @@ class PacSpaceApi:
         return balance, tuple(map(records.ledger_delta, derived.deltas))
 
     def page_of_deltas(self, account: str, window: Window, *, offset: int = 0) -> tuple[int, tuple[LedgerDelta, ...]]:
-        """How many verified deltas the window has, and up to 1,000 of them (3.4), in one call.
+        """How many verified deltas the window has, and up to 1,000 of them (CONTRACT 3.4), in one call.
 
         Raises UnexpectedAnswer when one lacks its amount, its id or when it was accepted.
         """
@@ -117,7 +126,7 @@ class PacSpaceApi:
             return None
 
     def compare(self, account: str, window: Window, *, yours: Decimal, theirs: Decimal) -> Comparison:
-        """What PacSpace says of two balances of the window (3.5). Changes nothing there; NotFound: unknown account."""
+        """What PacSpace says of two balances of the window (CONTRACT 3.5). Changes nothing there; NotFound: unknown account."""
         sent = Comparison(
             your_balance=yours, their_balance=theirs, neutral_balance=None, matches_yours=None, matches_theirs=None
         )
@@ -125,7 +134,7 @@ class PacSpaceApi:
         return reading.comparison_from_pacspace(data, sent)
 
     def checkpoint(self, account: str, window: Window, *, idempotency_key: str) -> Checkpoint:
-        """Freeze the window's verified deltas under one root (3.6); the root may come later.
+        """Freeze the window's verified deltas under one root (CONTRACT 3.6); the root may come later.
 
         The same key and window give the same checkpoint. Raises StillInFlight while PacSpace is still at it, and
         RemoteRefused when PacSpace gave it up.
@@ -134,7 +143,7 @@ class PacSpaceApi:
         return _made(self._calls.checkpoint(body, key=idempotency_key), account)
 
     def find_checkpoint(self, account: str, window: Window, named: str) -> Checkpoint | None:
-        """Find a checkpoint made before by its id or its root; with its root once it is committed (3.7).
+        """Find a checkpoint made before by its id or its root; with its root once it is committed (CONTRACT 3.7).
 
         None when it is not listed.
         """
@@ -149,7 +158,7 @@ class PacSpaceApi:
         return _made(found, account) if found else None
 
     def invoice_proof(self, account: str, window: Window) -> InvoiceProof:
-        """Where the window's proof is shown (3.9); all None when there is no such account or checkpoint."""
+        """Where the window's proof is shown (CONTRACT 3.9); all None when there is no such account or checkpoint."""
         try:
             data = self._calls.invoice_proof(account, scope_fields(window))
         except NotFound:
@@ -157,7 +166,7 @@ class PacSpaceApi:
         return reading.invoice_proof_from_pacspace(data, account)
 
     def verify(self, proof_root: str, source: Source = Source.DB) -> ProofSummary:
-        """Return what anyone may ask about a root (3.13), so without our key.
+        """Return what anyone may ask about a root (CONTRACT 3.13), so without our key.
 
         It is not verified when PacSpace does not know it.
         """
@@ -168,7 +177,7 @@ class PacSpaceApi:
         return reading.proof_summary_from_pacspace(data, proof_root)
 
     def verify_address(self, proof_root: str) -> str:
-        """Where anyone may ask about a root, without a key (3.13)."""
+        """Where anyone may ask about a root, without a key (CONTRACT 3.13)."""
         return self._calls.wire.address(VERIFY, proof_root)
 
     def unsettled(
@@ -194,7 +203,7 @@ class PacSpaceApi:
         )
 
     def _recent(self, account: str, since: datetime) -> list[Fields]:
-        """Every row of an account's recent activity (3.11), in any status; rows before ``since`` may be missing.
+        """Every row of an account's recent activity (CONTRACT 3.11), in any status; rows before ``since`` may be missing.
 
         No document says in which order rows come. Where they prove to come newest first, those before ``since`` are
         left unread.

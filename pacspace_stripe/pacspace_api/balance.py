@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from pacspace_stripe.domain.ledger import Comparison
-from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.errors import DeltaFailed, InvalidInput, RemoteUnavailable, StillInFlight
-from pacspace_stripe.pacspace_api import inputs, reading, records
+from pacspace_stripe.http.refusals import shortened
+from pacspace_stripe.pacspace_api import inputs, records
+from pacspace_stripe.pacspace_api import parsing as reading
 from pacspace_stripe.pacspace_api.calls import Calls
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.results import (
@@ -20,7 +20,8 @@ from pacspace_stripe.pacspace_api.results import (
     Status,
 )
 from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_fields, span_fields
-from pacspace_stripe.transport.refusals import shortened
+from pacspace_stripe.vocabulary.ledger import Comparison
+from pacspace_stripe.vocabulary.quantities import text
 
 _MOST_IN_A_BATCH = 100
 LARGEST_PAGE, _MOST_PAGES = 1000, 1000
@@ -59,7 +60,7 @@ class NewDelta:
             raise InvalidInput(message)
 
     def body(self) -> dict[str, object]:
-        """As PacSpace takes it (3.1)."""
+        """As PacSpace takes it (CONTRACT 3.1)."""
         adjusts = {"recordId": self.adjusts_record, "referenceId": self.adjusts_reference}
         adjusts = {name: value for name, value in adjusts.items() if value is not None}
         optional = {"referenceId": self.reference_id, "metadata": self.metadata, "adjusts": adjusts}
@@ -84,7 +85,7 @@ class BalanceApi:
         self._new_key = new_key
 
     def emit(self, delta: NewDelta, *, idempotency_key: str | None = None) -> Delta:
-        """Record a delta (3.1): QUEUED, and verified a little later.
+        """Record a delta (CONTRACT 3.1): QUEUED, and verified a little later.
 
         Raises CadenceLimited, PlanLimitReached, NotProvisioned, Conflict; StillInFlight when the same key is in flight.
         """
@@ -103,11 +104,11 @@ class BalanceApi:
         emitted = self.emit(delta, idempotency_key=idempotency_key)
         verified = self.wait_for_verified(emitted.record_id or "", timeout=timeout, poll=poll)
         known = {name: getattr(verified, name) for name in ("receipt_id", "customer_id", "amount", "reason")}
-        # A status may be no more than an id and a word (3.3); what the emit said stays true.
+        # A status may be no more than an id and a word (CONTRACT 3.3); what the emit said stays true.
         return replace(verified, **{name: getattr(emitted, name) for name, value in known.items() if value is None})
 
     def emit_batch(self, deltas: Sequence[NewDelta], *, idempotency_key: str | None = None) -> Batch:
-        """Record 1 to 100 deltas at once (3.2); each succeeds or fails alone: look at ``Batch.items``."""
+        """Record 1 to 100 deltas at once (CONTRACT 3.2); each succeeds or fails alone: look at ``Batch.items``."""
         if not 1 <= len(deltas) <= _MOST_IN_A_BATCH:
             message = f"a batch has 1 to {_MOST_IN_A_BATCH} deltas"
             raise InvalidInput(message)
@@ -115,7 +116,7 @@ class BalanceApi:
         return records.batch_from_pacspace(data, len(deltas))
 
     def delta(self, record_id: str) -> Delta:
-        """Where a delta stands (3.3). NotFound for an unknown id."""
+        """Where a delta stands (CONTRACT 3.3). NotFound for an unknown id."""
         found = self._calls.delta(inputs.text("record_id", record_id))
         delta = records.delta_from_pacspace(found)
         if delta.record_id not in {None, record_id}:
@@ -157,7 +158,7 @@ class BalanceApi:
         limit: int = 100,
         offset: int = 0,
     ) -> Derived:
-        """The balance over all verified deltas of a scope (3.4), and one page of them, up to 1,000.
+        """The balance over all verified deltas of a scope (CONTRACT 3.4), and one page of them, up to 1,000.
 
         Without a scope it is the current month in UTC. NotFound for a customer PacSpace does not know; ScopeRefused.
         """
@@ -198,7 +199,7 @@ class BalanceApi:
         starting_balance: Decimal | int = 0,
         scope: Scope | None = None,
     ) -> Comparison:
-        """What PacSpace says of two balances of a scope (3.5); changes nothing. Without a customer: of all of them."""
+        """What PacSpace says of two balances of a scope (CONTRACT 3.5); changes nothing. Without a customer: of all of them."""
         sent = Comparison(
             your_balance=inputs.number("yours", yours),
             their_balance=inputs.number("theirs", theirs),
@@ -219,7 +220,7 @@ class BalanceApi:
         fingerprints: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> CheckpointRecord:
-        """Freeze the verified deltas of a span under one root (3.6), which may come later.
+        """Freeze the verified deltas of a span under one root (CONTRACT 3.6), which may come later.
 
         Without a customer: of every active one. ``mode`` and ``fingerprints`` select deltas, as PacSpace defines them.
         """
@@ -233,7 +234,7 @@ class BalanceApi:
     def checkpoints(
         self, customer_id: str | None = None, scope: Span | None = None, *, limit: int = 25, offset: int = 0
     ) -> CheckpointPage:
-        """Checkpoints made before (3.7), those of one customer or all."""
+        """Checkpoints made before (CONTRACT 3.7), those of one customer or all."""
         named = {} if customer_id is None else {"customerId": inputs.customer_id(customer_id)}
         paging = {
             "limit": inputs.whole("limit", limit, least=1, most=100),

@@ -6,11 +6,11 @@ The gate (``api``) and the client (``client``) both ask through here; what an an
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from pacspace_stripe.domain.ledger import Comparison
-from pacspace_stripe.pacspace_api.opening import data_of, listing_of
-from pacspace_stripe.pacspace_api.wire import Body, Query, Wire
-from pacspace_stripe.transport import Answer
-from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.calls import Answer
+from pacspace_stripe.pacspace_api.envelope import data_of, listing_of
+from pacspace_stripe.pacspace_api.http import Body, Query, Wire
+from pacspace_stripe.vocabulary.ledger import Comparison
 
 _BALANCE = "/api/v1/balance"
 
@@ -36,7 +36,7 @@ class Calls:
         return self._get("derive", f"{_BALANCE}/derive/{{id}}", customer_id, query)
 
     def compare(self, customer_id: str | None, sent: Comparison, starting: Decimal, scope: Query) -> Fields:
-        """The three balances are numbers and always there; without a customer it is about all of them (3.5)."""
+        """The three balances are numbers and always there; without a customer it is about all of them (CONTRACT 3.5)."""
         figures = {
             "yourBalance": sent.your_balance,
             "theirBalance": sent.their_balance,
@@ -132,4 +132,4 @@ class Calls:
 
 
 VERIFY = "/api/v1/verify/{id}"
-"""The address that anyone may ask about a root (3.13)."""
+"""The address that anyone may ask about a root (CONTRACT 3.13)."""

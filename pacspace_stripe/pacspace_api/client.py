@@ -5,16 +5,16 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.balance import BalanceApi
 from pacspace_stripe.pacspace_api.calls import Calls
 from pacspace_stripe.pacspace_api.customers import CustomersApi
+from pacspace_stripe.pacspace_api.http import Wire
 from pacspace_stripe.pacspace_api.proofs import ProofsApi
 from pacspace_stripe.pacspace_api.results import Source, Verification
 from pacspace_stripe.pacspace_api.settlement import SettlementApi
 from pacspace_stripe.pacspace_api.tenant import TenantApi
-from pacspace_stripe.pacspace_api.wire import Wire
-from pacspace_stripe.transport import Transport
 
 
 def _new_key() -> str:
@@ -68,7 +68,7 @@ class PacSpace(PublicPacSpace):
         new_key: Callable[[], str] = _new_key,
     ) -> None:
         key = inputs.api_key(api_key)
-        # Which of a tenant's contracts is meant (1.3); the name is PacSpace's own.
+        # Which of a tenant's contracts is meant (CONTRACT 1.3); the name is PacSpace's own.
         pool = {} if credit_pool_id is None else {"X-Credit-Pool-Id": inputs.idempotency_key(credit_pool_id)}
         address = inputs.address(key, base_url, sandbox_url)
         super().__init__(base_url=address, transport=transport)

@@ -1,16 +1,16 @@
-"""The customers that PacSpace keeps records of (3.11)."""
+"""The customers that PacSpace keeps records of (CONTRACT 3.11)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.calls import Calls
-from pacspace_stripe.pacspace_api.opening import check_same, count_of, total_of
+from pacspace_stripe.pacspace_api.envelope import check_same, count_of, total_of
 from pacspace_stripe.pacspace_api.records import delta_from_pacspace, plain, rows_of
 from pacspace_stripe.pacspace_api.results import Delta
 from pacspace_stripe.pacspace_api.scopes import Month, scope_fields
-from pacspace_stripe.transport.answers import Fields
 
 _LAST_PAGE = 10**9
 

@@ -1,4 +1,4 @@
-"""What PacSpace's error answers mean for us (1.5). 429 and 5xx never come here: the transport raises them."""
+"""What PacSpace's error answers mean for us (CONTRACT 1.5). 429 and 5xx never come here: the transport raises them."""
 
 from pacspace_stripe.errors import (
     Conflict,
@@ -13,8 +13,8 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.calls import Answer
-from pacspace_stripe.transport.refusals import ErrorBody, wish
+from pacspace_stripe.http.calls import Answer
+from pacspace_stripe.http.refusals import ErrorBody, wish
 
 PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "

@@ -1,4 +1,4 @@
-"""What PacSpace takes (1.9), checked before anything is sent. Everything else is InvalidInput. Pure.
+"""What PacSpace takes (CONTRACT 1.9), checked before anything is sent. Everything else is InvalidInput. Pure.
 
 Arguments are ``object``: callers without a type checker are told what is wrong, too.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from pacspace_stripe.errors import InvalidInput
-from pacspace_stripe.settings import written
+from pacspace_stripe.settings import parsers as written
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -24,7 +24,7 @@ _SMALLEST_EXPONENT = -30
 _LARGEST_BITS = 2**53
 _LARGEST_BALANCE = 30
 DEFAULT_ADDRESS = "https://app.pacspace.io"
-"""Serves both environments; the key picks (1.1)."""
+"""Serves both environments; the key picks (CONTRACT 1.1)."""
 
 
 def customer_id(given: object) -> str:

@@ -25,7 +25,7 @@ class ProofsApi:
         self._calls = calls
 
     def receipt(self, customer_id: str, scope: Span | None = None) -> CustomerReceipt:
-        """The verified records of a span with their proof (3.8). NotFound for an unknown customer."""
+        """The verified records of a span with their proof (CONTRACT 3.8). NotFound for an unknown customer."""
         data = self._calls.receipt(inputs.customer_id(customer_id), span_fields(scope))
         return records.receipt_from_pacspace(data, customer_id)
 
@@ -36,12 +36,12 @@ class ProofsApi:
         return records.plain(data)
 
     def invoice_proof(self, customer_id: str, scope: Span | None = None) -> InvoiceProofRecord:
-        """Where the proof of a span is shown, for an invoice (3.9). NotFound while there is no checkpoint."""
+        """Where the proof of a span is shown, for an invoice (CONTRACT 3.9). NotFound while there is no checkpoint."""
         data = self._calls.invoice_proof(inputs.customer_id(customer_id), span_fields(scope))
         return records.proof_record_from_pacspace(data, customer_id)
 
     def receipts(self, customer_id: str, *, limit: int = 25) -> tuple[ReceiptDocument, ...]:
-        """The customer's receipt documents, newest first (3.10)."""
+        """The customer's receipt documents, newest first (CONTRACT 3.10)."""
         query = {"limit": inputs.whole("limit", limit, least=1, most=100)}
         data = self._calls.receipts(inputs.customer_id(customer_id), query)
         return tuple(map(records.document_from_pacspace, data.items("receipts")))
@@ -55,7 +55,7 @@ class ProofsApi:
         timezone: str | None = None,
         unit: str | None = None,
     ) -> ReceiptDocument:
-        """A receipt as a document, worded for a reader (3.10)."""
+        """A receipt as a document, worded for a reader (CONTRACT 3.10)."""
         shown = None if customer_display_name is None else str(customer_display_name).lower()
         wishes = {"customerDisplayName": shown, "locale": locale, "timezone": timezone, "unit": unit}
         query = {name: inputs.text(name, value) for name, value in wishes.items() if value is not None}
@@ -74,7 +74,7 @@ class ProofsApi:
         return answer.body
 
     def verify(self, proof_root: str, source: Source = Source.DB) -> Verification:
-        """What anyone may know of a root, without a key (3.13): of a checkpoint, or of one record by its receipt id.
+        """What anyone may know of a root, without a key (CONTRACT 3.13): of a checkpoint, or of one record by its receipt id.
 
         Not verified when PacSpace does not know it, whichever of its two ways it says so in.
         """

@@ -4,20 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.quantities import equal
 from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.pacspace_api.envelope import COUNTS, RECORD_IDS, count_of, number_of, text_of, total_of, url_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.pacspace_api.opening import (
-    COUNTS,
-    RECORD_IDS,
-    count_of,
-    number_of,
-    text_of,
-    total_of,
-    url_of,
-)
-from pacspace_stripe.pacspace_api.reading import (
+from pacspace_stripe.pacspace_api.parsing import (
     checkpoint_from_pacspace,
     invoice_proof_from_pacspace,
     net_and_count,
@@ -37,7 +29,7 @@ from pacspace_stripe.pacspace_api.results import (
     Status,
     Verification,
 )
-from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.vocabulary.quantities import equal
 
 _LINKS = ("verificationReference", "reference", "verificationId")
 _PAGES = ("publicLedgerUrl", "verificationExplorerUrl")
@@ -50,7 +42,7 @@ def status_of(data: Fields) -> Status:
 
 
 def status_word(data: Fields) -> str:
-    """In capitals: PacSpace writes it either way (1.10)."""
+    """In capitals: PacSpace writes it either way (CONTRACT 1.10)."""
     return (data.optional_text("status") or "").upper()
 
 
@@ -91,7 +83,7 @@ def ledger_delta(delta: Delta) -> LedgerDelta:
 
 
 def waiting_delta(row: Fields, otherwise: datetime) -> LedgerDelta:
-    """A row of recent activity (3.11) that is not verified yet, as far as it says anything."""
+    """A row of recent activity (CONTRACT 3.11) that is not verified yet, as far as it says anything."""
     delta = delta_from_pacspace(row)
     return LedgerDelta(
         record_id=delta.record_id or "",
@@ -116,7 +108,7 @@ def emitted_from_pacspace(data: Fields, customer_id: str, amount: Decimal) -> De
 
 
 def batch_from_pacspace(data: Fields, sent: int) -> Batch:
-    """The answer to a batch of ``sent`` deltas (3.2)."""
+    """The answer to a batch of ``sent`` deltas (CONTRACT 3.2)."""
     items = tuple(_batch_item(row, sent) for row in data.items("results")) if "results" in data else ()
     answered = {item.index for item in items}
     if len(answered) != len(items):
@@ -146,7 +138,7 @@ def _batch_item(row: Fields, sent: int) -> BatchItem:
 
 
 def derived_from_pacspace(data: Fields, customer_id: str) -> Derived:
-    """A derive answer with all that is in it (3.4)."""
+    """A derive answer with all that is in it (CONTRACT 3.4)."""
     balance, count = net_and_count(data, customer_id)
     return Derived(
         customer_id=customer_id,
@@ -194,13 +186,13 @@ def checkpoint_record_from_pacspace(data: Fields, customer_id: str | None) -> Ch
 
 
 def checkpoints_from_pacspace(data: Fields, customer_id: str | None) -> CheckpointPage:
-    """A list of checkpoints (3.7)."""
+    """A list of checkpoints (CONTRACT 3.7)."""
     rows = tuple(checkpoint_record_from_pacspace(row, customer_id) for row in data.items("checkpoints"))
     return CheckpointPage(checkpoints=rows, total=total_of(data, unnamed=len(rows)))
 
 
 def receipt_from_pacspace(data: Fields, customer_id: str) -> CustomerReceipt:
-    """A customer's receipt (3.8); something of it must be there."""
+    """A customer's receipt (CONTRACT 3.8); something of it must be there."""
     proof = invoice_proof_from_pacspace(data, customer_id)
     return CustomerReceipt(
         customer_id=customer_id,
@@ -219,7 +211,7 @@ def receipt_from_pacspace(data: Fields, customer_id: str) -> CustomerReceipt:
 
 
 def proof_record_from_pacspace(data: Fields, customer_id: str) -> InvoiceProofRecord:
-    """An invoice proof with all that is in it (3.9), the payer's access hint included."""
+    """An invoice proof with all that is in it (CONTRACT 3.9), the payer's access hint included."""
     proof = invoice_proof_from_pacspace(data, customer_id)
     return InvoiceProofRecord(
         customer_id=customer_id,
@@ -234,7 +226,7 @@ def proof_record_from_pacspace(data: Fields, customer_id: str) -> InvoiceProofRe
 
 
 def document_from_pacspace(data: Fields) -> ReceiptDocument:
-    """A receipt document (3.10), or a row of their list."""
+    """A receipt document (CONTRACT 3.10), or a row of their list."""
     links = data.optional_fields("links")
     return ReceiptDocument(
         receipt_id=data.optional_text("receiptId"),
@@ -244,7 +236,7 @@ def document_from_pacspace(data: Fields) -> ReceiptDocument:
 
 
 def verification_from_pacspace(data: Fields, proof_root: str) -> Verification:
-    """A public verify answer with all that is in it (3.13)."""
+    """A public verify answer with all that is in it (CONTRACT 3.13)."""
     proof = proof_summary_from_pacspace(data, proof_root)
     summary, shown = data.optional_fields("summary"), data.optional_fields("verification")
     return Verification(
@@ -282,7 +274,7 @@ def _first_time(data: Fields, *names: str) -> datetime | None:
 
 
 def sequence_of(data: Fields, name: str) -> int | None:
-    """A sequence number, which PacSpace sends as text (1.9)."""
+    """A sequence number, which PacSpace sends as text (CONTRACT 1.9)."""
     value = data.data.get(name)
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LARGEST_SEQUENCE_DIGITS:
         return int(value)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.domain.quantities import subtract
+from pacspace_stripe.vocabulary.quantities import subtract
 
 NOTHING: Mapping[str, object] = {}
 
@@ -20,7 +20,7 @@ class _Open(StrEnum):
 
 
 class Status(_Open):
-    """Where a delta or a checkpoint stands (1.10). VERIFIED and FAILED are final."""
+    """Where a delta or a checkpoint stands (CONTRACT 1.10). VERIFIED and FAILED are final."""
 
     QUEUED = "QUEUED"
     PROCESSING = "PROCESSING"
@@ -69,7 +69,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchItem:
-    """What became of one delta of a batch (3.2)."""
+    """What became of one delta of a batch (CONTRACT 3.2)."""
 
     index: int
     """Its place in the batch, from 0."""
@@ -95,7 +95,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodSummary:
-    """One part of a balance's breakdown (3.8)."""
+    """One part of a balance's breakdown (CONTRACT 3.8)."""
 
     period: str
     """``2026-04`` for a month, a date for a day, its Monday for a week."""
@@ -108,7 +108,7 @@ class PeriodSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """A balance computed from verified deltas (3.4)."""
+    """A balance computed from verified deltas (CONTRACT 3.4)."""
 
     customer_id: str
     balance: Decimal
@@ -150,7 +150,7 @@ class CheckpointPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerReceipt:
-    """The verified records of a scope and their proof (3.8)."""
+    """The verified records of a scope and their proof (CONTRACT 3.8)."""
 
     customer_id: str
     proof_root: str | None
@@ -179,7 +179,7 @@ class CustomerReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceProofRecord:
-    """Where a scope's proof is shown (3.9)."""
+    """Where a scope's proof is shown (CONTRACT 3.9)."""
 
     customer_id: str
     period: str | None
@@ -195,7 +195,7 @@ class InvoiceProofRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptDocument:
-    """A receipt as a document (3.10). Its shape is not published: ``body`` is what came, numbers exact."""
+    """A receipt as a document (CONTRACT 3.10). Its shape is not published: ``body`` is what came, numbers exact."""
 
     receipt_id: str | None
     permalink: str | None
@@ -204,7 +204,7 @@ class ReceiptDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What anyone may know of a proof root (3.13)."""
+    """What anyone may know of a proof root (CONTRACT 3.13)."""
 
     proof_root: str
     verified: bool

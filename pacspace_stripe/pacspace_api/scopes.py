@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Self
 
-from pacspace_stripe.domain.windows import Window, iso
 from pacspace_stripe.errors import InvalidInput
+from pacspace_stripe.vocabulary.windows import Window, iso
 
 _DECEMBER, _LAST_YEAR = 12, 9999
 

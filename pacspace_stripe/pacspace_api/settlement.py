@@ -9,13 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.errors import InvalidInput
+from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.calls import Calls
-from pacspace_stripe.pacspace_api.opening import check_same, count_of, text_of
-from pacspace_stripe.pacspace_api.reading import bucket_figures
+from pacspace_stripe.pacspace_api.envelope import check_same, count_of, text_of
+from pacspace_stripe.pacspace_api.parsing import bucket_figures
 from pacspace_stripe.pacspace_api.records import plain, status_of
 from pacspace_stripe.pacspace_api.results import Status
-from pacspace_stripe.transport.answers import Fields
 
 _MOST_ITEMS = 100
 """In one request of ours; PacSpace names no limit."""
@@ -97,7 +97,7 @@ class SettlementApi:
     def write(self, items: Sequence[Write], *, idempotency_key: str | None = None) -> Written:
         """Add 1 to 100 amounts to their records.
 
-        Sent once: no page says that a key counts here (1.7). After RemoteUnavailable, look at ``total_writes`` of the
+        Sent once: no page says that a key counts here (CONTRACT 1.7). After RemoteUnavailable, look at ``total_writes`` of the
         record before you send it again.
         """
         if not 1 <= len(items) <= _MOST_ITEMS:

@@ -1,22 +1,22 @@
-"""What PacSpace says of us: plan, limits, sequence gaps, and the webhooks it sent (3.12)."""
+"""What PacSpace says of us: plan, limits, sequence gaps, and the webhooks it sent (CONTRACT 3.12)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.calls import Calls
-from pacspace_stripe.pacspace_api.opening import check_same, count_of, text_of, total_of
-from pacspace_stripe.pacspace_api.reading import gaps_of
+from pacspace_stripe.pacspace_api.envelope import check_same, count_of, text_of, total_of
+from pacspace_stripe.pacspace_api.parsing import gaps_of
 from pacspace_stripe.pacspace_api.records import plain, rows_of, sequence_of, status_word
 from pacspace_stripe.pacspace_api.results import DeliveryStatus
-from pacspace_stripe.transport.answers import Fields
 
 _LAST = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How much of the plan is left (3.12), in deltas. ``body`` is all that came, numbers exact."""
+    """How much of the plan is left (CONTRACT 3.12), in deltas. ``body`` is all that came, numbers exact."""
 
     allowed: bool | None
     """Whether a further delta would be taken."""

@@ -10,12 +10,14 @@ from typing import Annotated
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
-from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
-from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy, UsageItems
-from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
-from pacspace_stripe.settings import pictures, selecting, written
-from pacspace_stripe.settings.declaring import credential, read_by, setting
+from pacspace_stripe.documents.rules.letterhead import Language, Letterhead, Logo, Paper
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST, Rate
+from pacspace_stripe.settings import choices as selecting
+from pacspace_stripe.settings import parsers as written
+from pacspace_stripe.settings import pictures
+from pacspace_stripe.settings.declarations import credential, read_by, setting
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
+from pacspace_stripe.vocabulary.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy, UsageItems
 
 _SECOND = timedelta(seconds=1)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from pacspace_stripe.domain.letterhead import Logo
+from pacspace_stripe.documents.rules.letterhead import Logo
 
 MOST_BYTES: Final = 512 * 1024
 LONGEST_NAME: Final = 200

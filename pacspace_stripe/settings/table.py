@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from pacspace_stripe.domain.policy import UsageItems
-from pacspace_stripe.domain.quantities import text
 from pacspace_stripe.settings.model import Settings
-from pacspace_stripe.settings.written import duration_text
+from pacspace_stripe.settings.parsers import duration_text
+from pacspace_stripe.vocabulary.policy import UsageItems
+from pacspace_stripe.vocabulary.quantities import text
 
 _HIDDEN = "…"
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 import httpx
 
 from pacspace_stripe.simulator.clock import Clock, ManualClock
-from pacspace_stripe.simulator.planting import Extent, Planted, PlantedKind, PlantedMonth, plant
+from pacspace_stripe.simulator.planted_faults import Extent, Planted, PlantedKind, PlantedMonth, plant
 
 __all__ = [
     "Answer",

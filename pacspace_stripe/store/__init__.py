@@ -11,9 +11,10 @@ from copy import copy
 from datetime import datetime, timedelta
 
 from pacspace_stripe.store.chains import Chains, not_here
-from pacspace_stripe.store.claims import Claims
+from pacspace_stripe.store.coverage import Claims
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.explanations import Explained, Explanations
+from pacspace_stripe.store.jobs import Subjects
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
@@ -27,7 +28,6 @@ from pacspace_stripe.store.recording import (
 from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
 from pacspace_stripe.store.rejections import Rejections
 from pacspace_stripe.store.shares import Shares
-from pacspace_stripe.store.subjects import Subjects
 from pacspace_stripe.store.triggers import Enqueue, Triggers
 
 __all__ = [

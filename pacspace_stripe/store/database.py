@@ -106,7 +106,7 @@ def migrate(engine: sa.Engine) -> None:
     from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with mapped_errors(), engine.connect() as connection:
         config.attributes["connection"] = connection
         try:

@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.explanation import Explanation, Rejection
-from pacspace_stripe.domain.explanation_form import as_json, from_json
-from pacspace_stripe.domain.rejections import checked_while, with_rejections
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.explain.rules.explanation import Explanation, Rejection
+from pacspace_stripe.explain.rules.explanation_form import as_json, from_json
+from pacspace_stripe.explain.rules.rejections import checked_while, with_rejections
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.rejections import overlapping
 from pacspace_stripe.store.tables import explanations
+from pacspace_stripe.vocabulary.windows import Window
 
 _AT_ONCE = 500
 """Names in one query: SQLite takes no more than some thousands."""

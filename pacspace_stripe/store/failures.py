@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import exc
 
-from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.vocabulary.text import printable
 
 _URL = "PACSPACE_STRIPE_DATABASE_URL"
 _LONGEST = 300

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pacspace_stripe.domain.memory import Memory
 from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Subject
 
 if TYPE_CHECKING:
-    from pacspace_stripe.store.subjects import Subjects
+    from pacspace_stripe.store.jobs import Subjects
 
 
 _STARTED = uuid.uuid4().hex[:8]
@@ -68,7 +68,7 @@ class Leased:
     subject: Subject
     owner: str
     ttl: timedelta
-    saved: Memory
+    saved: InvoiceState
     """What was last written down: where the story stands, whatever fails next."""
     renewed_at: datetime
 
@@ -91,7 +91,7 @@ class Leased:
         if self.subjects.now() >= self.renewed_at + self.ttl / 4:
             self.guard()
 
-    def save(self, memory: Memory, *, also: Also = lambda _: None) -> None:
+    def save(self, memory: InvoiceState, *, also: Also = lambda _: None) -> None:
         """Write down what we know now, if the lease is still ours; in the same transaction what ``also`` writes."""
         now = self.subjects.now()
         if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl, also=also):
@@ -99,7 +99,7 @@ class Leased:
             raise LeaseLost(message)
         self.saved, self.renewed_at = memory, now
 
-    def give_back(self, memory: Memory | None, next_check_at: datetime | None) -> bool:
+    def give_back(self, memory: InvoiceState | None, next_check_at: datetime | None) -> bool:
         """End the lease: what we know, when to look again. True when somebody asked for another look meanwhile.
 
         Raises LeaseLost: what was found out is not saved, and whoever has the lease now finds out for themselves.

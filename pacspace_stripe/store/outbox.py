@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from pacspace_stripe.domain.alerting import (
+from pacspace_stripe.alerts.rules.throttle import (
     REMEMBERED_FOR,
     Again,
     Alert,

@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.evidence import Evidence, Json, seal
-from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.records import Claim
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.evidence.rules.document import Evidence, Json, seal
+from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.store.chains import Chains, last_said, next_place
-from pacspace_stripe.store.claims import Claims
+from pacspace_stripe.store.coverage import Claims
 from pacspace_stripe.store.database import Database
+from pacspace_stripe.store.jobs import Subjects
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased
 from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Kind, Subject
-from pacspace_stripe.store.subjects import Subjects
+from pacspace_stripe.vocabulary.windows import Window
 
 
 class ReadingDatabase(Database):
@@ -42,7 +42,7 @@ class RecordingSubjects(Subjects):
         subject = self.find(subject_id) or Subject(
             subject_id=subject_id,
             kind=kind,
-            memory=Memory(invoice_id=subject_id),
+            memory=InvoiceState(invoice_id=subject_id),
             wanted=0,
             checked=0,
             next_check_at=None,
@@ -62,7 +62,7 @@ class RecordingSubjects(Subjects):
         self,
         subject_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
         owner: str,  # noqa: ARG002 - as above
-        memory: Memory,  # noqa: ARG002 - as above
+        memory: InvoiceState,  # noqa: ARG002 - as above
         ttl: timedelta,  # noqa: ARG002 - as above
         *,
         also: Also = lambda _: None,  # noqa: ARG002 - nobody is told
@@ -73,7 +73,7 @@ class RecordingSubjects(Subjects):
         self,
         subject: Subject,  # noqa: ARG002 - nothing was taken
         owner: str,  # noqa: ARG002 - as above
-        memory: Memory | None,  # noqa: ARG002 - as above
+        memory: InvoiceState | None,  # noqa: ARG002 - as above
         next_check_at: datetime | None,  # noqa: ARG002 - as above
     ) -> bool | None:
         return False

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.store import memories
+from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.store import states as memories
 
 
 class Kind(StrEnum):
@@ -26,7 +26,7 @@ class Subject:
 
     subject_id: str
     kind: Kind
-    memory: Memory
+    memory: InvoiceState
     wanted: int
     checked: int
     next_check_at: datetime | None
@@ -66,7 +66,7 @@ class ReceivedEvent:
     wakes: bool = True
 
 
-def memory_columns(memory: Memory) -> dict[str, Any]:
+def memory_columns(memory: InvoiceState) -> dict[str, Any]:
     """The columns that a memory fills: itself as JSON, and what queries look for."""
     return {
         "customer_id": memory.customer_id,

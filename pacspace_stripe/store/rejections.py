@@ -5,11 +5,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.explanation import Rejection
-from pacspace_stripe.domain.explanation_form import rejection_from, rejection_json
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.explain.rules.explanation import Rejection
+from pacspace_stripe.explain.rules.explanation_form import rejection_from, rejection_json
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.tables import rejections
+from pacspace_stripe.vocabulary.windows import Window
 
 _ORDER = (rejections.c.starts_at, rejections.c.event_id, rejections.c.code)
 

@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from pacspace_stripe.domain.rates import SPAN
-from pacspace_stripe.domain.shares import LASTS, RENEW, SETTLES, Holding, Share, Wish
 from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, Holding, Share, Wish
+from pacspace_stripe.http.ratelimit.rules.rate import SPAN
 from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
 from pacspace_stripe.store.leases import is_alive, is_dead, process_name
 from pacspace_stripe.store.tables import rates

@@ -54,7 +54,7 @@ subjects = sa.Table(
     sa.Index("ix_pacspace_subjects_verdict", "kind", "verdict"),
     sa.Index("ix_pacspace_subjects_lease", "lease_owner"),
 )
-"""What we look after: invoices, early warnings, and the sweep itself. ``memory`` is the domain's Memory."""
+"""What we look after: invoices, early warnings, and the sweep itself. ``memory`` is the domain's InvoiceState."""
 
 events = sa.Table(
     "pacspace_events",

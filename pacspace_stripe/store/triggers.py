@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.memory import Memory, Stage
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
 from pacspace_stripe.store.tables import claims, events, subjects
@@ -112,7 +112,9 @@ class Triggers:
         subject_id = event.subject_id or ""
         found = self._bump(connection, subject_id, due_at)
         if found is None:
-            memory = Memory(invoice_id=subject_id, customer_id=event.customer_id, subscription_id=event.subscription_id)
+            memory = InvoiceState(
+                invoice_id=subject_id, customer_id=event.customer_id, subscription_id=event.subscription_id
+            )
             insert_once(connection, subjects, new_row(self._database.now(), subject_id, event.kind, memory))
             found = self._bump(connection, subject_id, due_at)
         if found is None:
@@ -212,7 +214,7 @@ def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datet
     return min(at, row.lease_until) if row.next_check_at > row.lease_until else None
 
 
-def new_row(now: datetime, subject_id: str, kind: Kind, memory: Memory) -> dict[str, Any]:
+def new_row(now: datetime, subject_id: str, kind: Kind, memory: InvoiceState) -> dict[str, Any]:
     """A subject nobody has looked at yet."""
     return {
         "subject_id": subject_id,

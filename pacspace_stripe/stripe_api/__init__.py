@@ -7,13 +7,13 @@ how requests travel (``transport``), webhooks, or any decision.
 from pacspace_stripe.stripe_api.api import StripeApi
 from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX, key_livemode
 from pacspace_stripe.stripe_api.failures import stripe_failure
-from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe
-from pacspace_stripe.stripe_api.reading import (
+from pacspace_stripe.stripe_api.parsing import (
     invoice_from_stripe,
     line_item_from_stripe,
     subscription_from_stripe,
     subscription_item_from_stripe,
 )
+from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe
 from pacspace_stripe.stripe_api.recording import RecordingStripe
 
 __all__ = [

@@ -6,8 +6,28 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from pacspace_stripe.domain import quantities
-from pacspace_stripe.domain.invoices import (
+from pacspace_stripe.errors import RemoteRefused
+from pacspace_stripe.explain.rules.rejections import RejectionReport
+from pacspace_stripe.gate.rules.state import Finalizer
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST
+from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.stripe_api import requests as acts
+from pacspace_stripe.stripe_api.cache import Remembered
+from pacspace_stripe.stripe_api.calls import PAGE, Calls, key_livemode, segment, unix
+from pacspace_stripe.stripe_api.events import Event
+from pacspace_stripe.stripe_api.parsing import (
+    invoice_from_stripe,
+    subscription_from_stripe,
+    subscription_state_from_stripe,
+)
+from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
+from pacspace_stripe.stripe_api.rejections import rejection_reports
+from pacspace_stripe.stripe_api.requests import InvoiceUpdate
+from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, require_object
+from pacspace_stripe.vocabulary import quantities
+from pacspace_stripe.vocabulary.invoices import (
     Invoice,
     InvoicePage,
     ListedInvoice,
@@ -16,27 +36,7 @@ from pacspace_stripe.domain.invoices import (
     Subscription,
     SubscriptionState,
 )
-from pacspace_stripe.domain.memory import Finalizer
-from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
-from pacspace_stripe.domain.rejections import RejectionReport
-from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import RemoteRefused
-from pacspace_stripe.events import Event
-from pacspace_stripe.stripe_api import acts
-from pacspace_stripe.stripe_api.acts import InvoiceUpdate
-from pacspace_stripe.stripe_api.calls import PAGE, Calls, key_livemode, segment, unix
-from pacspace_stripe.stripe_api.memory import Remembered
-from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe, stripe_object
-from pacspace_stripe.stripe_api.reading import (
-    invoice_from_stripe,
-    subscription_from_stripe,
-    subscription_state_from_stripe,
-)
-from pacspace_stripe.stripe_api.rejections import rejection_reports
-from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, the
-from pacspace_stripe.transport import Transport
-from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.vocabulary.windows import Window
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class StripeApi:
         return acts.was_deleted(self._calls, invoice_id, since)
 
     def invoice_pdf(self, invoice_id: str) -> str | None:
-        """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (stripe-facts 3).
+        """Where Stripe serves the invoice's PDF now; None for a draft. Good for ten days at least (FACTS 3).
 
         It names its own secret: not to be logged, nor asked with the API key.
         """
@@ -121,7 +121,7 @@ class StripeApi:
         return names & self._event_names
 
     def meter_usage(self, meter_id: str, customer_id: str, window: Window) -> Decimal:
-        """What the meter counted for the customer, in its unit; eventually consistent (stripe-facts 4.3).
+        """What the meter counted for the customer, in its unit; eventually consistent (FACTS 4.3).
 
         Raises ValueError unless the window's bounds are whole minutes: Stripe takes no others.
         """
@@ -188,7 +188,7 @@ class StripeApi:
         """Events of these types that an endpoint of the account did not take, or not yet; newest first.
 
         Stripe counts every endpoint of the account: an event that ours took is listed too while another one fails. It
-        lists 30 days at most (stripe-facts 5). Like ``list_invoices``, with what cannot be read told at the end.
+        lists 30 days at most (FACTS 5). Like ``list_invoices``, with what cannot be read told at the end.
         """
         since = {"gte": unix(created_since)}
         rows = self._calls.pages("/v1/events", types=[*types], delivery_success=False, created=since)
@@ -251,7 +251,7 @@ class StripeApi:
         self._calls.write(f"/v1/invoices/{segment(invoice_id)}/finalize", invoice_id, auto_advance=False)
 
     def _invoice(self, invoice_id: str, **params: object) -> object:
-        return the(self._calls.get(f"/v1/invoices/{segment(invoice_id)}", **params), "invoice", invoice_id)
+        return require_object(self._calls.get(f"/v1/invoices/{segment(invoice_id)}", **params), "invoice", invoice_id)
 
     def _with_lines(self, invoice_id: str, data: object) -> Invoice:
         if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
@@ -277,7 +277,7 @@ class StripeApi:
         price = price_from_stripe(self._calls.get_object(path, "price", price_id))
         if not price.tiered or price.tiers:
             return price
-        return price_from_stripe(the(self._calls.get(path, expand=["tiers"]), "price", price_id))
+        return price_from_stripe(require_object(self._calls.get(path, expand=["tiers"]), "price", price_id))
 
     def _read_meter(self, meter_id: str) -> Meter:
         path = f"/v1/billing/meters/{segment(meter_id)}"

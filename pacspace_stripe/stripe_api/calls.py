@@ -8,15 +8,14 @@ from urllib.parse import quote
 
 import stripe
 
-from pacspace_stripe.domain.windows import floor_to
 from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
+from pacspace_stripe.http.answers import Fields, json_answer
+from pacspace_stripe.http.client import Transport, quiet
+from pacspace_stripe.http.redaction import hidden
+from pacspace_stripe.http.stripe_sdk import STRIPE, StripeHttp
 from pacspace_stripe.stripe_api.failures import stripe_failure
-from pacspace_stripe.stripe_api.rows import the
-from pacspace_stripe.transport import Transport
-from pacspace_stripe.transport.answers import Fields, json_answer
-from pacspace_stripe.transport.client import quiet
-from pacspace_stripe.transport.discretion import hidden
-from pacspace_stripe.transport.stripe_sdk import STRIPE, StripeHttp
+from pacspace_stripe.stripe_api.rows import require_object
+from pacspace_stripe.vocabulary.windows import floor_to
 
 API_VERSION = "2026-10-28.endive"
 """The version every answer is read at, whatever the account's default is."""
@@ -25,7 +24,7 @@ OUR_KEY_PREFIX = "pacspace-stripe-"
 PAGE = 100
 _KEY = re.compile(r"(?:sk|rk)_(live|test)_")
 _MOST_LINES = 10_000
-"""Far above what one invoice or subscription may hold (250 items, stripe-facts 4.4)."""
+"""Far above what one invoice or subscription may hold (250 items, FACTS 4.4)."""
 
 
 class Calls:
@@ -44,7 +43,7 @@ class Calls:
 
     def get_object(self, path: str, kind: str, wanted_id: str) -> object:
         """What must be this very object."""
-        return the(self.get(path), kind, wanted_id)
+        return require_object(self.get(path), kind, wanted_id)
 
     def get(self, path: str, **params: object) -> object:
         """Any answer, parsed with exact numbers."""
@@ -91,7 +90,7 @@ class Calls:
     def write(self, path: str, invoice_id: str, **params: object) -> None:
         """A new key each time: Stripe replays a key's first answer for a day, an overtaken one included."""
         key = f"{OUR_KEY_PREFIX}{uuid.uuid4().hex}"
-        the(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
+        require_object(self._ask("post", path, {**params, "idempotency_key": key}), "invoice", invoice_id)
 
     def _ask(self, method: str, path: str, params: Mapping[str, object]) -> object:
         """One request through the SDK; its body read by us, since the SDK would read numbers as floats."""

@@ -14,9 +14,9 @@ from pacspace_stripe.errors import (
     SignatureError,
     UnexpectedAnswer,
 )
-from pacspace_stripe.transport.discretion import Hide
-from pacspace_stripe.transport.refusals import shortened
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.http.redaction import Hide
+from pacspace_stripe.http.refusals import shortened
+from pacspace_stripe.http.stripe_sdk import STRIPE
 
 _FROZEN = ("finalized invoices can't be updated", "already finalized", "no longer editable")
 """Stripe words a finalized invoice's refusal in several ways, most of them without ``invoice_not_editable``."""
@@ -61,7 +61,7 @@ def _refusal(error: stripe.StripeError, said: str, details: dict[str, Any]) -> R
 
 
 def _code(error: stripe.StripeError) -> str | None:
-    """The SDK leaves ``code`` unset on several classes (stripe-facts 6)."""
+    """The SDK leaves ``code`` unset on several classes (FACTS 6)."""
     inner = getattr(error.error, "code", None)
     code = error.code or inner
     return code if isinstance(code, str) else None

@@ -8,8 +8,9 @@ from collections.abc import Collection
 import httpx
 
 from pacspace_stripe.errors import RemoteRefused, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.transport import Answer, Call, Transport
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.http.calls import Answer, Call
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.stripe_sdk import STRIPE
 
 STRIPES_DOMAINS = ("stripe.com", "stripeusercontent.com", "stripecdn.com")
 """Stripe's own domains that files come from, with their subdomains.

@@ -6,7 +6,9 @@ A kind that is not listed in ``domain.kinds`` is kept by name in ``unknown``.
 from decimal import Decimal
 from typing import TypeVar
 
-from pacspace_stripe.domain.invoices import (
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.vocabulary.invoices import (
     EventTimeWindow,
     Formula,
     Meter,
@@ -16,9 +18,7 @@ from pacspace_stripe.domain.invoices import (
     Tier,
     UsageType,
 )
-from pacspace_stripe.domain.kinds import BillingScheme, PriceType, Rounding, StripeKind, TiersMode
-from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.vocabulary.kinds import BillingScheme, PriceType, Rounding, StripeKind, TiersMode
 
 Kind = TypeVar("Kind", bound=StripeKind)
 

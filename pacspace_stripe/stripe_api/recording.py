@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.stripe_api.api import StripeApi
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
 _ALIVE = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
 
@@ -13,7 +13,7 @@ _ALIVE = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
 class RecordingStripe(StripeApi):
     """A :class:`StripeApi` that sends no write. It applies each one to the invoice, as the next read returns it.
 
-    Finalization makes an invoice paid when nothing is due (stripe-facts 2), else open; its lines stay as read, although
+    Finalization makes an invoice paid when nothing is due (FACTS 2), else open; its lines stay as read, although
     Stripe may fold late usage into them.
     """
 

@@ -1,17 +1,17 @@
-"""Stripe's reports on meter events that it rejected after it had accepted them (stripe-facts 12.7)."""
+"""Stripe's reports on meter events that it rejected after it had accepted them (FACTS 12.7)."""
 
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from pacspace_stripe.domain.explanation import RejectedSample, Rejection
-from pacspace_stripe.domain.rejections import RejectionReport
-from pacspace_stripe.events import METER_TYPES
+from pacspace_stripe.explain.rules.explanation import RejectedSample, Rejection
+from pacspace_stripe.explain.rules.rejections import RejectionReport
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.refusals import shortened
 from pacspace_stripe.stripe_api.calls import Calls, rfc3339
+from pacspace_stripe.stripe_api.events import METER_TYPES
 from pacspace_stripe.stripe_api.prices import stripe_object
 from pacspace_stripe.stripe_api.rows import readable
-from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.refusals import shortened
 
 _THIN_EVENT = "v2.core.event"
 _LONGEST_CODE = 128

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import TypeVar
 
-from pacspace_stripe.domain.invoices import ListedInvoice
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
-from pacspace_stripe.events import Event, event_in
-from pacspace_stripe.payloads import mapping, matching
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.strict_json import mapping, matching
+from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.stripe_api.events import Event, event_in
+from pacspace_stripe.stripe_api.parsing import invoice_from_stripe
 from pacspace_stripe.stripe_api.prices import stripe_object
-from pacspace_stripe.stripe_api.reading import invoice_from_stripe
-from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.stripe_sdk import STRIPE
+from pacspace_stripe.vocabulary.invoices import ListedInvoice
 
 Read = TypeVar("Read")
 _ROW_ID = re.compile(r"[a-z]{1,20}_[A-Za-z0-9_]{1,230}")
@@ -54,7 +54,7 @@ def event_from_stripe(data: object) -> Event:
         raise UnexpectedAnswer(STRIPE, str(error), hint=error.hint) from None
 
 
-def the(data: object, kind: str, wanted_id: str) -> object:
+def require_object(data: object, kind: str, wanted_id: str) -> object:
     """The object asked for, and no other. Raises NotFound when it was deleted, UnexpectedAnswer for another one."""
     if Fields(STRIPE, kind, data).optional_flag("deleted"):
         raise NotFound(STRIPE, f"{kind} {wanted_id} was deleted", code="resource_missing")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pacspace_stripe.cli.processes import kill, wait_for
-from tests.acceptance.town import PATIENCE, town
-from tests.alert_receivers import SECRET, Receiver, receiving
+from tests.support.alert_receivers import SECRET, Receiver, receiving
+from tests.support.town import PATIENCE, town
 
 
 def until_got(receiver: Receiver, number: int) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pacspace_stripe.cli.processes import Remote, Stack, kill, wait_for
-from tests.acceptance.office import Terminal
-from tests.acceptance.town import FAST, METER, PATIENCE, discreet
+from tests.support.office import Terminal
+from tests.support.town import FAST, METER, PATIENCE, discreet
 
 PAGES, PER_PAGE, METERED_PER_PAGE = 3, 100, 4
 HOUR = timedelta(hours=1)

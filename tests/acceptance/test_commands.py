@@ -17,9 +17,9 @@ import pypdfium2
 import pytest
 
 from pacspace_stripe.cli.processes import wait_for
-from pacspace_stripe.domain.explanation import Cause
-from tests.acceptance.town import PATIENCE, Bill, Town, town
-from tests.bundles import Opened
+from pacspace_stripe.explain.rules.explanation import Cause
+from tests.support.bundles import Opened
+from tests.support.town import PATIENCE, Bill, Town, town
 
 SCRIPT = str(Path(sys.executable).with_name("pacspace-stripe"))
 REASON = "agreed with the customer by phone"

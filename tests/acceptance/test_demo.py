@@ -8,8 +8,8 @@ import httpx
 
 from pacspace_stripe.cli.processes import COMMAND, wait_for
 from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING
-from tests.acceptance.town import PATIENCE
-from tests.bundles import Opened
+from tests.support.bundles import Opened
+from tests.support.town import PATIENCE
 
 SECONDS = 90
 """What the demo may take, once everything is installed."""

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from pacspace_stripe.cli.processes import kill, wait_for
-from pacspace_stripe.events import SUBSCRIBED
-from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
+from pacspace_stripe.stripe_api.events import SUBSCRIBED
+from tests.support.town import PATIENCE, Bill, Links, Town, town
 
 ROUNDS, SOAK_ROUNDS = 1, int(os.environ.get("SOAK_ROUNDS", "20"))
 SEEDS = [

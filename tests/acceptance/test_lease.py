@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from pacspace_stripe.cli.processes import free_port, wait_for
-from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
+from tests.support.town import PATIENCE, Bill, Links, Town, town
 
 ALL_THERE_IS_TO_DO = ["hold", "stamp", "finalize", "release"]
 TEN = 10

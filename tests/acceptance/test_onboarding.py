@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.office import (
+from tests.support.office import (
     ADDRESS,
     EMAIL,
     HOOK,

@@ -11,7 +11,7 @@ import pytest
 
 from pacspace_stripe.cli.processes import free_port
 from pacspace_stripe.simulator.serve import serve
-from tests.acceptance.office import EMAIL, HOOK, KEY, PASSWORD, STRIPE_KEY, WHO, Office, complaint, office
+from tests.support.office import EMAIL, HOOK, KEY, PASSWORD, STRIPE_KEY, WHO, Office, complaint, office
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from pacspace_stripe.cli.processes import free_port, wait_for
-from pacspace_stripe.events import SUBSCRIBED
-from tests.acceptance.town import PATIENCE, Bill, Links, Town, town
-from tests.databases import OwnServer
+from pacspace_stripe.stripe_api.events import SUBSCRIBED
+from tests.support.databases import OwnServer
+from tests.support.town import PATIENCE, Bill, Links, Town, town
 
 HANDLED = [kind.value for kind in SUBSCRIBED if kind.startswith("invoice.")]
 OLD = timedelta(minutes=10)

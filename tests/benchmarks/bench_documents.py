@@ -13,7 +13,10 @@ from decimal import Decimal
 import pytest
 import typst
 
-from pacspace_stripe.documents import Day, Documents, StatementView, Templates, examples
+from pacspace_stripe.documents import examples
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import Day, StatementView
 
 ROUNDS = 40
 BUDGET_MS = 20

@@ -4,7 +4,7 @@ import statistics
 import time
 from pathlib import Path
 
-from tests.worlds import world
+from tests.support.worlds import world
 
 INVOICES = 40
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import Overlay
-from tests.invoice_pdfs import page, pdf_of, stamp
-from tests.pdfs import reopened, written
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.typesetting import Typesetter
+from tests.support.invoice_pdfs import page, pdf_of, stamp
+from tests.support.pdfs import reopened, written
 
 ROUNDS = 60
 

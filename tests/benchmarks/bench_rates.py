@@ -10,18 +10,18 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pacspace_stripe.capacity.rules.forecast import SECOND_LOOK
 from pacspace_stripe.cli.processes import COMMAND
-from pacspace_stripe.domain.capacity import SECOND_LOOK
-from pacspace_stripe.domain.policy import FailPolicy
-from pacspace_stripe.domain.rates import STRIPE_LIVE
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.simulator.stripe.admission import RateLimits
-from tests import senders
+from pacspace_stripe.vocabulary.policy import FailPolicy
 from tests.integration.test_fleet import BUSY, environment, opened, renewed, stripe
-from tests.worlds import METER, World
+from tests.support import senders
+from tests.support.worlds import METER, World
 
 INVOICES = 150
 SECONDS = 12

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pacspace_stripe.cli.processes import wait_for
-from tests.acceptance.town import Town, town
+from tests.support.town import Town, town
 
 EVENTS_A_SECOND, SECONDS = 100, 5
 CONNECTIONS = 16

@@ -8,16 +8,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.documents.stamped_pdf import stamp_invoice
+from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import NotFound
-from pacspace_stripe.reports import Holding
-from pacspace_stripe.stamping import stamp_invoice
-from pacspace_stripe.statements import statement_pdf
-from tests.databases import Databases
-from tests.databases import Engine as Kind
-from tests.pasts import Past, past
-from tests.reporting import reported
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.report.rules.lines import Holding
+from tests.support.databases import Databases
+from tests.support.databases import Engine as Kind
+from tests.support.pasts import Past, past
+from tests.support.report_rows import reported
 
 KEY = "pacspace_evidence_sha256"
 

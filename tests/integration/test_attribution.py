@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.worlds import PERIOD_END, World, world
+from tests.support.worlds import PERIOD_END, World, world
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 DERIVE = "/api/v1/balance/derive/"

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.backfills import Place
-from pacspace_stripe.domain.invoices import InvoiceStatus
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.backfill.rules.tally import Place
 from pacspace_stripe.errors import RemoteUnavailable
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.store.tables import metadata, rates
-from tests.databases import Databases, Engine
-from tests.pasts import MONTHS, Past, past
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.databases import Databases, Engine
+from tests.support.pasts import MONTHS, Past, past
 
 
 @pytest.fixture

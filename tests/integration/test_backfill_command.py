@@ -16,20 +16,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pacspace_stripe.backfill import Row
-from pacspace_stripe.checks import CheckResult
+from pacspace_stripe.backfill.rows import Row
+from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
 from pacspace_stripe.cli import cli
-from pacspace_stripe.cli.backfilling import progress
-from pacspace_stripe.domain.backfills import Outcome, Place, Selection
-from pacspace_stripe.domain.invoices import ListedInvoice
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.cli.backfill import progress
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError
+from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from tests.unit.examples import invoice
-from tests.worlds import ENVIRONMENT, METER
+from pacspace_stripe.vocabulary.invoices import ListedInvoice
+from tests.support.examples import invoice
+from tests.support.worlds import ENVIRONMENT, METER
 
 AUGUST, SEPTEMBER = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
 SINCE = ("--since", "2026-01-01")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.verification.pdf import read_pdf
+from pacspace_stripe.verify.pdf import read_pdf
 from tests.integration.test_backfill_command import SINCE, Desk, desk
 
 __all__ = ["desk"]

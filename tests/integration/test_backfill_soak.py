@@ -21,7 +21,7 @@ from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from tests.worlds import ENVIRONMENT, METER
+from tests.support.worlds import ENVIRONMENT, METER
 
 INVOICES = int(os.environ.get("SOAK_INVOICES", "100000"))
 METERED_ONE_IN = int(os.environ.get("SOAK_METERED_ONE_IN", "40"))

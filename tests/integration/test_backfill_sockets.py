@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pacspace_stripe.domain.backfills import Outcome
+from pacspace_stripe.backfill.rules.tally import Outcome
 from tests.integration.test_backfill_command import SINCE, Desk, desk
 
 __all__ = ["desk"]

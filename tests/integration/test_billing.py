@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.store import Store
-from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
+from tests.support.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 HOUR, LATER = timedelta(hours=1), timedelta(hours=4)
 SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"

@@ -11,7 +11,7 @@ import pytest
 from pacspace_stripe.simulator.clock import ManualClock
 from tests.integration.test_billing import LATER, TIERS, UNPROVEN, evidence, verdict
 from tests.integration.test_kinds import Reworded
-from tests.worlds import START, World, world
+from tests.support.worlds import START, World, world
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pacspace_stripe.backfill import Bookmark, Bookmarks
-from pacspace_stripe.domain.backfills import Calls, Outcome, Place, Selection, Tally
-from pacspace_stripe.domain.invoices import InvoiceStatus
+from pacspace_stripe.backfill.bookmarks import Bookmark, Bookmarks
+from pacspace_stripe.backfill.rules.tally import Calls, Outcome, Place, Selection, Tally
 from pacspace_stripe.store import Store
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 
 JULY, OCTOBER = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 QUARTER = Selection(since=JULY, until=OCTOBER)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.bundles import Bundle, make_bundle
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import NotFound
+from pacspace_stripe.evidence.bundle.archive import Bundle
+from pacspace_stripe.evidence.bundle.contents import make_bundle
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
-from pacspace_stripe.statements import statement_pdf
-from tests.bundles import Opened, sha256
-from tests.worlds import ENVIRONMENT, MIDDLE, PERIOD_END, PERIOD_START, World
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.bundles import Opened, sha256
+from tests.support.worlds import ENVIRONMENT, MIDDLE, PERIOD_END, PERIOD_START, World
 
 DAY = timedelta(days=1)
 OCTOBER = Window(start=PERIOD_START, end=PERIOD_END)

@@ -8,16 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.domain.capacity import Anchor, Forecast, Load, forecast
-from pacspace_stripe.domain.policy import FailPolicy
-from pacspace_stripe.domain.rates import SPAN, Rate
+from pacspace_stripe.capacity.rules.forecast import Anchor, Forecast, Load, forecast
+from pacspace_stripe.http.calls import Call
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
+from pacspace_stripe.http.stripe_sdk import endpoint_of
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.simulator.stripe.admission import RateLimits
 from pacspace_stripe.simulator.stripe.errors import StripeError
-from pacspace_stripe.transport import Call, Transport
-from pacspace_stripe.transport.stripe_sdk import endpoint_of
-from tests.worlds import World
+from pacspace_stripe.vocabulary.policy import FailPolicy
+from tests.support.worlds import World
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
 LIVE, TEST = Rate(endpoint=25, total=100), Rate(endpoint=25, total=25)

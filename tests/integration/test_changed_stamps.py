@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.checks.passing import MOST_PUT_BACK
-from pacspace_stripe.domain.footer import find_block
-from pacspace_stripe.domain.memory import ANY_STOP, Waiver
+from pacspace_stripe.gate.check_parts import MOST_PUT_BACK
+from pacspace_stripe.gate.rules.footer import find_block
+from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
 from pacspace_stripe.store import Kind
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
-from tests.pasts import Past
-from tests.worlds import World, world
+from tests.support.pasts import Past
+from tests.support.worlds import World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EDITS = {

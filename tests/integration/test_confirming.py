@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.checks.acting import Actor
-from pacspace_stripe.domain.evidence import confirmation_of
-from pacspace_stripe.domain.invoices import InvoiceStatus
 from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.evidence.rules.document import confirmation_of
+from pacspace_stripe.gate.stripe_writes import StripeWrites
 from pacspace_stripe.store import Kind, Leased
-from tests.worlds import World
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from tests.support.worlds import World
 
 LEASE = timedelta(seconds=30)
 
 
-def actor(town: World, leased: Leased) -> Actor:
+def actor(town: World, leased: Leased) -> StripeWrites:
     app = town.app
-    return Actor(
+    return StripeWrites(
         stripe=app.stripe,
         store=app.store,
         rendering=app.checker.parts.rendering,

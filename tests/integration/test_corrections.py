@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from pacspace_stripe.cli.ledger import ledger
-from pacspace_stripe.domain.corrections import Correction, CorrectionKind, plan
-from pacspace_stripe.domain.verdicts import Verdict
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.explain.rules.corrections import Correction, CorrectionKind, plan
 from pacspace_stripe.simulator.faults import Extent, PlantedKind, PlantedMonth, plant
-from tests.generated.trying import folder
-from tests.planted import Played, empty_database, played
+from tests.support.generated.attempts import folder
+from tests.support.planted_faults import Played, empty_database, played
 
 API_KEY = {"Authorization": "Bearer sk_test_simulator"}
 EVENTS = {CorrectionKind.METER_EVENT, CorrectionKind.LEDGER_RECORD, CorrectionKind.LEDGER_ADJUSTMENT}

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import NewDelta, PacSpace, PacSpaceApi
 from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.transport import Transport
-from tests.leaks import ECHOES, assert_discreet
-from tests.pacspace_calls import CALLS, GATE_CALLS, Names
+from tests.support.leaks import ECHOES, assert_discreet
+from tests.support.pacspace_calls import CALLS, GATE_CALLS, Names
 
 KEY = "pk_test_public-half.Zq8+/w7vR2kLm4"
 STRIPE_KEY = "sk_test_51Abcdefghijklmnopqrstuv"

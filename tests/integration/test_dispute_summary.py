@@ -12,12 +12,15 @@ import pikepdf
 import pypdfium2
 import pytest
 
-from pacspace_stripe.documents import SUMMARY_TEMPLATE, Documents, SummaryView, SummaryWindow, Templates
-from pacspace_stripe.domain.letterhead import Letterhead, Logo, Paper
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
+from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import SummaryView, SummaryWindow
 from pacspace_stripe.errors import RenderError
-from tests.pdfs import pages, reopened, texts
-from tests.statement_views import A4, HOSTILE
+from tests.support.pdfs import pages, reopened, texts
+from tests.support.statement_views import A4, HOSTILE
 
 ROOT, SHA256 = "0x" + "ab" * 32, "12" * 32
 WINDOW = SummaryWindow(

@@ -14,27 +14,15 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from pacspace_stripe.documents import (
-    Attachment,
-    Documents,
-    StatementView,
-    Templates,
-)
-from pacspace_stripe.domain.footer import FOOTER_LIMIT, find_block, insert_block
-from pacspace_stripe.domain.letterhead import Letterhead
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Letterhead
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.typesetting import Attachment
+from pacspace_stripe.documents.views import StatementView
 from pacspace_stripe.errors import RenderError
-from tests.pdfs import dense, pages, right_edges
-from tests.statement_views import (
-    A4,
-    HOSTILE,
-    OCTOBER,
-    SHA256,
-    footer,
-    named,
-    root,
-    row,
-    statement,
-)
+from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, find_block, insert_block
+from tests.support.pdfs import dense, pages, right_edges
+from tests.support.statement_views import A4, HOSTILE, OCTOBER, SHA256, footer, named, root, row, statement
 
 
 @pytest.fixture(scope="module")

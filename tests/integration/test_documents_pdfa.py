@@ -20,10 +20,13 @@ import pikepdf
 import pytest
 from pikepdf import Name
 
-from pacspace_stripe.documents import Documents, StatementView, Templates, examples
-from pacspace_stripe.domain.letterhead import Letterhead, Logo, Paper
-from tests.pdfs import pages
-from tests.statement_views import A4, EVIDENCE, SHA256, root, row, statement
+from pacspace_stripe.documents import examples
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import StatementView
+from tests.support.pdfs import pages
+from tests.support.statement_views import A4, EVIDENCE, SHA256, root, row, statement
 
 LETTER = (612, 792)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 4"><rect width="9" height="4" fill="red"/></svg>'

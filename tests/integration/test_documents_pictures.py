@@ -12,13 +12,15 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from pacspace_stripe.documents import Day, Documents, StatementView, Templates
 from pacspace_stripe.documents.days import bars
 from pacspace_stripe.documents.pictures import qr_code
-from pacspace_stripe.domain.letterhead import Letterhead, Logo
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import Day, StatementView
 from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.pdfs import pages
-from tests.statement_views import row, statement
+from tests.support.pdfs import pages
+from tests.support.statement_views import row, statement
 
 THAI = "บริษัท ตัวอย่าง จำกัด"
 SEPTEMBER = date(2026, 9, 1)

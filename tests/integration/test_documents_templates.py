@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 import typst
 
-from pacspace_stripe.documents import Documents, Templates, Typesetter, built_in
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents import templates as module
-from pacspace_stripe.domain.letterhead import Language, Letterhead
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Language, Letterhead
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.typesetting import Typesetter
 from pacspace_stripe.errors import RenderError
-from tests.pdfs import dense, pages
-from tests.statement_views import HOSTILE, SHA256, footer, named, root, statement
+from tests.support.pdfs import dense, pages
+from tests.support.statement_views import HOSTILE, SHA256, footer, named, root, statement
 
 
 @pytest.fixture(scope="module")

@@ -9,21 +9,23 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pacspace_stripe.bundles import make_bundle
-from pacspace_stripe.bundles.summaries import summary_view
-from pacspace_stripe.documents import CHART_TEMPLATE, Documents, PictureKind, Templates
-from pacspace_stripe.documents.charts import chart_values, days_of
+from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values, days_of
 from pacspace_stripe.documents.examples import drifts
-from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.explanation_form import sentence
-from pacspace_stripe.domain.letterhead import Letterhead
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.rules.letterhead import Letterhead
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.typesetting import PictureKind
 from pacspace_stripe.errors import RenderError
-from tests.bundles import Opened
-from tests.explanations import TWICE
+from pacspace_stripe.evidence.bundle.contents import make_bundle
+from pacspace_stripe.evidence.bundle.summary import summary_view
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.gate.rules.state import Waiver
 from tests.integration.test_dispute_summary import VIEW, WINDOW, page
-from tests.statement_views import HOSTILE
-from tests.worlds import MIDDLE, World
+from tests.support.bundles import Opened
+from tests.support.explanations import TWICE
+from tests.support.statement_views import HOSTILE
+from tests.support.worlds import MIDDLE, World
 
 INVOICE = "in_1QXb2LkdIwHu7ix8"
 DAY = timedelta(days=1)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pacspace_stripe.checks.upcoming import subject_id
+from pacspace_stripe.alerts.rules.messages import Place, slack_body, webhook_body
 from pacspace_stripe.cli import cli
-from pacspace_stripe.cli.checking import warning_before
-from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.messages import Place, slack_body, webhook_body
+from pacspace_stripe.cli.check import warning_before
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
-from tests.worlds import ENVIRONMENT, PERIOD_END, World
+from tests.support.worlds import ENVIRONMENT, PERIOD_END, World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 AS_OF = "2026-10-26T00:00:00Z"
@@ -46,7 +46,7 @@ def warned(folder: Path, *, billed: str, recorded: str, **settings: str) -> Iter
         made.app.close()
 
 
-def upcoming(made: Warned) -> Memory:
+def upcoming(made: Warned) -> InvoiceState:
     made.stripe.send_upcoming(made.subscription)
     made.settle()
     # A second meter read that says the same makes it a drift.
@@ -54,7 +54,7 @@ def upcoming(made: Warned) -> Memory:
     return row(made)
 
 
-def row(made: Warned) -> Memory:
+def row(made: Warned) -> InvoiceState:
     return made.memory(subject_id(made.subscription, PERIOD_END))
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.engine import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Engine
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
-from tests.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
+from pacspace_stripe.worker import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Engine
 from tests.integration.test_store import fill, normal
+from tests.support.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
 
 if TYPE_CHECKING:
-    from pacspace_stripe.domain.evidence import Json
+    from pacspace_stripe.evidence.rules.document import Json
 
 QUIET = 1.0
 """Seconds in which a second look would have begun."""

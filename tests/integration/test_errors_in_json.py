@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.simulator.serve import serve
-from tests.worlds import ENVIRONMENT, World, world
+from tests.support.worlds import ENVIRONMENT, World, world
 
 COMMAND = [sys.executable, "-c", "from pacspace_stripe.cli import main; main()"]
 Done = subprocess.CompletedProcess[bytes]

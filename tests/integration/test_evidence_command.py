@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.evidence import Evidence
-from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import NotFound
-from tests.worlds import World
+from pacspace_stripe.evidence.rules.document import Evidence
+from pacspace_stripe.gate.rules.state import Waiver
+from tests.support.worlds import World
 
 DAY = timedelta(days=1)
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pacspace_stripe.bundles import make_bundle
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.evidence import Evidence, canonical, confirmation, digest
-from pacspace_stripe.stamping import stamp_invoice
-from pacspace_stripe.statements import statement_pdf
-from pacspace_stripe.verification import Outcome, Report, Services, verify
-from tests.received import MADE_AT
-from tests.unit.examples import left, usage
-from tests.worlds import World, world
+from pacspace_stripe.documents.stamped_pdf import stamp_invoice
+from pacspace_stripe.documents.statement import statement_pdf
+from pacspace_stripe.evidence.bundle.contents import make_bundle
+from pacspace_stripe.evidence.rules.document import Evidence, canonical, confirmation, digest
+from pacspace_stripe.verify import Outcome, Report, Services, verify
+from tests.support.examples import left, usage
+from tests.support.received_requests import MADE_AT
+from tests.support.worlds import World, world
 
 
 def older(document: dict[str, Any]) -> dict[str, Any]:

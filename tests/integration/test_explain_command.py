@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.explanation_form import as_json, fingerprint, from_json
 from pacspace_stripe.errors import NotFound
+from pacspace_stripe.explain.rules.explanation_form import as_json, fingerprint, from_json
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from tests.worlds import ENVIRONMENT, METER
+from tests.support.worlds import ENVIRONMENT, METER
 
 AUGUST, SEPTEMBER = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

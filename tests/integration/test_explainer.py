@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.policy import Policy
-from pacspace_stripe.domain.selection import Selection
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.explaining.neighbours import candidates
-from pacspace_stripe.explaining.places import Place
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.explain.meter_account import Place
+from pacspace_stripe.explain.neighbours import candidates
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.ledger.rules.selection import Selection
 from pacspace_stripe.store import Kind
-from tests.explained import DAY, HOUR, MINUTE, MONTH_END, MONTH_START, SECOND, THEM, US, Month, Use
-from tests.unit.examples import invoice
-from tests.worlds import METER
+from pacspace_stripe.vocabulary.policy import Policy
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import invoice
+from tests.support.explained_drifts import DAY, HOUR, MINUTE, MONTH_END, MONTH_START, SECOND, THEM, US, Month, Use
+from tests.support.worlds import METER
 
 NOTHING = Decimal(0)
 
@@ -424,7 +424,7 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
             leased = store.subjects.acquire(Kind.INVOICE, f"in_{number}", HOUR)
             assert leased is not None
             shown = {"account": f"cus_{number}", "meter": METER, "billed": "5", "recorded": "9"}
-            drifted = Memory(
+            drifted = InvoiceState(
                 invoice_id=f"in_{number}",
                 customer_id=f"cus_{number}",
                 verdict=Verdict.DRIFTED,

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.checks import Explaining
-from pacspace_stripe.checks.explaining import Explainer
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.explanation_form import sentence
-from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.verdicts import Finding, Verdict
+from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
-from pacspace_stripe.reports import as_json, make_report
+from pacspace_stripe.explain.after_check import Explainer, Explaining
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.report import make_report
 from pacspace_stripe.store.explanations import Explained
-from tests.explanations import TWICE
-from tests.worlds import MIDDLE, PERIOD_END, World
+from pacspace_stripe.vocabulary.invoices import Invoice
+from tests.support.explanations import TWICE
+from tests.support.worlds import MIDDLE, PERIOD_END, World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -11,11 +11,11 @@ from alembic import command
 from alembic.config import Config
 
 import pacspace_stripe
-from pacspace_stripe.domain.explanation import Cause
-from pacspace_stripe.domain.memory import Memory
+from pacspace_stripe.explain.rules.explanation import Cause
+from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
-from tests.explanations import TWICE
+from tests.support.explanations import TWICE
 
 START, MINUTE = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=1)
 NASTY = "\x00\x1b[2J\ud800 ü 日本語"
@@ -79,7 +79,7 @@ def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for
     assert "pacspace_explanations" not in sa.inspect(store.engine).get_table_names()
     leased = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert leased is not None
-    leased.give_back(Memory(invoice_id="in_1", detail="kept"), START)
+    leased.give_back(InvoiceState(invoice_id="in_1", detail="kept"), START)
     store.migrate()
     found = store.subjects.find("in_1")
     assert found is not None
@@ -90,7 +90,7 @@ def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for
 
 def revision(store: Store, direction: str, target: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
     with store.engine.connect() as connection:
         config.attributes["connection"] = connection
         getattr(command, direction)(config, target)

@@ -16,22 +16,23 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.rates import SPAN, Rate
-from pacspace_stripe.domain.shares import LASTS, RENEW, SETTLES, Holding, Share, Wish, divide
 from pacspace_stripe.errors import StoreUnavailable
+from pacspace_stripe.http.calls import Call
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.ratelimit.limiter import RateLimiter
+from pacspace_stripe.http.ratelimit.priority import Waiter, background
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, Holding, Share, Wish, divide
+from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
+from pacspace_stripe.http.ratelimit.shares import STRANGERS, Fleet, Shares
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.database import one_at_a_time
 from pacspace_stripe.store.tables import subjects
-from pacspace_stripe.transport import Call, Fleet, Transport, background
-from pacspace_stripe.transport.fleet import STRANGERS, Shares
-from pacspace_stripe.transport.rates import RateLimiter
-from pacspace_stripe.transport.turns import Waiter
-from tests import senders
-from tests.databases import OwnServer
-from tests.worlds import ENVIRONMENT
+from tests.support import senders
+from tests.support.databases import OwnServer
+from tests.support.worlds import ENVIRONMENT
 
 RATE = Rate(endpoint=25, total=25)
 READ = "GET /v1/invoices/{id}"

@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.documents import Documents, FooterView, FooterWindow, Templates
-from pacspace_stripe.domain.footer import OPENING, find_block
-from tests.worlds import World, world
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import FooterView, FooterWindow
+from pacspace_stripe.gate.rules.footer import OPENING, find_block
+from tests.support.worlds import World, world
 
 LEGAL = "ACME GmbH · Amtsgericht München HRB 1\nחברת אקמי בע״מ"
 SHA256, ROOT = "12" * 32, "0x" + "ab" * 32

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.footer import find_block
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.gate.rules.footer import find_block
+from pacspace_stripe.gate.rules.state import Waiver
 from tests.integration.test_gate import kinds
-from tests.worlds import world
+from tests.support.worlds import world
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BROKEN = {

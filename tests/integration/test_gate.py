@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.windows import Window
-from tests.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.worlds import MIDDLE, PERIOD_END, World
+from tests.support.worlds import MIDDLE, PERIOD_END, World
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STATE = "POST /v1/invoices/{id}"

@@ -1,4 +1,4 @@
-"""Properties of the gate over generated worlds; see ``tests.generated`` for what a world is and who judges it.
+"""Properties of the gate over generated worlds; see ``tests.support.generated`` for what a world is and who judges it.
 
 A world is its seed: one that fails is printed as the smallest plan found that fails the same way, and is played again
 with ``-k 'worlds[17]'``. ``-m soak`` plays thousands (``SOAK_WORLDS``) until its time is up
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.trying import folder, tried
+from tests.support.generated.attempts import folder, tried
 
 WORLDS = 50
 ONCE_WRONG = (596, 1065, 1310)

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.gate.rules.state import Waiver
 from tests.integration.test_gate import ask, kinds, verdict
-from tests.worlds import PERIOD_END, PERIOD_START, World, world
+from tests.support.worlds import PERIOD_END, PERIOD_START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PRICES = "GET /v1/prices/{id}"

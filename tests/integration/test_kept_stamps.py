@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from tests.databases import Databases
-from tests.databases import Engine as Kind
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from tests.integration.test_billing import TIERS
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
-from tests.pasts import Past, past
-from tests.worlds import World
+from tests.support.databases import Databases
+from tests.support.databases import Engine as Kind
+from tests.support.pasts import Past, past
+from tests.support.worlds import World
 
 DAY = timedelta(days=1)
 

@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.verdicts import Finding, Reason
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.vocabulary.invoices import Invoice
 from tests.integration.test_gate import kinds, verdict
-from tests.openapi.judging import object_problems
-from tests.pasts import past
-from tests.worlds import PERIOD_END, World, world
+from tests.support.openapi.rules import object_problems
+from tests.support.pasts import past
+from tests.support.worlds import PERIOD_END, World, world
 
 Json = dict[str, Any]
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

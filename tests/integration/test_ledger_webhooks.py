@@ -19,19 +19,19 @@ import sqlalchemy as sa
 import uvicorn
 from pydantic import SecretStr
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.ledger import LedgerProtocol
-from pacspace_stripe.domain.memory import Memory
-from pacspace_stripe.domain.verdicts import Verdict
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
-from pacspace_stripe.events import Outcome, Receipt
-from pacspace_stripe.ledger_inbox import APART, SETTLE, LedgerInbox
-from pacspace_stripe.reception import PACSPACE, Reception
+from pacspace_stripe.events.pacspace_inbox import APART, SETTLE, LedgerInbox
+from pacspace_stripe.events.reception import PACSPACE, Reception
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import claims
-from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
+from pacspace_stripe.stripe_api.events import Outcome, Receipt
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.worlds import PERIOD_END, PERIOD_START, START, World, world
 from webhooks.app import create_app
 from webhooks.receiver import LedgerReceiver
 from webhooks.server import server_config
@@ -350,7 +350,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     store.claims.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
     lease = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert lease is not None
-    lease.give_back(Memory(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
+    lease.give_back(InvoiceState(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)
     secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
     inbox = LedgerInbox(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.checks import reason_of
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.verdicts import Reason
+from pacspace_stripe.comparison.outages import reason_of
+from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import RemoteError, RemoteUnavailable, ScopeRefused
-from tests.worlds import PERIOD_END, World, world
+from pacspace_stripe.gate.early_warning import subject_id
+from tests.support.worlds import PERIOD_END, World, world
 
 SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Encryption, Name, Pdf
 from PIL.Image import Image
 
-from pacspace_stripe.documents import Templates, Typesetter
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.typesetting import Typesetter
 from pacspace_stripe.errors import RenderError
-from tests.invoice_pdfs import (
+from tests.support.invoice_pdfs import (
     ROOT,
     WRITING,
     Page,
@@ -30,7 +31,7 @@ from tests.invoice_pdfs import (
     shown,
     stamp,
 )
-from tests.pdfs import dense, reopened, texts, written
+from tests.support.pdfs import dense, reopened, texts, written
 
 STEPS = 2
 """Of 256: how far a pixel may be off where a viewer cuts a drawing at another edge of its picture."""

@@ -11,8 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
     CadenceLimited,
     LeaseLost,
@@ -25,10 +23,12 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
-from pacspace_stripe.transport import Transport
+from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
+from pacspace_stripe.vocabulary.windows import Window
 
 WINDOW = Window(start=datetime(2026, 11, 1, 8, 30, 15, tzinfo=UTC), end=datetime(2026, 12, 1, 8, 30, 15, tzinfo=UTC))
 BALANCE = "/api/v1/balance"

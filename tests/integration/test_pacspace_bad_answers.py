@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, ProofSummary
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError, UnexpectedAnswer
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.transport import Transport
-from tests.pacspace_calls import ADDRESS, CALLS, CUSTOMER, GATE_CALLS, NOW, Names, client, populated, transport
+from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, ProofSummary
+from tests.support.pacspace_calls import ADDRESS, CALLS, CUSTOMER, GATE_CALLS, NOW, Names, client, populated, transport
 
 SCALARS = st.one_of(
     st.none(),

@@ -19,12 +19,13 @@ from pacspace_sdk.customers import CustomersResource
 from pacspace_sdk.webhooks import Webhooks
 
 from pacspace_stripe import errors
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.retries import Timeouts
 from pacspace_stripe.pacspace_api import CurrentMonth, Month, NewDelta, PacSpace, Since, Source, Write
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
 from pacspace_stripe.simulator.serve import serve
-from pacspace_stripe.transport import Timeouts, Transport
+from pacspace_stripe.vocabulary.windows import Window
 
 CUSTOMER = "cust:1"
 AMOUNTS = ("-0.1", "-0.2", "-123456789.123456789012", "100")

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.domain.ledger import Comparison
 from pacspace_stripe.errors import (
     CadenceLimited,
     Conflict,
@@ -42,7 +41,8 @@ from pacspace_stripe.pacspace_api import (
     Write,
 )
 from pacspace_stripe.simulator.clock import ManualClock
-from tests.pacspace_calls import (
+from pacspace_stripe.vocabulary.ledger import Comparison
+from tests.support.pacspace_calls import (
     ADDRESS,
     APRIL,
     CALLS,

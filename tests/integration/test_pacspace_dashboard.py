@@ -19,10 +19,10 @@ from pacspace_stripe.errors import (
     StillInFlight,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.calls import Answer, Call
+from pacspace_stripe.http.cookies import Cookies
 from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Status
-from pacspace_stripe.transport import Answer, Call
-from pacspace_stripe.transport.cookies import Cookies
-from tests.dashboards import (
+from tests.support.dashboards import (
     ADDRESS,
     COOKIE,
     EMAIL,

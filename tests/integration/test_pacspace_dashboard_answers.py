@@ -23,8 +23,8 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.pacspace_api.dashboard import Status
-from tests.dashboards import EMAIL, KEY, PASSWORD, SANDBOX, STEPS, desk, replies
 from tests.integration.test_pacspace_bad_answers import JUNK, RAW, STATUSES, TYPES
+from tests.support.dashboards import EMAIL, KEY, PASSWORD, SANDBOX, STEPS, desk, replies
 
 ROW = {"id": "key_1", "name": "mine", "active": True}
 

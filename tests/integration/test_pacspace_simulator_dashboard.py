@@ -12,8 +12,8 @@ import pytest
 
 from pacspace_stripe.errors import NotProvisioned
 from pacspace_stripe.pacspace_api import PacSpace
-from pacspace_stripe.simulator.pacspace.rules import BY_NAME
-from tests.pacspace_calls import ADDRESS, CUSTOMER, NOW, World, delta, populated
+from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME
+from tests.support.pacspace_calls import ADDRESS, CUSTOMER, NOW, World, delta, populated
 
 PERSON = {"email": "you@example.com", "password": "your-secure-password"}
 ACCESS = {

@@ -1,4 +1,4 @@
-"""The simulator's proof roots against the vectors of the contract (6.3) and known Keccak answers."""
+"""The simulator's proof roots against the vectors of the contract (CONTRACT 6.3) and known Keccak answers."""
 
 import json
 from decimal import Decimal

@@ -11,7 +11,7 @@ from pacspace_sdk.webhooks import Webhooks
 
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.pacspace.webhooks import signature
-from tests.pacspace_calls import APRIL, CUSTOMER, NOW, World, delta
+from tests.support.pacspace_calls import APRIL, CUSTOMER, NOW, World, delta
 
 FAR = 10**10
 """Seconds of tolerance: these worlds have a time of their own."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pacspace_stripe.simulator.faults import PlantedKind, plant
-from tests.generated.trying import folder
-from tests.planted import MOST_CALLS, Judged, confusion, empty_database, judged
+from tests.support.generated.attempts import folder
+from tests.support.planted_faults import MOST_CALLS, Judged, confusion, empty_database, judged
 
 MONTHS = 60
 SOAK_MONTHS = int(os.environ.get("SOAK_MONTHS", "2000"))

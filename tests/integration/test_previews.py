@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.memory import KeptBack, Memory, Stage, Stamped, Waiver
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.rules.state import InvoiceState, KeptBack, Stage, Stamped, Waiver
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
-from tests.generated.drawing import draw
-from tests.generated.plans import Crash, Outage, Person, Plan, Stall
-from tests.generated.playing import Player
-from tests.generated.trying import folder
-from tests.previews import Previewed
-from tests.worlds import MIDDLE, PERIOD_END, START, World, world
+from tests.support.generated.attempts import folder
+from tests.support.generated.plans import Crash, Outage, Person, Plan, Stall
+from tests.support.generated.player import Player
+from tests.support.generated.worlds import draw
+from tests.support.previews import Previewed
+from tests.support.worlds import MIDDLE, PERIOD_END, START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -215,7 +215,7 @@ class Stated(Previewed):
     def remember(self, changes: dict[str, object]) -> None:
         leased = self.app.store.subjects.acquire(Kind.INVOICE, self.invoice_id, HOUR)
         assert leased is not None
-        known: Memory = replace(leased.saved, **changes)  # type: ignore[arg-type]  # by name
+        known: InvoiceState = replace(leased.saved, **changes)  # type: ignore[arg-type]  # by name
         leased.give_back(known, self.clock.now())
 
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
 from tests.integration.test_backfill_command import Desk, desk
-from tests.reporting import street
-from tests.worlds import ENVIRONMENT, METER
+from tests.support.report_rows import street
+from tests.support.worlds import ENVIRONMENT, METER
 
 __all__ = ["desk"]
 README = Path(__file__).parents[2] / "README.md"

@@ -7,7 +7,7 @@ import pytest
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from pacspace_stripe.pacspace_api import PacSpaceApi
-from tests.recordings import (
+from tests.support.recordings import (
     CASSETTES,
     SIMULATOR,
     TEST_MODE,

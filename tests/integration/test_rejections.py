@@ -9,13 +9,15 @@ import pytest
 import stripe
 from stripe.events import V1BillingMeterErrorReportTriggeredEvent
 
-from pacspace_stripe.domain.explanation import Cause, Explanation
-from pacspace_stripe.domain.explanation_form import sentence, words
-from pacspace_stripe.domain.messages import Place, webhook_body, why_of
-from pacspace_stripe.reports import as_csv, as_json, make_report
+from pacspace_stripe.alerts.rules.messages import Place, webhook_body, why_of
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.explain.rules.explanation_form import sentence, words
+from pacspace_stripe.report.csv_form import as_csv
+from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.report import make_report
 from pacspace_stripe.simulator.serve import serve
 from tests.integration.test_telling import ADDRESSES, told
-from tests.worlds import MIDDLE, World, world
+from tests.support.worlds import MIDDLE, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 CORE_EVENTS = "GET /v2/core/events"

@@ -20,7 +20,7 @@ from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind
-from tests.worlds import ENVIRONMENT, METER
+from tests.support.worlds import ENVIRONMENT, METER
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 REASON = "agreed with the customer by phone"

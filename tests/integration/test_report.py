@@ -14,12 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.verdicts import Verdict
-from pacspace_stripe.reports import Holding, InvoiceLine, make_report
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.report.report import make_report
+from pacspace_stripe.report.rules.lines import Holding, InvoiceLine
 from pacspace_stripe.simulator.clock import ManualClock
-from tests.reporting import line_of, reported, street
-from tests.worlds import ENVIRONMENT, MIDDLE, PERIOD_END, World, world
+from tests.support.report_rows import line_of, reported, street
+from tests.support.worlds import ENVIRONMENT, MIDDLE, PERIOD_END, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HELD = {"cus_over", "cus_late", "cus_yen", "cus_one", "cus_two"}

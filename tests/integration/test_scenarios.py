@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios import Scenario, all_scenarios, play
+from tests.support.scenarios import Scenario, all_scenarios, play
 
 SCENARIOS = all_scenarios()
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.domain.evidence import canonical
-from pacspace_stripe.statements import statement_of
-from pacspace_stripe.verification import Outcome, Services, services, verify
+from pacspace_stripe.documents.statement import statement_of
+from pacspace_stripe.evidence.rules.document import canonical
+from pacspace_stripe.verify import Outcome, Services, services, verify
 from tests.integration.test_verification_online import PACSPACE, STRIPE
-from tests.received import Papers, papers
-from tests.worlds import PERIOD_END, World, world
+from tests.support.received_requests import Papers, papers
+from tests.support.worlds import PERIOD_END, World, world
 
 SETTINGS = {
     "meter_from": "reason",

@@ -10,16 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.ledger import Record
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
-from pacspace_stripe.statements import statement_pdf
-from pacspace_stripe.transport import Transport
-from tests.worlds import MIDDLE, PERIOD_END, PERIOD_START, START, World, world
+from pacspace_stripe.vocabulary.ledger import Record
+from tests.support.worlds import MIDDLE, PERIOD_END, PERIOD_START, START, World, world
 
 DAY = timedelta(days=1)
 OCTOBER = "usage-cus_acme-2026-10"

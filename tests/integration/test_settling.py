@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.checks.upcoming import subject_id
-from pacspace_stripe.domain.memory import Waiver
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.clock import ManualClock
-from tests.worlds import PERIOD_END, World, world
+from tests.support.worlds import PERIOD_END, World, world
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 YEAR_AGO = datetime(2025, 11, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.cli import main
-from pacspace_stripe.domain.footer import find_block
+from pacspace_stripe.documents.stamped_pdf import stamp_invoice
 from pacspace_stripe.errors import (
     NotFound,
     RateLimited,
@@ -20,14 +20,14 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
+from pacspace_stripe.gate.rules.footer import find_block
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.stamping import stamp_invoice
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
-from pacspace_stripe.transport import Transport
-from tests.invoice_pdfs import pdf_of
-from tests.pdfs import dense, reopened, texts
-from tests.worlds import ENVIRONMENT, World, world
+from tests.support.invoice_pdfs import pdf_of
+from tests.support.pdfs import dense, reopened, texts
+from tests.support.worlds import ENVIRONMENT, World, world
 
 PDF = b"%PDF-1.7\nwhatever"
 LINK = "https://pay.stripe.com/invoice/acct_1/live_secret/pdf?s=ap"

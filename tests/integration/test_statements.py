@@ -9,15 +9,15 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from pacspace_stripe.domain.invoices import Invoice
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.windows import Window, iso
+from pacspace_stripe.documents.statement import Statement, statement_of, statement_pdf
+from pacspace_stripe.documents.statement.daily import LeftOut, daily_figures
 from pacspace_stripe.errors import NotFound
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.faults import FaultName
-from pacspace_stripe.statements import Statement, statement_of, statement_pdf
-from pacspace_stripe.statements.daily import LeftOut, daily_figures
-from tests.pdfs import dense, pages
-from tests.worlds import PERIOD_END, PERIOD_START, START, World, world
+from pacspace_stripe.vocabulary.invoices import Invoice
+from pacspace_stripe.vocabulary.windows import Window, iso
+from tests.support.pdfs import dense, pages
+from tests.support.worlds import PERIOD_END, PERIOD_START, START, World, world
 
 
 @pytest.fixture

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 from pikepdf import Pdf
 
-from pacspace_stripe.documents import Documents, StatementView, Templates, examples
+from pacspace_stripe.documents import examples
 from pacspace_stripe.documents.from_evidence import footer_view, statement_windows
-from pacspace_stripe.domain.evidence import canonical, digest
-from pacspace_stripe.domain.footer import ROOTS_IN_TABLE
-from pacspace_stripe.verification import Outcome, Services, verify
-from tests.pdfs import dense, pages, retouched
-from tests.received import Papers, attached, papers
-from tests.statement_views import root
-from tests.worlds import world
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.documents.views import StatementView
+from pacspace_stripe.evidence.rules.document import canonical, digest
+from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
+from pacspace_stripe.verify import Outcome, Services, verify
+from tests.support.pdfs import dense, pages, retouched
+from tests.support.received_requests import Papers, attached, papers
+from tests.support.statement_views import root
+from tests.support.worlds import world
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.domain.memory import ANY_STOP, Waiver
+from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
-from tests.worlds import PERIOD_END, World, world
+from tests.support.worlds import PERIOD_END, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 POLICIES: list[dict[str, str]] = [{}, {"finalize": "fast"}, {"fail": "open"}]

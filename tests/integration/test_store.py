@@ -25,27 +25,27 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import pacspace_stripe
-from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
-from pacspace_stripe.domain.records import Claim
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
+from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
 from pacspace_stripe.store.database import NEWEST, Database
 from pacspace_stripe.store.leases import process_name
 from pacspace_stripe.store.tables import metadata, subjects
+from pacspace_stripe.vocabulary.windows import Window
 from tests.unit.test_settings import CREDENTIALS
 
 if TYPE_CHECKING:
-    from pacspace_stripe.domain.evidence import Json
+    from pacspace_stripe.evidence.rules.document import Json
 
 START = datetime(2026, 11, 1, 0, 0, 0, 123456, tzinfo=UTC)
 TTL, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=35)
 MICROSECOND, SECOND, DAY = timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=1)
 THREADS = 8
-HELD = Memory(invoice_id="in_1", customer_id="cus_1", subscription_id="sub_1", stage=Stage.HELD, held=True)
+HELD = InvoiceState(invoice_id="in_1", customer_id="cus_1", subscription_id="sub_1", stage=Stage.HELD, held=True)
 
 Value = TypeVar("Value")
 
@@ -144,7 +144,9 @@ def leased(store: Store, subject_id: str = "in_1", kind: Kind = Kind.INVOICE) ->
     return found
 
 
-def saved(store: Store, memory: Memory, *, kind: Kind = Kind.INVOICE, next_check_at: datetime | None = None) -> None:
+def saved(
+    store: Store, memory: InvoiceState, *, kind: Kind = Kind.INVOICE, next_check_at: datetime | None = None
+) -> None:
     """A subject as a finished look leaves it."""
     leased(store, memory.invoice_id, kind).give_back(memory, next_check_at)
 
@@ -161,7 +163,7 @@ def test_an_empty_database_gets_exactly_our_tables(empty: Store) -> None:
 
 
 def test_the_newest_version_is_that_of_the_last_migration() -> None:
-    folder = Path(pacspace_stripe.__file__).parent / "migrations"
+    folder = Path(pacspace_stripe.__file__).parent / "store" / "migrations"
     assert ScriptDirectory(str(folder)).get_current_head() == NEWEST
 
 
@@ -290,7 +292,7 @@ def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: Man
 
 def test_the_longest_due_come_first(store: Store, clock: ManualClock) -> None:
     for number in (2, 1, 3):
-        saved(store, Memory(invoice_id=f"in_{number}"), next_check_at=START + number * SECOND)
+        saved(store, InvoiceState(invoice_id=f"in_{number}"), next_check_at=START + number * SECOND)
     clock.advance(10)
     assert [subject_id for subject_id, _ in store.triggers.due_ids()] == ["in_1", "in_2", "in_3"]
     assert store.triggers.take_due(Queue(), limit=2) == ["in_1", "in_2"]
@@ -363,7 +365,7 @@ def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
 
 def test_a_lease_makes_a_subject_that_is_new(store: Store) -> None:
     lease = leased(store)
-    assert lease.subject.memory == Memory(invoice_id="in_1")
+    assert lease.subject.memory == InvoiceState(invoice_id="in_1")
     assert lease.subject.lease_until == START + TTL
 
 
@@ -409,7 +411,7 @@ def test_nothing_is_written_under_a_lease_that_is_gone(
     late = leased(store)
     clock.advance(TTL.total_seconds())
     if taken_over:
-        leased(store).save(Memory(invoice_id="in_1", detail="theirs"))
+        leased(store).save(InvoiceState(invoice_id="in_1", detail="theirs"))
     before = store.subjects.find("in_1")
     with pytest.raises(LeaseLost, match="in_1"):
         late.guard()
@@ -418,7 +420,7 @@ def test_nothing_is_written_under_a_lease_that_is_gone(
     with pytest.raises(LeaseLost, match="in_1"):
         late.give_back(HELD, START)
     assert store.subjects.find("in_1") == before
-    assert late.saved == Memory(invoice_id="in_1")
+    assert late.saved == InvoiceState(invoice_id="in_1")
 
 
 def test_a_lease_is_kept_by_renewing_it_once_a_quarter_is_over(store: Store, clock: ManualClock) -> None:
@@ -534,8 +536,8 @@ def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store
         clock.advance(1)
         saved(store, memory)
     clock.advance(1)
-    saved(store, Memory(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=Kind.UPCOMING)
-    saved(store, Memory(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=Kind.UPCOMING)
+    saved(store, InvoiceState(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=Kind.UPCOMING)
+    saved(store, InvoiceState(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=Kind.UPCOMING)
 
     def listed(*, status: str | None = None, held: bool | None = None) -> list[str]:
         return [found.subject_id for found in store.subjects.invoices(status=status, held=held)]
@@ -565,7 +567,7 @@ def seen(*, auto_advance: bool) -> FirstSight:
 )
 def test_drafts_that_were_kept_back_are_told(
     store: Store,
-    memory: Memory,
+    memory: InvoiceState,
     kept: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     saved(store, memory)
@@ -573,7 +575,7 @@ def test_drafts_that_were_kept_back_are_told(
     assert store.subjects.kept_back(["in_1", "in_9"]) == ({"in_1"} if kept else set())
 
 
-BLOCK = Memory(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", verdict=Verdict.DRIFTED)
+BLOCK = InvoiceState(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", verdict=Verdict.DRIFTED)
 
 
 @pytest.mark.parametrize(
@@ -589,7 +591,7 @@ BLOCK = Memory(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", verdict=V
 )
 def test_a_draft_is_blocked_by_a_drift_that_the_early_warning_found(
     store: Store,
-    memory: Memory,
+    memory: InvoiceState,
     kind: Kind,
     blocks: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
@@ -672,7 +674,7 @@ def test_moments_come_back_in_utc_with_their_microseconds(store: Store) -> None:
 
 def test_moments_are_ordered_by_their_microseconds(store: Store, clock: ManualClock) -> None:
     for number, at in enumerate([START + MICROSECOND, START, START + SECOND, START.replace(microsecond=0)]):
-        saved(store, Memory(invoice_id=f"in_{number}"), next_check_at=at)
+        saved(store, InvoiceState(invoice_id=f"in_{number}"), next_check_at=at)
     assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1"]
     clock.advance(1)
     assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1", "in_0", "in_2"]
@@ -802,7 +804,7 @@ def test_a_database_of_the_version_before_keeps_its_evidence_and_guards_it(empty
 def revision(store: Store, direction: str, target: str) -> None:
     """Another version of the schema."""
     config = Config()
-    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
     with store.engine.connect() as connection:
         config.attributes["connection"] = connection
         getattr(command, direction)(config, target)
@@ -912,7 +914,9 @@ WAITS = replace(HELD, verdict=Verdict.UNPROVEN)
 WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=False)
 
 
-def bills(store: Store, memory: Memory, *, account: str = "acme", next_check_at: datetime | None = START + DAY) -> None:
+def bills(
+    store: Store, memory: InvoiceState, *, account: str = "acme", next_check_at: datetime | None = START + DAY
+) -> None:
     """A subject that bills an account, was looked at long ago and is looked at again later."""
     kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
     store.claims.put(memory.invoice_id, [(account, OCTOBER)])
@@ -947,7 +951,7 @@ def tell(store: Store, event_id: str = "evt_1", account: str = "acme") -> int:
         pytest.param(replace(WARNING, verdict=None), False, id="one that has not looked"),
     ],
 )
-def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Memory, woken: bool) -> None:  # noqa: FBT001 - a table
+def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: InvoiceState, woken: bool) -> None:  # noqa: FBT001 - a table
     bills(store, memory)
     bills(store, replace(HELD, invoice_id="in_other"), account="other")
     assert tell(store) == int(woken)

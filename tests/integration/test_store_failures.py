@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.store.database import mapped_errors, open_engine
 from pacspace_stripe.store.failures import unavailable
-from tests.databases import OwnServer
+from tests.support.databases import OwnServer
 
 PASSWORD = "tellnobody"
 

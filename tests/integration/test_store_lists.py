@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pacspace_stripe.domain.explanation import RejectedSample, Rejection
-from pacspace_stripe.domain.invoices import InvoiceStatus
-from pacspace_stripe.domain.memory import FirstSight, Memory, Stage
-from pacspace_stripe.domain.money import Money
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.explain.rules.explanation import RejectedSample, Rejection
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from pacspace_stripe.vocabulary.money import Money
+from pacspace_stripe.vocabulary.windows import Window
 
 START, MINUTE = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=1)
 FIRST = FirstSight(at=START, auto_advance=True, finalizes_at=START, status=InvoiceStatus.DRAFT)
-MATCHED = Memory(invoice_id="-", first=FIRST, verdict=Verdict.MATCHED, reason=Reason.EXACT, customer_id="cus_1")
+MATCHED = InvoiceState(invoice_id="-", first=FIRST, verdict=Verdict.MATCHED, reason=Reason.EXACT, customer_id="cus_1")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
     made.close()
 
 
-def keep(store: Store, invoice_id: str, memory: Memory, kind: Kind = Kind.INVOICE) -> None:
+def keep(store: Store, invoice_id: str, memory: InvoiceState, kind: Kind = Kind.INVOICE) -> None:
     leased = store.subjects.acquire(kind, invoice_id, MINUTE)
     assert leased is not None
     leased.give_back(replace(memory, invoice_id=invoice_id), None if memory.ended else START)
@@ -54,8 +54,8 @@ def event(event_id: str, outcome: str = "queued", subject: str | None = "in_1") 
 
 def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
     keep(store, "in_read", replace(MATCHED, stage=Stage.ENDED))
-    keep(store, "in_unread", Memory(invoice_id="-", customer_id="cus_1", stage=Stage.ENDED))
-    keep(store, "in_open", Memory(invoice_id="-"))
+    keep(store, "in_unread", InvoiceState(invoice_id="-", customer_id="cus_1", stage=Stage.ENDED))
+    keep(store, "in_open", InvoiceState(invoice_id="-"))
     assert store.subjects.given_up(["in_read", "in_unread", "in_open", "in_unknown"]) == {"in_unread"}
 
 
@@ -77,7 +77,7 @@ def test_a_fact_is_what_was_last_said(store: Store) -> None:
 def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(store: Store) -> None:
     keep(store, "in_2", replace(MATCHED, customer_id="cus_2", amount=Money(amount=5, currency="jpy")))
     keep(store, "in_1", replace(MATCHED, stage=Stage.ENDED))
-    keep(store, "in_flat", Memory(invoice_id="-", first=FIRST, stage=Stage.ENDED, detail="nothing metered"))
+    keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, stage=Stage.ENDED, detail="nothing metered"))
     keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), Kind.UPCOMING)
     found = list(store.subjects.metered())
     assert [memory.invoice_id for memory in found] == ["in_1", "in_2"]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.domain.memory import Memory, Stage
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.records import ReceivedEvent
 from pacspace_stripe.store.tables import audit, claims, events, evidence, facts, subjects
 from pacspace_stripe.store.triggers import new_row
+from pacspace_stripe.vocabulary.windows import Window
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 MONTH = Window(start=datetime(2026, 9, 1, tzinfo=UTC), end=NOW)
@@ -24,7 +24,7 @@ LATER = timedelta(days=1)
 
 
 def _row(number: int) -> dict[str, Any]:
-    memory = Memory(invoice_id=f"in_{number}", subscription_id=f"sub_{number}", stage=Stage.ENDED)
+    memory = InvoiceState(invoice_id=f"in_{number}", subscription_id=f"sub_{number}", stage=Stage.ENDED)
     return {**new_row(NOW, f"in_{number}", Kind.INVOICE, memory), "next_check_at": NOW + timedelta(seconds=number)}
 
 

@@ -14,8 +14,6 @@ import httpx
 import pytest
 import stripe
 
-from pacspace_stripe.domain.invoices import Formula, InvoiceStatus, Package, Tier, UsageType
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
     LeaseLost,
     NotEditable,
@@ -27,11 +25,13 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.stripe_api import API_VERSION, OUR_KEY_PREFIX, StripeApi
-from pacspace_stripe.transport import Transport
-from tests.openapi import Checked
+from pacspace_stripe.vocabulary.invoices import Formula, InvoiceStatus, Package, Tier, UsageType
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.openapi import Checked
 
 START, END = datetime(2026, 11, 1, 8, 30, 15, tzinfo=UTC), datetime(2026, 12, 1, 8, 30, 15, tzinfo=UTC)
 WHOLE = Window(start=START.replace(second=0), end=END.replace(second=0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
+from tests.support.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
 
 SECOND = timedelta(seconds=1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
+from tests.support.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
 
 DAY = timedelta(days=1)
 

@@ -8,8 +8,8 @@ import pytest
 import stripe
 
 from pacspace_stripe.simulator.stripe.simulator import ENDPOINTS
-from tests import openapi
-from tests.stripe_worlds import StripeWorld
+from tests.support import openapi
+from tests.support.stripe_worlds import StripeWorld
 
 URL = "https://api.stripe.com"
 

@@ -13,7 +13,7 @@ import stripe
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from tests.openapi import Checked, validate_event
+from tests.support.openapi import Checked, validate_event
 
 SECRETS = ("whsec_old", "whsec_new")
 

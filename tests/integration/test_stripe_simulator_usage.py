@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stripe_worlds import APRIL, HOUR, MARCH, Json, StripeWorld, unix
+from tests.support.stripe_worlds import APRIL, HOUR, MARCH, Json, StripeWorld, unix
 
 MINUTE, SECOND, DAY = timedelta(minutes=1), timedelta(seconds=1), timedelta(days=1)
 

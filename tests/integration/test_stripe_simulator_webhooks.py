@@ -6,8 +6,8 @@ import httpx
 import pytest
 import stripe
 
-from tests.openapi import object_problems
-from tests.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
+from tests.support.openapi import object_problems
+from tests.support.stripe_worlds import APRIL, HOUR, MARCH, MAY, StripeWorld, unix
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 

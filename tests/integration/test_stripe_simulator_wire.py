@@ -10,7 +10,7 @@ import pytest
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.faults import Faults
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from tests.stripe_worlds import KEY, MARCH, StripeWorld
+from tests.support.stripe_worlds import KEY, MARCH, StripeWorld
 
 SECOND = timedelta(seconds=1)
 

@@ -11,16 +11,16 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.events import SUBSCRIBED, EventType
+from pacspace_stripe.gate.early_warning import subject_id
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
-from pacspace_stripe.sweeps import SUBJECT
+from pacspace_stripe.stripe_api.events import SUBSCRIBED, EventType
+from pacspace_stripe.sweep import SUBJECT
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
-from tests.worlds import ENVIRONMENT, PERIOD_END, START, World, world
+from tests.support.worlds import ENVIRONMENT, PERIOD_END, START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INTERVAL = 20 * MINUTE

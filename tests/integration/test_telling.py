@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.domain.alerting import MOST_A_DAY, Alert, Channel, Type
-from pacspace_stripe.domain.explanation_form import sentence
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.messages import Place, webhook_body
-from pacspace_stripe.domain.verdicts import Verdict
-from tests.worlds import World, world
+from pacspace_stripe.alerts.rules.messages import Place, webhook_body
+from pacspace_stripe.alerts.rules.throttle import MOST_A_DAY, Alert, Channel, Type
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.gate.rules.state import Waiver
+from tests.support.worlds import World, world
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HELD = timedelta(hours=2, minutes=30)

@@ -7,14 +7,16 @@ import pytest
 from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.documents import STATEMENT_TEXTS, Documents, Templates, built_in
 from pacspace_stripe.documents.examples import summary
 from pacspace_stripe.documents.overlay import Overlay
 from pacspace_stripe.documents.reference import MODELS, REPORT_TEMPLATE
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.texts import STATEMENT_TEXTS
 from pacspace_stripe.errors import ConfigurationError, RenderError
-from tests.invoice_pdfs import pdf_of, stamp
-from tests.statement_views import footer, named, statement
-from tests.worlds import ENVIRONMENT
+from tests.support.invoice_pdfs import pdf_of, stamp
+from tests.support.statement_views import footer, named, statement
+from tests.support.worlds import ENVIRONMENT
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.integration.test_gate import kinds, verdict
-from tests.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
+from tests.support.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 CLOCK = "/v1/test_helpers/test_clocks"

@@ -15,14 +15,14 @@ from stripe.events import (
     V1InvoiceSentEventNotification,
 )
 
-from pacspace_stripe.checks.upcoming import subject_id
 from pacspace_stripe.errors import SignatureError, UnreadableEvent
-from pacspace_stripe.reports import Standing, make_report
-from pacspace_stripe.reports.checklist import CheckPoint
+from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.report.report import make_report
+from pacspace_stripe.report.rules.checklist import CheckPoint, Standing
 from pacspace_stripe.simulator.stripe.webhooks import signature
 from tests.integration.test_gate import ask, kinds
-from tests.openapi import object_problems
-from tests.worlds import PERIOD_END, World, world
+from tests.support.openapi import object_problems
+from tests.support.worlds import PERIOD_END, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 REFUSED = "webhooks in a row were refused"

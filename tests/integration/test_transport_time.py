@@ -9,10 +9,12 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
-from pacspace_stripe.domain.rates import Rate
 from pacspace_stripe.errors import ConfigurationError, RemoteError, RemoteUnavailable
+from pacspace_stripe.http.calls import Call
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.ratelimit.rules.rate import Rate
+from pacspace_stripe.http.retries import Timeouts
 from pacspace_stripe.simulator.serve import serve
-from pacspace_stripe.transport import Call, Timeouts, Transport
 
 PATIENCE = Timeouts(connect=0.4, read=0.5, total=1.0, tries=1)
 SLACK = 0.4

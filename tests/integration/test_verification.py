@@ -14,13 +14,13 @@ from typing import Any
 import pikepdf
 import pytest
 
-from pacspace_stripe.domain.evidence import canonical, digest
-from pacspace_stripe.stamping import stamp_invoice
-from pacspace_stripe.verification import Outcome, Report, Services, verify
-from pacspace_stripe.verification.steps import PACSPACE
-from tests.pdfs import retouched
-from tests.received import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
-from tests.worlds import world
+from pacspace_stripe.documents.stamped_pdf import stamp_invoice
+from pacspace_stripe.evidence.rules.document import canonical, digest
+from pacspace_stripe.verify import Outcome, Report, Services, verify
+from pacspace_stripe.verify.steps import PACSPACE
+from tests.support.pdfs import retouched
+from tests.support.received_requests import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
+from tests.support.worlds import world
 
 NOBODY = Services()
 BAD = {Outcome.REFUTED, Outcome.CANNOT_TELL}
@@ -236,7 +236,7 @@ def in_content(pdf: bytes, old: str, new: str) -> bytes:
         page = document.pages[0]
         document.pages[0].contents_add(b"", prepend=False)
         font = document.make_indirect(
-            pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Courier)
+            pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.AlertWorker)
         )
         page.add_resource(font, pikepdf.Name.Font, pikepdf.Name("/FForged"))
         drawn = f"BT /FForged 6 Tf 20 20 Td ({new}) Tj ET".encode("latin-1")
@@ -255,7 +255,7 @@ def page_without_footer(pdf: pikepdf.Pdf) -> None:
     pdf.add_blank_page()
     page = pdf.pages[-1]
     font = pdf.make_indirect(
-        pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Courier)
+        pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.AlertWorker)
     )
     page.add_resource(font, pikepdf.Name.Font, pikepdf.Name("/F1"))
     page.contents_add(b"BT /F1 12 Tf 50 50 Td (A page of somebody else's) Tj ET")

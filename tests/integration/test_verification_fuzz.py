@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnreadableDocument
-from pacspace_stripe.verification import Outcome, Services, verify
-from pacspace_stripe.verification.bundle import read_bundle
-from pacspace_stripe.verification.pdf import read_pdf
-from tests.received import Papers, attached, papers
-from tests.worlds import world
+from pacspace_stripe.verify import Outcome, Services, verify
+from pacspace_stripe.verify.bundle import read_bundle
+from pacspace_stripe.verify.pdf import read_pdf
+from tests.support.received_requests import Papers, attached, papers
+from tests.support.worlds import world
 
 NOBODY = Services()
 flips = st.lists(st.tuples(st.integers(min_value=0), st.integers(min_value=1, max_value=255)), min_size=1, max_size=4)

@@ -12,13 +12,14 @@ import pikepdf
 import pytest
 from pikepdf import Array, Dictionary, Name, Object, Pdf
 
-from pacspace_stripe.documents import Documents, Templates
-from pacspace_stripe.verification import Outcome, Services, page_texts, verify
-from pacspace_stripe.verification.pdf import read_pdf
-from tests.pdfs import reopened, retouched, written
-from tests.received import Papers, papers
-from tests.statement_views import row, statement
-from tests.worlds import world
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.verify import Outcome, Services, page_texts, verify
+from pacspace_stripe.verify.pdf import read_pdf
+from tests.support.pdfs import reopened, retouched, written
+from tests.support.received_requests import Papers, papers
+from tests.support.statement_views import row, statement
+from tests.support.worlds import world
 
 SHEET = Array([0, 0, 600, 800])
 TOO_MUCH = "its pages take more time or memory to read than a document does"

@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.domain.evidence import canonical
-from pacspace_stripe.domain.memory import Waiver
 from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.evidence.rules.document import canonical
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api.results import Source
-from pacspace_stripe.transport import Transport
-from pacspace_stripe.verification import Outcome, Report, services, verify
-from pacspace_stripe.verification.asking import MOST_ROOTS
-from tests.received import Papers, attached, papers, swapped
-from tests.worlds import ENVIRONMENT, World, world
+from pacspace_stripe.verify import Outcome, Report, services, verify
+from pacspace_stripe.verify.pacspace_answers import MOST_ROOTS
+from tests.support.received_requests import Papers, attached, papers, swapped
+from tests.support.worlds import ENVIRONMENT, World, world
 
 PACSPACE = {"PACSPACE_API_BASE_URL": ENVIRONMENT["PACSPACE_API_BASE_URL"]}
 STRIPE = {name: ENVIRONMENT[name] for name in ("STRIPE_API_KEY", "STRIPE_API_BASE_URL")}

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
 from pacspace_stripe.simulator.serve import serve
-from tests.received import Papers, attached, papers
-from tests.worlds import world
+from tests.support.received_requests import Papers, attached, papers
+from tests.support.worlds import world
 
 COMMAND = [sys.executable, "-c", "from pacspace_stripe.cli import main; main()", "verify"]
 

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableEvent
-from pacspace_stripe.events import Outcome, Receipt
+from pacspace_stripe.stripe_api.events import Outcome, Receipt
 from webhooks.app import create_app
 from webhooks.server import server_config
 

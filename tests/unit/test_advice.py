@@ -2,8 +2,8 @@
 
 import pytest
 
-from pacspace_stripe.domain.advice import next_step
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.explain.rules.next_steps import next_step
 
 
 @pytest.mark.parametrize("reason", Reason)

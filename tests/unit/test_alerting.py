@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.alerting import (
+from pacspace_stripe.alerts.rules.throttle import (
     DAY,
     DELIVERED_WITHIN,
     JITTER,

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pacspace_stripe.cli.backfilling.progress import written
-from pacspace_stripe.domain.backfills import (
+from pacspace_stripe.backfill.rules.tally import (
     STATUSES,
     Calls,
     Listing,
@@ -17,9 +16,10 @@ from pacspace_stripe.domain.backfills import (
     calls_for,
     shown,
 )
-from pacspace_stripe.domain.invoices import InvoiceStatus
-from pacspace_stripe.domain.policy import FailPolicy, Policy
-from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST
+from pacspace_stripe.cli.backfill.progress import written
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from pacspace_stripe.vocabulary.policy import FailPolicy, Policy
 
 JULY, OCTOBER = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 QUARTER = Selection(since=JULY, until=OCTOBER)

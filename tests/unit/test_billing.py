@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.checks.recalling import claims_of
-from pacspace_stripe.domain.billing import (
+from pacspace_stripe.comparison.rules.verdicts import BilledAs, Earlier, LineKind, MeterTotals, Reason, WindowResult
+from pacspace_stripe.gate.rules.transitions import claims_of
+from pacspace_stripe.usage.rules import (
     SHARED_ACCOUNT,
     THRESHOLD,
     BilledUsage,
@@ -27,7 +28,7 @@ from pacspace_stripe.domain.billing import (
     stops_unread,
     with_meter,
 )
-from pacspace_stripe.domain.invoices import (
+from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
     Formula,
     Invoice,
@@ -39,18 +40,10 @@ from pacspace_stripe.domain.invoices import (
     Tier,
     UsageType,
 )
-from pacspace_stripe.domain.policy import UsageItems
-from pacspace_stripe.domain.quantities import equal
-from pacspace_stripe.domain.verdicts import (
-    BilledAs,
-    Earlier,
-    LineKind,
-    MeterSays,
-    Reason,
-    WindowResult,
-)
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import NOVEMBER, OCTOBER, Change, invoice, line, meter, price, result, usage
+from pacspace_stripe.vocabulary.policy import UsageItems
+from pacspace_stripe.vocabulary.quantities import equal
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import NOVEMBER, OCTOBER, Change, invoice, line, meter, price, result, usage
 
 HUNDREDS = Package(size=Decimal(100), round_up=True)
 TIERS = (
@@ -65,8 +58,8 @@ FIRST, SECOND = Window(start=OCTOBER.start, end=MIDDLE), Window(start=MIDDLE, en
 quantities = st.decimals(min_value=0, max_value=10**12, allow_nan=False, places=6)
 
 
-def says(inner: str, outer: str | None = None) -> MeterSays:
-    return MeterSays(inner=Decimal(inner), outer=Decimal(outer or inner))
+def says(inner: str, outer: str | None = None) -> MeterTotals:
+    return MeterTotals(inner=Decimal(inner), outer=Decimal(outer or inner))
 
 
 def bills(number: int = 1, quantity: str | None = "100", **changes: Change) -> LineItem:
@@ -298,7 +291,7 @@ def test_the_lines_of_tiers_add_up_without_their_fees(
     ],
 )
 def test_final_tiers_go_together_with_their_meter_or_are_not_known(
-    meter_says: MeterSays | None, figure: str, problem: Reason | None
+    meter_says: MeterTotals | None, figure: str, problem: Reason | None
 ) -> None:
     asked = with_meter(one(bills(1, "100"), bills(2, "34"), prices=(TIERED,)), meter_says, draft=False)
     assert (asked.quantity, asked.problem, asked.billed_as) == (Decimal(figure), problem, BilledAs.SUM)
@@ -330,7 +323,7 @@ def test_a_fee_that_costs_what_a_unit_costs_is_not_guessed() -> None:
     ],
 )
 def test_a_package_line_counts_usage_or_packages_as_its_meter_says(
-    on_line: str, meter_says: MeterSays, figure: str | None, billed_as: BilledAs | None
+    on_line: str, meter_says: MeterTotals, figure: str | None, billed_as: BilledAs | None
 ) -> None:
     asked = with_meter(one(bills(1, on_line), prices=(PACKED,)), meter_says, draft=False)
     if figure is None:
@@ -348,7 +341,7 @@ def test_packages_may_be_rounded_down() -> None:
 def test_however_a_package_line_counts_the_figure_is_the_meters(used: Decimal) -> None:
     for on_line in (used, HUNDREDS.count(used)):
         asked = with_meter(
-            one(line(quantity=on_line), prices=(PACKED,)), MeterSays(inner=used, outer=used), draft=False
+            one(line(quantity=on_line), prices=(PACKED,)), MeterTotals(inner=used, outer=used), draft=False
         )
         assert (asked.quantity, asked.problem) == (used, None)
 
@@ -357,7 +350,7 @@ def test_however_a_package_line_counts_the_figure_is_the_meters(used: Decimal) -
 
 
 def behind(
-    meter_says: MeterSays, reason: Reason, recorded: str, *, strict: bool, on_line: str = "100", made: Price = TIERED
+    meter_says: MeterTotals, reason: Reason, recorded: str, *, strict: bool, on_line: str = "100", made: Price = TIERED
 ) -> WindowResult:
     """A draft of 100 whose meter says more, as the comparison found it."""
     asked = with_meter(one(bills(1, on_line), prices=(made,)), meter_says, draft=True)
@@ -385,7 +378,7 @@ def test_a_lagging_draft_is_billed_by_its_meter_where_the_final_lines_are_read_a
     ],
 )
 def test_a_lagging_draft_goes_nowhere_otherwise(
-    meter_says: MeterSays,
+    meter_says: MeterTotals,
     recorded: str,
     strict: bool,  # noqa: FBT001  # a column of the table
     found: Reason,
@@ -412,7 +405,7 @@ def test_no_tiers_match_a_ledger_that_their_meter_contradicts(
     strict: bool,  # noqa: FBT001  # drawn
 ) -> None:
     asked = with_meter(
-        one(line(quantity=on_line), prices=(TIERED,)), MeterSays(inner=on_meter, outer=on_meter), draft=draft
+        one(line(quantity=on_line), prices=(TIERED,)), MeterTotals(inner=on_meter, outer=on_meter), draft=draft
     )
     agrees = equal(on_line, on_meter)
     assert agrees == (asked.problem is None and not asked.lags)
@@ -460,7 +453,7 @@ def test_each_price_on_a_meter_bills_all_of_it(
     ],
 )
 def test_a_meter_settles_what_two_prices_count(
-    on_plain: str, on_packed: str, meter_says: MeterSays, problem: Reason | None
+    on_plain: str, on_packed: str, meter_says: MeterTotals, problem: Reason | None
 ) -> None:
     packed = price(price_id="price_2", package=HUNDREDS)
     both = one(bills(1, on_plain), bills(2, on_packed, price_id="price_2"), prices=(PLAIN, packed))
@@ -738,7 +731,7 @@ def test_seats_without_a_reading_in_the_period_are_not_known() -> None:
     ],
 )
 def test_a_meter_below_zero_bills_nothing(
-    recorded: str, meter_says: MeterSays | None, reason: Reason, figure: str
+    recorded: str, meter_says: MeterTotals | None, reason: Reason, figure: str
 ) -> None:
     first = result(Reason.OVERBILLED, billed=Decimal(0), recorded=Decimal(recorded))
     assert may_be_below_zero(first)

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.bundles.packing import Folder, zipped
-from pacspace_stripe.bundles.sharing import shareable, shareable_text
 from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteUnavailable, UnexpectedAnswer
+from pacspace_stripe.evidence.bundle.archive import Folder, zipped
+from pacspace_stripe.evidence.bundle.redaction import shareable, shareable_text
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from tests.bundles import Opened, sha256
+from tests.support.bundles import Opened, sha256
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 

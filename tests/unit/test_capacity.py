@@ -10,8 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.capacity import (
+from pacspace_stripe.capacity.rules.forecast import (
     CONFIRMING,
     FIRST_LOOK,
     SECOND_LOOK,
@@ -22,8 +21,9 @@ from pacspace_stripe.domain.capacity import (
     seconds_each,
     together,
 )
-from pacspace_stripe.domain.policy import FailPolicy
-from pacspace_stripe.domain.rates import STRIPE_LIVE, STRIPE_TEST, Rate
+from pacspace_stripe.cli import cli
+from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST, Rate
+from pacspace_stripe.vocabulary.policy import FailPolicy
 
 CLOSED, OPEN = FailPolicy.CLOSED, FailPolicy.OPEN
 HOUR = timedelta(hours=1)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.clocks import LATEST, Place, place, usage_time
-from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import LeftOut, LeftOutBy
-from pacspace_stripe.domain.policy import Attribution, Policy
-from pacspace_stripe.domain.selection import Selection, as_it_stands, awaited, may_count
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import OCTOBER, balance
+from pacspace_stripe.ledger.rules.attribution import LATEST, Place, place, usage_time
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.selection import Selection, as_it_stands, awaited, may_count
+from pacspace_stripe.vocabulary.ledger import LeftOut, LeftOutBy
+from pacspace_stripe.vocabulary.policy import Attribution, Policy
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import OCTOBER, balance
 
 AUTO = Attribution.AUTO
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.cli.ledger import ledger
-from pacspace_stripe.domain.corrections import CorrectionKind
-from pacspace_stripe.domain.explanation import Cause, Explanation, Located
-from pacspace_stripe.domain.invoices import Formula, Invoice, InvoiceStatus
-from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
-from pacspace_stripe.domain.policy import Attribution
-from tests.unit.drifts import (
+from pacspace_stripe.explain.rules.corrections import CorrectionKind
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Located
+from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
+from pacspace_stripe.vocabulary.policy import Attribution
+from tests.support.drifts import (
     AT,
     CUT_IN_LEDGER,
     CUT_IN_STRIPE,
@@ -49,7 +49,7 @@ from tests.unit.drifts import (
     planned,
     record,
 )
-from tests.unit.examples import CREATED, METER, OCTOBER, PLANNED, Change, held_draft, invoice, left
+from tests.support.examples import CREATED, METER, OCTOBER, PLANNED, Change, held_draft, invoice, left
 
 TABLE = [
     (NOT_IN_STRIPE, DRAFT, ["meter_event"]),

@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.decide import (
-    CONFIRM_MARGIN,
-    EFFECT_WITHIN,
-    after_comparison,
-    before_comparison,
-    release_showed_effect,
-    with_waiver,
-)
-from pacspace_stripe.domain.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
-from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.stamps import EVIDENCE_KEY
-from pacspace_stripe.domain.steps import (
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
+from pacspace_stripe.gate.rules.actions import (
     Action,
     Alert,
     Backstop,
@@ -35,9 +24,20 @@ from pacspace_stripe.domain.steps import (
     Wait,
     WatchRelease,
 )
-from pacspace_stripe.domain.timing import FOREIGN_HOLD_LOOK, GIVE_UP_AFTER, ladder
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
-from tests.unit.examples import (
+from pacspace_stripe.gate.rules.decide import (
+    CONFIRM_MARGIN,
+    EFFECT_WITHIN,
+    after_comparison,
+    before_comparison,
+    release_showed_effect,
+    with_waiver,
+)
+from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage, Stamped, Waiver
+from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, GIVE_UP_AFTER, ladder
+from pacspace_stripe.vocabulary.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from tests.support.examples import (
     BACKSTOPPED,
     CREATED,
     FIGURES,
@@ -123,14 +123,14 @@ RELEASING = replace(FINALIZED, stage=Stage.RELEASED)
         pytest.param(left(InvoiceStatus.UNKNOWN), HELD, CLOSED, LATER, Compare(), id="of a status we do not know"),
     ],
 )
-def test_before_the_comparison(made: Invoice, memory: Memory, policy: Policy, now: datetime, step: Step) -> None:
+def test_before_the_comparison(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, step: Step) -> None:
     assert before_comparison(made, memory, policy, now) == step
 
 
 @pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, FINALIZED, RELEASED])
 @pytest.mark.parametrize("policy", [CLOSED, OPEN, FAST, OBSERVE])
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
-def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Policy, memory: Memory) -> None:
+def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Policy, memory: InvoiceState) -> None:
     under_hold = memory.held and policy.mode is Mode.ENFORCE
     step = Compare() if under_hold else End(detail=status.value)
     assert before_comparison(left(status), memory, policy, LATER) == step
@@ -367,7 +367,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
     ],
 )
 def test_after_the_comparison(
-    made: Invoice, memory: Memory, policy: Policy, found: Finding, actions: tuple[Action, ...]
+    made: Invoice, memory: InvoiceState, policy: Policy, found: Finding, actions: tuple[Action, ...]
 ) -> None:
     assert after_comparison(made, memory, policy, LATER, found) == actions
 
@@ -419,7 +419,7 @@ invoices = st.builds(
     st.booleans(),
 )
 memories = st.builds(
-    Memory,
+    InvoiceState,
     invoice_id=st.just("in_1"),
     first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
     stage=st.sampled_from(Stage),
@@ -451,31 +451,33 @@ bad_findings = st.sampled_from([reason for reason in Reason if reason.verdict is
 
 
 @given(invoices, memories, policies, moments)
-def test_there_is_always_a_next_step(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+def test_there_is_always_a_next_step(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     assert str(before_comparison(made, memory, policy, now))
 
 
 @given(invoices, memories, policies, moments)
-def test_nobody_waits_for_the_past(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+def test_nobody_waits_for_the_past(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     step = before_comparison(made, memory, policy, now)
     assert not isinstance(step, Wait) or step.until > now
 
 
 @given(invoices, memories, policies, moments)
-def test_observe_plans_no_write(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+def test_observe_plans_no_write(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     step = before_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now)
     assert not isinstance(step, Hold | Backstop)
 
 
 @given(invoices, memories, policies, moments)
-def test_only_what_advances_by_itself_is_held(made: Invoice, memory: Memory, policy: Policy, now: datetime) -> None:
+def test_only_what_advances_by_itself_is_held(
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime
+) -> None:
     step = before_comparison(made, memory, policy, now)
     assert not isinstance(step, Hold | Backstop) or made.auto_advance
 
 
 @given(invoices, memories, policies, moments, findings)
 def test_the_last_action_and_only_the_last_says_when_to_look_again(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     *done, last = after_comparison(made, memory, policy, now, found)
     assert isinstance(last, Wait | End)
@@ -485,7 +487,7 @@ def test_the_last_action_and_only_the_last_says_when_to_look_again(
 
 @given(invoices, memories, policies, moments, findings)
 def test_only_what_we_held_is_finalized_or_released(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     actions = after_comparison(made, memory, policy, now, found)
     if not memory.held:
@@ -495,7 +497,7 @@ def test_only_what_we_held_is_finalized_or_released(
 
 @given(invoices, memories, policies, moments, bad_findings)
 def test_nothing_leaves_without_a_matched_or_waived_verdict(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     actions = after_comparison(made, memory, policy, now, found)
     assert not [action for action in actions if isinstance(action, Finalize | Release)]
@@ -505,7 +507,7 @@ def test_nothing_leaves_without_a_matched_or_waived_verdict(
 
 @given(invoices, memories, policies, moments, findings)
 def test_what_is_finalized_is_stamped_first_and_released_last(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     kinds = [type(action) for action in after_comparison(made, memory, policy, now, found)]
     if Finalize in kinds:
@@ -516,14 +518,14 @@ def test_what_is_finalized_is_stamped_first_and_released_last(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_observe_only_tells(made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding) -> None:
+def test_observe_only_tells(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding) -> None:
     actions = after_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now, found)
     assert all(isinstance(action, Wait | Alert | End) for action in actions)
 
 
 @given(invoices, memories, policies, moments, findings)
 def test_a_footer_is_written_on_drafts_alone(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for action in after_comparison(made, memory, policy, now, found):
         assert not isinstance(action, Stamp) or not action.footer or made.status is InvoiceStatus.DRAFT
@@ -531,7 +533,7 @@ def test_a_footer_is_written_on_drafts_alone(
 
 @given(invoices, memories, policies, moments, findings)
 def test_void_and_uncollectible_get_no_more_than_their_verdict(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
         gone = replace(made, status=status)
@@ -544,7 +546,7 @@ def test_void_and_uncollectible_get_no_more_than_their_verdict(
 
 @given(memories, policies, moments, st.sampled_from(Reason).map(finding))
 def test_a_drift_on_an_advancing_draft_is_held_in_enforce(
-    memory: Memory, policy: Policy, now: datetime, found: Finding
+    memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     actions = after_comparison(invoice(), memory, replace(policy, mode=Mode.ENFORCE), now, found)
     assert found.verdict is not Verdict.DRIFTED or Hold() in actions
@@ -552,7 +554,7 @@ def test_a_drift_on_an_advancing_draft_is_held_in_enforce(
 
 @given(invoices, memories, policies, moments, bad_findings)
 def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
-    made: Invoice, memory: Memory, policy: Policy, now: datetime, found: Finding
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     if memory.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
         assert isinstance(after_comparison(made, memory, policy, now, found)[-1], Wait)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.transport.discretion import hidden, secrets_in
-from tests.leaks import ECHOES, parts
+from pacspace_stripe.http.redaction import hidden, secrets_in
+from tests.support.leaks import ECHOES, parts
 
 SECRETS = (
     "pk_test_public.0123456789abcdef",

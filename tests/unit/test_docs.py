@@ -12,14 +12,14 @@ from click.testing import CliRunner
 
 import pacspace_stripe
 from pacspace_stripe.cli import COMMANDS, cli
+from pacspace_stripe.cli.init.prompts import SECRETS
 from pacspace_stripe.cli.ledger import ledger
-from pacspace_stripe.cli.onboarding.asking import SECRETS
+from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
-from pacspace_stripe.domain.explanation_form import CAUSES
-from pacspace_stripe.domain.verdicts import Verdict
-from pacspace_stripe.events import SUBSCRIBED
-from pacspace_stripe.evidence_format import SCHEMA_NAME, json_schema
+from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
+from pacspace_stripe.explain.rules.explanation_form import CAUSES
 from pacspace_stripe.settings import describe, env_example, readme_table
+from pacspace_stripe.stripe_api.events import SUBSCRIBED
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -8,19 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.edges import (
-    MOST_NAMED,
-    Bound,
-    EdgeRecord,
-    Edges,
-    Moved,
-    within_minutes,
-)
-from pacspace_stripe.domain.policy import Attribution
-from pacspace_stripe.domain.selection import Selection, is_usage_of
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import OCTOBER
+from pacspace_stripe.comparison.rules.period_edge import MOST_NAMED, Bound, EdgeRecord, Edges, Moved, within_minutes
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.selection import Selection, is_usage_of
+from pacspace_stripe.vocabulary.policy import Attribution
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import OCTOBER
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 START, END = OCTOBER.start, OCTOBER.end

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnreadableEvent
-from pacspace_stripe.events import SUBSCRIBED, SUBSCRIPTION_TYPES, Event, EventType, event_from_stripe
+from pacspace_stripe.stripe_api.events import SUBSCRIBED, SUBSCRIPTION_TYPES, Event, EventType, event_from_stripe
 
 CREATED = 1_795_262_400
 PERIOD_END = 1_795_219_200

@@ -12,14 +12,24 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.evidence import FORMAT, Evidence, Json, canonical, core, digest, meaning, seal, shown
-from pacspace_stripe.domain.invoices import InvoiceStatus
-from pacspace_stripe.domain.ledger import Comparison, UsageSign
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, summarize
-from tests.unit.examples import (
+from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, summarize
+from pacspace_stripe.evidence.rules.document import (
+    FORMAT,
+    Evidence,
+    Json,
+    canonical,
+    core,
+    digest,
+    meaning,
+    seal,
+    shown,
+)
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from pacspace_stripe.vocabulary.ledger import Comparison, UsageSign
+from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.vocabulary.quantities import text
+from tests.support.examples import (
     CREATED,
     FIGURES,
     METER,

@@ -15,8 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pacspace_stripe
-from pacspace_stripe.domain.evidence import Evidence, canonical, confirmation, core, seal
-from pacspace_stripe.domain.ledger import (
+from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, Verdict, summarize
+from pacspace_stripe.errors import PacspaceStripeError, UnreadableEvidence
+from pacspace_stripe.evidence.format.reading import LARGEST, read_evidence
+from pacspace_stripe.evidence.rules.document import Evidence, canonical, confirmation, core, seal
+from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.verify.consistency import problems
+from pacspace_stripe.vocabulary.ledger import (
     Comparison,
     LedgerProtocol,
     LeftOut,
@@ -25,13 +30,8 @@ from pacspace_stripe.domain.ledger import (
     Selected,
     UsageSign,
 )
-from pacspace_stripe.domain.memory import Waiver
-from pacspace_stripe.domain.policy import Attribution, Policy
-from pacspace_stripe.domain.verdicts import BilledLine, Finding, Reason, Verdict, summarize
-from pacspace_stripe.errors import PacspaceStripeError, UnreadableEvidence
-from pacspace_stripe.evidence_format import LARGEST, read_evidence
-from pacspace_stripe.verification.truths import problems
-from tests.unit.examples import CREATED, FIGURES, OCTOBER, PLANNED, SHA, invoice, left, proof, result, usage
+from pacspace_stripe.vocabulary.policy import Attribution, Policy
+from tests.support.examples import CREATED, FIGURES, OCTOBER, PLANNED, SHA, invoice, left, proof, result, usage
 
 COMPARED = Comparison(
     your_balance=Decimal(-100),

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.checks.result import shown_windows
-from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
-from pacspace_stripe.domain.explanation_form import CAUSES, about, as_json, fingerprint, from_json, sentence, words
-from pacspace_stripe.domain.explanation_words import figure, span
-from pacspace_stripe.domain.verdicts import Reason, WindowResult, summarize
-from pacspace_stripe.domain.windows import Window
-from tests.explanations import HOUR, OCTOBER, TWICE, explained, part
+from pacspace_stripe.comparison.rules.verdicts import Reason, WindowResult, summarize
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
+from pacspace_stripe.explain.rules.explanation_form import (
+    CAUSES,
+    about,
+    as_json,
+    fingerprint,
+    from_json,
+    sentence,
+    words,
+)
+from pacspace_stripe.explain.rules.explanation_words import figure, span
+from pacspace_stripe.gate.rules.result import shown_windows
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.explanations import HOUR, OCTOBER, TWICE, explained, part
 
 DASH = "\N{EN DASH}"
 DAY = timedelta(days=1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.footer import (
+from pacspace_stripe.gate.rules.footer import (
     CLOSING,
     FOOTER_LIMIT,
     OPENING,

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.keeping import keeps_back, weighed
-from pacspace_stripe.domain.memory import FirstSight, KeptBack, Memory
-from pacspace_stripe.domain.policy import FailPolicy, Mode, Policy
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict
-from tests.unit.examples import CREATED, HELD, PLANNED, SEEN, WAIVED, finding, held_draft, invoice, left
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, KeptBack
+from pacspace_stripe.gate.rules.would_hold import keeps_back, weighed
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.policy import FailPolicy, Mode, Policy
+from tests.support.examples import CREATED, HELD, PLANNED, SEEN, WAIVED, finding, held_draft, invoice, left
 
 BEFORE, LATER = PLANNED - timedelta(minutes=1), PLANNED + timedelta(hours=2)
 CLOSED, OPEN = Policy(), Policy(fail=FailPolicy.OPEN)
@@ -52,7 +52,7 @@ PAID = left(InvoiceStatus.PAID, auto_advance=False, attempted=True)
 )
 def test_what_is_kept_back(  # noqa: PLR0917
     made: Invoice,
-    memory: Memory,
+    memory: InvoiceState,
     policy: Policy,
     now: datetime,
     found: Finding,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.ledger import Unsettled, UsageSign
-from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.vocabulary.ledger import Unsettled, UsageSign
+from pacspace_stripe.vocabulary.quantities import text
 
 NEGATIVE, POSITIVE = UsageSign
 balances = st.decimals(min_value=-(10**20), max_value=10**20, allow_nan=False, places=12)

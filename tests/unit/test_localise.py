@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.explanation import Cause, Side
-from pacspace_stripe.domain.localise import (
+from pacspace_stripe.explain.rules.drift_location import (
     DAY,
     HOUR,
     Bucket,
@@ -27,9 +26,10 @@ from pacspace_stripe.domain.localise import (
     parts_of,
     records_by_day,
 )
-from pacspace_stripe.domain.quantities import total
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import OCTOBER
+from pacspace_stripe.explain.rules.explanation import Cause, Side
+from pacspace_stripe.vocabulary.quantities import total
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import OCTOBER
 
 SLACK = timedelta(minutes=5)
 FIFTEENTH = datetime(2026, 10, 15, tzinfo=UTC)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.memory import FirstSight, Memory, Stage, Stamped, Waiver
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.store.memories import from_json, to_json
-from tests.unit.examples import BACKSTOPPED, HELD, RELEASED, SEEN, STAMPED
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage, Stamped, Waiver
+from pacspace_stripe.store.states import from_json, to_json
+from tests.support.examples import BACKSTOPPED, HELD, RELEASED, SEEN, STAMPED
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 moments = st.datetimes(
@@ -21,7 +21,7 @@ moments = st.datetimes(
 )
 figures = st.dictionaries(words, words, max_size=3)
 memories = st.builds(
-    Memory,
+    InvoiceState,
     invoice_id=words,
     customer_id=st.none() | words,
     subscription_id=st.none() | words,
@@ -51,28 +51,28 @@ memories = st.builds(
 
 
 @given(memories)
-def test_what_was_written_down_is_read_as_it_was(memory: Memory) -> None:
+def test_what_was_written_down_is_read_as_it_was(memory: InvoiceState) -> None:
     assert from_json(to_json(memory)) == memory
 
 
 @pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, RELEASED], ids=lambda memory: memory.stage)
-def test_every_stage_is_read_as_it_was(memory: Memory) -> None:
+def test_every_stage_is_read_as_it_was(memory: InvoiceState) -> None:
     assert from_json(to_json(memory)) == memory
 
 
 def test_a_figure_in_digits_stays_text() -> None:
-    read = from_json(to_json(Memory(invoice_id="in_1", windows=({"billed": "100", "count": 4},))))
+    read = from_json(to_json(InvoiceState(invoice_id="in_1", windows=({"billed": "100", "count": 4},))))
     assert read.windows[0]["billed"] == "100"
     assert read.windows[0]["count"] == 4
 
 
 def test_an_older_version_knew_only_the_id() -> None:
-    assert from_json({"invoice_id": "in_1"}) == Memory(invoice_id="in_1")
+    assert from_json({"invoice_id": "in_1"}) == InvoiceState(invoice_id="in_1")
 
 
 def test_every_field_but_the_id_has_a_default_so_that_older_rows_can_be_read() -> None:
-    Memory(invoice_id="in_1")
-    assert {field.name for field in fields(Memory)} == set(get_type_hints(Memory))
+    InvoiceState(invoice_id="in_1")
+    assert {field.name for field in fields(InvoiceState)} == set(get_type_hints(InvoiceState))
 
 
 def test_what_a_newer_version_added_is_no_obstacle() -> None:
@@ -81,9 +81,9 @@ def test_what_a_newer_version_added_is_no_obstacle() -> None:
 
 def test_a_moment_of_another_zone_is_read_as_the_same_moment() -> None:
     elsewhere = datetime(2026, 11, 1, 2, tzinfo=timezone.max)
-    read = from_json(to_json(Memory(invoice_id="in_1", held_at=elsewhere)))
+    read = from_json(to_json(InvoiceState(invoice_id="in_1", held_at=elsewhere)))
     assert read.held_at == elsewhere
 
 
 def test_only_an_ended_invoice_has_ended() -> None:
-    assert [stage for stage in Stage if Memory(invoice_id="in_1", stage=stage).ended] == [Stage.ENDED]
+    assert [stage for stage in Stage if InvoiceState(invoice_id="in_1", stage=stage).ended] == [Stage.ENDED]

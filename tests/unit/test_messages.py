@@ -10,10 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.alerting import Alert
-from pacspace_stripe.domain.explanation import Cause, DayFigures, Explanation
-from pacspace_stripe.domain.explanation_form import fingerprint, sentence
-from pacspace_stripe.domain.messages import (
+from pacspace_stripe.alerts.rules.messages import (
     MOST_WINDOWS,
     Place,
     Why,
@@ -23,9 +20,12 @@ from pacspace_stripe.domain.messages import (
     webhook_body,
     why_of,
 )
-from pacspace_stripe.domain.money import Money
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.domain.windows import Window
+from pacspace_stripe.alerts.rules.throttle import Alert
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation
+from pacspace_stripe.explain.rules.explanation_form import fingerprint, sentence
+from pacspace_stripe.vocabulary.money import Money
+from pacspace_stripe.vocabulary.windows import Window
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WINDOW: dict[str, str | int | None] = {"meter": "api_calls", "billed": "100", "recorded": "90", "reason": "OVERBILLED"}

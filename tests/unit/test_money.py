@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.money import Money, decimals, totals, written
+from pacspace_stripe.vocabulary.money import Money, decimals, totals, written
 
 
 @pytest.mark.parametrize(

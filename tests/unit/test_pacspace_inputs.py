@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import InvalidInput
 from pacspace_stripe.pacspace_api import (
     CheckpointName,
@@ -22,8 +21,9 @@ from pacspace_stripe.pacspace_api import (
     Write,
     inputs,
 )
+from pacspace_stripe.pacspace_api.http import exact_json, segment
 from pacspace_stripe.pacspace_api.scopes import scope_fields
-from pacspace_stripe.pacspace_api.wire import exact_json, segment
+from pacspace_stripe.vocabulary.windows import Window
 
 
 @pytest.mark.parametrize("name", ["reason", "reference_id", "adjusts_record"])

@@ -8,8 +8,6 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from pacspace_stripe.domain.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import (
     Conflict,
     HostMismatch,
@@ -23,6 +21,8 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.calls import Answer
 from pacspace_stripe.pacspace_api import (
     balance_from_pacspace,
     checkpoint_from_pacspace,
@@ -31,10 +31,10 @@ from pacspace_stripe.pacspace_api import (
     pacspace_failure,
     proof_summary_from_pacspace,
 )
-from pacspace_stripe.pacspace_api.opening import data_of, is_pending, total_of
-from pacspace_stripe.pacspace_api.reading import gaps_of, is_unsettled
-from pacspace_stripe.transport import Answer
-from pacspace_stripe.transport.answers import Fields
+from pacspace_stripe.pacspace_api.envelope import data_of, is_pending, total_of
+from pacspace_stripe.pacspace_api.parsing import gaps_of, is_unsettled
+from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
+from pacspace_stripe.vocabulary.windows import Window
 
 WINDOW = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
 SENT = Comparison(

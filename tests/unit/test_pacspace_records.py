@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.pacspace_api.opening import listing_of
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.pacspace_api.envelope import listing_of
 from pacspace_stripe.pacspace_api.records import (
     batch_from_pacspace,
     checkpoint_record_from_pacspace,
@@ -24,7 +25,6 @@ from pacspace_stripe.pacspace_api.records import (
     verification_from_pacspace,
 )
 from pacspace_stripe.pacspace_api.results import Delta, Status
-from pacspace_stripe.transport.answers import Fields
 from tests.unit.test_pacspace_reading import answer, fields
 
 

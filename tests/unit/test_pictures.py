@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from pacspace_stripe.documents.pictures import logo_svg
-from pacspace_stripe.domain.letterhead import Logo
+from pacspace_stripe.documents.rules.letterhead import Logo
 
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 300, 100)
 JPEG = b"\xff\xd8" + b"\xff\xe0" + struct.pack(">H", 6) + b"JFIF" + b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 100, 300)

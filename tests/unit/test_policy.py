@@ -3,8 +3,8 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from pacspace_stripe.domain.ledger import UsageSign
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Mode, Policy
+from pacspace_stripe.vocabulary.ledger import UsageSign
+from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
 
 
 def test_nothing_said_means_the_gate_is_closed_and_strict() -> None:

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from pacspace_stripe.domain.evidence import canonical
-from pacspace_stripe.evidence_format import ReadEvidence, read_evidence
-from pacspace_stripe.verification import Outcome
-from pacspace_stripe.verification.printed import in_footer, on_every_page
-from pacspace_stripe.verification.report import printable
-from pacspace_stripe.verification.stamped import in_keywords
-from tests.unit.examples import ROOT, SHA
+from pacspace_stripe.evidence.format.reading import ReadEvidence, read_evidence
+from pacspace_stripe.evidence.rules.document import canonical
+from pacspace_stripe.verify import Outcome
+from pacspace_stripe.verify.printed_text import in_footer, on_every_page
+from pacspace_stripe.verify.report import printable
+from pacspace_stripe.verify.stamps import in_keywords
+from tests.support.examples import ROOT, SHA
 from tests.unit.test_evidence_format import GENUINE
 
 EVIDENCE = read_evidence(GENUINE["matched"].document)

@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from pacspace_stripe.domain.billing import BilledUsage, billed_usage
-from pacspace_stripe.domain.invoices import LineItem, LineParent, UsageType
-from pacspace_stripe.domain.policy import UsageItems
-from pacspace_stripe.domain.verdicts import Reason
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import NOVEMBER, OCTOBER, Change, invoice, line, meter, price
+from pacspace_stripe.comparison.rules.verdicts import Reason
+from pacspace_stripe.usage.rules import BilledUsage, billed_usage
+from pacspace_stripe.vocabulary.invoices import LineItem, LineParent, UsageType
+from pacspace_stripe.vocabulary.policy import UsageItems
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import NOVEMBER, OCTOBER, Change, invoice, line, meter, price
 
 ONCE = price(price_id="price_once", usage_type=UsageType.NONE, meter_id=None)
 NAMED = UsageItems(metadata_keys=("meter",))

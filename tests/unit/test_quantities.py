@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.quantities import as_kept, equal, subtract, text, total
+from pacspace_stripe.vocabulary.quantities import as_kept, equal, subtract, text, total
 
 usages = st.decimals(min_value=0, max_value=10**15, allow_nan=False, places=6)
 signed = st.decimals(min_value=-(10**18), max_value=10**18, allow_nan=False, places=12)

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.rates import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Pace, Rate, slowed
 from pacspace_stripe.errors import RateLimited
+from pacspace_stripe.http.ratelimit.backoff import Refusal, TooMany, refusal
+from pacspace_stripe.http.ratelimit.limiter import RateLimiter
+from pacspace_stripe.http.ratelimit.priority import Waiter, background, in_background
+from pacspace_stripe.http.ratelimit.request_window import Window
+from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Pace, Rate, slowed
+from pacspace_stripe.http.refusals import ErrorBody
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.transport import background
-from pacspace_stripe.transport.pace import Refusal, TooMany, refusal
-from pacspace_stripe.transport.rates import RateLimiter
-from pacspace_stripe.transport.refusals import ErrorBody
-from pacspace_stripe.transport.turns import Waiter, in_background
-from pacspace_stripe.transport.windows import Window
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TOO_FAST = Refusal(too_many=TooMany.A_SECOND, everywhere=True)

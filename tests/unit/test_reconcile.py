@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.billing import (
+from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify, first_look, second_look
+from pacspace_stripe.comparison.rules.verdicts import BilledLine, Reason, Verdict, WindowResult
+from pacspace_stripe.usage.rules import (
     BilledUsage,
     billed_figures,
     billed_usage,
@@ -17,13 +19,11 @@ from pacspace_stripe.domain.billing import (
     same_figures,
     shared_accounts,
 )
-from pacspace_stripe.domain.invoices import Formula, Invoice, LineItem, LineParent, Meter, Price, UsageType
-from pacspace_stripe.domain.ledger import Comparison, ProofSummary, Unsettled, UsageSign
-from pacspace_stripe.domain.quantities import text
-from pacspace_stripe.domain.reconcile import after_compare, after_verify, first_look, second_look
-from pacspace_stripe.domain.verdicts import BilledLine, Reason, Verdict, WindowResult
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import (
+from pacspace_stripe.vocabulary.invoices import Formula, Invoice, LineItem, LineParent, Meter, Price, UsageType
+from pacspace_stripe.vocabulary.ledger import Comparison, ProofSummary, Unsettled, UsageSign
+from pacspace_stripe.vocabulary.quantities import text
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import (
     METER,
     NOTHING_UNSETTLED,
     NOVEMBER,

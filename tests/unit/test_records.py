@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.ledger import Balance, Record, UsageSign
-from pacspace_stripe.domain.reconcile import first_look
-from pacspace_stripe.domain.records import Claim, claim_of, on_records, record_key
-from pacspace_stripe.domain.verdicts import Reason
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import NOVEMBER, OCTOBER, invoice, usage
+from pacspace_stripe.comparison.rules.reconcile import first_look
+from pacspace_stripe.comparison.rules.verdicts import Reason
+from pacspace_stripe.ledger.rules.records import Claim, claim_of, on_records, record_key
+from pacspace_stripe.vocabulary.ledger import Balance, Record, UsageSign
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import NOVEMBER, OCTOBER, invoice, usage
 
 DEFAULT = "usage-{customer}-{month}"
 ANNIVERSARY = Window(start=datetime(2026, 10, 15, 8, tzinfo=UTC), end=datetime(2026, 11, 15, 8, tzinfo=UTC))

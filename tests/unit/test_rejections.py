@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.domain.explanation import Cause, Explanation, Rejection
-from pacspace_stripe.domain.explanation_form import as_json, from_json, sentence
-from pacspace_stripe.domain.rejections import with_rejections
-from pacspace_stripe.domain.windows import Window
 from pacspace_stripe.errors import UnexpectedAnswer
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Rejection
+from pacspace_stripe.explain.rules.explanation_form import as_json, from_json, sentence
+from pacspace_stripe.explain.rules.rejections import with_rejections
 from pacspace_stripe.stripe_api.rejections import rejections_from_stripe
+from pacspace_stripe.vocabulary.windows import Window
 
 START, END = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

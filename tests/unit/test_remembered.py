@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pacspace_stripe.stripe_api.memory import Remembered
+from pacspace_stripe.stripe_api.cache import Remembered
 
 
 def test_only_so_many_are_kept() -> None:

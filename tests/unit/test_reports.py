@@ -15,17 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.documents import Templates
-from pacspace_stripe.domain.invoices import InvoiceStatus
-from pacspace_stripe.domain.memory import FirstSight, KeptBack, Memory, Stage
-from pacspace_stripe.domain.money import Money
-from pacspace_stripe.domain.policy import FailPolicy, Mode, Policy
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from pacspace_stripe.reports import CheckPoint, Holding, InvoiceLine, Report, Standing, as_csv, as_json
-from pacspace_stripe.reports.checklist import Known, checklist
-from pacspace_stripe.reports.examples import reports
-from pacspace_stripe.reports.trend import Month
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.documents.templates import Templates
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, KeptBack, Stage
+from pacspace_stripe.report.csv_form import as_csv
+from pacspace_stripe.report.examples import reports
+from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.report import Report
+from pacspace_stripe.report.rules.checklist import CheckPoint, Known, Standing, checklist
+from pacspace_stripe.report.rules.lines import Holding, InvoiceLine
+from pacspace_stripe.report.rules.trend import Month
 from pacspace_stripe.settings import load_settings
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
+from pacspace_stripe.vocabulary.money import Money
+from pacspace_stripe.vocabulary.policy import FailPolicy, Mode, Policy
 from tests.unit.test_settings import CREDENTIALS
 
 NOW = datetime(2026, 11, 7, 5, 0, tzinfo=UTC)
@@ -50,8 +53,8 @@ def window(reason: Reason = Reason.EXACT, **changes: str | int | None) -> Shown:
     return there | changes
 
 
-def remembered(reason: Reason | None = Reason.EXACT, **changes: object) -> Memory:
-    memory = Memory(
+def remembered(reason: Reason | None = Reason.EXACT, **changes: object) -> InvoiceState:
+    memory = InvoiceState(
         invoice_id="in_1",
         customer_id="cus_1",
         subscription_id="sub_1",
@@ -68,7 +71,7 @@ def kept(reason: Reason = Reason.OVERBILLED, until: datetime | None = None) -> K
     return KeptBack(since=SENT_AT, verdict=reason.verdict, reason=reason, detail="differs", until=until)
 
 
-def line(memory: Memory | None = None, policy: Policy = OBSERVE) -> InvoiceLine:
+def line(memory: InvoiceState | None = None, policy: Policy = OBSERVE) -> InvoiceLine:
     return InvoiceLine(memory=memory or remembered(), policy=policy)
 
 
@@ -126,7 +129,7 @@ def test_what_happened_when_its_time_came(changes: dict[str, object], holding: H
         ),
     ],
 )
-def test_what_would_be_held_today(memory: Memory, policy: Policy, stops: bool) -> None:  # noqa: FBT001
+def test_what_would_be_held_today(memory: InvoiceState, policy: Policy, stops: bool) -> None:  # noqa: FBT001
     assert line(memory, policy).stops_today is stops
 
 
@@ -142,7 +145,7 @@ def test_what_would_be_held_today(memory: Memory, policy: Policy, stops: bool) -
         (remembered(None, first=None), None, False),
     ],
 )
-def test_whose_usage_is_of_the_time_asked_for(memory: Memory, since: datetime | None, belongs: bool) -> None:  # noqa: FBT001
+def test_whose_usage_is_of_the_time_asked_for(memory: InvoiceState, since: datetime | None, belongs: bool) -> None:  # noqa: FBT001
     assert line(memory).belongs(since) is belongs
 
 
@@ -186,7 +189,7 @@ def test_the_one_that_waits_longest_is_named_first() -> None:
 
 
 def points(
-    *memories: Memory, events: dict[tuple[str, str], int] | None = None, **settings: str
+    *memories: InvoiceState, events: dict[tuple[str, str], int] | None = None, **settings: str
 ) -> dict[str, CheckPoint]:
     variables = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     loaded = load_settings(CREDENTIALS | {"PACSPACE_STRIPE_MODE": "observe"} | variables)
@@ -223,7 +226,7 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
         (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),
     ],
 )
-def test_a_point_says_what_it_is_about(memory: Memory, name: str, says: str) -> None:
+def test_a_point_says_what_it_is_about(memory: InvoiceState, name: str, says: str) -> None:
     point = points(memory, events=ARRIVED)[name]
     assert point.standing is Standing.LOOK
     assert says in point.says

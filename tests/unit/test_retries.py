@@ -2,7 +2,7 @@
 
 import pytest
 
-from pacspace_stripe.transport.retries import Timeouts, pause, try_limits, worth_repeating
+from pacspace_stripe.http.retries import Timeouts, pause, try_limits, worth_repeating
 
 
 @pytest.mark.parametrize(

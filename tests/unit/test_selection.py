@@ -9,12 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.clocks import Place, place, usage_window
-from pacspace_stripe.domain.deltas import LedgerDelta
-from pacspace_stripe.domain.ledger import Balance, LeftOut, LeftOutBy, UsageSign
-from pacspace_stripe.domain.policy import Attribution, Policy
-from pacspace_stripe.domain.quantities import multiply, subtract, total
-from pacspace_stripe.domain.selection import (
+from pacspace_stripe.comparison.rules.verdicts import Reason
+from pacspace_stripe.ledger.rules.attribution import Place, place, usage_window
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.selection import (
     Counted,
     Selection,
     Unclear,
@@ -25,9 +23,11 @@ from pacspace_stripe.domain.selection import (
     proof_scope,
     select,
 )
-from pacspace_stripe.domain.verdicts import Reason
-from pacspace_stripe.domain.windows import Window
-from tests.unit.examples import OCTOBER, Change, balance
+from pacspace_stripe.vocabulary.ledger import Balance, LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.vocabulary.policy import Attribution, Policy
+from pacspace_stripe.vocabulary.quantities import multiply, subtract, total
+from pacspace_stripe.vocabulary.windows import Window
+from tests.support.examples import OCTOBER, Change, balance
 
 MIDDLE = datetime(2026, 10, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.billing import ledger_account
-from pacspace_stripe.domain.ledger import LedgerProtocol, UsageSign
-from pacspace_stripe.domain.letterhead import Language, Letterhead, Logo, Paper
-from pacspace_stripe.domain.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.domain.rates import Rate
+from pacspace_stripe.documents.rules.letterhead import Language, Letterhead, Logo, Paper
 from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.http.ratelimit.rules.rate import Rate
 from pacspace_stripe.settings import LogFormat, Settings, describe, duration, duration_text, load_settings
+from pacspace_stripe.usage.rules import ledger_account
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
+from pacspace_stripe.vocabulary.policy import Attribution, FailPolicy, FinalizePolicy, Mode, Policy
 
 ALERT_SECRET = "whsec_" + "dGVsbG5vYm9keSB3aGF0IHRoaXMgc2lnbnMh"
 CREDENTIALS = {

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.checks.recalling import awaiting, first_reads, reads_of, with_finding
-from pacspace_stripe.domain import decide, timing
-from pacspace_stripe.domain.ledger import Unsettled, UsageSign
-from pacspace_stripe.domain.memory import KeptBack
-from pacspace_stripe.domain.policy import FailPolicy, Policy
-from pacspace_stripe.domain.reconcile import first_look, second_look
-from pacspace_stripe.domain.settling import MeterRead, Settling, apart, lacking, tried_again, unsettled_parts
-from pacspace_stripe.domain.steps import Hold, Wait
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, WindowResult, summarize
-from tests.unit.examples import (
+from pacspace_stripe.comparison.rules.reconcile import first_look, second_look
+from pacspace_stripe.comparison.rules.settling import MeterRead, Settling, apart, lacking, tried_again, unsettled_parts
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.gate.rules import decide, timing
+from pacspace_stripe.gate.rules.actions import Hold, Wait
+from pacspace_stripe.gate.rules.state import KeptBack
+from pacspace_stripe.gate.rules.transitions import awaiting, first_reads, reads_of, with_finding
+from pacspace_stripe.vocabulary.ledger import Unsettled, UsageSign
+from pacspace_stripe.vocabulary.policy import FailPolicy, Policy
+from tests.support.examples import (
     BACKSTOPPED,
     HELD,
     NOTHING_UNSETTLED,

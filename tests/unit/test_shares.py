@@ -6,8 +6,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.rates import SPAN, Rate, reserved
-from pacspace_stripe.domain.shares import LASTS, SETTLES, TOTAL, Holding, Share, Wish, divide, filled, free
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
+    LASTS,
+    SETTLES,
+    TOTAL,
+    Holding,
+    Share,
+    Wish,
+    divide,
+    filled,
+    free,
+)
+from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate, reserved
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 RATE = Rate(endpoint=25, total=25)

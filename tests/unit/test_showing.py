@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pacspace_stripe.checks import CheckResult
-from pacspace_stripe.cli.showing import echo_table, moment, quantity, room
+from pacspace_stripe.cli.output import echo_table, moment, quantity, room
 from pacspace_stripe.cli.wiring import echo_result
-from pacspace_stripe.domain.texts import counted, grouped
-from pacspace_stripe.domain.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.rules.result import CheckResult
+from pacspace_stripe.vocabulary.text import counted, grouped
 
 NAMES = ("invoice", "customer", "billed", "what was found")
 ID = "in_BAGb92BtcFNqd2nbfczqjhvF"

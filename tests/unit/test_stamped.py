@@ -5,14 +5,14 @@ from itertools import product
 
 import pytest
 
-from pacspace_stripe.domain.decide import after_comparison
-from pacspace_stripe.domain.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.domain.memory import Memory, Stamped
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
-from pacspace_stripe.domain.stamped import stamp_stays
-from pacspace_stripe.domain.steps import Stamp
-from pacspace_stripe.domain.verdicts import Finding, Reason, Verdict, summarize
-from tests.unit.examples import (
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
+from pacspace_stripe.gate.rules.actions import Stamp
+from pacspace_stripe.gate.rules.carried_stamp import stamp_stays
+from pacspace_stripe.gate.rules.decide import after_comparison
+from pacspace_stripe.gate.rules.state import InvoiceState, Stamped
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Policy
+from tests.support.examples import (
     CREATED,
     FIGURES,
     HELD,
@@ -48,12 +48,12 @@ def carrying(made: Invoice, verdict: Verdict, sha: str = SHA) -> Invoice:
     return replace(made, metadata={"order_id": "7", **stamp})
 
 
-def knowing(memory: Memory, verdict: Verdict, **figures: str) -> Memory:
+def knowing(memory: InvoiceState, verdict: Verdict, **figures: str) -> InvoiceState:
     stamped = Stamped(verdict=verdict, evidence_sha256=SHA, figures=figures or FIGURES, at=SETTLED)
     return replace(memory, stamped=stamped, evidence_sha256=SHA)
 
 
-def replaces(made: Invoice, memory: Memory, found: Finding) -> bool:
+def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:
     """Return whether any policy writes a stamp on it then."""
     policies = [Policy(fail=fail, finalize=finalize) for fail, finalize in product(FailPolicy, FinalizePolicy)]
     asked = {

@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.ledger import Record
-from pacspace_stripe.domain.stamps import (
-    HOLD_KEY,
-    LONGEST_VALUE,
-    MOST_KEYS,
-    OURS,
-    Sign,
-    carried,
-    metadata_stamp,
-)
-from pacspace_stripe.domain.verdicts import Finding, Reason, summarize
-from tests.unit.examples import CREATED, OCTOBER, PLANNED, ROOT, SHA, WAIVED, finding, proof, result
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, summarize
+from pacspace_stripe.gate.rules.stamp import HOLD_KEY, LONGEST_VALUE, MOST_KEYS, OURS, Sign, carried, metadata_stamp
+from pacspace_stripe.vocabulary.ledger import Record
+from tests.support.examples import CREATED, OCTOBER, PLANNED, ROOT, SHA, WAIVED, finding, proof, result
 
 LONGEST_KEY = 40
 FULL = summarize((result(proof=proof()),))

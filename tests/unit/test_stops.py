@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from pacspace_stripe.domain.decide import after_comparison, with_waiver
-from pacspace_stripe.domain.footer import find_block, insert_block
-from pacspace_stripe.domain.invoices import Invoice, SubscriptionState, SubscriptionStatus
-from pacspace_stripe.domain.memory import Finalizer, FirstSight, Memory, Stamped, Waiver
-from pacspace_stripe.domain.policy import FailPolicy, FinalizePolicy, Policy
-from pacspace_stripe.domain.steps import Alert, Finalize, Release, Stamp, Wait
-from pacspace_stripe.domain.stops import StopKind, stops
-from pacspace_stripe.domain.verdicts import Reason, Verdict
-from tests.unit.examples import (
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.rules.actions import Alert, Finalize, Release, Stamp, Wait
+from pacspace_stripe.gate.rules.decide import after_comparison, with_waiver
+from pacspace_stripe.gate.rules.footer import find_block, insert_block
+from pacspace_stripe.gate.rules.state import Finalizer, FirstSight, InvoiceState, Stamped, Waiver
+from pacspace_stripe.gate.rules.stops import StopKind, stops
+from pacspace_stripe.vocabulary.invoices import Invoice, SubscriptionState, SubscriptionStatus
+from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Policy
+from tests.support.examples import (
     BACKSTOPPED,
     CREATED,
     FIGURES,
@@ -161,7 +161,7 @@ def in_state(status: str) -> SubscriptionState:
         ),
     ],
 )
-def test_what_keeps_an_invoice_from_being_released(made: Invoice, memory: Memory, kinds: list[StopKind]) -> None:
+def test_what_keeps_an_invoice_from_being_released(made: Invoice, memory: InvoiceState, kinds: list[StopKind]) -> None:
     assert [stop.kind for stop in stops(made, memory)] == kinds
 
 
@@ -206,7 +206,7 @@ def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> 
     ],
 )
 def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(
-    made: Invoice, memory: Memory, policy: Policy
+    made: Invoice, memory: InvoiceState, policy: Policy
 ) -> None:
     actions = after_comparison(made, memory, policy, LATER, finding())
     assert [type(action) for action in actions] == [Stamp, Alert, Wait]

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.domain.invoices import (
+from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
+from pacspace_stripe.http.stripe_sdk import endpoint_of
+from pacspace_stripe.stripe_api import (
+    invoice_from_stripe,
+    key_livemode,
+    line_item_from_stripe,
+    meter_from_stripe,
+    price_from_stripe,
+    subscription_from_stripe,
+)
+from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
     CollectionMethod,
     EventTimeWindow,
@@ -26,17 +36,7 @@ from pacspace_stripe.domain.invoices import (
     Tier,
     UsageType,
 )
-from pacspace_stripe.domain.windows import Window
-from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
-from pacspace_stripe.stripe_api import (
-    invoice_from_stripe,
-    key_livemode,
-    line_item_from_stripe,
-    meter_from_stripe,
-    price_from_stripe,
-    subscription_from_stripe,
-)
-from pacspace_stripe.transport.stripe_sdk import endpoint_of
+from pacspace_stripe.vocabulary.windows import Window
 
 Json = dict[str, Any]
 START, END = 1_793_491_200, 1_796_083_200

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.cli.showing import echo_json, echo_line, echo_table
-from pacspace_stripe.domain.texts import printable
+from pacspace_stripe.cli.output import echo_json, echo_line, echo_table
+from pacspace_stripe.vocabulary.text import printable
 
 NASTY = "\x1b[2J\r\n\x07\x9b31m\u202e\u2066\u2028\u200b\x7f\x00\t"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.domain.evidence import canonical
-from pacspace_stripe.evidence_format import read_evidence
-from pacspace_stripe.verification import Outcome
-from pacspace_stripe.verification.chain import intact, place
-from pacspace_stripe.verification.truths import adds_up
+from pacspace_stripe.evidence.format.reading import read_evidence
+from pacspace_stripe.evidence.rules.document import canonical
+from pacspace_stripe.verify import Outcome
+from pacspace_stripe.verify.chain import intact, place
+from pacspace_stripe.verify.consistency import adds_up
 from tests.unit.test_evidence_format import GENUINE
 
 Change = Callable[[Any], None]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.verdicts import Reason, Verdict, WindowResult, summarize
-from pacspace_stripe.domain.windows import Window, iso
-from tests.unit.examples import METER, OCTOBER, result
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.vocabulary.windows import Window, iso
+from tests.support.examples import METER, OCTOBER, result
 
 MATCHED = {Reason.EXACT, Reason.WITHIN_TOLERANCE, Reason.ZERO}
 DRIFTED = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.domain.windows import Window, floor_to, iso
-from tests.unit.examples import NOVEMBER, OCTOBER
+from pacspace_stripe.vocabulary.windows import Window, floor_to, iso
+from tests.support.examples import NOVEMBER, OCTOBER
 
 NOON = datetime(2026, 10, 5, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)

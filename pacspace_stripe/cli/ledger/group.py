@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import click
 
 from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.domain.texts import printable
 from pacspace_stripe.errors import CadenceLimited, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import PacSpace, PublicPacSpace
 from pacspace_stripe.settings import load_settings
+from pacspace_stripe.vocabulary.text import printable
 
 
 @click.group()

@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import click
 
+from pacspace_stripe.cli.ledger.arguments import NEGATIVE, NUMBER
 from pacspace_stripe.cli.ledger.group import client, ledger
-from pacspace_stripe.cli.ledger.shown import say
-from pacspace_stripe.cli.ledger.typed import NEGATIVE, NUMBER
-from pacspace_stripe.cli.showing import JSON_OPTION
-from pacspace_stripe.domain.quantities import text
+from pacspace_stripe.cli.ledger.output import say
+from pacspace_stripe.cli.output import JSON_OPTION
 from pacspace_stripe.errors import RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import Write
+from pacspace_stripe.vocabulary.quantities import text
 
 
 @ledger.command(context_settings=NEGATIVE)

@@ -18,7 +18,7 @@ from pacspace_stripe.documents.overlay import files
 from pacspace_stripe.documents.overlay.files import ATTACHMENT, LARGEST_PDF
 from pacspace_stripe.documents.overlay.pages import pdf_date, put_strip, sight_of, take_strip_off
 from pacspace_stripe.documents.overlay.strips import Strip, Strips
-from pacspace_stripe.documents.statements import keywords
+from pacspace_stripe.documents.statement_values import keywords
 from pacspace_stripe.documents.typesetting import Typesetter
 from pacspace_stripe.documents.wording import one_line
 from pacspace_stripe.errors import RenderError

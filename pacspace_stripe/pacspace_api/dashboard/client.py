@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pacspace_stripe.errors import InvalidInput, RemoteRefused, StillInFlight, UnexpectedAnswer
+from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.dashboard.failures import LOGIN, MFA, REGISTER
-from pacspace_stripe.pacspace_api.dashboard.reading import (
+from pacspace_stripe.pacspace_api.dashboard.parsing import (
     Environment,
     KeyRow,
     NewKey,
@@ -22,8 +23,7 @@ from pacspace_stripe.pacspace_api.dashboard.reading import (
 )
 from pacspace_stripe.pacspace_api.dashboard.session import Session
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.settings import written
-from pacspace_stripe.transport import Transport
+from pacspace_stripe.settings import parsers as written
 
 _BUYER_MODE = "DIRECT_INFERENCE_VENDOR"
 _KEYS, _ENVIRONMENTS = "/dashboard/api-keys", "/dashboard/environments"

@@ -11,9 +11,9 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.calls import Answer
+from pacspace_stripe.http.refusals import ErrorBody
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.transport.calls import Answer
-from pacspace_stripe.transport.refusals import ErrorBody
 
 LOGIN, MFA, REGISTER = "/dashboard/auth/login", "/dashboard/auth/login/mfa-verify", "/dashboard/auth/register"
 ADDRESS = "Check the dashboard's address: what answers there is not PacSpace's dashboard."

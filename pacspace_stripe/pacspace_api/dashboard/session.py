@@ -4,19 +4,20 @@ from collections.abc import Mapping
 
 from pacspace_stripe import __version__
 from pacspace_stripe.errors import RemoteError, UnexpectedAnswer
+from pacspace_stripe.http.answers import Fields
+from pacspace_stripe.http.calls import Call
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.cookies import Cookies
 from pacspace_stripe.pacspace_api.dashboard.failures import ADDRESS, dashboard_failure
-from pacspace_stripe.pacspace_api.dashboard.reading import opened, token_of
+from pacspace_stripe.pacspace_api.dashboard.parsing import opened, token_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.pacspace_api.wire import exact_json
-from pacspace_stripe.transport import Call, Transport
-from pacspace_stripe.transport.answers import Fields
-from pacspace_stripe.transport.cookies import Cookies
+from pacspace_stripe.pacspace_api.http import exact_json
 
 
 class Session:
     """With the dashboard at ``base_url``, from nobody's to a person's who logged in. One thread at a time.
 
-    Newer dashboards set cookies and want a header of their own on writes, older ones hand out a token (1.2): whatever
+    Newer dashboards set cookies and want a header of their own on writes, older ones hand out a token (CONTRACT 1.2): whatever
     came at login is sent, to this address only. Raises RemoteError's children.
     """
 

@@ -4,7 +4,7 @@ Both its APIs, its webhooks, and the dashboard's pages for getting started. It o
 never PacSpace's: roots it answers with are labelled ``"simulator": true`` and match nothing outside.
 """
 
-from pacspace_stripe.simulator.pacspace.rules import Rules
+from pacspace_stripe.simulator.pacspace.behaviour import Rules
 from pacspace_stripe.simulator.pacspace.simulator import PacSpaceSimulator
 from pacspace_stripe.simulator.pacspace.troubles import LedgerFault
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
 
 MAX_MAGNITUDE = Decimal(1_000_000_000)
-"""Contract 1.9. Whether the bounds are inside is not said; the simulator lets them in."""
+"""CONTRACT 1.9. Whether the bounds are inside is not said; the simulator lets them in."""
 
 MAX_DIGITS = 800
 """More than any double has; what keeps exact sums finite."""

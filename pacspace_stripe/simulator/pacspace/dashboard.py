@@ -1,17 +1,17 @@
-"""The dashboard's pages for getting started (contract 8): access, account, login, keys, environments, customers."""
+"""The dashboard's pages for getting started (CONTRACT 8): access, account, login, keys, environments, customers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.accounts import ApiKey
 from pacspace_stripe.simulator.pacspace.inputs import Call, read_customer_id
 from pacspace_stripe.simulator.pacspace.ledger import made_id
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import json_response
 
 COOKIE = "pacspace_session"
 MFA_CODE = "123456"

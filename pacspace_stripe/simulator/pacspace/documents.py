@@ -1,4 +1,4 @@
-"""Receipt documents (contract 3.10): one per checkpoint, by its id or its root, as JSON and as PDF.
+"""Receipt documents (CONTRACT 3.10): one per checkpoint, by its id or its root, as JSON and as PDF.
 
 Their shape is not published but for ``links.permalink``: the rest is the simulator's.
 """
@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint
 from pacspace_stripe.simulator.pacspace.inputs import Call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import json_response
 
 _PDF = ".pdf"
 
@@ -73,7 +73,7 @@ def _pdf(lines: list[str]) -> bytes:
     """The smallest page of text that is a PDF."""
     shown = " ".join(f"({line}) Tj T*" for line in lines)
     stream = f"BT /F1 10 Tf 40 780 Td 14 TL {shown} ET".encode()
-    fonts = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Courier >> >> >>"
+    fonts = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /AlertWorker >> >> >>"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",

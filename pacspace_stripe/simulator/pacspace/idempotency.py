@@ -1,4 +1,4 @@
-"""Idempotency keys (contract 1.7): one outcome per endpoint and key, replayed for the same body."""
+"""Idempotency keys (CONTRACT 1.7): one outcome per endpoint and key, replayed for the same body."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import json_response
 
 _SUCCESS = range(200, 300)
 

@@ -1,4 +1,4 @@
-"""What arrives: requests and their fields, checked as contract 1.9 and 3.1 say."""
+"""What arrives: requests and their fields, checked as CONTRACT 1.9 and 3.1 say."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def read_balance(body: Mapping[str, Any], name: str) -> Decimal:
 
 
 def read_customer_id(value: Any) -> str:
-    """A well-formed customer id (contract 1.9)."""
+    """A well-formed customer id (CONTRACT 1.9)."""
     if not isinstance(value, str) or not _CUSTOMER_ID.fullmatch(value):
         message = "customerId must be 1 to 128 letters, digits, or any of _ - . :"
         raise invalid(message)

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """Where a delta stands (contract 1.10)."""
+    """Where a delta stands (CONTRACT 1.10)."""
 
     QUEUED = "QUEUED"
     PROCESSING = "PROCESSING"
@@ -31,7 +31,7 @@ class Draft:
     adjusts: Mapping[str, Any] | None = None
 
     def item(self) -> dict[str, Any]:
-        """What a proof's leaf is made of (contract 6.3, 15)."""
+        """What a proof's leaf is made of (CONTRACT 6.3, 15)."""
         item: dict[str, Any] = {
             "customerId": self.account,
             "delta": self.delta,

@@ -1,4 +1,4 @@
-"""Proof roots by PacSpace's one published algorithm (contract 6.1, reading B).
+"""Proof roots by PacSpace's one published algorithm (CONTRACT 6.1, reading B).
 
 Which fields make an item and how hashes are joined was never published in full, so these roots are
 the simulator's own: they match themselves, never PacSpace's.

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import plain_digits
 from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Scope
@@ -14,7 +15,6 @@ from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
 from pacspace_stripe.simulator.pacspace.scopes import Window, asked_window, resolved_window
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import json_response
 
 _SOURCES = {"db", "chain", "both"}
 

@@ -1,11 +1,11 @@
-"""Errors as PacSpace words them (contract 1.5): nested, with the message repeated for flat readers."""
+"""Errors as PacSpace words them (CONTRACT 1.5): nested, with the message repeated for flat readers."""
 
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.wire import json_response
+from pacspace_stripe.simulator.http_stream import json_response
 
 
 class Refusal(Exception):

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import Route, json_response
 from pacspace_stripe.simulator.pacspace import (
     dashboard,
     deliveries,
@@ -17,7 +18,6 @@ from pacspace_stripe.simulator.pacspace import (
 )
 from pacspace_stripe.simulator.pacspace.inputs import Call
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import Route, json_response
 
 _Answer = Callable[[World, Call], dict[str, Any]]
 
@@ -82,6 +82,6 @@ OPEN_ROUTES = (
 KEYED_ENDPOINTS = frozenset(
     f"POST /api/v1/{name}" for name in ("balance/delta", "balance/delta/batch", "balance/checkpoint")
 )
-"""Where an Idempotency-Key counts (contract 1.7)."""
+"""Where an Idempotency-Key counts (CONTRACT 1.7)."""
 PRIVATE = "/dashboard/auth/"
 """What is sent below this is not logged: passwords."""

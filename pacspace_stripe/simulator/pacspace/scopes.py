@@ -1,4 +1,4 @@
-"""Which span of time a request is about (contract 4): exclusive modes, half-open windows, UTC."""
+"""Which span of time a request is about (CONTRACT 4): exclusive modes, half-open windows, UTC."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The older settlement API (contract 7): writes that add up under a key, and facts named by their content."""
+"""The older settlement API (CONTRACT 7): writes that add up under a key, and facts named by their content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import exact_json, json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import total
 from pacspace_stripe.simulator.pacspace.buckets import Fact, Write
 from pacspace_stripe.simulator.pacspace.inputs import Call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import exact_json, json_response
 
 _MOST_ITEMS = 1000
 _LARGEST_BITS = 2**53

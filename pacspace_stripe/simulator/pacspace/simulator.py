@@ -12,17 +12,17 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Faults
+from pacspace_stripe.simulator.http_stream import LoggedRequest, Route, find_route, json_response
 from pacspace_stripe.simulator.outbox import Deliver
-from pacspace_stripe.simulator.pacspace.building import BUILDING_METHODS, Building
+from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME, CountsBy, LateDeltas, Rules
 from pacspace_stripe.simulator.pacspace.idempotency import Idempotency
 from pacspace_stripe.simulator.pacspace.inputs import read_call
-from pacspace_stripe.simulator.pacspace.posting import POSTING_METHODS, Posting
+from pacspace_stripe.simulator.pacspace.posts import POSTING_METHODS, Posting
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, wrong_key
 from pacspace_stripe.simulator.pacspace.routes import KEY_ROUTES, KEYED_ENDPOINTS, OPEN_ROUTES, PRIVATE
-from pacspace_stripe.simulator.pacspace.rules import BY_NAME, CountsBy, LateDeltas, Rules
 from pacspace_stripe.simulator.pacspace.troubles import LedgerFaults
 from pacspace_stripe.simulator.pacspace.world import World
-from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
+from pacspace_stripe.simulator.pacspace.world_builder import BUILDING_METHODS, Building
 
 _NO_REPLY = 0
 

@@ -10,13 +10,13 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, answer_through
+from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import refusals, writes
+from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME
 from pacspace_stripe.simulator.pacspace.idempotency import pending
 from pacspace_stripe.simulator.pacspace.inputs import read_call
 from pacspace_stripe.simulator.pacspace.refusals import Refusal
 from pacspace_stripe.simulator.pacspace.routes import KEYED_ENDPOINTS
-from pacspace_stripe.simulator.pacspace.rules import BY_NAME
-from pacspace_stripe.simulator.wire import json_response
 
 
 class LedgerFault(StrEnum):
@@ -44,7 +44,7 @@ ENDPOINTS: Mapping[LedgerFault, tuple[str, ...]] = {
     LedgerFault.IDEMPOTENCY_PENDING: tuple(sorted(KEYED_ENDPOINTS)),
     LedgerFault.CHAIN_UNAVAILABLE: ("GET /api/v1/verify/{proofRoot}",),
 }
-"""What each is about (contract 1.5, 1.7, 1.8, 3.1, 3.13, 11), unless the plan names endpoints itself.
+"""What each is about (CONTRACT 1.5, 1.7, 1.8, 3.1, 3.13, 11), unless the plan names endpoints itself.
 
 A plan without room refuses what is recorded; reading, deriving and verifying stay free. The others strike anywhere.
 """
@@ -139,7 +139,7 @@ def _customer(request: httpx.Request) -> str | None:
 
 
 def _batch(request: httpx.Request) -> list[Any]:
-    """The deltas of a batch: each has a cadence of its own, so each is refused in its own row (contract 1.8)."""
+    """The deltas of a batch: each has a cadence of its own, so each is refused in its own row (CONTRACT 1.8)."""
     deltas = _sent(request).get("deltas")
     return deltas if isinstance(deltas, list) else []
 

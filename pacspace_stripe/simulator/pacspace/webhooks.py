@@ -1,4 +1,4 @@
-"""PacSpace's webhooks (contract 5): the envelope, the two shapes of its data, and the signature."""
+"""PacSpace's webhooks (CONTRACT 5): the envelope, the two shapes of its data, and the signature."""
 
 import hashlib
 import hmac
@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import exact_json
 from pacspace_stripe.simulator.outbox import Receiver
-from pacspace_stripe.simulator.wire import exact_json
 
 RETRY_AFTER = tuple(timedelta(seconds=5 * 2**retry) for retry in range(10))
-"""Ten retries with doubling waits; the real schedule is not published (5.5)."""
+"""Ten retries with doubling waits; the real schedule is not published (CONTRACT 5.5)."""
 TENANT = "tenant_simulator"
 
 
@@ -30,7 +30,7 @@ class LedgerEvent:
     lost: bool = False
 
     def json(self) -> dict[str, Any]:
-        """Both envelopes at once (5.2): the documents' and the SDK's."""
+        """Both envelopes at once (CONTRACT 5.2): the documents' and the SDK's."""
         return {
             "id": self.id,
             "event": self.type,
@@ -54,7 +54,7 @@ class LedgerWebhook(Receiver):
 
 
 def signature(body: bytes, timestamp: str, secrets: tuple[str, ...]) -> str:
-    """``X-PacSpace-Signature`` over the raw body (5.1): one ``v1`` per secret that is alive."""
+    """``X-PacSpace-Signature`` over the raw body (CONTRACT 5.1): one ``v1`` per secret that is alive."""
     signed = f"{timestamp}.".encode() + body
     return ",".join(f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets)
 

@@ -10,11 +10,11 @@ from pacspace_stripe.simulator.outbox import Outbox
 from pacspace_stripe.simulator.pacspace import merkle
 from pacspace_stripe.simulator.pacspace.accounts import Dashboard
 from pacspace_stripe.simulator.pacspace.amounts import Number, double_as_json, total, total_of_doubles
+from pacspace_stripe.simulator.pacspace.behaviour import Rules
 from pacspace_stripe.simulator.pacspace.buckets import Settlement
 from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Checkpoints, Scope
 from pacspace_stripe.simulator.pacspace.ledger import Draft, Ledger, Record, Status, made_id
 from pacspace_stripe.simulator.pacspace.refusals import Refusal, customer_not_found
-from pacspace_stripe.simulator.pacspace.rules import Rules
 from pacspace_stripe.simulator.pacspace.scopes import Window
 from pacspace_stripe.simulator.pacspace.webhooks import LedgerEvent, LedgerWebhook
 

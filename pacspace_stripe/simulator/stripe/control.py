@@ -10,16 +10,16 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Fault, Faults
+from pacspace_stripe.simulator.http_stream import LoggedRequest
 from pacspace_stripe.simulator.loopback import require_loopback
 from pacspace_stripe.simulator.outbox import Attempt, Deliver
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Behaviour
 from pacspace_stripe.simulator.stripe.admission import RateLimits
-from pacspace_stripe.simulator.stripe.building import WorldBuilding
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.webhooks import WebhookEndpoint
 from pacspace_stripe.simulator.stripe.world import Charge, Mail
-from pacspace_stripe.simulator.wire import LoggedRequest
+from pacspace_stripe.simulator.stripe.world_builder import WorldBuilding
 
 
 class Controlled(WorldBuilding):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.simulator.stripe.account import Account, Cause
 from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
-from pacspace_stripe.simulator.stripe.drafting import draft, licensed_lines, metered_lines
+from pacspace_stripe.simulator.stripe.drafts import draft, licensed_lines, metered_lines
 from pacspace_stripe.simulator.stripe.errors import StripeError
 from pacspace_stripe.simulator.stripe.lifecycle import (
     changed,
@@ -189,7 +189,7 @@ def _roll(account: Account, subscription: Subscription, before: Json) -> None:
 
 
 def cancel(account: Account, subscription: Subscription, final: Invoice | None = None) -> None:
-    """End a subscription: nothing renews any more, and its unpaid invoices are not collected (stripe-facts 12.5).
+    """End a subscription: nothing renews any more, and its unpaid invoices are not collected (FACTS 12.5).
 
     ``final``: the invoice that the cancellation itself makes, which is collected as usual.
     """

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, page_of, time_filter
-from pacspace_stripe.simulator.stripe.drafting import place, refresh, schedule
+from pacspace_stripe.simulator.stripe.drafts import place, refresh, schedule
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_edit, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.shapes import Json

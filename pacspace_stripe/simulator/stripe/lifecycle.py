@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.agenda import Action
-from pacspace_stripe.simulator.stripe.drafting import refresh, rounded_up, schedule
+from pacspace_stripe.simulator.stripe.drafts import refresh, rounded_up, schedule
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_edit, refuse_state
 from pacspace_stripe.simulator.stripe.shapes import Json, invoice_prefix
 from pacspace_stripe.simulator.stripe.world import Charge, Invoice, Mail, Status

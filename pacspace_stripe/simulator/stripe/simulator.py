@@ -13,6 +13,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import FaultName, Faults, answer_through
+from pacspace_stripe.simulator.http_stream import LoggedRequest, Route, find_route, json_response
 from pacspace_stripe.simulator.outbox import Deliver, Delivery
 from pacspace_stripe.simulator.stripe import (
     catalog_endpoints,
@@ -43,7 +44,6 @@ from pacspace_stripe.simulator.stripe.invoice_shapes import page_secret
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint, request_for
 from pacspace_stripe.simulator.stripe.world import Status
-from pacspace_stripe.simulator.wire import LoggedRequest, Route, find_route, json_response
 
 API_VERSION = "2026-10-28.endive"
 LIVE_PREFIXES = ("sk_live_", "rk_live_")

@@ -1,4 +1,4 @@
-"""Test clocks: objects of their customers live by a time that moves only when it is told to (stripe-facts 12.12)."""
+"""Test clocks: objects of their customers live by a time that moves only when it is told to (FACTS 12.12)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

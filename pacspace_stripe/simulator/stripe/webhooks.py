@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import httpx
 
+from pacspace_stripe.simulator.http_stream import exact_json
 from pacspace_stripe.simulator.outbox import Receiver
 from pacspace_stripe.simulator.stripe.world import unix
-from pacspace_stripe.simulator.wire import exact_json
 
 Json = dict[str, Any]
 

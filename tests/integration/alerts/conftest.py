@@ -7,7 +7,7 @@ import pytest
 
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Store
-from tests.alert_receivers import opened, wall_clock
+from tests.support.alert_receivers import opened, wall_clock
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from pacspace_stripe.alerts import Round
-from pacspace_stripe.checks.telling import Alerts
-from pacspace_stripe.domain.alerting import SCHEDULE, Alert, Channel
-from pacspace_stripe.domain.messages import Why
+from pacspace_stripe.alerts.rules.messages import Why
+from pacspace_stripe.alerts.rules.throttle import SCHEDULE, Alert, Channel
+from pacspace_stripe.alerts.worker import Round
+from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.outbox import State
-from tests.alert_receivers import (
+from tests.support.alert_receivers import (
     BOTH,
     IMPATIENT,
     LEASE,
@@ -33,7 +33,7 @@ from tests.alert_receivers import (
     receiving,
     tell,
 )
-from tests.leaks import parts
+from tests.support.leaks import parts
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 

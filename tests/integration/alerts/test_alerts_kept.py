@@ -11,16 +11,16 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from pacspace_stripe.alerts import Round
-from pacspace_stripe.checks.telling import Alerts
+from pacspace_stripe.alerts.rules.throttle import Channel, GivenUp
+from pacspace_stripe.alerts.worker import Round
 from pacspace_stripe.cli import cli
-from pacspace_stripe.domain.alerting import Channel, GivenUp
 from pacspace_stripe.errors import LeaseLost
+from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.outbox import CLAIMED_FOR, State
 from pacspace_stripe.store.tables import alerts, deliveries
-from tests.alert_receivers import (
+from tests.support.alert_receivers import (
     BOTH,
     LEASE,
     NO_SERVICE,
@@ -33,7 +33,7 @@ from tests.alert_receivers import (
     tell,
     teller,
 )
-from tests.worlds import ENVIRONMENT
+from tests.support.worlds import ENVIRONMENT
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 

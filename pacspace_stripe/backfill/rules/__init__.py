@@ -1,0 +1,1 @@
+"""Rules of the backfill: which invoices it covers, and what it counts."""

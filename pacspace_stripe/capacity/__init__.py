@@ -1,0 +1,1 @@
+"""Capacity: how long the gate takes for a number of renewals."""

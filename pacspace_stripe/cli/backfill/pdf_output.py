@@ -1,0 +1,107 @@
+"""``--pdf-dir``: the stamped PDF of every finalized invoice that is matched or waived, one file each.
+
+A file that is there with the same evidence is left, without asking Stripe; one that is not ours is never replaced.
+"""
+
+import json
+import re
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from pacspace_stripe.app import App
+from pacspace_stripe.backfill.rows import Paper, PaperState, Row
+from pacspace_stripe.backfill.rules.tally import Outcome
+from pacspace_stripe.backfill.waiting import Patience
+from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.documents.overlay import LARGEST_PDF
+from pacspace_stripe.documents.stamped_pdf import StampedInvoice, stamp_invoice
+from pacspace_stripe.errors import PacspaceStripeError, StoreUnavailable, UnreadableDocument
+from pacspace_stripe.evidence.rules.document import digest
+from pacspace_stripe.verify.pdf import read_pdf
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Numbers are merchants' text: all others would be paths, options or hidden files somewhere."""
+_PROVEN = (Outcome.MATCHED, Outcome.WAIVED)
+_FINALIZED = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Papers:
+    """Makes them, from several threads. Without ``act`` nothing is made, only counted."""
+
+    app: App
+    folder: Path
+    patience: Patience
+    act: bool
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, listed: ListedInvoice, row: Row) -> Row:
+        """The row, and what became of its PDF. Raises StoreUnavailable and Stopped; nothing else ends a backfill."""
+        if row.outcome not in _PROVEN or row.status not in _FINALIZED:
+            return row
+        number = listed.invoice.number if listed.invoice else None
+        there = self._there(row.invoice_id, number)
+        if there is not None:
+            return replace(row, paper=Paper(state=PaperState.THERE, name=there.name))
+        if not self.act:
+            return replace(row, paper=Paper(state=PaperState.MISSING, name=self._names(row.invoice_id, number)[0].name))
+        try:
+            made = self.patience.read(lambda: stamp_invoice(self.app, row.invoice_id))
+            written = self._write(row.invoice_id, made)
+        except StoreUnavailable:
+            raise
+        except PacspaceStripeError as error:
+            return replace(row, paper=Paper(state=PaperState.FAILED, name="", problem=error.with_hint))
+        except click.FileError as error:
+            return replace(
+                row, paper=Paper(state=PaperState.FAILED, name="", problem=f"{error.filename}: {error.message}")
+            )
+        return replace(row, paper=Paper(state=PaperState.WRITTEN, name=written.name))
+
+    def _names(self, invoice_id: str, number: str | None) -> tuple[Path, ...]:
+        """Where it may be: by its number, or where another file has that name by both, or by its id."""
+        if number is None or not _SAFE.fullmatch(number):
+            return (self.folder / f"{invoice_id}.pdf",)
+        return self.folder / f"{number}.pdf", self.folder / f"{number}-{invoice_id}.pdf"
+
+    def _there(self, invoice_id: str, number: str | None) -> Path | None:
+        """The file that was stamped with the evidence that the invoice carries."""
+        subject = self.app.store.subjects.find(invoice_id)
+        wanted = subject.memory.stamped if subject else None
+        if wanted is None:
+            return None
+        about = (invoice_id, wanted.evidence_sha256)
+        return next((path for path in self._names(invoice_id, number) if _stamped_with(path) == about), None)
+
+    def _write(self, invoice_id: str, made: StampedInvoice) -> Path:
+        """One at a time: two invoices may have numbers that are one name to this file system."""
+        with self._turn:
+            path = next((path for path in self._names(invoice_id, made.number) if _may_hold(path, invoice_id)), None)
+            if path is None:
+                name = self._names(invoice_id, made.number)[-1].name
+                raise click.FileError(name, hint="another file has this name")
+            write_whole(path, made.pdf)
+            return path
+
+
+def _may_hold(path: Path, invoice_id: str) -> bool:
+    if not path.exists() and not path.is_symlink():
+        return True
+    found = _stamped_with(path)
+    return found is not None and found[0] == invoice_id
+
+
+def _stamped_with(path: Path) -> tuple[str, str] | None:
+    """The invoice and the SHA-256 of the evidence in a PDF of ours."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            evidence = read_pdf(file.read(LARGEST_PDF + 1)).evidence
+        return str(json.loads(evidence)["invoice"]), digest(evidence)
+    except (OSError, UnreadableDocument, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,137 @@
+"""What it came to: for people, and the same for machines."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from pacspace_stripe.app import App
+from pacspace_stripe.backfill.bookmarks import Bookmark
+from pacspace_stripe.backfill.rows import PaperState
+from pacspace_stripe.backfill.rules.tally import READS_A_MONTH, Outcome, Selection, shown
+from pacspace_stripe.cli.backfill.progress import written
+from pacspace_stripe.cli.output import echo_line
+from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.text import counted
+
+
+def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished: bool, act: bool) -> dict[str, Json]:
+    """Counts; of a dry run also what applying it would take."""
+    tally = bookmark.tally
+    found: dict[str, Json] = {
+        **{name: value if isinstance(value, str) else list(value) for name, value in shown(selection).items()},
+        "applied": act,
+        "finished": finished,
+        "invoices": tally.invoices,
+        "outcomes": {outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+        "reasons": dict(sorted(tally.reasons.items())),
+        "stamped": tally.stamped,
+        "unchanged": tally.unchanged,
+        "drafts": tally.drafts,
+    }
+    if bookmark.beyond:
+        found["beyond"] = {**_beyond(bookmark)}
+    if tally.pdfs:
+        found["pdfs"] = {state.value: tally.pdfs.get(state, 0) for state in PaperState}
+    if act:
+        return found
+    rate = app.settings.request_rate
+    plan: dict[str, Json] = {
+        **{f"{name}_calls": count for name, count in asdict(tally.calls).items()},
+        "stripe_reads": tally.calls.stripe_reads,
+        "stripe_writes": tally.calls.stripe_writes,
+        "seconds_at_least": round(tally.calls.at_least(rate).total_seconds()),
+        "requests_a_second": str(rate),
+        "stripe_reads_a_month": READS_A_MONTH,
+    }
+    return {**found, "plan": plan}
+
+
+def _beyond(bookmark: Bookmark) -> dict[str, int]:
+    """Count what was written for invoices that a stop left uncounted."""
+    wrote = bookmark.beyond.values()
+    return {"stamped": sum(one.stamped for one in wrote), "pdfs": sum(one.paper for one in wrote)}
+
+
+def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: bool, finished: bool) -> None:
+    """Counts by outcome, why the bad ones are bad, and what comes next."""
+    tally = bookmark.tally
+    about = shown(selection)
+    end = "" if finished else ", as far as it got"
+    what = "Applied" if act else "Dry run, nothing was written"
+    statuses = ", ".join(about["statuses"])
+    click.secho(f"{what}: {counted(tally.invoices, 'invoice')}{end}", bold=True)
+    click.echo(f"  created from {about['since']} to {about['until']}, {statuses}")
+    for outcome in Outcome:
+        if tally.outcomes[outcome]:
+            click.echo(f"  {tally.outcomes[outcome]:>9,}  {outcome.value}{_reasons(bookmark, outcome)}")
+    _echo_bad(bookmark)
+    _echo_without_pdf(bookmark)
+    if act:
+        _echo_done(bookmark)
+    else:
+        _echo_plan(app, bookmark)
+
+
+def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
+    mine = [(name, count) for name, count in bookmark.tally.reasons.items() if name.startswith(f"{outcome.value} ")]
+    said = ", ".join(f"{name.rpartition(' ')[2]} {count:,}" for name, count in sorted(mine))
+    return f": {said}" if said else ""
+
+
+def _echo_bad(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    _echo_some(
+        "Not matched", tally.bad, sum(tally.outcomes[one] for one in Outcome if not one.good), "--csv and --json name"
+    )
+
+
+def _echo_without_pdf(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    _echo_some("Without their PDF", tally.without_pdf, tally.pdfs.get(PaperState.FAILED, 0), "--json names")
+
+
+def _echo_some(title: str, lines: Sequence[str], count: int, where: str) -> None:
+    """The first lines of ``count``, and where all of them are named."""
+    if lines:
+        click.echo(title)
+    for line in lines:
+        echo_line(f"  {line}")
+    if count > len(lines):
+        click.echo(f"  and {count - len(lines):,} more: {where} them all")
+
+
+def _echo_done(bookmark: Bookmark) -> None:
+    tally = bookmark.tally
+    click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
+    if tally.pdfs:
+        written, there = tally.pdfs.get(PaperState.WRITTEN, 0), tally.pdfs.get(PaperState.THERE, 0)
+        click.echo(f"{counted(written, 'stamped PDF')} written, {there:,} there before")
+    if bookmark.beyond:
+        beyond = _beyond(bookmark)
+        click.echo(
+            f"Beyond these, {beyond['stamped']:,} more were stamped and {counted(beyond['pdfs'], 'PDF')} written;"
+            " --resume looks at them again and counts them then"
+        )
+    if tally.drafts:
+        click.echo(f"{counted(tally.drafts, 'draft')}: `pacspace-stripe serve` (or `sweep`) goes on from here")
+
+
+def _echo_plan(app: App, bookmark: Bookmark) -> None:
+    tally, calls, rate = bookmark.tally, bookmark.tally.calls, app.settings.request_rate
+    click.echo("With --apply")
+    drafts = f", {counted(tally.drafts, 'draft')} gated" if tally.drafts else ""
+    click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
+    if tally.pdfs:
+        missing, there = tally.pdfs.get(PaperState.MISSING, 0), tally.pdfs.get(PaperState.THERE, 0)
+        click.echo(f"  {counted(missing, 'stamped PDF')} written, {there:,} there already")
+    click.echo(
+        f"  about {counted(calls.stripe_reads, 'read')} and {counted(calls.stripe_writes, 'write')} at Stripe,"
+        f" {counted(calls.ledger, 'call')} of"
+        f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
+        f" {rate.total} in all"
+    )
+    click.echo(
+        f"  {calls.stripe_reads / READS_A_MONTH:.1%} of the {READS_A_MONTH:,} reads a month that Stripe allows every"
+        " account (500 per transaction, where that is more)"
+    )

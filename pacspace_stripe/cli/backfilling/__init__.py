@@ -1,5 +1,0 @@
-"""``pacspace-stripe backfill``: the one-off command for invoices of the past."""
-
-from pacspace_stripe.cli.backfilling.command import backfill
-
-__all__ = ["backfill"]

@@ -1,0 +1,5 @@
+"""``pacspace-stripe onboard``: from no account to a key in an environment file. No secret is ever an argument."""
+
+from pacspace_stripe.cli.init.command import onboard
+
+__all__ = ["onboard"]

@@ -1,0 +1,276 @@
+"""The Quick Start's steps 1 to 3, each taken only where it is still to be taken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import click
+
+from pacspace_stripe.cli.init.account_flow import Way, approval_token, way_in
+from pacspace_stripe.cli.init.env_file import EnvFile, Progress
+from pacspace_stripe.cli.init.prompts import (
+    APPROVAL_TOKEN,
+    MFA_CODE,
+    PASSWORD,
+    STRIPE_KEY,
+    STRIPE_SECRET,
+    Asking,
+    visible,
+)
+from pacspace_stripe.errors import (
+    ConfigurationError,
+    Conflict,
+    NotApproved,
+    NotProvisioned,
+    RemoteError,
+    UnexpectedAnswer,
+)
+from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment, NewKey, Status
+from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.settings import parsers as written
+from pacspace_stripe.settings.model import is_live
+
+_KEY, _ADDRESS = "PACSPACE_API_KEY", "PACSPACE_API_BASE_URL"
+_USE_CASE = "Record usage before invoices go out."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What was asked for on the command line."""
+
+    email: str | None
+    name: str | None
+    organization: str | None
+    use_case: str | None
+    environment: Environment
+    key_name: str
+    patience: timedelta
+    request_access: bool
+    provision: bool
+    replace: bool
+    show_key: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onboarding:
+    """One run, from wherever the environment file says that the last one ended."""
+
+    wishes: Wishes
+    file: EnvFile
+    asking: Asking
+    dashboard: Dashboard
+    say: Callable[[str], object]
+
+    def run(self) -> None:
+        """All that is left to do. Raises NotApproved while PacSpace has not answered, and what the steps raise."""
+        self._check_given()
+        progress = self._progress()
+        self._get_in(progress)
+        self._get_key()
+        self._see_environment()
+        self._fill_in_stripe()
+
+    # Step 1: access and account
+
+    def _progress(self) -> Progress:
+        noted = self.file.progress()
+        email = self.asking.text(
+            self.wishes.email or (noted.email if noted and noted.dashboard == self.dashboard.base_url else None),
+            "--email",
+            "Your email address at PacSpace",
+        ).strip()
+        if noted and (noted.email, noted.dashboard) == (email, self.dashboard.base_url):
+            return noted
+        return Progress(dashboard=self.dashboard.base_url, email=email)
+
+    def _get_in(self, progress: Progress) -> None:
+        requested = progress == self.file.progress()
+        token = self._token(requested=requested and not progress.registered)
+        account = progress.registered or bool(token) or self._has_account(progress, requested=requested)
+        way = way_in(
+            wanted=self.wishes.request_access,
+            requested=requested,
+            registered=progress.registered,
+            token=bool(token),
+            account=account,
+        )
+        match way:
+            case Way.REQUEST:
+                self._request(progress)
+            case Way.WAIT:
+                raise _waiting(progress)
+            case Way.REGISTER:
+                self._log_in(progress, self._register(progress, token))
+            case Way.LOG_IN:
+                self._log_in(progress, self.asking.secret(PASSWORD, f"Password of {progress.email} at PacSpace"))
+
+    def _token(self, *, requested: bool) -> str:
+        if self.wishes.request_access or not (requested or self.asking.has(APPROVAL_TOKEN)):
+            return ""
+        question = "Approval token, or the link in PacSpace's mail (Enter: none)"
+        return approval_token(self.asking.optional_secret(APPROVAL_TOKEN, question))
+
+    def _has_account(self, progress: Progress, *, requested: bool) -> bool:
+        if self.wishes.request_access or self.asking.has(PASSWORD):
+            return True
+        already = "by now" if requested else "already"
+        return self.asking.agrees(f"Does {progress.email} have an account at PacSpace {already}?")
+
+    def _request(self, progress: Progress) -> None:
+        request = self._who(progress)
+        self.dashboard.request_access(request)
+        asked = self._noted(progress, request)
+        self.file.note(asked)
+        self.say(f"Requested access for {request.email}. PacSpace reviews it, and answers by mail.")
+        raise _waiting(asked)
+
+    def _register(self, progress: Progress, token: str) -> str:
+        request = self._who(progress)
+        password = self.asking.secret(PASSWORD, f"A password for {request.email} at PacSpace", twice=True)
+        try:
+            self.dashboard.register(request, password=password, approval_token=token)
+            self.say(f"Registered {request.email}. Should PacSpace mail a link to verify the address, open it.")
+        except Conflict:
+            self.say(f"{request.email} has an account already.")
+        self.file.note(self._noted(progress, request).with_account())
+        return password
+
+    def _who(self, progress: Progress) -> AccessRequest:
+        wishes, ask = self.wishes, self.asking.text
+        return AccessRequest(
+            email=progress.email,
+            name=ask(wishes.name or progress.name, "--name", "Your name"),
+            organization=ask(wishes.organization or progress.organization, "--organization", "Your organization"),
+            use_case=ask(wishes.use_case or progress.use_case, "--use-case", "What for", _USE_CASE),
+        )
+
+    def _noted(self, progress: Progress, request: AccessRequest) -> Progress:
+        return Progress(
+            dashboard=progress.dashboard,
+            email=request.email,
+            name=request.name,
+            organization=request.organization,
+            use_case=request.use_case,
+        )
+
+    # Step 2: a session and a key
+
+    def _log_in(self, progress: Progress, password: str) -> None:
+        ticket = self.dashboard.log_in(progress.email, password)
+        if ticket is not None:
+            code = self.asking.secret(MFA_CODE, "Code of your authenticator").strip()
+            self.dashboard.verify_mfa(ticket, code)
+        self.say(f"Logged in as {progress.email}.")
+        noted = self.file.progress()
+        known = noted if noted and (noted.email, noted.dashboard) == (progress.email, progress.dashboard) else progress
+        if noted != known.with_account():
+            self.file.note(known.with_account())
+
+    def _get_key(self) -> None:
+        there = self.file.values().get(_KEY)
+        if there and not self.wishes.replace:
+            self.say(f"{self.file.path} has {visible(there)} for {_KEY} already: kept (--replace makes another).")
+            return
+        # Written once before there is anything to lose: a key is shown only once.
+        self.file.fill({})
+        self._mention_namesakes()
+        key = self.dashboard.create_key(self.wishes.key_name, self.wishes.environment)
+        if key.kind != self.wishes.environment.of_keys:
+            message = f"a {key.kind} key was made ({key.key_id}), not one of the {self.wishes.environment} environment"
+            raise UnexpectedAnswer(PACSPACE, message, hint="It was not kept: delete it in PacSpace's dashboard.")
+        self._keep(key)
+
+    def _mention_namesakes(self) -> None:
+        try:
+            named = [key for key in self.dashboard.listed_keys() if key.active and key.name == self.wishes.key_name]
+        except RemoteError:
+            return
+        for key in named:
+            self.say(f"PacSpace has a key named {key.name} already ({key.key_id}): delete it there if nobody uses it.")
+
+    def _keep(self, key: NewKey) -> None:
+        try:
+            self.file.fill({_KEY: key.full})
+        except click.FileError as error:
+            lost = f"{error.message}; the new key ({key.key_id}) is lost: delete it in PacSpace's dashboard"
+            raise click.FileError(str(self.file.path), hint=lost) from error
+        self.say(f"Created {visible(key.full)}, kept in {self.file.path} as {_KEY}. PacSpace shows it this once.")
+        if self.wishes.show_key:
+            self.say(key.full)
+
+    # Step 3: the environment
+
+    def _see_environment(self) -> None:
+        environment, dashboard = self.wishes.environment, self.dashboard
+        status = dashboard.status(environment)
+        if status in {Status.NONE, Status.FAILED}:
+            if not self._may_provision(status):
+                message = f"the {environment} environment is not there: {status}"
+                raise NotProvisioned(PACSPACE, message, hint="Run it again with --provision to have it made.")
+            dashboard.provision(environment)
+            self.say(f"Asked PacSpace to provision the {environment} environment.")
+        dashboard.wait_until_active(
+            environment,
+            self.wishes.patience,
+            waiting=lambda status: self.say(f"The {environment} environment is {status}: waiting ..."),
+        )
+        self.say(f"The {environment} environment is active.")
+        self._keep_address()
+
+    def _keep_address(self) -> None:
+        """The page that shows it is not described anywhere: when it cannot be read, a person can."""
+        try:
+            address = self.dashboard.api_address(self.wishes.environment)
+        except RemoteError:
+            address = None
+        there = self.file.values().get(_ADDRESS)
+        if address is None:
+            self.say(f"If PacSpace's dashboard shows an address of this environment's API, set {_ADDRESS} to it.")
+        elif not there or (self.wishes.replace and there != address):
+            self.file.fill({_ADDRESS: address})
+            self.say(f"Its API is at {address}, kept as {_ADDRESS}.")
+        elif there != address:
+            self.say(f"Its API is at {address}; {self.file.path} has another {_ADDRESS}: kept.")
+
+    def _may_provision(self, status: Status) -> bool:
+        question = f"The {self.wishes.environment} environment is not there: {status}. Have it made?"
+        return self.wishes.provision or self.asking.agrees(question)
+
+    # What else `.env` needs
+
+    def _check_given(self) -> None:
+        """Before anything is sent: a mistake in what was given beforehand."""
+        for name, read in ((STRIPE_KEY, self._stripe_key), (STRIPE_SECRET, written.webhook_secrets)):
+            if self.asking.has(name):
+                try:
+                    read(self.asking.given[name].strip())
+                except ValueError as error:
+                    raise ConfigurationError(name, str(error)) from None
+
+    def _stripe_key(self, typed: str) -> None:
+        key = written.stripe_key(typed).get_secret_value()
+        live = self.wishes.environment is Environment.PRODUCTION
+        if is_live(key) != live:
+            kinds = ("live", "test") if is_live(key) else ("test", "live")
+            message = "is a {} key and PacSpace's is a {} key: both must be of the same mode".format(*kinds)
+            raise ValueError(message)
+
+    def _fill_in_stripe(self) -> None:
+        there = self.file.values()
+        questions = (
+            (STRIPE_KEY, "Stripe's API key, sk_… or rk_… (Enter: later)", self._stripe_key),
+            (
+                STRIPE_SECRET,
+                "Signing secret of Stripe's webhook endpoint, whsec_… (Enter: later)",
+                written.webhook_secrets,
+            ),
+        )
+        for name, question, read in questions:
+            if not there.get(name):
+                self.file.fill({name: self.asking.checked_secret(name, question, read)})
+
+
+def _waiting(progress: Progress) -> NotApproved:
+    message = f"access for {progress.email} is requested, and not approved yet"
+    hint = "Run the same command again when PacSpace's mail has come: it goes on from here."
+    return NotApproved(PACSPACE, message, hint=hint)

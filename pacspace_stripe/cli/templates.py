@@ -1,0 +1,119 @@
+"""``templates``: the built-in documents to a folder of the vendor's, and whether those there can be filled."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json
+from pacspace_stripe.cli.processes import COMMAND
+from pacspace_stripe.documents.examples import footers
+from pacspace_stripe.documents.reference import REPORT_TEMPLATE
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.templates import Templates, built_in
+from pacspace_stripe.documents.trying import Tried, filled, tried
+from pacspace_stripe.errors import RenderError
+from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.report.examples import reports
+from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.report import Report
+from pacspace_stripe.settings import Settings, load_settings
+
+_TRY = "`pacspace-stripe templates check` tries them all."
+
+
+@click.group()
+def templates() -> None:
+    """Look after the templates of documents and pages: write them out, or try them."""
+
+
+@templates.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def export(folder: Path, *, force: bool) -> None:
+    """Write the built-in templates into DIR, to be changed; set PACSPACE_STRIPE_TEMPLATES to it."""
+    files = sorted(path for path in built_in().iterdir() if path.is_file())
+    there = [path.name for path in files if (folder / path.name).exists()]
+    if there and not force:
+        message = f"{folder} has {', '.join(there)} already; --force overwrites"
+        raise click.UsageError(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, folder / path.name)
+    except OSError as error:
+        raise click.FileError(str(folder), hint=error.strerror or str(error)) from error
+    for path in files:
+        click.echo(folder / path.name)
+
+
+@templates.command()
+@JSON_OPTION
+def check(*, as_json: bool) -> None:
+    """Fill every template, yours before the built-in ones, with examples; exit code 1 when one cannot be."""
+    results = _all_tried(load_settings(os.environ, stripe=False, pacspace=False))
+    if as_json:
+        echo_json([_as_json(each) for each in results])
+    else:
+        for each in results:
+            _echo(each)
+    sys.exit(1 if any(each.problem for each in results) else 0)
+
+
+def refuse_broken(settings: Settings) -> None:
+    """Fill every template with examples before anything is served. Raises RenderError for what cannot be.
+
+    The built-in ones are tested with every version: of them alone, only the footer is tried. All others take a second
+    and much memory, so a process of its own tries them.
+    """
+    if settings.templates is None and settings.letterhead.logo is None and settings.fonts is None:
+        Documents(Templates()).render_footer(next(view for _, view in footers()))
+        return
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, "templates", "check", "--json"], capture_output=True, check=False
+    )
+    try:
+        results = json.loads(done.stdout)
+    except ValueError as error:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        message = f"the templates could not be tried: {said[-1] if said else f'exit code {done.returncode}'}"
+        raise RenderError(message, hint=_TRY) from error
+    problems = [each for each in results if each["problem"]]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        message = f"{problems[0]['problem']}{more}"
+        raise RenderError(message, hint=f"{problems[0]['hint']} {_TRY}".strip())
+
+
+def _all_tried(settings: Settings) -> list[Tried]:
+    documents = Templates(settings.templates, fonts=settings.fonts)
+    return [*tried(documents, settings.letterhead), *_reports(documents)]
+
+
+def _reports(documents: Templates) -> Iterator[Tried]:
+    """The page that is made from the report's JSON."""
+    for name, made in reports():
+        yield filled(REPORT_TEMPLATE, name, partial(_page, documents, made))
+
+
+def _page(documents: Templates, made: Report) -> str:
+    return f"{len(documents.render(REPORT_TEMPLATE, as_json(made))):,} characters"
+
+
+def _as_json(each: Tried) -> Json:
+    problem = None if each.problem is None else str(each.problem)
+    hint = None if each.problem is None else each.problem.hint
+    return {"template": each.template, "example": each.example, "problem": problem, "hint": hint}
+
+
+def _echo(each: Tried) -> None:
+    said = f"ok ({each.note})" if each.problem is None else str(each.problem)
+    click.echo(f"{each.template}, {each.example}: {said}")
+    if each.problem is not None and each.problem.hint:
+        click.echo(f"  {each.problem.hint}")

@@ -1,0 +1,115 @@
+"""``verify``: what the receiver of an invoice can check alone, without our database and settings."""
+
+import os
+import sys
+
+import click
+
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_table, moment, quantity
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.verify import Outcome, Report, Services, Step, services
+from pacspace_stripe.verify import verify as verified
+from pacspace_stripe.verify.figures import VerifiedFigures, VerifiedWindow
+from pacspace_stripe.vocabulary.text import counted
+
+_EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
+_CANNOT_TELL = 2
+_COLOURS = {Outcome.HOLDS: "green", Outcome.REFUTED: "red", Outcome.CANNOT_TELL: "yellow", Outcome.SKIPPED: None}
+_HEADINGS = {
+    Outcome.HOLDS: "What was verified",
+    Outcome.REFUTED: "What it says, which is refuted below",
+    Outcome.CANNOT_TELL: "What it says, which could not be verified to the end",
+}
+_SOURCES = {
+    "db": "PacSpace's database (db)",
+    "both": "database and chain together (both)",
+    "chain": "the public chain (chain)",
+}
+_SAID = {
+    Outcome.HOLDS: "Every step that was run holds.",
+    Outcome.REFUTED: "Refuted: do not rely on it.",
+    Outcome.CANNOT_TELL: "Cannot tell.",
+}
+
+
+@click.command()
+@click.argument("target")
+@click.option("--offline", is_flag=True, help="Ask nobody: only what the file itself can show.")
+@JSON_OPTION
+def verify(target: str, *, offline: bool, as_json: bool) -> None:
+    """Verify a statement or stamped invoice (PDF), a bundle (ZIP), an invoice's id or a proof root (0x…).
+
+    Asks PacSpace about each proof root, and Stripe about the invoice if STRIPE_API_KEY is set; no other host is ever
+    contacted, whatever a document names. Exit code 0: every step that was run holds; 1: refuted; 2: it cannot be read,
+    or a step cannot tell.
+    """
+    if offline:
+        report = verified(target, Services())
+    else:
+        with services(os.environ) as asked:
+            report = verified(target, asked)
+    echo_json(report.as_json()) if as_json else _echo(report)
+    sys.exit(_EXIT.get(report.outcome, _CANNOT_TELL))
+
+
+def _echo(report: Report) -> None:
+    click.secho(f"{report.kind} {report.target}", bold=True)
+    if report.figures:
+        _echo_figures(report, report.figures)
+    click.secho("Steps", bold=True)
+    for step in report.steps:
+        _echo_step(step)
+    if report.figures and report.figures.compare:
+        click.secho(report.figures.compare, bold=True)
+    if report.not_proven:
+        click.echo("Not proven:")
+    for unproven in report.not_proven:
+        click.echo(f"  - {unproven}")
+    click.secho(_SAID[report.outcome], bold=True)
+    if report.outcome is Outcome.HOLDS and report.verdict and not report.verdict.startswith(Verdict.MATCHED):
+        click.echo(f"What it shows is that the invoice was {report.verdict}.")
+
+
+def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
+    """Print whose invoice it is and what it bills. The heading says at once when that does not hold."""
+    click.secho(_HEADINGS[report.outcome], bold=True, fg=_COLOURS[report.outcome])
+    about = [
+        ("invoice", figures.invoice),
+        ("number", figures.number),
+        ("titled", figures.title),
+        ("vendor", figures.vendor),
+        ("customer", figures.customer),
+        ("named", figures.customer_name),
+        ("verdict", report.verdict),
+    ]
+    for name, said in about:
+        if said is not None:
+            click.echo(f"  {name:<9} {said}")
+    for window in figures.windows:
+        if window.net_change is not None:
+            click.echo(f"  covers    {_records(window)}net change {quantity(window.net_change)}")
+    named = [window for window in figures.windows if window.net_change is None]
+    names = ("meter", "account", "from (UTC)", "to", "billed", "recorded", "records")
+    echo_table(names, list(map(_row, named)), right=frozenset(names[4:]))
+    if figures.more_windows:
+        click.echo(f"  and {counted(figures.more_windows, 'more window')}, which the stamp has no room for")
+
+
+def _records(window: VerifiedWindow) -> str:
+    return f"{counted(int(window.records), 'record')}, " if window.records is not None else ""
+
+
+def _row(window: VerifiedWindow) -> tuple[str, ...]:
+    start, _, end = (window.period or "").partition("/")
+    times = moment(start or None), moment(end or None)
+    amounts = map(quantity, (window.billed, window.recorded, window.records))
+    return window.meter or "-", window.account or "-", *times, *amounts
+
+
+def _echo_step(step: Step) -> None:
+    outcome = step.result.outcome
+    click.echo(f"{step.number:3}. {step.checked}: {click.style(outcome.value, fg=_COLOURS[outcome])}")
+    if step.result.detail:
+        click.echo(f"     {step.result.detail}")
+    for answer in step.result.sources:
+        click.echo(f"     {_SOURCES.get(answer.source, answer.source)} about {answer.proof_root}: {answer.said}")

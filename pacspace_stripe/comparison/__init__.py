@@ -1,0 +1,1 @@
+"""The comparison of billed and recorded usage, per ledger account and window."""

@@ -1,0 +1,1 @@
+"""Rules of the comparison: equal, different, not settled, or at the edge of a period."""

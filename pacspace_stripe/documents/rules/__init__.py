@@ -1,0 +1,1 @@
+"""Rules of the documents: the vendor's letterhead."""

@@ -1,0 +1,1 @@
+"""Rules of the evidence: what the document holds, and its hash."""

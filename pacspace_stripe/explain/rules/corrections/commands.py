@@ -1,0 +1,107 @@
+"""The commands of a correction plan as text: quoted for a shell, without a secret, and never run by us.
+
+Pure. Keys and prices stay names of the reader's shell (``$STRIPE_API_KEY``, ``$AMOUNT``): nothing here knows them. What
+would count twice when it is sent twice carries a name of its own, so that sending it again changes nothing.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from pacspace_stripe.vocabulary.quantities import as_kept, text
+
+_STRIPE = "https://api.stripe.com/v1/"
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
+"""What needs no form encoding."""
+_LONGEST_NAME = 100
+"""Of a meter event's ``identifier`` (FACTS 4.2)."""
+
+
+def meter_event(
+    *, event_name: str, customer_id: str, quantity: Decimal, at: datetime, identifier: str, times: int = 1
+) -> str:
+    """Usage of ``quantity`` at a time; ``times`` such events where the meter counts events and not what they say."""
+    named = identifier[:_LONGEST_NAME]
+    fields = {
+        "event_name": event_name,
+        "payload[stripe_customer_id]": customer_id,
+        "payload[value]": text(as_kept(quantity)),
+        "timestamp": str(int(at.timestamp())),
+    }
+    if times == 1:
+        return _curl("billing/meter_events", fields | {"identifier": named})
+    one = _curl("billing/meter_events", fields, f'-d identifier={shlex.quote(named[:90])}-"$n"')
+    return f"for n in $(seq {times}); do {one}; done"
+
+
+def cancel_meter_event(event_name: str) -> str:
+    """Stripe lists no meter events: whoever sent it knows the identifier."""
+    fields = {"event_name": event_name, "type": "cancel"}
+    return _curl("billing/meter_event_adjustments", fields, '-d cancel[identifier]="$IDENTIFIER"')
+
+
+def invoice_item(
+    *, customer_id: str, currency: str, description: str, less: bool, name: str, invoice_id: str | None
+) -> str:
+    """A one-off line on a draft; without one, on the customer's next invoice.
+
+    Without its subscription: a line of one counts as usage of it that cannot be recognised, and holds the invoice.
+    """
+    fields = {"customer": customer_id, "currency": currency, "description": description}
+    amount = '-d amount="-$AMOUNT"' if less else '-d amount="$AMOUNT"'
+    on = {"invoice": invoice_id} if invoice_id else {}
+    return _curl("invoiceitems", fields | on, amount, name=name)
+
+
+def credit_note(*, invoice_id: str, memo: str, paid: bool, name: str) -> str:
+    """Lowers what is due; of a paid one, what the customer has with the vendor for the next invoice."""
+    to_balance = ['-d credit_amount="$AMOUNT"'] if paid else []
+    return _curl("credit_notes", {"invoice": invoice_id, "memo": memo}, '-d amount="$AMOUNT"', *to_balance, name=name)
+
+
+def ledger_record(
+    *,
+    account: str,
+    delta: Decimal,
+    reason: str,
+    reference: str,
+    metadata: Mapping[str, str],
+    adjusts: str | None,
+) -> str:
+    """A delta in PacSpace, raw and signed; needs ``$PACSPACE_API_KEY`` in the environment."""
+    words = ["pacspace-stripe", "ledger", "record", account, text(as_kept(delta))]
+    words += ["--reason", reason, "--reference", reference]
+    if metadata:
+        words += ["--metadata", json.dumps(dict(sorted(metadata.items())))]
+    if adjusts is not None:
+        words += ["--adjusts-record", adjusts]
+    return shlex.join(words)
+
+
+def ledger_write(*, key: str, bits: Decimal, account: str, description: str) -> str:
+    """A write of the settlement API, which adds up to the record whenever it comes."""
+    words = ["pacspace-stripe", "ledger", "write", key, text(bits), "--account", account]
+    return shlex.join([*words, "--description", description])
+
+
+def release(invoice_id: str, reason: str) -> str:
+    """Let it go as it is, as a person's decision."""
+    return shlex.join(["pacspace-stripe", "release", invoice_id, "--reason", reason])
+
+
+def setting(name: str, value: str) -> str:
+    """A setting of ours, for the environment that ``serve`` starts with."""
+    return f"export {name}={shlex.quote(value)}"
+
+
+def _curl(path: str, fields: Mapping[str, str], *more: str, name: str | None = None) -> str:
+    words = ["curl", f"{_STRIPE}{path}", '-u "$STRIPE_API_KEY:"']
+    if name is not None:
+        words.append(f"-H {shlex.quote(f'Idempotency-Key: {name}')}")
+    for key, value in fields.items():
+        option = "-d" if _PLAIN.fullmatch(value) else "--data-urlencode"
+        words.append(f"{option} {shlex.quote(f'{key}={value}')}")
+    return " ".join([*words, *more])

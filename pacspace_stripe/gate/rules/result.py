@@ -1,0 +1,96 @@
+"""What a check reports: the one shape of every command."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.evidence.rules.document import Json, shown
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.explain.rules.explanation_form import about, drifted, sentence
+from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.vocabulary.windows import iso
+
+Shown = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One look at one invoice: the finding, what was done (or would be), when it is looked at again."""
+
+    invoice_id: str
+    status: str
+    """Stripe's status of the invoice as last read."""
+    verdict: Verdict | None
+    """None when nothing is metered, or it is too early to say."""
+    reason: Reason | None
+    detail: str
+    windows: tuple[Shown, ...]
+    steps: tuple[str, ...]
+    next_check_at: datetime | None
+    early_warning: "CheckResult | None" = None
+    """Early warning that was given before the invoice was made, where a command asks for it."""
+    so_far: "CheckResult | None" = None
+    """Both sides compared now, where a command asks for it before the gate compares them."""
+
+    @property
+    def good(self) -> bool:
+        """Matched, waived, or nothing of ours to judge."""
+        return self.verdict in (None, Verdict.MATCHED, Verdict.WAIVED)
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the figures of any window differ, a person's waiver or not."""
+        return any(map(drifted, self.windows))
+
+    def explained(self, explanations: Iterable[Explanation]) -> "CheckResult":
+        """With ``cause`` and ``sentence`` in each window whose very figures were explained."""
+        known = tuple(explanations)
+        return replace(self, windows=tuple(_explained(window, known) for window in self.windows))
+
+    def as_json(self) -> dict[str, Json]:
+        """``invoice, verdict, reason, windows[…]`` and what belongs to them; decimals as strings."""
+        return {
+            "invoice": self.invoice_id,
+            "status": self.status,
+            "verdict": self.verdict.value if self.verdict else None,
+            "reason": self.reason.value if self.reason else None,
+            "detail": self.detail,
+            "windows": [dict(window) for window in self.windows],
+            "steps": list(self.steps),
+            "next_check_at": iso(self.next_check_at) if self.next_check_at else None,
+            **({"early_warning": self.early_warning.as_json()} if self.early_warning else {}),
+            **({"so_far": self.so_far.as_json()} if self.so_far else {}),
+        }
+
+
+def _explained(window: Shown, explanations: tuple[Explanation, ...]) -> Shown:
+    found = about(window, explanations)
+    return window if found is None else {**window, "cause": found.cause.value, "sentence": sentence(found)}
+
+
+def shown_windows(finding: Finding) -> tuple[Shown, ...]:
+    """Every window of a finding as commands print it."""
+    return tuple(
+        {key: value if isinstance(value, int) or value is None else str(value) for key, value in shown(result).items()}
+        for result in finding.windows
+    )
+
+
+def result_of(
+    memory: InvoiceState, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
+) -> CheckResult:
+    """The last finding, as remembered; of a waived invoice also who released it and why."""
+    detail = memory.detail
+    if memory.verdict is Verdict.WAIVED and memory.waiver:
+        detail = f"released by {memory.waiver.by}: {memory.waiver.reason}" + (f"; {detail}" if detail else "")
+    return CheckResult(
+        invoice_id=memory.invoice_id,
+        status=status,
+        verdict=memory.verdict,
+        reason=memory.reason,
+        detail=detail,
+        windows=memory.windows,
+        steps=steps,
+        next_check_at=next_check_at,
+    )

@@ -1,0 +1,244 @@
+"""Reasons that keep an invoice from being released: an act of somebody else since we held it, or one not ruled out.
+
+Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, stripe-facts
+12.5), so a release would undo it. ``stops`` is the only place that decides whether an invoice may be released,
+finalized or given its finalization time back; ``withheld`` takes those actions out of whatever was planned.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pacspace_stripe.gate.rules.actions import Action, Alert, Finalize, Release, Stamp, Wait
+from pacspace_stripe.gate.rules.carried_stamp import footer_is_lost
+from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState
+from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, ladder
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, SubscriptionState, SubscriptionStatus
+from pacspace_stripe.vocabulary.policy import Policy
+from pacspace_stripe.vocabulary.windows import iso
+
+SAME_ACT = timedelta(minutes=1)
+"""Largest distance between Stripe's times of a subscription's end and of the final invoice that the end makes."""
+
+
+class StopKind(StrEnum):
+    """Act that stopped it, or the one that is not known."""
+
+    CANCELED = "canceled"
+    NOT_COLLECTED = "not_collected"
+    PAUSED = "paused"
+    CUSTOMER_DELETED = "customer_deleted"
+    STOPPED_BY_SOMEBODY = "stopped_by_somebody"
+    FINALIZED_BY_SOMEBODY = "finalized_by_somebody"
+    FOOTER_CHANGED = "footer_changed"
+    UNKNOWN = "unknown"
+
+
+_LASTING = frozenset(
+    {
+        StopKind.CANCELED,
+        StopKind.CUSTOMER_DELETED,
+        StopKind.STOPPED_BY_SOMEBODY,
+        StopKind.FINALIZED_BY_SOMEBODY,
+        StopKind.FOOTER_CHANGED,
+    }
+)
+_COLLECTED = frozenset(
+    {
+        SubscriptionStatus.ACTIVE,
+        SubscriptionStatus.TRIALING,
+        SubscriptionStatus.PAST_DUE,
+        SubscriptionStatus.INCOMPLETE,
+    }
+)
+_OR_RELEASE = "or release it with a reason: pacspace-stripe release INVOICE --reason …"
+_BY_HAND = f"To collect it anyway, set auto_advance=true on it in Stripe, {_OR_RELEASE}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One thing that keeps an invoice from being set free."""
+
+    kind: StopKind
+    detail: str
+    """Text for people: the event, and what they can do."""
+    at: datetime | None = None
+    about: str = ""
+    """The subscription that is stopped, or what could not be read."""
+
+    @property
+    def key(self) -> str:
+        """Return this stop's name in a person's decision to release the invoice anyway; it covers no later stop."""
+        return ":".join(filter(None, (self.kind, self.about, iso(self.at) if self.at else "")))
+
+    @property
+    def alert(self) -> Alert:
+        return Alert(kind=f"not_released:{self.kind}", detail=self.detail)
+
+
+def stops(invoice: Invoice, memory: InvoiceState) -> tuple[Stop, ...]:
+    """Return what keeps the invoice from being set free now; empty when it may be released.
+
+    ``invoice`` must have been read with its subscription, or with its customer when it has none. A person's release
+    with a reason covers the stops that were known when it was given.
+    """
+    despite = memory.waiver.despite if memory.waiver else ()
+    return tuple(stop for stop in _found(invoice, memory) if stop.key not in despite)
+
+
+def _found(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
+    yield from _by_hand(invoice, memory)
+    finalized_at = invoice.finalized_at or invoice.created_at
+    if memory.stamped and footer_is_lost(invoice, memory) and not _resumed(memory, finalized_at):
+        yield Stop(
+            kind=StopKind.FOOTER_CHANGED,
+            about=memory.stamped.evidence_sha256,
+            detail="somebody changed our block in its footer before it was finalized, and Stripe has frozen it: "
+            f"the PDF would not name the proof. Void it and bill it again, {_OR_RELEASE}",
+        )
+    if invoice.customer_deleted:
+        yield Stop(
+            kind=StopKind.CUSTOMER_DELETED,
+            detail=f"its customer was deleted in Stripe. Void it, {_OR_RELEASE}",
+        )
+    if invoice.subscriptions is None or (not invoice.subscriptions and invoice.customer_deleted is None):
+        what = "its customer" if invoice.subscriptions == () else "its subscription"
+        permission = "rak_customer_read" if invoice.subscriptions == () else "rak_subscription_read"
+        yield Stop(
+            kind=StopKind.UNKNOWN,
+            about=permission,
+            detail=f"{what} could not be read, so nobody knows whether it was stopped. Give the key in STRIPE_API_KEY "
+            f"{permission}, {_OR_RELEASE}",
+        )
+    states = invoice.subscriptions or ()
+    for subscription in states:
+        yield from _of_subscription(subscription, invoice, memory)
+    ended = any(subscription.status is SubscriptionStatus.CANCELED for subscription in states)
+    if not ended and memory.stopped_at is None and not memory.held and memory.backstop_at and not invoice.auto_advance:
+        yield _stopped(None)
+
+
+def _stopped(at: datetime | None) -> Stop:
+    detail = f"somebody else set auto_advance=false on it. {_BY_HAND}"
+    return Stop(kind=StopKind.STOPPED_BY_SOMEBODY, at=at, detail=detail)
+
+
+def _by_hand(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
+    """Yield what people did to the invoice itself."""
+    if memory.updates_unread:
+        yield Stop(
+            kind=StopKind.UNKNOWN,
+            about="update",
+            detail="somebody changed it under our hold, and Stripe does not say what. Give the key in STRIPE_API_KEY "
+            f"rak_event_read, {_OR_RELEASE}",
+        )
+    if memory.stopped_at is not None and not _resumed(memory, memory.stopped_at):
+        yield _stopped(memory.stopped_at)
+    if not memory.held or memory.finalized_by_us or invoice.status is InvoiceStatus.DRAFT:
+        return
+    finalized_at = invoice.finalized_at or invoice.created_at
+    if memory.finalizer is Finalizer.SOMEBODY and not _resumed(memory, finalized_at):
+        yield Stop(
+            kind=StopKind.FINALIZED_BY_SOMEBODY,
+            at=finalized_at,
+            detail="somebody finalized it under our hold without letting it advance, as before a void. "
+            f"{_BY_HAND}; otherwise void it or mark it as paid",
+        )
+    elif memory.finalizer is Finalizer.UNKNOWN and not _resumed(memory, finalized_at):
+        yield Stop(
+            kind=StopKind.UNKNOWN,
+            about="finalization",
+            detail="it was finalized under our hold, and Stripe's events do not say by whom. Give the key in "
+            f"STRIPE_API_KEY rak_event_read, {_OR_RELEASE}",
+        )
+
+
+def _resumed(memory: InvoiceState, since: datetime) -> bool:
+    """Return whether somebody set ``auto_advance=true`` after that: resuming is a person's choice."""
+    return memory.undone_at is not None and memory.undone_at >= since
+
+
+def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
+    name, ended_at = subscription.subscription_id, subscription.ended_at
+    if subscription.status is SubscriptionStatus.CANCELED:
+        resumed = ended_at is not None and _resumed(memory, ended_at)
+        if not resumed and not _is_final(subscription, invoice, memory):
+            yield Stop(
+                kind=StopKind.CANCELED,
+                about=name,
+                at=ended_at,
+                detail=f"its subscription {name} was canceled after it was made: Stripe does not collect it by itself. "
+                f"{_BY_HAND}; otherwise void it",
+            )
+    elif subscription.status not in _COLLECTED:
+        yield Stop(
+            kind=StopKind.NOT_COLLECTED,
+            about=f"{name}:{subscription.said}",
+            detail=f"its subscription {name} is {subscription.said}: Stripe does not collect for it. Once it is active "
+            f"again, the invoice goes; {_OR_RELEASE}",
+        )
+    if subscription.paused:
+        yield Stop(
+            kind=StopKind.PAUSED,
+            about=name,
+            detail=f"collection is paused for its subscription {name}. Once that ends, the invoice goes; {_OR_RELEASE}",
+        )
+
+
+def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: InvoiceState) -> bool:
+    """Return whether the cancellation itself made the invoice, which Stripe collects as usual.
+
+    Seen with ``auto_advance=true`` and its subscription canceled already, it was not stopped by that. Otherwise the
+    times say it: a subscription that ends at its period's end was canceled before (``canceled_at`` is the request).
+    Stripe's times are whole seconds: in the very second in which the invoice was made, a subscription that was still
+    there at first sight was canceled after that.
+    """
+    first, canceled_at, ended_at = memory.first, subscription.canceled_at, subscription.ended_at
+    if first is not None and first.auto_advance and first.canceled:
+        return True
+    if canceled_at is None or ended_at is None:
+        return False
+    seen_active = first is not None and first.auto_advance and first.canceled is False
+    before = canceled_at < invoice.created_at if seen_active else canceled_at <= invoice.created_at
+    return before and ended_at <= invoice.created_at + SAME_ACT
+
+
+def withheld(
+    actions: tuple[Action, ...], invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime
+) -> tuple[Action, ...]:
+    """Take out of ``actions`` what would set free an invoice that somebody else is stopping; say so instead."""
+    stopped = stops(invoice, memory) if any(map(_sets_free, actions)) else ()
+    if not stopped:
+        return actions
+    stamps = tuple(replace(one, auto_advance=None, finalizes_at=None) for one in actions if isinstance(one, Stamp))
+    alerts = tuple(one for one in actions if isinstance(one, Alert))
+    return *stamps, *alerts, *told(stopped, memory, policy, now)
+
+
+def told(stopped: tuple[Stop, ...], memory: InvoiceState, policy: Policy, now: datetime) -> tuple[Action, ...]:
+    """Return the alerts about stops, and when to check again."""
+    return *(stop.alert for stop in stopped), Wait(until=check_again_at(stopped, memory, policy, now))
+
+
+def check_again_at(stopped: tuple[Stop, ...], memory: InvoiceState, policy: Policy, now: datetime) -> datetime:
+    """Return when a stopped invoice is checked again: by the retry ladder when its stop may end without an event."""
+    lasting = all(stop.kind in _LASTING for stop in stopped)
+    return now + (FOREIGN_HOLD_LOOK if lasting else ladder(policy, memory.attempts))
+
+
+def frees_unread(actions: tuple[Action, ...]) -> bool:
+    """Return whether something is set free without being finalized, and so read again, by us before that."""
+    if any(isinstance(one, Finalize) for one in actions):
+        return False
+    return any(isinstance(one, Release) or (isinstance(one, Stamp) and bool(one.auto_advance)) for one in actions)
+
+
+def _sets_free(action: Action) -> bool:
+    match action:
+        case Finalize() | Release():
+            return True
+        case Stamp(auto_advance=advance, finalizes_at=at):
+            return bool(advance) or at is not None
+        case _:
+            return False

@@ -1,0 +1,146 @@
+"""What a new look makes of what we remember: whose hold it is, what was found, what it claims. No I/O."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pacspace_stripe.comparison.rules.settling import MeterRead, tried_again
+from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.gate.rules.carried_stamp import carries_good_stamp
+from pacspace_stripe.gate.rules.result import shown_windows
+from pacspace_stripe.gate.rules.stamp import MOST_KEYS, Sign
+from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
+from pacspace_stripe.gate.rules.timing import ladder
+from pacspace_stripe.ledger.rules.records import Claim, claim_of
+from pacspace_stripe.usage.rules import BilledUsage, bills_later
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, SubscriptionStatus
+from pacspace_stripe.vocabulary.money import Money
+from pacspace_stripe.vocabulary.policy import FinalizePolicy, Policy
+
+GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
+"""Nothing is collected for it any more: a person decided so."""
+
+
+def remembered(memory: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
+    """InvoiceState with the invoice's ids and, at first sight, Stripe's own plan for it.
+
+    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate, and what was
+    stamped meanwhile lets nothing go.
+    """
+    lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
+    seen = FirstSight(
+        at=now,
+        auto_advance=invoice.auto_advance,
+        finalizes_at=invoice.automatically_finalizes_at,
+        status=invoice.status,
+        canceled=_is_canceled(invoice),
+    )
+    if invoice.status is InvoiceStatus.DRAFT and memory.finalized_by_us:
+        # Our finalization did not take place: a later finalization is somebody else's.
+        memory = replace(memory, finalized_by_us=False)
+    sign = Sign.on(invoice.metadata, invoice.invoice_id)
+    alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
+    if sign and alive and not memory.held and not invoice.auto_advance:
+        # Our database is a new one, or an older copy.
+        draft = InvoiceStatus.DRAFT
+        first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
+        adopted = replace(memory, first=first, precaution=sign.precaution, stage=Stage.HELD)
+        memory = replace(adopted, held=True, held_at=sign.since)
+    elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+        memory = replace(memory, first=seen, stamped=None, backstop_at=None)
+    elif memory.held and memory.held_at is None and not invoice.auto_advance:
+        # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
+        ours = replace(memory, held_at=now, stage=Stage.HELD)
+        could_sign = len(invoice.metadata) < MOST_KEYS
+        memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
+    known = replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+    return as_read(known, invoice)
+
+
+def _is_canceled(invoice: Invoice) -> bool | None:
+    if invoice.subscriptions is None:
+        return None
+    return any(one.status is SubscriptionStatus.CANCELED for one in invoice.subscriptions)
+
+
+def undone(memory: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
+    """InvoiceState of a hold that is set on an invoice that advances although we held it, or after it was finalized.
+
+    Whoever let a draft advance gave it a new finalization time, too: it goes no earlier.
+    """
+    at = max(now, invoice.finalized_at or now)
+    planned_at = invoice.automatically_finalizes_at
+    if memory.first is None or planned_at is None:
+        return replace(memory, undone_at=at)
+    return replace(memory, undone_at=at, first=replace(memory.first, finalizes_at=planned_at))
+
+
+def as_read(memory: InvoiceState, invoice: Invoice) -> InvoiceState:
+    """InvoiceState with what the report says of the invoice: no decision is made from it."""
+    money = Money(amount=invoice.amount_due, currency=invoice.currency)
+    return replace(memory, status=invoice.status, amount=money)
+
+
+def let_go(memory: InvoiceState, invoice: Invoice, finalize: FinalizePolicy) -> InvoiceState:
+    """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
+    moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
+    fast = finalize is FinalizePolicy.FAST and not memory.finalized_by_us
+    if fast and moving and memory.held and carries_good_stamp(invoice, memory):
+        return replace(memory, held=False, stage=Stage.STAMPED)
+    return memory
+
+
+def with_finding(memory: InvoiceState, finding: Finding, policy: Policy, now: datetime) -> InvoiceState:
+    """InvoiceState with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
+    windows = shown_windows(finding) or memory.windows
+    same = (memory.verdict, memory.reason, memory.windows) == (finding.verdict, finding.reason, windows)
+    counts = memory.counted_at is None or now >= memory.counted_at + ladder(policy, memory.attempts)
+    return replace(
+        memory,
+        verdict=finding.verdict,
+        reason=finding.reason,
+        detail=finding.detail,
+        windows=windows,
+        reads=reads_of(memory, finding),
+        attempts=memory.attempts + counts if same else 0,
+        counted_at=now if counts or not same else memory.counted_at,
+    )
+
+
+def reads_of(memory: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
+    """What is known of the meters that the finding is about: what it read, else what was read before."""
+    known = {result.key: result.metered or memory.reads.get(result.key) for result in finding.windows}
+    return {key: read for key, read in known.items() if read is not None} if finding.windows else memory.reads
+
+
+def awaiting(memory: InvoiceState, until: datetime) -> InvoiceState:
+    """InvoiceState that says when what is missing is looked for again."""
+    if memory.reason is not Reason.NOT_SETTLED or memory.verdict is not Verdict.UNPROVEN:
+        return memory
+    detail, kept = tried_again(memory.detail, until), memory.kept_back
+    still = kept is not None and kept.until is None
+    return replace(memory, detail=detail, kept_back=replace(kept, detail=detail) if kept and still else kept)
+
+
+def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, MeterRead]:
+    """What a draft's lines say at first sight: Stripe summed them from the meters."""
+    return {
+        usage.key: MeterRead(at=at, inner=usage.quantity, outer=usage.quantity)
+        for usage in usages
+        if usage.quantity is not None and usage.problem is None
+    }
+
+
+def forgotten(memory: InvoiceState, kind: str) -> InvoiceState:
+    """InvoiceState in which an alert was not given: it is about something that happens, not about what stays so."""
+    alerted = tuple(one for one in memory.alerted if one != kind)
+    return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
+
+
+def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[Claim]:
+    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free.
+
+    So is what bills nothing of a period that is not over: the invoice that ends the period bills its usage.
+    """
+    bills = () if invoice.status in GIVEN_UP else (usage for usage in usages if not bills_later(usage, invoice))
+    return (claim for usage in bills if (claim := claim_of(usage)))

@@ -1,0 +1,60 @@
+"""Which invoices the gate keeps back from going out when Stripe would have sent them, and would in observe mode.
+
+The same answer in both modes, from the same finding: it is what the report counts before anybody enforces.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
+from pacspace_stripe.gate.rules.decide import fails_closed, must_stop
+from pacspace_stripe.gate.rules.state import InvoiceState, KeptBack
+from pacspace_stripe.gate.rules.timing import planned_finalization
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.policy import Mode, Policy
+
+_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
+
+
+def weighed(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> InvoiceState:
+    """InvoiceState that knows whether this finding keeps the invoice back, and since when both sides agree."""
+    if finding.verdict in _GOOD:
+        kept = memory.kept_back
+        ended = replace(kept, until=now) if kept is not None and kept.until is None else kept
+        return replace(memory, kept_back=ended, agreed_at=memory.agreed_at or now)
+    memory = replace(memory, agreed_at=None)
+    if not keeps_back(invoice, memory, policy, now, finding):
+        return memory
+    since = memory.kept_back.since if memory.kept_back else _since(invoice, memory, now)
+    kept = KeptBack(since=since, verdict=finding.verdict, reason=finding.reason, detail=finding.detail)
+    return replace(memory, kept_back=kept)
+
+
+def keeps_back(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
+    """Whether it stays although its time has come. What we cannot stop any more, or never may, is not kept back."""
+    stops = finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
+    if finding.verdict in _GOOD or not stops or now < planned_finalization(invoice, memory):
+        return False
+    match invoice.status:
+        case InvoiceStatus.DRAFT:
+            return memory.held or invoice.auto_advance
+        case InvoiceStatus.OPEN:
+            return memory.held or _got_away(memory, policy) or must_stop(invoice, memory, policy, finding)
+        case InvoiceStatus.PAID:
+            return _got_away(memory, policy)
+        case _:
+            return False
+
+
+def _got_away(memory: InvoiceState, policy: Policy) -> bool:
+    """It went out because nobody enforced: the gate would have held it as a draft."""
+    first = memory.first
+    return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(memory)
+
+
+def _was_draft(memory: InvoiceState) -> bool:
+    return memory.first is not None and memory.first.status is InvoiceStatus.DRAFT
+
+
+def _since(invoice: Invoice, memory: InvoiceState, now: datetime) -> datetime:
+    return planned_finalization(invoice, memory) if _was_draft(memory) else now

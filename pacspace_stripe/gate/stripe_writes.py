@@ -1,0 +1,304 @@
+"""The writes: evidence, hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
+from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.views import FooterView, FooterWindow
+from pacspace_stripe.errors import NotEditable
+from pacspace_stripe.evidence.rules import document as evidence
+from pacspace_stripe.gate.rules.actions import Stamp
+from pacspace_stripe.gate.rules.carried_stamp import ChangedStamp
+from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
+from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
+from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Stamped
+from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.usage.rules import BilledUsage, figures_of, same_figures
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.policy import Policy
+from pacspace_stripe.vocabulary.windows import iso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """The footer's text for a finding."""
+
+    documents: Documents
+
+    def footer(self, finding: Finding, evidence_sha256: str) -> str:
+        """Our block, from the template. Raises RenderError."""
+        windows = tuple(_footer_window(result) for result in finding.windows if _names_proof(result))
+        return self.documents.render_footer(FooterView(windows=windows, evidence_sha256=evidence_sha256))
+
+
+def _names_proof(result: WindowResult) -> bool:
+    """A record that is not verified proves nothing: no footer names it."""
+    return result.window is not None and (result.record is None or result.record.verified)
+
+
+def _footer_window(result: WindowResult) -> FooterWindow:
+    if result.window is None:
+        message = "a footer names only windows"
+        raise ValueError(message)
+    return FooterWindow(
+        meter=result.meter,
+        start=result.window.start,
+        end=result.window.end,
+        usage=result.recorded,
+        count=result.count,
+        proof_root=result.proof.proof_root if result.proof else None,
+        verify_url=result.proof.verify_url if result.proof else None,
+        record_key=result.record.key if result.record else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeWrites:
+    """Writes on one invoice, under its lease.
+
+    Each is saved as an intent and noted in the audit trail before it is sent: a crash in between is no riddle, and
+    nothing that Stripe got from us is missing there.
+    """
+
+    stripe: StripeApi
+    store: Store
+    rendering: Rendering
+    leased: Leased
+    now: datetime
+
+    def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:
+        self.store.journal.note(kind, invoice.invoice_id, json.dumps(detail, default=str))
+
+    def seal(self, invoice: Invoice, memory: InvoiceState, finding: Finding, policy: Policy) -> InvoiceState:
+        """One more link of evidence. No echo: figures, policy and result equal to the last one are nothing new."""
+        core = evidence.core(invoice, finding, policy, memory.waiver)
+        known = evidence.digest(evidence.meaning(core))
+        if known == memory.evidence_core and not self._lost(invoice, memory):
+            return memory
+        if printed := self._printed(invoice, memory, finding):
+            return replace(memory, evidence_sha256=printed)
+        chain = invoice.subscription_id or invoice.invoice_id
+        # The chain is not ours to extend once the lease is gone: whoever has it now decides.
+        self.leased.guard()
+        sealed = self.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+        done = replace(memory, evidence_sha256=sealed.sha256, evidence_core=known)
+        self.leased.save(done)
+        return done
+
+    def _lost(self, invoice: Invoice, memory: InvoiceState) -> bool:
+        """An earlier database stamped it, and nothing of that is left: not its evidence, nor the stamp itself."""
+        sha = memory.evidence_sha256 or ""
+        return invoice.metadata.get(EVIDENCE_KEY) != sha and self.store.chains.find(sha) is None
+
+    def _printed(self, invoice: Invoice, memory: InvoiceState, finding: Finding) -> str | None:
+        """Return the evidence that the frozen footer names, when it proves this match: the PDF can name no other."""
+        stamped, block = memory.stamped, find_block(invoice.footer) or ""
+        if stamped is None or invoice.status is InvoiceStatus.DRAFT or stamped.evidence_sha256 not in block:
+            return None
+        matched = stamped.verdict is finding.verdict is Verdict.MATCHED
+        rooted = all(one.proof.proof_root in block for one in finding.windows if one.proof)
+        same = matched and rooted and same_figures(stamped.figures, figures_of(finding))
+        return stamped.evidence_sha256 if same and self.store.chains.find(stamped.evidence_sha256) else None
+
+    def adopt(
+        self, invoice: Invoice, memory: InvoiceState, finding: Finding, sha256: str, policy: Policy
+    ) -> InvoiceState:
+        """Take the stamp that the invoice carries for our last one: an earlier database, or an earlier check, wrote it.
+
+        What was compared now is evidence of its own, beside it. Not of a waiver: who gave it, and why, is not known.
+        """
+        said = evidence.core(invoice, finding, policy, None)
+        if finding.verdict is Verdict.MATCHED and self.store.chains.find(sha256) is None:
+            self.leased.guard()
+            chain = invoice.subscription_id or invoice.invoice_id
+            self.store.chains.append(said, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+        known = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
+        stamped = known or Stamped(
+            verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
+        )
+        if not stamped.metadata:
+            on_it = ours(invoice.metadata)
+            stamped = replace(stamped, metadata=on_it, footer=find_block(invoice.footer), written=True)
+        core = evidence.digest(evidence.meaning(said))
+        done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
+        self.leased.save(done)
+        return done
+
+    def confirm(self, final: Invoice, sha256: str, billed: Iterable[BilledUsage | WindowResult]) -> None:
+        """One more link when that evidence is about the draft: finalized, and its lines still bill the same."""
+        decided = self.store.chains.find(sha256)
+        core = evidence.confirmation(decided, final, billed) if decided else None
+        if core is not None:
+            chain = final.subscription_id or final.invoice_id
+            self.leased.guard()
+            self.store.chains.append(core, chain=chain, subject_id=final.invoice_id, decided_at=self.now)
+
+    def hold(self, invoice: Invoice, memory: InvoiceState) -> tuple[InvoiceState, Invoice]:
+        """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""
+        intent = replace(memory, held=True, cleared=False)
+        self.leased.save(intent)
+        self._noted("hold", invoice)
+        sign = Sign(
+            invoice_id=invoice.invoice_id,
+            since=memory.held_at or self.now,
+            planned_at=memory.first.finalizes_at if memory.first else None,
+            precaution=memory.precaution,
+        ).written(invoice.metadata)
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=False, metadata=sign)
+        stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
+        done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
+        self.leased.save(done)
+        metadata = {**invoice.metadata, **sign}
+        return done, replace(invoice, auto_advance=False, automatically_finalizes_at=None, metadata=metadata)
+
+    def backstop(self, invoice: Invoice, memory: InvoiceState, at: datetime) -> InvoiceState:
+        """Stripe's own clock as the fallback, set once."""
+        self.leased.save(memory)
+        if at > self.now and invoice.automatically_finalizes_at != at:
+            self._noted("backstop", invoice, at=iso(at))
+            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
+        done = replace(memory, backstop_at=at, stage=Stage.BACKSTOPPED)
+        self.leased.save(done)
+        return done
+
+    def give_back(self, invoice: Invoice, memory: InvoiceState, finalizes_at: datetime | None) -> InvoiceState:
+        """As it was, what we stopped before we could read that nothing on it is metered."""
+        self._noted("give_back", invoice)
+        if memory.held:
+            self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
+        elif finalizes_at is not None and finalizes_at != invoice.automatically_finalizes_at:
+            self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=finalizes_at)
+        done = replace(memory, held=False, precaution=False, backstop_at=None)
+        self.leased.save(done)
+        return done
+
+    def stamp(
+        self, invoice: Invoice, memory: InvoiceState, finding: Finding, action: Stamp
+    ) -> tuple[InvoiceState, bool]:
+        """Verdict and proof in one update; whether anything had to be written."""
+        sha = memory.evidence_sha256 or ""
+        waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
+        alive = invoice.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
+        # Of nothing due, the finalization after the stamp is the payment: no later write takes the sign off.
+        paid_next = action.footer and invoice.amount_due == 0
+        stays_held = memory.held and alive and not action.auto_advance and not paid_next
+        metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
+        footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
+        stamped = Stamped(
+            verdict=finding.verdict,
+            evidence_sha256=sha,
+            figures=figures_of(finding),
+            at=self.now,
+            metadata=ours({**invoice.metadata, **metadata.changes}),
+            footer=find_block(footer) if footer is not None else find_block(invoice.footer),
+            without_footer=left_out.get("footer_too_long", ""),
+        )
+        intent = replace(memory, stamped=_following(memory.stamped, stamped))
+        self.leased.save(intent)
+        changes = _changes(invoice, metadata.changes, footer, action)
+        if changes:
+            self._noted("stamp", invoice, verdict=finding.verdict.value, evidence=sha, fields=sorted(changes))
+            if metadata.shortened:
+                left_out["metadata_shortened"] = "no room among the merchant's own keys"
+            for kind, reason in left_out.items():
+                self._noted(kind, invoice, reason=reason)
+            self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
+        done = _after_stamp(replace(intent, stamped=replace(intent.stamped or stamped, written=True)), action)
+        self.leased.save(done)
+        return done, bool(changes)
+
+    def put_back(self, invoice: Invoice, memory: InvoiceState, changed: ChangedStamp) -> tuple[InvoiceState, Invoice]:
+        """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
+        changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
+        block = memory.stamped.footer if memory.stamped else None
+        if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
+            footer = insert_block(invoice.footer, block)
+            changes |= {} if isinstance(footer, TooLong) else {"footer": footer}
+        if changes:
+            self._noted("put_back", invoice, changed=str(changed))
+            self.stripe.update_invoice(invoice.invoice_id, **changes)
+        # Counted once Stripe took it: a write that gets no answer says nothing about who changes the stamp.
+        done = replace(memory, put_back=memory.put_back + 1)
+        self.leased.save(done)
+        metadata = {key: value for key, value in {**invoice.metadata, **changed.metadata}.items() if value}
+        return done, replace(invoice, metadata=metadata, footer=changes.get("footer", invoice.footer))
+
+    def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> tuple[str | None, dict[str, str]]:
+        """The whole new footer; None leaves it exactly as it is, and why is to be noted. Raises RenderError."""
+        footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
+        if isinstance(footer, TooLong):
+            return None, {"footer_too_long": f"the footer would have more than {FOOTER_LIMIT:,} characters"}
+        return footer, {}
+
+    def finalize(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
+        """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""
+        intent = replace(memory, finalized_by_us=True)
+        self.leased.save(intent)
+        self._noted("finalize", invoice)
+        try:
+            self.stripe.finalize_invoice(invoice.invoice_id)
+        except NotEditable:
+            # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: the events say who.
+            self.leased.save(memory)
+            raise
+        done = replace(intent, stage=Stage.FINALIZED)
+        self.leased.save(done)
+        return done
+
+    def unsign(self, invoice: Invoice) -> None:
+        """Take the sign of our hold off what is not held any more."""
+        self._noted("unsign", invoice)
+        self.stripe.update_invoice(invoice.invoice_id, metadata=_unsigned(invoice))
+
+    def release(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
+        """``auto_advance=true`` on what we held."""
+        intent = replace(memory, stage=Stage.RELEASED)
+        self.leased.save(intent)
+        self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
+        # In the same update: what somebody takes off it after we read it last is on it when it goes.
+        stamped = memory.stamped
+        proof = stamped.metadata if stamped and stamped.evidence_sha256 == memory.evidence_sha256 else {}
+        metadata = {**proof, **_unsigned(invoice)}
+        self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=metadata)
+        done = replace(intent, held=False, released_at=self.now, cleared=True)
+        self.leased.save(done)
+        return done
+
+
+def _unsigned(invoice: Invoice) -> dict[str, str]:
+    """The metadata change that takes the sign of our hold off it."""
+    return {HOLD_KEY: ""} if HOLD_KEY in invoice.metadata else {}
+
+
+def _same_stamp(one: Stamped, other: Stamped) -> bool:
+    return (one.verdict, one.evidence_sha256, one.figures) == (other.verdict, other.evidence_sha256, other.figures)
+
+
+def _following(before: Stamped | None, now: Stamped) -> Stamped:
+    """Return the new stamp; one that says what the stamp before it said keeps its time."""
+    return replace(now, at=before.at, written=before.written) if before and _same_stamp(before, now) else now
+
+
+def _after_stamp(memory: InvoiceState, action: Stamp) -> InvoiceState:
+    if action.auto_advance:
+        return replace(memory, held=False, stage=Stage.STAMPED)
+    return replace(memory, stage=memory.stage if memory.stage is Stage.FINALIZED else Stage.STAMPED)
+
+
+def _changes(invoice: Invoice, metadata: Mapping[str, str], footer: str | None, action: Stamp) -> dict[str, object]:
+    """Only what differs from the invoice as it is."""
+    changes: dict[str, object] = {}
+    if metadata:
+        changes["metadata"] = metadata
+    if footer is not None and footer != (invoice.footer or ""):
+        changes["footer"] = footer
+    if action.auto_advance is not None and action.auto_advance != invoice.auto_advance:
+        changes["auto_advance"] = action.auto_advance
+    if action.finalizes_at is not None and action.finalizes_at != invoice.automatically_finalizes_at:
+        changes["automatically_finalizes_at"] = action.finalizes_at
+    return changes

@@ -1,0 +1,126 @@
+"""How the processes of a fleet divide a vendor's limits among themselves. Pure: the store keeps what is agreed.
+
+Every process holds a share of each limit, so many requests in any second, and sends without asking anybody. It says
+twice a second what it needs and takes what is fair and free. What it gives up, others take only when the requests it
+sent before have left the vendor's second: so the shares in use never add up to more than the limit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate, reserved
+
+TOTAL = ""
+"""In the place of an endpoint: the limit on all of them together."""
+LASTS = timedelta(seconds=2)
+"""How long a share holds without being renewed."""
+RENEW = timedelta(seconds=0.5)
+"""How often shares are renewed while requests are sent."""
+SETTLES = SPAN + timedelta(seconds=0.5)
+"""How long a share given up still counts: the vendor's second, and half of one for our own transaction, and for turns
+that were given early."""
+_TURN = 5
+"""Seconds until another process comes first, where there are more processes than requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Requests a second that a process would send: for what cannot wait, and for background work."""
+
+    urgent: int = 0
+    patient: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.urgent or self.patient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One process's part of one limit. ``given_up``: larger parts it held before, each until it counts no more."""
+
+    held: int
+    wish: Wish
+    given_up: tuple[tuple[int, datetime], ...] = ()
+
+    def counts(self, now: datetime) -> int:
+        """What all others must leave free for it."""
+        return max(self.held, *(held for held, until in self.given_up if until > now), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One process's shares by endpoint, and until when they hold unless it renews them."""
+
+    shares: Mapping[str, Share]
+    until: datetime
+
+    def counts(self, endpoint: str, now: datetime) -> int:
+        """What all others must leave free for it at an endpoint."""
+        share = self.shares.get(endpoint)
+        return share.counts(now) if share and now < self.until + SETTLES else 0
+
+    def wish(self, endpoint: str, now: datetime) -> Wish:
+        """What it needs at an endpoint, while it is there."""
+        share = self.shares.get(endpoint)
+        return share.wish if share and now < self.until else Wish()
+
+
+def divide(
+    rate: Rate, name: str, wishes: Mapping[str, Wish], holdings: Mapping[str, Holding], now: datetime
+) -> Holding:
+    """What the process ``name`` holds from now on, given what it wishes and what all hold."""
+    mine = holdings.get(name)
+    before, used_until = (mine.shares, min(mine.until, now)) if mine else ({}, now)
+    others = {other: held for other, held in holdings.items() if other != name}
+    shares: dict[str, Share] = {}
+    for endpoint in sorted({*wishes, *before}):
+        limit = rate.total if endpoint == TOTAL else rate.endpoint
+        wish = wishes.get(endpoint, Wish())
+        fair = _fair(limit, {name: wish, **{other: held.wish(endpoint, now) for other, held in others.items()}}, now)
+        held = min(fair[name], free(rate, others, endpoint, now))
+        given_up = tuple(_given_up(before.get(endpoint), held, used_until, now))
+        share = Share(held=held, wish=wish, given_up=given_up)
+        if share.wish or share.counts(now):
+            shares[endpoint] = share
+    return Holding(shares=shares, until=now + LASTS)
+
+
+def free(rate: Rate, holdings: Mapping[str, Holding], endpoint: str, now: datetime) -> int:
+    """What nobody holds of a limit."""
+    limit = rate.total if endpoint == TOTAL else rate.endpoint
+    return max(0, limit - sum(held.counts(endpoint, now) for held in holdings.values()))
+
+
+def _given_up(before: Share | None, held: int, used_until: datetime, now: datetime) -> Iterator[tuple[int, datetime]]:
+    """Larger parts than what is held now, while their requests may be in the vendor's second."""
+    if before is None:
+        return
+    parts = (*before.given_up, (before.held, used_until + SETTLES))
+    yield from ((count, until) for count, until in parts if until > now and count > held)
+
+
+def _fair(limit: int, wishes: Mapping[str, Wish], now: datetime) -> dict[str, int]:
+    """Everybody's part: what cannot wait first, but a reserve for background work; of the rest, some for newcomers."""
+    names = sorted(name for name, wish in wishes.items() if wish)
+    if len(names) > limit:
+        first = int(now.timestamp()) // _TURN % len(names)
+        names = names[first:] + names[:first]
+    kept = min(reserved(limit), sum(wishes[name].patient for name in names))
+    urgent = filled(limit - kept, [wishes[name].urgent for name in names])
+    patient = filled(limit - sum(urgent), [wishes[name].patient for name in names])
+    spare = limit - sum(urgent) - sum(patient)
+    each = spare // (len(names) + 1)
+    parts = {name: urgent[place] + patient[place] + each for place, name in enumerate(names)}
+    return {name: parts.get(name, 0) for name in wishes}
+
+
+def filled(amount: int, wishes: Sequence[int]) -> list[int]:
+    """An amount divided so that nobody gets more than they wish, and nobody less than others who wish more."""
+    given = [0] * len(wishes)
+    left = len(wishes)
+    for place in sorted(range(len(wishes)), key=lambda one: wishes[one]):
+        given[place] = min(wishes[place], amount // left)
+        amount -= given[place]
+        left -= 1
+    return given

@@ -1,0 +1,121 @@
+"""The shares of a vendor's limits that one process holds: renewed while it sends, guessed when nobody can be asked."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pacspace_stripe.errors import PacspaceStripeError
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTAL, Holding, Wish, divide, free
+from pacspace_stripe.http.ratelimit.rules.rate import Rate
+
+_GROW = timedelta(seconds=0.05)
+"""How often they are renewed while something waits and others left room; and while there is no share at all, below."""
+_BEG = timedelta(seconds=0.2)
+_TRY_AGAIN = timedelta(seconds=1)
+_PATIENCE = 0.5
+"""Seconds that a call waits for another one that renews."""
+STRANGERS = 4
+"""How many processes there may be, for one that could never ask."""
+
+_log = logging.getLogger(__name__)
+Divide = Callable[[str, Mapping[str, Holding], datetime], Holding]
+
+
+class Fleet(Protocol):
+    """Where the processes that share one account's limits agree on who may send how much."""
+
+    def renew(self, divide: Divide) -> None:
+        """Replace this process's holding by what ``divide(its name, all holdings, now)`` makes of it, by itself.
+
+        Raises StoreUnavailable.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Shares:
+    """What this process holds. While nobody can be asked, it takes an equal part among those seen last.
+
+    That is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If the others
+    can still ask, they divide what this process does not renew, and together send at most its part too much.
+    """
+
+    fleet: Fleet
+    rate: Rate
+    clock: Callable[[], datetime]
+    _held: Mapping[str, int] = field(default_factory=dict)
+    _room: Mapping[str, int] = field(default_factory=dict)
+    """What nobody held of a limit when we last asked."""
+    _asked_at: datetime | None = None
+    _failed_at: datetime | None = None
+    _processes: int = STRANGERS
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, endpoint: str, limit: int, now: datetime) -> int:
+        """Requests in any second that this process may send to an endpoint."""
+        if self._valid(now):
+            return self._held.get(endpoint, 0)
+        return max(1, limit // self._processes)
+
+    def _valid(self, now: datetime) -> bool:
+        return self._asked_at is not None and now < self._asked_at + LASTS
+
+    def due(self, endpoint: str, now: datetime, *, wanting: bool) -> bool:
+        """Whether to renew before the next request."""
+        if self._failed_at is not None and now < self._failed_at + _TRY_AGAIN:
+            return False
+        if self._asked_at is None:
+            return True
+        # Another thread may replace it meanwhile.
+        held, both = self._held, (endpoint, TOTAL)
+        if any(name not in held for name in both):
+            return True
+        if wanting and any(self._room.get(name) for name in both):
+            return now >= self._asked_at + _GROW
+        return now >= self._asked_at + (RENEW if all(held[name] for name in both) else _BEG)
+
+    def renew(self, wishes: Callable[[], Mapping[str, Wish]]) -> None:
+        """Ask for what is wished. One call does at a time: the others go on with what there is while it holds."""
+        patience = 0.0 if self._valid(self.clock()) else _PATIENCE
+        if not self._turn.acquire(timeout=patience):
+            return
+        try:
+            self._ask(wishes())
+        except PacspaceStripeError as error:
+            if self._failed_at is None:
+                _log.warning("rate limits cannot be agreed on with other processes: %s", error)
+            self._failed_at = self.clock()
+        finally:
+            self._turn.release()
+
+    def _ask(self, wishes: Mapping[str, Wish]) -> None:
+        asked_at = self.clock()
+
+        agreed: list[tuple[Holding, dict[str, Holding], datetime]] = []
+
+        def taken(name: str, holdings: Mapping[str, Holding], now: datetime) -> Holding:
+            holding = divide(self.rate, name, wishes, holdings, now)
+            agreed.append((holding, {**holdings, name: holding}, now))
+            # What is given up is given up now: by when others know, the commit may have taken long.
+            self._held = {held: min(count, _part(holding, held)) for held, count in self._held.items()}
+            return holding
+
+        self.fleet.renew(taken)
+        mine, everybody, now = agreed[-1]
+        self._room = {endpoint: free(self.rate, everybody, endpoint, now) for endpoint in mine.shares}
+        self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.wish}
+        self._processes = sum(now < held.until for held in everybody.values())
+        self._asked_at, self._failed_at = asked_at, None
+
+    def leave(self) -> None:
+        """Give everything up: this process sends no more."""
+        if self._asked_at is not None:
+            self.renew(dict)
+
+
+def _part(holding: Holding, endpoint: str) -> int:
+    share = holding.shares.get(endpoint)
+    return share.held if share else 0

@@ -1,0 +1,139 @@
+"""The clock that places a delta in a window: its own statement of when the usage happened, or its acceptance. Pure.
+
+PacSpace itself knows acceptance only (CONTRACT 4). Its metering example records each day after that day has ended
+and names the day in the record. With ``Attribution.AUTO`` such a summary is placed by the time that it names:
+
+* ``summaryWindowStart`` and ``summaryWindowEnd`` in its metadata are its usage time. A summary that was sent before
+  its window ended covers the part up to its acceptance.
+* A date in its ``referenceId``, else in its ``reason``, is its usage day if PacSpace accepted it after that day ended.
+  A record accepted on that day (or, for local dates, on the day before) is no summary of it: acceptance places it.
+* A date that is more than ``LATEST`` before acceptance, or a time more than a day after it, contradicts acceptance.
+  Where the two then disagree about a window, the record's place is unknown.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.vocabulary.policy import Attribution
+from pacspace_stripe.vocabulary.windows import Window
+
+LATEST = timedelta(days=35)
+"""Longest time between usage and its record's acceptance: Stripe takes events that old (FACTS 4)."""
+_START, _END = "summaryWindowStart", "summaryWindowEnd"
+_DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
+_DAY = timedelta(days=1)
+
+
+class Place(StrEnum):
+    """The position of a delta's usage relative to a window."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    ACROSS = "across"
+    """The usage window crosses a bound: an unknown part of it is inside."""
+    CONTRADICTED = "contradicted"
+    """The record's own time and its acceptance lie far apart and disagree about this window (auto only)."""
+
+
+def place(delta: LedgerDelta, window: Window, attribution: Attribution, *, listed: bool | None = None) -> Place:
+    """Return where the clock of ``attribution`` puts a delta.
+
+    ``listed``: whether PacSpace itself places the delta in the window; None: judge by ``accepted_at``.
+    """
+    accepted = window.start <= delta.accepted_at < window.end if listed is None else listed
+    by_acceptance = Place.INSIDE if accepted else Place.OUTSIDE
+    span = usage_time(delta, attribution)
+    if span is None:
+        return by_acceptance
+    where = _place_of(span, window)
+    contradicted = attribution is Attribution.AUTO and where is not by_acceptance and contradicts(delta)
+    return Place.CONTRADICTED if contradicted else where
+
+
+def _place_of(span: Window, window: Window) -> Place:
+    if window.start <= span.start and span.end <= window.end:
+        return Place.INSIDE
+    return Place.OUTSIDE if span.end <= window.start or window.end <= span.start else Place.ACROSS
+
+
+def usage_time(delta: LedgerDelta, attribution: Attribution) -> Window | None:
+    """Return the usage time that places a delta under ``attribution``; None: its acceptance places it."""
+    match attribution:
+        case Attribution.ACCEPTED:
+            return None
+        case Attribution.USAGE_TIME:
+            return usage_window(delta)
+        case Attribution.AUTO:
+            return _summarized_time(delta)
+
+
+def _summarized_time(delta: LedgerDelta) -> Window | None:
+    """Return the time that a delta summarizes (see the module's rules)."""
+    at, stated = delta.accepted_at, _summary_window(delta.metadata)
+    if stated is not None:
+        return Window(start=stated.start, end=at) if stated.start < at < stated.end else stated
+    day = _day_named(delta)
+    return None if day is None or day.start - _DAY <= at < day.end else day
+
+
+def contradicts(delta: LedgerDelta) -> bool:
+    """Return whether the time that a delta names is too far from its acceptance to be taken for its usage time."""
+    stated, day = _summary_window(delta.metadata), _day_named(delta)
+    span = stated or day
+    if span is None:
+        return False
+    too_late = stated is None and delta.accepted_at - span.end > LATEST
+    return too_late or span.start - delta.accepted_at > _DAY
+
+
+def usage_window(delta: LedgerDelta) -> Window | None:
+    """Return when the delta's usage happened, as the delta itself says; None when it does not say.
+
+    ``metadata.summaryWindowStart`` and ``…End`` (CONTRACT 3.2), else the one UTC day that the ``referenceId``
+    names, else the ``reason``: PacSpace recommends ``usage:{customerId}:{YYYY-MM-DD}`` (CONTRACT 1.7). Malformed values count
+    as absent.
+    """
+    return _summary_window(delta.metadata) or _day_named(delta)
+
+
+def _day_named(delta: LedgerDelta) -> Window | None:
+    return _day_in(delta.reference_id) or _day_in(delta.reason)
+
+
+def _summary_window(metadata: Mapping[str, object]) -> Window | None:
+    start, end = _moment(metadata.get(_START)), _moment(metadata.get(_END))
+    return Window(start=start, end=end) if start is not None and end is not None and start < end else None
+
+
+def _moment(written: object) -> datetime | None:
+    """Return an aware time, in UTC."""
+    if not isinstance(written, str):
+        return None
+    try:
+        at = datetime.fromisoformat(written)
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _day_in(written: str | None) -> Window | None:
+    """Return the UTC day that a text names; None when it names none or several different ones."""
+    days = set(_days(written or ""))
+    if len(days) != 1:
+        return None
+    day = days.pop()
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return Window(start=start, end=start + _DAY)
+
+
+def _days(written: str) -> Iterator[date]:
+    for found in _DATE.findall(written):
+        try:
+            day = date.fromisoformat(found)
+        except ValueError:
+            continue
+        if date.min < day < date.max:
+            yield day

@@ -1,0 +1,94 @@
+"""The report: everything we know of metered invoices, in the order in which a person needs it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.events.reception import PACSPACE, STRIPE, read_ignored, read_refused
+from pacspace_stripe.explain.rules.explanation import Rejection
+from pacspace_stripe.explain.rules.explanation_form import drifted
+from pacspace_stripe.report.rules.checklist import CheckPoint, Known, checklist
+from pacspace_stripe.report.rules.lines import InvoiceLine
+from pacspace_stripe.report.rules.trend import Month, counted, held_ones, trend
+from pacspace_stripe.settings import Settings
+from pacspace_stripe.store import Store
+from pacspace_stripe.sweep import REJECTIONS_REFUSED
+from pacspace_stripe.vocabulary.money import Money, totals
+from pacspace_stripe.vocabulary.policy import Mode, Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Invoices by customer, with what follows from them. Times are aware UTC."""
+
+    made_at: datetime
+    since: datetime | None
+    policy: Policy
+    lines: tuple[InvoiceLine, ...]
+    checklist: tuple[CheckPoint, ...]
+    rejections: tuple[Rejection, ...] = ()
+    """Meter events that Stripe accepted and rejected later."""
+
+    @property
+    def observing(self) -> bool:
+        return self.policy.mode is Mode.OBSERVE
+
+    @cached_property
+    def held(self) -> tuple[InvoiceLine, ...]:
+        """Was held, or would have been, the one that waits longest first."""
+        held = held_ones(self.lines)
+        return tuple(sorted(held, key=lambda line: (line.kept.since if line.kept else self.made_at, line.invoice_id)))
+
+    @property
+    def at_stake(self) -> tuple[Money, ...]:
+        """What the held ones ask for, per currency."""
+        return totals(line.money for line in self.held)
+
+    @property
+    def asked_for(self) -> tuple[Money, ...]:
+        """What all invoices ask for, per currency."""
+        return totals(line.money for line in self.lines)
+
+    @cached_property
+    def verdicts(self) -> dict[Verdict, int]:
+        return counted(self.lines)
+
+    @property
+    def waiting(self) -> int:
+        """Not compared yet."""
+        return sum(line.memory.verdict is None for line in self.lines)
+
+    @cached_property
+    def trend(self) -> tuple[Month, ...]:
+        return trend(self.lines)
+
+
+def make_report(store: Store, settings: Settings, *, now: datetime, since: datetime | None = None) -> Report:
+    """From the database alone. Raises StoreUnavailable."""
+    policy = settings.policy
+    remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.subjects.metered(since=since))
+    lines = _explained(store, tuple(line for line in remembered if line.belongs(since)))
+    known = Known(
+        settings=settings,
+        lines=lines,
+        blocks=tuple(store.subjects.blocks()),
+        events=store.journal.events_received(),
+        refused=tuple(filter(None, (read_refused(store, sender) for sender in (STRIPE, PACSPACE)))),
+        ignored=read_ignored(store, STRIPE),
+        unreadable=store.journal.noted("unreadable_event", "-"),
+        rejections_refused=store.journal.fact(REJECTIONS_REFUSED),
+    )
+    rejections = store.rejections.since(since)
+    return Report(
+        made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)), rejections=rejections
+    )
+
+
+def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:
+    """With what their drifts come from; nothing is looked up where nothing drifted."""
+    known = store.explanations.of(line.invoice_id for line in lines if any(map(drifted, line.memory.windows)))
+    return tuple(
+        replace(line, explanations=known[line.invoice_id].explanations) if line.invoice_id in known else line
+        for line in lines
+    )

@@ -1,0 +1,1 @@
+"""Rules of the report: its lines, its checklist and its trend."""

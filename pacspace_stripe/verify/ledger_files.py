@@ -1,0 +1,226 @@
+"""The ledger's files in a bundle: the rows, the settlement record, and PacSpace's receipt and verify answers. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from pacspace_stripe.errors import RemoteError
+from pacspace_stripe.evidence.format.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
+from pacspace_stripe.http.answers import Fields, exact_json
+from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.selection import BY_REASON, Counted, Selection, named_meters, select
+from pacspace_stripe.pacspace_api import proof_summary_from_pacspace
+from pacspace_stripe.pacspace_api.envelope import COUNTS, count_of, root_of
+from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.verify.consistency import name_of
+from pacspace_stripe.verify.report import Outcome, Result, cannot_tell, holds, refuted, together, unless
+from pacspace_stripe.vocabulary.ledger import LeftOutBy, Proof, ProofSummary, UsageSign
+from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution
+from pacspace_stripe.vocabulary.quantities import equal, text, total
+from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.windows import Window, iso
+
+Read = Callable[[Fields], Result]
+_NOT_COUNTED = {"queued", "processing", "failed"}
+"""What a row says of itself that counts in no balance (CONTRACT 1.10)."""
+_REMOVED = "[address removed]"
+"""What a bundle has in the place of a mail address."""
+_SAME = "PacSpace says the same of these proof roots"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFiles:
+    """A bundle's ``ledger/`` folder beside the decision it belongs to."""
+
+    document: EvidenceDocument
+    files: Mapping[str, bytes]
+    missing: frozenset[str]
+    """Names that the manifest says could not be fetched."""
+
+    def rows(self) -> Result:
+        """Whether each window's rows are as many and sum to as much as recorded."""
+        found = []
+        for number, window in self._windows():
+            by_record = window.record is not None
+            name = f"ledger/{number:04}-{'record' if by_record else 'records'}.json"
+            appeared = f"ledger/{number:04}-record.json"
+            if not by_record and appeared in self.files:
+                found.append(cannot_tell(f"{name_of(window)}: its record had no writes then, and has some now"))
+                continue
+            found.append(self._read(name, _record_of(window) if by_record else self._rows_of(window)))
+        return together(found, otherwise="no window has a ledger account and a period")
+
+    def answers(self) -> Result:
+        """Whether PacSpace's own answers, as they were kept, are about these roots and say the same of them."""
+        found = []
+        for number, window in self._windows():
+            proof = window.result().proof
+            if proof is not None:
+                found.append(self._read(f"ledger/{number:04}-receipt.json", _receipt_of(proof)))
+                found.append(self._read(f"ledger/{number:04}-verify.json", _verify_of(proof)))
+        return together(found, otherwise="the evidence has no proof root")
+
+    def _windows(self) -> Iterator[tuple[int, WindowModel]]:
+        whole = [window for window in self.document.windows if window.account is not None and window.window]
+        yield from enumerate(whole, start=1)
+
+    def _read(self, name: str, read: Read) -> Result:
+        data = self.files.get(name)
+        if data is None:
+            why = "could not be fetched when the bundle was made"
+            return cannot_tell(f"{name} {why}") if name in self.missing else refuted(f"{name} is missing")
+        try:
+            return read(_opened(name, data))
+        except (ValueError, RemoteError) as error:
+            return cannot_tell(f"{name} cannot be read: {error}")
+
+    def _rows_of(self, window: WindowModel) -> Read:
+        return lambda file: _rows(file, window, self.document.policy)
+
+
+def _opened(name: str, data: bytes) -> Fields:
+    """A file's object; of PacSpace's answers what is in the envelope, if they are in one."""
+    found = Fields(PACSPACE, name, exact_json(data))
+    enveloped = "data" in found and ("success" in found or "statusCode" in found)
+    return found.fields("data") if enveloped else found
+
+
+def _rows(file: Fields, window: WindowModel, policy: PolicyModel) -> Result:
+    rows = [row for row in file.items("records") if row.text("status").lower() not in _NOT_COUNTED]
+    if any(row.optional_number("delta") is None for row in rows):
+        return cannot_tell(f"{file.where}: a row names no amount")
+    recorded = _as_recorded(file, window, policy.usage_sign)
+    if recorded.outcome is Outcome.HOLDS and window.selection is not None:
+        recorded = _as_chosen(file, rows, window, policy)
+    return together([unless(_own_sums(file, rows, window), ""), recorded], otherwise="")
+
+
+def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: PolicyModel) -> Result:
+    """Rows show their reasons: where these alone tell which of them count, those must be the ones that were counted."""
+    chosen, period = Selection.of(policy.choices, window.meter), window.window
+    if window.selection is not None and _by_acceptance(window.selection, period):
+        chosen = replace(chosen, attribution=Attribution.ACCEPTED)
+    shown = chosen.meter_from in (BY_ACCOUNT, BY_REASON) and chosen.attribution is Attribution.ACCEPTED
+    reasons = [row.optional_text("reason") for row in rows]
+    if not shown or period is None or any(_REMOVED in (reason or "") for reason in reasons):
+        return holds("the ledger's rows are those that were chosen from; which of them count, they do not show")
+    deltas = [
+        LedgerDelta(record_id=str(place), amount=row.number("delta"), accepted_at=period.start, reason=reason)
+        for place, (row, reason) in enumerate(zip(rows, reasons, strict=True))
+    ]
+    found = select(deltas, period, replace(chosen, others=named_meters(deltas, chosen)))
+    selected = window.result().selected
+    if isinstance(found, Counted) and selected is not None and found.left_out == selected.left_out:
+        return holds("the ledger's rows are as many as recorded, and sum to as much")
+    return refuted(f"{file.where}: by their reasons other rows count for {name_of(window)} than were counted")
+
+
+def _by_acceptance(selection: SelectionModel, period: Window | None) -> bool:
+    """Return whether auto found no record that its own time places: acceptance then placed all of them."""
+    scope = selection.selected().scope
+    return (
+        selection.placed_by is None
+        and scope == period
+        and all(each.by is not LeftOutBy.TIME for each in selection.left_out)
+    )
+
+
+def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator[str]:
+    period = window.selection.selected().scope if window.selection else window.window
+    scope = (file.text("account"), file.text("start"), file.text("end"))
+    if period is None or scope != (window.account, iso(period.start), iso(period.end)):
+        yield f"{file.where} is about another account or period"
+    ids = [found for row in rows if (found := row.optional_text("record_id"))]
+    if len(set(ids)) != len(ids):
+        yield f"{file.where} names one record twice"
+    summed = total(row.number("delta") for row in rows)
+    if not equal(summed, file.number("net")) or len(rows) != file.integer("count"):
+        yield f"{file.where}: {len(rows)} rows sum to {text(summed)}, not {_named(file)}"
+
+
+def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
+    """Rows are read when a bundle is made: where no root froze them, the ledger may have moved on."""
+    net, count = file.number("net"), file.integer("count")
+    if window.recorded is None or window.count is None:
+        return cannot_tell(f"{name_of(window)}: the evidence does not say what was recorded")
+    known = (window.recorded, window.count)
+    if window.selection is not None:
+        # Not all of it is usage of this meter, so the whole of it is compared, as PacSpace has it.
+        known = (sign.recorded_usage(window.selection.net_change), window.selection.record_count)
+    if equal(sign.recorded_usage(net), known[0]) and count == known[1]:
+        return holds("the ledger's rows are as many as recorded, and sum to as much")
+    named = f"{text(known[0])} in {known[1]}"
+    rows = f"{text(sign.recorded_usage(net))} in {counted(count, 'record')}"
+    said = f"{name_of(window)}: the rows are {rows}, recorded is {named}"
+    frozen = window.proof is not None and not window.proof.stale
+    if window.proof is not None and count > window.proof.record_count:
+        return cannot_tell(f"{said}: the ledger got records after the proof root was made")
+    return refuted(said) if frozen else cannot_tell(f"{said}; no proof root froze them")
+
+
+def _named(file: Fields) -> str:
+    return f"{text(file.number('net'))} in {file.integer('count')}"
+
+
+def _record_of(window: WindowModel) -> Read:
+    def read(file: Fields) -> Result:
+        record = window.record
+        there = (file.text("key"), file.number("bits"), file.integer("writes"), file.optional_flag("verified"))
+        if record is not None and there == (record.key, record.bits, record.writes, record.verified):
+            return holds("the settlement record is as in the evidence")
+        return cannot_tell(f"{name_of(window)}: the record has changed since, which a record may")
+
+    return read
+
+
+def _receipt_of(proof: Proof) -> Read:
+    def read(file: Fields) -> Result:
+        root, count = root_of(file), count_of(file, *COUNTS)
+        if root is None or root.lower() != proof.proof_root.lower():
+            return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
+        if count is not None and count > proof.count and not proof.stale:
+            grown = f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}"
+            return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
+        if count is not None and count != proof.count and not proof.stale:
+            return refuted(f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}")
+        return holds(_SAME)
+
+    return read
+
+
+def _verify_of(proof: Proof) -> Read:
+    def read(file: Fields) -> Result:
+        return agrees(proof_summary_from_pacspace(file, proof.proof_root), proof)
+
+    return read
+
+
+def agrees(summary: ProofSummary, proof: Proof) -> Result:
+    """Whether public verify says of a root what the evidence says; of a stale one, that it is known."""
+    if not summary.verified:
+        return unconfirmed(summary)
+    if proof.stale:
+        return holds("PacSpace knows the proof root, which covers other records, as the evidence says")
+    if summary.record_count is None or summary.net_change is None:
+        named = "names neither the number of its records nor their net change"
+        return _unnamed(f"PacSpace confirms the proof root {proof.proof_root}, but {named}", summary, proof)
+    return unless(_other_figures(summary, proof), _SAME)
+
+
+def unconfirmed(summary: ProofSummary) -> Result:
+    """Of a root that PacSpace does not confirm: whether it denies it, or cannot say."""
+    said = f"PacSpace does not confirm the proof root {summary.proof_root}"
+    return refuted(said) if summary.denied else cannot_tell(f"{said} now, and does not say that there is none")
+
+
+def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:
+    problems = list(_other_figures(summary, proof))
+    return refuted("; ".join(problems)) if problems else cannot_tell(said)
+
+
+def _other_figures(summary: ProofSummary, proof: Proof) -> Iterator[str]:
+    if summary.record_count is not None and summary.record_count != proof.count:
+        said = counted(summary.record_count, "record")
+        yield f"PacSpace says {said} of {proof.proof_root}, the evidence {proof.count}"
+    net = summary.net_change
+    if net is not None and not equal(net, proof.net):
+        yield f"PacSpace says a net change of {text(net)} for {proof.proof_root}, the evidence {text(proof.net)}"

@@ -1,0 +1,228 @@
+"""What we know of Stripe's side: invoices, line items, prices, meters. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+
+from pacspace_stripe.vocabulary.kinds import (
+    BillingReason,
+    CollectionMethod,
+    EventTimeWindow,
+    Formula,
+    InvoiceStatus,
+    LineParent,
+    MeterStatus,
+    SubscriptionStatus,
+    UsageType,
+)
+from pacspace_stripe.vocabulary.windows import Window
+
+__all__ = [
+    "BillingReason",
+    "CollectionMethod",
+    "EventTimeWindow",
+    "Formula",
+    "Invoice",
+    "InvoicePage",
+    "InvoiceStatus",
+    "LineItem",
+    "LineParent",
+    "ListedInvoice",
+    "Meter",
+    "MeterStatus",
+    "Package",
+    "Price",
+    "Subscription",
+    "SubscriptionItem",
+    "SubscriptionState",
+    "SubscriptionStatus",
+    "TestClock",
+    "Tier",
+    "UsageType",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """A Stripe billing meter. ``event_name`` is what we call the meter everywhere."""
+
+    meter_id: str
+    event_name: str
+    display_name: str
+    formula: Formula
+    event_time_window: EventTimeWindow = EventTimeWindow.NONE
+    status: MeterStatus = MeterStatus.ACTIVE
+    """Display name when the meter was read; it may change."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One step of a tiered price; amounts are in minor units of its currency and may have a fraction."""
+
+    up_to: Decimal | None
+    """None is without end."""
+    unit_amount: Decimal
+    flat_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A price's ``transform_quantity``: whether a line then shows units or packages is not known (FACTS 4.4)."""
+
+    size: Decimal
+    round_up: bool
+
+    def count(self, quantity: Decimal) -> Decimal:
+        """How many packages a quantity is."""
+        rounding = ROUND_CEILING if self.round_up else ROUND_FLOOR
+        with localcontext() as context:
+            context.prec = 60
+            return (quantity / self.size).to_integral_value(rounding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A Stripe price, as far as it decides whether a line's quantity is raw usage."""
+
+    price_id: str
+    usage_type: UsageType
+    meter_id: str | None
+    tiered: bool
+    package: Package | None = None
+    tiers: tuple[Tier, ...] = ()
+    """Empty when the price is not tiered."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineItem:
+    """One invoice line item. ``quantity`` is exact (``quantity_decimal``), in the meter's unit."""
+
+    line_id: str
+    price_id: str | None
+    subscription_id: str | None
+    proration: bool
+    quantity: Decimal | None
+    window: Window | None
+    """The line's own period; None when Stripe's start and end are equal (one-off items)."""
+    item_id: str | None = None
+    """The subscription item that it bills."""
+    amount: int | None = None
+    """Minor units of the invoice's currency. It tells a tier's flat fee from usage, and is compared with nothing."""
+    parent: LineParent = LineParent.NONE
+    """Object that generated the line."""
+    unknown: tuple[str, ...] = ()
+    """Kinds that we do not know, as ``field=word``: nobody can say whether such a line bills usage."""
+    product_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The invoice item's own; a line of a subscription shows the subscription's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionState:
+    """A subscription as far as it decides whether an invoice of it may be set free."""
+
+    subscription_id: str
+    status: SubscriptionStatus
+    said: str
+    """Stripe's own word for the status."""
+    paused: bool
+    """``pause_collection`` is set."""
+    canceled_at: datetime | None
+    """When the cancellation was asked for, not when it took effect."""
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestClock:
+    """A Stripe test clock: the objects that belong to it live by its time."""
+
+    clock_id: str
+    frozen_at: datetime | None
+    """None when the clock itself could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoice:
+    """A Stripe invoice with all its line items, as just read at the pinned API version."""
+
+    invoice_id: str
+    customer_id: str
+    customer_name: str | None
+    subscription_id: str | None
+    status: InvoiceStatus
+    auto_advance: bool
+    automatically_finalizes_at: datetime | None
+    created_at: datetime
+    finalized_at: datetime | None
+    billing_reason: BillingReason
+    collection_method: CollectionMethod
+    currency: str
+    number: str | None
+    footer: str | None
+    metadata: Mapping[str, str]
+    subscription_metadata: Mapping[str, str]
+    livemode: bool
+    attempted: bool
+    attempt_count: int
+    amount_due: int
+    """Minor units of ``currency``."""
+    finalization_error: str | None
+    """Stripe's ``last_finalization_error.code``, or its type."""
+    line_items: tuple[LineItem, ...]
+    unknown: tuple[str, ...] = ()
+    """Kinds of the invoice itself that we do not know, as ``field=word``: it may bill usage on any of its lines."""
+    account_name: str | None = None
+    """The vendor's public name, as the invoice shows it."""
+    subscriptions: tuple[SubscriptionState, ...] | None = None
+    """The subscriptions that it bills, as read with it; None when they were not read, or could not be."""
+    customer_deleted: bool | None = None
+    """None when that was not asked: an invoice of a subscription does not need it, as its deletion cancels that."""
+    test_clock: TestClock | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedInvoice:
+    """One row of a list of invoices."""
+
+    invoice_id: str
+    invoice: Invoice | None
+    """None when this one cannot be read; that hides no other."""
+    complete: bool
+    """Whether all its lines are there: a list shows only the first ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePage:
+    """One page of a list of invoices, newest first."""
+
+    rows: tuple[ListedInvoice, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionItem:
+    """An item of a subscription with its current period."""
+
+    item_id: str
+    price: Price
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A Stripe subscription, as far as the early warning needs it."""
+
+    subscription_id: str
+    customer_id: str
+    status: SubscriptionStatus
+    collection_method: CollectionMethod
+    paused: bool
+    """``pause_collection`` is set: its invoices are made, and nothing is collected for them."""
+    metadata: Mapping[str, str]
+    livemode: bool
+    items: tuple[SubscriptionItem, ...]

@@ -1,0 +1,251 @@
+"""What we know of PacSpace's side: balances, comparisons, checkpoints, proofs. Values only.
+
+Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from pacspace_stripe.vocabulary.quantities import divide, multiply, subtract, total
+from pacspace_stripe.vocabulary.windows import Window
+
+
+class UsageSign(StrEnum):
+    """Which sign usage has in the ledger (``PACSPACE_STRIPE_USAGE_SIGN``)."""
+
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+
+    def recorded_usage(self, balance: Decimal) -> Decimal:
+        """Raw net balance → usage in the meter's unit."""
+        return balance if self is UsageSign.POSITIVE or balance == 0 else balance.copy_negate()
+
+    def raw_balance(self, usage: Decimal) -> Decimal:
+        """Usage → the raw net balance it should have in the ledger."""
+        return self.recorded_usage(usage)
+
+    def in_meter_units(self, net: Decimal, unit: Decimal) -> Decimal:
+        """Raw net → usage, where ``unit`` of the ledger's units are one of the meter's."""
+        usage = self.recorded_usage(net)
+        return usage if unit == 1 else divide(usage, unit)
+
+    def in_ledger_units(self, usage: Decimal, unit: Decimal) -> Decimal:
+        """Usage → the raw net that it should have in the ledger."""
+        return self.raw_balance(usage if unit == 1 else multiply(usage, unit))
+
+
+class LedgerProtocol(StrEnum):
+    """``PACSPACE_STRIPE_LEDGER``: which of PacSpace's protocols the usage is recorded with."""
+
+    BALANCE = "balance"
+    """Deltas of a customer, placed in time; checkpoints and proof roots."""
+    SETTLEMENT = "settlement"
+    """Records that writes add up in: no time, no checkpoint, so the record itself is the proof."""
+
+    @property
+    def usual_sign(self) -> "UsageSign":
+        """The sign of usage in PacSpace's own examples (CONTRACT 3.1, basic settlement)."""
+        return UsageSign.POSITIVE if self is LedgerProtocol.SETTLEMENT else UsageSign.NEGATIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """PacSpace's ``reads/bucket`` of one key (CONTRACT 7): all writes to it, added up."""
+
+    key: str
+    bits: Decimal
+    """Raw and signed, like a balance."""
+    writes: int
+    """Number of writes that were added up."""
+    verified: bool
+    """False while a write is not confirmed: its figure may still change."""
+
+
+class LeftOutBy(StrEnum):
+    """Why a delta of the scope is no usage of the meter and window that are compared."""
+
+    METER = "meter"
+    """It is another meter's."""
+    REASON = "reason"
+    """Its reason says that it is no usage: a deposit."""
+    TIME = "time"
+    """Its usage happened at another time than it was accepted."""
+    READING = "reading"
+    """A later reading of the meter takes its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Deltas of a scope that do not count, added up by why."""
+
+    by: LeftOutBy
+    name: str
+    """The other meter's name, or the reason's; empty for another time or reading."""
+    count: int
+    net: Decimal
+    """Raw and signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What the counted deltas were chosen from: all of a scope, and those of it that do not count.
+
+    The balance, PacSpace's compare and the proof are about the whole scope; usage is about the rest.
+    """
+
+    scope: Window
+    """The window itself, or longer: usage may be accepted later than it happened."""
+    count: int
+    net: Decimal
+    """Raw and signed."""
+    left_out: tuple[LeftOut, ...] = ()
+    by_usage_time: int = 0
+    """Number of the counted deltas that their own usage time places; acceptance places the others."""
+
+    @property
+    def counted(self) -> int:
+        """Number of deltas that count."""
+        return self.count - sum(each.count for each in self.left_out)
+
+    @property
+    def net_left_out(self) -> Decimal:
+        """Raw net of the deltas that do not count."""
+        return total(each.net for each in self.left_out)
+
+    @property
+    def net_counted(self) -> Decimal:
+        """Raw net of those that do."""
+        return subtract(self.net, self.net_left_out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """PacSpace's ``derive`` over one window: verified deltas only (CONTRACT 3.4). Or a whole record's sum."""
+
+    account: str
+    window: Window
+    net: Decimal
+    """Raw and signed, over all deltas of the window."""
+    count: int
+    """Number of verified deltas, or of writes, it was computed from."""
+    known: bool = True
+    """False when PacSpace does not know the account: zero of nothing."""
+    record: Record | None = None
+    """The record that this is the sum of, with the settlement ledger."""
+    left_out: tuple[LeftOut, ...] | None = None
+    """Those of its deltas that do not count; None: it is usage as it stands."""
+    unit: Decimal = Decimal(1)
+    """How many of the ledger's units are one of the meter's."""
+    by_usage_time: int = 0
+    """Number of the counted deltas that their own usage time places; acceptance places the others."""
+    awaited: Window | None = None
+    """The end of the window whose summary the ledger does not have yet; None: nothing is awaited."""
+
+    @property
+    def selected(self) -> Selected | None:
+        """What was chosen from what; None when there was nothing to choose or to convert."""
+        if self.left_out is None:
+            return None
+        own = self.by_usage_time
+        return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out, by_usage_time=own)
+
+    @property
+    def whole(self) -> Selected:
+        """All of the balance, where what of it counts is unknown."""
+        return Selected(scope=self.window, count=self.count, net=self.net)
+
+    @property
+    def counted(self) -> int:
+        """Number of deltas that are usage."""
+        return self.selected.counted if self.selected else self.count
+
+    def usage(self, sign: UsageSign) -> Decimal:
+        """What they add up to, in the meter's unit."""
+        net = self.selected.net_counted if self.selected else self.net
+        return sign.in_meter_units(net, self.unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """PacSpace's ``compare`` answer (CONTRACT 3.5): stored as given; only ``neutral_balance`` is judged."""
+
+    your_balance: Decimal
+    their_balance: Decimal
+    neutral_balance: Decimal | None
+    matches_yours: bool | None
+    matches_theirs: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """PacSpace's ``checkpoint`` answer (CONTRACT 3.6). ``proof_root`` is None until the commit is there."""
+
+    checkpoint_id: str
+    proof_root: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSummary:
+    """PacSpace's public ``verify`` of a root (CONTRACT 3.13); count and net are None when it sends no summary."""
+
+    proof_root: str
+    verified: bool
+    record_count: int | None
+    net_change: Decimal | None
+    unknown: bool = False
+    """PacSpace says that there is no such root."""
+    message: str | None = field(default=None, compare=False)
+    """PacSpace's own words for a person."""
+
+    @property
+    def denied(self) -> bool:
+        """Not confirmed, and said of the root itself: without figures it may be that PacSpace cannot look just now."""
+        return not self.verified and (self.unknown or self.record_count is not None or self.net_change is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A checkpoint that was cross-checked with public verify, and where a person can check it."""
+
+    account: str
+    window: Window
+    checkpoint_id: str
+    proof_root: str
+    count: int
+    """All records the root covers."""
+    net: Decimal
+    """Raw net of all records the root covers."""
+    verify_url: str
+    """For people; opaque (CONTRACT 3.9)."""
+    cross_checked: bool
+    """False when public verify named no count and net to compare with: the evidence says so."""
+    stale: bool = False
+    """The root covers other records than derive found; only ever kept on a waived invoice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """What a ledger account still has to settle before a difference means anything."""
+
+    unverified: int
+    gaps: int
+    records: tuple[str, ...] = field(default=(), compare=False)
+    """Ids of the first few that are not verified, where PacSpace names them."""
+    sequences: tuple[str, ...] = field(default=(), compare=False)
+    """The first few gaps, ``4`` or ``4 to 7``, where PacSpace names them."""
+
+    @property
+    def any(self) -> bool:
+        return self.unverified > 0 or self.gaps > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceProof:
+    """PacSpace's ``invoice-proof`` of one window (CONTRACT 3.9): where its proof is shown. All None: no checkpoint yet."""
+
+    proof_root: str | None
+    verify_url: str | None
+    """For people; opaque."""
+    verification_api_url: str | None
+    """For machines."""

@@ -1,0 +1,165 @@
+"""Who gets alerts: a receiver on loopback that answers as planned and reads signatures as the official library does.
+
+``python -m tests.support.alert_receivers URL`` is the other side: a process that tells one alert after the other, to be killed.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from standardwebhooks import Webhook
+
+from pacspace_stripe.alerts.rules.messages import Place, Why
+from pacspace_stripe.alerts.rules.throttle import Channel
+from pacspace_stripe.alerts.sender import Receiver as Address
+from pacspace_stripe.alerts.sender import Sender
+from pacspace_stripe.alerts.worker import AlertWorker
+from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.gate.gate_alerts import Alerts
+from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.retries import Timeouts
+from pacspace_stripe.simulator.serve import serve
+from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store.outbox import State
+
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+LEASE = timedelta(seconds=30)
+BOTH = (Channel.SLACK, Channel.WEBHOOK)
+IMPATIENT = Timeouts(connect=5.0, read=0.3, total=0.4, tries=1)
+"""For receivers that do not answer in time."""
+PATIENT = Timeouts(connect=10.0, read=20.0, total=30.0, tries=1)
+"""For all others, on a machine that is busy."""
+
+Reply = Callable[[httpx.Request], httpx.Response]
+NO_SERVICE = httpx.Response(404, text="no_service")
+"""What Slack says at an address that is no more."""
+
+
+@dataclass
+class Receiver:
+    """Answers with what is planned, in order, the last one for ever; and keeps what it got."""
+
+    planned: list[int | httpx.Response | Reply] = field(default_factory=lambda: [200])
+    requests: list[httpx.Request] = field(default_factory=list)
+    url: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        with self._lock:
+            reply = self.planned[min(len(self.requests), len(self.planned) - 1)]
+            self.requests.append(request)
+        if isinstance(reply, int):
+            return httpx.Response(reply)
+        return reply if isinstance(reply, httpx.Response) else reply(request)
+
+    @property
+    def bodies(self) -> list[Any]:
+        """What it got."""
+        return [json.loads(request.content) for request in self.requests]
+
+    def verified(self) -> list[Any]:
+        """What it got, each signature checked by the official library."""
+        return [Webhook(SECRET).verify(request.content, dict(request.headers)) for request in self.requests]
+
+    @property
+    def ids(self) -> list[str]:
+        """The idempotency keys that it got."""
+        return [request.headers["webhook-id"] for request in self.requests]
+
+
+@contextmanager
+def receiving(*planned: int | httpx.Response | Reply) -> Iterator[Receiver]:
+    """A receiver at a URL."""
+    receiver = Receiver(list(planned) or [200])
+    with serve(receiver) as served:
+        receiver.url = f"{served.url}/in/T0123456789"
+        yield receiver
+
+
+def drifted(invoice_id: str) -> InvoiceState:
+    """What is remembered of an invoice that has just drifted."""
+    return InvoiceState(
+        invoice_id=invoice_id,
+        customer_id="cus_1",
+        subscription_id="sub_1",
+        verdict=Verdict.DRIFTED,
+        reason=Reason.OVERBILLED,
+        detail="billed 100, recorded 90: differs by 10",
+        windows=({"account": "cus_1", "meter": "api_calls", "billed": "100", "recorded": "90"},),
+    )
+
+
+def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> InvoiceState:
+    """A look that tells one alert on both channels."""
+    leased = store.subjects.acquire(Kind.INVOICE, invoice_id, LEASE)
+    assert leased is not None
+    known = drifted(invoice_id)
+    memory = Alerts(store=store, channels=BOTH).tell(leased, known, kind, known.detail)
+    leased.give_back(memory, None)
+    return memory
+
+
+def wall_clock() -> datetime:
+    """Now, aware UTC."""
+    return datetime.now(UTC)
+
+
+def opened(url: str, now: Callable[[], datetime] = wall_clock) -> Store:
+    """A store with its tables."""
+    store = Store(url.replace("postgresql://", "postgresql+psycopg://"), now=now, lost_after=timedelta(seconds=35))
+    store.migrate()
+    return store
+
+
+@contextmanager
+def courier(
+    store: Store,
+    receiver: Receiver,
+    channel: Channel = Channel.WEBHOOK,
+    *,
+    timeouts: Timeouts = PATIENT,
+    url: str | None = None,
+    why: Why | None = None,
+) -> Iterator[AlertWorker]:
+    """Delivers what is due when told to; chance adds nothing."""
+    now = store.subjects.now
+    sender = Sender(transport=Transport(timeouts=timeouts), place=Place(livemode=False), now=now, why=lambda _: why)
+    secrets = (SECRET,) if channel is Channel.WEBHOOK else ()
+    address = Address(channel=channel, url=url or receiver.url, secrets=secrets)
+    made = AlertWorker(store=store, sender=sender, receiver=address, now=now, chance=lambda: 0.0)
+    with closing(made):
+        yield made
+
+
+def delivery(store: Store, channel: Channel = Channel.WEBHOOK) -> tuple[State, int, str | None]:
+    """How far the newest alert came: state, attempts, what went wrong last."""
+    (way,) = [way for way in store.outbox.sent()[0].deliveries if way.channel is channel]
+    return way.state, way.attempts, way.problem
+
+
+def teller(url: str) -> "subprocess.Popen[str]":
+    """A process that tells one alert after the other, and says which."""
+    command = [sys.executable, "-m", "tests.support.alert_receivers", url]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
+
+
+def main(url: str) -> None:
+    """What that process does."""
+    store = opened(url)
+    for number in itertools.count():
+        tell(store, f"in_{number}")
+        print(f"in_{number}", flush=True)  # noqa: T201 - this is how it tells
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
