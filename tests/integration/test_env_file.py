@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pacspace_stripe.cli.init.env_file import EnvFile, Progress
+from pacspace_stripe.cli.onboard.env_file import EnvFile, Progress
 from pacspace_stripe.settings import env_example
 
 JANE = Progress(dashboard="https://app.pacspace.io", email="jane@example.com", name="Jané")

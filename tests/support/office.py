@@ -21,7 +21,7 @@ from typing import Self
 
 import httpx
 
-from pacspace_stripe.cli.init.env_file import values_of
+from pacspace_stripe.cli.onboard.env_file import values_of
 from pacspace_stripe.cli.processes import COMMAND, wait_for
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import pacspace_stripe
 from pacspace_stripe.cli import COMMANDS, cli
-from pacspace_stripe.cli.init.prompts import SECRETS
 from pacspace_stripe.cli.ledger import ledger
+from pacspace_stripe.cli.onboard.prompts import SECRETS
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
 from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema

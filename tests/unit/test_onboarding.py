@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.cli.init.account_flow import Way, approval_token, way_in
-from pacspace_stripe.cli.init.env_file import Progress, values_of, with_progress, with_values
-from pacspace_stripe.cli.init.prompts import visible
+from pacspace_stripe.cli.onboard.account_flow import Way, approval_token, way_in
+from pacspace_stripe.cli.onboard.env_file import Progress, values_of, with_progress, with_values
+from pacspace_stripe.cli.onboard.prompts import visible
 from pacspace_stripe.settings import env_example
 
 JANE = Progress(dashboard="https://app.pacspace.io", email="jane@example.com")

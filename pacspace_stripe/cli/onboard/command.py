@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from pacspace_stripe.cli.init.env_file import EnvFile
-from pacspace_stripe.cli.init.prompts import STRIPE_KEY, STRIPE_SECRET, asking
-from pacspace_stripe.cli.init.steps import Onboarding, Wishes
 from pacspace_stripe.cli.logs import set_up
+from pacspace_stripe.cli.onboard.env_file import EnvFile
+from pacspace_stripe.cli.onboard.prompts import STRIPE_KEY, STRIPE_SECRET, asking
+from pacspace_stripe.cli.onboard.steps import Onboarding, Wishes
 from pacspace_stripe.cli.output import echo_line
 from pacspace_stripe.errors import RemoteUnavailable
 from pacspace_stripe.http.client import Transport

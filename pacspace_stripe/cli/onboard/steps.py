@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import click
 
-from pacspace_stripe.cli.init.account_flow import Way, approval_token, way_in
-from pacspace_stripe.cli.init.env_file import EnvFile, Progress
-from pacspace_stripe.cli.init.prompts import (
+from pacspace_stripe.cli.onboard.account_flow import Way, approval_token, way_in
+from pacspace_stripe.cli.onboard.env_file import EnvFile, Progress
+from pacspace_stripe.cli.onboard.prompts import (
     APPROVAL_TOKEN,
     MFA_CODE,
     PASSWORD,
