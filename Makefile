@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs soak bench record clean
+.PHONY: help setup demo test check docs soak bench measure record clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ soak: $(READY) ## run the long tests; SOAK='--stop-after 30' ends after that man
 
 bench: $(READY) ## measure what design and README promise
 	$(BIN)/pytest -q -s -o python_files='bench_*.py' tests/benchmarks
+
+measure: $(READY) ## print the measures of the house: sizes, names, openings of docstrings
+	@$(BIN)/python -m tests.support.measure
 
 record: $(READY) ## record the adapters' cassettes anew: test modes whose keys are in the environment, else simulators
 	$(BIN)/python -m tests.support.recordings
