@@ -14,10 +14,10 @@ from standardwebhooks import Webhook
 from pacspace_stripe.alerts.rules.messages import Place, Why, slack_body, webhook_body
 from pacspace_stripe.alerts.rules.throttle import Alert, Channel
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.http.calls import Answer, Call
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.retries import Timeouts
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.text import printable
 
 _LARGEST_ANSWER = 64 * 1024

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pacspace_stripe.backfill.rows import Written
 from pacspace_stripe.backfill.rules.tally import Place, Selection, Tally, shown
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.store import Store
+from pacspace_stripe.vocabulary.canonical_json import digest
 
 
 @dataclass(slots=True, kw_only=True)

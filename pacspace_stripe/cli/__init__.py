@@ -13,7 +13,7 @@ import click
 from pacspace_stripe import __version__
 from pacspace_stripe.cli.output import Output, echo_json_error
 from pacspace_stripe.errors import ConfigurationError, InvalidInput, NotFound, PacspaceStripeError, RemoteError
-from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import printable
 
 PROGRAM = "pacspace-stripe"

@@ -10,8 +10,8 @@ from pacspace_stripe.app import App
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import database, parts
 from pacspace_stripe.errors import ConfigurationError
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.store import Delivery, Sent
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
 
 

@@ -11,10 +11,10 @@ import click
 from pacspace_stripe.capacity.rules.forecast import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import parts
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, Rate
 from pacspace_stripe.settings.parsers import duration, duration_of, duration_text
 from pacspace_stripe.settings.parsers import rate as read_rate
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import FailPolicy
 from pacspace_stripe.vocabulary.text import counted

@@ -16,7 +16,6 @@ from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_t
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.typesetting import PictureKind
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.explain.rules import explanation_form
 from pacspace_stripe.explain.rules.corrections import Correction, plan
 from pacspace_stripe.explain.rules.explanation import Explanation, LocatedRecord
@@ -24,6 +23,7 @@ from pacspace_stripe.explain.rules.explanation_form import CAUSES, about, finger
 from pacspace_stripe.explain.rules.explanation_words import span
 from pacspace_stripe.explain.rules.next_steps import next_step
 from pacspace_stripe.gate.rules.result import CheckResult, shown_windows
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice
 from pacspace_stripe.vocabulary.quantities import subtract, text
 from pacspace_stripe.vocabulary.text import grouped

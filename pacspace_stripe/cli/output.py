@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import click
 
-from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import grouped, printable
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")

@@ -12,10 +12,10 @@ from pacspace_stripe.cli.check import an_invoice_id, report_results
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.wiring import parts, patiently, refuse_when_observing, with_causes
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.stamp import LONGEST_VALUE
 from pacspace_stripe.gate.rules.state import ANY_STOP, InvoiceState, Waiver
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.money import totals, written
 from pacspace_stripe.vocabulary.text import counted
 

@@ -18,7 +18,6 @@ from pacspace_stripe.comparison.outages import reason_of
 from pacspace_stripe.comparison.rules.reconcile import first_look, second_look
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
-from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.explain.after_check import Explaining, coming
 from pacspace_stripe.gate.early_warning_proof import WarningProofs, checkpointed, not_checkpointed
 from pacspace_stripe.gate.gate_alerts import Alerts
@@ -32,6 +31,7 @@ from pacspace_stripe.ledger.rules.selection import Unclear
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import SHARED_ACCOUNT, BilledUsage, is_metered, ledger_account, shared_accounts
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from pacspace_stripe.vocabulary.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
 from pacspace_stripe.vocabulary.policy import Mode, Policy
 from pacspace_stripe.vocabulary.windows import Window, floor_to
@@ -225,7 +225,7 @@ class EarlyWarning:
             return replace(memory, detail=proofs.detail, reads=reads, failures=0, attempts=attempts)
         same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
         if proofs.core != memory.evidence_core:
-            self.store.journal.note("early_warning", memory.invoice_id, evidence.canonical(proofs.journal).decode())
+            self.store.journal.note("early_warning", memory.invoice_id, canonical(proofs.journal).decode())
         found = replace(
             memory,
             verdict=finding.verdict,

@@ -11,10 +11,10 @@ from decimal import Decimal
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.rules import document as evidence
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.gate.rules.result import Shown, shown_windows
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.ledger.ledgers import Ledger
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 
 _SAME_FIGURES = ("account", "meter", "start", "end", "billed", "recorded", "count")
 
@@ -40,7 +40,7 @@ class WarningProofs:
         known: list[dict[str, Json]] = [
             {name: value for name, value in row.items() if name != "proof_missing"} for row in self.windows
         ]
-        return evidence.digest(evidence.canonical({"decision": self.journal["decision"], "windows": [*known]}))
+        return digest(canonical({"decision": self.journal["decision"], "windows": [*known]}))
 
     @property
     def detail(self) -> str:

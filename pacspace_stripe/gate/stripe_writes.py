@@ -19,6 +19,7 @@ from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Stamped
 from pacspace_stripe.store import Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import BilledUsage, figures_of, same_figures
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.windows import iso
@@ -77,7 +78,7 @@ class StripeWrites:
     def seal(self, invoice: Invoice, memory: InvoiceState, finding: Finding, policy: Policy) -> InvoiceState:
         """One more link of evidence. No echo: figures, policy and result equal to the last one are nothing new."""
         core = evidence.core(invoice, finding, policy, memory.waiver)
-        known = evidence.digest(evidence.meaning(core))
+        known = digest(evidence.meaning(core))
         if known == memory.evidence_core and not self._lost(invoice, memory):
             return memory
         if printed := self._printed(invoice, memory, finding):
@@ -124,7 +125,7 @@ class StripeWrites:
         if not stamped.metadata:
             on_it = ours(invoice.metadata)
             stamped = replace(stamped, metadata=on_it, footer=find_block(invoice.footer), written=True)
-        core = evidence.digest(evidence.meaning(said))
+        core = digest(evidence.meaning(said))
         done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
         self.leased.save(done)
         return done

@@ -9,7 +9,6 @@ from typing import Protocol
 from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify
 from pacspace_stripe.comparison.rules.verdicts import Reason, WindowResult
 from pacspace_stripe.errors import ScopeRefused
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.ledger.rules.attribution import LATEST
 from pacspace_stripe.ledger.rules.deltas import LedgerDelta
 from pacspace_stripe.ledger.rules.selection import (
@@ -24,6 +23,7 @@ from pacspace_stripe.ledger.rules.selection import (
     select,
 )
 from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Proof, Unsettled
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import text, total

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from pacspace_stripe.comparison.rules.settling import without_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.explain.rules.explanation_form import rejection_json, sentence
 from pacspace_stripe.explain.rules.explanation_words import rejection_sentence
 from pacspace_stripe.gate.rules.state import KeptBack
@@ -12,6 +11,7 @@ from pacspace_stripe.report.report import Report
 from pacspace_stripe.report.rules.checklist import CheckPoint
 from pacspace_stripe.report.rules.lines import InvoiceLine, Row
 from pacspace_stripe.report.rules.trend import Month
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import iso

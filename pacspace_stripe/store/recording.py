@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from pacspace_stripe.evidence.rules.document import Evidence, Json, seal
+from pacspace_stripe.evidence.rules.document import Evidence, seal
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.store.chains import Chains, last_said, next_place
@@ -21,6 +21,7 @@ from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased
 from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Kind, Subject
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import Window
 
 

@@ -12,7 +12,6 @@ from pacspace_stripe.errors import RemoteError, UnreadableDocument, UnreadableEv
 from pacspace_stripe.evidence.format.older import OlderEvidence, read_older
 from pacspace_stripe.evidence.format.reading import ReadEvidence, is_canonical, read_evidence, strict_json
 from pacspace_stripe.evidence.format.values import Count, Sha256, Text
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.http.answers import Fields, exact_json
 from pacspace_stripe.verify import chain
 from pacspace_stripe.verify import printed_text as printed
@@ -20,6 +19,7 @@ from pacspace_stripe.verify import stamps as stamped
 from pacspace_stripe.verify.archive import read_zip
 from pacspace_stripe.verify.pdf import read_pages
 from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, together, unless
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.quantities import equal, text
 from pacspace_stripe.vocabulary.text import counted
 

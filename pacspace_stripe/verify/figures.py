@@ -6,9 +6,9 @@ Nothing here is verified by itself: the steps say whether it holds.
 from dataclasses import dataclass
 
 from pacspace_stripe.evidence.format.models import EvidenceDocument, WindowModel
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.verify.invoice import Stamp
 from pacspace_stripe.verify.report import printable
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text

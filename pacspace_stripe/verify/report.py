@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.canonical_json import Json
 
 if TYPE_CHECKING:
     from pacspace_stripe.verify.figures import VerifiedFigures

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
 from pacspace_stripe.evidence.format.older import read_older
 from pacspace_stripe.evidence.format.reading import ReadEvidence, read_evidence
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.verify import bundle as bundles
 from pacspace_stripe.verify import chain, online
 from pacspace_stripe.verify import consistency as truths
@@ -31,6 +30,7 @@ from pacspace_stripe.verify.online import Services
 from pacspace_stripe.verify.pacspace_answers import Roots
 from pacspace_stripe.verify.pdf import Pdf, read_pdf
 from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, skipped, together, unless
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.text import counted

@@ -22,7 +22,7 @@ from tests.integration.test_store import fill, normal
 from tests.support.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
 
 if TYPE_CHECKING:
-    from pacspace_stripe.evidence.rules.document import Json
+    from pacspace_stripe.vocabulary.canonical_json import Json
 
 QUIET = 1.0
 """Seconds in which a second look would have begun."""

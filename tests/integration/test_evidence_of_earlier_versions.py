@@ -11,8 +11,9 @@ from pacspace_stripe.cli import cli
 from pacspace_stripe.documents.stamped_pdf import stamp_invoice
 from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.evidence.bundle.contents import make_bundle
-from pacspace_stripe.evidence.rules.document import Evidence, canonical, confirmation, digest
+from pacspace_stripe.evidence.rules.document import Evidence, confirmation
 from pacspace_stripe.verify import Outcome, Report, Services, verify
+from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.examples import left, usage
 from tests.support.received_requests import MADE_AT
 from tests.support.worlds import World, world

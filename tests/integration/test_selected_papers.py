@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.documents.statement import statement_of
-from pacspace_stripe.evidence.rules.document import canonical
 from pacspace_stripe.verify import Outcome, Services, services, verify
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.integration.test_verification_online import PACSPACE, STRIPE
 from tests.support.received_requests import Papers, papers
 from tests.support.worlds import PERIOD_END, World, world

@@ -14,9 +14,9 @@ from pacspace_stripe.documents.from_evidence import footer_view, statement_windo
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import StatementView
-from pacspace_stripe.evidence.rules.document import canonical, digest
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
 from pacspace_stripe.verify import Outcome, Services, verify
+from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.pdfs import dense, pages, retouched
 from tests.support.received_requests import Papers, attached, papers
 from tests.support.statement_views import root

@@ -39,7 +39,7 @@ from pacspace_stripe.vocabulary.windows import Window
 from tests.unit.test_settings import CREDENTIALS
 
 if TYPE_CHECKING:
-    from pacspace_stripe.evidence.rules.document import Json
+    from pacspace_stripe.vocabulary.canonical_json import Json
 
 START = datetime(2026, 11, 1, 0, 0, 0, 123456, tzinfo=UTC)
 TTL, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=35)

@@ -15,9 +15,9 @@ import pikepdf
 import pytest
 
 from pacspace_stripe.documents.stamped_pdf import stamp_invoice
-from pacspace_stripe.evidence.rules.document import canonical, digest
 from pacspace_stripe.verify import Outcome, Report, Services, verify
 from pacspace_stripe.verify.steps import PACSPACE
+from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.pdfs import retouched
 from tests.support.received_requests import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.support.worlds import world

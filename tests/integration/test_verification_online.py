@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from pacspace_stripe.errors import ConfigurationError
-from pacspace_stripe.evidence.rules.document import canonical
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api.results import Source
 from pacspace_stripe.verify import Outcome, Report, services, verify
 from pacspace_stripe.verify.pacspace_answers import MOST_ROOTS
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.support.received_requests import Papers, attached, papers, swapped
 from tests.support.worlds import ENVIRONMENT, World, world
 

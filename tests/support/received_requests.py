@@ -11,7 +11,7 @@ from typing import Any
 import pikepdf
 
 from pacspace_stripe.evidence.bundle.contents import make_bundle
-from pacspace_stripe.evidence.rules.document import canonical, digest
+from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from pacspace_stripe.vocabulary.windows import iso
 from tests.support.bundles import Opened
 from tests.support.pdfs import reopened, retouched, written

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from pacspace_stripe.cli.processes import Remote, Stack, wait_for
-from pacspace_stripe.evidence.rules.document import Evidence, digest, meaning
+from pacspace_stripe.evidence.rules.document import Evidence, meaning
 from pacspace_stripe.store import Store
+from pacspace_stripe.vocabulary.canonical_json import digest
 
 METER = "api_calls"
 PERIOD, USAGE_AGO = timedelta(days=30), timedelta(days=3)

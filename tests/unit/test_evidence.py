@@ -13,18 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, summarize
-from pacspace_stripe.evidence.rules.document import (
-    FORMAT,
-    Evidence,
-    Json,
-    canonical,
-    core,
-    digest,
-    meaning,
-    seal,
-    shown,
-)
+from pacspace_stripe.evidence.rules.document import FORMAT, Evidence, core, meaning, seal, shown
 from pacspace_stripe.gate.rules.state import Waiver
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.ledger import Comparison, UsageSign
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy

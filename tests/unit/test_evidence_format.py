@@ -18,9 +18,10 @@ import pacspace_stripe
 from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import PacspaceStripeError, UnreadableEvidence
 from pacspace_stripe.evidence.format.reading import LARGEST, read_evidence
-from pacspace_stripe.evidence.rules.document import Evidence, canonical, confirmation, core, seal
+from pacspace_stripe.evidence.rules.document import Evidence, confirmation, core, seal
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.verify.consistency import problems
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from pacspace_stripe.vocabulary.ledger import (
     Comparison,
     LedgerProtocol,

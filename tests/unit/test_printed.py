@@ -5,11 +5,11 @@ import json
 import pytest
 
 from pacspace_stripe.evidence.format.reading import ReadEvidence, read_evidence
-from pacspace_stripe.evidence.rules.document import canonical
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.printed_text import in_footer, on_every_page
 from pacspace_stripe.verify.report import printable
 from pacspace_stripe.verify.stamps import in_keywords
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.support.examples import ROOT, SHA
 from tests.unit.test_evidence_format import GENUINE
 

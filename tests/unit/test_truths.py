@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.evidence.format.reading import read_evidence
-from pacspace_stripe.evidence.rules.document import canonical
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.chain import intact, place
 from pacspace_stripe.verify.consistency import adds_up
+from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.unit.test_evidence_format import GENUINE
 
 Change = Callable[[Any], None]

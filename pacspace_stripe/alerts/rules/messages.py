@@ -7,9 +7,9 @@ from itertools import accumulate
 
 from pacspace_stripe.alerts.rules.throttle import Alert, Type, head
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.explain.rules import explanation_form
 from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import printable
 from pacspace_stripe.vocabulary.windows import iso
 

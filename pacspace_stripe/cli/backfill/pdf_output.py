@@ -19,8 +19,8 @@ from pacspace_stripe.cli.files import write_whole
 from pacspace_stripe.documents.overlay import LARGEST_PDF
 from pacspace_stripe.documents.stamped_pdf import StampedInvoice, stamp_invoice
 from pacspace_stripe.errors import PacspaceStripeError, StoreUnavailable, UnreadableDocument
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.verify.pdf import read_pdf
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

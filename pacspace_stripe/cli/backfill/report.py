@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from pacspace_stripe.backfill.rows import Row
-from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
 
 _OF_INVOICE = ("invoice", "status", "created", "customer", "subscription", "verdict", "reason")

@@ -11,7 +11,7 @@ from pacspace_stripe.backfill.rows import PaperState
 from pacspace_stripe.backfill.rules.tally import READS_A_MONTH, Outcome, Selection, shown
 from pacspace_stripe.cli.backfill.progress import written
 from pacspace_stripe.cli.output import echo_line
-from pacspace_stripe.evidence.rules.document import Json
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import counted
 
 

@@ -13,9 +13,9 @@ from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, p
 from pacspace_stripe.cli.ledger.output import amount, coverage, records, say
 from pacspace_stripe.cli.output import JSON_OPTION, echo_table
 from pacspace_stripe.errors import RemoteRefused, StillInFlight
-from pacspace_stripe.evidence.rules.document import digest
 from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source, Status
 from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.quantities import equal, subtract
 from pacspace_stripe.vocabulary.windows import Window
 

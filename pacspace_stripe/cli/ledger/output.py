@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from pacspace_stripe.cli.output import echo_json, echo_line
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.pacspace_api import CustomerReceipt, Verification
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import iso
 

@@ -10,8 +10,9 @@ from pacspace_stripe.app import App
 from pacspace_stripe.documents.statement.daily import LeftOut, daily_figures
 from pacspace_stripe.documents.views import Day
 from pacspace_stripe.errors import NotFound, RemoteUnavailable
-from pacspace_stripe.evidence.rules.document import Evidence, Json
+from pacspace_stripe.evidence.rules.document import Evidence
 from pacspace_stripe.gate.rules.footer import find_block
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.quantities import text
 

@@ -11,7 +11,7 @@ import rfc8785
 
 from pacspace_stripe.errors import InvalidInput, RateLimited, RemoteError, RemoteUnavailable, RenderError
 from pacspace_stripe.evidence.bundle.redaction import shareable_text
-from pacspace_stripe.evidence.rules.document import Json, canonical, digest
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.windows import iso
 
 FORMAT = "pacspace-stripe/bundle/1"

@@ -9,9 +9,9 @@ from typing import Any
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.bundle.archive import Folder
 from pacspace_stripe.evidence.bundle.redaction import shareable, shareable_text
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.pacspace_api import Delta, Derived, PacSpace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.vocabulary.quantities import equal, text
 from pacspace_stripe.vocabulary.windows import Window, iso

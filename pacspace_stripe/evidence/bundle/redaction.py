@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.vocabulary import quantities
+from pacspace_stripe.vocabulary.canonical_json import Json
 
 _PRIVATE = re.compile(r"secret|token|password|passcode|accesshint|accesscode|cookie|apikey|credential|mail|metadata")
 _ADDRESS = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")

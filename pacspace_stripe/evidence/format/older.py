@@ -10,7 +10,7 @@ from pacspace_stripe.errors import UnreadableEvidence
 from pacspace_stripe.evidence.format.models import ChainModel
 from pacspace_stripe.evidence.format.reading import LARGEST, strict_json
 from pacspace_stripe.evidence.format.values import Sha256, Text
-from pacspace_stripe.evidence.rules.document import digest
+from pacspace_stripe.vocabulary.canonical_json import digest
 
 
 class OlderDocument(BaseModel):

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from pacspace_stripe.errors import UnreadableEvidence
 from pacspace_stripe.evidence.format.models import EvidenceDocument
 from pacspace_stripe.evidence.format.values import LARGEST_INTEGER
-from pacspace_stripe.evidence.rules.document import FORMAT, digest
+from pacspace_stripe.evidence.rules.document import FORMAT
 from pacspace_stripe.http.answers import unique
+from pacspace_stripe.vocabulary.canonical_json import digest
 
 SCHEMA_NAME = "evidence-1.json"
 LARGEST = 4 * 1024 * 1024

@@ -5,19 +5,17 @@ The core is the part that a new look at unchanged facts repeats word for word; a
 its time, its place in the subscription's chain and the hash of the one before.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
-
-import rfc8785
+from typing import Any
 
 from pacspace_stripe.comparison.rules.verdicts import BilledAs, BilledLine, Finding, LineKind, Verdict, WindowResult
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.usage.rules import BilledUsage
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.ledger import Comparison, LedgerProtocol, Proof, Record, Selected, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, Policy
@@ -26,8 +24,6 @@ from pacspace_stripe.vocabulary.windows import Window, iso
 
 FORMAT = "pacspace-stripe/evidence/1"
 
-Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -35,16 +31,6 @@ class Evidence:
 
     sha256: str
     document: bytes
-
-
-def canonical(document: Mapping[str, Json]) -> bytes:
-    """RFC 8785 bytes."""
-    return rfc8785.dumps(dict(document))
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 in lower-case hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | None) -> dict[str, Json]:

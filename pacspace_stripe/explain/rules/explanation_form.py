@@ -6,8 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.evidence.rules import document as evidence
-from pacspace_stripe.evidence.rules.document import Json
 from pacspace_stripe.explain.rules.explanation import (
     Cause,
     DayFigures,
@@ -19,6 +17,7 @@ from pacspace_stripe.explain.rules.explanation import (
     Side,
 )
 from pacspace_stripe.explain.rules.explanation_words import CAUSES, sentence, words
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import Window, iso
 
@@ -166,7 +165,7 @@ def about(window: Mapping[str, object], explanations: Iterable[Explanation]) -> 
 def fingerprint(windows: Iterable[Mapping[str, str | int | None]]) -> str:
     """SHA-256 of the figures that differ, of windows as commands print them: the same while they stay the same."""
     figures: list[Json] = [{name: window[name] for name in _KEY} for window in windows if drifted(window)]
-    return evidence.digest(evidence.canonical({"figures": figures}))
+    return digest(canonical({"figures": figures}))
 
 
 def drifted(window: Mapping[str, object]) -> bool:

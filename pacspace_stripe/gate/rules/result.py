@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
-from pacspace_stripe.evidence.rules.document import Json, shown
+from pacspace_stripe.evidence.rules.document import shown
 from pacspace_stripe.explain.rules.explanation import Explanation
 from pacspace_stripe.explain.rules.explanation_form import about, drifted, sentence
 from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
 
 Shown = Mapping[str, str | int | None]
