@@ -14,7 +14,7 @@ import httpx
 
 from pacspace_stripe.cli.processes import Stack
 from pacspace_stripe.cli.simulated_commands import Player, send_late_usage
-from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING, Scenario, Stage
+from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING, Scenario, ScenarioBuilder
 
 SETTINGS = {
     "PACSPACE_STRIPE_SETTLE": "1s",
@@ -46,7 +46,7 @@ class Act:
             with Stack(folder=output / self.name, settings=SETTINGS | dict(self.settings)) as stack:
                 stack.stripe("configure", finalization_delay=FINALIZATION_SECONDS, payment_delay=1)
                 stack.serve()
-                stage = Stage(stripe=stack.stripe, pacspace=stack.pacspace)
+                stage = ScenarioBuilder(stripe=stack.stripe, pacspace=stack.pacspace)
                 player = Player(stack=stack, stage=stage, output=output, patience=patience, only=only, told=self.told)
                 return self.play(player)
         except (TimeoutError, RuntimeError, httpx.TransportError) as error:

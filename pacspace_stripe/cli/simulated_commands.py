@@ -11,7 +11,7 @@ import click
 import httpx
 
 from pacspace_stripe.cli.processes import Found, Stack, kill, wait_for
-from pacspace_stripe.simulator.scenarios import CLOSED, Scenario, Stage
+from pacspace_stripe.simulator.scenarios import CLOSED, Scenario, ScenarioBuilder
 
 PAPERS = {
     "statement.pdf": ("statement", "-o"),
@@ -26,7 +26,7 @@ class Player:
     """Plays scenarios in one stack and checks their ends. What there is to tell waits in ``told``."""
 
     stack: Stack
-    stage: Stage
+    stage: ScenarioBuilder
     output: Path
     patience: float
     only: frozenset[str]

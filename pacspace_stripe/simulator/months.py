@@ -53,7 +53,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class TwoSidedUsage:
     """What happened once, and what it should be on both sides."""
 
     billed: Billed
@@ -75,7 +75,7 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Month:
+class TwoSidedMonth:
     """Two to four customers and what both sides have of them. Accounts are ``{customer}:{meter}``."""
 
     subscribers: tuple[Subscriber, ...]
@@ -115,7 +115,7 @@ def chance(dice: random.Random, share: float) -> bool:
     return dice.random() < share
 
 
-def usages_of(dice: random.Random, subscribers: tuple[Subscriber, ...], meters: tuple[str, ...]) -> list[Usage]:
+def usages_of(dice: random.Random, subscribers: tuple[Subscriber, ...], meters: tuple[str, ...]) -> list[TwoSidedUsage]:
     """All that happened to everybody; meters beyond the first one are used seldom."""
     return [
         usage
@@ -163,7 +163,7 @@ def _month_later(start: datetime) -> datetime:
     return start.replace(month=start.month % 12 + 1, year=start.year + start.month // 12)
 
 
-def _of_one(dice: random.Random, one: Subscriber, meter: str) -> Iterator[Usage]:
+def _of_one(dice: random.Random, one: Subscriber, meter: str) -> Iterator[TwoSidedUsage]:
     exponent, step = dice.choice((0, 0, 2, 3)), dice.choice((1, 1, 1, 10))
     named = chance(dice, 0.8)
     for number, at in enumerate(_moments(dice, one)):
@@ -173,7 +173,7 @@ def _of_one(dice: random.Random, one: Subscriber, meter: str) -> Iterator[Usage]
         quantity = Decimal(dice.randint(1, largest) * step).scaleb(-exponent)
         reference = f"usage:{one.customer}:{meter}:{number:04}" if named else None
         accepted = at + dice.randint(*_LATENCY) * timedelta(milliseconds=1)
-        yield Usage(
+        yield TwoSidedUsage(
             billed=Billed(customer=one.customer, meter=meter, at=at, quantity=quantity),
             recorded=Recorded(customer=one.customer, meter=meter, at=accepted, quantity=quantity, reference=reference),
         )

@@ -29,7 +29,7 @@ Event = TypeVar("Event", bound=Occurrence)
 
 
 @dataclass(slots=True, kw_only=True)
-class Receiver:
+class WebhookReceiver:
     """Where events go, and what goes wrong on the way. Change its fields at any time."""
 
     url: str
@@ -59,7 +59,7 @@ class Receiver:
 
 
 @dataclass(slots=True, kw_only=True)
-class Delivery(Generic[Event]):
+class DeliveredWebhook(Generic[Event]):
     """One copy of one event on its way."""
 
     event: Event
@@ -68,7 +68,7 @@ class Delivery(Generic[Event]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class WebhookAttempt:
     """One try to deliver; ``status`` None means that nobody answered."""
 
     at: datetime
@@ -78,14 +78,14 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Outbox(Generic[Event]):
+class WebhookOutbox(Generic[Event]):
     """Deliveries by when they are due. The owner locks; sending happens outside."""
 
-    endpoint: Receiver
+    endpoint: WebhookReceiver
     random: random.Random
-    attempts: list[Attempt] = field(default_factory=list)
-    _heap: list[tuple[datetime, int, Delivery[Event]]] = field(default_factory=list)
-    _ready: deque[tuple[datetime, Delivery[Event]]] = field(default_factory=deque)
+    attempts: list[WebhookAttempt] = field(default_factory=list)
+    _heap: list[tuple[datetime, int, DeliveredWebhook[Event]]] = field(default_factory=list)
+    _ready: deque[tuple[datetime, DeliveredWebhook[Event]]] = field(default_factory=deque)
     _added: int = 0
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class Outbox(Generic[Event]):
             return
         event.pending = 1
         for _ in range(self.endpoint.copies):
-            self.queue(Delivery(event=event, first_at=now), now + self.endpoint.delay)
+            self.queue(DeliveredWebhook(event=event, first_at=now), now + self.endpoint.delay)
 
     def _loses(self, event: Event) -> bool:
         endpoint = self.endpoint
@@ -108,7 +108,7 @@ class Outbox(Generic[Event]):
             return True
         return endpoint.loses is not None and endpoint.loses(event.json())
 
-    def queue(self, delivery: Delivery[Event], at: datetime) -> None:
+    def queue(self, delivery: DeliveredWebhook[Event], at: datetime) -> None:
         """Plan an attempt."""
         self._added += 1
         heapq.heappush(self._heap, (at, self._added, delivery))
@@ -119,7 +119,7 @@ class Outbox(Generic[Event]):
             return self._ready[0][0]
         return self._heap[0][0] if self._heap else None
 
-    def take(self, now: datetime) -> Delivery[Event] | None:
+    def take(self, now: datetime) -> DeliveredWebhook[Event] | None:
         """The next delivery that is due; when asked for, those due together come in another order."""
         if not self._ready:
             while self._heap and self._heap[0][0] <= now:
@@ -129,10 +129,10 @@ class Outbox(Generic[Event]):
                 self.random.shuffle(self._ready)
         return self._ready.popleft()[1] if self._ready else None
 
-    def settle(self, delivery: Delivery[Event], status: int | None, now: datetime) -> bool:
+    def settle(self, delivery: DeliveredWebhook[Event], status: int | None, now: datetime) -> bool:
         """Write down an attempt; True when it was the first success of the event. A failure is queued again."""
         event = delivery.event
-        self.attempts.append(Attempt(at=now, event_id=event.id, type=event.type, status=status))
+        self.attempts.append(WebhookAttempt(at=now, event_id=event.id, type=event.type, status=status))
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - a redirect is a failure too
             first, event.acknowledged, event.pending = not event.acknowledged, True, 0
             return first

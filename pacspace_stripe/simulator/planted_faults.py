@@ -17,10 +17,10 @@ from pacspace_stripe.simulator.months import (
     METERS,
     SECOND,
     Billed,
-    Month,
     Recorded,
     Subscriber,
-    Usage,
+    TwoSidedMonth,
+    TwoSidedUsage,
     chance,
     subscribers_of,
     usages_of,
@@ -83,7 +83,7 @@ class PlantedMonth:
     """A month with its fault."""
 
     seed: int
-    month: Month
+    month: TwoSidedMonth
     planted: Planted
 
     @property
@@ -101,7 +101,7 @@ def plant(seed: int, kind: PlantedKind | None = None) -> PlantedMonth:
 class _Fault:
     """What happened instead of some usages."""
 
-    instead_of: Sequence[Usage]
+    instead_of: Sequence[TwoSidedUsage]
     billed: Sequence[Billed]
     recorded: Sequence[Recorded]
     moments: Sequence[datetime]
@@ -137,7 +137,7 @@ class _Planter:
         wrong = {id(usage) for usage in fault.instead_of}
         untouched = [usage for usage in self.usages if id(usage) not in wrong]
         final = chance(self.dice, 0.3) or (self.kind is PlantedKind.BOUNDARY and self.whose.start.second > 0)
-        month = Month(
+        month = TwoSidedMonth(
             subscribers=self.subscribers,
             meters=self.meters,
             positive=chance(self.dice, 0.3),
@@ -164,19 +164,19 @@ class _Planter:
 
     # -- which usages ---------------------------------------------------------------------------------------------
 
-    def theirs(self) -> list[Usage]:
+    def theirs(self) -> list[TwoSidedUsage]:
         """Whatever the customer used of the meter, before, in and after the period."""
         customer, meter = self.whose.customer, self.meter
         return [one for one in self.usages if one.billed.customer == customer and one.billed.meter == meter]
 
-    def inside(self) -> list[Usage]:
+    def inside(self) -> list[TwoSidedUsage]:
         return [one for one in self.theirs() if self.whose.has(one.billed.at) and self.whose.has(one.recorded.at)]
 
-    def one(self, among: Iterable[Usage] | None = None) -> Usage:
+    def one(self, among: Iterable[TwoSidedUsage] | None = None) -> TwoSidedUsage:
         """One that is known again by its quantity."""
         return self.dice.choice([one for one in among or self.inside() if _digits(one.billed.quantity) >= _TELLING])
 
-    def stretch(self) -> list[Usage]:
+    def stretch(self) -> list[TwoSidedUsage]:
         """One, or some in a row."""
         if chance(self.dice, 0.75):
             return [self.one()]
@@ -185,7 +185,7 @@ class _Planter:
         first = self.dice.randrange(len(among) - length)
         return among[first : first + length]
 
-    def many(self) -> list[Usage]:
+    def many(self) -> list[TwoSidedUsage]:
         """One, all since some moment, or all."""
         self.extent = self.dice.choice((Extent.ONE, Extent.ONE, Extent.SINCE, Extent.ALL))
         if self.extent is Extent.ONE:
@@ -247,7 +247,7 @@ class _Planter:
         wrong = [self.one()] if self.in_stripe else self.many()
         return self._scaled(wrong, Decimal(-1))
 
-    def _scaled(self, wrong: Sequence[Usage], factor: Decimal) -> _Fault:
+    def _scaled(self, wrong: Sequence[TwoSidedUsage], factor: Decimal) -> _Fault:
         billed, recorded = [one.billed for one in wrong], [one.recorded for one in wrong]
         moments = [one.at for one in billed]
         if self.in_stripe:
@@ -268,7 +268,10 @@ class _Planter:
 
 
 def _fault(
-    instead_of: Sequence[Usage], billed: Sequence[Billed], recorded: Sequence[Recorded], moments: Sequence[datetime]
+    instead_of: Sequence[TwoSidedUsage],
+    billed: Sequence[Billed],
+    recorded: Sequence[Recorded],
+    moments: Sequence[datetime],
 ) -> _Fault:
     quantity = sum((one.billed.quantity for one in instead_of), Decimal(0)) or billed[0].quantity
     return _Fault(instead_of=instead_of, billed=billed, recorded=recorded, moments=moments, quantity=quantity)

@@ -10,7 +10,7 @@ USAGE_AGO = timedelta(days=3)
 PERIOD = timedelta(days=30)
 
 
-class Control(Protocol):
+class ScenarioControl(Protocol):
     """A simulator's control methods by name, in this process or over its socket."""
 
     def __call__(self, method: str, **args: object) -> Any: ...
@@ -136,11 +136,11 @@ KILLED = Scenario(
 
 
 @dataclass(slots=True, kw_only=True)
-class Stage:
+class ScenarioBuilder:
     """Builds scenarios in a pair of simulators."""
 
-    stripe: Control
-    pacspace: Control
+    stripe: ScenarioControl
+    pacspace: ScenarioControl
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _price: str | None = None
 

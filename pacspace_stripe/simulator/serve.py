@@ -112,7 +112,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: RequestHandler, control: Controllable | None) -> None:
         self.handler = handler
-        self.control = Control(control) if control is not None else None
+        self.control = ServerControl(control) if control is not None else None
         self._open: set[Any] = set()
         super().__init__(address, _Connection)
 
@@ -210,7 +210,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-class Control:
+class ServerControl:
     """The control endpoint: calls the methods a simulator offers, and reads its log.
 
     Times are ISO 8601, decimals are strings; arguments are read by the methods' own annotations.

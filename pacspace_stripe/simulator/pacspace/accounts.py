@@ -26,7 +26,7 @@ class ApiKey:
 
 
 @dataclass(slots=True)
-class Dashboard:
+class DashboardAccounts:
     """Everything behind ``/dashboard``. Passwords are compared as they are: this guards nothing."""
 
     requested: set[str] = field(default_factory=set)

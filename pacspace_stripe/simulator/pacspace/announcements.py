@@ -3,9 +3,9 @@
 from typing import Any
 
 from pacspace_stripe.simulator.pacspace import answers
-from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint
-from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
-from pacspace_stripe.simulator.pacspace.webhooks import LedgerEvent
+from pacspace_stripe.simulator.pacspace.checkpoints import StoredCheckpoint
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord, DeltaStatus, made_id
+from pacspace_stripe.simulator.pacspace.webhooks import PacSpaceEvent
 from pacspace_stripe.simulator.pacspace.world import World
 
 
@@ -28,35 +28,35 @@ def announce_due(world: World) -> None:
         publish(world, event)
 
 
-def publish(world: World, event: LedgerEvent) -> None:
+def publish(world: World, event: PacSpaceEvent) -> None:
     """Write an event down and put it on its way."""
     world.events.append(event)
     world.outbox.accept(event, world.clock.now())
 
 
-def _event(world: World, kind: str, subject: str, data: dict[str, Any]) -> LedgerEvent:
+def _event(world: World, kind: str, subject: str, data: dict[str, Any]) -> PacSpaceEvent:
     name = made_id(world.seed, kind, subject)[:20]
-    return LedgerEvent(id=f"evt_{name}", type=kind, happened_at=answers.stamp(world.now()), data=data)
+    return PacSpaceEvent(id=f"evt_{name}", type=kind, happened_at=answers.stamp(world.now()), data=data)
 
 
-def customer_created(world: World, account: str) -> LedgerEvent:
+def customer_created(world: World, account: str) -> PacSpaceEvent:
     """A customer's first delta."""
     return _event(world, "customer.created", account, {"customerId": account, "displayName": account})
 
 
-def _checkpoint_event(world: World, made: Checkpoint) -> LedgerEvent:
+def _checkpoint_event(world: World, made: StoredCheckpoint) -> PacSpaceEvent:
     return _event(world, "checkpoint.verified", made.checkpoint_id, answers.checkpoint(world, made))
 
 
-def _delta_event(world: World, record: Record) -> LedgerEvent:
-    if world.status(record) is Status.FAILED:
+def _delta_event(world: World, record: DeltaRecord) -> PacSpaceEvent:
+    if world.status(record) is DeltaStatus.FAILED:
         return _event(world, "delta.failed", record.record_id, _failed(world, record))
     shapes = {"flat": _flat(world, record), "nested": _nested(world, record)}
     both = {**shapes["flat"], **shapes["nested"]}
     return _event(world, "delta.verified", record.record_id, shapes.get(world.rules.webhook_data, both))
 
 
-def _failed(world: World, record: Record) -> dict[str, Any]:
+def _failed(world: World, record: DeltaRecord) -> dict[str, Any]:
     return {
         "recordId": record.record_id,
         "customerId": record.account,
@@ -66,7 +66,7 @@ def _failed(world: World, record: Record) -> dict[str, Any]:
     }
 
 
-def _flat(world: World, record: Record) -> dict[str, Any]:
+def _flat(world: World, record: DeltaRecord) -> dict[str, Any]:
     return {
         "recordId": record.record_id,
         "receiptId": record.receipt_id,
@@ -79,7 +79,7 @@ def _flat(world: World, record: Record) -> dict[str, Any]:
     }
 
 
-def _nested(world: World, record: Record) -> dict[str, Any]:
+def _nested(world: World, record: DeltaRecord) -> dict[str, Any]:
     """As documented; ``delta`` is an object here and a number in the flat form."""
     verified_at = answers.stamp(record.verifies_at) if record.verifies_at else None
     return {

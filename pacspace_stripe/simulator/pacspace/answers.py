@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint
-from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
-from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.checkpoints import StoredCheckpoint
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord, DeltaStatus, made_id
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 from pacspace_stripe.simulator.pacspace.world import World
 
 SIMULATED = {"simulator": True}
@@ -18,17 +18,17 @@ def stamp(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
-def reference_of(world: World, record: Record) -> str:
+def reference_of(world: World, record: DeltaRecord) -> str:
     """The record's mark on the public ledger."""
     return f"0x{made_id(world.seed, 'delta-reference', record.number)}"
 
 
-def accepted(world: World, record: Record) -> dict[str, Any]:
+def accepted(world: World, record: DeltaRecord) -> dict[str, Any]:
     """The answer to an emit: queued, whatever comes next."""
     return {
         "recordId": record.record_id,
         "anchorId": record.record_id,
-        "status": Status.QUEUED,
+        "status": DeltaStatus.QUEUED,
         "receiptId": record.receipt_id,
         "customerId": record.account,
         "delta": world.number(record.delta),
@@ -39,11 +39,11 @@ def accepted(world: World, record: Record) -> dict[str, Any]:
     }
 
 
-def delta_status(world: World, record: Record) -> dict[str, Any]:
+def delta_status(world: World, record: DeltaRecord) -> dict[str, Any]:
     """One delta and where it stands."""
     status = world.status(record)
     answer = {**accepted(world, record), "metadata": record.draft.metadata, "status": status}
-    if status is Status.VERIFIED and record.verifies_at is not None:
+    if status is DeltaStatus.VERIFIED and record.verifies_at is not None:
         times = dict.fromkeys(("verifiedAt", "blockTimestamp"), stamp(record.verifies_at))
         return {**answer, **times, "verificationReference": reference_of(world, record)}
     if record.failed_at is not None:
@@ -51,12 +51,12 @@ def delta_status(world: World, record: Record) -> dict[str, Any]:
     return answer
 
 
-def delta_row(world: World, record: Record) -> dict[str, Any]:
+def delta_row(world: World, record: DeltaRecord) -> dict[str, Any]:
     """One verified delta in a derive answer or a receipt."""
     return {**delta_status(world, record), "window": f"{world.placed_at(record):%Y-%m}"}
 
 
-def activity_row(world: World, record: Record) -> dict[str, Any]:
+def activity_row(world: World, record: DeltaRecord) -> dict[str, Any]:
     """One delta in a customer's recent activity, in any status."""
     status = world.status(record)
     return {
@@ -69,7 +69,7 @@ def activity_row(world: World, record: Record) -> dict[str, Any]:
         "time": stamp(record.accepted_at),
         "receiptId": record.receipt_id,
         "sequenceNumber": str(record.sequence),
-        "verificationReference": reference_of(world, record) if status is Status.VERIFIED else None,
+        "verificationReference": reference_of(world, record) if status is DeltaStatus.VERIFIED else None,
     }
 
 
@@ -78,17 +78,17 @@ def counted(count: int) -> dict[str, int]:
     return {"deltasCount": count, "deltaCount": count}
 
 
-def spanned(window: Window) -> dict[str, Any]:
+def spanned(window: ScopeWindow) -> dict[str, Any]:
     """A resolved window."""
     return {"period": window.period, "startDate": stamp(window.start), "endDate": stamp(window.end)}
 
 
-def checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
+def checkpoint(world: World, made: StoredCheckpoint) -> dict[str, Any]:
     """A checkpoint; its root appears when it is committed."""
     answer = {
         "checkpointId": made.checkpoint_id,
         "customerId": made.scope.account,
-        "status": Status.QUEUED,
+        "status": DeltaStatus.QUEUED,
         **spanned(made.scope.window),
         **counted(made.count),
         "netChange": world.number(made.net),
@@ -99,7 +99,7 @@ def checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
         return answer
     return {
         **answer,
-        "status": Status.VERIFIED,
+        "status": DeltaStatus.VERIFIED,
         "proofRoot": made.proof_root,
         "merkleRoot": made.proof_root,
         "verifiedAt": stamp(made.commits_at),
@@ -107,9 +107,9 @@ def checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
     }
 
 
-def summaries(world: World, records: Sequence[Record], granularity: str) -> list[dict[str, Any]]:
+def summaries(world: World, records: Sequence[DeltaRecord], granularity: str) -> list[dict[str, Any]]:
     """Credits, debits and net per day, week (its Monday) or month."""
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[DeltaRecord]] = {}
     for record in records:
         groups.setdefault(_bucket(world.placed_at(record), granularity), []).append(record)
     return [{"period": period, **_summed(world, groups[period])} for period in sorted(groups)]
@@ -122,7 +122,7 @@ def _bucket(at: datetime, granularity: str) -> str:
     return str(day.fromordinal(day.toordinal() - day.weekday()) if granularity == "week" else day)
 
 
-def _summed(world: World, records: Sequence[Record]) -> dict[str, Any]:
+def _summed(world: World, records: Sequence[DeltaRecord]) -> dict[str, Any]:
     return {
         "totalCredits": world.balance([record for record in records if record.delta > 0]),
         "totalDebits": world.balance([record for record in records if record.delta < 0]),
@@ -142,6 +142,6 @@ def numbered(total: int, page: int, limit: int) -> dict[str, int]:
     return {"page": page, "limit": limit, "total": total, "totalPages": -(-total // limit)}
 
 
-def newest_first(records: Iterable[Record]) -> list[Record]:
+def newest_first(records: Iterable[DeltaRecord]) -> list[DeltaRecord]:
     """Records in the order recent activity shows them."""
     return sorted(records, key=lambda record: record.order, reverse=True)

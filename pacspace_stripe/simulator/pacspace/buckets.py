@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
+class BucketWrite:
     """One accepted write."""
 
     key: str
@@ -20,7 +20,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class PostedFact:
     """One posted fact."""
 
     content_hash: str
@@ -34,11 +34,11 @@ class Fact:
 class Settlement:
     """All writes and facts, in the order they came."""
 
-    writes: dict[str, list[Write]] = field(default_factory=dict)
-    facts: dict[str, Fact] = field(default_factory=dict)
+    writes: dict[str, list[BucketWrite]] = field(default_factory=dict)
+    facts: dict[str, PostedFact] = field(default_factory=dict)
     batches: int = 0
 
-    def add(self, write: Write) -> None:
+    def add(self, write: BucketWrite) -> None:
         self.writes.setdefault(write.key, []).append(write)
 
     def verify_all(self, now: datetime) -> None:

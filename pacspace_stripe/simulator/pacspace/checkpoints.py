@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,12 +12,12 @@ class Scope:
     """What makes two checkpoint requests the same: the customer (None is everybody), the window, the selection."""
 
     account: str | None
-    window: Window
+    window: ScopeWindow
     fingerprints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class StoredCheckpoint:
     """What one root covers, as it was when the root was made."""
 
     checkpoint_id: str
@@ -44,29 +44,29 @@ class Checkpoints:
     """All checkpoints in the order they were made."""
 
     def __init__(self) -> None:
-        self.all: list[Checkpoint] = []
-        self._by_account: dict[str | None, list[Checkpoint]] = {}
-        self._by_scope: dict[Scope, Checkpoint] = {}
-        self._by_root: dict[str, Checkpoint] = {}
+        self.all: list[StoredCheckpoint] = []
+        self._by_account: dict[str | None, list[StoredCheckpoint]] = {}
+        self._by_scope: dict[Scope, StoredCheckpoint] = {}
+        self._by_root: dict[str, StoredCheckpoint] = {}
 
-    def add(self, checkpoint: Checkpoint) -> Checkpoint:
+    def add(self, checkpoint: StoredCheckpoint) -> StoredCheckpoint:
         self.all.append(checkpoint)
         self._by_account.setdefault(checkpoint.scope.account, []).append(checkpoint)
         self._by_scope[checkpoint.scope] = checkpoint
         self._by_root[checkpoint.proof_root] = checkpoint
         return checkpoint
 
-    def of(self, account: str | None) -> list[Checkpoint]:
+    def of(self, account: str | None) -> list[StoredCheckpoint]:
         """A customer's own checkpoints; those of everybody are not among them."""
         return self._by_account.get(account, [])
 
-    def latest(self, scope: Scope) -> Checkpoint | None:
+    def latest(self, scope: Scope) -> StoredCheckpoint | None:
         return self._by_scope.get(scope)
 
-    def by_root(self, proof_root: str) -> Checkpoint | None:
+    def by_root(self, proof_root: str) -> StoredCheckpoint | None:
         """The latest with this root: equal payloads in two months have equal roots, as published."""
         return self._by_root.get(proof_root.lower())
 
-    def named(self, name: str) -> Checkpoint | None:
+    def named(self, name: str) -> StoredCheckpoint | None:
         """By root or by checkpoint id."""
         return self.by_root(name) or next((each for each in self.all if each.checkpoint_id == name), None)

@@ -8,9 +8,9 @@ import httpx
 from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.accounts import ApiKey
-from pacspace_stripe.simulator.pacspace.inputs import Call, read_customer_id
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest, read_customer_id
 from pacspace_stripe.simulator.pacspace.ledger import made_id
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, invalid
 from pacspace_stripe.simulator.pacspace.world import World
 
 COOKIE = "pacspace_session"
@@ -19,10 +19,10 @@ MFA_CODE = "123456"
 _SHORTEST_PASSWORD = 8
 _ENVIRONMENTS = ("sandbox", "production")
 
-Page = Callable[[World, Call], httpx.Response]
+Page = Callable[[World, PacSpaceRequest], httpx.Response]
 
 
-def request_access(world: World, call: Call) -> httpx.Response:
+def request_access(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST …/auth/request-access: the same answer whoever asks."""
     for name in ("name", "organization", "useCase"):
         _text(call, name)
@@ -33,41 +33,41 @@ def request_access(world: World, call: Call) -> httpx.Response:
     return _good(200, {}, "Thank you. If your request is approved, you will receive an email.")
 
 
-def register(world: World, call: Call) -> httpx.Response:
+def register(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST …/auth/register: with the token of the approval's mail."""
     email, password = _email(call), _text(call, "password")
     token = call.body.get("approvalToken")
     if not isinstance(token, str) or world.dashboard.approvals.get(token) != email:
         message = "Registration requires an approved access request"
-        raise Refusal(403, message, "REGISTRATION_REQUIRES_APPROVAL")
+        raise PacSpaceRefusal(403, message, "REGISTRATION_REQUIRES_APPROVAL")
     if len(password) < _SHORTEST_PASSWORD:
         message = f"password must be at least {_SHORTEST_PASSWORD} characters"
         raise invalid(message)
     if email in world.dashboard.passwords:
         message = "This account exists already"
-        raise Refusal(409, message, "ACCOUNT_EXISTS")
+        raise PacSpaceRefusal(409, message, "ACCOUNT_EXISTS")
     world.dashboard.passwords[email] = password
     return _good(201, {"email": email}, "Account created")
 
 
-def login(world: World, call: Call) -> httpx.Response:
+def login(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST …/auth/login: session cookies, or first a code."""
     email, password = _email(call), _text(call, "password")
     if world.dashboard.passwords.get(email) != password:
         message = "Invalid email or password"
-        raise Refusal(401, message, "INVALID_CREDENTIALS")
+        raise PacSpaceRefusal(401, message, "INVALID_CREDENTIALS")
     if world.rules.mfa:
         data = {"requiresMfa": True, "mfaTicket": world.dashboard.ticket(email, world.seed)}
         return _good(200, data, "MFA verification required")
     return _logged_in(world, email)
 
 
-def verify_mfa(world: World, call: Call) -> httpx.Response:
+def verify_mfa(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST …/auth/login/mfa-verify."""
     email = world.dashboard.tickets.get(str(call.body.get("mfaTicket")))
     if email is None or call.body.get("code") != MFA_CODE:
         message = "Invalid verification code"
-        raise Refusal(401, message, "INVALID_MFA_CODE")
+        raise PacSpaceRefusal(401, message, "INVALID_MFA_CODE")
     world.dashboard.tickets.pop(str(call.body["mfaTicket"]))
     return _logged_in(world, email)
 
@@ -85,44 +85,44 @@ def _logged_in(world: World, email: str) -> httpx.Response:
 def in_session(page: Page) -> Page:
     """A page for those who are logged in: by cookie, with the CSRF header on writes, or by Bearer token."""
 
-    def answer(world: World, call: Call) -> httpx.Response:
+    def answer(world: World, call: PacSpaceRequest) -> httpx.Response:
         scheme, _, token = call.headers.get("Authorization", "").partition(" ")
         by_token = scheme.lower() == "bearer"
         given = token if by_token else _cookie(call)
         if given not in world.dashboard.sessions:
             message = "Not logged in"
-            raise Refusal(401, message, "UNAUTHORIZED")
+            raise PacSpaceRefusal(401, message, "UNAUTHORIZED")
         if not by_token and call.writes and call.headers.get("X-Pacspace-CSRF") != "1":
             message = "Missing CSRF header"
-            raise Refusal(403, message, "CSRF_REQUIRED")
+            raise PacSpaceRefusal(403, message, "CSRF_REQUIRED")
         return page(world, call)
 
     return answer
 
 
-def _cookie(call: Call) -> str | None:
+def _cookie(call: PacSpaceRequest) -> str | None:
     pairs = (part.strip().partition("=") for part in call.headers.get("Cookie", "").split(";"))
     return next((value for name, _, value in pairs if name == COOKIE), None)
 
 
-def preferences(world: World, call: Call) -> httpx.Response:
+def preferences(world: World, call: PacSpaceRequest) -> httpx.Response:
     """PATCH …/auth/preferences."""
     world.dashboard.preferred = _environment(call, "preferredEnvironment")
     return _good(200, {"preferredEnvironment": world.dashboard.preferred}, "Preferences saved")
 
 
-def create_key(world: World, call: Call) -> httpx.Response:
+def create_key(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST /dashboard/api-keys: its secret is shown here and never again."""
     environment = call.body.get("environment") or "test"
     if environment not in {"test", "sandbox"}:
         message = "Simulator: keys are for the sandbox only"
-        raise Refusal(403, message, "ENVIRONMENT_NOT_PROVISIONED")
+        raise PacSpaceRefusal(403, message, "ENVIRONMENT_NOT_PROVISIONED")
     key = world.dashboard.new_key(_text(call, "name"), "test", world.seed, world.now())
     data = {**_key_row(key), "secretKey": key.secret, "fullKey": key.full}
     return json_response(201, {"statusCode": 201, "data": data})
 
 
-def keys(world: World, call: Call) -> httpx.Response:
+def keys(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /dashboard/api-keys."""
     page, limit = call.whole("page", 1, 1, 10**9), call.whole("limit", 20, 1, 100)
     shown = world.dashboard.keys[(page - 1) * limit : page * limit]
@@ -141,7 +141,7 @@ def _key_row(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def environments(world: World, _call: Call) -> httpx.Response:
+def environments(world: World, _call: PacSpaceRequest) -> httpx.Response:
     """GET /dashboard/environments. Its shape is not published: this is the simulator's."""
     rows = [
         {"environment": name, "status": _status(world, name), "baseUrl": world.base_url if name == "sandbox" else None}
@@ -150,17 +150,17 @@ def environments(world: World, _call: Call) -> httpx.Response:
     return _good(200, {"environments": rows})
 
 
-def environment_status(world: World, _call: Call) -> httpx.Response:
+def environment_status(world: World, _call: PacSpaceRequest) -> httpx.Response:
     """GET /dashboard/environments/environment-status."""
     return _good(200, {name: {"status": _status(world, name)} for name in _ENVIRONMENTS})
 
 
-def provision(world: World, call: Call) -> httpx.Response:
+def provision(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST /dashboard/environments/provision: asked again, nothing happens again."""
     name = _environment(call, "environment")
     if name == "production":
         message = "Simulator: there is no production here"
-        raise Refusal(403, message, "PLAN_REQUIRED")
+        raise PacSpaceRefusal(403, message, "PLAN_REQUIRED")
     if _status(world, name) == "none":
         world.dashboard.active_at[name] = world.now() + world.rules.activation_delay
     return _good(201, {"environment": name, "status": _status(world, name)}, "Provisioning started")
@@ -172,14 +172,14 @@ def _status(world: World, name: str) -> str:
     return "activating" if name in world.dashboard.active_at else "none"
 
 
-def create_customer(world: World, call: Call) -> httpx.Response:
+def create_customer(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST /dashboard/customers: before its first delta; an id is made where none is given."""
     name, made = _text(call, "displayName"), world.dashboard.customers
     account = call.body.get("customerId") or f"cust_{made_id(world.seed, 'customer', len(made))[:16]}"
     account = read_customer_id(account)
     if account in made or world.ledger.knows(account):
         message = "This customer exists already"
-        raise Refusal(409, message, "CUSTOMER_EXISTS", customer_id=account)
+        raise PacSpaceRefusal(409, message, "CUSTOMER_EXISTS", customer_id=account)
     made[account] = name
     if world.announces:
         world.new_customers.append(account)
@@ -187,7 +187,7 @@ def create_customer(world: World, call: Call) -> httpx.Response:
     return _good(201, {"customerId": account, "displayName": name, **kept, "createdAt": answers.stamp(world.now())})
 
 
-def _environment(call: Call, name: str) -> str:
+def _environment(call: PacSpaceRequest, name: str) -> str:
     value = call.body.get(name)
     if value not in _ENVIRONMENTS:
         message = f"{name} must be one of: {', '.join(_ENVIRONMENTS)}"
@@ -195,7 +195,7 @@ def _environment(call: Call, name: str) -> str:
     return str(value)
 
 
-def _text(call: Call, name: str) -> str:
+def _text(call: PacSpaceRequest, name: str) -> str:
     value = call.body.get(name)
     if not isinstance(value, str) or not value.strip():
         message = f"{name} must be a non-empty string"
@@ -203,7 +203,7 @@ def _text(call: Call, name: str) -> str:
     return value
 
 
-def _email(call: Call) -> str:
+def _email(call: PacSpaceRequest) -> str:
     email = _text(call, "email")
     if "@" not in email:
         message = "email must be an email"

@@ -7,10 +7,10 @@ from typing import Any
 
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import negated, total
-from pacspace_stripe.simulator.pacspace.inputs import Call, read_balance, read_customer_id, read_number
-from pacspace_stripe.simulator.pacspace.ledger import Record
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
-from pacspace_stripe.simulator.pacspace.scopes import Window, asked_window, month_of
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest, read_balance, read_customer_id, read_number
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, invalid
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow, asked_window, month_of
 from pacspace_stripe.simulator.pacspace.world import World
 
 _CHECKPOINT_TYPES = {None, "proofRoot", "itemsRoot", "recordId", "anchorId"}
@@ -18,16 +18,16 @@ _GRANULARITIES = {"day", "week", "month"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
+class DerivedBalance:
     """A starting balance and the verified records that are added to it."""
 
     start: Decimal
-    records: Sequence[Record]
-    window: Window | None
+    records: Sequence[DeltaRecord]
+    window: ScopeWindow | None
     """None when resuming from a checkpoint: everything since."""
 
 
-def derive(world: World, call: Call) -> dict[str, Any]:
+def derive(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/derive/{customerId}."""
     limit, offset = call.whole("limit", 100, 1, 1000), call.whole("offset", 0, 0, 10**9)
     start = read_number(call.query.get("startingBalance", "0"), "startingBalance")
@@ -47,7 +47,7 @@ def derive(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def compare(world: World, call: Call) -> dict[str, Any]:
+def compare(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """POST /api/v1/balance/compare; without a customer, over all of them, as the Quick Start does."""
     body = call.body
     account = None if body.get("customerId") is None else read_customer_id(body["customerId"])
@@ -72,7 +72,7 @@ def _less(amount: Decimal, neutral: Decimal | float) -> Decimal:
     return total([amount, negated(Decimal(neutral))])
 
 
-def _breakdown(world: World, records: Sequence[Record], query: Mapping[str, Any]) -> dict[str, Any]:
+def _breakdown(world: World, records: Sequence[DeltaRecord], query: Mapping[str, Any]) -> dict[str, Any]:
     granularity = query.get("granularity")
     if granularity is None:
         return {}
@@ -82,7 +82,7 @@ def _breakdown(world: World, records: Sequence[Record], query: Mapping[str, Any]
     return {"windowSummaries": answers.summaries(world, records, granularity)}
 
 
-def _derived(world: World, account: str | None, asked: Mapping[str, Any], start: Decimal) -> Derived:
+def _derived(world: World, account: str | None, asked: Mapping[str, Any], start: Decimal) -> DerivedBalance:
     window = asked_window(asked, world.now(), world.rules.max_scope_months)
     if account is not None and world.rules.unknown_customer == "not_found":
         world.require(account)
@@ -90,10 +90,10 @@ def _derived(world: World, account: str | None, asked: Mapping[str, Any], start:
     if named is not None:
         return _resumed(world, account, str(named), asked.get("startingCheckpointType"), start)
     window = window or month_of(world.now())
-    return Derived(start=start, records=world.verified(account, window), window=window)
+    return DerivedBalance(start=start, records=world.verified(account, window), window=window)
 
 
-def _resumed(world: World, account: str | None, named: str, kind: Any, start: Decimal) -> Derived:
+def _resumed(world: World, account: str | None, named: str, kind: Any, start: Decimal) -> DerivedBalance:
     """Carry everything up to the checkpoint (or record), replay what it does not cover."""
     if kind not in _CHECKPOINT_TYPES:
         message = "startingCheckpointType must be one of: proofRoot, recordId"
@@ -105,9 +105,9 @@ def _resumed(world: World, account: str | None, named: str, kind: Any, start: De
         carried = _carried_by_record(world, account, named)
     if carried is None:
         message = "Starting checkpoint not found"
-        raise Refusal(404, message, "CHECKPOINT_NOT_FOUND")
+        raise PacSpaceRefusal(404, message, "CHECKPOINT_NOT_FOUND")
     records = world.verified(account)
-    return Derived(
+    return DerivedBalance(
         start=total((record.delta for record in records if record.record_id in carried), start=start),
         records=[record for record in records if record.record_id not in carried],
         window=None,

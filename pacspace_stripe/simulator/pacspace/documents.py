@@ -9,15 +9,15 @@ import httpx
 
 from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
-from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint
-from pacspace_stripe.simulator.pacspace.inputs import Call
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
+from pacspace_stripe.simulator.pacspace.checkpoints import StoredCheckpoint
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, invalid
 from pacspace_stripe.simulator.pacspace.world import World
 
 _PDF = ".pdf"
 
 
-def listed(world: World, call: Call) -> dict[str, Any]:
+def listed(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/customers/{customerId}/receipts: newest first."""
     account, limit = call.customer(), call.whole("limit", 25, 1, 100)
     world.require(account)
@@ -26,7 +26,7 @@ def listed(world: World, call: Call) -> dict[str, Any]:
     return {"customerId": account, "receipts": rows, **answers.paged(len(made), limit, 0)}
 
 
-def document(world: World, call: Call) -> dict[str, Any]:
+def document(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/receipts/{receiptId}."""
     named = call.query.get("customerDisplayName", "false")
     if named not in {"true", "false"}:
@@ -38,7 +38,7 @@ def document(world: World, call: Call) -> dict[str, Any]:
     return {**_row(world, made), **wishes, **shown, "unit": call.query.get("unit", "credits")}
 
 
-def public(world: World, call: Call) -> httpx.Response:
+def public(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /api/v1/receipt/{receiptId} for anyone, and the same with ``.pdf``."""
     name = call.values["receiptId"]
     made = _existing(world, name.removesuffix(_PDF))
@@ -48,15 +48,15 @@ def public(world: World, call: Call) -> httpx.Response:
     return httpx.Response(200, content=_pdf(lines), headers={"Content-Type": "application/pdf"})
 
 
-def _existing(world: World, name: str) -> Checkpoint:
+def _existing(world: World, name: str) -> StoredCheckpoint:
     made = world.checkpoints.named(name)
     if made is None or not made.committed(world.now()):
         message = "Receipt not found"
-        raise Refusal(404, message, "RECEIPT_NOT_FOUND")
+        raise PacSpaceRefusal(404, message, "RECEIPT_NOT_FOUND")
     return made
 
 
-def _row(world: World, made: Checkpoint) -> dict[str, Any]:
+def _row(world: World, made: StoredCheckpoint) -> dict[str, Any]:
     address = f"{world.base_url}/api/v1/receipt/{made.checkpoint_id}"
     return {
         "receiptId": made.checkpoint_id,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from pacspace_stripe.simulator.http_stream import json_response
-from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal
 from pacspace_stripe.simulator.pacspace.world import World
 
 _SUCCESS = range(200, 300)
@@ -48,7 +48,7 @@ class Idempotency:
             self._outcomes[endpoint, key] = known
         elif known.body != body:
             message = "Idempotency-Key was already used with a different request body"
-            raise Refusal(409, message, "IDEMPOTENCY_CONFLICT")
+            raise PacSpaceRefusal(409, message, "IDEMPOTENCY_CONFLICT")
         left = (known.first_at + world.rules.in_flight - world.now()).total_seconds()
         if left > 0:
             return pending(world.rules.in_flight_status, math.ceil(left))

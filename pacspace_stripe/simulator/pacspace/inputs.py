@@ -22,7 +22,7 @@ _CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-.:]{1,128}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class PacSpaceRequest:
     """One routed request: its path values, query, headers and JSON body."""
 
     values: Mapping[str, str]
@@ -43,13 +43,13 @@ class Call:
         return int(text)
 
 
-def read_call(request: httpx.Request, values: Mapping[str, str]) -> Call:
+def read_call(request: httpx.Request, values: Mapping[str, str]) -> PacSpaceRequest:
     """The request with its body parsed; refuses a body that is not a JSON object."""
     query = dict(request.url.params)
     if request.method not in {"POST", "PATCH"}:
-        return Call(values=values, query=query, headers=request.headers)
+        return PacSpaceRequest(values=values, query=query, headers=request.headers)
     body = _json_object(request.read())
-    return Call(values=values, query=query, headers=request.headers, body=body, writes=True)
+    return PacSpaceRequest(values=values, query=query, headers=request.headers, body=body, writes=True)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

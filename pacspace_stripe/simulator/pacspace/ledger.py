@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Status(StrEnum):
+class DeltaStatus(StrEnum):
     """Where a delta stands (CONTRACT 1.10)."""
 
     QUEUED = "QUEUED"
@@ -42,7 +42,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class DeltaRecord:
     """An accepted delta."""
 
     draft: Draft
@@ -74,18 +74,18 @@ class Record:
         return self.failed_at or self.verifies_at
 
     def is_final(self, now: datetime) -> bool:
-        return self.status(now) in {Status.FAILED, Status.VERIFIED}
+        return self.status(now) in {DeltaStatus.FAILED, DeltaStatus.VERIFIED}
 
-    def status(self, now: datetime) -> Status:
+    def status(self, now: datetime) -> DeltaStatus:
         """Half of the verification delay is spent queued, half in processing."""
         if self.failed_at is not None:
-            return Status.FAILED
+            return DeltaStatus.FAILED
         if self.verifies_at is None:
-            return Status.QUEUED
+            return DeltaStatus.QUEUED
         if now >= self.verifies_at:
-            return Status.VERIFIED
+            return DeltaStatus.VERIFIED
         started_at = self.accepted_at + (self.verifies_at - self.accepted_at) / 2
-        return Status.PROCESSING if now >= started_at else Status.QUEUED
+        return DeltaStatus.PROCESSING if now >= started_at else DeltaStatus.QUEUED
 
 
 def made_id(seed: int, *parts: object) -> str:
@@ -93,23 +93,23 @@ def made_id(seed: int, *parts: object) -> str:
     return hashlib.sha256(":".join(map(str, (seed, *parts))).encode()).hexdigest()
 
 
-class Ledger:
+class DeltaLedger:
     """All records, in memory. Not thread-safe: the simulator's lock is around it."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._by_account: dict[str, list[Record]] = {}
-        self._by_id: dict[str, Record] = {}
+        self._by_account: dict[str, list[DeltaRecord]] = {}
+        self._by_id: dict[str, DeltaRecord] = {}
         self._by_receipt: dict[str, str] = {}
         self._by_reference: dict[tuple[str, str], str] = {}
         self._next_sequence: dict[str, int] = {}
         self._missing: dict[str, list[int]] = {}
 
-    def accept(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> Record:
+    def accept(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> DeltaRecord:
         """Take a delta in; its first one creates a customer."""
         number = len(self._by_id) + 1
         sequence = self._next_sequence.get(draft.account, 1)
-        record = Record(
+        record = DeltaRecord(
             draft=draft,
             number=number,
             sequence=sequence,
@@ -126,13 +126,13 @@ class Ledger:
             self._by_reference[draft.account, draft.reference_id] = record.record_id
         return record
 
-    def get(self, record_id: str) -> Record | None:
+    def get(self, record_id: str) -> DeltaRecord | None:
         return self._by_id.get(record_id)
 
-    def by_receipt(self, receipt_id: str) -> Record | None:
+    def by_receipt(self, receipt_id: str) -> DeltaRecord | None:
         return self._by_id.get(self._by_receipt.get(receipt_id, ""))
 
-    def by_reference(self, account: str, reference_id: str | None) -> Record | None:
+    def by_reference(self, account: str, reference_id: str | None) -> DeltaRecord | None:
         """The latest record with this reference."""
         return None if reference_id is None else self._by_id.get(self._by_reference.get((account, reference_id), ""))
 
@@ -142,13 +142,13 @@ class Ledger:
     def knows(self, account: str) -> bool:
         return account in self._by_account
 
-    def records(self, account: str | None) -> list[Record]:
+    def records(self, account: str | None) -> list[DeltaRecord]:
         """One customer's records, or everybody's, in order of acceptance."""
         if account is not None:
             return list(self._by_account.get(account, ()))
         return sorted(self._by_id.values(), key=lambda record: record.order)
 
-    def change(self, record: Record, **changes: Any) -> Record:
+    def change(self, record: DeltaRecord, **changes: Any) -> DeltaRecord:
         """Put a changed record in the place of the one it was."""
         changed = replace(record, **changes)
         records = self._by_account[record.account]

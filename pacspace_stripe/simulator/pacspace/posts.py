@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from pacspace_stripe.simulator.loopback import require_loopback
-from pacspace_stripe.simulator.outbox import Attempt, Deliver, Delivery
+from pacspace_stripe.simulator.outbox import Deliver, DeliveredWebhook, WebhookAttempt
 from pacspace_stripe.simulator.pacspace.announcements import announce_due
-from pacspace_stripe.simulator.pacspace.webhooks import LedgerEvent, LedgerWebhook, request_for
+from pacspace_stripe.simulator.pacspace.webhooks import LedgerWebhook, PacSpaceEvent, request_for
 from pacspace_stripe.simulator.pacspace.world import World
 
 POSTING_METHODS = ("set_webhook", "events", "deliveries")
@@ -92,14 +92,14 @@ class Posting:
         """What a background thread calls."""
         self.run_due()
 
-    def _next_delivery(self) -> Delivery[LedgerEvent] | None:
+    def _next_delivery(self) -> DeliveredWebhook[PacSpaceEvent] | None:
         with self._lock:
             if self._deliver is None:
                 return None
             announce_due(self._world)
             return self._world.outbox.take(self._world.clock.now())
 
-    def _send(self, delivery: Delivery[LedgerEvent]) -> None:
+    def _send(self, delivery: DeliveredWebhook[PacSpaceEvent]) -> None:
         with self._lock:
             request, deliver = request_for(delivery.event, self.webhook, self._world.clock.now()), self._deliver
         status: int | None = None
@@ -128,7 +128,7 @@ class Posting:
         with self._lock:
             return [event.json() for event in self._world.events]
 
-    def deliveries(self) -> list[Attempt]:
+    def deliveries(self) -> list[WebhookAttempt]:
         """Every attempt to deliver, oldest first."""
         with self._lock:
             return list(self._world.outbox.attempts)

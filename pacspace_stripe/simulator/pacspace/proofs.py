@@ -9,21 +9,21 @@ import httpx
 from pacspace_stripe.simulator.http_stream import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import plain_digits
-from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Scope
-from pacspace_stripe.simulator.pacspace.inputs import Call, read_customer_id
-from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid
-from pacspace_stripe.simulator.pacspace.scopes import Window, asked_window, resolved_window
+from pacspace_stripe.simulator.pacspace.checkpoints import Scope, StoredCheckpoint
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest, read_customer_id
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord, DeltaStatus, made_id
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, invalid
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow, asked_window, resolved_window
 from pacspace_stripe.simulator.pacspace.world import World
 
 _SOURCES = {"db", "chain", "both"}
 
 
-def _window(world: World, asked: Mapping[str, Any]) -> Window:
+def _window(world: World, asked: Mapping[str, Any]) -> ScopeWindow:
     return resolved_window(asked, world.now(), world.rules.max_scope_months)
 
 
-def checkpoint(world: World, call: Call) -> dict[str, Any]:
+def checkpoint(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """POST /api/v1/balance/checkpoint."""
     body = call.body
     account = None if body.get("customerId") is None else read_customer_id(body["customerId"])
@@ -45,7 +45,7 @@ def _fingerprints(body: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(set(fingerprints)))
 
 
-def checkpoints(world: World, call: Call) -> dict[str, Any]:
+def checkpoints(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/checkpoints: newest first, those whose window lies within the one asked."""
     limit, offset = call.whole("limit", 25, 1, 100), call.whole("offset", 0, 0, 10**9)
     window = asked_window(call.query, world.now(), world.rules.max_scope_months)
@@ -56,7 +56,7 @@ def checkpoints(world: World, call: Call) -> dict[str, Any]:
     return {"checkpoints": rows, **answers.paged(len(found), limit, offset)}
 
 
-def receipt(world: World, call: Call) -> dict[str, Any]:
+def receipt(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/receipt/{customerId}: the verified records, and the root if the scope has one."""
     account = call.customer()
     world.require(account)
@@ -82,7 +82,7 @@ def receipt(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def invoice_proof(world: World, call: Call) -> dict[str, Any]:
+def invoice_proof(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/invoice-proof/{customerId}: where the proof of a scope is shown."""
     account = call.customer()
     world.require(account)
@@ -90,7 +90,7 @@ def invoice_proof(world: World, call: Call) -> dict[str, Any]:
     made = world.checkpoints.latest(Scope(account=account, window=window))
     if made is None:
         message = "No checkpoint for this scope"
-        raise Refusal(404, message, "CHECKPOINT_NOT_FOUND", customer_id=account)
+        raise PacSpaceRefusal(404, message, "CHECKPOINT_NOT_FOUND", customer_id=account)
     answer = {"customerId": account, **answers.checkpoint(world, made)}
     if "proofRoot" not in answer:
         return {**answer, "proofRoot": None}
@@ -118,7 +118,7 @@ def _shared_record(world: World, account: str) -> dict[str, str]:
     }
 
 
-def verify(world: World, call: Call) -> httpx.Response:
+def verify(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /api/v1/verify/{proofRoot}: public; the root is the key."""
     root, source = call.values["proofRoot"], call.query.get("source", "db")
     if source not in _SOURCES:
@@ -139,11 +139,11 @@ def _verified(world: World, root: str) -> dict[str, Any]:
         return _verified_record(world, record)
     message = "Simulator: no record of this proof root"
     if world.rules.unknown_root == "not_found":
-        raise Refusal(404, message, "PROOF_NOT_FOUND")
+        raise PacSpaceRefusal(404, message, "PROOF_NOT_FOUND")
     return {"verified": False, "proofRoot": root, "message": message, **answers.SIMULATED}
 
 
-def _verified_checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
+def _verified_checkpoint(world: World, made: StoredCheckpoint) -> dict[str, Any]:
     if not made.committed(world.now()):
         message = "Simulator: this root is not committed yet"
         return {"verified": False, "proofRoot": made.proof_root, "message": message, **answers.SIMULATED}
@@ -164,8 +164,8 @@ def _verified_checkpoint(world: World, made: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _verified_record(world: World, record: Record) -> dict[str, Any]:
-    if world.status(record) is not Status.VERIFIED or record.verifies_at is None:
+def _verified_record(world: World, record: DeltaRecord) -> dict[str, Any]:
+    if world.status(record) is not DeltaStatus.VERIFIED or record.verifies_at is None:
         message = "Simulator: this delta is not verified"
         return {"verified": False, "proofRoot": record.receipt_id, "message": message, **answers.SIMULATED}
     amount, at = world.number(record.delta), answers.stamp(record.accepted_at)
@@ -193,7 +193,7 @@ def _proven(world: World, root: str, reference: str) -> dict[str, Any]:
     }
 
 
-def _shown(world: World, record: Record) -> dict[str, Any]:
+def _shown(world: World, record: DeltaRecord) -> dict[str, Any]:
     return {
         "amount": world.number(record.delta),
         "reason": record.draft.reason,
@@ -203,7 +203,7 @@ def _shown(world: World, record: Record) -> dict[str, Any]:
     }
 
 
-def page(world: World, call: Call) -> httpx.Response:
+def page(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /verify/{proofRoot}: what a person sees."""
     answer = _verified(world, call.values["proofRoot"])
     shown = {"proof root": answer["proofRoot"], "verified": "yes" if answer["verified"] else "no"}
@@ -214,6 +214,6 @@ def page(world: World, call: Call) -> httpx.Response:
     return httpx.Response(200, text="\n".join(lines))
 
 
-def shared_record(_world: World, call: Call) -> httpx.Response:
+def shared_record(_world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /c/{handle}: the permanent customer link."""
     return httpx.Response(200, text=f"Simulator: shared record {call.values['handle']}\n")

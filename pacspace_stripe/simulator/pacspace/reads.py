@@ -3,9 +3,9 @@
 from typing import Any
 
 from pacspace_stripe.simulator.pacspace import answers
-from pacspace_stripe.simulator.pacspace.inputs import Call
-from pacspace_stripe.simulator.pacspace.ledger import Record, Status, made_id
-from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord, DeltaStatus, made_id
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal
 from pacspace_stripe.simulator.pacspace.scopes import month_of, resolved_window
 from pacspace_stripe.simulator.pacspace.world import World
 
@@ -13,16 +13,16 @@ _ALLOTMENT = 2_000_000
 """Deltas a month in PacSpace's largest listed plan: what is reported where no limit is set."""
 
 
-def delta_status(world: World, call: Call) -> dict[str, Any]:
+def delta_status(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/delta/{recordId}."""
     record = world.ledger.get(call.values["recordId"])
     if record is None:
-        message = "Record not found"
-        raise Refusal(404, message, "RECORD_NOT_FOUND")
+        message = "DeltaRecord not found"
+        raise PacSpaceRefusal(404, message, "RECORD_NOT_FOUND")
     return answers.delta_status(world, record)
 
 
-def customers(world: World, call: Call) -> dict[str, Any]:
+def customers(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/customers."""
     page, limit = call.whole("page", 1, 1, 10**9), call.whole("limit", 25, 1, 100)
     found = [account for account in world.ledger.accounts() if call.query.get("search", "") in account]
@@ -31,7 +31,7 @@ def customers(world: World, call: Call) -> dict[str, Any]:
     return {"customers": rows, "total": len(found), "pagination": answers.numbered(len(found), page, limit)}
 
 
-def customer(world: World, call: Call) -> dict[str, Any]:
+def customer(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/customers/{customerId}: all-time balance, recent activity in any status."""
     account = call.customer()
     page, limit = call.whole("deltaPage", 1, 1, 10**9), call.whole("deltaLimit", 20, 1, 100)
@@ -47,10 +47,10 @@ def customer(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def customers_summary(world: World, _call: Call) -> dict[str, Any]:
+def customers_summary(world: World, _call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/customers/summary. Its fields are not published: these are the simulator's."""
     records, now = world.ledger.records(None), world.now()
-    counts = {status: sum(each.status(now) is status for each in records) for status in Status}
+    counts = {status: sum(each.status(now) is status for each in records) for status in DeltaStatus}
     return {
         "totalCustomers": len(world.ledger.accounts()),
         "totalDeltas": len(records),
@@ -59,14 +59,14 @@ def customers_summary(world: World, _call: Call) -> dict[str, Any]:
     }
 
 
-def _in_period(world: World, records: list[Record], call: Call) -> list[Record]:
+def _in_period(world: World, records: list[DeltaRecord], call: PacSpaceRequest) -> list[DeltaRecord]:
     if "period" not in call.query:
         return records
     window = resolved_window({"period": call.query["period"]}, world.now(), world.rules.max_scope_months)
     return [record for record in records if window.covers(record.accepted_at)]
 
 
-def _customer(world: World, account: str, records: list[Record]) -> dict[str, Any]:
+def _customer(world: World, account: str, records: list[DeltaRecord]) -> dict[str, Any]:
     made = [each for each in world.checkpoints.of(account) if each.committed(world.now())]
     digest = made_id(world.seed, "customer", account)
     return {
@@ -80,7 +80,7 @@ def _customer(world: World, account: str, records: list[Record]) -> dict[str, An
     }
 
 
-def gaps(world: World, call: Call) -> dict[str, Any]:
+def gaps(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/gaps/{customerId}. No answer was ever published: this shape is the simulator's."""
     account = call.customer()
     world.require(account)
@@ -102,7 +102,7 @@ def gaps(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def usage(world: World, _call: Call) -> dict[str, Any]:
+def usage(world: World, _call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/usage."""
     allotment = world.rules.plan_limit if world.rules.plan_limit is not None else _ALLOTMENT
     used = consumed(world)
@@ -119,10 +119,10 @@ def consumed(world: World) -> int:
     """Billable deltas of this UTC month: accepted and not failed."""
     month, now = month_of(world.now()), world.now()
     records = world.ledger.records(None)
-    return sum(month.covers(each.accepted_at) and each.status(now) is not Status.FAILED for each in records)
+    return sum(month.covers(each.accepted_at) and each.status(now) is not DeltaStatus.FAILED for each in records)
 
 
-def limits(world: World, _call: Call) -> dict[str, Any]:
+def limits(world: World, _call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/limits."""
     months = world.rules.max_scope_months
     return {"maxScopeMonths": months, "maxLastNDays": months * 31, "maxRetentionDays": months * 31}

@@ -8,7 +8,7 @@ import httpx
 from pacspace_stripe.simulator.http_stream import json_response
 
 
-class Refusal(Exception):
+class PacSpaceRefusal(Exception):
     """A request PacSpace does not accept, with what it answers.
 
     Plain validation errors carry no code: the SDK raises its ``ValidationError`` only then.
@@ -49,48 +49,48 @@ class Refusal(Exception):
         return json_response(self.status, {"success": False, "error": error, "message": self.message}, headers)
 
 
-def invalid(message: str) -> Refusal:
+def invalid(message: str) -> PacSpaceRefusal:
     """400 for a field that is not as it should be."""
-    return Refusal(400, message)
+    return PacSpaceRefusal(400, message)
 
 
-def scope_conflict(message: str) -> Refusal:
+def scope_conflict(message: str) -> PacSpaceRefusal:
     """400 for scopes that exclude each other."""
-    return Refusal(400, message, "INVALID_SCOPE_COMBINATION")
+    return PacSpaceRefusal(400, message, "INVALID_SCOPE_COMBINATION")
 
 
-def customer_not_found(account: str) -> Refusal:
+def customer_not_found(account: str) -> PacSpaceRefusal:
     """404 for a customer without a record."""
-    return Refusal(404, "Customer not found", "CUSTOMER_NOT_FOUND", customer_id=account)
+    return PacSpaceRefusal(404, "Customer not found", "CUSTOMER_NOT_FOUND", customer_id=account)
 
 
-def wrong_key() -> Refusal:
+def wrong_key() -> PacSpaceRefusal:
     """401."""
-    return Refusal(401, "Invalid or missing API key", "INVALID_API_KEY")
+    return PacSpaceRefusal(401, "Invalid or missing API key", "INVALID_API_KEY")
 
 
-def rate_limited(retry_after: int) -> Refusal:
+def rate_limited(retry_after: int) -> PacSpaceRefusal:
     """429 for too many requests."""
-    return Refusal(429, "Too many requests", "RATE_LIMITED", retry_after=retry_after)
+    return PacSpaceRefusal(429, "Too many requests", "RATE_LIMITED", retry_after=retry_after)
 
 
-def cadence_limited(retry_after: int, account: str | None) -> Refusal:
+def cadence_limited(retry_after: int, account: str | None) -> PacSpaceRefusal:
     """429 for a customer's deltas coming too close together."""
     message = "Submission cadence limit reached"
-    return Refusal(429, message, "CADENCE_LIMIT", retry_after=retry_after, customer_id=account)
+    return PacSpaceRefusal(429, message, "CADENCE_LIMIT", retry_after=retry_after, customer_id=account)
 
 
-def plan_limited() -> Refusal:
+def plan_limited() -> PacSpaceRefusal:
     """402."""
-    return Refusal(402, "Plan limit reached", "INSUFFICIENT_CREDITS")
+    return PacSpaceRefusal(402, "Plan limit reached", "INSUFFICIENT_CREDITS")
 
 
-def environment_missing() -> Refusal:
+def environment_missing() -> PacSpaceRefusal:
     """412."""
     message = "No contract deployed. Provision an environment first."
-    return Refusal(412, message, "CONTRACT_NOT_DEPLOYED")
+    return PacSpaceRefusal(412, message, "CONTRACT_NOT_DEPLOYED")
 
 
-def unavailable(retry_after: int) -> Refusal:
+def unavailable(retry_after: int) -> PacSpaceRefusal:
     """503."""
-    return Refusal(503, "Service temporarily unavailable", "SERVICE_UNAVAILABLE", retry_after=retry_after)
+    return PacSpaceRefusal(503, "Service temporarily unavailable", "SERVICE_UNAVAILABLE", retry_after=retry_after)

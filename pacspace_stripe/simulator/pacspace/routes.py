@@ -16,13 +16,13 @@ from pacspace_stripe.simulator.pacspace import (
     settlement,
     writes,
 )
-from pacspace_stripe.simulator.pacspace.inputs import Call
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest
 from pacspace_stripe.simulator.pacspace.world import World
 
-_Answer = Callable[[World, Call], dict[str, Any]]
+_Answer = Callable[[World, PacSpaceRequest], dict[str, Any]]
 
 
-def _enveloped(status: int, answer: _Answer) -> Callable[[World, Call], httpx.Response]:
+def _enveloped(status: int, answer: _Answer) -> Callable[[World, PacSpaceRequest], httpx.Response]:
     return lambda world, call: json_response(status, {"success": True, "data": answer(world, call)})
 
 

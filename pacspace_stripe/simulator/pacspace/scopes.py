@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, invalid, scope_conflict
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, invalid, scope_conflict
 
 SCOPE_FIELDS = ("period", "timePreset", "startDate", "endDate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class ScopeWindow:
     """A half-open span ``[start, end)``."""
 
     start: datetime
@@ -27,14 +27,14 @@ class Window:
     def covers(self, at: datetime) -> bool:
         return self.start <= at < self.end
 
-    def within(self, other: "Window") -> bool:
+    def within(self, other: "ScopeWindow") -> bool:
         return other.start <= self.start and self.end <= other.end
 
 
-def month_of(at: datetime) -> Window:
+def month_of(at: datetime) -> ScopeWindow:
     """The UTC month that holds ``at``."""
     start = datetime(at.year, at.month, 1, tzinfo=UTC)
-    return Window(start=start, end=months_after(start, 1))
+    return ScopeWindow(start=start, end=months_after(start, 1))
 
 
 def months_after(at: datetime, months: int) -> datetime:
@@ -53,7 +53,7 @@ def instant(text: Any, name: str) -> datetime:
         raise invalid(message) from None
 
 
-def asked_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> Window | None:
+def asked_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> ScopeWindow | None:
     """The window a request names; None when it names none."""
     period, preset, start, end = (asked.get(name) for name in SCOPE_FIELDS)
     if asked.get("startingCheckpoint") is not None and any((period, preset, start, end)):
@@ -71,12 +71,12 @@ def asked_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> Wi
     return _custom(start, end, max_months)
 
 
-def resolved_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> Window:
+def resolved_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> ScopeWindow:
     """The window a request names, or the current UTC month."""
     return asked_window(asked, now, max_months) or month_of(now)
 
 
-def _month_asked(period: Any, *, alone: bool) -> Window:
+def _month_asked(period: Any, *, alone: bool) -> ScopeWindow:
     if not alone:
         message = "period cannot be combined with timePreset, startDate, or endDate."
         raise scope_conflict(message)
@@ -86,23 +86,23 @@ def _month_asked(period: Any, *, alone: bool) -> Window:
     return month_of(datetime(int(period[:4]), int(period[5:]), 1, tzinfo=UTC))
 
 
-def _current_month(now: datetime, *, alone: bool) -> Window:
+def _current_month(now: datetime, *, alone: bool) -> ScopeWindow:
     if not alone:
         message = "startDate/endDate can only be used when timePreset is 'custom' or omitted."
         raise scope_conflict(message)
     return month_of(now)
 
 
-def _custom(start: Any, end: Any, max_months: int) -> Window:
+def _custom(start: Any, end: Any, max_months: int) -> ScopeWindow:
     if start is None or end is None:
         message = "startDate and endDate must be provided together."
         raise scope_conflict(message)
-    window = Window(start=instant(start, "startDate"), end=instant(end, "endDate"))
+    window = ScopeWindow(start=instant(start, "startDate"), end=instant(end, "endDate"))
     if window.end <= window.start:
         message = "endDate must be after startDate"
         raise invalid(message)
     months = (window.end.year - window.start.year) * 12 + window.end.month - window.start.month
     if (months, window.end.replace(year=2000, month=1)) > (max_months, window.start.replace(year=2000, month=1)):
         message = f"Scope window is too wide for a single request (at most {max_months} months)."
-        raise Refusal(400, message, "SCOPE_TOO_WIDE")
+        raise PacSpaceRefusal(400, message, "SCOPE_TOO_WIDE")
     return window

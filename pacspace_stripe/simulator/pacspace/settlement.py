@@ -11,16 +11,16 @@ import httpx
 from pacspace_stripe.simulator.http_stream import exact_json, json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import total
-from pacspace_stripe.simulator.pacspace.buckets import Fact, Write
-from pacspace_stripe.simulator.pacspace.inputs import Call
-from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.buckets import BucketWrite, PostedFact
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal
 from pacspace_stripe.simulator.pacspace.world import World
 
 _MOST_ITEMS = 1000
 _LARGEST_BITS = 2**53
 
 
-def write(world: World, call: Call) -> httpx.Response:
+def write(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST /api/v1/writes: all items or none."""
     items = call.body.get("items")
     if not isinstance(items, list) or not 1 <= len(items) <= _MOST_ITEMS:
@@ -35,7 +35,7 @@ def write(world: World, call: Call) -> httpx.Response:
     return _answer(202, data)
 
 
-def _written(item: Any, now: datetime, verifies_at: datetime) -> Write:
+def _written(item: Any, now: datetime, verifies_at: datetime) -> BucketWrite:
     sent = item if isinstance(item, Mapping) else {}
     for name in ("key", "accountId"):
         if not isinstance(sent.get(name), str) or not sent[name]:
@@ -48,7 +48,7 @@ def _written(item: Any, now: datetime, verifies_at: datetime) -> Write:
     if not isinstance(metadata, dict):
         message = "metadata must be an object"
         raise _flat(400, message)
-    return Write(
+    return BucketWrite(
         key=sent["key"],
         account=sent["accountId"],
         bits=Decimal(bits),
@@ -58,7 +58,7 @@ def _written(item: Any, now: datetime, verifies_at: datetime) -> Write:
     )
 
 
-def bucket(world: World, call: Call) -> httpx.Response:
+def bucket(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /api/v1/reads/bucket/{key}: the sum of all writes, verified when each of them is."""
     key = call.values["key"]
     writes = world.settlement.writes.get(key)
@@ -78,7 +78,7 @@ def bucket(world: World, call: Call) -> httpx.Response:
     return _answer(200, data)
 
 
-def post_fact(world: World, call: Call) -> httpx.Response:
+def post_fact(world: World, call: PacSpaceRequest) -> httpx.Response:
     """POST /api/v1/facts: the same content is the same fact."""
     if "content" not in call.body:
         message = "content is required"
@@ -86,7 +86,7 @@ def post_fact(world: World, call: Call) -> httpx.Response:
     content = call.body["content"]
     name = f"sha256_{hashlib.sha256(exact_json(content)).hexdigest()}"
     now = world.now()
-    fact = Fact(
+    fact = PostedFact(
         content_hash=name,
         content=content,
         metadata=call.body.get("metadata") or {},
@@ -94,22 +94,22 @@ def post_fact(world: World, call: Call) -> httpx.Response:
         verifies_at=now + world.rules.verify_delay,
     )
     fact = world.settlement.facts.setdefault(name, fact)
-    data = {"contentHash": name, "status": "queued", "message": "Fact queued for verification"}
+    data = {"contentHash": name, "status": "queued", "message": "PostedFact queued for verification"}
     return _answer(202, {**data, "createdAt": answers.stamp(fact.created_at)})
 
 
-def fact(world: World, call: Call) -> httpx.Response:
+def fact(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /api/v1/facts/{hash}."""
     found = _existing(world, call)
     return _answer(200, {**_state(world, found), "content": found.content, "metadata": found.metadata})
 
 
-def verify_fact(world: World, call: Call) -> httpx.Response:
+def verify_fact(world: World, call: PacSpaceRequest) -> httpx.Response:
     """GET /api/v1/facts/{hash}/verify."""
     return _answer(200, _state(world, _existing(world, call)))
 
 
-def _existing(world: World, call: Call) -> Fact:
+def _existing(world: World, call: PacSpaceRequest) -> PostedFact:
     found = world.settlement.facts.get(call.values["hash"])
     if found is None:
         message = f"No fact found for hash: {call.values['hash']}"
@@ -117,7 +117,7 @@ def _existing(world: World, call: Call) -> Fact:
     return found
 
 
-def _state(world: World, found: Fact) -> dict[str, Any]:
+def _state(world: World, found: PostedFact) -> dict[str, Any]:
     verified = found.verifies_at <= world.now()
     return {
         "contentHash": found.content_hash,
@@ -131,5 +131,5 @@ def _answer(status: int, data: dict[str, Any]) -> httpx.Response:
     return json_response(status, {"statusCode": status, "data": data})
 
 
-def _flat(status: int, message: str) -> Refusal:
-    return Refusal(status, message, flat=True)
+def _flat(status: int, message: str) -> PacSpaceRefusal:
+    return PacSpaceRefusal(status, message, flat=True)

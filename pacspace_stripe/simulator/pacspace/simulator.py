@@ -18,7 +18,7 @@ from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME, CountsBy, Late
 from pacspace_stripe.simulator.pacspace.idempotency import Idempotency
 from pacspace_stripe.simulator.pacspace.inputs import read_call
 from pacspace_stripe.simulator.pacspace.posts import POSTING_METHODS, Posting
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, wrong_key
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, wrong_key
 from pacspace_stripe.simulator.pacspace.routes import KEY_ROUTES, KEYED_ENDPOINTS, OPEN_ROUTES, PRIVATE
 from pacspace_stripe.simulator.pacspace.troubles import LedgerFaults
 from pacspace_stripe.simulator.pacspace.world import World
@@ -94,14 +94,14 @@ class PacSpaceSimulator(Posting, Building):
                 if not key or route.endpoint not in KEYED_ENDPOINTS:
                     return process()
                 return self._idempotency.once(route.endpoint, key, self._world, call.body, process)
-        except Refusal as refusal:
+        except PacSpaceRefusal as refusal:
             return refusal.answer()
 
     def _authenticate(self, request: httpx.Request) -> None:
         key = request.headers.get("X-Api-Key", "")
         if _is_live(key):
             message = "This API key belongs to another environment than this host"
-            raise Refusal(403, message, "API_KEY_ENVIRONMENT_HOST_MISMATCH")
+            raise PacSpaceRefusal(403, message, "API_KEY_ENVIRONMENT_HOST_MISMATCH")
         known = (self.api_key, *(made.full for made in self._world.dashboard.keys))
         if not any(secrets.compare_digest(key.encode(), each.encode()) for each in known):
             raise wrong_key()
@@ -165,7 +165,7 @@ def _asked(request: httpx.Request) -> Mapping[str, Any]:
         return {}
     try:
         call = read_call(request, {})
-    except Refusal:
+    except PacSpaceRefusal:
         return {}
     return call.body or call.query
 

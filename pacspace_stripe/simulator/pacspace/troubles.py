@@ -15,7 +15,7 @@ from pacspace_stripe.simulator.pacspace import refusals, writes
 from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME
 from pacspace_stripe.simulator.pacspace.idempotency import pending
 from pacspace_stripe.simulator.pacspace.inputs import read_call
-from pacspace_stripe.simulator.pacspace.refusals import Refusal
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal
 from pacspace_stripe.simulator.pacspace.routes import KEYED_ENDPOINTS
 
 
@@ -49,9 +49,9 @@ ENDPOINTS: Mapping[LedgerFault, tuple[str, ...]] = {
 A plan without room refuses what is recorded; reading, deriving and verifying stay free. The others strike anywhere.
 """
 
-_REFUSALS: Mapping[str, Callable[[httpx.Request, int], Refusal]] = {
-    FaultName.SERVER_ERROR: lambda _request, _wait: Refusal(500, "Internal server error", "INTERNAL_ERROR"),
-    FaultName.BAD_GATEWAY: lambda _request, _wait: Refusal(502, "Bad gateway"),
+_REFUSALS: Mapping[str, Callable[[httpx.Request, int], PacSpaceRefusal]] = {
+    FaultName.SERVER_ERROR: lambda _request, _wait: PacSpaceRefusal(500, "Internal server error", "INTERNAL_ERROR"),
+    FaultName.BAD_GATEWAY: lambda _request, _wait: PacSpaceRefusal(502, "Bad gateway"),
     FaultName.UNAVAILABLE: lambda _request, wait: refusals.unavailable(wait),
     FaultName.RATE_LIMITED: lambda _request, wait: refusals.rate_limited(wait),
     LedgerFault.CADENCE_LIMIT: lambda request, wait: refusals.cadence_limited(wait, _customer(request)),
@@ -147,5 +147,5 @@ def _batch(request: httpx.Request) -> list[Any]:
 def _sent(request: httpx.Request) -> Mapping[str, Any]:
     try:
         return read_call(request, {}).body
-    except Refusal:
+    except PacSpaceRefusal:
         return {}

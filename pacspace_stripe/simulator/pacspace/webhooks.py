@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from pacspace_stripe.simulator.http_stream import exact_json
-from pacspace_stripe.simulator.outbox import Receiver
+from pacspace_stripe.simulator.outbox import WebhookReceiver
 
 RETRY_AFTER = tuple(timedelta(seconds=5 * 2**retry) for retry in range(10))
 """Ten retries with doubling waits; the real schedule is not published (CONTRACT 5.5)."""
@@ -18,7 +18,7 @@ TENANT = "tenant_simulator"
 
 
 @dataclass(slots=True, kw_only=True)
-class LedgerEvent:
+class PacSpaceEvent:
     """Something that happened, with its data as it was then."""
 
     id: str
@@ -42,8 +42,8 @@ class LedgerEvent:
 
 
 @dataclass(slots=True, kw_only=True)
-class LedgerWebhook(Receiver):
-    """Where PacSpace's events go; see :class:`Receiver`. Two secrets sign while one is rotated, the current first."""
+class LedgerWebhook(WebhookReceiver):
+    """Where PacSpace's events go; see :class:`WebhookReceiver`. Two secrets sign while one is rotated, the current first."""
 
     url: str = "http://127.0.0.1/webhooks/pacspace"
     secrets: tuple[str, ...] = ("whsec_pacspace_simulator",)
@@ -59,7 +59,7 @@ def signature(body: bytes, timestamp: str, secrets: tuple[str, ...]) -> str:
     return ",".join(f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets)
 
 
-def request_for(event: LedgerEvent, endpoint: LedgerWebhook, now: datetime) -> httpx.Request:
+def request_for(event: PacSpaceEvent, endpoint: LedgerWebhook, now: datetime) -> httpx.Request:
     """The signed POST of one attempt."""
     body = exact_json(event.json())
     timestamp = str(int(now.timestamp() * 1000) if endpoint.milliseconds else int(now.timestamp()))

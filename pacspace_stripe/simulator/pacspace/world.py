@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from pacspace_stripe.simulator.clock import Clock
-from pacspace_stripe.simulator.outbox import Outbox
+from pacspace_stripe.simulator.outbox import WebhookOutbox
 from pacspace_stripe.simulator.pacspace import merkle
-from pacspace_stripe.simulator.pacspace.accounts import Dashboard
+from pacspace_stripe.simulator.pacspace.accounts import DashboardAccounts
 from pacspace_stripe.simulator.pacspace.amounts import Number, double_as_json, total, total_of_doubles
 from pacspace_stripe.simulator.pacspace.behaviour import Rules
 from pacspace_stripe.simulator.pacspace.buckets import Settlement
-from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoint, Checkpoints, Scope
-from pacspace_stripe.simulator.pacspace.ledger import Draft, Ledger, Record, Status, made_id
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, customer_not_found
-from pacspace_stripe.simulator.pacspace.scopes import Window
-from pacspace_stripe.simulator.pacspace.webhooks import LedgerEvent, LedgerWebhook
+from pacspace_stripe.simulator.pacspace.checkpoints import Checkpoints, Scope, StoredCheckpoint
+from pacspace_stripe.simulator.pacspace.ledger import DeltaLedger, DeltaRecord, DeltaStatus, Draft, made_id
+from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal, customer_not_found
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
+from pacspace_stripe.simulator.pacspace.webhooks import LedgerWebhook, PacSpaceEvent
 
 
 def in_milliseconds(at: datetime) -> datetime:
@@ -33,13 +33,13 @@ class World:
         self.rules = rules
         self.seed = seed
         self.base_url = base_url
-        self.ledger = Ledger(seed)
+        self.ledger = DeltaLedger(seed)
         self.checkpoints = Checkpoints()
         self.settlement = Settlement()
-        self.dashboard = Dashboard()
+        self.dashboard = DashboardAccounts()
         self.webhook = LedgerWebhook()
-        self.outbox: Outbox[LedgerEvent] = Outbox(self.webhook, random.Random(seed))
-        self.events: list[LedgerEvent] = []
+        self.outbox: WebhookOutbox[PacSpaceEvent] = WebhookOutbox(self.webhook, random.Random(seed))
+        self.events: list[PacSpaceEvent] = []
         self.announces = False
         """Whether anybody wants events: else none are made."""
         self.unannounced: list[str] = []
@@ -50,12 +50,12 @@ class World:
     def now(self) -> datetime:
         return in_milliseconds(self.clock.now())
 
-    def accept(self, draft: Draft) -> Record:
+    def accept(self, draft: Draft) -> DeltaRecord:
         """Take a delta in now."""
         now = self.now()
         return self.take(draft, now, now + self.rules.verify_delay)
 
-    def take(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> Record:
+    def take(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> DeltaRecord:
         """Write a delta down, accepted and verified when it is said."""
         if self.announces and not self.ledger.knows(draft.account):
             self.new_customers.append(draft.account)
@@ -69,22 +69,22 @@ class World:
         active_at = self.dashboard.active_at.get("sandbox")
         return self.rules.environment_ready or (active_at is not None and active_at <= self.now())
 
-    def status(self, record: Record) -> Status:
+    def status(self, record: DeltaRecord) -> DeltaStatus:
         return record.status(self.now())
 
-    def placed_at(self, record: Record) -> datetime:
+    def placed_at(self, record: DeltaRecord) -> datetime:
         """The time that decides which window a verified record belongs to."""
         if self.rules.counts_by == "verified" and record.verifies_at is not None:
             return record.verifies_at
         return record.accepted_at
 
-    def verified(self, account: str | None, window: Window | None = None) -> list[Record]:
+    def verified(self, account: str | None, window: ScopeWindow | None = None) -> list[DeltaRecord]:
         """Verified records of a customer (None: of everybody) in a window (None: ever)."""
         now = self.now()
         return [
             record
             for record in self.ledger.records(account)
-            if record.status(now) is Status.VERIFIED and (window is None or window.covers(self.placed_at(record)))
+            if record.status(now) is DeltaStatus.VERIFIED and (window is None or window.covers(self.placed_at(record)))
         ]
 
     def require(self, account: str) -> None:
@@ -96,14 +96,14 @@ class World:
         """One amount as it is answered."""
         return double_as_json(float(amount)) if self.rules.doubles else amount
 
-    def balance(self, records: Sequence[Record], start: Decimal = Decimal(0)) -> Number:
+    def balance(self, records: Sequence[DeltaRecord], start: Decimal = Decimal(0)) -> Number:
         """``start`` plus the records, as it is answered."""
         amounts = (record.delta for record in records)
         if self.rules.doubles:
             return double_as_json(total_of_doubles(amounts, start=start))
         return total(amounts, start=start)
 
-    def proof_root(self, records: Sequence[Record]) -> str:
+    def proof_root(self, records: Sequence[DeltaRecord]) -> str:
         """The simulator's own root over these records, in order."""
         hashed = merkle.sha3_256 if self.rules.fast_roots else merkle.keccak256
         for record in records:
@@ -111,7 +111,7 @@ class World:
                 self._leaves[record.record_id] = merkle.leaf(record.draft.item(), hashed)
         return merkle.as_hex(merkle.root([self._leaves[record.record_id] for record in records], hashed))
 
-    def checkpoint(self, scope: Scope) -> Checkpoint:
+    def checkpoint(self, scope: Scope) -> StoredCheckpoint:
         """The checkpoint of this scope: the one there is, or a new one, as the rules on late deltas say."""
         existing = self.checkpoints.latest(scope)
         if existing and self.rules.late_deltas == "frozen":
@@ -121,21 +121,21 @@ class World:
             return existing
         if not records:
             message = "No verified deltas in this scope: there is nothing to checkpoint."
-            raise Refusal(400, message, "NO_VERIFIED_DELTAS")
+            raise PacSpaceRefusal(400, message, "NO_VERIFIED_DELTAS")
         return self.checkpoints.add(self._new_checkpoint(scope, records))
 
-    def _selected(self, scope: Scope) -> list[Record]:
+    def _selected(self, scope: Scope) -> list[DeltaRecord]:
         records = self.verified(scope.account, scope.window)
         if not scope.fingerprints:
             return records
         wanted = set(scope.fingerprints)
         return [record for record in records if wanted & {record.receipt_id, record.record_id}]
 
-    def _new_checkpoint(self, scope: Scope, records: Sequence[Record]) -> Checkpoint:
+    def _new_checkpoint(self, scope: Scope, records: Sequence[DeltaRecord]) -> StoredCheckpoint:
         now, number = self.now(), len(self.checkpoints.all) + 1
         before = (each for each in self.verified(scope.account) if self.placed_at(each) < scope.window.start)
         times = [record.accepted_at for record in records]
-        return Checkpoint(
+        return StoredCheckpoint(
             checkpoint_id=f"chk_{made_id(self.seed, 'checkpoint', number)[:20]}",
             scope=scope,
             record_ids=tuple(record.record_id for record in records),

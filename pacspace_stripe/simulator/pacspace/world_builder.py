@@ -13,10 +13,10 @@ from typing import Any
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import negated, refused_delta, total
 from pacspace_stripe.simulator.pacspace.behaviour import Rules
-from pacspace_stripe.simulator.pacspace.buckets import Write
+from pacspace_stripe.simulator.pacspace.buckets import BucketWrite
 from pacspace_stripe.simulator.pacspace.inputs import read_customer_id
-from pacspace_stripe.simulator.pacspace.ledger import Draft, Record, Status
-from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.ledger import DeltaRecord, DeltaStatus, Draft
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 from pacspace_stripe.simulator.pacspace.world import World, in_milliseconds
 
 _DAY = timedelta(days=1)
@@ -130,7 +130,7 @@ class Building:
         """A write of the settlement API at ``at`` (now); ``verified=False`` leaves it queued until ``verify_all``."""
         with self._lock:
             accepted_at = self._past(at)
-            written = Write(
+            written = BucketWrite(
                 key=key,
                 account=account,
                 bits=Decimal(bits),
@@ -199,7 +199,7 @@ class Building:
             waiting = [
                 record
                 for record in self._world.ledger.records(account)
-                if record.status(now) in {Status.QUEUED, Status.PROCESSING}
+                if record.status(now) in {DeltaStatus.QUEUED, DeltaStatus.PROCESSING}
             ]
             for record in waiting:
                 self._world.ledger.change(record, verifies_at=now)
@@ -211,12 +211,12 @@ class Building:
         """Let a delta that is not verified yet fail, now."""
         with self._lock:
             record = self._existing(record_id)
-            if self._world.status(record) is Status.VERIFIED:
+            if self._world.status(record) is DeltaStatus.VERIFIED:
                 message = f"{record_id} is verified already: that is final"
                 raise ValueError(message)
             self._world.ledger.change(record, failed_at=self._world.now(), failure=error)
 
-    def _existing(self, record_id: str) -> Record:
+    def _existing(self, record_id: str) -> DeltaRecord:
         record = self._world.ledger.get(record_id)
         if record is None:
             message = f"no record {record_id}"
@@ -236,7 +236,7 @@ class Building:
     def balance(self, account: str, start: datetime | str, end: datetime | str) -> tuple[Decimal, int]:
         """Net and number of the verified deltas in ``[start, end)``, exactly."""
         with self._lock:
-            records = self._world.verified(account, Window(start=_at(start), end=_at(end)))
+            records = self._world.verified(account, ScopeWindow(start=_at(start), end=_at(end)))
             return total(record.delta for record in records), len(records)
 
     def status(self, record_id: str) -> str:

@@ -5,20 +5,25 @@ from datetime import timedelta
 from typing import Any
 
 from pacspace_stripe.simulator.pacspace import answers, reads
-from pacspace_stripe.simulator.pacspace.inputs import Call, read_deltas, read_draft
-from pacspace_stripe.simulator.pacspace.ledger import Draft, Status
-from pacspace_stripe.simulator.pacspace.refusals import Refusal, cadence_limited, environment_missing, plan_limited
+from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest, read_deltas, read_draft
+from pacspace_stripe.simulator.pacspace.ledger import DeltaStatus, Draft
+from pacspace_stripe.simulator.pacspace.refusals import (
+    PacSpaceRefusal,
+    cadence_limited,
+    environment_missing,
+    plan_limited,
+)
 from pacspace_stripe.simulator.pacspace.world import World
 
 
-def emit(world: World, call: Call) -> dict[str, Any]:
+def emit(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """POST /api/v1/balance/delta. A repeated ``referenceId`` alone records twice: only the key protects."""
     draft = read_draft(call.body)
     _admit(world, draft)
     return answers.accepted(world, world.accept(draft))
 
 
-def emit_batch(world: World, call: Call) -> dict[str, Any]:
+def emit_batch(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """POST /api/v1/balance/delta/batch: each item succeeds, replays or fails alone."""
     deltas = read_deltas(call.body)
     if not world.environment_ready():
@@ -33,7 +38,7 @@ def refused_batch(deltas: list[Any], error: str) -> dict[str, Any]:
 
 def _answered(rows: list[dict[str, Any]]) -> dict[str, Any]:
     results = [{"index": index, **row} for index, row in enumerate(rows)]
-    failed = sum(result["status"] is Status.FAILED for result in results)
+    failed = sum(result["status"] is DeltaStatus.FAILED for result in results)
     return {"totalQueued": len(results) - failed, "totalFailed": failed, "results": results, "_efficiency": {}}
 
 
@@ -41,10 +46,10 @@ def _batched(world: World, item: Any) -> dict[str, Any]:
     try:
         draft = read_draft(item)
         known = world.ledger.by_reference(draft.account, draft.reference_id)
-        if known is not None and world.status(known) is not Status.FAILED:
+        if known is not None and world.status(known) is not DeltaStatus.FAILED:
             return {**answers.accepted(world, known), "idempotent": True}
         _admit(world, draft)
-    except Refusal as refusal:
+    except PacSpaceRefusal as refusal:
         return _refused(item, refusal.code or refusal.message)
     return answers.accepted(world, world.accept(draft))
 
@@ -52,7 +57,7 @@ def _batched(world: World, item: Any) -> dict[str, Any]:
 def _refused(item: Any, error: str) -> dict[str, Any]:
     sent = item if isinstance(item, Mapping) else {}
     named = {name: sent.get(name) for name in ("customerId", "delta", "referenceId")}
-    return {**named, "status": Status.FAILED, "error": error}
+    return {**named, "status": DeltaStatus.FAILED, "error": error}
 
 
 def _admit(world: World, draft: Draft) -> None:

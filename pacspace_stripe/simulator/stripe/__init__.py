@@ -7,6 +7,15 @@ those are silent, :class:`Behaviour` has a switch.
 from pacspace_stripe.simulator.stripe.account import Behaviour
 from pacspace_stripe.simulator.stripe.simulator import API_VERSION, StripeSimulator
 from pacspace_stripe.simulator.stripe.webhooks import WebhookEndpoint
-from pacspace_stripe.simulator.stripe.world import Charge, Mail, Status, Tier
+from pacspace_stripe.simulator.stripe.world import Charge, Mail, StoredInvoiceStatus, StoredTier
 
-__all__ = ["API_VERSION", "Behaviour", "Charge", "Mail", "Status", "StripeSimulator", "Tier", "WebhookEndpoint"]
+__all__ = [
+    "API_VERSION",
+    "Behaviour",
+    "Charge",
+    "Mail",
+    "StoredInvoiceStatus",
+    "StripeSimulator",
+    "StoredTier",
+    "WebhookEndpoint",
+]

@@ -8,24 +8,24 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pacspace_stripe.simulator.clock import Clock
-from pacspace_stripe.simulator.outbox import Outbox
+from pacspace_stripe.simulator.outbox import WebhookOutbox
 from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
 from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_shapes import before_basil, invoice_json, line_json
 from pacspace_stripe.simulator.stripe.shapes import Json, item_json, subscription_json
 from pacspace_stripe.simulator.stripe.tables import Table
-from pacspace_stripe.simulator.stripe.test_clocks import TestClock
-from pacspace_stripe.simulator.stripe.usage import Usage
-from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint
+from pacspace_stripe.simulator.stripe.test_clocks import StoredTestClock
+from pacspace_stripe.simulator.stripe.usage import MeterEvents
+from pacspace_stripe.simulator.stripe.webhooks import StoredEvent, WebhookEndpoint
 from pacspace_stripe.simulator.stripe.world import (
     Charge,
-    Customer,
-    Invoice,
     Mail,
-    Meter,
-    Price,
     Product,
-    Subscription,
+    StoredCustomer,
+    StoredInvoice,
+    StoredMeter,
+    StoredPrice,
+    StoredSubscription,
 )
 
 BASIL = "2025-03-31"
@@ -75,7 +75,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class EventCause:
     """The API call that an event comes from; empty for what Stripe does by its own clock."""
 
     request_id: str | None = None
@@ -95,31 +95,31 @@ class Account:
     pages_url: str = "https://pay.stripe.com"
     """Where links to PDFs lead; no slash at its end."""
     behaviour: Behaviour = field(default_factory=Behaviour)
-    customers: Table[Customer] = field(default_factory=Table)
+    customers: Table[StoredCustomer] = field(default_factory=Table)
     products: Table[Product] = field(default_factory=Table)
-    meters: Table[Meter] = field(default_factory=Table)
-    prices: Table[Price] = field(default_factory=Table)
-    subscriptions: Table[Subscription] = field(default_factory=Table)
-    invoices: Table[Invoice] = field(default_factory=Table)
-    events: Table[Event] = field(default_factory=Table)
-    test_clocks: Table[TestClock] = field(default_factory=Table)
-    usage: Usage = field(default_factory=Usage)
+    meters: Table[StoredMeter] = field(default_factory=Table)
+    prices: Table[StoredPrice] = field(default_factory=Table)
+    subscriptions: Table[StoredSubscription] = field(default_factory=Table)
+    invoices: Table[StoredInvoice] = field(default_factory=Table)
+    events: Table[StoredEvent] = field(default_factory=Table)
+    test_clocks: Table[StoredTestClock] = field(default_factory=Table)
+    usage: MeterEvents = field(default_factory=MeterEvents)
     agenda: Agenda = field(default_factory=Agenda)
     charges: list[Charge] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
-    cause: Cause = field(default_factory=Cause)
+    cause: EventCause = field(default_factory=EventCause)
     acting_at: datetime | None = None
     """The time of the plan being carried out, which may lie before the clock's."""
-    outbox: Outbox[Event] = field(init=False)
+    outbox: WebhookOutbox[StoredEvent] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.endpoint, self.random)
+        self.outbox = WebhookOutbox(self.endpoint, self.random)
 
     def now(self) -> datetime:
         """The account's time: the clock's, or that of the overdue plan being carried out."""
         return self.acting_at or self.clock.now()
 
-    def clock_of(self, subject: str | None) -> TestClock | None:
+    def clock_of(self, subject: str | None) -> StoredTestClock | None:
         """The test clock that an invoice, a subscription or a customer belongs to."""
         found = self.invoices.get(subject or "") or self.subscriptions.get(subject or "")
         customer = self.customers.get(found.customer if found else subject or "")
@@ -140,7 +140,9 @@ class Account:
         finally:
             self.acting_at = before
 
-    def emit(self, event_type: str, shown: Json, previous: Json | None = None, *, data: Json | None = None) -> Event:
+    def emit(
+        self, event_type: str, shown: Json, previous: Json | None = None, *, data: Json | None = None
+    ) -> StoredEvent:
         """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards.
 
         ``data`` is what a thin event shows when it is read.
@@ -148,7 +150,7 @@ class Account:
         version = self.endpoint.api_version
         if shown.get("object") == "invoice" and version < BASIL:
             shown = before_basil(shown)
-        event = Event(
+        event = StoredEvent(
             id=self.ids.new("evt"),
             created=self.now(),
             type=event_type,
@@ -163,30 +165,30 @@ class Account:
             self.outbox.accept(event, self.clock.now())
         return self.events.add(event)
 
-    def price_of(self, price_id: str | None) -> Price | None:
+    def price_of(self, price_id: str | None) -> StoredPrice | None:
         return None if price_id is None else self.prices[price_id]
 
-    def show_lines(self, invoice: Invoice) -> list[Json]:
+    def show_lines(self, invoice: StoredInvoice) -> list[Json]:
         """All lines of an invoice as JSON."""
         return [line_json(line, invoice, self.price_of(line.price)) for line in invoice.lines]
 
-    def show_invoice(self, invoice: Invoice) -> Json:
+    def show_invoice(self, invoice: StoredInvoice) -> Json:
         """The invoice as JSON."""
         customer = self.customers[invoice.customer]
         lines, name = self.show_lines(invoice), self.behaviour.account_name
         return invoice_json(invoice, customer, lines, self.id, name, pages_url=self.pages_url)
 
-    def show_items(self, subscription: Subscription) -> list[Json]:
+    def show_items(self, subscription: StoredSubscription) -> list[Json]:
         """All items of a subscription as JSON."""
         return [item_json(item, subscription.id, self.prices[item.price]) for item in subscription.items]
 
-    def show_subscription(self, subscription: Subscription) -> Json:
+    def show_subscription(self, subscription: StoredSubscription) -> Json:
         """The subscription as JSON."""
         shown = subscription_json(subscription, self.show_items(subscription), self.currency_of(subscription))
         return shown | {"test_clock": self.customers[subscription.customer].test_clock}
 
-    def currency_of(self, subscription: Subscription) -> str:
+    def currency_of(self, subscription: StoredSubscription) -> str:
         return self.prices[subscription.items[0].price].currency
 
-    def meter_named(self, event_name: str) -> Meter | None:
+    def meter_named(self, event_name: str) -> StoredMeter | None:
         return next((meter for meter in self.meters if meter.event_name == event_name), None)

@@ -37,7 +37,7 @@ class RateLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class IdempotentAnswer:
     """The first answer of an idempotency key."""
 
     at: datetime
@@ -50,7 +50,7 @@ class IdempotencyKeys:
     """First answers by key, for 24 hours."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, Remembered] = {}
+        self._answers: dict[str, IdempotentAnswer] = {}
 
     def replay(self, key: str, request: httpx.Request, form: Json, now: datetime) -> httpx.Response | None:
         """The remembered answer; raises Stripe's idempotency error when the request is another one."""
@@ -70,7 +70,7 @@ class IdempotencyKeys:
     def remember(self, key: str, request: httpx.Request, form: Json, response: httpx.Response, now: datetime) -> None:
         """Keep the first answer of a key."""
         endpoint = (request.method, request.url.path)
-        self._answers[key] = Remembered(at=now, endpoint=endpoint, form=_fingerprint(form), response=response)
+        self._answers[key] = IdempotentAnswer(at=now, endpoint=endpoint, form=_fingerprint(form), response=response)
 
     def _forget(self, now: datetime) -> None:
         while self._answers:

@@ -19,7 +19,7 @@ from pacspace_stripe.simulator.stripe.shapes import (
 )
 from pacspace_stripe.simulator.stripe.shapes import price_json as shown_price
 from pacspace_stripe.simulator.stripe.tables import Row, Table
-from pacspace_stripe.simulator.stripe.test_clocks import TestClock
+from pacspace_stripe.simulator.stripe.test_clocks import StoredTestClock
 
 DEFAULT_PAGE, LARGEST_PAGE = 10, 100
 PAGING = ("limit", "starting_after", "ending_before", "expand")
@@ -27,7 +27,7 @@ DEEPEST_EXPANSION = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class StripeRequest:
     """One API call: the account, the ids in its path, its parameters."""
 
     account: Account
@@ -42,7 +42,7 @@ class Call:
         return row
 
 
-Endpoint = Callable[[Call], Json]
+Endpoint = Callable[[StripeRequest], Json]
 
 
 def named(table: Table[Row], what: str, row_id: str, param: str) -> Row:
@@ -62,7 +62,11 @@ def page_size(params: Params) -> int:
 
 
 def page(
-    call: Call, table: Table[Row], url: str, show: Callable[[Row], Json], keep: Callable[[Row], bool] = lambda _: True
+    call: StripeRequest,
+    table: Table[Row],
+    url: str,
+    show: Callable[[Row], Json],
+    keep: Callable[[Row], bool] = lambda _: True,
 ) -> Json:
     """One page of a table, newest first, by Stripe's cursors."""
     size = page_size(call.params)
@@ -76,7 +80,7 @@ def page(
     return listing(url, [show(row) for row in shown], has_more=len(found) > size)
 
 
-def page_of(call: Call, url: str, objects: list[Json]) -> Json:
+def page_of(call: StripeRequest, url: str, objects: list[Json]) -> Json:
     """One page of objects that are listed in the order given, such as an invoice's lines."""
     size = page_size(call.params)
     after, before = call.params.text("starting_after"), call.params.text("ending_before")
@@ -163,6 +167,6 @@ def _object_with(account: Account, object_id: str) -> Json | None:
         (account.products, product_json),
         (account.subscriptions, account.show_subscription),
         (account.invoices, account.show_invoice),
-        (account.test_clocks, TestClock.json),
+        (account.test_clocks, StoredTestClock.json),
     )
     return next((show(table[object_id]) for table, show in tables if object_id in table), None)

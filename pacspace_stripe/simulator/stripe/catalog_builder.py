@@ -8,7 +8,15 @@ from typing import Any, Literal
 from pacspace_stripe.simulator.stripe import catalog_endpoints
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.lifecycle import changed
-from pacspace_stripe.simulator.stripe.world import Customer, Formula, Interval, Meter, Price, Tier, whole_second
+from pacspace_stripe.simulator.stripe.world import (
+    Formula,
+    Interval,
+    StoredCustomer,
+    StoredMeter,
+    StoredPrice,
+    StoredTier,
+    whole_second,
+)
 
 
 class CatalogBuilding:
@@ -32,7 +40,7 @@ class CatalogBuilding:
         with self._lock:
             now = whole_second(self.account.now())
             customer_id = id or self.account.ids.new("cus")
-            customer = Customer(
+            customer = StoredCustomer(
                 id=customer_id,
                 created=now,
                 name=name,
@@ -54,7 +62,7 @@ class CatalogBuilding:
     ) -> str:
         """A meter; returns its id."""
         with self._lock:
-            meter = Meter(
+            meter = StoredMeter(
                 id=id or self.account.ids.new("mtr"),
                 created=whole_second(self.account.now()),
                 event_name=event_name,
@@ -72,7 +80,7 @@ class CatalogBuilding:
         currency: str = "usd",
         interval: Interval | str | None = Interval.MONTH,
         interval_count: int = 1,
-        tiers: Sequence[Tier | dict[str, Any]] = (),
+        tiers: Sequence[StoredTier | dict[str, Any]] = (),
         tiers_mode: Literal["graduated", "volume"] | None = None,
         package_size: int | None = None,
         package_round: Literal["up", "down"] = "up",
@@ -87,7 +95,7 @@ class CatalogBuilding:
         with self._lock:
             account = self.account
             product_id = product or catalog_endpoints.new_product(account, nickname or "Simulated product", {}).id
-            price = Price(
+            price = StoredPrice(
                 id=id or account.ids.new("price"),
                 created=whole_second(account.now()),
                 product=product_id,
@@ -114,10 +122,10 @@ class CatalogBuilding:
             self.account.emit("customer.subscription.updated", after, changed(before, after))
 
 
-def _tier(tier: Tier | dict[str, Any]) -> Tier:
-    if isinstance(tier, Tier):
+def _tier(tier: StoredTier | dict[str, Any]) -> StoredTier:
+    if isinstance(tier, StoredTier):
         return tier
-    return Tier(
+    return StoredTier(
         up_to=tier.get("up_to"),
         unit_amount=Decimal(tier.get("unit_amount", 0)),
         flat_amount=Decimal(tier.get("flat_amount", 0)),

@@ -5,17 +5,25 @@ from decimal import Decimal
 
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, time_filter
+from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, named, page, time_filter
 from pacspace_stripe.simulator.stripe.errors import refuse
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.lifecycle import changed
 from pacspace_stripe.simulator.stripe.shapes import Json, customer_json, price_json, product_json
-from pacspace_stripe.simulator.stripe.world import Customer, Interval, Price, Product, Tier, take_over, whole_second
+from pacspace_stripe.simulator.stripe.world import (
+    Interval,
+    Product,
+    StoredCustomer,
+    StoredPrice,
+    StoredTier,
+    take_over,
+    whole_second,
+)
 
 CUSTOMER_FIELDS = ("name", "email", "description", "phone", "metadata", "invoice_settings", "expand")
 
 
-def _set_customer(customer: Customer, params: Params) -> None:
+def _set_customer(customer: StoredCustomer, params: Params) -> None:
     params.only(*CUSTOMER_FIELDS, "test_clock")
     customer.name = params.text("name", customer.name, longest=256)
     customer.email = params.text("email", customer.email, longest=512)
@@ -27,10 +35,10 @@ def _set_customer(customer: Customer, params: Params) -> None:
     customer.footer = settings.text("footer", customer.footer) or None
 
 
-def create_customer(call: Call) -> Json:
+def create_customer(call: StripeRequest) -> Json:
     """``POST /v1/customers``."""
     account = call.account
-    customer = Customer(id=account.ids.new("cus"), created=whole_second(account.now()))
+    customer = StoredCustomer(id=account.ids.new("cus"), created=whole_second(account.now()))
     clock = call.params.text("test_clock")
     customer.test_clock = named(account.test_clocks, "test clock", clock, "test_clock").id if clock else None
     _set_customer(customer, call.params)
@@ -40,7 +48,7 @@ def create_customer(call: Call) -> Json:
     return shown
 
 
-def update_customer(call: Call) -> Json:
+def update_customer(call: StripeRequest) -> Json:
     """``POST /v1/customers/{id}``."""
     customer = call.find(call.account.customers, "customer")
     before, wanted = customer_json(customer), copy(customer)
@@ -51,13 +59,13 @@ def update_customer(call: Call) -> Json:
     return after
 
 
-def get_customer(call: Call) -> Json:
+def get_customer(call: StripeRequest) -> Json:
     """``GET /v1/customers/{id}``."""
     call.params.only("expand")
     return customer_json(call.find(call.account.customers, "customer"))
 
 
-def delete_customer(call: Call) -> Json:
+def delete_customer(call: StripeRequest) -> Json:
     """``DELETE /v1/customers/{id}``: for good, and its subscriptions end at once."""
     call.params.only()
     account, customer = call.account, call.find(call.account.customers, "customer")
@@ -70,7 +78,7 @@ def delete_customer(call: Call) -> Json:
     return customer_json(customer)
 
 
-def list_customers(call: Call) -> Json:
+def list_customers(call: StripeRequest) -> Json:
     """``GET /v1/customers``."""
     call.params.only(*PAGING, "created", "email")
     created, email = time_filter(call.params, "created"), call.params.text("email")
@@ -93,7 +101,7 @@ def new_product(account: Account, name: str, metadata: dict[str, str], product_i
     return product
 
 
-def create_product(call: Call) -> Json:
+def create_product(call: StripeRequest) -> Json:
     """``POST /v1/products``."""
     call.params.only("id", "name", "metadata", "expand")
     name = call.params.required("name")
@@ -103,13 +111,13 @@ def create_product(call: Call) -> Json:
     return product_json(new_product(call.account, name, call.params.metadata({}), wanted))
 
 
-def get_product(call: Call) -> Json:
+def get_product(call: StripeRequest) -> Json:
     """``GET /v1/products/{id}``."""
     call.params.only("expand")
     return product_json(call.find(call.account.products, "product"))
 
 
-def list_products(call: Call) -> Json:
+def list_products(call: StripeRequest) -> Json:
     """``GET /v1/products``."""
     call.params.only(*PAGING, "created")
     created = time_filter(call.params, "created")
@@ -134,7 +142,7 @@ PRICE_FIELDS = (
 )
 
 
-def create_price(call: Call) -> Json:
+def create_price(call: StripeRequest) -> Json:
     """``POST /v1/prices``."""
     call.params.only(*PRICE_FIELDS)
     price = _read_price(call.account, call.params)
@@ -144,7 +152,7 @@ def create_price(call: Call) -> Json:
     return shown
 
 
-def _read_price(account: Account, params: Params) -> Price:
+def _read_price(account: Account, params: Params) -> StoredPrice:
     recurring = params.within("recurring")
     recurring.only("interval", "interval_count", "usage_type", "meter")
     interval = recurring.choice("interval", *Interval)
@@ -158,7 +166,7 @@ def _read_price(account: Account, params: Params) -> Price:
     package.only("divide_by", "round")
     if package and tiers:
         refuse("transform_quantity cannot be combined with tiers", "transform_quantity")
-    return Price(
+    return StoredPrice(
         id=account.ids.new("price"),
         created=whole_second(account.now()),
         currency=params.required("currency").lower(),
@@ -204,24 +212,24 @@ def _read_meter(account: Account, recurring: Params) -> str | None:
     return named(account.meters, "meter", meter, "recurring[meter]").id
 
 
-def _read_tiers(params: Params) -> tuple[Tier, ...]:
-    tiers: list[Tier] = []
+def _read_tiers(params: Params) -> tuple[StoredTier, ...]:
+    tiers: list[StoredTier] = []
     for tier in params.each("tiers"):
         tier.only("up_to", "unit_amount", "unit_amount_decimal", "flat_amount", "flat_amount_decimal")
         upto = None if tier.required("up_to") == "inf" else tier.integer("up_to")
         unit = tier.decimal("unit_amount_decimal" if "unit_amount_decimal" in tier else "unit_amount")
         flat = tier.decimal("flat_amount_decimal" if "flat_amount_decimal" in tier else "flat_amount")
-        tiers.append(Tier(up_to=upto, unit_amount=unit or Decimal(0), flat_amount=flat or Decimal(0)))
+        tiers.append(StoredTier(up_to=upto, unit_amount=unit or Decimal(0), flat_amount=flat or Decimal(0)))
     return tuple(tiers)
 
 
-def get_price(call: Call) -> Json:
+def get_price(call: StripeRequest) -> Json:
     """``GET /v1/prices/{id}``."""
     call.params.only("expand")
     return price_json(call.find(call.account.prices, "price"))
 
 
-def list_prices(call: Call) -> Json:
+def list_prices(call: StripeRequest) -> Json:
     """``GET /v1/prices``."""
     call.params.only(*PAGING, "created", "product")
     created, product = time_filter(call.params, "created"), call.params.text("product")

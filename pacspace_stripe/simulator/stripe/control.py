@@ -12,7 +12,7 @@ from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Fault, Faults
 from pacspace_stripe.simulator.http_stream import LoggedRequest
 from pacspace_stripe.simulator.loopback import require_loopback
-from pacspace_stripe.simulator.outbox import Attempt, Deliver
+from pacspace_stripe.simulator.outbox import Deliver, WebhookAttempt
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Behaviour
 from pacspace_stripe.simulator.stripe.admission import RateLimits
@@ -52,7 +52,7 @@ class Controlled(WorldBuilding):
             return [event.json() for event in self.account.events]
 
     @property
-    def deliveries(self) -> list[Attempt]:
+    def deliveries(self) -> list[WebhookAttempt]:
         """Every attempt to deliver a webhook."""
         with self._lock:
             return list(self.account.outbox.attempts)

@@ -9,7 +9,15 @@ from itertools import pairwise
 from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.agenda import Action
 from pacspace_stripe.simulator.stripe.money import Part, parts
-from pacspace_stripe.simulator.stripe.world import Invoice, Item, Line, Price, Status, Subscription, whole_second
+from pacspace_stripe.simulator.stripe.world import (
+    Item,
+    Line,
+    StoredInvoice,
+    StoredInvoiceStatus,
+    StoredPrice,
+    StoredSubscription,
+    whole_second,
+)
 
 
 def rounded_up(at: datetime) -> datetime:
@@ -18,12 +26,12 @@ def rounded_up(at: datetime) -> datetime:
     return floor if floor == at else floor + timedelta(seconds=1)
 
 
-def _description(price: Price, quantity: Decimal, account: Account, *, free: bool) -> str:
+def _description(price: StoredPrice, quantity: Decimal, account: Account, *, free: bool) -> str:
     name = price.nickname or account.products[price.product].name
     return f"{quantity.normalize():f} x {name}{' (Free trial)' if free else ''}"
 
 
-def _line(account: Account, subscription: Subscription, item: Item, price: Price, part: Part) -> Line:
+def _line(account: Account, subscription: StoredSubscription, item: Item, price: StoredPrice, part: Part) -> Line:
     free = subscription.trial_end is not None and item.period_start < subscription.trial_end
     return Line(
         id=account.ids.new("il"),
@@ -43,7 +51,7 @@ def _line(account: Account, subscription: Subscription, item: Item, price: Price
     )
 
 
-def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
+def _parts(account: Account, price: StoredPrice, quantity: Decimal) -> list[Part]:
     behaviour = account.behaviour
     return parts(
         price,
@@ -54,7 +62,7 @@ def _parts(account: Account, price: Price, quantity: Decimal) -> list[Part]:
     )
 
 
-def used(account: Account, price: Price, customer: str, start: datetime, end: datetime) -> Decimal:
+def used(account: Account, price: StoredPrice, customer: str, start: datetime, end: datetime) -> Decimal:
     """A metered price's quantity of ``[start, end)``, from the events counted by now."""
     # Meter events are taken in real time, whatever a test clock says.
     seen_at = account.clock.now() if account.clock_of(customer) else account.now()
@@ -62,7 +70,7 @@ def used(account: Account, price: Price, customer: str, start: datetime, end: da
 
 
 def metered_lines(
-    account: Account, subscription: Subscription, item: Item, *, whole: datetime | None = None
+    account: Account, subscription: StoredSubscription, item: Item, *, whole: datetime | None = None
 ) -> Iterator[Line]:
     """The lines for what is still to bill of one metered item's period; several when a change split it.
 
@@ -84,7 +92,7 @@ def metered_lines(
 
 
 def accrued_lines(
-    account: Account, subscription: Subscription, item: Item, until: datetime, *, proration: bool, as_item: bool
+    account: Account, subscription: StoredSubscription, item: Item, until: datetime, *, proration: bool, as_item: bool
 ) -> Iterator[Line]:
     """Bill what an item used before it was removed at ``until``, as flexible billing mode does.
 
@@ -96,20 +104,22 @@ def accrued_lines(
 
 def invoiced(account: Account, item: Item) -> Decimal:
     """What invoices inside an item's period have billed of its usage."""
-    lines = (line for invoice in account.invoices if invoice.status is not Status.VOID for line in invoice.lines)
+    lines = (
+        line for invoice in account.invoices if invoice.status is not StoredInvoiceStatus.VOID for line in invoice.lines
+    )
     billed = (line for line in lines if line.item == item.id and not line.flat and not line.proration)
     inside = (line for line in billed if line.counts_from and line.counts_from >= item.period_start)
     return sum((line.quantity or Decimal(0) for line in inside), Decimal(0))
 
 
-def licensed_lines(account: Account, subscription: Subscription, item: Item) -> Iterator[Line]:
+def licensed_lines(account: Account, subscription: StoredSubscription, item: Item) -> Iterator[Line]:
     """The line for one licensed item, billed ahead for the period of ``item``."""
     price = account.prices[item.price]
     for part in _parts(account, price, Decimal(item.quantity or 1)):
         yield _line(account, subscription, item, price, part)
 
 
-def refresh(account: Account, invoice: Invoice) -> None:
+def refresh(account: Account, invoice: StoredInvoice) -> None:
     """Bring the metered quantities of a draft up to date with the events counted by now."""
     if invoice.subscription is None:
         return
@@ -125,7 +135,7 @@ def refresh(account: Account, invoice: Invoice) -> None:
     invoice.lines = kept
 
 
-def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line]:
+def _refreshed(account: Account, invoice: StoredInvoice, first: Line) -> Iterator[Line]:
     price = account.prices[str(first.price)]
     before = [line for line in invoice.lines if (line.item, line.period_start) == (first.item, first.period_start)]
     start, end = first.counts_from or first.period_start, first.counts_to or first.period_end
@@ -143,11 +153,13 @@ def _refreshed(account: Account, invoice: Invoice, first: Line) -> Iterator[Line
         )
 
 
-def draft(account: Account, subscription: Subscription, lines: list[Line], reason: str, period: Item) -> Invoice:
+def draft(
+    account: Account, subscription: StoredSubscription, lines: list[Line], reason: str, period: Item
+) -> StoredInvoice:
     """Create a subscription's draft, plan its finalization and tell about it."""
     now = account.now()
     customer = account.customers[subscription.customer]
-    invoice = Invoice(
+    invoice = StoredInvoice(
         id=account.ids.new("in"),
         created=whole_second(now),
         customer=subscription.customer,
@@ -168,7 +180,7 @@ def draft(account: Account, subscription: Subscription, lines: list[Line], reaso
     return place(account, invoice)
 
 
-def place(account: Account, invoice: Invoice) -> Invoice:
+def place(account: Account, invoice: StoredInvoice) -> StoredInvoice:
     """Store a new draft, plan its finalization and emit ``invoice.created``."""
     if not (account.delivers and account.endpoint.wants("invoice.created")):
         invoice.webhooks_delivered_at = invoice.created
@@ -181,7 +193,7 @@ def place(account: Account, invoice: Invoice) -> Invoice:
     return invoice
 
 
-def schedule(account: Account, invoice: Invoice, at: datetime | None) -> None:
+def schedule(account: Account, invoice: StoredInvoice, at: datetime | None) -> None:
     """Set when a draft finalizes by itself; None takes the plan back."""
     invoice.automatically_finalizes_at = at
     if at is not None:

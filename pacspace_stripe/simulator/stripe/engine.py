@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pacspace_stripe.simulator.stripe.account import Account, Cause
+from pacspace_stripe.simulator.stripe.account import Account, EventCause
 from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
 from pacspace_stripe.simulator.stripe.drafts import draft, licensed_lines, metered_lines
 from pacspace_stripe.simulator.stripe.errors import StripeError
@@ -18,15 +18,15 @@ from pacspace_stripe.simulator.stripe.lifecycle import (
     wait_for_webhooks,
 )
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.test_clocks import TestClock
+from pacspace_stripe.simulator.stripe.test_clocks import StoredTestClock
 from pacspace_stripe.simulator.stripe.world import (
     Interval,
-    Invoice,
     Item,
     Line,
-    Price,
-    Status,
-    Subscription,
+    StoredInvoice,
+    StoredInvoiceStatus,
+    StoredPrice,
+    StoredSubscription,
     whole_second,
 )
 
@@ -45,12 +45,12 @@ def later(at: datetime, interval: Interval, count: int, *, day: int | None = Non
             return at.replace(year=year, month=month + 1, day=min(day or at.day, last))
 
 
-def next_period_end(price: Price, subscription: Subscription, start: datetime) -> datetime:
+def next_period_end(price: StoredPrice, subscription: StoredSubscription, start: datetime) -> datetime:
     """When the period that starts at ``start`` ends."""
     return later(start, price.interval or Interval.MONTH, price.interval_count, day=subscription.anchor.day)
 
 
-def watch(account: Account, subscription: Subscription) -> None:
+def watch(account: Account, subscription: StoredSubscription) -> None:
     """Plan a subscription's renewal and its early warning."""
     end = subscription.period_end
     account.plan(end, Action.RENEW, subscription.id)
@@ -59,7 +59,7 @@ def watch(account: Account, subscription: Subscription) -> None:
         account.plan(warning, Action.UPCOMING, subscription.id)
 
 
-def warning_at(account: Account, subscription: Subscription) -> datetime | None:
+def warning_at(account: Account, subscription: StoredSubscription) -> datetime | None:
     """When ``invoice.upcoming`` is due: not for periods shorter than its lead (Stripe does not say)."""
     before = account.behaviour.upcoming_before
     if before is None or subscription.period_end - before < subscription.period_start:
@@ -67,7 +67,7 @@ def warning_at(account: Account, subscription: Subscription) -> datetime | None:
     return subscription.period_end - before
 
 
-def warns(account: Account, subscription: Subscription) -> bool:
+def warns(account: Account, subscription: StoredSubscription) -> bool:
     """Whether Stripe sends ``invoice.upcoming`` at all: not for ``send_invoice``, not while collection is paused."""
     return (
         subscription.status == "active"
@@ -89,12 +89,12 @@ def still_holds(account: Account, at: datetime, action: Action, subject: str) ->
     return warns(account, subscription) and warning_at(account, subscription) == at
 
 
-def _invoice_is_due(invoice: Invoice, at: datetime, action: Action) -> bool:
+def _invoice_is_due(invoice: StoredInvoice, at: datetime, action: Action) -> bool:
     if not invoice.auto_advance:
         return False
     if action is Action.FINALIZE:
-        return invoice.status is Status.DRAFT and invoice.automatically_finalizes_at == at
-    return invoice.status is Status.OPEN and invoice.next_payment_at == at
+        return invoice.status is StoredInvoiceStatus.DRAFT and invoice.automatically_finalizes_at == at
+    return invoice.status is StoredInvoiceStatus.OPEN and invoice.next_payment_at == at
 
 
 def next_plan_at(account: Account, agenda: Agenda | None = None) -> datetime | None:
@@ -112,7 +112,7 @@ def run_due(account: Account) -> None:
     _run(account, account.agenda, account.clock.now())
 
 
-def advance(account: Account, clock: TestClock, to: datetime) -> None:
+def advance(account: Account, clock: StoredTestClock, to: datetime) -> None:
     """Move a test clock, and do everything that is due by it."""
     _run(account, clock.agenda, to)
     clock.frozen_at = to
@@ -124,7 +124,7 @@ def _run(account: Account, agenda: Agenda, until: datetime) -> None:
         agenda.drop_first()
         if first is None:
             return
-        caused, account.cause = account.cause, Cause()
+        caused, account.cause = account.cause, EventCause()
         account.acting_at = at
         try:
             _carry_out(account, first[1], first[2])
@@ -147,7 +147,7 @@ def _carry_out(account: Account, action: Action, subject: str) -> None:
             collect(account, account.invoices[subject])
 
 
-def renew(account: Account, subscription: Subscription) -> Invoice | None:
+def renew(account: Account, subscription: StoredSubscription) -> StoredInvoice | None:
     """End the current period: bill its usage and the next period's fixed parts, on one draft."""
     before = account.show_subscription(subscription)
     closed = subscription.items[0]
@@ -171,7 +171,7 @@ def renew(account: Account, subscription: Subscription) -> Invoice | None:
     return invoice
 
 
-def _following(price: Price, subscription: Subscription, item: Item) -> Item:
+def _following(price: StoredPrice, subscription: StoredSubscription, item: Item) -> Item:
     end = next_period_end(price, subscription, item.period_end)
     return replace(item, period_start=item.period_end, period_end=end, splits=[], was=[], billed_until=None)
 
@@ -182,13 +182,13 @@ def _whole(account: Account, item: Item, *, threshold: bool = False) -> datetime
     return item.period_end if several and account.behaviour.threshold_periods == "whole" else None
 
 
-def _roll(account: Account, subscription: Subscription, before: Json) -> None:
+def _roll(account: Account, subscription: StoredSubscription, before: Json) -> None:
     watch(account, subscription)
     after = account.show_subscription(subscription)
     account.emit("customer.subscription.updated", after, changed(before, after))
 
 
-def cancel(account: Account, subscription: Subscription, final: Invoice | None = None) -> None:
+def cancel(account: Account, subscription: StoredSubscription, final: StoredInvoice | None = None) -> None:
     """End a subscription: nothing renews any more, and its unpaid invoices are not collected (FACTS 12.5).
 
     ``final``: the invoice that the cancellation itself makes, which is collected as usual.
@@ -197,7 +197,7 @@ def cancel(account: Account, subscription: Subscription, final: Invoice | None =
     subscription.ended_at = account.now()
     subscription.canceled_at = subscription.canceled_at or subscription.ended_at
     for invoice in account.invoices:
-        unpaid = invoice.status in {Status.DRAFT, Status.OPEN}
+        unpaid = invoice.status in {StoredInvoiceStatus.DRAFT, StoredInvoiceStatus.OPEN}
         if invoice.subscription == subscription.id and unpaid and invoice is not final:
             before = account.show_invoice(invoice)
             set_auto_advance(account, invoice, wanted=False)
@@ -205,7 +205,7 @@ def cancel(account: Account, subscription: Subscription, final: Invoice | None =
     account.emit("customer.subscription.deleted", account.show_subscription(subscription))
 
 
-def bill_final(account: Account, subscription: Subscription) -> Invoice | None:
+def bill_final(account: Account, subscription: StoredSubscription) -> StoredInvoice | None:
     """Bill the usage up to now of a subscription that was just canceled, as ``invoice_now`` does."""
     now = whole_second(account.now())
     lines: list[Line] = []
@@ -217,7 +217,7 @@ def bill_final(account: Account, subscription: Subscription) -> Invoice | None:
     return draft(account, subscription, lines, "subscription_cycle", replace(subscription.items[0], period_end=now))
 
 
-def preview(account: Account, subscription: Subscription) -> Json:
+def preview(account: Account, subscription: StoredSubscription) -> Json:
     """The coming invoice as ``invoice.upcoming`` shows it: usage so far, nothing that is stored."""
     lines: list[Line] = []
     for item in subscription.items:
@@ -230,7 +230,7 @@ def preview(account: Account, subscription: Subscription) -> Json:
         line.id = line.id.replace("il_", "il_tmp_")
     end = subscription.period_end
     shown = account.show_invoice(
-        Invoice(
+        StoredInvoice(
             id=account.ids.new("upcoming_in"),
             created=end,
             customer=subscription.customer,
@@ -257,13 +257,13 @@ def preview(account: Account, subscription: Subscription) -> Json:
     return shown
 
 
-def warn(account: Account, subscription: Subscription) -> None:
+def warn(account: Account, subscription: StoredSubscription) -> None:
     """Emit ``invoice.upcoming``: no stored object, no id unless the switch says so."""
     subscription.upcoming_sent_for = subscription.period_end
     account.emit("invoice.upcoming", preview(account, subscription))
 
 
-def bill_first(account: Account, subscription: Subscription, *, with_usage: bool = False) -> Invoice | None:
+def bill_first(account: Account, subscription: StoredSubscription, *, with_usage: bool = False) -> StoredInvoice | None:
     """A subscription's first invoice: finalized at birth when charged automatically, a draft for an hour else."""
     lines: list[Line] = []
     for item in subscription.items:
@@ -286,7 +286,7 @@ def bill_first(account: Account, subscription: Subscription, *, with_usage: bool
     return invoice
 
 
-def bill_threshold(account: Account, subscription: Subscription, upto: datetime) -> Invoice | None:
+def bill_threshold(account: Account, subscription: StoredSubscription, upto: datetime) -> StoredInvoice | None:
     """Bill the usage so far inside the period, as a threshold does; the renewal bills the rest."""
     lines: list[Line] = []
     for item in subscription.items:

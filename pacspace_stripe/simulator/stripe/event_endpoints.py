@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, page, page_size, time_filter
+from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, page, page_size, time_filter
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_missing
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.webhooks import THIN_ONLY, THIN_PREFIX, Event
+from pacspace_stripe.simulator.stripe.webhooks import THIN_ONLY, THIN_PREFIX, StoredEvent
 
 KEPT_FOR = timedelta(days=30)
 MOST_TYPES = 20
@@ -28,7 +28,7 @@ def _type_filter(params: Params) -> Callable[[str], bool]:
     return lambda name: not types or name in types
 
 
-def list_events(call: Call) -> Json:
+def list_events(call: StripeRequest) -> Json:
     """``GET /v1/events``."""
     params, account = call.params, call.account
     params.only(*PAGING, "type", "types", "created", "delivery_success")
@@ -36,15 +36,15 @@ def list_events(call: Call) -> Json:
     delivered = params.boolean("delivery_success")
     oldest = account.now() - KEPT_FOR
 
-    def keep(event: Event) -> bool:
+    def keep(event: StoredEvent) -> bool:
         if event.type in THIN_ONLY or event.created < oldest or not of_type(event.type) or not created(event.created):
             return False
         return delivered is None or event.delivered == delivered
 
-    return page(call, account.events, "/v1/events", Event.json, keep)
+    return page(call, account.events, "/v1/events", StoredEvent.json, keep)
 
 
-def get_event(call: Call) -> Json:
+def get_event(call: StripeRequest) -> Json:
     """``GET /v1/events/{id}``."""
     call.params.only("expand")
     event = call.find(call.account.events, "event")
@@ -53,7 +53,7 @@ def get_event(call: Call) -> Json:
     return event.json()
 
 
-def list_core_events(call: Call) -> Json:
+def list_core_events(call: StripeRequest) -> Json:
     """``GET /v2/core/events``: thin events, newest first; a page names the next one."""
     params, account = call.params, call.account
     params.only("limit", "page", "types", "created", "object_id")
@@ -80,7 +80,7 @@ def list_core_events(call: Call) -> Json:
     }
 
 
-def get_core_event(call: Call) -> Json:
+def get_core_event(call: StripeRequest) -> Json:
     """``GET /v2/core/events/{id}``."""
     return call.find(call.account.events, "event").read()
 

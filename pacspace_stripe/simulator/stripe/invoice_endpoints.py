@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, page_of, time_filter
+from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, named, page, page_of, time_filter
 from pacspace_stripe.simulator.stripe.drafts import place, refresh, schedule
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_edit, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.subscription_endpoints import collection_of
-from pacspace_stripe.simulator.stripe.world import Invoice, Status, whole_second
+from pacspace_stripe.simulator.stripe.world import StoredInvoice, StoredInvoiceStatus, whole_second
 
 FARTHEST_FINALIZATION = timedelta(days=5 * 366)
 LONGEST_FOOTER, LONGEST_DESCRIPTION, LONGEST_NUMBER = 5000, 1500, 26
@@ -35,16 +35,16 @@ FIELDS = (
 )
 
 
-def found(call: Call) -> Invoice:
+def found(call: StripeRequest) -> StoredInvoice:
     """The invoice of the path, with its draft quantities as the switches want them."""
     invoice = call.find(call.account.invoices, "invoice")
     show(call.account, invoice)
     return invoice
 
 
-def show(account: Account, invoice: Invoice) -> Json:
+def show(account: Account, invoice: StoredInvoice) -> Json:
     """The invoice as JSON, brought up to date first when drafts follow usage."""
-    if account.behaviour.draft_lines_refresh and invoice.status is Status.DRAFT:
+    if account.behaviour.draft_lines_refresh and invoice.status is StoredInvoiceStatus.DRAFT:
         refresh(account, invoice)
     return account.show_invoice(invoice)
 
@@ -58,7 +58,7 @@ class Edit:
     values: dict[str, object]
 
 
-def read_edit(account: Account, invoice: Invoice, params: Params) -> Edit:
+def read_edit(account: Account, invoice: StoredInvoice, params: Params) -> Edit:
     """Check an update's parameters against their limits."""
     rendering, pdf = params.within("rendering"), params.within("rendering").within("pdf")
     rendering.only("pdf")
@@ -107,7 +107,7 @@ def _finalizes_at(account: Account, params: Params, *, advances: bool) -> dateti
     return at
 
 
-def apply(account: Account, invoice: Invoice, edit: Edit) -> None:
+def apply(account: Account, invoice: StoredInvoice, edit: Edit) -> None:
     """Write a checked update onto an invoice."""
     for name, value in edit.values.items():
         setattr(invoice, name, value)
@@ -118,13 +118,13 @@ def apply(account: Account, invoice: Invoice, edit: Edit) -> None:
         schedule(account, invoice, edit.finalizes_at)
 
 
-def update_invoice(call: Call) -> Json:
+def update_invoice(call: StripeRequest) -> Json:
     """``POST /v1/invoices/{id}``."""
     account, params = call.account, call.params
     params.only(*FIELDS)
     invoice = found(call)
     edit = read_edit(account, invoice, params)
-    if invoice.status is not Status.DRAFT:
+    if invoice.status is not StoredInvoiceStatus.DRAFT:
         _refuse_frozen(invoice, params)
     before = account.show_invoice(invoice)
     apply(account, invoice, edit)
@@ -132,21 +132,21 @@ def update_invoice(call: Call) -> Json:
     return account.show_invoice(invoice)
 
 
-def _refuse_frozen(invoice: Invoice, params: Params) -> None:
+def _refuse_frozen(invoice: StoredInvoice, params: Params) -> None:
     for name in params:
         if name not in ALWAYS_EDITABLE:
             refuse_edit(name)
-    if "auto_advance" in params and invoice.status is not Status.OPEN:
+    if "auto_advance" in params and invoice.status is not StoredInvoiceStatus.OPEN:
         refuse_edit("auto_advance")
 
 
-def create_invoice(call: Call) -> Json:
+def create_invoice(call: StripeRequest) -> Json:
     """``POST /v1/invoices``."""
     account, params = call.account, call.params
     params.only(*FIELDS, "customer", "currency", "subscription", "pending_invoice_items_behavior")
     customer = named(account.customers, "customer", params.required("customer"), "customer")
     now = whole_second(account.now())
-    invoice = Invoice(
+    invoice = StoredInvoice(
         id=account.ids.new("in"),
         created=now,
         customer=customer.id,
@@ -169,18 +169,18 @@ def create_invoice(call: Call) -> Json:
     return account.show_invoice(place(account, invoice))
 
 
-def get_invoice(call: Call) -> Json:
+def get_invoice(call: StripeRequest) -> Json:
     """``GET /v1/invoices/{id}``."""
     call.params.only("expand")
     return call.account.show_invoice(found(call))
 
 
-def list_invoices(call: Call) -> Json:
+def list_invoices(call: StripeRequest) -> Json:
     """``GET /v1/invoices``."""
     account, params = call.account, call.params
     params.only(*PAGING, "status", "customer", "subscription", "collection_method", "created", "due_date")
     wanted = {
-        "status": params.choice("status", *Status),
+        "status": params.choice("status", *StoredInvoiceStatus),
         "customer": params.text("customer"),
         "subscription": params.text("subscription"),
         "collection_method": params.text("collection_method"),
@@ -188,7 +188,7 @@ def list_invoices(call: Call) -> Json:
     exact = {name: value for name, value in wanted.items() if value is not None}
     created, due = time_filter(params, "created"), time_filter(params, "due_date")
 
-    def keep(row: Invoice) -> bool:
+    def keep(row: StoredInvoice) -> bool:
         if any(getattr(row, name) != value for name, value in exact.items()):
             return False
         return created(row.created) and ("due_date" not in params or (row.due_at is not None and due(row.due_at)))
@@ -196,14 +196,14 @@ def list_invoices(call: Call) -> Json:
     return page(call, account.invoices, "/v1/invoices", lambda row: show(account, row), keep)
 
 
-def list_lines(call: Call) -> Json:
+def list_lines(call: StripeRequest) -> Json:
     """``GET /v1/invoices/{id}/lines``."""
     call.params.only(*PAGING)
     invoice = found(call)
     return page_of(call, f"/v1/invoices/{invoice.id}/lines", call.account.show_lines(invoice))
 
 
-def finalize_invoice(call: Call) -> Json:
+def finalize_invoice(call: StripeRequest) -> Json:
     """``POST /v1/invoices/{id}/finalize``."""
     call.params.only("auto_advance", "expand")
     invoice = found(call)
@@ -211,7 +211,7 @@ def finalize_invoice(call: Call) -> Json:
     return call.account.show_invoice(invoice)
 
 
-def pay_invoice(call: Call) -> Json:
+def pay_invoice(call: StripeRequest) -> Json:
     """``POST /v1/invoices/{id}/pay``."""
     call.params.only("paid_out_of_band", "payment_method", "source", "off_session", "expand")
     invoice = found(call)
@@ -220,20 +220,20 @@ def pay_invoice(call: Call) -> Json:
     return call.account.show_invoice(invoice)
 
 
-def send_invoice(call: Call) -> Json:
+def send_invoice(call: StripeRequest) -> Json:
     """``POST /v1/invoices/{id}/send``."""
     call.params.only("expand")
     invoice = found(call)
     if invoice.collection_method != "send_invoice":
         message = "You can only manually send an invoice if its collection method is 'send_invoice'."
         refuse_state(message)
-    if invoice.status is Status.DRAFT:
+    if invoice.status is StoredInvoiceStatus.DRAFT:
         lifecycle.finalize(call.account, invoice, auto_advance=False)
     lifecycle.send(call.account, invoice)
     return call.account.show_invoice(invoice)
 
 
-def delete_invoice(call: Call) -> Json:
+def delete_invoice(call: StripeRequest) -> Json:
     """``DELETE /v1/invoices/{id}``."""
     call.params.only()
     invoice = found(call)
@@ -241,10 +241,10 @@ def delete_invoice(call: Call) -> Json:
     return {"id": invoice.id, "object": "invoice", "deleted": True}
 
 
-def _plain(act: Callable[[Account, Invoice], None]) -> Endpoint:
+def _plain(act: Callable[[Account, StoredInvoice], None]) -> Endpoint:
     """An endpoint that takes nothing but the invoice."""
 
-    def endpoint(call: Call) -> Json:
+    def endpoint(call: StripeRequest) -> Json:
         call.params.only("expand")
         invoice = found(call)
         act(call.account, invoice)

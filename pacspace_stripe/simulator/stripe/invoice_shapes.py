@@ -6,13 +6,20 @@ from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.money import written
 from pacspace_stripe.simulator.stripe.preview_kinds import cadence_parent, line_parent, line_pricing
 from pacspace_stripe.simulator.stripe.shapes import Json, listing, maybe_unix
-from pacspace_stripe.simulator.stripe.world import Customer, Invoice, Line, Price, Status, unix
+from pacspace_stripe.simulator.stripe.world import (
+    Line,
+    StoredCustomer,
+    StoredInvoice,
+    StoredInvoiceStatus,
+    StoredPrice,
+    unix,
+)
 
 EMBEDDED_LINES = 10
 """How many lines an invoice carries itself; the rest has to be paged."""
 
 
-def line_json(line: Line, invoice: Invoice, price: Price | None) -> Json:
+def line_json(line: Line, invoice: StoredInvoice, price: StoredPrice | None) -> Json:
     """An invoice line item."""
     return {
         "id": line.id,
@@ -65,7 +72,7 @@ def _line_parent(line: Line) -> Json:
     }
 
 
-def _pricing(line: Line, price: Price | None) -> Json | None:
+def _pricing(line: Line, price: StoredPrice | None) -> Json | None:
     if line.kind is not None:
         return line_pricing(line.kind, line.id)
     if price is None:
@@ -80,18 +87,24 @@ def _pricing(line: Line, price: Price | None) -> Json | None:
     }
 
 
-def page_secret(invoice: Invoice) -> str:
+def page_secret(invoice: StoredInvoice) -> str:
     """The part of an invoice's links that nobody can guess."""
     return f"test_{digits(f'{invoice.id}:hosted', 40)}"
 
 
 def invoice_json(
-    invoice: Invoice, customer: Customer, lines: list[Json], account: str, account_name: str, *, pages_url: str
+    invoice: StoredInvoice,
+    customer: StoredCustomer,
+    lines: list[Json],
+    account: str,
+    account_name: str,
+    *,
+    pages_url: str,
 ) -> Json:
     """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
     due = invoice.due
-    finalized = invoice.status is not Status.DRAFT
+    finalized = invoice.status is not StoredInvoiceStatus.DRAFT
     secret = page_secret(invoice)
     page = f"https://invoice.stripe.com/i/{account}/{secret}"
     embedded = listing(f"/v1/invoices/{invoice.id}/lines", lines[:EMBEDDED_LINES], has_more=len(lines) > EMBEDDED_LINES)
@@ -109,7 +122,7 @@ def invoice_json(
         "amount_shipping": 0,
         "application": None,
         "attempt_count": invoice.attempt_count,
-        "attempted": invoice.attempt_count > 0 or invoice.status is Status.PAID,
+        "attempted": invoice.attempt_count > 0 or invoice.status is StoredInvoiceStatus.PAID,
         "auto_advance": invoice.auto_advance,
         "automatic_tax": {
             "disabled_reason": None,
@@ -190,13 +203,13 @@ def invoice_json(
     }
 
 
-def _next_attempt(invoice: Invoice) -> int | None:
+def _next_attempt(invoice: StoredInvoice) -> int | None:
     if invoice.collection_method == "send_invoice" or not invoice.auto_advance:
         return None
     return maybe_unix(invoice.automatically_finalizes_at or invoice.next_payment_at)
 
 
-def _rendering(invoice: Invoice) -> Json | None:
+def _rendering(invoice: StoredInvoice) -> Json | None:
     if invoice.page_size is None:
         return None
     return {
@@ -207,7 +220,7 @@ def _rendering(invoice: Invoice) -> Json | None:
     }
 
 
-def _parent(invoice: Invoice) -> Json | None:
+def _parent(invoice: StoredInvoice) -> Json | None:
     if invoice.by_cadence:
         return cadence_parent(invoice.id)
     if invoice.subscription is None:

@@ -8,7 +8,7 @@ from typing import Any
 from pacspace_stripe.simulator.stripe import drafts as drafting
 from pacspace_stripe.simulator.stripe.catalog_builder import CatalogBuilding
 from pacspace_stripe.simulator.stripe.preview_kinds import PreviewKind
-from pacspace_stripe.simulator.stripe.world import Collection, Invoice, Item, Line, whole_second
+from pacspace_stripe.simulator.stripe.world import Collection, Item, Line, StoredInvoice, whole_second
 
 
 class ItemBuilding(CatalogBuilding):
@@ -58,7 +58,7 @@ class ItemBuilding(CatalogBuilding):
                 if subscription.customer == customer:
                     lines.extend(subscription.pending)
                     subscription.pending = []
-            invoice = Invoice(
+            invoice = StoredInvoice(
                 id=account.ids.new("in"),
                 created=now,
                 customer=customer,
@@ -123,7 +123,7 @@ class ItemBuilding(CatalogBuilding):
         """
         with self._lock:
             account, now = self.account, whole_second(self.account.now())
-            invoice = Invoice(
+            invoice = StoredInvoice(
                 id=account.ids.new("in"),
                 created=now,
                 customer=account.customers[customer].id,

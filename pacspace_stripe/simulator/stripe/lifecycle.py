@@ -7,7 +7,7 @@ from pacspace_stripe.simulator.stripe.agenda import Action
 from pacspace_stripe.simulator.stripe.drafts import refresh, rounded_up, schedule
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_edit, refuse_state
 from pacspace_stripe.simulator.stripe.shapes import Json, invoice_prefix
-from pacspace_stripe.simulator.stripe.world import Charge, Invoice, Mail, Status
+from pacspace_stripe.simulator.stripe.world import Charge, Mail, StoredInvoice, StoredInvoiceStatus
 
 PAYMENT_RETRY = timedelta(days=3)
 WEBHOOK_GATE = timedelta(hours=72)
@@ -24,30 +24,30 @@ def changed(before: Json, after: Json) -> Json:
     return found
 
 
-def tell_update(account: Account, invoice: Invoice, before: Json) -> None:
+def tell_update(account: Account, invoice: StoredInvoice, before: Json) -> None:
     """Emit ``invoice.updated`` when something visible changed."""
     after = account.show_invoice(invoice)
     if previous := changed(before, after):
         account.emit("invoice.updated", after, previous)
 
 
-def set_auto_advance(account: Account, invoice: Invoice, wanted: bool) -> None:  # noqa: FBT001 - it is the value
+def set_auto_advance(account: Account, invoice: StoredInvoice, wanted: bool) -> None:  # noqa: FBT001 - it is the value
     """Stop or resume Stripe's automatic advancement; a released draft gets a new grace period."""
-    if invoice.status not in {Status.DRAFT, Status.OPEN}:
+    if invoice.status not in {StoredInvoiceStatus.DRAFT, StoredInvoiceStatus.OPEN}:
         refuse_edit("auto_advance")
     if invoice.auto_advance == wanted:
         return
     invoice.auto_advance = wanted
-    if invoice.status is Status.OPEN:
+    if invoice.status is StoredInvoiceStatus.OPEN:
         advance(account, invoice, released=True)
         return
     invoice.finalizes_as_asked = False
     schedule(account, invoice, rounded_up(account.now() + account.behaviour.finalization_delay) if wanted else None)
 
 
-def advance(account: Account, invoice: Invoice, *, released: bool = False) -> None:
+def advance(account: Account, invoice: StoredInvoice, *, released: bool = False) -> None:
     """Let an open invoice move on: plan the charge, or mail it; without ``auto_advance`` neither."""
-    if invoice.status is not Status.OPEN or not invoice.auto_advance:
+    if invoice.status is not StoredInvoiceStatus.OPEN or not invoice.auto_advance:
         invoice.next_payment_at = None
         return
     if invoice.collection_method == "charge_automatically":
@@ -57,14 +57,14 @@ def advance(account: Account, invoice: Invoice, *, released: bool = False) -> No
         send(account, invoice)
 
 
-def send(account: Account, invoice: Invoice) -> None:
+def send(account: Account, invoice: StoredInvoice) -> None:
     """Mail an open invoice to its customer."""
     invoice.mailed = True
     account.mails.append(Mail(at=account.now(), invoice=invoice.id, customer=invoice.customer))
     account.emit("invoice.sent", account.show_invoice(invoice))
 
 
-def wait_for_webhooks(account: Account, invoice: Invoice) -> bool:
+def wait_for_webhooks(account: Account, invoice: StoredInvoice) -> bool:
     """Whether finalization has to wait because the endpoint has not taken ``invoice.created``."""
     latest = invoice.created + WEBHOOK_GATE
     if not account.behaviour.webhook_gate or invoice.finalizes_as_asked:
@@ -75,11 +75,11 @@ def wait_for_webhooks(account: Account, invoice: Invoice) -> bool:
     return True
 
 
-def webhooks_delivered(account: Account, invoice: Invoice) -> None:
+def webhooks_delivered(account: Account, invoice: StoredInvoice) -> None:
     """The endpoint took ``invoice.created``: the grace period starts now when the gate is on."""
     invoice.webhooks_delivered_at = account.now()
     gated = account.behaviour.webhook_gate and not invoice.finalizes_as_asked
-    if gated and invoice.status is Status.DRAFT and invoice.auto_advance:
+    if gated and invoice.status is StoredInvoiceStatus.DRAFT and invoice.auto_advance:
         schedule(account, invoice, rounded_up(account.now() + account.behaviour.finalization_delay))
 
 
@@ -90,16 +90,18 @@ FINALIZATION_ERROR = {
 }
 
 
-def fail_to_finalize(account: Account, invoice: Invoice) -> None:
+def fail_to_finalize(account: Account, invoice: StoredInvoice) -> None:
     """Finalization did not work: the invoice stays a draft, without a plan, and says why."""
     invoice.finalization_error = dict(FINALIZATION_ERROR)
     schedule(account, invoice, None)
     account.emit("invoice.finalization_failed", account.show_invoice(invoice))
 
 
-def finalize(account: Account, invoice: Invoice, *, auto_advance: bool | None = None, fold_in: bool = True) -> None:
+def finalize(
+    account: Account, invoice: StoredInvoice, *, auto_advance: bool | None = None, fold_in: bool = True
+) -> None:
     """Freeze a draft: late usage is folded in, number and pages appear, and it moves on if it may."""
-    if invoice.status is not Status.DRAFT:
+    if invoice.status is not StoredInvoiceStatus.DRAFT:
         message = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         refuse_state(message, code="invoice_not_editable")
     if account.behaviour.finalization_fails:
@@ -119,12 +121,12 @@ def finalize(account: Account, invoice: Invoice, *, auto_advance: bool | None = 
         settle(account, invoice)
 
 
-def _freeze(account: Account, invoice: Invoice) -> None:
+def _freeze(account: Account, invoice: StoredInvoice) -> None:
     now, customer = account.now(), account.customers[invoice.customer]
     customer.invoices_numbered += 1
     invoice.from_balance = max(min(customer.credit, invoice.total), 0)
     customer.credit -= invoice.from_balance
-    invoice.status = Status.OPEN
+    invoice.status = StoredInvoiceStatus.OPEN
     invoice.finalization_error = None
     invoice.number = invoice.number or f"{invoice_prefix(customer)}-{customer.invoices_numbered:04}"
     invoice.finalized_at = now
@@ -133,7 +135,7 @@ def _freeze(account: Account, invoice: Invoice) -> None:
         invoice.due_at = now + timedelta(days=invoice.days_until_due or 30)
 
 
-def collect(account: Account, invoice: Invoice) -> None:
+def collect(account: Account, invoice: StoredInvoice) -> None:
     """Stripe's own payment attempt."""
     if account.behaviour.payments_succeed:
         settle(account, invoice)
@@ -146,11 +148,11 @@ def collect(account: Account, invoice: Invoice) -> None:
     tell_update(account, invoice, before)
 
 
-def settle(account: Account, invoice: Invoice, *, by_person: bool = False, moves_money: bool = True) -> None:
+def settle(account: Account, invoice: StoredInvoice, *, by_person: bool = False, moves_money: bool = True) -> None:
     """The invoice is paid, by Stripe's charge or by a person."""
     before = account.show_invoice(invoice)
     due = invoice.due
-    invoice.status = Status.PAID
+    invoice.status = StoredInvoiceStatus.PAID
     invoice.auto_advance = False
     invoice.next_payment_at = None
     invoice.attempt_count += 1 if due else 0
@@ -173,27 +175,27 @@ def settle(account: Account, invoice: Invoice, *, by_person: bool = False, moves
     account.emit("invoice.payment_succeeded", shown)
 
 
-def void(account: Account, invoice: Invoice) -> None:
+def void(account: Account, invoice: StoredInvoice) -> None:
     """Undo a finalized invoice that is not paid."""
-    if invoice.status not in {Status.OPEN, Status.UNCOLLECTIBLE}:
+    if invoice.status not in {StoredInvoiceStatus.OPEN, StoredInvoiceStatus.UNCOLLECTIBLE}:
         message = (
             f"You can only pass in open or uncollectible invoices. This invoice isn't one: it is {invoice.status}."
         )
         refuse_state(message, param="invoice")
     invoice.voided_at = account.now()
-    _end(account, invoice, Status.VOID, "invoice.voided")
+    _end(account, invoice, StoredInvoiceStatus.VOID, "invoice.voided")
 
 
-def mark_uncollectible(account: Account, invoice: Invoice) -> None:
+def mark_uncollectible(account: Account, invoice: StoredInvoice) -> None:
     """Write an open invoice off."""
-    if invoice.status is not Status.OPEN:
+    if invoice.status is not StoredInvoiceStatus.OPEN:
         message = f"You can only mark open invoices as uncollectible. This invoice is {invoice.status}."
         refuse_state(message, param="invoice")
     invoice.uncollectible_at = account.now()
-    _end(account, invoice, Status.UNCOLLECTIBLE, "invoice.marked_uncollectible")
+    _end(account, invoice, StoredInvoiceStatus.UNCOLLECTIBLE, "invoice.marked_uncollectible")
 
 
-def _end(account: Account, invoice: Invoice, status: Status, event_type: str) -> None:
+def _end(account: Account, invoice: StoredInvoice, status: StoredInvoiceStatus, event_type: str) -> None:
     before = account.show_invoice(invoice)
     invoice.status = status
     invoice.auto_advance = False
@@ -202,9 +204,9 @@ def _end(account: Account, invoice: Invoice, status: Status, event_type: str) ->
     account.emit(event_type, account.show_invoice(invoice))
 
 
-def delete(account: Account, invoice: Invoice) -> None:
+def delete(account: Account, invoice: StoredInvoice) -> None:
     """Delete a one-off draft; everything else has to be voided."""
-    if invoice.status is not Status.DRAFT:
+    if invoice.status is not StoredInvoiceStatus.DRAFT:
         message = "You can only delete draft invoices. To cancel a finalized invoice, void it."
         refuse_state(message, code="invoice_not_editable")
     if invoice.subscription is not None:
@@ -215,14 +217,14 @@ def delete(account: Account, invoice: Invoice) -> None:
     account.emit("invoice.deleted", shown)
 
 
-def pay_by_person(account: Account, invoice: Invoice, *, out_of_band: bool = False) -> None:
+def pay_by_person(account: Account, invoice: StoredInvoice, *, out_of_band: bool = False) -> None:
     """Somebody pays now, through the API or the hosted page; a draft is finalized first."""
-    if invoice.status is Status.DRAFT:
+    if invoice.status is StoredInvoiceStatus.DRAFT:
         finalize(account, invoice, auto_advance=False)
-        if invoice.status is Status.PAID:  # type: ignore[comparison-overlap]  # finalize changes it
+        if invoice.status is StoredInvoiceStatus.PAID:  # type: ignore[comparison-overlap]  # finalize changes it
             return
-    if invoice.status is Status.PAID:
-        refuse_state("Invoice is already paid")
-    if invoice.status is Status.VOID:
+    if invoice.status is StoredInvoiceStatus.PAID:
+        refuse_state("StoredInvoice is already paid")
+    if invoice.status is StoredInvoiceStatus.VOID:
         refuse("You can't pay a voided invoice", "invoice")
     settle(account, invoice, by_person=True, moves_money=not out_of_band)

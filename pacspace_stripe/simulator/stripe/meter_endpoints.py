@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, page, page_of, required_moment
+from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, page, page_of, required_moment
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_missing, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params, decimal_of
 from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.shapes import Json, meter_event_json, meter_json
 from pacspace_stripe.simulator.stripe.usage import aggregate, too_many_digits
 from pacspace_stripe.simulator.stripe.webhooks import rfc3339
-from pacspace_stripe.simulator.stripe.world import Meter, MeterEvent, unix, whole_second
+from pacspace_stripe.simulator.stripe.world import MeterEvent, StoredMeter, unix, whole_second
 
 OLDEST_EVENT, NEWEST_EVENT = timedelta(days=35), timedelta(minutes=5)
 _SAMPLES = 10
@@ -20,7 +20,7 @@ _SAMPLES = 10
 UNIQUE_FOR = timedelta(hours=24)
 
 
-def create_meter(call: Call) -> Json:
+def create_meter(call: StripeRequest) -> Json:
     """``POST /v1/billing/meters``."""
     params = call.params
     params.only(
@@ -41,7 +41,7 @@ def create_meter(call: Call) -> Json:
     window = params.choice("event_time_window", "hour", "day")
     mapping, value = params.within("customer_mapping"), params.within("value_settings")
     mapping.choice("type", "by_id")
-    meter = Meter(
+    meter = StoredMeter(
         id=call.account.ids.new("mtr"),
         created=whole_second(call.account.now()),
         event_name=event_name,
@@ -54,13 +54,13 @@ def create_meter(call: Call) -> Json:
     return meter_json(call.account.meters.add(meter))
 
 
-def get_meter(call: Call) -> Json:
+def get_meter(call: StripeRequest) -> Json:
     """``GET /v1/billing/meters/{id}``."""
     call.params.only("expand")
     return meter_json(call.find(call.account.meters, "meter"))
 
 
-def list_meters(call: Call) -> Json:
+def list_meters(call: StripeRequest) -> Json:
     """``GET /v1/billing/meters``."""
     call.params.only(*PAGING, "status")
     status = call.params.choice("status", "active", "inactive")
@@ -69,7 +69,7 @@ def list_meters(call: Call) -> Json:
     )
 
 
-def create_meter_event(call: Call) -> Json:
+def create_meter_event(call: StripeRequest) -> Json:
     """``POST /v1/billing/meter_events``."""
     params, account = call.params, call.account
     params.only("event_name", "payload", "identifier", "timestamp", "expand")
@@ -103,7 +103,7 @@ def _event_time(account: Account, params: Params) -> datetime:
     return at
 
 
-def _event_value(meter: Meter, payload: Params) -> Decimal:
+def _event_value(meter: StoredMeter, payload: Params) -> Decimal:
     name = payload.name(meter.value_key)
     if meter.formula == "count" and meter.value_key not in payload:
         return Decimal(1)
@@ -112,7 +112,7 @@ def _event_value(meter: Meter, payload: Params) -> Decimal:
     if value is None:
         refuse(f"Invalid value: {text} is not a number", name, "meter_event_invalid_value")
     if too_many_digits(value):
-        message = "Meter event values can have at most 15 significant digits"
+        message = "StoredMeter event values can have at most 15 significant digits"
         refuse(message, name, "meter_event_value_too_many_digits")
     return value
 
@@ -139,7 +139,7 @@ def accept(
     return event
 
 
-def reject(account: Account, meter: Meter | None, code: str, errors: list[tuple[str, str]]) -> None:
+def reject(account: Account, meter: StoredMeter | None, code: str, errors: list[tuple[str, str]]) -> None:
     """Tell of meter events that were accepted and rejected later: identifiers and messages, of one code."""
     end = account.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     reported = {"code": code, "error_count": len(errors), "sample_errors": _samples(errors)}
@@ -160,7 +160,7 @@ def _samples(errors: list[tuple[str, str]]) -> list[Json]:
     ]
 
 
-def list_summaries(call: Call) -> Json:
+def list_summaries(call: StripeRequest) -> Json:
     """``GET /v1/billing/meters/{id}/event_summaries``."""
     params, account = call.params, call.account
     params.only(*PAGING, "customer", "start_time", "end_time", "value_grouping_window")
@@ -194,7 +194,9 @@ def _by_window(events: list[MeterEvent], start: datetime, width: timedelta) -> d
     return grouped
 
 
-def _summary_json(meter: Meter, customer: str, start: datetime, width: timedelta, events: list[MeterEvent]) -> Json:
+def _summary_json(
+    meter: StoredMeter, customer: str, start: datetime, width: timedelta, events: list[MeterEvent]
+) -> Json:
     return {
         "id": f"mtrusg_{digits(f'{meter.id}:{customer}:{unix(start)}:{width}')}",
         "object": "billing.meter_event_summary",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from pacspace_stripe.simulator.stripe.world import Price
+from pacspace_stripe.simulator.stripe.world import StoredPrice
 
 _PLACES = Decimal("1e-12")
 
@@ -38,7 +38,7 @@ def _has_more_places(quantity: Decimal) -> bool:
     return isinstance(exponent, int) and exponent < _PLACES.as_tuple().exponent  # type: ignore[operator]
 
 
-def packages(price: Price, quantity: Decimal) -> Decimal:
+def packages(price: StoredPrice, quantity: Decimal) -> Decimal:
     """How many packages a package price bills for this quantity."""
     if not price.package_size:
         return quantity
@@ -47,7 +47,7 @@ def packages(price: Price, quantity: Decimal) -> Decimal:
 
 
 def parts(
-    price: Price, quantity: Decimal, *, line_per_tier: bool, bill_packages: bool, flat_lines: bool = False
+    price: StoredPrice, quantity: Decimal, *, line_per_tier: bool, bill_packages: bool, flat_lines: bool = False
 ) -> list[Part]:
     """The lines that bill ``quantity``, at least one. A negative figure bills as zero."""
     quantity = max(quantity, Decimal(0))
@@ -59,7 +59,9 @@ def parts(
     return [Part(units if bill_packages else quantity, amount)]
 
 
-def _tiered(price: Price, quantity: Decimal, steps: list[Part], *, line_per_tier: bool, flat_lines: bool) -> list[Part]:
+def _tiered(
+    price: StoredPrice, quantity: Decimal, steps: list[Part], *, line_per_tier: bool, flat_lines: bool
+) -> list[Part]:
     fees = list(_fees(price, steps)) if flat_lines else []
     usage = [_without_fee(price, step) for step in steps] if flat_lines else steps
     if not line_per_tier and len(usage) > 1:
@@ -67,26 +69,26 @@ def _tiered(price: Price, quantity: Decimal, steps: list[Part], *, line_per_tier
     return [*usage, *fees]
 
 
-def _fees(price: Price, steps: list[Part]) -> Iterator[Part]:
+def _fees(price: StoredPrice, steps: list[Part]) -> Iterator[Part]:
     for step in steps:
         if step.tier is not None and price.tiers[step.tier].flat_amount:
             yield Part(Decimal(1), cents(price.tiers[step.tier].flat_amount), step.tier, flat=True)
 
 
-def _without_fee(price: Price, step: Part) -> Part:
+def _without_fee(price: StoredPrice, step: Part) -> Part:
     if step.tier is None:
         return step
     return Part(step.quantity, cents(step.quantity * price.tiers[step.tier].unit_amount), step.tier)
 
 
-def _volume(price: Price, quantity: Decimal) -> Part:
+def _volume(price: StoredPrice, quantity: Decimal) -> Part:
     for place, tier in enumerate(price.tiers):
         if tier.up_to is None or quantity <= tier.up_to:
             return Part(quantity, cents(quantity * tier.unit_amount + tier.flat_amount), place)
     return Part(quantity, 0)
 
 
-def _graduated(price: Price, quantity: Decimal) -> Iterator[Part]:
+def _graduated(price: StoredPrice, quantity: Decimal) -> Iterator[Part]:
     below = Decimal(0)
     for place, tier in enumerate(price.tiers):
         top = quantity if tier.up_to is None else min(quantity, Decimal(tier.up_to))

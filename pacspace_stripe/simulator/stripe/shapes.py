@@ -6,14 +6,14 @@ from typing import Any
 
 from pacspace_stripe.simulator.stripe.money import written
 from pacspace_stripe.simulator.stripe.world import (
-    Customer,
     Item,
-    Meter,
     MeterEvent,
-    Price,
     Product,
-    Subscription,
-    Tier,
+    StoredCustomer,
+    StoredMeter,
+    StoredPrice,
+    StoredSubscription,
+    StoredTier,
     unix,
 )
 
@@ -30,7 +30,7 @@ def listing(url: str, data: list[Json], *, has_more: bool = False) -> Json:
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 
-def customer_json(customer: Customer) -> Json:
+def customer_json(customer: StoredCustomer) -> Json:
     """A customer, or what is left of a deleted one."""
     if customer.deleted:
         return {"id": customer.id, "object": "customer", "deleted": True}
@@ -65,7 +65,7 @@ def customer_json(customer: Customer) -> Json:
     }
 
 
-def invoice_prefix(customer: Customer) -> str:
+def invoice_prefix(customer: StoredCustomer) -> str:
     """The letters an invoice number starts with."""
     return customer.id.removeprefix("cus_")[:8].upper()
 
@@ -94,7 +94,7 @@ def product_json(product: Product) -> Json:
     }
 
 
-def meter_json(meter: Meter) -> Json:
+def meter_json(meter: StoredMeter) -> Json:
     """A billing meter."""
     return {
         "id": meter.id,
@@ -130,7 +130,7 @@ def _whole(amount: Decimal | None) -> int | None:
     return int(amount) if amount is not None and amount == amount.to_integral_value() else None
 
 
-def _tier_json(tier: Tier) -> Json:
+def _tier_json(tier: StoredTier) -> Json:
     return {
         "flat_amount": _whole(tier.flat_amount) if tier.flat_amount else None,
         "flat_amount_decimal": written(tier.flat_amount) if tier.flat_amount else None,
@@ -140,12 +140,12 @@ def _tier_json(tier: Tier) -> Json:
     }
 
 
-def tiers_json(price: Price) -> list[Json]:
+def tiers_json(price: StoredPrice) -> list[Json]:
     """A price's tiers, which are sent only when expanded."""
     return [_tier_json(tier) for tier in price.tiers]
 
 
-def _recurring_json(price: Price) -> Json | None:
+def _recurring_json(price: StoredPrice) -> Json | None:
     if price.interval is None:
         return None
     return {
@@ -156,7 +156,7 @@ def _recurring_json(price: Price) -> Json | None:
     }
 
 
-def price_json(price: Price) -> Json:
+def price_json(price: StoredPrice) -> Json:
     """A price, without its tiers."""
     package = {"divide_by": price.package_size, "round": price.package_round} if price.package_size else None
     return {
@@ -182,7 +182,7 @@ def price_json(price: Price) -> Json:
     }
 
 
-def item_json(item: Item, subscription: str, price: Price) -> Json:
+def item_json(item: Item, subscription: str, price: StoredPrice) -> Json:
     """A subscription item, which carries the current period since 2025-03-31."""
     shown: Json = {
         "id": item.id,
@@ -204,7 +204,7 @@ EMBEDDED_ITEMS = 20
 """How many items a subscription carries itself; the rest has to be paged."""
 
 
-def subscription_json(subscription: Subscription, items: list[Json], currency: str) -> Json:
+def subscription_json(subscription: StoredSubscription, items: list[Json], currency: str) -> Json:
     """A subscription with its first items; ``items`` are all of them."""
     pause = {"behavior": subscription.pause_behavior, "resumes_at": None} if subscription.pause_behavior else None
     return {

@@ -14,7 +14,7 @@ import httpx
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import FaultName, Faults, answer_through
 from pacspace_stripe.simulator.http_stream import LoggedRequest, Route, find_route, json_response
-from pacspace_stripe.simulator.outbox import Deliver, Delivery
+from pacspace_stripe.simulator.outbox import Deliver, DeliveredWebhook
 from pacspace_stripe.simulator.stripe import (
     catalog_endpoints,
     engine,
@@ -25,9 +25,9 @@ from pacspace_stripe.simulator.stripe import (
     subscription_endpoints,
     test_clock_endpoints,
 )
-from pacspace_stripe.simulator.stripe.account import Account, Behaviour, Cause
+from pacspace_stripe.simulator.stripe.account import Account, Behaviour, EventCause
 from pacspace_stripe.simulator.stripe.admission import IdempotencyKeys, RateLimits
-from pacspace_stripe.simulator.stripe.calls import Call, Endpoint, expand
+from pacspace_stripe.simulator.stripe.calls import Endpoint, StripeRequest, expand
 from pacspace_stripe.simulator.stripe.control import Controlled
 from pacspace_stripe.simulator.stripe.errors import (
     StripeError,
@@ -42,8 +42,8 @@ from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_pages import invoice_pdf
 from pacspace_stripe.simulator.stripe.invoice_shapes import page_secret
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.webhooks import Event, WebhookEndpoint, request_for
-from pacspace_stripe.simulator.stripe.world import Status
+from pacspace_stripe.simulator.stripe.webhooks import StoredEvent, WebhookEndpoint, request_for
+from pacspace_stripe.simulator.stripe.world import StoredInvoiceStatus
 
 API_VERSION = "2026-10-28.endive"
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
@@ -60,7 +60,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
 class StripeSimulator(Controlled):
     """One simulated Stripe account in test mode.
 
-    Call it with a request, or hand it to ``httpx.MockTransport`` or ``serve``. Webhooks go through ``deliver``, such
+    StripeRequest it with a request, or hand it to ``httpx.MockTransport`` or ``serve``. Webhooks go through ``deliver``, such
     as ``httpx.Client().send``, when :meth:`run_due` runs; without it, and without :meth:`set_webhook`, none are sent.
     Raises ValueError for a live key.
     """
@@ -142,7 +142,7 @@ class StripeSimulator(Controlled):
             tried += 1
         return tried
 
-    def _next_delivery(self) -> Delivery[Event] | None:
+    def _next_delivery(self) -> DeliveredWebhook[StoredEvent] | None:
         with self._lock:
             engine.run_due(self.account)
             return self.account.outbox.take(self.clock.now()) if self._deliver is not None else None
@@ -151,7 +151,7 @@ class StripeSimulator(Controlled):
         """What a background thread calls."""
         self.run_due()
 
-    def _send(self, delivery: Delivery[Event]) -> None:
+    def _send(self, delivery: DeliveredWebhook[StoredEvent]) -> None:
         with self._lock:
             now, deliver = self.clock.now(), self._deliver
             request = request_for(delivery.event, self.account.endpoint, now)
@@ -163,7 +163,7 @@ class StripeSimulator(Controlled):
         finally:
             self._settle(delivery, status)
 
-    def _settle(self, delivery: Delivery[Event], status: int | None) -> None:
+    def _settle(self, delivery: DeliveredWebhook[StoredEvent], status: int | None) -> None:
         with self._lock:
             first = self.account.outbox.settle(delivery, status, self.clock.now())
             if first and delivery.event.type == "invoice.created":
@@ -231,14 +231,14 @@ class StripeSimulator(Controlled):
         if key and (replayed := self._keys.replay(key, request, form, self.clock.now())):
             return replayed
         engine.run_due(self.account)
-        self.account.cause = Cause(request_id=request_id, idempotency_key=key)
+        self.account.cause = EventCause(request_id=request_id, idempotency_key=key)
         try:
             response = route.handler(request, request_id, form, ids)
             remembered = True
         except StripeError as error:
             response, remembered = self._error(request, request_id, error), error.remembered
         finally:
-            self.account.cause = Cause()
+            self.account.cause = EventCause()
         if key and remembered:
             self._keys.remember(key, request, form, response, self.clock.now())
         return response
@@ -251,7 +251,7 @@ class StripeSimulator(Controlled):
         if lacking := self.forbidden & {f"expand {path.rpartition('.')[2]}" for path in paths}:
             raise forbidden(self.api_key, self.account.id, min(lacking))
         with self.account.living_by_clock_of(ids.get("id")):
-            body = expand(self.account, act(Call(self.account, ids, params)), paths)
+            body = expand(self.account, act(StripeRequest(self.account, ids, params)), paths)
         return json_response(200, body, self._headers(request, request_id))
 
     def _invoice_pdf(
@@ -261,7 +261,7 @@ class StripeSimulator(Controlled):
         del form
         found = next((one for one in self.account.invoices if page_secret(one) == ids["secret"]), None)
         ready = self.account.behaviour.pdfs_ready and ids["account"] == self.account.id
-        if found is None or found.status is Status.DRAFT or not ready:
+        if found is None or found.status is StoredInvoiceStatus.DRAFT or not ready:
             return httpx.Response(404, html="<h1>Not found</h1>")
         shown = self.account.show_invoice(found)
         shown["lines"]["data"] = self.account.show_lines(found)

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Account
-from pacspace_stripe.simulator.stripe.calls import PAGING, Call, Endpoint, named, page, page_of, time_filter
+from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, named, page, page_of, time_filter
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params
 from pacspace_stripe.simulator.stripe.lifecycle import changed
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.world import Collection, Item, Subscription, take_over, whole_second
+from pacspace_stripe.simulator.stripe.world import Collection, Item, StoredSubscription, take_over, whole_second
 
 SETTABLE = (
     "metadata",
@@ -29,7 +29,7 @@ def collection_of(params: Params, default: Collection) -> Collection:
     return "send_invoice" if sent == "send_invoice" else "charge_automatically"
 
 
-def _set(subscription: Subscription, params: Params, now: datetime) -> None:
+def _set(subscription: StoredSubscription, params: Params, now: datetime) -> None:
     subscription.metadata = params.metadata(subscription.metadata)
     subscription.collection_method = collection_of(params, subscription.collection_method)
     subscription.days_until_due = params.integer("days_until_due", subscription.days_until_due)
@@ -45,7 +45,7 @@ def _set(subscription: Subscription, params: Params, now: datetime) -> None:
         refuse("Missing required param: days_until_due.", "days_until_due", "parameter_missing")
 
 
-def create_subscription(call: Call) -> Json:
+def create_subscription(call: StripeRequest) -> Json:
     """``POST /v1/subscriptions``."""
     account, params = call.account, call.params
     params.only(*SETTABLE, "customer", "items", "billing_mode", "backdate_start_date", "billing_cycle_anchor")
@@ -54,7 +54,7 @@ def create_subscription(call: Call) -> Json:
     now = whole_second(account.now())
     start = params.moment("backdate_start_date") or now
     anchor = params.moment("billing_cycle_anchor")
-    subscription = Subscription(
+    subscription = StoredSubscription(
         id=account.ids.new("sub"),
         created=start,
         customer=customer.id,
@@ -74,7 +74,7 @@ def create_subscription(call: Call) -> Json:
     return account.show_subscription(subscription)
 
 
-def _read_item(account: Account, subscription: Subscription, sent: Params) -> Item:
+def _read_item(account: Account, subscription: StoredSubscription, sent: Params) -> Item:
     sent.only("price", "quantity", "metadata")
     price = named(account.prices, "price", sent.required("price"), sent.name("price"))
     quantity = sent.integer("quantity")
@@ -95,13 +95,13 @@ def _read_item(account: Account, subscription: Subscription, sent: Params) -> It
     )
 
 
-def get_subscription(call: Call) -> Json:
+def get_subscription(call: StripeRequest) -> Json:
     """``GET /v1/subscriptions/{id}``."""
     call.params.only("expand")
     return call.account.show_subscription(call.find(call.account.subscriptions, "subscription"))
 
 
-def update_subscription(call: Call) -> Json:
+def update_subscription(call: StripeRequest) -> Json:
     """``POST /v1/subscriptions/{id}``."""
     account, params = call.account, call.params
     params.only(*SETTABLE, "pause_collection")
@@ -119,7 +119,7 @@ def update_subscription(call: Call) -> Json:
     return after
 
 
-def _pause(subscription: Subscription, params: Params) -> None:
+def _pause(subscription: StoredSubscription, params: Params) -> None:
     if params["pause_collection"] == "":
         subscription.pause_behavior = None
         return
@@ -131,7 +131,7 @@ def _pause(subscription: Subscription, params: Params) -> None:
     subscription.pause_behavior = behavior
 
 
-def cancel_subscription(call: Call) -> Json:
+def cancel_subscription(call: StripeRequest) -> Json:
     """``DELETE /v1/subscriptions/{id}``."""
     call.params.only("expand", "invoice_now", "prorate")
     subscription = call.find(call.account.subscriptions, "subscription")
@@ -143,7 +143,7 @@ def cancel_subscription(call: Call) -> Json:
     return call.account.show_subscription(subscription)
 
 
-def list_subscriptions(call: Call) -> Json:
+def list_subscriptions(call: StripeRequest) -> Json:
     """``GET /v1/subscriptions``."""
     account, params = call.account, call.params
     params.only(*PAGING, "customer", "price", "status", "collection_method", "created", "current_period_end")
@@ -152,7 +152,7 @@ def list_subscriptions(call: Call) -> Json:
     method = params.text("collection_method")
     created, ends = time_filter(params, "created"), time_filter(params, "current_period_end")
 
-    def keep(row: Subscription) -> bool:
+    def keep(row: StoredSubscription) -> bool:
         wanted = row.status != "canceled" if status == "live" else status in {"all", row.status}
         mine = customer in {None, row.customer} and method in {None, row.collection_method}
         priced = price is None or any(item.price == price for item in row.items)
@@ -161,7 +161,7 @@ def list_subscriptions(call: Call) -> Json:
     return page(call, account.subscriptions, "/v1/subscriptions", account.show_subscription, keep)
 
 
-def list_items(call: Call) -> Json:
+def list_items(call: StripeRequest) -> Json:
     """``GET /v1/subscription_items``."""
     account, params = call.account, call.params
     params.only(*PAGING, "subscription")

@@ -1,18 +1,18 @@
 """Test clocks: make, read, advance."""
 
 from pacspace_stripe.simulator.stripe import engine
-from pacspace_stripe.simulator.stripe.calls import Call, Endpoint, required_moment
+from pacspace_stripe.simulator.stripe.calls import Endpoint, StripeRequest, required_moment
 from pacspace_stripe.simulator.stripe.errors import refuse
 from pacspace_stripe.simulator.stripe.shapes import Json
-from pacspace_stripe.simulator.stripe.test_clocks import TestClock
+from pacspace_stripe.simulator.stripe.test_clocks import StoredTestClock
 from pacspace_stripe.simulator.stripe.world import whole_second
 
 
-def create_clock(call: Call) -> Json:
+def create_clock(call: StripeRequest) -> Json:
     """``POST /v1/test_helpers/test_clocks``."""
     call.params.only("frozen_time", "name", "expand")
     account = call.account
-    clock = TestClock(
+    clock = StoredTestClock(
         id=account.ids.new("clock"),
         created=whole_second(account.clock.now()),
         frozen_at=required_moment(call.params, "frozen_time"),
@@ -21,13 +21,13 @@ def create_clock(call: Call) -> Json:
     return account.test_clocks.add(clock).json()
 
 
-def get_clock(call: Call) -> Json:
+def get_clock(call: StripeRequest) -> Json:
     """``GET /v1/test_helpers/test_clocks/{id}``."""
     call.params.only("expand")
     return call.find(call.account.test_clocks, "test clock").json()
 
 
-def advance_clock(call: Call) -> Json:
+def advance_clock(call: StripeRequest) -> Json:
     """``POST /v1/test_helpers/test_clocks/{id}/advance``."""
     call.params.only("frozen_time", "expand")
     clock, to = call.find(call.account.test_clocks, "test clock"), required_moment(call.params, "frozen_time")

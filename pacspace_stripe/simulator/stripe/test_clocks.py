@@ -11,7 +11,7 @@ KEPT_FOR = timedelta(days=30)
 
 
 @dataclass(slots=True, kw_only=True)
-class TestClock:
+class StoredTestClock:
     """One test clock, and what Stripe will do by it. An advance is done at once: it is always ready."""
 
     __test__ = False  # no test, whatever pytest makes of the name

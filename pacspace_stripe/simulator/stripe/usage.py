@@ -1,4 +1,4 @@
-"""Meter events and their sums: asynchronous, per meter and customer, in exact decimals."""
+"""StoredMeter events and their sums: asynchronous, per meter and customer, in exact decimals."""
 
 import bisect
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from pacspace_stripe.simulator.stripe.world import Meter, MeterEvent, unix
+from pacspace_stripe.simulator.stripe.world import MeterEvent, StoredMeter, unix
 
 SIGNIFICANT_DIGITS = 15
 
@@ -16,7 +16,7 @@ def too_many_digits(value: Decimal) -> bool:
     return len(value.normalize().as_tuple().digits) > SIGNIFICANT_DIGITS
 
 
-class Usage:
+class MeterEvents:
     """All meter events, by event name and customer, in the order of their own time."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Usage:
         return False
 
     def between(
-        self, meter: Meter, customer: str, start: datetime, end: datetime, *, seen_at: datetime
+        self, meter: StoredMeter, customer: str, start: datetime, end: datetime, *, seen_at: datetime
     ) -> list[MeterEvent]:
         """The counted events with ``start <= at < end``, oldest first."""
         events = self._events.get((meter.event_name, customer), [])
@@ -52,12 +52,12 @@ class Usage:
         last = bisect.bisect_left(events, (end, 0))
         return [event for _, _, event in events[first:last] if event.visible_at <= seen_at]
 
-    def total(self, meter: Meter, customer: str, start: datetime, end: datetime, *, seen_at: datetime) -> Decimal:
+    def total(self, meter: StoredMeter, customer: str, start: datetime, end: datetime, *, seen_at: datetime) -> Decimal:
         """The meter's figure for ``[start, end)``, in the meter's unit; 0 when nothing happened."""
         return aggregate(meter, self.between(meter, customer, start, end, seen_at=seen_at))
 
 
-def aggregate(meter: Meter, events: Iterable[MeterEvent]) -> Decimal:
+def aggregate(meter: StoredMeter, events: Iterable[MeterEvent]) -> Decimal:
     """The meter's formula over events in time order."""
     counted = list(events)
     if meter.event_time_window:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import httpx
 
 from pacspace_stripe.simulator.http_stream import exact_json
-from pacspace_stripe.simulator.outbox import Receiver
+from pacspace_stripe.simulator.outbox import WebhookReceiver
 from pacspace_stripe.simulator.stripe.world import unix
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ RETRY_AFTER = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 300, 
 
 
 @dataclass(slots=True, kw_only=True)
-class Event:
+class StoredEvent:
     """Something that happened, with the object as it was then."""
 
     id: str
@@ -105,8 +105,8 @@ def _related(shown: Json) -> Json:
 
 
 @dataclass(slots=True, kw_only=True)
-class WebhookEndpoint(Receiver):
-    """Where Stripe's events go; see :class:`Receiver`."""
+class WebhookEndpoint(WebhookReceiver):
+    """Where Stripe's events go; see :class:`WebhookReceiver`."""
 
     style: Literal["snapshot", "thin"] = "snapshot"
     """Payload style of events: the object as it was, or a reference to it."""
@@ -127,7 +127,7 @@ class WebhookEndpoint(Receiver):
         selected = self.enabled_events
         return selected is None or event_type in selected or f"{THIN_PREFIX}{event_type}" in selected
 
-    def shown(self, event: Event) -> Json:
+    def shown(self, event: StoredEvent) -> Json:
         """Return the body of a delivery."""
         thin = self.style == "thin"
         return event.thin(reason=self.thin_reason, context=self.context) if thin else event.json()
@@ -140,7 +140,7 @@ def signature(body: bytes, secrets: tuple[str, ...], at: datetime) -> str:
     return ",".join([f"t={unix(at)}", *(f"v1={digest}" for digest in digests)])
 
 
-def request_for(event: Event, endpoint: WebhookEndpoint, now: datetime) -> httpx.Request:
+def request_for(event: StoredEvent, endpoint: WebhookEndpoint, now: datetime) -> httpx.Request:
     """The signed POST of one attempt."""
     body = exact_json(endpoint.shown(event))
     headers = {

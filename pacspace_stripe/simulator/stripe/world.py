@@ -21,7 +21,7 @@ class Interval(StrEnum):
     YEAR = "year"
 
 
-class Status(StrEnum):
+class StoredInvoiceStatus(StrEnum):
     """Where an invoice is in its life."""
 
     DRAFT = "draft"
@@ -48,7 +48,7 @@ def whole_second(at: datetime) -> datetime:
 
 
 @dataclass(slots=True, kw_only=True)
-class Customer:
+class StoredCustomer:
     """Who pays."""
 
     id: str
@@ -76,7 +76,7 @@ class Product:
 
 
 @dataclass(slots=True, kw_only=True)
-class Meter:
+class StoredMeter:
     """Turns meter events into one figure per customer and period."""
 
     id: str
@@ -91,7 +91,7 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
+class StoredTier:
     """One step of a tiered price; ``up_to`` None is without end. Amounts are in minor currency units."""
 
     up_to: int | None
@@ -100,7 +100,7 @@ class Tier:
 
 
 @dataclass(slots=True, kw_only=True)
-class Price:
+class StoredPrice:
     """How much and how often. ``unit_amount`` is in minor currency units and may have a fraction."""
 
     id: str
@@ -111,7 +111,7 @@ class Price:
     interval: Interval | None = Interval.MONTH
     interval_count: int = 1
     meter: str | None = None
-    tiers: tuple[Tier, ...] = ()
+    tiers: tuple[StoredTier, ...] = ()
     tiers_mode: Literal["graduated", "volume"] | None = None
     package_size: int | None = None
     package_round: Literal["up", "down"] = "up"
@@ -148,7 +148,7 @@ class Item:
 
 
 @dataclass(slots=True, kw_only=True)
-class Subscription:
+class StoredSubscription:
     """What renews."""
 
     id: str
@@ -214,7 +214,7 @@ class Line:
 
 
 @dataclass(slots=True, kw_only=True)
-class Invoice:
+class StoredInvoice:
     """An invoice from draft to its end. Amounts are in minor currency units."""
 
     id: str
@@ -230,7 +230,7 @@ class Invoice:
     subscription_metadata: dict[str, str] = field(default_factory=dict)
     days_until_due: int | None = None
     lines: list[Line] = field(default_factory=list)
-    status: Status = Status.DRAFT
+    status: StoredInvoiceStatus = StoredInvoiceStatus.DRAFT
     automatically_finalizes_at: datetime | None = None
     finalizes_as_asked: bool = False  # by a person or program: webhook failures do not delay it
     metadata: dict[str, str] = field(default_factory=dict)

@@ -7,15 +7,15 @@ from typing import Literal
 
 from pacspace_stripe.simulator.stripe import drafts as drafting
 from pacspace_stripe.simulator.stripe import engine, lifecycle, meter_endpoints
-from pacspace_stripe.simulator.stripe.account import Account, Cause
+from pacspace_stripe.simulator.stripe.account import Account, EventCause
 from pacspace_stripe.simulator.stripe.item_builder import ItemBuilding
 from pacspace_stripe.simulator.stripe.shapes import Json
 from pacspace_stripe.simulator.stripe.world import (
     Collection,
-    Invoice,
     Line,
-    Status,
-    Subscription,
+    StoredInvoice,
+    StoredInvoiceStatus,
+    StoredSubscription,
     whole_second,
 )
 
@@ -46,7 +46,7 @@ class WorldBuilding(ItemBuilding):
         with self._lock:
             account = self.account
             start, end = whole_second(period_start), whole_second(period_end)
-            subscription = Subscription(
+            subscription = StoredSubscription(
                 id=id or account.ids.new("sub"),
                 created=start,
                 customer=account.customers[customer].id,
@@ -155,7 +155,7 @@ class WorldBuilding(ItemBuilding):
         with self._lock:
             found = self._invoice(invoice)
             before = self.account.show_invoice(found)
-            if found.status is Status.PAID:
+            if found.status is StoredInvoiceStatus.PAID:
                 found.credited_after += amount
             else:
                 found.credited_before += amount
@@ -198,7 +198,7 @@ class WorldBuilding(ItemBuilding):
         period_start: datetime,
         period_end: datetime,
         *,
-        status: Status | str = Status.PAID,
+        status: StoredInvoiceStatus | str = StoredInvoiceStatus.PAID,
     ) -> str:
         """An invoice of an earlier period with the usage recorded in it, already finalized; no events. Its id."""
         with self._lock:
@@ -211,7 +211,7 @@ class WorldBuilding(ItemBuilding):
                 metered = account.prices[item.price].metered
                 bill = drafting.metered_lines if metered else drafting.licensed_lines
                 lines.extend(bill(account, found, past))
-            invoice = _past(account, found, lines, Status(status))
+            invoice = _past(account, found, lines, StoredInvoiceStatus(status))
             return account.invoices.add(invoice).id
 
     def set_auto_advance_by_person(self, invoice: str, *, auto_advance: bool) -> None:
@@ -220,10 +220,10 @@ class WorldBuilding(ItemBuilding):
             engine.run_due(self.account)
             found = self._invoice(invoice)
             before = self.account.show_invoice(found)
-            self.account.cause = Cause(request_id=self.account.ids.new("req"))
+            self.account.cause = EventCause(request_id=self.account.ids.new("req"))
             lifecycle.set_auto_advance(self.account, found, auto_advance)
             lifecycle.tell_update(self.account, found, before)
-            self.account.cause = Cause()
+            self.account.cause = EventCause()
 
     def invoice(self, invoice: str) -> Json:
         """The invoice as the API shows it now, with all its lines."""
@@ -244,20 +244,22 @@ class WorldBuilding(ItemBuilding):
                 if all(getattr(one, key) == value for key, value in wanted.items())
             ]
 
-    def _subscription(self, subscription: str) -> Subscription:
+    def _subscription(self, subscription: str) -> StoredSubscription:
         return self.account.subscriptions[subscription]
 
-    def _invoice(self, invoice: str) -> Invoice:
+    def _invoice(self, invoice: str) -> StoredInvoice:
         return self.account.invoices[invoice]
 
 
-def _past(account: Account, subscription: Subscription, lines: list[Line], status: Status) -> Invoice:
+def _past(
+    account: Account, subscription: StoredSubscription, lines: list[Line], status: StoredInvoiceStatus
+) -> StoredInvoice:
     customer = account.customers[subscription.customer]
     customer.invoices_numbered += 1
     start, end = lines[0].period_start, lines[0].period_end
     finalized = end + timedelta(hours=1)
     total = sum(line.amount for line in lines)
-    return Invoice(
+    return StoredInvoice(
         id=account.ids.new("in"),
         created=end,
         customer=customer.id,
@@ -274,10 +276,10 @@ def _past(account: Account, subscription: Subscription, lines: list[Line], statu
         footer=subscription.footer or customer.footer or account.behaviour.default_footer,
         number=f"{customer.id.removeprefix('cus_')[:8].upper()}-{customer.invoices_numbered:04}",
         finalized_at=finalized,
-        paid_at=finalized if status is Status.PAID else None,
-        paid_amount=max(total, 0) if status is Status.PAID else 0,
-        attempt_count=1 if status is Status.PAID else 0,
-        voided_at=finalized if status is Status.VOID else None,
-        uncollectible_at=finalized if status is Status.UNCOLLECTIBLE else None,
+        paid_at=finalized if status is StoredInvoiceStatus.PAID else None,
+        paid_amount=max(total, 0) if status is StoredInvoiceStatus.PAID else 0,
+        attempt_count=1 if status is StoredInvoiceStatus.PAID else 0,
+        voided_at=finalized if status is StoredInvoiceStatus.VOID else None,
+        uncollectible_at=finalized if status is StoredInvoiceStatus.UNCOLLECTIBLE else None,
         webhooks_delivered_at=end,
     )

@@ -18,10 +18,10 @@ from pacspace_stripe.errors import LeaseBusy, PacspaceStripeError
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.pacspace.ledger import Draft
-from pacspace_stripe.simulator.pacspace.scopes import Window
+from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.invoice_endpoints import show
-from pacspace_stripe.simulator.stripe.world import Invoice
+from pacspace_stripe.simulator.stripe.world import StoredInvoice
 from pacspace_stripe.store import Kind
 from tests.support.generated.plans import Act, Crash, Other, Outage, Person, Plan, Restart, Stall, Subscription, Usage
 from tests.support.generated.worlds import COUNTED, LEVEL, TIERED
@@ -202,10 +202,10 @@ class Player(World):
 
     # -- looking at the truth -------------------------------------------------------------------------------------
 
-    def raw(self, invoice_id: str) -> Invoice | None:
+    def raw(self, invoice_id: str) -> StoredInvoice | None:
         return self.stripe.account.invoices.get(invoice_id)
 
-    def subscription_of(self, invoice: Invoice) -> Subscription:
+    def subscription_of(self, invoice: StoredInvoice) -> Subscription:
         return self.plan.subscriptions[self.subscription_ids.index(str(invoice.subscription))]
 
     def truth(self, invoice_id: str) -> Truth | None:
@@ -234,7 +234,7 @@ class Player(World):
     def counted(self, account: str, key: Key) -> tuple[Decimal, int]:
         """Net and number of the verified records that count for a meter and window, as the settings say."""
         world = self.ledger._world  # noqa: SLF001  # the truth, not an answer about it
-        found = world.verified(account, Window(start=key[1], end=key[2]))
+        found = world.verified(account, ScopeWindow(start=key[1], end=key[2]))
         excluded = self.plan.setting("exclude_reasons", "").split(",")
         mine = [one for one in found if one.draft.reason not in excluded and self._meter_in(one.draft) in (key[0], ANY)]
         if key[0] == LEVEL and self.plan.setting("readings", "") == LEVEL:
@@ -254,10 +254,10 @@ class Player(World):
         if not self.ledger.rules.doubles:
             return net
         world = self.ledger._world  # noqa: SLF001  # as it answers, without a request
-        window = Window(start=key[1], end=key[2])
+        window = ScopeWindow(start=key[1], end=key[2])
         return Decimal(repr(world.balance(world.verified(self.account(subscription, key[0]), window))))
 
-    def billed(self, invoice: Invoice) -> Figures:
+    def billed(self, invoice: StoredInvoice) -> Figures:
         """The metered lines, summed by meter and window; after a threshold, with what the period billed before."""
         found: Figures = {}
         for line in invoice.lines:
@@ -604,7 +604,7 @@ class Player(World):
         touch = Touch(at=at, does=person.does, status=status, before=advances, after=invoice.auto_advance)
         self.touched.setdefault(invoice.id, []).append(touch)
 
-    def _touch(self, invoice: Invoice, does: str) -> None:
+    def _touch(self, invoice: StoredInvoice, does: str) -> None:
         account = self.stripe.account
         before = account.show_invoice(invoice)
         match does:
@@ -643,7 +643,7 @@ class Player(World):
         headers = {"Authorization": "Bearer sk_test_simulator"}
         self.stripe(httpx.Request(method, f"http://127.0.0.1:{STRIPE_PORT}{path}", headers=headers))
 
-    def _spoil(self, invoice: Invoice, does: str) -> None:
+    def _spoil(self, invoice: StoredInvoice, does: str) -> None:
         """Somebody takes our stamp off, or writes over it; no event says so of what is over for good."""
         if invoice.status.value in {"void", "uncollectible"}:
             return
@@ -658,12 +658,12 @@ class Player(World):
             case "unfooter" if invoice.status.value == "draft":
                 invoice.footer = self.own_footer[invoice.id]
 
-    def _edit_footer(self, invoice: Invoice) -> None:
+    def _edit_footer(self, invoice: StoredInvoice) -> None:
         if invoice.status.value == "draft" and len(self.own_footer[invoice.id]) < 4000:
             self.own_footer[invoice.id] = "New first line.\n" + self.own_footer[invoice.id]
             invoice.footer = "New first line.\n" + (invoice.footer or "")
 
-    def _waive(self, invoice: Invoice) -> None:
+    def _waive(self, invoice: StoredInvoice) -> None:
         if self.down_until is not None or self.policy_mode == "observe":
             return
         reason = f"agreed {len(self.waived.get(invoice.id, ())) + 1}"
@@ -717,7 +717,7 @@ class Player(World):
             for key in truth.billed if truth else ():
                 self._settle_up(invoice, subscription, key, truth)
 
-    def _settle_up(self, invoice: Invoice, subscription: Subscription, key: Key, truth: Truth | None) -> None:
+    def _settle_up(self, invoice: StoredInvoice, subscription: Subscription, key: Key, truth: Truth | None) -> None:
         assert truth is not None
         side = truth.metered if truth.status == "draft" else truth.billed
         if key[0] == LEVEL and self.plan.setting("readings", "") == LEVEL:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.simulator.stripe.world import Invoice
+from pacspace_stripe.simulator.stripe.world import StoredInvoice
 from pacspace_stripe.store.tables import audit, evidence, subjects
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from tests.support.generated.plans import Outage, Restart, Stall
@@ -83,25 +83,25 @@ def _mistyped(player: Player, invoice_id: str) -> bool:
     return invoice is not None and player.subscription_of(invoice).mistyped
 
 
-def invoices(player: Player) -> list[Invoice]:
+def invoices(player: Player) -> list[StoredInvoice]:
     """All invoices of the plan, oldest first."""
     return [one for one in player.stripe.account.invoices if one.subscription in player.subscription_ids]
 
 
-def metered(player: Player) -> list[Invoice]:
+def metered(player: Player) -> list[StoredInvoice]:
     return [one for one in invoices(player) if player.billed(one)]
 
 
-def ours(player: Player, invoice: Invoice) -> list[Request]:
+def ours(player: Player, invoice: StoredInvoice) -> list[Request]:
     return [request for request in player.diary if request.invoice == invoice.id]
 
 
-def memory(player: Player, invoice: Invoice) -> InvoiceState | None:
+def memory(player: Player, invoice: StoredInvoice) -> InvoiceState | None:
     subject = player.app.store.subjects.find(invoice.id)
     return subject.memory if subject else None
 
 
-def has_left(player: Player, invoice: Invoice) -> bool:
+def has_left(player: Player, invoice: StoredInvoice) -> bool:
     """Paid, mailed, or on its way by itself."""
     moving = invoice.status.value == "open" and invoice.auto_advance
     return moving or invoice.status.value == "paid" or invoice.id in player.left
@@ -160,7 +160,7 @@ def only_what_we_held(player: Player) -> Iterator[str]:
         yield from _by_hand(player, invoice)
 
 
-def _by_hand(player: Player, invoice: Invoice) -> Iterator[str]:
+def _by_hand(player: Player, invoice: StoredInvoice) -> Iterator[str]:
     """What a person stopped, we don't start."""
     for request in ours(player, invoice):
         earlier = [who for at, who in _stops(player, invoice) if at <= request.at]
@@ -168,7 +168,7 @@ def _by_hand(player: Player, invoice: Invoice) -> Iterator[str]:
             yield f"2 {invoice.id} was stopped by {earlier[-1]} and released by us"
 
 
-def _stops(player: Player, invoice: Invoice) -> list[tuple[datetime, str]]:
+def _stops(player: Player, invoice: StoredInvoice) -> list[tuple[datetime, str]]:
     """Who held it and when. We cannot know that somebody did between our read and our write."""
     stops = [(request.at, "us") for request in ours(player, invoice) if request.holds and request.after]
     hands = player.touched.get(invoice.id, ())
@@ -196,7 +196,7 @@ def never_before_stripes_own_time(player: Player) -> Iterator[str]:
                 yield f"2 {request.path} at {request.at}, planned for {planned}"
 
 
-def _planned(player: Player, invoice: Invoice) -> int | None:
+def _planned(player: Player, invoice: StoredInvoice) -> int | None:
     created = (event.object for event in player.stripe.account.events if event.type == "invoice.created")
     return next((shown["automatically_finalizes_at"] for shown in created if shown["id"] == invoice.id), None)
 
@@ -217,7 +217,7 @@ def no_right_invoice_is_held(player: Player) -> Iterator[str]:
             yield f"3 {invoice.id} is right and still {invoice.status.value} at {player.clock.now()}: {said}"
 
 
-def _why_held(player: Player, invoice: Invoice) -> str | None:
+def _why_held(player: Player, invoice: StoredInvoice) -> str | None:
     """A good reason for it to be there still; None when there is none."""
     truth, subscription = player.truth(invoice.id), player.subscription_of(invoice)
     assert truth is not None
@@ -244,7 +244,7 @@ def _why_held(player: Player, invoice: Invoice) -> str | None:
     return None
 
 
-def _lost_its_footer(player: Player, invoice: Invoice) -> bool:
+def _lost_its_footer(player: Player, invoice: StoredInvoice) -> bool:
     """Return whether a person took our block off a draft that was finalized without it."""
     hands = player.touched.get(invoice.id, ())
     taken_off = any(touch.does.startswith("unfooter") and touch.status == "draft" for touch in hands)
@@ -260,25 +260,25 @@ def _names_no_meter(player: Player, accounts: set[str]) -> bool:
     return apart and "deposit" in reasons - set(excluded)
 
 
-def _has_rival(player: Player, invoice: Invoice) -> bool:
+def _has_rival(player: Player, invoice: StoredInvoice) -> bool:
     """Whether another invoice was ever made for the same ledger account and time."""
     mine = _claims(player, invoice)
     others = [claim for other in metered(player) if other.id != invoice.id for claim in _claims(player, other)]
     return any(one[0] == two[0] and one[1] < two[2] and two[1] < one[2] for one in mine for two in others)
 
 
-def _claims(player: Player, invoice: Invoice) -> list[tuple[str, datetime, datetime]]:
+def _claims(player: Player, invoice: StoredInvoice) -> list[tuple[str, datetime, datetime]]:
     subscription = player.subscription_of(invoice)
     return [(player.account(subscription, meter), start, end) for meter, start, end in player.billed(invoice)]
 
 
-def _stopped_by_hand(player: Player, invoice: Invoice) -> bool:
+def _stopped_by_hand(player: Player, invoice: StoredInvoice) -> bool:
     """The last to stop it was a person."""
     stops = _stops(player, invoice)
     return bool(stops) and stops[-1][1] != "us"
 
 
-def _is_frozen(player: Player, invoice: Invoice, truth: Truth) -> bool:
+def _is_frozen(player: Player, invoice: StoredInvoice, truth: Truth) -> bool:
     if dict(player.plan.ledger).get("late_deltas") != "frozen":
         return False
     subscription = player.subscription_of(invoice)
@@ -314,7 +314,7 @@ def stamps_are_its_own(player: Player) -> Iterator[str]:
 _WINDOW_KEYS = ("window", "usage", "delta_count", "root_count", "proof_root", "checkpoint_id", "verify_url")
 
 
-def _wrong_proof(player: Player, invoice: Invoice, one: dict[str, str], made: dict[str, object]) -> Iterator[str]:
+def _wrong_proof(player: Player, invoice: StoredInvoice, one: dict[str, str], made: dict[str, object]) -> Iterator[str]:
     truth, subscription = player.truth(invoice.id), player.subscription_of(invoice)
     assert truth is not None
     keys = [key for key in truth.billed if _window_text(key) == one["window"]]
@@ -376,7 +376,7 @@ def finished_is_finished(player: Player) -> Iterator[str]:
             yield f"7 a second check of {invoice.id} ({found}): {before} to {after} {wrote}"
 
 
-def _is_news(player: Player, invoice: Invoice) -> bool:
+def _is_news(player: Player, invoice: StoredInvoice) -> bool:
     """Whether either side changed since we last looked, or whether we act."""
     now, looks = player.truth(invoice.id), [request for request in ours(player, invoice) if request.after]
     policies = any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
@@ -498,19 +498,19 @@ def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
                 yield from _left_open(player, invoice)
 
 
-def _forced(player: Player, invoice: Invoice) -> bool:
+def _forced(player: Player, invoice: StoredInvoice) -> bool:
     forcing = {"pay", "finalize"}
     touches = player.touched.get(invoice.id, ())
     return any(touch.does in forcing or (touch.does == "on" and touch.status == "open") for touch in touches)
 
 
-def _left_unreleased(player: Player, invoice: Invoice) -> Iterator[str]:
+def _left_unreleased(player: Player, invoice: StoredInvoice) -> Iterator[str]:
     finalized_to_zero = any(request.finalizes and _finalized(request) for request in ours(player, invoice))
     if not any(request.releases for request in ours(player, invoice)) and not finalized_to_zero:
         yield f"11 {invoice.id} left without our release"
 
 
-def _left_open(player: Player, invoice: Invoice) -> Iterator[str]:
+def _left_open(player: Player, invoice: StoredInvoice) -> Iterator[str]:
     truth = player.truth(invoice.id)
     assert truth is not None
     verdict = truth.metadata.get("pacspace_verdict")
@@ -528,7 +528,7 @@ def _is_matched(request: Request) -> bool:
     return bool(request.after and request.after.metadata.get("pacspace_verdict") == "matched")
 
 
-def _changed_late(player: Player, invoice: Invoice) -> bool:
+def _changed_late(player: Player, invoice: StoredInvoice) -> bool:
     """One side changed after we had last seen it as a draft."""
     seen = [request.after for request in ours(player, invoice) if request.after and request.after.status == "draft"]
     final = player.truth(invoice.id)
@@ -629,7 +629,7 @@ def what_stays_or_should_have_is_counted(player: Player) -> Iterator[str]:
 _BAD = (Verdict.DRIFTED, Verdict.UNPROVEN)
 
 
-def _would_have_stayed(player: Player, invoice: Invoice, remembered: InvoiceState) -> bool:
+def _would_have_stayed(player: Player, invoice: StoredInvoice, remembered: InvoiceState) -> bool:
     """Only looked on at, all the time: it left by itself though what was found was wrong."""
     quiet = player.observes and not any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
     closed = player.app.settings.fail.value == "closed" or remembered.blocked
@@ -670,11 +670,11 @@ def end_state(player: Player) -> list[dict[str, object]]:
     return [_ended(player, invoice) for invoice in sorted(invoices(player), key=_place(player))]
 
 
-def _place(player: Player) -> Callable[[Invoice], tuple[int, object]]:
+def _place(player: Player) -> Callable[[StoredInvoice], tuple[int, object]]:
     return lambda invoice: (player.subscription_ids.index(str(invoice.subscription)), invoice.created)
 
 
-def _ended(player: Player, invoice: Invoice) -> dict[str, object]:
+def _ended(player: Player, invoice: StoredInvoice) -> dict[str, object]:
     remembered = memory(player, invoice)
     volatile = ("pacspace_evidence_sha256", "pacspace_checkpoint_id", "pacspace_hold")
     metadata = {key: value for key, value in invoice.metadata.items() if not key.startswith(volatile)}
