@@ -6,12 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from pacspace_stripe.backfill.rules.tally import CALLS_OF_A_PDF, MOST_NAMED, Outcome, Place, Tally, calls_for
-from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED, Reason, Verdict
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
 from pacspace_stripe.vocabulary.policy import Policy
 
-NOT_METERED = "nothing metered"
 DELETED = "deleted"
 
 
@@ -82,7 +81,7 @@ class Row:
     def outcome(self) -> Outcome:
         if self.result.verdict is not None:
             return Outcome(self.result.verdict.value)
-        judged_later = self.result.detail != NOT_METERED and self.result.status != DELETED
+        judged_later = self.result.detail != NOTHING_METERED and self.result.status != DELETED
         return Outcome.NOT_YET if judged_later else Outcome.NOT_METERED
 
     @property
@@ -142,7 +141,7 @@ Look = Callable[[bool], CheckResult]
 
 def not_metered(listed: ListedInvoice, status: InvoiceStatus) -> CheckResult:
     """It was not even looked at."""
-    return _unjudged(listed.invoice_id, status.value, NOT_METERED)
+    return _unjudged(listed.invoice_id, status.value, NOTHING_METERED)
 
 
 def deleted(listed: ListedInvoice) -> CheckResult:

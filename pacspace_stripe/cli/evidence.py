@@ -21,7 +21,6 @@ _ELSEWHERE = (
     "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
     " What follows was compared again, and found to agree with that stamp; it is not what is stamped."
 )
-_GOOD = {Verdict.MATCHED.value, Verdict.WAIVED.value}
 _SEEN = {"matched": "green", "waived": "yellow"}
 
 
@@ -69,7 +68,7 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         _echo_history(links)
     else:
         _echo_decision(decision, confirmation_of(links, decision.sha256), last)
-    sys.exit(0 if json.loads(decision.document)["decision"]["verdict"] in _GOOD else 1)
+    sys.exit(0 if Verdict(json.loads(decision.document)["decision"]["verdict"]).may_leave else 1)
 
 
 def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:

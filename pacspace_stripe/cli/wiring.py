@@ -12,9 +12,9 @@ from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.output import echo_line, echo_windows
 from pacspace_stripe.comparison.rules.settling import without_time
+from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED
 from pacspace_stripe.errors import ConfigurationError, LeaseBusy
 from pacspace_stripe.gate.rules.result import CheckResult
-from pacspace_stripe.gate.rules.state import NOTHING_METERED
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.store import Store
 from pacspace_stripe.vocabulary.policy import Mode

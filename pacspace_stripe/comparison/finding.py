@@ -21,7 +21,6 @@ RATE_LIMITED_LOOK = timedelta(seconds=2)
 """A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
 PATIENT_LOOKS = 5
 """Looks in a row that 429s may end before they count as no answer."""
-_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class Judge:
 
         Asks Stripe for the subscription; a refusal leaves only the copy on the invoice. A 429 ends the look.
         """
-        if finding.verdict in _GOOD or finding.reason in UNANSWERED or read.subscription_id is None:
+        if finding.verdict.may_leave or finding.reason in UNANSWERED or read.subscription_id is None:
             return ()
         copied = read.subscription_metadata.get(ACCOUNT_METADATA_KEY, "")
         try:
@@ -83,7 +82,7 @@ class Judge:
         figures = billed_figures(usages)
         finding = with_waiver(self.compared(invoice, usages, memory), memory)
         enforced = self.policy.mode is Mode.ENFORCE and invoice.status not in GIVEN_UP
-        if enforced and finding.verdict in _GOOD:
+        if enforced and finding.verdict.may_leave:
             finding = with_waiver(self.proven(finding, memory), memory)
         return _changed_at_finalization(invoice, finding, figures, memory)
 
@@ -91,7 +90,7 @@ class Judge:
         """Return whether a good finding rests on checkpoints."""
         enforced = self.policy.mode is Mode.ENFORCE and invoice.status not in GIVEN_UP
         recorded = any(result.count and result.account and not result.record for result in finding.windows)
-        return enforced and finding.verdict in _GOOD and recorded
+        return enforced and finding.verdict.may_leave and recorded
 
     def compared(self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: InvoiceState) -> Finding:
         """Both figures, window by window; nothing is written to either vendor."""
@@ -124,7 +123,7 @@ def mapped(invoice: Invoice, mapping: str | None) -> Invoice:
 
 def better(found: Finding, than: Finding) -> bool:
     """Whether another ledger account says more: it matches, or it has records where the first had none at all."""
-    if found.verdict in _GOOD:
+    if found.verdict.may_leave:
         return True
     return any(result.count for result in found.windows) and not any(result.count for result in than.windows)
 

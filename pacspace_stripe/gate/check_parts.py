@@ -9,8 +9,8 @@ from pacspace_stripe.errors import RenderError
 from pacspace_stripe.gate.early_warning import is_of_period
 from pacspace_stripe.gate.rules import actions as steps
 from pacspace_stripe.gate.rules import decide, timing
-from pacspace_stripe.gate.rules.actions import Stamp
-from pacspace_stripe.gate.rules.carried_stamp import GOOD, changed_stamp, footer_is_lost, on_it, stamp_stays
+from pacspace_stripe.gate.rules.actions import WriteStamp
+from pacspace_stripe.gate.rules.carried_stamp import changed_stamp, footer_is_lost, on_it, stamp_stays
 from pacspace_stripe.gate.rules.stamp import carried
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Waiver
 from pacspace_stripe.gate.rules.transitions import (
@@ -158,7 +158,7 @@ class Pass:
             return self._until(invoice.status.value, self.now + timing.FOREIGN_HOLD_LOOK)
         return self._end(invoice.status.value, self.memory.detail)
 
-    def _tell_footer(self, action: Stamp) -> None:
+    def _tell_footer(self, action: WriteStamp) -> None:
         """Tell when a stamp had to do without its footer, and show it; what could not be rendered could be now."""
         if not action.footer:
             return
@@ -225,7 +225,13 @@ class Pass:
         if finding.verdict is not Verdict.UNPROVEN or not finding.heals:
             return None
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID) and not memory.held
-        proven = left and memory.cleared and memory.verdict in GOOD and stamp_stays(invoice, memory, finding)
+        proven = (
+            left
+            and memory.cleared
+            and memory.verdict
+            and memory.verdict.may_leave
+            and stamp_stays(invoice, memory, finding)
+        )
         drifted = memory.verdict is Verdict.DRIFTED and finding.reason in UNANSWERED and (memory.ended or not left)
         if not proven and not drifted:
             return None
@@ -248,7 +254,7 @@ class Pass:
         before = self.memory.alerted
         self.memory = self.parts.alerts.tell(self.leased, self.memory, kind, detail)
         if self.memory.alerted != before:
-            self._did(str(steps.Alert(kind=kind)))
+            self._did(str(steps.RaiseAlert(kind=kind)))
 
     def _did(self, step: str) -> None:
         self.steps = (*self.steps, step)

@@ -15,7 +15,6 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store import Leased, Store
 
 _log = logging.getLogger("pacspace_stripe.alerts")
-_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Alerts:
 
     def recovered(self, leased: Leased, memory: InvoiceState, kind: str | None = None) -> InvoiceState:
         """Both sides agree again, or a person let it go: told if what was wrong had been told."""
-        if memory.verdict not in _GOOD:
+        if memory.verdict is None or not memory.verdict.may_leave:
             return memory
         over = replace(memory, alerted=alerting.once_good(memory.alerted), left_out=())
         if not alerting.recovers(memory.alerted):

@@ -7,7 +7,7 @@ from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.errors import NotEditable, RateLimited, RemoteError
 from pacspace_stripe.gate.check_parts import Pass
 from pacspace_stripe.gate.rules import decide, timing
-from pacspace_stripe.gate.rules.actions import Action, Alert
+from pacspace_stripe.gate.rules.actions import Action, RaiseAlert
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY
 from pacspace_stripe.gate.rules.state import ANY_STOP, Finalizer, InvoiceState, Waiver
@@ -184,7 +184,7 @@ class ReleaseGuard(Pass):
         if HOLD_KEY in invoice.metadata and self.parts.policy.mode is Mode.ENFORCE:
             self._actor.unsign(invoice)
 
-    def _told(self, action: Alert, finding: Finding) -> None:
+    def _told(self, action: RaiseAlert, finding: Finding) -> None:
         """Tell what the finding says; or what the action itself says, which is what the invoice then waits for."""
         if action.detail is None:
             return self._alert(f"{action.kind}:{finding.reason.value}", finding.detail)

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import assert_never
 
 from pacspace_stripe.comparison.finding import RATE_LIMITED_LOOK, mapped
-from pacspace_stripe.comparison.rules.verdicts import HEALS, Finding, Reason, Verdict, summarize
+from pacspace_stripe.comparison.rules.verdicts import HEALS, NOTHING_METERED, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
 from pacspace_stripe.gate.check_parts import MAIL_UNKNOWN, MOST_PUT_BACK
 from pacspace_stripe.gate.release_guard import ReleaseGuard
@@ -60,7 +60,7 @@ class Look(ReleaseGuard):
         usages = self._usages(invoice)
         if not usages and (self.memory.precaution or not self.memory.held):
             stays = self._give_back(invoice)
-            return stays or self._end(invoice.status.value, "nothing metered")
+            return stays or self._end(invoice.status.value, NOTHING_METERED)
         self._claim(invoice, usages, seen_at=self.real_now)
         if self.memory.held and invoice.status is InvoiceStatus.OPEN and self._mailed(invoice):
             self._alert("sent_under_hold", "somebody had Stripe mail it under our hold: the customer has it")
@@ -74,7 +74,7 @@ class Look(ReleaseGuard):
         invoice = self._recall(self.parts.stripe.read_invoice(self.memory.invoice_id))
         usages = self.parts.comparer.usages(invoice)
         if not usages and not self.memory.held:
-            self.memory = replace(self.memory, detail="nothing metered")
+            self.memory = replace(self.memory, detail=NOTHING_METERED)
             return invoice, summarize(())
         self._claim(invoice, usages, seen_at=invoice.created_at)
         would_hold = invoice.auto_advance and decide.fails_closed(self.memory, self.parts.policy)
@@ -166,7 +166,7 @@ class Look(ReleaseGuard):
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """It left: its final lines are those of the stamp on it, or it is compared again."""
         stamped = self.memory.stamped if carries_stamp(invoice, self.memory) else None
-        good = stamped is not None and stamped.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+        good = stamped is not None and stamped.verdict.may_leave
         # A root vouches for what it covered; a record may have grown since.
         grows = any(usage.by_record for usage in usages)
         if stamped and good and not grows and same_figures(stamped.figures, billed_figures(usages)):
@@ -209,12 +209,12 @@ class Look(ReleaseGuard):
             return self._end(invoice.status.value, self.memory.detail)
         if proven is None:
             self._seal(invoice, finding)
-        if invoice.status is not InvoiceStatus.DRAFT and finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+        if invoice.status is not InvoiceStatus.DRAFT and finding.verdict.may_leave:
             self._actor.confirm(invoice, self.memory.evidence_sha256 or "", finding.windows)
         return self._act(invoice, finding)
 
     def _act(self, invoice: Invoice, finding: Finding) -> Looked:
-        if finding.verdict in (Verdict.MATCHED, Verdict.WAIVED):
+        if finding.verdict.may_leave:
             self._finalizer_known(invoice)
         try:
             looked = self._acted(invoice, finding)
@@ -231,7 +231,7 @@ class Look(ReleaseGuard):
             match action:
                 case steps.Hold():
                     current = self._hold(current, again=False)
-                case steps.Stamp():
+                case steps.WriteStamp():
                     self.memory, wrote = self._actor.stamp(current, self.memory, finding, action)
                     self._tell_footer(action)
                     self._did(str(action)) if wrote else None
@@ -245,7 +245,7 @@ class Look(ReleaseGuard):
                 case steps.Release():
                     self.memory = self._actor.release(current, self.memory)
                     self._did(str(action))
-                case steps.Alert():
+                case steps.RaiseAlert():
                     self._told(action, finding)
                 case steps.Wait(until=until):
                     self.memory = awaiting(self.memory, until)
@@ -257,7 +257,7 @@ class Look(ReleaseGuard):
         return self._until(current.status.value, self.now + RATE_LIMITED_LOOK)
 
     def _done(self, invoice: Invoice, finding: Finding, detail: str) -> Looked:
-        good = finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+        good = finding.verdict.may_leave
         if self.back and not good and decide.must_stop(invoice, self.memory, self.parts.policy, finding):
             # It left just now: stopping it is still the gate's to do.
             return self._until(invoice.status.value, self.now)

@@ -11,7 +11,7 @@ from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.views import FooterView, FooterWindow
 from pacspace_stripe.errors import NotEditable
 from pacspace_stripe.evidence.rules import document as evidence
-from pacspace_stripe.gate.rules.actions import Stamp
+from pacspace_stripe.gate.rules.actions import WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import ChangedStamp
 from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
@@ -179,7 +179,7 @@ class StripeWrites:
         return done
 
     def stamp(
-        self, invoice: Invoice, memory: InvoiceState, finding: Finding, action: Stamp
+        self, invoice: Invoice, memory: InvoiceState, finding: Finding, action: WriteStamp
     ) -> tuple[InvoiceState, bool]:
         """Verdict and proof in one update; whether anything had to be written."""
         sha = memory.evidence_sha256 or ""
@@ -285,13 +285,15 @@ def _following(before: Stamped | None, now: Stamped) -> Stamped:
     return replace(now, at=before.at, written=before.written) if before and _same_stamp(before, now) else now
 
 
-def _after_stamp(memory: InvoiceState, action: Stamp) -> InvoiceState:
+def _after_stamp(memory: InvoiceState, action: WriteStamp) -> InvoiceState:
     if action.auto_advance:
         return replace(memory, held=False, stage=Stage.STAMPED)
     return replace(memory, stage=memory.stage if memory.stage is Stage.FINALIZED else Stage.STAMPED)
 
 
-def _changes(invoice: Invoice, metadata: Mapping[str, str], footer: str | None, action: Stamp) -> dict[str, object]:
+def _changes(
+    invoice: Invoice, metadata: Mapping[str, str], footer: str | None, action: WriteStamp
+) -> dict[str, object]:
     """Only what differs from the invoice as it is."""
     changes: dict[str, object] = {}
     if metadata:

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.rules.document import Evidence, decision_of, meaning, seal
-from pacspace_stripe.gate.rules.state import NOTHING_METERED
 from pacspace_stripe.store.database import Database, one_at_a_time
 from pacspace_stripe.store.tables import evidence, subjects
 from pacspace_stripe.vocabulary.canonical_json import Json

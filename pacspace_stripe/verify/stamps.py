@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.evidence.format.models import EvidenceDocument
 from pacspace_stripe.evidence.format.reading import ReadEvidence
 from pacspace_stripe.gate.rules.footer import find_block
@@ -12,7 +11,6 @@ from pacspace_stripe.verify.report import Result, cannot_tell, refuted, skipped,
 from pacspace_stripe.vocabulary.policy import Mode
 
 EVIDENCE_KEY = f"{PREFIX}evidence_sha256"
-_LEAVING = (Verdict.MATCHED, Verdict.WAIVED)
 _HASH, _ROOT = "evidence-sha256:", "proof-root:"
 
 
@@ -54,7 +52,7 @@ def on_invoice(
 
 def _unstamped(document: EvidenceDocument) -> Result:
     """Nothing is stamped on a draft that is held, nor by a gate that only observes."""
-    held = document.invoice_status == "draft" and document.decision.verdict not in _LEAVING
+    held = document.invoice_status == "draft" and not document.decision.verdict.may_leave
     if held or document.policy.mode is Mode.OBSERVE:
         why = "the gate only observed" if document.policy.mode is Mode.OBSERVE else "it was held as a draft"
         return skipped(f"the invoice at Stripe carries no stamp: {why}")

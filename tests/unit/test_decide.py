@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
 from pacspace_stripe.gate.rules.actions import (
     Action,
-    Alert,
     Backstop,
     Compare,
     Confirm,
     End,
     Finalize,
     Hold,
+    RaiseAlert,
     Release,
-    Stamp,
     Step,
     Wait,
     WatchRelease,
+    WriteStamp,
 )
 from pacspace_stripe.gate.rules.decide import (
     CONFIRM_MARGIN,
@@ -137,11 +137,11 @@ def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Polic
 
 
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
-@pytest.mark.parametrize(("found", "marks"), [(DRIFTED, (Stamp(footer=False),)), (MATCHED, ())])
+@pytest.mark.parametrize(("found", "marks"), [(DRIFTED, (WriteStamp(footer=False),)), (MATCHED, ())])
 def test_what_a_person_gives_up_under_our_hold_is_told_and_ends(
     status: InvoiceStatus, found: Finding, marks: tuple[Action, ...]
 ) -> None:
-    told, end = Alert(kind=f"{status.value}_under_hold"), End(detail=f"a person made it {status.value}")
+    told, end = RaiseAlert(kind=f"{status.value}_under_hold"), End(detail=f"a person made it {status.value}")
     assert after_comparison(left(status), HELD, CLOSED, LATER, found) == (*marks, told, end)
 
 
@@ -159,7 +159,7 @@ def test_a_grace_period_longer_than_the_backstop_is_kept() -> None:
 
 # -- after it ---------------------------------------------------------------------------------------------------------
 
-STRICT_END: tuple[Action, ...] = (Stamp(footer=True), Finalize(), Release(), Wait(until=LATER + EFFECT_WITHIN))
+STRICT_END: tuple[Action, ...] = (WriteStamp(footer=True), Finalize(), Release(), Wait(until=LATER + EFFECT_WITHIN))
 FIRST_RETRY = Wait(until=LATER + MINUTE)
 OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
 
@@ -176,7 +176,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             HELD,
             FAST,
             MATCHED,
-            (Stamp(footer=True, auto_advance=True), Wait(until=LATER + EFFECT_WITHIN + CONFIRM_MARGIN)),
+            (WriteStamp(footer=True, auto_advance=True), Wait(until=LATER + EFFECT_WITHIN + CONFIRM_MARGIN)),
             id="matched, fast",
         ),
         pytest.param(
@@ -184,7 +184,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             FOREIGN,
             CLOSED,
             MATCHED,
-            (Stamp(footer=True), Wait(until=LATER + FOREIGN_HOLD_LOOK)),
+            (WriteStamp(footer=True), Wait(until=LATER + FOREIGN_HOLD_LOOK)),
             id="matched under a foreign hold",
         ),
         pytest.param(
@@ -192,21 +192,26 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             BACKSTOPPED,
             OPEN,
             MATCHED,
-            (Stamp(footer=True, finalizes_at=LATER + MINUTE), Wait(until=LATER + MINUTE + CONFIRM_MARGIN)),
+            (WriteStamp(footer=True, finalizes_at=LATER + MINUTE), Wait(until=LATER + MINUTE + CONFIRM_MARGIN)),
             id="matched, open, its own time is over",
         ),
         pytest.param(
-            held_draft(), HELD, CLOSED, DRIFTED, (Alert(kind="drifted"), FIRST_RETRY), id="drifted stays held"
+            held_draft(), HELD, CLOSED, DRIFTED, (RaiseAlert(kind="drifted"), FIRST_RETRY), id="drifted stays held"
         ),
         pytest.param(
-            invoice(), BACKSTOPPED, OPEN, DRIFTED, (Hold(), Alert(kind="drifted"), FIRST_RETRY), id="open holds a drift"
+            invoice(),
+            BACKSTOPPED,
+            OPEN,
+            DRIFTED,
+            (Hold(), RaiseAlert(kind="drifted"), FIRST_RETRY),
+            id="open holds a drift",
         ),
         pytest.param(
             held_draft(metadata=OURS),
             HELD_STAMPED,
             CLOSED,
             DRIFTED,
-            (Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            (WriteStamp(footer=False), RaiseAlert(kind="drifted"), FIRST_RETRY),
             id="a stamp that is no longer true is replaced",
         ),
         pytest.param(held_draft(), HELD, CLOSED, UNSETTLED, (FIRST_RETRY,), id="not settled is looked at again"),
@@ -224,7 +229,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             replace(BACKSTOPPED, attempts=len(OPEN.retry), backstop_at=LATER),
             OPEN,
             UNSETTLED,
-            (Alert(kind="unproven"), Wait(until=LATER + HOUR)),
+            (RaiseAlert(kind="unproven"), Wait(until=LATER + HOUR)),
             id="open, a backstop that passed is told",
         ),
         pytest.param(
@@ -232,7 +237,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             BACKSTOPPED,
             OPEN,
             UNMAPPED,
-            (Alert(kind="unproven"), FIRST_RETRY),
+            (RaiseAlert(kind="unproven"), FIRST_RETRY),
             id="open, unmapped is told at once",
         ),
         pytest.param(
@@ -240,7 +245,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             BACKSTOPPED,
             OPEN,
             UNSETTLED,
-            (Stamp(footer=False), Alert(kind="went_out_unproven"), FIRST_RETRY),
+            (WriteStamp(footer=False), RaiseAlert(kind="went_out_unproven"), FIRST_RETRY),
             id="open, it went out unproven",
         ),
         pytest.param(
@@ -248,18 +253,23 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             OVERDUE,
             CLOSED,
             UNSETTLED,
-            (Alert(kind="unproven"), Wait(until=LATER + HOUR)),
+            (RaiseAlert(kind="unproven"), Wait(until=LATER + HOUR)),
             id="not settled for long is told",
         ),
         pytest.param(
-            held_draft(), HELD, CLOSED, UNMAPPED, (Alert(kind="unproven"), FIRST_RETRY), id="unmapped is told at once"
+            held_draft(),
+            HELD,
+            CLOSED,
+            UNMAPPED,
+            (RaiseAlert(kind="unproven"), FIRST_RETRY),
+            id="unmapped is told at once",
         ),
         pytest.param(
             held_draft(),
             FOREIGN,
             CLOSED,
             DRIFTED,
-            (Alert(kind="drifted"), FIRST_RETRY),
+            (RaiseAlert(kind="drifted"), FIRST_RETRY),
             id="a drift under a foreign hold is told",
         ),
         # finalized
@@ -268,7 +278,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             FINALIZED,
             CLOSED,
             MATCHED,
-            (Stamp(footer=False), Release(), Wait(until=LATER + EFFECT_WITHIN)),
+            (WriteStamp(footer=False), Release(), Wait(until=LATER + EFFECT_WITHIN)),
             id="finalized by us, then a crash",
         ),
         pytest.param(
@@ -276,7 +286,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             FINALIZED,
             CLOSED,
             DRIFTED,
-            (Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            (WriteStamp(footer=False), RaiseAlert(kind="drifted"), FIRST_RETRY),
             id="drifted at finalization is not released",
         ),
         pytest.param(
@@ -284,7 +294,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             CLOSED,
             MATCHED,
-            (Stamp(footer=False), End(detail="verified after it was finalized")),
+            (WriteStamp(footer=False), End(detail="verified after it was finalized")),
             id="finalized at birth and matched",
         ),
         pytest.param(
@@ -292,7 +302,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             CLOSED,
             DRIFTED,
-            (Hold(), Stamp(footer=False), Alert(kind="drifted"), FIRST_RETRY),
+            (Hold(), WriteStamp(footer=False), RaiseAlert(kind="drifted"), FIRST_RETRY),
             id="finalized at birth and drifted is stopped",
         ),
         pytest.param(
@@ -300,7 +310,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             CLOSED,
             UNSETTLED,
-            (Stamp(footer=False), Alert(kind="unproven"), FIRST_RETRY),
+            (WriteStamp(footer=False), RaiseAlert(kind="unproven"), FIRST_RETRY),
             id="finalized at birth and unproven",
         ),
         pytest.param(
@@ -308,7 +318,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             CLOSED,
             UNSETTLED,
-            (Hold(), Stamp(footer=False), Alert(kind="unproven"), FIRST_RETRY),
+            (Hold(), WriteStamp(footer=False), RaiseAlert(kind="unproven"), FIRST_RETRY),
             id="finalized before we saw it and unproven is stopped",
         ),
         pytest.param(
@@ -316,7 +326,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             CLOSED,
             DRIFTED,
-            (Stamp(footer=False), Alert(kind="drifted"), End(detail="left with a drift")),
+            (WriteStamp(footer=False), RaiseAlert(kind="drifted"), End(detail="left with a drift")),
             id="paid and drifted",
         ),
         pytest.param(
@@ -324,7 +334,11 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             HELD,
             CLOSED,
             MATCHED,
-            (Stamp(footer=False), Alert(kind="paid_under_hold"), End(detail="verified after it was finalized")),
+            (
+                WriteStamp(footer=False),
+                RaiseAlert(kind="paid_under_hold"),
+                End(detail="verified after it was finalized"),
+            ),
             id="paid under our hold",
         ),
         pytest.param(
@@ -332,12 +346,12 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             HELD,
             CLOSED,
             MATCHED,
-            (Alert(kind="unknown_status"), FIRST_RETRY),
+            (RaiseAlert(kind="unknown_status"), FIRST_RETRY),
             id="a status we do not know is told and nothing else",
         ),
         # observe
         pytest.param(
-            invoice(), SEEN, OBSERVE, DRIFTED, (Alert(kind="drifted"), FIRST_RETRY), id="observe tells a drift"
+            invoice(), SEEN, OBSERVE, DRIFTED, (RaiseAlert(kind="drifted"), FIRST_RETRY), id="observe tells a drift"
         ),
         pytest.param(
             invoice(automatically_finalizes_at=BACKSTOP),
@@ -353,7 +367,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             HELD,
             OBSERVE,
             DRIFTED,
-            (Alert(kind="inherited_hold"), Alert(kind="drifted"), FIRST_RETRY),
+            (RaiseAlert(kind="inherited_hold"), RaiseAlert(kind="drifted"), FIRST_RETRY),
             id="observe tells the holds it inherits",
         ),
         pytest.param(
@@ -361,7 +375,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             SEEN,
             OBSERVE,
             DRIFTED,
-            (Alert(kind="drifted"), End(detail="observed")),
+            (RaiseAlert(kind="drifted"), End(detail="observed")),
             id="observe ends with a paid drift",
         ),
     ],
@@ -375,7 +389,7 @@ def test_after_the_comparison(
 def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
     made = invoice(automatically_finalizes_at=BACKSTOP)
     assert after_comparison(made, BACKSTOPPED, OPEN, SETTLED, MATCHED) == (
-        Stamp(footer=True, finalizes_at=PLANNED),
+        WriteStamp(footer=True, finalizes_at=PLANNED),
         Wait(until=PLANNED + CONFIRM_MARGIN),
     )
 
@@ -384,7 +398,7 @@ def test_open_leaves_the_time_alone_that_it_has_given_back() -> None:
     given_back = invoice(automatically_finalizes_at=PLANNED, metadata=OURS)
     memory = replace(STAMPED, backstop_at=BACKSTOP)
     assert after_comparison(given_back, memory, OPEN, SETTLED, MATCHED) == (
-        Stamp(footer=True),
+        WriteStamp(footer=True),
         Wait(until=PLANNED + CONFIRM_MARGIN),
     )
 
@@ -492,7 +506,7 @@ def test_only_what_we_held_is_finalized_or_released(
     actions = after_comparison(made, memory, policy, now, found)
     if not memory.held:
         assert not [action for action in actions if isinstance(action, Finalize | Release)]
-        assert not [action for action in actions if isinstance(action, Stamp) and action.auto_advance]
+        assert not [action for action in actions if isinstance(action, WriteStamp) and action.auto_advance]
 
 
 @given(invoices, memories, policies, moments, bad_findings)
@@ -501,7 +515,7 @@ def test_nothing_leaves_without_a_matched_or_waived_verdict(
 ) -> None:
     actions = after_comparison(made, memory, policy, now, found)
     assert not [action for action in actions if isinstance(action, Finalize | Release)]
-    stamps = [action for action in actions if isinstance(action, Stamp)]
+    stamps = [action for action in actions if isinstance(action, WriteStamp)]
     assert not [stamp for stamp in stamps if stamp.auto_advance or stamp.finalizes_at]
 
 
@@ -511,7 +525,7 @@ def test_what_is_finalized_is_stamped_first_and_released_last(
 ) -> None:
     kinds = [type(action) for action in after_comparison(made, memory, policy, now, found)]
     if Finalize in kinds:
-        assert kinds.index(Stamp) < kinds.index(Finalize) < kinds.index(Release)
+        assert kinds.index(WriteStamp) < kinds.index(Finalize) < kinds.index(Release)
         assert made.status is InvoiceStatus.DRAFT
     if Release in kinds:
         assert made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
@@ -520,7 +534,7 @@ def test_what_is_finalized_is_stamped_first_and_released_last(
 @given(invoices, memories, policies, moments, findings)
 def test_observe_only_tells(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding) -> None:
     actions = after_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now, found)
-    assert all(isinstance(action, Wait | Alert | End) for action in actions)
+    assert all(isinstance(action, Wait | RaiseAlert | End) for action in actions)
 
 
 @given(invoices, memories, policies, moments, findings)
@@ -528,7 +542,7 @@ def test_a_footer_is_written_on_drafts_alone(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for action in after_comparison(made, memory, policy, now, found):
-        assert not isinstance(action, Stamp) or not action.footer or made.status is InvoiceStatus.DRAFT
+        assert not isinstance(action, WriteStamp) or not action.footer or made.status is InvoiceStatus.DRAFT
 
 
 @given(invoices, memories, policies, moments, findings)
@@ -541,7 +555,7 @@ def test_void_and_uncollectible_get_no_more_than_their_verdict(
             policy.mode is Mode.OBSERVE
         )
         for action in after_comparison(gone, memory, policy, now, found):
-            assert isinstance(action, Wait | Alert | End) or action == Stamp(footer=False)
+            assert isinstance(action, Wait | RaiseAlert | End) or action == WriteStamp(footer=False)
 
 
 @given(memories, policies, moments, st.sampled_from(Reason).map(finding))
@@ -574,11 +588,11 @@ def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
         (Confirm(), "confirm the final lines"),
         (WatchRelease(), "watch the release"),
         (End(detail="paid"), "nothing more: paid"),
-        (Stamp(footer=True), "stamp metadata and footer"),
-        (Stamp(footer=False), "stamp metadata"),
+        (WriteStamp(footer=True), "stamp metadata and footer"),
+        (WriteStamp(footer=False), "stamp metadata"),
         (Finalize(), "finalize without advancing, read all lines again"),
         (Release(), "release (auto_advance=true)"),
-        (Alert(kind="drifted"), "alert drifted"),
+        (RaiseAlert(kind="drifted"), "alert drifted"),
     ],
 )
 def test_every_step_is_told_in_words(step: Step | Action, words: str) -> None:

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
-from pacspace_stripe.gate.rules.actions import Stamp
+from pacspace_stripe.gate.rules.actions import WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import stamp_stays
 from pacspace_stripe.gate.rules.decide import after_comparison
 from pacspace_stripe.gate.rules.state import InvoiceState, Stamped
@@ -57,7 +57,7 @@ def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:
     """Return whether any policy writes a stamp on it then."""
     policies = [Policy(fail=fail, finalize=finalize) for fail, finalize in product(FailPolicy, FinalizePolicy)]
     asked = {
-        any(isinstance(action, Stamp) for action in after_comparison(made, memory, policy, CREATED, found))
+        any(isinstance(action, WriteStamp) for action in after_comparison(made, memory, policy, CREATED, found))
         for policy in policies
     }
     assert stamp_stays(made, memory, found) is False or asked == {False}

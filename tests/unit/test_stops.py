@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.gate.rules.actions import Alert, Finalize, Release, Stamp, Wait
+from pacspace_stripe.gate.rules.actions import Finalize, RaiseAlert, Release, Wait, WriteStamp
 from pacspace_stripe.gate.rules.decide import after_comparison, with_waiver
 from pacspace_stripe.gate.rules.footer import find_block, insert_block
 from pacspace_stripe.gate.rules.state import Finalizer, FirstSight, InvoiceState, Stamped, Waiver
@@ -209,8 +209,8 @@ def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(
     made: Invoice, memory: InvoiceState, policy: Policy
 ) -> None:
     actions = after_comparison(made, memory, policy, LATER, finding())
-    assert [type(action) for action in actions] == [Stamp, Alert, Wait]
-    assert isinstance(actions[0], Stamp)
+    assert [type(action) for action in actions] == [WriteStamp, RaiseAlert, Wait]
+    assert isinstance(actions[0], WriteStamp)
     assert (actions[0].auto_advance, actions[0].finalizes_at) == (None, None)
 
 
@@ -222,9 +222,9 @@ def test_what_nobody_stopped_is_released(made: Invoice) -> None:
 def test_a_backstop_that_somebody_moved_is_left_where_it_is() -> None:
     moved = invoice(automatically_finalizes_at=CREATED + 9 * DAY)
     actions = after_comparison(moved, BACKSTOPPED, Policy(fail=FailPolicy.OPEN), LATER, finding())
-    assert actions[0] == Stamp(footer=True)
+    assert actions[0] == WriteStamp(footer=True)
 
 
 def test_a_drift_is_told_as_a_drift_even_when_somebody_stopped_the_invoice() -> None:
     told = after_comparison(of(canceled()), HELD, Policy(), LATER, finding(Reason.OVERBILLED))
-    assert [action.kind for action in told if isinstance(action, Alert)] == ["drifted"]
+    assert [action.kind for action in told if isinstance(action, RaiseAlert)] == ["drifted"]

@@ -12,6 +12,9 @@ from pacspace_stripe.vocabulary.ledger import Comparison, Proof, Record, Selecte
 from pacspace_stripe.vocabulary.quantities import equal, subtract
 from pacspace_stripe.vocabulary.windows import Window, iso
 
+NOTHING_METERED = "nothing metered"
+"""Detail of an invoice on which nothing bills usage: the gate leaves it alone."""
+
 
 class Verdict(StrEnum):
     """Agree, differ, cannot say yet, released by a person."""
@@ -20,6 +23,11 @@ class Verdict(StrEnum):
     DRIFTED = "drifted"
     UNPROVEN = "unproven"
     WAIVED = "waived"
+
+    @property
+    def may_leave(self) -> bool:
+        """Return whether an invoice with this verdict may go to the customer."""
+        return self in (Verdict.MATCHED, Verdict.WAIVED)
 
 
 class Reason(StrEnum):
@@ -216,7 +224,7 @@ def summarize(windows: tuple[WindowResult, ...]) -> Finding:
     Of an invoice on which nothing is metered, nothing can be wrong.
     """
     if not windows:
-        return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail="nothing metered", windows=())
+        return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail=NOTHING_METERED, windows=())
     # The first of the worst: `verify` derives the reason of every document from its windows in this way.
     worst = min(windows, key=_severity)
     detail = worst.detail if worst.reason.verdict is Verdict.MATCHED else describe(windows)

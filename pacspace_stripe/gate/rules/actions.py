@@ -71,7 +71,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class WriteStamp:
     """Write verdict and proof in one update. ``footer``: still possible; the rest goes along if set."""
 
     footer: bool
@@ -107,7 +107,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class RaiseAlert:
     """Tell people, once per kind. ``detail`` replaces the finding's."""
 
     kind: str
@@ -118,4 +118,4 @@ class Alert:
 
 
 Step = Wait | Hold | Backstop | Compare | Confirm | WatchRelease | End
-Action = Hold | Stamp | Finalize | Release | Alert | Wait | End
+Action = Hold | WriteStamp | Finalize | Release | RaiseAlert | Wait | End

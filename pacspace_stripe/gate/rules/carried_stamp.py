@@ -10,9 +10,6 @@ from pacspace_stripe.gate.rules.state import InvoiceState, Stamped
 from pacspace_stripe.usage.rules import figures_of, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
-GOOD = (Verdict.MATCHED, Verdict.WAIVED)
-"""Verdicts that let an invoice go."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedStamp:
@@ -63,7 +60,7 @@ def carries_good_stamp(invoice: Invoice, memory: InvoiceState) -> bool:
 
 def stamped_good(memory: InvoiceState) -> bool:
     """Return whether our last stamp is one that lets an invoice go."""
-    return memory.stamped is not None and memory.stamped.verdict in GOOD
+    return memory.stamped is not None and memory.stamped.verdict.may_leave
 
 
 def stamp_stays(invoice: Invoice, memory: InvoiceState, finding: Finding) -> bool:

@@ -10,18 +10,18 @@ from typing import assert_never
 from pacspace_stripe.comparison.rules.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.gate.rules.actions import (
     Action,
-    Alert,
     Backstop,
     Compare,
     Confirm,
     End,
     Finalize,
     Hold,
+    RaiseAlert,
     Release,
-    Stamp,
     Step,
     Wait,
     WatchRelease,
+    WriteStamp,
 )
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp, stamp_stays, stamped_good
 from pacspace_stripe.gate.rules.footer import find_block
@@ -126,7 +126,7 @@ def after_comparison(
     asked = _asked_for(invoice, memory, policy, now, finding)
     if not stamp_stays(invoice, memory, finding):
         return asked
-    return tuple(action for action in asked if not isinstance(action, Stamp))
+    return tuple(action for action in asked if not isinstance(action, WriteStamp))
 
 
 def _asked_for(
@@ -142,7 +142,7 @@ def _asked_for(
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
             actions = _given_up(invoice, memory, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
-            actions = (Alert(kind="unknown_status"), _retry(memory, policy, now, finding))
+            actions = (RaiseAlert(kind="unknown_status"), _retry(memory, policy, now, finding))
         case _:
             assert_never(invoice.status)
     return withheld(actions, invoice, memory, policy, now)
@@ -154,23 +154,19 @@ def _given_up(
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
     if finding.reason in UNANSWERED and memory.attempts < len(policy.retry):
         return (_retry(memory, policy, now, finding),)
-    mark: tuple[Action, ...] = () if _good(finding) else (Stamp(footer=False),)
+    mark: tuple[Action, ...] = () if finding.verdict.may_leave else (WriteStamp(footer=False),)
     status = invoice.status.value
-    return *mark, Alert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
-
-
-def _good(finding: Finding) -> bool:
-    return finding.verdict in (Verdict.MATCHED, Verdict.WAIVED)
+    return *mark, RaiseAlert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
 
 
 def _draft_found(
     invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    if _good(finding):
+    if finding.verdict.may_leave:
         return _draft_good(invoice, memory, policy, now, finding)
     hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
-    mark = (Stamp(footer=False),) if says_otherwise else ()
+    mark = (WriteStamp(footer=False),) if says_otherwise else ()
     goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
     told = () if goes_out and finding.heals else _told(memory, policy, finding)
     return (*hold, *mark, *told, _retry(memory, policy, now, finding))
@@ -182,7 +178,7 @@ def _told(memory: InvoiceState, policy: Policy, finding: Finding) -> tuple[Actio
     One that goes out at its backstop has until then to heal.
     """
     waits = finding.heals and memory.attempts < len(policy.retry)
-    return () if waits or _good(finding) else (Alert(kind=finding.verdict.value),)
+    return () if waits or finding.verdict.may_leave else (RaiseAlert(kind=finding.verdict.value),)
 
 
 def _must_hold(invoice: Invoice, memory: InvoiceState, policy: Policy, finding: Finding) -> bool:
@@ -202,17 +198,17 @@ def _draft_good(
 ) -> tuple[Action, ...]:
     if not memory.held and not invoice.auto_advance:
         stopped = stops(invoice, memory) if memory.backstop_at else ()
-        return Stamp(footer=True), *told(stopped, memory, policy, now)
+        return WriteStamp(footer=True), *told(stopped, memory, policy, now)
     lags = any(result.from_meter for result in finding.windows)
     if memory.held and (lags or policy.finalize is FinalizePolicy.STRICT):
-        return Stamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
+        return WriteStamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
     if memory.held:
-        return Stamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
+        return WriteStamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
     given_back = carries_stamp(invoice, memory) and memory.backstop_at is None
     if invoice.automatically_finalizes_at and (given_back or rescheduled(invoice, memory)):
-        return Stamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
+        return WriteStamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
     at = given_back_at(invoice, memory, now)
-    return Stamp(footer=True, finalizes_at=at), Wait(until=at + CONFIRM_MARGIN)
+    return WriteStamp(footer=True, finalizes_at=at), Wait(until=at + CONFIRM_MARGIN)
 
 
 def _left_found(
@@ -221,14 +217,14 @@ def _left_found(
     """Finalized: the footer is frozen, so metadata only. Only what we held is released."""
     free = memory.finalized_by_us and invoice.amount_due == 0
     under_hold = memory.held and invoice.status is InvoiceStatus.PAID and not free
-    alerts: tuple[Action, ...] = (Alert(kind="paid_under_hold"),) if under_hold else ()
-    if _good(finding):
+    alerts: tuple[Action, ...] = (RaiseAlert(kind="paid_under_hold"),) if under_hold else ()
+    if finding.verdict.may_leave:
         if memory.held and invoice.status is InvoiceStatus.OPEN:
-            footer = (Alert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
-            return Stamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
-        return Stamp(footer=False), *alerts, End(detail="verified after it was finalized")
+            footer = (RaiseAlert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
+            return WriteStamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
+        return WriteStamp(footer=False), *alerts, End(detail="verified after it was finalized")
     stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
-    told: tuple[Action, ...] = (*stopped, Stamp(footer=False), *alerts, Alert(kind=_left(memory, finding)))
+    told: tuple[Action, ...] = (*stopped, WriteStamp(footer=False), *alerts, RaiseAlert(kind=_left(memory, finding)))
     return *told, _after_bad(invoice, memory, policy, now, finding)
 
 
@@ -270,16 +266,16 @@ def _after_bad(invoice: Invoice, memory: InvoiceState, policy: Policy, now: date
 def _observed(
     invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    inherited: tuple[Action, ...] = (Alert(kind="inherited_hold"),) if memory.held else ()
+    inherited: tuple[Action, ...] = (RaiseAlert(kind="inherited_hold"),) if memory.held else ()
     alert = (*inherited, *_told(memory, policy, finding))
     if invoice.status is InvoiceStatus.PAID and finding.verdict is not Verdict.UNPROVEN:
         return *alert, End(detail="observed")
-    if invoice.status is InvoiceStatus.OPEN and _good(finding) and not memory.held:
+    if invoice.status is InvoiceStatus.OPEN and finding.verdict.may_leave and not memory.held:
         return (End(detail="observed"),)
     given_up = now >= invoice.created_at + 2 * GIVE_UP_AFTER
     if given_up and invoice.status is not InvoiceStatus.DRAFT and not memory.held:
         return *alert, End(detail="observed")
-    if invoice.status is InvoiceStatus.DRAFT and _good(finding):
+    if invoice.status is InvoiceStatus.DRAFT and finding.verdict.may_leave:
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
     planned = planned_finalization(invoice, memory)

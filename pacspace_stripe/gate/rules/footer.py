@@ -58,7 +58,7 @@ class _Marker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
+class _Block:
     """A block's place in a footer, markers included, the line end after it not."""
 
     opening: _Marker
@@ -113,7 +113,7 @@ def _parted(text: str, *, before: str = "", after: str = "") -> str:
     return f"{before}{text}{after}" if text else ""
 
 
-def _first_span(text: str) -> _Span | None:
+def _first_span(text: str) -> _Block | None:
     openings: list[_Marker] = []
     for marker in _markers(text):
         if marker.opens:
@@ -123,7 +123,7 @@ def _first_span(text: str) -> _Span | None:
             between = text[opening.end : marker.start]
             if _ours(opening, marker, between):
                 body = _body(between if opening.alone else between.lstrip())
-                return _Span(opening=opening, closing=marker, body=body)
+                return _Block(opening=opening, closing=marker, body=body)
     return None
 
 
@@ -151,7 +151,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
     yield start, len(text)
 
 
-def _before(text: str, span: _Span) -> str:
+def _before(text: str, span: _Block) -> str:
     """The text before a block, without what parts the two."""
     head = text[: span.opening.start]
     for separator in (_SEPARATOR, "\r\n\r\n"):

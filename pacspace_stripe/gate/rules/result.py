@@ -37,7 +37,7 @@ class CheckResult:
     @property
     def good(self) -> bool:
         """Matched, waived, or nothing of ours to judge."""
-        return self.verdict in (None, Verdict.MATCHED, Verdict.WAIVED)
+        return self.verdict is None or self.verdict.may_leave
 
     @property
     def drifted(self) -> bool:

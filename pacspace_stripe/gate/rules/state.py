@@ -10,9 +10,6 @@ from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.money import Money
 
-NOTHING_METERED = "nothing metered"
-"""The detail of an invoice on which nothing bills usage: it is not ours."""
-
 
 class Stage(StrEnum):
     """Where an invoice stands with us, for people and for queries; decisions re-read the invoice itself."""

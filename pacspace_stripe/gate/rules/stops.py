@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pacspace_stripe.gate.rules.actions import Action, Alert, Finalize, Release, Stamp, Wait
+from pacspace_stripe.gate.rules.actions import Action, Finalize, RaiseAlert, Release, Wait, WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import footer_is_lost
 from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState
 from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, ladder
@@ -73,8 +73,8 @@ class Stop:
         return ":".join(filter(None, (self.kind, self.about, iso(self.at) if self.at else "")))
 
     @property
-    def alert(self) -> Alert:
-        return Alert(kind=f"not_released:{self.kind}", detail=self.detail)
+    def alert(self) -> RaiseAlert:
+        return RaiseAlert(kind=f"not_released:{self.kind}", detail=self.detail)
 
 
 def stops(invoice: Invoice, memory: InvoiceState) -> tuple[Stop, ...]:
@@ -211,8 +211,8 @@ def withheld(
     stopped = stops(invoice, memory) if any(map(_sets_free, actions)) else ()
     if not stopped:
         return actions
-    stamps = tuple(replace(one, auto_advance=None, finalizes_at=None) for one in actions if isinstance(one, Stamp))
-    alerts = tuple(one for one in actions if isinstance(one, Alert))
+    stamps = tuple(replace(one, auto_advance=None, finalizes_at=None) for one in actions if isinstance(one, WriteStamp))
+    alerts = tuple(one for one in actions if isinstance(one, RaiseAlert))
     return *stamps, *alerts, *told(stopped, memory, policy, now)
 
 
@@ -231,14 +231,14 @@ def frees_unread(actions: tuple[Action, ...]) -> bool:
     """Return whether something is set free without being finalized, and so read again, by us before that."""
     if any(isinstance(one, Finalize) for one in actions):
         return False
-    return any(isinstance(one, Release) or (isinstance(one, Stamp) and bool(one.auto_advance)) for one in actions)
+    return any(isinstance(one, Release) or (isinstance(one, WriteStamp) and bool(one.auto_advance)) for one in actions)
 
 
 def _sets_free(action: Action) -> bool:
     match action:
         case Finalize() | Release():
             return True
-        case Stamp(auto_advance=advance, finalizes_at=at):
+        case WriteStamp(auto_advance=advance, finalizes_at=at):
             return bool(advance) or at is not None
         case _:
             return False

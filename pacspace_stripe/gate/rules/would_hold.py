@@ -13,12 +13,10 @@ from pacspace_stripe.gate.rules.timing import planned_finalization
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode, Policy
 
-_GOOD = (Verdict.MATCHED, Verdict.WAIVED)
-
 
 def weighed(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> InvoiceState:
     """InvoiceState that knows whether this finding keeps the invoice back, and since when both sides agree."""
-    if finding.verdict in _GOOD:
+    if finding.verdict.may_leave:
         kept = memory.kept_back
         ended = replace(kept, until=now) if kept is not None and kept.until is None else kept
         return replace(memory, kept_back=ended, agreed_at=memory.agreed_at or now)
@@ -33,7 +31,7 @@ def weighed(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetim
 def keeps_back(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
     """Whether it stays although its time has come. What we cannot stop any more, or never may, is not kept back."""
     stops = finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
-    if finding.verdict in _GOOD or not stops or now < planned_finalization(invoice, memory):
+    if finding.verdict.may_leave or not stops or now < planned_finalization(invoice, memory):
         return False
     match invoice.status:
         case InvoiceStatus.DRAFT:
