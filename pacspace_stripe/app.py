@@ -14,7 +14,7 @@ from pacspace_stripe.alerts.rules.throttle import Alert, Channel
 from pacspace_stripe.alerts.sender import Receiver, Sender, patience
 from pacspace_stripe.alerts.worker import AlertWorker
 from pacspace_stripe.comparison.comparer import Comparer
-from pacspace_stripe.comparison.finding import Judge
+from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
@@ -175,7 +175,7 @@ def build(
     parts = Services(
         stripe=stripe,
         comparer=comparer,
-        judge=Judge(stripe=stripe, comparer=comparer, policy=policy),
+        findings=Findings(stripe=stripe, comparer=comparer, policy=policy),
         rendering=Rendering(documents=documents),
         store=store,
         alerts=alerts,

@@ -10,7 +10,7 @@ from typing import Protocol
 from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
 from pacspace_stripe.backfill.rules.tally import STATUSES, Place, Selection
 from pacspace_stripe.backfill.waiting import Patience, Stopped
-from pacspace_stripe.comparison.outages import reason_of
+from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
 from pacspace_stripe.gate.checker import Checker
@@ -199,7 +199,7 @@ class Backfill:
         except LeaseBusy as error:
             return unread(listed, Reason.NOT_SETTLED, str(error))
         except RemoteError as error:
-            return unread(listed, *reason_of(error))
+            return unread(listed, *error_reason(error))
 
     def _look_of(self, listed: ListedInvoice) -> Look:
         if self.apply:

@@ -17,7 +17,7 @@ from pacspace_stripe.settings.parsers import rate as read_rate
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import FailPolicy
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 from pacspace_stripe.vocabulary.windows import Window
 
 _NOBODY = "pacspace-stripe-capacity"
@@ -151,7 +151,7 @@ def assumptions(load: Load) -> tuple[str, ...]:
 
 def _show(load: Load, forecasts: list[Forecast]) -> None:
     when = "all at one moment" if load.anchor is Anchor.FIRST_OF_MONTH else "evenly over the month"
-    click.secho(f"{counted(load.invoices, 'renewal')}, {when}", bold=True)
+    click.secho(f"{plural(load.invoices, 'renewal')}, {when}", bold=True)
     click.echo(f"Stripe's limits {load.rate} a second, finalization after {duration_text(load.grace)}")
     for found in forecasts:
         click.echo("")

@@ -14,7 +14,7 @@ from pacspace_stripe.gate.early_warning import subject_id
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.store import Kind
 from pacspace_stripe.vocabulary.invoices import Invoice
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _INVOICE_ID = re.compile(r"in_[A-Za-z0-9_]+")
 _SUBSCRIPTION_ID = re.compile(r"sub_[A-Za-z0-9_]+")
@@ -99,7 +99,7 @@ def sweep(*, as_json: bool) -> None:
         subjects = [app.store.subjects.find(subject) for subject in due]
         results = with_causes(app, *(app.remembered(subject) for subject in subjects if subject))
     if not as_json:
-        click.echo(f"{len(found):,} found that no webhook told us of, {counted(len(results), 'invoice')} looked at")
+        click.echo(f"{len(found):,} found that no webhook told us of, {plural(len(results), 'invoice')} looked at")
     report_results(results, as_json=as_json, failure=failure)
 
 

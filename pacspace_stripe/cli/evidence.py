@@ -15,7 +15,7 @@ from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
 from pacspace_stripe.store import Store, not_here
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _ELSEWHERE = (
     "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
@@ -93,7 +93,7 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
     if as_json:
         echo_json(made.manifest)
     else:
-        echo_line(f"{target}: {len(made.content):,} bytes, {counted(len(made.files), 'file')}", err=is_stdout(target))
+        echo_line(f"{target}: {len(made.content):,} bytes, {plural(len(made.files), 'file')}", err=is_stdout(target))
     for lack in made.missing:
         echo_line(f"missing: {lack.name}: {lack.why}", fg="red", err=True)
     for note in made.notes:

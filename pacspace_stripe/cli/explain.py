@@ -26,7 +26,7 @@ from pacspace_stripe.gate.rules.result import CheckResult, shown_windows
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice
 from pacspace_stripe.vocabulary.quantities import subtract, text
-from pacspace_stripe.vocabulary.text import grouped
+from pacspace_stripe.vocabulary.text import group_thousands
 from pacspace_stripe.vocabulary.windows import iso
 
 _WIDE = 100
@@ -198,9 +198,9 @@ def _echo_explanation(explanation: Explanation) -> None:
             (
                 span(part.window),
                 part.meter,
-                grouped(text(part.billed)),
-                grouped(text(part.recorded)),
-                grouped(text(subtract(part.billed, part.recorded))),
+                group_thousands(text(part.billed)),
+                group_thousands(text(part.recorded)),
+                group_thousands(text(subtract(part.billed, part.recorded))),
                 (part.cause or explanation.cause).value,
             )
             for part in explanation.located
@@ -216,7 +216,13 @@ def _echo_explanation(explanation: Explanation) -> None:
 
 def _record(record: LocatedRecord) -> tuple[str, ...]:
     at = f"{record.at:%Y-%m-%d %H:%M:%S} UTC" if record.at else "-"
-    return record.record_id or "-", record.side.value, record.reference_id or "-", at, grouped(text(record.quantity))
+    return (
+        record.record_id or "-",
+        record.side.value,
+        record.reference_id or "-",
+        at,
+        group_thousands(text(record.quantity)),
+    )
 
 
 def _echo_plan(corrections: Iterable[Correction]) -> None:

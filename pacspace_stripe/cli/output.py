@@ -13,7 +13,7 @@ from types import MappingProxyType
 import click
 
 from pacspace_stripe.vocabulary.canonical_json import Json
-from pacspace_stripe.vocabulary.text import grouped, printable
+from pacspace_stripe.vocabulary.text import group_thousands, printable
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
 
@@ -143,7 +143,7 @@ _NARROWEST = 24
 
 def quantity(written: object) -> str:
     """Return a quantity for people, thousands separated; ``-`` for None."""
-    return "-" if written is None else grouped(str(written))
+    return "-" if written is None else group_thousands(str(written))
 
 
 def moment(written: object) -> str:

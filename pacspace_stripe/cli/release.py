@@ -16,8 +16,8 @@ from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.stamp import LONGEST_VALUE
 from pacspace_stripe.gate.rules.state import ANY_STOP, InvoiceState, Waiver
 from pacspace_stripe.vocabulary.canonical_json import Json
-from pacspace_stripe.vocabulary.money import totals, written
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.money import join_amounts, totals
+from pacspace_stripe.vocabulary.text import plural
 
 _LONGEST_NAME = 100
 
@@ -105,11 +105,11 @@ def _agreed(held: Sequence[InvoiceState]) -> bool:
 
 
 def _counted(held: Sequence[InvoiceState]) -> str:
-    return f"{counted(len(held), 'invoice')}, {_money(held)}"
+    return f"{plural(len(held), 'invoice')}, {_money(held)}"
 
 
 def _money(held: Sequence[InvoiceState]) -> str:
-    return written(totals(one.amount for one in held))
+    return join_amounts(totals(one.amount for one in held))
 
 
 def _echo(held: Sequence[InvoiceState], by: str, *, err: bool) -> None:

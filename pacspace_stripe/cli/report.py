@@ -8,7 +8,7 @@ import click
 
 from pacspace_stripe.cli.output import echo_json, echo_line, echo_table, room
 from pacspace_stripe.cli.wiring import parts
-from pacspace_stripe.comparison.rules.settling import without_time
+from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
@@ -19,9 +19,9 @@ from pacspace_stripe.report.json_form import as_json
 from pacspace_stripe.report.report import Report, make_report
 from pacspace_stripe.report.rules.checklist import Standing
 from pacspace_stripe.report.rules.lines import Holding, InvoiceLine, Row
-from pacspace_stripe.vocabulary.money import written
+from pacspace_stripe.vocabulary.money import join_amounts
 from pacspace_stripe.vocabulary.quantities import text
-from pacspace_stripe.vocabulary.text import counted, grouped, printable
+from pacspace_stripe.vocabulary.text import group_thousands, plural, printable
 
 _WIDE = 100
 _BESIDE = 72
@@ -73,7 +73,7 @@ def _echo_summary(made: Report) -> None:
     click.secho(f"{made.made_at:%Y-%m-%d %H:%M} UTC, {made.policy.mode.value} mode{since}", bold=True)
     counts = ", ".join(f"{made.verdicts[verdict]:,} {verdict.value}" for verdict in Verdict)
     waiting = f", {made.waiting:,} not compared yet" if made.waiting else ""
-    click.echo(f"  {_invoices(len(made.lines))}, asking for {written(made.asked_for)}: {counts}{waiting}")
+    click.echo(f"  {_invoices(len(made.lines))}, asking for {join_amounts(made.asked_for)}: {counts}{waiting}")
 
 
 def _echo_held(made: Report) -> None:
@@ -82,7 +82,7 @@ def _echo_held(made: Report) -> None:
     if not made.held:
         click.secho(f"{words}: nothing", bold=True)
         return
-    click.secho(f"{words}: {_invoices(len(made.held))}, {written(made.at_stake)} at stake", bold=True)
+    click.secho(f"{words}: {_invoices(len(made.held))}, {join_amounts(made.at_stake)} at stake", bold=True)
     names = ("invoice", "customer", "at stake", "since", "until", "reason", "what was found")
     rows = [_held(line, line.kept, observing=made.observing) for line in made.held if line.kept]
     echo_table(names, rows, right=frozenset({"at stake"}), prose={"what was found": _BESIDE})
@@ -99,7 +99,7 @@ def _held(line: InvoiceLine, kept: KeptBack, *, observing: bool) -> tuple[str, .
         _day(kept.since),
         until,
         kept.reason.value,
-        without_time(kept.detail) if kept.until else kept.detail,
+        without_retry_time(kept.detail) if kept.until else kept.detail,
     )
 
 
@@ -113,7 +113,7 @@ def _echo_usage(made: Report) -> None:
 
 
 def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
-    figures = ("-" if one is None else grouped(text(one)) for one in (row.billed, row.recorded, row.drift))
+    figures = ("-" if one is None else group_thousands(text(one)) for one in (row.billed, row.recorded, row.drift))
     return line.customer_id, row.meter, _day(row.start), _day(row.end), *figures, row.reason.value, line.invoice_id
 
 
@@ -162,7 +162,7 @@ def _echo_trend(made: Report) -> None:
                 *(f"{month.verdicts[verdict]:,}" for verdict in Verdict),
                 month.matched_share,
                 f"{month.held:,}",
-                written(month.at_stake),
+                join_amounts(month.at_stake),
             )
             for month in made.trend
         ]
@@ -180,7 +180,7 @@ def _echo_checklist(made: Report) -> None:
 
 
 def _invoices(count: int) -> str:
-    return counted(count, "invoice")
+    return plural(count, "invoice")
 
 
 def _day(at: datetime | None) -> str:

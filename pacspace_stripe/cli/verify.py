@@ -10,7 +10,7 @@ from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.verify import Outcome, Report, Services, Step, services
 from pacspace_stripe.verify import verify as verified
 from pacspace_stripe.verify.figures import VerifiedFigures, VerifiedWindow
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
 _CANNOT_TELL = 2
@@ -92,11 +92,11 @@ def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
     names = ("meter", "account", "from (UTC)", "to", "billed", "recorded", "records")
     echo_table(names, list(map(_row, named)), right=frozenset(names[4:]))
     if figures.more_windows:
-        click.echo(f"  and {counted(figures.more_windows, 'more window')}, which the stamp has no room for")
+        click.echo(f"  and {plural(figures.more_windows, 'more window')}, which the stamp has no room for")
 
 
 def _records(window: VerifiedWindow) -> str:
-    return f"{counted(int(window.records), 'record')}, " if window.records is not None else ""
+    return f"{plural(int(window.records), 'record')}, " if window.records is not None else ""
 
 
 def _row(window: VerifiedWindow) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pacspace_stripe.app import App, build, wall_clock
 from pacspace_stripe.cli.logs import set_up
 from pacspace_stripe.cli.output import echo_line, echo_windows
-from pacspace_stripe.comparison.rules.settling import without_time
+from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED
 from pacspace_stripe.errors import ConfigurationError, LeaseBusy
 from pacspace_stripe.gate.rules.result import CheckResult
@@ -97,7 +97,7 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
         echo_line("  Nothing on it bills usage: it is not held, and Stripe goes on with it as planned.")
     elif result.detail:
         # When it is looked at again is said below, as it is now.
-        echo_line(f"  {without_time(result.detail)}")
+        echo_line(f"  {without_retry_time(result.detail)}")
     for window in result.windows:
         if "sentence" in window:
             echo_line(f"  {window['sentence']}")

@@ -7,25 +7,29 @@ from decimal import Decimal
 from functools import partial
 
 from pacspace_stripe.comparison.coverage import Rivals
-from pacspace_stripe.comparison.outages import reason_of
 from pacspace_stripe.comparison.period_edge_reader import EdgeReader
 from pacspace_stripe.comparison.rules.period_edge import within_minutes
-from pacspace_stripe.comparison.rules.reconcile import first_look, second_look
-from pacspace_stripe.comparison.rules.settling import MeterRead, Settling, apart, lacking
-from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
-from pacspace_stripe.errors import RateLimited, RemoteError
+from pacspace_stripe.comparison.rules.reconcile import Settling, apart, compare_figures, confirm_difference, lacking
+from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
+from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.ledger.ledgers import Ledger
-from pacspace_stripe.ledger.rules.records import claim_of, on_records
-from pacspace_stripe.ledger.rules.selection import Unclear
+from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.billing import Billing
 from pacspace_stripe.usage.rules import BilledUsage, below_zero, by_formula, cut_short, lagging, may_be_below_zero
+from pacspace_stripe.usage.rules.accounts import covered_part, on_records
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.ledger import Balance, LedgerProtocol
 from pacspace_stripe.vocabulary.policy import FailPolicy, Policy
 from pacspace_stripe.vocabulary.quantities import equal, subtract
 from pacspace_stripe.vocabulary.windows import Window
+
+_TOO_WIDE = (
+    "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
+    "with a reason."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Comparer:
     reads: Mapping[str, MeterRead] = field(default_factory=dict)
     """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
 
-    def knowing(self, reads: Mapping[str, MeterRead]) -> "Comparer":
+    def with_meter_reads(self, reads: Mapping[str, MeterRead]) -> "Comparer":
         """For one invoice, whose earlier looks saw this."""
         return replace(self, reads=reads)
 
@@ -60,23 +64,36 @@ class Comparer:
         return self.billing.formulas(invoice)
 
     def compare(
-        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, finalized_by_us: bool, patient: bool = True
+        self,
+        invoice: Invoice,
+        usages: tuple[BilledUsage, ...],
+        *,
+        finalized_by_us: bool,
+        raise_rate_limited: bool = True,
     ) -> Finding:
         """Both figures per window, and what they mean. Writes nothing to either vendor.
 
         ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
-        ``patient``: a 429 ends the look (RateLimited) instead of counting as a ledger that does not answer.
+        ``raise_rate_limited``: a 429 ends the look (RateLimited) instead of counting as a ledger that does not answer.
         """
-        found = self._windows(invoice, usages, strict=finalized_by_us, patient=patient)
+        found = self._windows(invoice, usages, strict=finalized_by_us, raise_rate_limited=raise_rate_limited)
         if self.billing.finds_thresholds(invoice, found):
-            return self._windows(invoice, self.usages(invoice), strict=finalized_by_us, patient=patient)
+            return self._windows(
+                invoice, self.usages(invoice), strict=finalized_by_us, raise_rate_limited=raise_rate_limited
+            )
         return found
 
-    def _windows(self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, strict: bool, patient: bool) -> Finding:
-        return summarize(tuple(self._window(invoice, usage, strict=strict, patient=patient) for usage in usages))
+    def _windows(
+        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, strict: bool, raise_rate_limited: bool
+    ) -> Finding:
+        return summarize(
+            tuple(
+                self._window(invoice, usage, strict=strict, raise_rate_limited=raise_rate_limited) for usage in usages
+            )
+        )
 
-    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, patient: bool) -> WindowResult:
-        claim = claim_of(usage)
+    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, raise_rate_limited: bool) -> WindowResult:
+        claim = covered_part(usage)
         if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
             return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
         try:
@@ -86,25 +103,25 @@ class Comparer:
                 return usage.result(*doubt)
             return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
         except RemoteError as error:
-            if patient and isinstance(error, RateLimited):
+            if raise_rate_limited and isinstance(error, RateLimited):
                 raise
-            return usage.result(*reason_of(error))
+            return usage.result(*error_reason(error))
 
     def _compared(
         self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
     ) -> WindowResult:
         balance = self.ledger.recorded(account, window, usage.meter)
-        if isinstance(balance, Unclear):
+        if isinstance(balance, UnclearRecords):
             return usage.result(balance.reason, balance.detail)
         sign = self.policy.usage_sign
-        result = first_look(usage, balance, sign, self.policy.tolerance)
+        result = compare_figures(usage, balance, sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:
             return lagging(result, usage, strict=strict)
         if may_be_below_zero(result):
             result = below_zero(result, self.billing.meter_says(invoice, usage))
         if result.reason.verdict is Verdict.DRIFTED:
             draft = invoice.status is InvoiceStatus.DRAFT
-            result = second_look(
+            result = confirm_difference(
                 result,
                 self.ledger.unsettled(account, window, usage.meter),
                 self._meter_now(invoice, usage) if draft else None,
@@ -174,27 +191,37 @@ class Comparer:
         return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
 
     def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
-        says = usage.meter_says or self.billing.meter_says(invoice, usage)
+        says = usage.meter_totals or self.billing.meter_says(invoice, usage)
         return (says.inner, says.outer) if says else None
 
-    def prove(self, finding: Finding, *, patient: bool = True) -> Finding:
+    def prove(self, finding: Finding, *, raise_rate_limited: bool = True) -> Finding:
         """The finding with the proof of every window. May freeze what it proves: never in observe mode."""
         waived = finding.verdict is Verdict.WAIVED
-        proven = tuple(self._proven(result, waived=waived, patient=patient) for result in finding.windows)
+        proven = tuple(
+            self._proven(result, waived=waived, raise_rate_limited=raise_rate_limited) for result in finding.windows
+        )
         if waived:
             return replace(finding, windows=proven)
         return summarize(proven) if proven else finding
 
-    def _proven(self, result: WindowResult, *, waived: bool, patient: bool) -> WindowResult:
+    def _proven(self, result: WindowResult, *, waived: bool, raise_rate_limited: bool) -> WindowResult:
         try:
             proven = self.ledger.proven(result)
         except RemoteError as error:
-            if patient and isinstance(error, RateLimited):
+            if raise_rate_limited and isinstance(error, RateLimited):
                 raise
-            reason, detail = reason_of(error)
+            reason, detail = error_reason(error)
             proven = replace(result, reason=reason, detail=detail)
         return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
 
 
 def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
     return (read.inner, read.outer) if read else None
+
+
+def error_reason(error: RemoteError) -> tuple[Reason, str]:
+    """Return which vendor gave no answer, and what a person reads; a no that repeating does not change is no outage."""
+    if isinstance(error, ScopeRefused):
+        return Reason.UNKNOWN_SHAPE, f"{error} {_TOO_WIDE}"
+    reason = Reason.STRIPE_UNAVAILABLE if error.service == STRIPE else Reason.LEDGER_UNAVAILABLE
+    return reason, error.with_hint

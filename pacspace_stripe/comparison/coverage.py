@@ -9,16 +9,16 @@ two invoices has not left, as any other in the overlap does.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pacspace_stripe.comparison.rules.settling import unsettled_parts
+from pacspace_stripe.comparison.rules.reconcile import unsettled_parts
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.gate.rules.transitions import GIVEN_UP
 from pacspace_stripe.ledger.ledgers import Ledger
-from pacspace_stripe.ledger.rules.records import Claim
-from pacspace_stripe.ledger.rules.selection import Unclear
+from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Store, Subject
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import THRESHOLD, BilledUsage, rival_detail
+from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -31,13 +31,13 @@ class Rivals:
     ledger: Ledger
     store: Store
 
-    def doubt(self, invoice: Invoice, usage: BilledUsage, claim: Claim) -> tuple[Reason, str] | None:
+    def doubt(self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart) -> tuple[Reason, str] | None:
         """Return why the ledger cannot vouch for this usage because of another invoice; None when it can.
 
         Raises RemoteError's children. An invoice that ended may have been voided unheard: Stripe is asked once.
         """
-        claims, passed = self.store.claims, _counted_with(usage)
-        while (rival := claims.rival_of(invoice.invoice_id, *claim, but=passed)) is not None:
+        claims, passed = self.store.coverage, _counted_with(usage)
+        while (rival := claims.overlapping_invoice(invoice.invoice_id, *claim, but=passed)) is not None:
             subject = self.store.subjects.find(rival)
             if self._runs_with(invoice, usage, rival, subject):
                 passed = (*passed, rival)
@@ -63,7 +63,7 @@ class Rivals:
         return subscription == invoice.subscription_id
 
     def _about(
-        self, invoice: Invoice, usage: BilledUsage, claim: Claim, rival: str, known: Subject | None
+        self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart, rival: str, known: Subject | None
     ) -> tuple[Reason, str] | None:
         """A settlement record has no time, and two customers must not share an account, whatever is recorded on it."""
         memory = known.memory if known else InvoiceState(invoice_id=rival)
@@ -76,9 +76,9 @@ class Rivals:
         )
         if usage.by_record or not self._of_one_customer(invoice, rival, known):
             return Reason.UNMAPPED, said
-        for overlap in _joined(self.store.claims.overlaps(rival, *claim)):
+        for overlap in _joined(self.store.coverage.overlaps(rival, *claim)):
             balance = self.ledger.recorded(claim.account, overlap, usage.meter)
-            if isinstance(balance, Unclear) or balance.counted:
+            if isinstance(balance, UnclearRecords) or balance.counted:
                 whole = overlap == usage.window
                 return Reason.UNMAPPED, said if whole else f"{said}; both bill what is recorded in {overlap}"
             unsettled = self.ledger.unsettled(claim.account, overlap, usage.meter)
@@ -94,7 +94,7 @@ class Rivals:
 
 def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
     """Invoices of its period that its running total counts: a record vouches for one invoice only."""
-    return () if usage.by_record else tuple(each.invoice_id for each in usage.already)
+    return () if usage.by_record else tuple(each.invoice_id for each in usage.billed_earlier)
 
 
 def _joined(windows: Iterable[Window]) -> list[Window]:

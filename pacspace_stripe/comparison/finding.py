@@ -17,14 +17,14 @@ from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode, Policy
 
 _log = logging.getLogger(__name__)
-RATE_LIMITED_LOOK = timedelta(seconds=2)
+RATE_LIMIT_RETRY = timedelta(seconds=2)
 """A 429 says nothing about the invoice: look again soon, without climbing the retry ladder."""
-PATIENT_LOOKS = 5
+MOST_RATE_LIMITED_CHECKS = 5
 """Looks in a row that 429s may end before they count as no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class Findings:
     """Compares an invoice in the light of what we remember of it."""
 
     stripe: StripeApi
@@ -99,19 +99,19 @@ class Judge:
             return Finding(verdict=Verdict.UNPROVEN, reason=Reason.UNKNOWN_SHAPE, detail=detail, windows=())
         observing = self.policy.mode is Mode.OBSERVE and invoice.auto_advance
         ours_to_finalize = memory.held or observing
-        comparer = self.comparer.knowing(memory.reads)
-        return comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, patient=_patient(memory))
+        comparer = self.comparer.with_meter_reads(memory.reads)
+        return comparer.compare(invoice, usages, finalized_by_us=ours_to_finalize, raise_rate_limited=_patient(memory))
 
     def still_vouched(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> bool:
         """Whether the records behind a stamp say what they said then; a root always does."""
         if not any(usage.by_record for usage in usages):
             return True
-        now = self.comparer.compare(final, usages, finalized_by_us=False, patient=False)
+        now = self.comparer.compare(final, usages, finalized_by_us=False, raise_rate_limited=False)
         return [result.record for result in now.windows] == [result.record for result in stamped.windows]
 
     def proven(self, finding: Finding, memory: InvoiceState) -> Finding:
         """With checkpoints and their cross-checked proof roots."""
-        return self.comparer.prove(finding, patient=_patient(memory))
+        return self.comparer.prove(finding, raise_rate_limited=_patient(memory))
 
 
 def mapped(invoice: Invoice, mapping: str | None) -> Invoice:
@@ -129,7 +129,7 @@ def better(found: Finding, than: Finding) -> bool:
 
 
 def _patient(memory: InvoiceState) -> bool:
-    return memory.failures < PATIENT_LOOKS
+    return memory.failures < MOST_RATE_LIMITED_CHECKS
 
 
 def _changed_at_finalization(

@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.errors import RenderError
-from pacspace_stripe.vocabulary.text import grouped
+from pacspace_stripe.vocabulary.text import group_thousands
 
 _KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
 """Endings of the names of templates, and of the files that may lie beside them."""
@@ -49,7 +49,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["grouped"] = lambda written: grouped(str(written))
+        self._environment.filters["grouped"] = lambda written: group_thousands(str(written))
 
     def path(self, name: str) -> Path:
         """Where the template ``name`` is; RenderError when no folder has it."""

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.explain.rules.drift_location import DAY, HOUR, Entry
-from pacspace_stripe.ledger.rules.attribution import LATEST, place, usage_window
-from pacspace_stripe.ledger.rules.attribution import Place as Where
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
-from pacspace_stripe.ledger.rules.selection import Selection, Unclear, named_meters, select
+from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE, placement, usage_window
+from pacspace_stripe.ledger.rules.attribution import Placement as Where
+from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, named_meters, select
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE
 from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.windows import Window, floor_to
 
@@ -83,7 +83,7 @@ class Place:
         deltas = self._deltas_used_in(window)
         others = self.selection.others | named_meters(deltas, self.selection)
         counted = select(deltas, window, replace(self.selection, others=others))
-        if isinstance(counted, Unclear):
+        if isinstance(counted, UnclearRecords):
             raise Unlisted(counted.detail)
         return tuple(self._entry(delta) for delta in counted.deltas)
 
@@ -92,8 +92,8 @@ class Place:
         attribution = self.selection.attribution
         if attribution is Attribution.ACCEPTED:
             return self._deltas(window)
-        wide = self._deltas(Window(start=window.start, end=window.end + LATEST))
-        return [delta for delta in wide if place(delta, window, attribution) is Where.INSIDE]
+        wide = self._deltas(Window(start=window.start, end=window.end + LATEST_ACCEPTANCE))
+        return [delta for delta in wide if placement(delta, window, attribution) is Where.INSIDE]
 
     def _entry(self, delta: LedgerDelta) -> Entry:
         return Entry(

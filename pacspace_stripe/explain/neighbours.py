@@ -102,7 +102,7 @@ def _drifting(
 ) -> Iterator[Candidate]:
     """Of accounts with the opposite drift, those where it is the same first."""
     found: list[tuple[bool, InvoiceState, str, str]] = []
-    drifting = store.claims.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING + 1)
+    drifting = store.coverage.drifting(invoice.invoice_id, window, most=_MOST_DRIFTING + 1)
     for memory in drifting[:_MOST_DRIFTING]:
         for shown in memory.windows:
             theirs = _drift(shown)
@@ -153,7 +153,7 @@ def _not_judged(
     place: Place, invoice: Invoice, window: Window, *, store: Store, policy: Policy, note: Callable[[str], None]
 ) -> Iterator[Candidate]:
     """A claim names no meter: where each meter has an account of its own, only the one of ours may be it."""
-    claimed = store.claims.beside(invoice.invoice_id, window, most=_MOST_CLAIMS + 1)
+    claimed = store.coverage.beside(invoice.invoice_id, window, most=_MOST_CLAIMS + 1)
     found = (each for each in _beside(place, claimed[:_MOST_CLAIMS], store) if _of_our_meter(each, policy))
     yield from islice(found, _MOST_BESIDE)
     if len(claimed) > _MOST_CLAIMS or next(found, None) is not None:

@@ -14,7 +14,7 @@ from pacspace_stripe.gate.rules.carried_stamp import changed_stamp, footer_is_lo
 from pacspace_stripe.gate.rules.stamp import carried
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Waiver
 from pacspace_stripe.gate.rules.transitions import (
-    claims_of,
+    covered_parts,
     first_reads,
     forgotten,
     let_go,
@@ -27,7 +27,7 @@ from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.stripe_writes import StripeWrites
 from pacspace_stripe.store import Leased
 from pacspace_stripe.stripe_api.events import SENT_IS_HEARD, EventType
-from pacspace_stripe.usage.rules import BilledUsage, stops_unread
+from pacspace_stripe.usage.rules import BilledUsage, may_bill_usage
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode
 
@@ -84,18 +84,18 @@ class Pass:
         """Say which usage it bills, and keep what its lines say at first sight."""
         if not self.memory.reads and invoice.status is InvoiceStatus.DRAFT:
             self.memory = replace(self.memory, reads=first_reads(usages, seen_at))
-        self.parts.store.claims.put(self.memory.invoice_id, claims_of(invoice, usages))
+        self.parts.store.coverage.put(self.memory.invoice_id, covered_parts(invoice, usages))
 
     def _best(
         self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: InvoiceState
     ) -> tuple[Finding, InvoiceState]:
-        claims = self.parts.store.claims
-        return self.parts.judge.best(
+        claims = self.parts.store.coverage
+        return self.parts.findings.best(
             self.read or invoice,
             invoice,
             usages,
             memory,
-            claim=lambda other, there: claims.put(other.invoice_id, claims_of(other, there)),
+            claim=lambda other, there: claims.put(other.invoice_id, covered_parts(other, there)),
         )
 
     def _take_over_block(self, invoice: Invoice) -> None:
@@ -180,7 +180,7 @@ class Pass:
 
     def _stop_unread(self, invoice: Invoice) -> None:
         """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
-        if not stops_unread(invoice):
+        if not may_bill_usage(invoice):
             return
         precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
         match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):
@@ -222,7 +222,7 @@ class Pass:
         That is what an invoice left with, and a drift as long as it keeps the invoice.
         """
         memory = self.memory
-        if finding.verdict is not Verdict.UNPROVEN or not finding.heals:
+        if finding.verdict is not Verdict.UNPROVEN or not finding.is_transient:
             return None
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID) and not memory.held
         proven = (

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pacspace_stripe.comparison.finding import PATIENT_LOOKS, RATE_LIMITED_LOOK, mapped
-from pacspace_stripe.comparison.outages import reason_of
+from pacspace_stripe.comparison.comparer import error_reason
+from pacspace_stripe.comparison.finding import MOST_RATE_LIMITED_CHECKS, RATE_LIMIT_RETRY, mapped
 from pacspace_stripe.comparison.rules.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.errors import LeaseBusy, RateLimited, RemoteError, UnexpectedAnswer
 from pacspace_stripe.gate.check_parts import LookBack
@@ -18,7 +18,7 @@ from pacspace_stripe.gate.rules.transitions import with_finding
 from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.story import Look
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.store import Claims, Kind, Leased
+from pacspace_stripe.store import Coverage, Kind, Leased
 from pacspace_stripe.usage.rules import billed_figures, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
@@ -46,7 +46,7 @@ class Checker:
     transport: Transport
     lease: timedelta
     now: Callable[[], datetime]
-    beside: Claims | None = None
+    beside: Coverage | None = None
     """Coverage that a dry run over many invoices records."""
 
     def check(self, invoice_id: str, *, waiver: Waiver | None = None) -> CheckResult:
@@ -86,15 +86,15 @@ class Checker:
             return looked if unanswered else replace(looked, memory=replace(looked.memory, failures=0))
         except RemoteError as error:
             if back and (back.patient or isinstance(error, RateLimited)):
-                leased.give_back(look.as_saved(), self.now() + RATE_LIMITED_LOOK)
+                leased.give_back(look.as_saved(), self.now() + RATE_LIMIT_RETRY)
                 raise
             return self._ended_by(error, look, memory)
 
     def _ended_by(self, error: RemoteError, look: Look, memory: InvoiceState) -> Looked:
         if isinstance(error, RateLimited):
-            if memory.failures >= PATIENT_LOOKS:
+            if memory.failures >= MOST_RATE_LIMITED_CHECKS:
                 return self._unread(look, error)
-            wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
+            wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
             again = replace(look.as_saved(), failures=memory.failures + 1)
             return Looked(again, "unread", self.now() + wait, ("rate limited",))
         _log.warning("invoice=%s %s", memory.invoice_id, error)
@@ -103,7 +103,7 @@ class Checker:
     def _unread(self, look: Look, error: RemoteError) -> Looked:
         """Remember that a vendor did not answer, or said no: nothing was decided."""
         memory, alerts = look.as_saved(), self.parts.alerts
-        reason, detail = reason_of(error)
+        reason, detail = error_reason(error)
         said = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail=detail, windows=())
         known = (
             with_finding(memory, said, self.parts.policy, self.now())
@@ -112,13 +112,13 @@ class Checker:
         )
         if not error.retryable:
             known = alerts.tell(look.leased, known, "stripe_refused", detail)
-        elif isinstance(error, UnexpectedAnswer) or memory.failures >= PATIENT_LOOKS:
+        elif isinstance(error, UnexpectedAnswer) or memory.failures >= MOST_RATE_LIMITED_CHECKS:
             known = alerts.tell(look.leased, known, "unanswered", detail)
-        wait = timing.ladder(self.parts.policy, max(0, memory.failures - PATIENT_LOOKS))
+        wait = timing.ladder(self.parts.policy, max(0, memory.failures - MOST_RATE_LIMITED_CHECKS))
         failed = replace(known, failures=memory.failures + 1)
         return Looked(failed, "unread", self.now() + wait, (f"{error.service} unavailable",))
 
-    def keeping_claims_in(self, beside: Claims) -> "Checker":
+    def keeping_claims_in(self, beside: Coverage) -> "Checker":
         """Return a checker for a dry run over many, which finds two invoices that bill the same as real checks do."""
         return replace(self, beside=beside)
 

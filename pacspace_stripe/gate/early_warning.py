@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from pacspace_stripe.comparison.comparer import Comparer
-from pacspace_stripe.comparison.finding import PATIENT_LOOKS, RATE_LIMITED_LOOK
-from pacspace_stripe.comparison.outages import reason_of
-from pacspace_stripe.comparison.rules.reconcile import first_look, second_look
+from pacspace_stripe.comparison.comparer import Comparer, error_reason
+from pacspace_stripe.comparison.finding import MOST_RATE_LIMITED_CHECKS, RATE_LIMIT_RETRY
+from pacspace_stripe.comparison.rules.reconcile import compare_figures, confirm_difference
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
 from pacspace_stripe.explain.after_check import Explaining, coming
@@ -26,11 +25,11 @@ from pacspace_stripe.gate.rules.result import CheckResult, result_of
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.gate.rules.transitions import awaiting, reads_of
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.ledger.rules.records import claim_of
-from pacspace_stripe.ledger.rules.selection import Unclear
+from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import SHARED_ACCOUNT, BilledUsage, is_metered, ledger_account, shared_accounts
+from pacspace_stripe.usage.rules.accounts import covered_part
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from pacspace_stripe.vocabulary.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
 from pacspace_stripe.vocabulary.policy import Mode, Policy
@@ -77,7 +76,7 @@ class EarlyWarning:
             raise LeaseBusy(message)
         memory, next_check_at = self._looked(leased)
         if memory.ended:
-            self.store.claims.put(subject, ())
+            self.store.coverage.put(subject, ())
         leased.give_back(memory, next_check_at)
         return result_of(memory, status="upcoming", next_check_at=next_check_at)
 
@@ -93,11 +92,11 @@ class EarlyWarning:
         except NotFound as error:
             return replace(memory, stage=Stage.ENDED, detail=str(error)), None
         except RemoteError as error:
-            if isinstance(error, RateLimited) and memory.failures < PATIENT_LOOKS:
-                wait = max(RATE_LIMITED_LOOK, min(error.retry_after or RATE_LIMITED_LOOK, timedelta(minutes=1)))
+            if isinstance(error, RateLimited) and memory.failures < MOST_RATE_LIMITED_CHECKS:
+                wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
                 return replace(memory, failures=memory.failures + 1), self.now() + wait
             _log.warning("subject=%s %s", leased.subject.subject_id, error)
-            waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or reason_of(error)[1])
+            waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or error_reason(error)[1])
             return waited, self.now() + timing.ladder(self.policy, memory.attempts)
 
     def _look(self, leased: Leased, memory: InvoiceState) -> tuple[InvoiceState, datetime | None]:
@@ -112,8 +111,8 @@ class EarlyWarning:
         # Two prices on one meter are one use.
         usages = [*dict.fromkeys(self._usage(subscription, item, window) for item, window in windows if window)]
         # Nothing is billed by it; but an event about one of these accounts is for us too.
-        self.store.claims.put(memory.invoice_id, (claim for usage in usages if (claim := claim_of(usage))))
-        comparer = self.comparer.knowing(memory.reads)
+        self.store.coverage.put(memory.invoice_id, (claim for usage in usages if (claim := covered_part(usage))))
+        comparer = self.comparer.with_meter_reads(memory.reads)
         results = tuple(self._window(comparer, subscription, usage) for usage in usages)
         if not results:
             ends = min(item.window.end for item in items if item.window)
@@ -175,7 +174,7 @@ class EarlyWarning:
         except RateLimited:
             raise
         except RemoteError as error:
-            return usage.result(*reason_of(error))
+            return usage.result(*error_reason(error))
 
     def _compared(
         self, comparer: Comparer, subscription: Subscription, usage: BilledUsage, window: Window, account: str
@@ -183,15 +182,15 @@ class EarlyWarning:
         """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
         inner, outer = self._so_far(subscription.customer_id, usage, window)
         balance = comparer.ledger.recorded(account, window, usage.meter)
-        if isinstance(balance, Unclear):
+        if isinstance(balance, UnclearRecords):
             unclear = usage.result(balance.reason, balance.detail)
             return replace(unclear, selected=balance.read.whole) if balance.read else unclear
         sign = self.policy.usage_sign
-        first = first_look(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
+        first = compare_figures(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
         if first.reason is Reason.ZERO:
             return first
         if first.reason.verdict is Verdict.DRIFTED:
-            first = second_look(
+            first = confirm_difference(
                 first,
                 comparer.ledger.unsettled(account, window, usage.meter),
                 (inner, outer),

@@ -14,7 +14,7 @@ from pacspace_stripe.gate.rules.state import ANY_STOP, Finalizer, InvoiceState, 
 from pacspace_stripe.gate.rules.stops import Stop, check_again_at, frees_unread, stops
 from pacspace_stripe.gate.services import Looked
 from pacspace_stripe.http.stripe_sdk import STRIPE
-from pacspace_stripe.usage.rules import UNNAMED, BilledUsage, is_pushed, same_figures
+from pacspace_stripe.usage.rules import UNNAMED, BilledUsage, names_metronome, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.vocabulary.policy import Mode
 
@@ -34,7 +34,7 @@ class ReleaseGuard(Pass):
             stopped = memory.held or memory.backstop_at is not None
             return (memory.precaution or not stopped) and all(usage.unsaid for usage in usages)
         unnamed = any(window["meter"] == UNNAMED for window in memory.windows)
-        return memory.precaution and (is_pushed(invoice) or not unnamed)
+        return memory.precaution and (names_metronome(invoice) or not unnamed)
 
     def _give_back(self, invoice: Invoice) -> Looked | None:
         """Undo a precautionary hold on an invoice that has no metered lines, unless somebody else stopped it, too."""
@@ -157,13 +157,13 @@ class ReleaseGuard(Pass):
         a read. What we do not hold ends when it is missed again and again.
         """
         if self.memory.held and self._was_deleted():
-            self.parts.store.claims.put(self.memory.invoice_id, ())
+            self.parts.store.coverage.put(self.memory.invoice_id, ())
             return self._end("deleted", "deleted in Stripe")
         if self.memory.held:
             detail = "Stripe does not know an invoice that we hold: is STRIPE_API_KEY of this account?"
             self._alert("held_but_gone", detail)
         elif self.memory.attempts >= len(self.parts.policy.retry):
-            self.parts.store.claims.put(self.memory.invoice_id, ())
+            self.parts.store.coverage.put(self.memory.invoice_id, ())
             return self._end("deleted", "deleted in Stripe, or of another account")
         self.memory = replace(self.memory, attempts=self.memory.attempts + 1)
         return self._until("deleted", self.now + timing.ladder(self.parts.policy, self.memory.attempts))

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pacspace_stripe.comparison.comparer import Comparer
-from pacspace_stripe.comparison.finding import Judge
+from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.explain.after_check import Explaining
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.gate.stripe_writes import Rendering
-from pacspace_stripe.store import Claims, Store
+from pacspace_stripe.store import Coverage, Store
 from pacspace_stripe.stripe_api import RecordingStripe, StripeApi
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.policy import Policy
@@ -37,7 +37,7 @@ class Services:
 
     stripe: StripeApi
     comparer: Comparer
-    judge: Judge
+    findings: Findings
     rendering: Rendering
     store: Store
     alerts: Alerts
@@ -46,7 +46,7 @@ class Services:
     """None in a preview: it explains nothing."""
     log: logging.Logger = _log
 
-    def recording(self, now: Callable[[], datetime], *, read: Invoice | None, beside: Claims | None) -> "Services":
+    def recording(self, now: Callable[[], datetime], *, read: Invoice | None, beside: Coverage | None) -> "Services":
         """Return the parts of one preview, with which the whole story runs and changes nothing.
 
         Everything that a check changes goes through Stripe, the store and the ledger. Each of them records what it
@@ -60,7 +60,7 @@ class Services:
             stripe=stripe,
             store=store,
             comparer=comparer,
-            judge=replace(self.judge, stripe=stripe, comparer=comparer),
+            findings=replace(self.findings, stripe=stripe, comparer=comparer),
             alerts=replace(self.alerts, store=store, log=_UNHEARD),
             explaining=None,
             log=_UNHEARD,

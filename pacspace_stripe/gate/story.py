@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from pacspace_stripe.comparison.finding import RATE_LIMITED_LOOK, mapped
-from pacspace_stripe.comparison.rules.verdicts import HEALS, NOTHING_METERED, Finding, Reason, Verdict, summarize
+from pacspace_stripe.comparison.finding import RATE_LIMIT_RETRY, mapped
+from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED, TRANSIENT, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
 from pacspace_stripe.gate.check_parts import MAIL_UNKNOWN, MOST_PUT_BACK
 from pacspace_stripe.gate.release_guard import ReleaseGuard
@@ -27,7 +27,7 @@ from pacspace_stripe.gate.rules.transitions import GIVEN_UP, as_read, awaiting, 
 from pacspace_stripe.gate.services import Looked
 from pacspace_stripe.usage.rules import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.vocabulary.windows import by_second
+from pacspace_stripe.vocabulary.windows import iso_to_next_second
 
 UNSETTLED = "unsettled"
 READ_AGAIN = 3
@@ -98,10 +98,10 @@ class Look(ReleaseGuard):
         given, self.waiver = self.waiver, None
         if given is None:
             return
-        finding = self.parts.judge.compared(invoice, usages, self.memory)
+        finding = self.parts.findings.compared(invoice, usages, self.memory)
         settled = timing.may_compare(invoice, self.memory, self.parts.policy, self.now)
         if finding.verdict is Verdict.MATCHED and settled:
-            finding = self.parts.judge.proven(finding, self.memory)
+            finding = self.parts.findings.proven(finding, self.memory)
         despite = self._overruled(invoice, given) if settled else ()
         wrong = finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
         if not wrong and not despite:
@@ -117,7 +117,7 @@ class Look(ReleaseGuard):
     def _end_waiver(self, finding: Finding) -> None:
         """It named exact quantities and ends with them. What could not be read now does not say that they changed."""
         waiver, figures = self.memory.waiver, figures_of(finding)
-        if waiver is None or self.memory.cleared or finding.reason in HEALS:
+        if waiver is None or self.memory.cleared or finding.reason in TRANSIENT:
             return
         if not same_figures(waiver.figures, figures):
             self._alert("waiver_ended", f"it named {dict(waiver.figures)}, billed is now {figures}")
@@ -160,7 +160,7 @@ class Look(ReleaseGuard):
             why = ", blocked by the early warning" if self.memory.blocked else ""
             held = "held" if self.memory.held else "not held"
             whose = " by its test clock" if self.ahead is not None else ""
-            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {by_second(until)}{whose}")
+            self.memory = replace(self.memory, detail=f"{held}{why}, compared from {iso_to_next_second(until)}{whose}")
         return self._until(invoice.status.value, until)
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
@@ -193,14 +193,14 @@ class Look(ReleaseGuard):
 
     def _compare(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         finding, self.memory = self._best(invoice, usages, self.memory)
-        if self.parts.judge.proves(invoice, finding):
+        if self.parts.findings.proves(invoice, finding):
             self._did(str(steps.Prove()))
         self._end_waiver(finding)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-        if left and self.back and self.back.patient and finding.heals:
+        if left and self.back and self.back.patient and finding.is_transient:
             if self.memory.verdict in (None, Verdict.UNPROVEN):
                 self.memory = with_finding(self.memory, finding, self.parts.policy, self.real_now)
-            return self._until(UNSETTLED, self.now + RATE_LIMITED_LOOK)
+            return self._until(UNSETTLED, self.now + RATE_LIMIT_RETRY)
         stays = self._established(invoice, finding)
         if stays is not None:
             return stays
@@ -254,7 +254,7 @@ class Look(ReleaseGuard):
                     return self._done(current, finding, detail)
                 case _:
                     assert_never(action)
-        return self._until(current.status.value, self.now + RATE_LIMITED_LOOK)
+        return self._until(current.status.value, self.now + RATE_LIMIT_RETRY)
 
     def _done(self, invoice: Invoice, finding: Finding, detail: str) -> Looked:
         good = finding.verdict.may_leave
@@ -272,7 +272,7 @@ class Look(ReleaseGuard):
         self.memory = as_read(self.memory, final)
         # A preview cannot know the final lines: Stripe may fold usage into them that came after the draft was made.
         same = self.parts.stripe.only_records or same_figures(figures_of(stamped), billed_figures(usages))
-        if same and self.parts.judge.still_vouched(final, usages, stamped):
+        if same and self.parts.findings.still_vouched(final, usages, stamped):
             self._actor.confirm(final, self.memory.evidence_sha256 or "", usages)
             if final.status is InvoiceStatus.OPEN:
                 stopped = stops(final, self.memory)
@@ -285,7 +285,7 @@ class Look(ReleaseGuard):
     def _caught(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> Looked:
         """Late usage was folded in: not what was stamped, so it stays where it is."""
         comparer = self.parts.comparer
-        now = comparer.compare(final, usages, finalized_by_us=False, patient=False) if usages else stamped
+        now = comparer.compare(final, usages, finalized_by_us=False, raise_rate_limited=False) if usages else stamped
         detail = f"stamped {figures_of(stamped)}, final {billed_figures(usages)}"
         finding = Finding(
             verdict=Verdict.DRIFTED, reason=Reason.CHANGED_AT_FINALIZATION, detail=detail, windows=now.windows

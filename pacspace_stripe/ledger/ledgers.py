@@ -9,11 +9,10 @@ from typing import Protocol
 from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify
 from pacspace_stripe.comparison.rules.verdicts import Reason, WindowResult
 from pacspace_stripe.errors import ScopeRefused
-from pacspace_stripe.ledger.rules.attribution import LATEST
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE
 from pacspace_stripe.ledger.rules.selection import (
     Selection,
-    Unclear,
+    UnclearRecords,
     as_it_stands,
     awaited,
     chosen,
@@ -24,7 +23,7 @@ from pacspace_stripe.ledger.rules.selection import (
 )
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.vocabulary.canonical_json import digest
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Proof, Unsettled
+from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, LedgerDelta, Proof, Unsettled
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import text, total
 from pacspace_stripe.vocabulary.windows import Window
@@ -41,7 +40,7 @@ class Ledger(Protocol):
         """Whether it can be asked about any time at all: without, nothing can be said before the invoice is there."""
         ...
 
-    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | UnclearRecords:
         """What is recorded of a meter; zero of nothing for an account that it does not know."""
         ...
 
@@ -84,7 +83,7 @@ class BalanceLedger:
     def has_windows(self) -> bool:
         return True
 
-    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | UnclearRecords:
         selection = Selection.of(self.policy, meter)
         if selection.plain:
             return self.api.derive(account, window)
@@ -95,7 +94,7 @@ class BalanceLedger:
         balance, deltas = self.api.listed(account, window)
         return _with_read(chosen(balance, deltas, window, self._knowing(selection, deltas)), balance)
 
-    def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | Unclear:
+    def _by_usage_time(self, account: str, window: Window, selection: Selection) -> Balance | UnclearRecords:
         """Read the records of the window and those accepted after it, choose, and derive the scope that proves them.
 
         Both lists are read whatever the first one shows. A balance that equals what is billed proves nothing while a
@@ -107,18 +106,18 @@ class BalanceLedger:
         would not add up while records come in.
         """
         balance, deltas = self.api.listed(account, window)
-        until = min(window.end + LATEST, self.now())
+        until = min(window.end + LATEST_ACCEPTANCE, self.now())
         later = self.api.listed(account, Window(start=window.end, end=until))[1] if window.end < until else ()
         selection = self._knowing(selection, (*deltas, *later))
         counted = select(deltas, window, selection, later=later)
-        if isinstance(counted, Unclear):
+        if isinstance(counted, UnclearRecords):
             return _with_read(counted, balance)
         late = {delta.record_id for delta in later} & {delta.record_id for delta in counted.deltas}
         scope = proof_scope((delta for delta in later if delta.record_id in late), window)
         proven = balance if scope == window else self.api.derive(account, scope)
         covered = [each for each in later if each.record_id in late or window.end <= each.accepted_at < scope.end]
         found = chosen(proven, deltas, window, selection, later=covered)
-        if isinstance(found, Unclear):
+        if isinstance(found, UnclearRecords):
             return _with_read(found, proven)
         missing = awaited((*deltas, *later), window, selection, self.policy.cadence)
         return replace(as_it_stands(found, selection), awaited=missing)
@@ -227,7 +226,7 @@ class SettlementLedger:
     def has_windows(self) -> bool:
         return False
 
-    def recorded(self, account: str, window: Window, meter: str) -> Balance | Unclear:  # noqa: ARG002 - a record is of one meter
+    def recorded(self, account: str, window: Window, meter: str) -> Balance | UnclearRecords:  # noqa: ARG002 - a record is of one meter
         record = self.api.record(account)
         if record is None:
             return Balance(account=account, window=window, net=Decimal(0), count=0, known=False)
@@ -250,8 +249,8 @@ class SettlementLedger:
         return self
 
 
-def _with_read(found: Balance | Unclear, balance: Balance) -> Balance | Unclear:
-    return replace(found, read=balance) if isinstance(found, Unclear) else found
+def _with_read(found: Balance | UnclearRecords, balance: Balance) -> Balance | UnclearRecords:
+    return replace(found, read=balance) if isinstance(found, UnclearRecords) else found
 
 
 def _checkpoint_key(account: str, window: Window, count: int, net: str) -> str:

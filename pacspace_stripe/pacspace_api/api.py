@@ -9,7 +9,6 @@ from uuid import uuid4
 from pacspace_stripe.errors import NotFound, RemoteRefused, ScopeRefused
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
 from pacspace_stripe.pacspace_api import parsing as reading
 from pacspace_stripe.pacspace_api import records
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi
@@ -25,6 +24,7 @@ from pacspace_stripe.vocabulary.ledger import (
     Checkpoint,
     Comparison,
     InvoiceProof,
+    LedgerDelta,
     ProofSummary,
     Record,
     Unsettled,

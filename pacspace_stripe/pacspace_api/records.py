@@ -6,7 +6,6 @@ from decimal import Decimal
 
 from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
 from pacspace_stripe.pacspace_api.envelope import COUNTS, RECORD_IDS, count_of, number_of, text_of, total_of, url_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.parsing import (
@@ -29,6 +28,7 @@ from pacspace_stripe.pacspace_api.results import (
     Status,
     Verification,
 )
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.quantities import equal
 
 _LINKS = ("verificationReference", "reference", "verificationId")

@@ -10,7 +10,7 @@ from pacspace_stripe.explain.rules.explanation_form import sentence
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.report.rules.lines import InvoiceLine, Row
 from pacspace_stripe.vocabulary.quantities import text
-from pacspace_stripe.vocabulary.windows import since_second
+from pacspace_stripe.vocabulary.windows import iso_to_second
 
 COLUMNS = (
     "customer",
@@ -82,7 +82,7 @@ def _invoice(line: InvoiceLine) -> list[str]:
 
 
 def _moment(at: datetime | None) -> str:
-    return since_second(at) if at else ""
+    return iso_to_second(at) if at else ""
 
 
 def _safe(cell: str) -> str:

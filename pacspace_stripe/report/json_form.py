@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pacspace_stripe.comparison.rules.settling import without_time
+from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.rules.explanation_form import rejection_json, sentence
 from pacspace_stripe.explain.rules.explanation_words import rejection_sentence
@@ -117,4 +117,4 @@ def _moment(at: datetime | None) -> str | None:
 
 def _detail(kept: KeptBack) -> str:
     """Return why it was kept back; when it would be looked at again is over with it."""
-    return without_time(kept.detail) if kept.until else kept.detail
+    return without_retry_time(kept.detail) if kept.until else kept.detail

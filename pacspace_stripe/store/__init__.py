@@ -11,7 +11,7 @@ from copy import copy
 from datetime import datetime, timedelta
 
 from pacspace_stripe.store.chains import Chains, not_here
-from pacspace_stripe.store.coverage import Claims
+from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.explanations import Explained, Explanations
 from pacspace_stripe.store.jobs import Subjects
@@ -21,7 +21,7 @@ from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
 from pacspace_stripe.store.recording import (
     ReadingDatabase,
     RecordingChains,
-    RecordingClaims,
+    RecordingCoverage,
     RecordingJournal,
     RecordingSubjects,
 )
@@ -32,7 +32,7 @@ from pacspace_stripe.store.triggers import Enqueue, Triggers
 
 __all__ = [
     "Claimed",
-    "Claims",
+    "Coverage",
     "Delivery",
     "Enqueue",
     "Explained",
@@ -61,7 +61,7 @@ class Store:
         self.subjects = Subjects(database, lost_after=lost_after)
         self.chains = Chains(database)
         self.journal = Journal(database)
-        self.claims = Claims(database)
+        self.coverage = Coverage(database)
         self.explanations = Explanations(database)
         self.rejections = Rejections(database)
         self.outbox = Outbox(database)
@@ -70,7 +70,7 @@ class Store:
         """What the processes on this database agree on about the limits of ``service``; by default for this one."""
         return Shares(self._database, service, process)
 
-    def recording(self, *, beside: Claims | None = None) -> "Store":
+    def recording(self, *, beside: Coverage | None = None) -> "Store":
         """Return this store for one preview: it reads what is there and keeps to itself what would be written.
 
         ``beside`` also keeps the claims of a dry run over many invoices.
@@ -78,7 +78,7 @@ class Store:
         seen, database = copy(self), ReadingDatabase(engine=self.engine, now=self._database.now)
         seen.subjects = RecordingSubjects(database, lost_after=self._lost_after)
         seen.chains, seen.journal = RecordingChains(database), RecordingJournal(database)
-        seen.claims = RecordingClaims(database, beside)
+        seen.coverage = RecordingCoverage(database, beside)
         seen.explanations, seen.outbox = Explanations(database), Outbox(database)
         seen.triggers = Triggers(database, lost_after=self._lost_after)
         return seen

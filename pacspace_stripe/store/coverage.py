@@ -1,4 +1,4 @@
-"""Claims: which invoice bills which ledger account for which time.
+"""Coverage: which invoice bills which ledger account for which time.
 
 The ledger's records of one account and time vouch for one invoice. Two that bill the same, of one customer or of two,
 prove nothing about either. They also say whom an event about an account is for; so early warnings have some too.
@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.store import states as memories
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.records import Kind
 from pacspace_stripe.store.tables import claims, subjects
+from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.windows import Window
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 _WRITTEN = ("account", "starts_at", "meter", "ends_at", "customer_id")
 
 
-class Claims:
+class Coverage:
     """One invoice's claims are replaced as a whole, so that a corrected mapping frees what it claimed before."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, invoice_id: str, wanted: Iterable[Claim | tuple[str, Window]]) -> None:
+    def put(self, invoice_id: str, wanted: Iterable[CoveredPart | tuple[str, Window]]) -> None:
         """Make these the invoice's claims; none frees what it claimed. Writes only what changed."""
         mine = sa.select(claims).where(claims.c.invoice_id == invoice_id)
         # Of windows that start together the longest is claimed: it holds the others.
-        claimed = sorted((Claim(*each) for each in wanted), key=_ends_at)
+        claimed = sorted((CoveredPart(*each) for each in wanted), key=_ends_at)
         longest = {(each.account, each.window.start, each.meter): each for each in claimed}
         rows = {(*key, each.window.end, each.customer_id) for key, each in longest.items()}
         with self._database.reading() as connection:
@@ -49,7 +49,7 @@ class Claims:
                 named = dict(zip(_WRITTEN, row, strict=True))
                 connection.execute(sa.insert(claims).values(invoice_id=invoice_id, **named))
 
-    def rival_of(
+    def overlapping_invoice(
         self,
         invoice_id: str,
         account: str,
@@ -78,7 +78,7 @@ class Claims:
     def overlaps(
         self, rival_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
     ) -> list[Window]:
-        """Return the parts of a window for which ``rival_id`` bills this account too, as ``rival_of`` finds it."""
+        """Return the parts of a window for which ``rival_id`` bills this account too, as ``overlapping_invoice`` finds it."""
         query = sa.select(claims.c.starts_at, claims.c.ends_at).where(
             claims.c.account == account,
             claims.c.invoice_id == rival_id,
@@ -135,5 +135,5 @@ class Claims:
             return [*dict.fromkeys((row.invoice_id, row.account) for row in connection.execute(query))]
 
 
-def _ends_at(claim: Claim) -> "datetime":
+def _ends_at(claim: CoveredPart) -> "datetime":
     return claim.window.end

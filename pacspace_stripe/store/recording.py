@@ -12,15 +12,15 @@ import sqlalchemy as sa
 
 from pacspace_stripe.evidence.rules.document import Evidence, seal
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.store.chains import Chains, last_said, next_place
-from pacspace_stripe.store.coverage import Claims
+from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.jobs import Subjects
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased
 from pacspace_stripe.store.outbox import Also
 from pacspace_stripe.store.records import Kind, Subject
+from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -125,26 +125,26 @@ class RecordingJournal(Journal):
         self._facts[name] = ""
 
 
-class RecordingClaims(Claims):
-    """Claims with those that previews would make.
+class RecordingCoverage(Coverage):
+    """Coverage with those that previews would make.
 
     ``beside`` keeps them for a dry run over many invoices, so that two that bill the same usage are found; without it
     only what one preview would free is kept.
     """
 
-    def __init__(self, database: Database, beside: Claims | None) -> None:
+    def __init__(self, database: Database, beside: Coverage | None) -> None:
         super().__init__(database)
         self._beside = beside
         self._freed: set[str] = set()
 
-    def put(self, invoice_id: str, wanted: Iterable[Claim | tuple[str, Window]]) -> None:
+    def put(self, invoice_id: str, wanted: Iterable[CoveredPart | tuple[str, Window]]) -> None:
         claimed = tuple(wanted)
         if not claimed:
             self._freed.add(invoice_id)
         if self._beside:
             self._beside.put(invoice_id, claimed)
 
-    def rival_of(
+    def overlapping_invoice(
         self,
         invoice_id: str,
         account: str,
@@ -155,9 +155,9 @@ class RecordingClaims(Claims):
         but: Collection[str] = (),
     ) -> str | None:
         but = (*but, *self._freed)
-        found = super().rival_of(invoice_id, account, window, meter, customer_id, but=but)
+        found = super().overlapping_invoice(invoice_id, account, window, meter, customer_id, but=but)
         if found is None and self._beside:
-            return self._beside.rival_of(invoice_id, account, window, meter, customer_id, but=but)
+            return self._beside.overlapping_invoice(invoice_id, account, window, meter, customer_id, but=but)
         return found
 
     def overlaps(

@@ -17,16 +17,18 @@ from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
     CollectionMethod,
     Invoice,
+    InvoiceParent,
     InvoiceStatus,
     LineItem,
     LineParent,
+    LinePricing,
+    StripeKind,
     Subscription,
     SubscriptionItem,
     SubscriptionState,
     SubscriptionStatus,
     TestClock,
 )
-from pacspace_stripe.vocabulary.kinds import InvoiceParent, LinePricing, StripeKind
 from pacspace_stripe.vocabulary.windows import Window
 
 Value = TypeVar("Value")

@@ -9,16 +9,20 @@ from typing import TypeVar
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.vocabulary.invoices import (
+    BillingScheme,
     EventTimeWindow,
     Formula,
     Meter,
     MeterStatus,
     Package,
     Price,
+    PriceType,
+    Rounding,
+    StripeKind,
     Tier,
+    TiersMode,
     UsageType,
 )
-from pacspace_stripe.vocabulary.kinds import BillingScheme, PriceType, Rounding, StripeKind, TiersMode
 
 Kind = TypeVar("Kind", bound=StripeKind)
 

@@ -97,7 +97,7 @@ class Billing:
         return found
 
     def _told(self, invoice: Invoice, usage: BilledUsage, question: tuple[Reason, str] | None) -> BilledUsage:
-        if question is not None and usage.problem is None and usage.already:
+        if question is not None and usage.problem is None and usage.billed_earlier:
             return replace(usage, problem=question[0], detail=question[1])
         if not usage.asks_meter:
             return usage

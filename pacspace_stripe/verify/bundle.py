@@ -21,7 +21,7 @@ from pacspace_stripe.verify.pdf import read_pages
 from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, together, unless
 from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.quantities import equal, text
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
@@ -149,7 +149,7 @@ def _links(
 def as_listed(bundle: Bundle) -> Result:
     """Every file is the one that the manifest names, and there is no other."""
     return unless(
-        _not_listed(bundle), f"{counted(len(bundle.manifest.files), 'file')} with the sizes and hashes in the manifest"
+        _not_listed(bundle), f"{plural(len(bundle.manifest.files), 'file')} with the sizes and hashes in the manifest"
     )
 
 
@@ -169,7 +169,7 @@ def _not_listed(bundle: Bundle) -> Iterator[str]:
 
 def readable(bundle: Bundle) -> Result:
     """Every link of the chain is evidence, in canonical bytes."""
-    said = f"{counted(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
+    said = f"{plural(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
     found = unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
     return together([found, *(_of_earlier_version(name) for name in bundle.older)], otherwise="")
 

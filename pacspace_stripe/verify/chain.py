@@ -8,7 +8,7 @@ from pacspace_stripe.evidence.format.models import EvidenceDocument
 from pacspace_stripe.evidence.format.older import OlderDocument, OlderEvidence
 from pacspace_stripe.evidence.format.reading import ReadEvidence
 from pacspace_stripe.verify.report import Result, unless
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 Link: TypeAlias = ReadEvidence | OlderEvidence
 """What an earlier version wrote has its place, too."""
@@ -26,7 +26,7 @@ def place(document: EvidenceDocument) -> Result:
 
 def intact(links: Sequence[Link]) -> Result:
     """Whether links, in the order they are given, are a whole chain from its first."""
-    return unless(_broken(links), f"{counted(len(links), 'link')}, each naming the one before, from the first on")
+    return unless(_broken(links), f"{plural(len(links), 'link')}, each naming the one before, from the first on")
 
 
 def _misplaced(document: EvidenceDocument | OlderDocument) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pacspace_stripe.verify.report import Result, unless
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import Mode
 from pacspace_stripe.vocabulary.quantities import equal, subtract, text, total
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _LIVING = ("draft", "open", "paid")
 _FIGURES_DIFFER = frozenset(
@@ -29,8 +29,8 @@ def adds_up(document: EvidenceDocument) -> Result:
     """Sums, counts, and the verdict that follows from them."""
     lines = sum(len(window.lines) for window in document.windows)
     verdict = f"{document.decision.verdict} ({document.decision.reason})"
-    windows = counted(len(document.windows), "window")
-    said = f"{windows}, {counted(lines, 'invoice line')}, and the verdict that follows from them: {verdict}"
+    windows = plural(len(document.windows), "window")
+    said = f"{windows}, {plural(lines, 'invoice line')}, and the verdict that follows from them: {verdict}"
     return unless(problems(document), said)
 
 
@@ -101,7 +101,7 @@ def _added_up(window: WindowModel, lines: list[LineModel], billed: Decimal) -> I
 
 
 def _as_metered(window: WindowModel) -> Iterator[str]:
-    says = window.result().meter_says
+    says = window.result().meter_totals
     if says is None:
         yield "billed as its meter says, but nothing of the meter is named"
     elif window.billed is not None and not says.allows(window.billed):
@@ -132,7 +132,7 @@ def _covers(window: WindowModel, policy: PolicyModel, net: Decimal, count: int, 
     if window.recorded is None or usage != window.recorded:
         yield f"{what} covers {text(usage)}, recorded is {_shown(window.recorded)}"
     if window.count != count:
-        yield f"{what} covers {counted(count, 'record')}, counted are {window.count}"
+        yield f"{what} covers {plural(count, 'record')}, counted are {window.count}"
 
 
 def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:

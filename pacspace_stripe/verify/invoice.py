@@ -15,7 +15,7 @@ from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, s
 from pacspace_stripe.verify.stamps import EVIDENCE_KEY
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import equal, text
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = ("window", "usage", "delta_count")
@@ -43,7 +43,7 @@ class StampedWindow:
         covered = self.root_count or self.count
         if str(summary.record_count) != covered:
             return refuted(
-                f"PacSpace says {counted(summary.record_count, 'record')} of {self.proof_root}, stamped are {covered}"
+                f"PacSpace says {plural(summary.record_count, 'record')} of {self.proof_root}, stamped are {covered}"
             )
         if self.root_count is None and self.usage is not None and equal(abs(summary.net_change), self.usage):
             return holds("PacSpace confirms the stamped roots, counts and usage")

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.format.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
 from pacspace_stripe.http.answers import Fields, exact_json
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
-from pacspace_stripe.ledger.rules.selection import BY_REASON, Counted, Selection, named_meters, select
+from pacspace_stripe.ledger.rules.selection import BY_REASON, CountedRecords, Selection, named_meters, select
 from pacspace_stripe.pacspace_api import proof_summary_from_pacspace
 from pacspace_stripe.pacspace_api.envelope import COUNTS, count_of, root_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.verify.consistency import name_of
 from pacspace_stripe.verify.report import Outcome, Result, cannot_tell, holds, refuted, together, unless
-from pacspace_stripe.vocabulary.ledger import LeftOutBy, Proof, ProofSummary, UsageSign
+from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOutBy, Proof, ProofSummary, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.vocabulary.quantities import equal, text, total
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 from pacspace_stripe.vocabulary.windows import Window, iso
 
 Read = Callable[[Fields], Result]
@@ -109,7 +108,7 @@ def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: Po
     ]
     found = select(deltas, period, replace(chosen, others=named_meters(deltas, chosen)))
     selected = window.result().selected
-    if isinstance(found, Counted) and selected is not None and found.left_out == selected.left_out:
+    if isinstance(found, CountedRecords) and selected is not None and found.left_out == selected.left_out:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
     return refuted(f"{file.where}: by their reasons other rows count for {name_of(window)} than were counted")
 
@@ -149,7 +148,7 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
     if equal(sign.recorded_usage(net), known[0]) and count == known[1]:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
     named = f"{text(known[0])} in {known[1]}"
-    rows = f"{text(sign.recorded_usage(net))} in {counted(count, 'record')}"
+    rows = f"{text(sign.recorded_usage(net))} in {plural(count, 'record')}"
     said = f"{name_of(window)}: the rows are {rows}, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
     if window.proof is not None and count > window.proof.record_count:
@@ -178,10 +177,10 @@ def _receipt_of(proof: Proof) -> Read:
         if root is None or root.lower() != proof.proof_root.lower():
             return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
         if count is not None and count > proof.count and not proof.stale:
-            grown = f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}"
+            grown = f"{file.where} says {plural(count, 'record')}, the evidence {proof.count}"
             return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
         if count is not None and count != proof.count and not proof.stale:
-            return refuted(f"{file.where} says {counted(count, 'record')}, the evidence {proof.count}")
+            return refuted(f"{file.where} says {plural(count, 'record')}, the evidence {proof.count}")
         return holds(_SAME)
 
     return read
@@ -219,7 +218,7 @@ def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:
 
 def _other_figures(summary: ProofSummary, proof: Proof) -> Iterator[str]:
     if summary.record_count is not None and summary.record_count != proof.count:
-        said = counted(summary.record_count, "record")
+        said = plural(summary.record_count, "record")
         yield f"PacSpace says {said} of {proof.proof_root}, the evidence {proof.count}"
     net = summary.net_change
     if net is not None and not equal(net, proof.net):

@@ -15,7 +15,7 @@ from pacspace_stripe.pacspace_api.results import Source
 from pacspace_stripe.verify.report import Outcome, Result, SourceAnswer, cannot_tell, printable, together
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 PATIENCE = Timeouts(total=10.0)
 """With one question, for someone who waits for the answer."""
@@ -78,7 +78,7 @@ class RootAnswers:
 def _in_words(summary: ProofSummary) -> str:
     if summary.unknown:
         return "does not know it"
-    figures = [] if summary.record_count is None else [counted(summary.record_count, "record")]
+    figures = [] if summary.record_count is None else [plural(summary.record_count, "record")]
     figures += [] if summary.net_change is None else [f"net change {text(summary.net_change)}"]
     confirms = "confirms it" if summary.verified else "does not confirm it"
     words = f"{confirms}, {', '.join(figures)}" if figures else f"{confirms}, without figures"

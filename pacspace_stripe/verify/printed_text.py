@@ -18,7 +18,7 @@ from pacspace_stripe.evidence.format.reading import ReadEvidence
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
 from pacspace_stripe.verify.report import Result, cannot_tell, together, unless
 from pacspace_stripe.vocabulary.quantities import text as plain
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _DROPPED = re.compile(r"[\s\-\u00ad\u2010\u2011\u2012\u2013\u2014\ufffe\uffff\x00-\x1f\x7f]+")
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
@@ -59,7 +59,7 @@ def in_footer(footer: str, evidence: ReadEvidence, earlier: Sequence[ReadEvidenc
 
 def _roots_of(evidence: ReadEvidence) -> str:
     roots = evidence.document.roots
-    return counted(len(roots), "proof root") if roots else "no proof root, as there is none"
+    return plural(len(roots), "proof root") if roots else "no proof root, as there is none"
 
 
 def names(text: str, sha256: str) -> bool:

@@ -18,10 +18,10 @@ from pacspace_stripe.evidence.format.models import (
     WindowModel,
 )
 from pacspace_stripe.ledger.rules.selection import Selection
-from pacspace_stripe.vocabulary.ledger import LeftOutBy, Selected
+from pacspace_stripe.vocabulary.ledger import LeftOutBy, SelectedScope
 from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.quantities import text, total
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 OTHER_FIGURES = "PacSpace was asked to compare other figures than those named"
 
@@ -84,7 +84,7 @@ def _may_leave_out(each: LeftOutModel, chosen: Selection) -> bool:
             return chosen.attribution is not Attribution.ACCEPTED and not each.name
 
 
-def _counted(window: WindowModel, selected: Selected, chosen: Selection) -> Iterator[str]:
+def _counted(window: WindowModel, selected: SelectedScope, chosen: Selection) -> Iterator[str]:
     usage = chosen.usage(selected.net_counted)
     if window.recorded != usage:
         recorded = "unknown" if window.recorded is None else text(window.recorded)
@@ -122,7 +122,7 @@ def _left_out_of(selection: SelectionModel, meter: str) -> tuple[int, Decimal]:
     return next(((each.record_count, each.net_change) for each in parts), (0, Decimal(0)))
 
 
-def _own(selected: Selected) -> tuple[int, Decimal]:
+def _own(selected: SelectedScope) -> tuple[int, Decimal]:
     """All records of its meter: those that count, and readings that a later one takes the place of."""
     earlier = [each for each in selected.left_out if each.by is LeftOutBy.READING]
     count = selected.counted + sum(each.count for each in earlier)
@@ -132,7 +132,7 @@ def _own(selected: Selected) -> tuple[int, Decimal]:
 def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:
     """The root covers all of the scope, whatever counts of it."""
     if (proof.record_count, proof.net_change) != (selection.record_count, selection.net_change):
-        covered = f"{text(proof.net_change)} in {counted(proof.record_count, 'record')}"
+        covered = f"{text(proof.net_change)} in {plural(proof.record_count, 'record')}"
         yield f"the proof root covers {covered}, read were {text(selection.net_change)} in {selection.record_count}"
 
 

@@ -33,7 +33,7 @@ from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, s
 from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 Checked = Iterator[tuple[str, Result]]
 READABLE = "evidence can be read in one way only and is canonical"
@@ -147,7 +147,7 @@ def _sums(bundle: bundles.Bundle) -> Result:
         for link in bundle.links.values()
         for problem in truths.problems(link.document)
     )
-    return unless(problems, f"{counted(len(bundle.links), 'decision')}, and what follows from the figures")
+    return unless(problems, f"{plural(len(bundle.links), 'decision')}, and what follows from the figures")
 
 
 def _statement(bundle: bundles.Bundle, decision: ReadEvidence) -> Result:
@@ -185,7 +185,7 @@ def _root(root: str, services: Services) -> Result:
 def _known(said: ProofSummary) -> Result:
     if not said.verified:
         return unconfirmed(said)
-    records = "an unnamed number of records" if said.record_count is None else counted(said.record_count, "record")
+    records = "an unnamed number of records" if said.record_count is None else plural(said.record_count, "record")
     net = "not named" if said.net_change is None else text(said.net_change)
     return holds(f"PacSpace confirms it, with {records}, net change {net}")
 

@@ -3,7 +3,9 @@
 Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -62,6 +64,20 @@ class Record:
     """False while a write is not confirmed: its figure may still change."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerDelta:
+    """One verified delta of a ledger account (CONTRACT 3.4)."""
+
+    record_id: str
+    amount: Decimal
+    """Raw and signed, as PacSpace keeps it."""
+    accepted_at: datetime
+    """When PacSpace accepted it: the clock of its own windows (CONTRACT 4)."""
+    reason: str | None = None
+    reference_id: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
 class LeftOutBy(StrEnum):
     """Why a delta of the scope is no usage of the meter and window that are compared."""
 
@@ -88,7 +104,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class SelectedScope:
     """What the counted deltas were chosen from: all of a scope, and those of it that do not count.
 
     The balance, PacSpace's compare and the proof are about the whole scope; usage is about the rest.
@@ -143,17 +159,19 @@ class Balance:
     """The end of the window whose summary the ledger does not have yet; None: nothing is awaited."""
 
     @property
-    def selected(self) -> Selected | None:
+    def selected(self) -> SelectedScope | None:
         """What was chosen from what; None when there was nothing to choose or to convert."""
         if self.left_out is None:
             return None
         own = self.by_usage_time
-        return Selected(scope=self.window, count=self.count, net=self.net, left_out=self.left_out, by_usage_time=own)
+        return SelectedScope(
+            scope=self.window, count=self.count, net=self.net, left_out=self.left_out, by_usage_time=own
+        )
 
     @property
-    def whole(self) -> Selected:
+    def whole(self) -> SelectedScope:
         """All of the balance, where what of it counts is unknown."""
-        return Selected(scope=self.window, count=self.count, net=self.net)
+        return SelectedScope(scope=self.window, count=self.count, net=self.net)
 
     @property
     def counted(self) -> int:

@@ -60,6 +60,6 @@ def of_sums(sums: Mapping[str, int]) -> tuple[Money, ...]:
     return tuple(Money(amount=sums[currency], currency=currency) for currency in sorted(sums))
 
 
-def written(amounts: Iterable[Money]) -> str:
+def join_amounts(amounts: Iterable[Money]) -> str:
     """Several currencies side by side: ``120.00 EUR + 500 JPY``; ``-`` for none."""
     return " + ".join(map(str, amounts)) or "-"

@@ -12,7 +12,7 @@ _WIDE = 60
 """Digits kept while summing: no sum of usage on one invoice can lose one."""
 
 
-def as_kept(quantity: Decimal) -> Decimal:
+def round_to_source(quantity: Decimal) -> Decimal:
     """The quantity rounded to the significant digits that both sources keep."""
     return _SOURCE.plus(quantity)
 
@@ -22,7 +22,7 @@ def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> 
 
     Two that are closer than half of the last digit agree also when the edge of rounding lies between them.
     """
-    one, other = as_kept(left), as_kept(right)
+    one, other = round_to_source(left), round_to_source(right)
     if one == other or (tolerance > 0 and subtract(one, other).copy_abs() <= tolerance):
         return True
     return subtract(left, right).copy_abs() <= max(_half_a_digit(one), _half_a_digit(other))
@@ -61,7 +61,7 @@ def divide(quantity: Decimal, unit: Decimal) -> Decimal:
         context.clear_flags()
         quotient = quantity / unit
         if context.flags[Inexact]:
-            return as_kept(quotient)
+            return round_to_source(quotient)
         return quotient
 
 

@@ -20,12 +20,12 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def grouped(written: str) -> str:
+def group_thousands(written: str) -> str:
     """Return a text that begins with a plain number with its thousands separated, ``1,234.50 EUR``, or as it is."""
     match = _NUMBER.fullmatch(written)
     return f"{match[1]}{int(match[2]):,}{match[3]}" if match else written
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """``1 window``, ``2 windows``, ``1,200 windows``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

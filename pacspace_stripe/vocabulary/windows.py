@@ -64,12 +64,12 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def since_second(at: datetime) -> str:
+def iso_to_second(at: datetime) -> str:
     """Return a moment of the past for people, to the second: a fraction says nothing to them."""
     return iso(at.replace(microsecond=0))
 
 
-def by_second(at: datetime) -> str:
+def iso_to_next_second(at: datetime) -> str:
     """Return a moment to come for people, to the second after which it is past."""
     return iso((at + timedelta(microseconds=999_999)).replace(microsecond=0))
 

@@ -88,7 +88,7 @@ def test_a_dry_run_finds_two_that_bill_the_same_as_an_applied_one_does(made: Pas
     first, second = made.billed("100"), made.billed("100", "0")
     dry = made.backfill().outcomes()
     assert sorted(dry.values()) == ["drifted", "unproven"]
-    assert made.world.app.store.claims.rival_of("in_x", "cus_acme", MONTHS[-1]) is None
+    assert made.world.app.store.coverage.overlapping_invoice("in_x", "cus_acme", MONTHS[-1]) is None
     assert made.backfill(apply=True).outcomes() == dry
     assert dry.keys() == {first, second}
 

@@ -432,7 +432,7 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
                 windows=(shown,),
             )
             leased.save(drifted)
-            store.claims.put(f"in_{number}", [(f"cus_{number}", Window(start=MONTH_START, end=MONTH_END))])
+            store.coverage.put(f"in_{number}", [(f"cus_{number}", Window(start=MONTH_START, end=MONTH_END))])
         place = Place(
             stripe=told.app.stripe,
             ledger=told.app.explainer.ledger,

@@ -444,7 +444,7 @@ def test_a_voided_invoice_frees_its_usage_for_another(tmp_path: Path) -> None:
         ask(made, f"/v1/invoices/{invoice_id}/void")
         made.run(timedelta(hours=1))
         window = Window(start=PERIOD_START, end=PERIOD_END)
-        assert made.app.store.claims.rival_of("in_other", "cus_acme", window) is None
+        assert made.app.store.coverage.overlapping_invoice("in_other", "cus_acme", window) is None
 
 
 @pytest.mark.parametrize("finalize", ["strict", "fast"])

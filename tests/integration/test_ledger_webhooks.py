@@ -347,7 +347,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     clock = ManualClock(NOW - DAY)
     store = Store(sqlite_url, now=clock.now, lost_after=MINUTE)
     store.migrate()
-    store.claims.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
+    store.coverage.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
     lease = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert lease is not None
     lease.give_back(InvoiceState(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.comparison.outages import reason_of
+from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import RemoteError, RemoteUnavailable, ScopeRefused
 from pacspace_stripe.gate.early_warning import subject_id
@@ -23,7 +23,7 @@ SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"
     ],
 )
 def test_a_reason_names_the_vendor_that_gave_no_answer(error: RemoteError, reason: Reason) -> None:
-    assert reason_of(error)[0] is reason
+    assert error_reason(error)[0] is reason
 
 
 def warned(made: World) -> tuple[str | None, str]:

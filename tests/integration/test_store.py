@@ -28,13 +28,13 @@ import pacspace_stripe
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
-from pacspace_stripe.ledger.rules.records import Claim
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
 from pacspace_stripe.store.database import NEWEST, Database
 from pacspace_stripe.store.leases import process_name
 from pacspace_stripe.store.tables import metadata, subjects
+from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.windows import Window
 from tests.unit.test_settings import CREDENTIALS
 
@@ -823,61 +823,67 @@ NOVEMBER = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12
 
 def test_an_account_that_one_invoice_bills_has_no_rival(store: Store) -> None:
     for _ in range(2):
-        store.claims.put("in_1", [("acme", OCTOBER), ("acme", NOVEMBER)])
-    assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
+        store.coverage.put("in_1", [("acme", OCTOBER), ("acme", NOVEMBER)])
+    assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) is None
 
 
 def test_two_invoices_for_one_time_are_each_others_rivals(store: Store) -> None:
-    store.claims.put("in_1", [("acme", OCTOBER)])
-    store.claims.put("in_2", [("acme", HALF)])
-    assert store.claims.rival_of("in_1", "acme", OCTOBER) == "in_2"
-    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
-    assert store.claims.rival_of("in_2", "other", HALF) is None
+    store.coverage.put("in_1", [("acme", OCTOBER)])
+    store.coverage.put("in_2", [("acme", HALF)])
+    assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) == "in_2"
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF) == "in_1"
+    assert store.coverage.overlapping_invoice("in_2", "other", HALF) is None
 
 
 def test_the_time_that_two_invoices_bill_is_told(store: Store) -> None:
-    store.claims.put("in_1", [Claim("acme", OCTOBER, "seats", "cus_1"), Claim("acme", NOVEMBER, "api_calls", "cus_1")])
+    store.coverage.put(
+        "in_1", [CoveredPart("acme", OCTOBER, "seats", "cus_1"), CoveredPart("acme", NOVEMBER, "api_calls", "cus_1")]
+    )
     first, second = replace(HALF, end=OCTOBER.end), replace(HALF, start=NOVEMBER.start)
-    assert sorted(store.claims.overlaps("in_1", "acme", HALF)) == [first, second]
-    assert store.claims.overlaps("in_1", "acme", HALF, "seats", "cus_1") == [first]
-    assert store.claims.overlaps("in_1", "other", HALF) == store.claims.overlaps("in_2", "acme", HALF) == []
+    assert sorted(store.coverage.overlaps("in_1", "acme", HALF)) == [first, second]
+    assert store.coverage.overlaps("in_1", "acme", HALF, "seats", "cus_1") == [first]
+    assert store.coverage.overlaps("in_1", "other", HALF) == store.coverage.overlaps("in_2", "acme", HALF) == []
 
 
 def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
-    store.claims.put("in_1", [("acme", OCTOBER)])
-    store.claims.put("in_2", [("acme", NOVEMBER)])
-    assert store.claims.rival_of("in_2", "acme", NOVEMBER) is None
+    store.coverage.put("in_1", [("acme", OCTOBER)])
+    store.coverage.put("in_2", [("acme", NOVEMBER)])
+    assert store.coverage.overlapping_invoice("in_2", "acme", NOVEMBER) is None
 
 
 def test_windows_that_begin_together_are_claimed_as_the_longest(store: Store) -> None:
-    store.claims.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
-    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+    store.coverage.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF) == "in_1"
 
 
 def test_two_meters_of_one_customer_share_an_account(store: Store) -> None:
-    store.claims.put("in_1", [Claim("acme", OCTOBER, "api_calls", "cus_1"), Claim("acme", OCTOBER, "seats", "cus_1")])
-    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_1") is None
-    assert store.claims.rival_of("in_2", "acme", HALF, "seats", "cus_1") == "in_1"
-    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_2") == "in_1"
-    assert store.claims.rival_of("in_2", "acme", HALF) == "in_1"
+    store.coverage.put(
+        "in_1", [CoveredPart("acme", OCTOBER, "api_calls", "cus_1"), CoveredPart("acme", OCTOBER, "seats", "cus_1")]
+    )
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "storage", "cus_1") is None
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "seats", "cus_1") == "in_1"
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "storage", "cus_2") == "in_1"
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF) == "in_1"
 
 
 def test_a_claim_of_all_of_an_account_is_one_of_every_meter_in_it(store: Store) -> None:
-    store.claims.put("in_1", [("acme", OCTOBER)])
-    assert store.claims.rival_of("in_2", "acme", HALF, "storage", "cus_1") == "in_1"
+    store.coverage.put("in_1", [("acme", OCTOBER)])
+    assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "storage", "cus_1") == "in_1"
 
 
 def test_claims_from_before_there_were_meters_are_kept(empty: Store) -> None:
     revision(empty, "upgrade", "head")
-    empty.claims.put("in_1", [Claim("acme", OCTOBER, "api_calls", "cus_1"), Claim("acme", OCTOBER, "seats", "cus_1")])
+    empty.coverage.put(
+        "in_1", [CoveredPart("acme", OCTOBER, "api_calls", "cus_1"), CoveredPart("acme", OCTOBER, "seats", "cus_1")]
+    )
     revision(empty, "downgrade", BEFORE_METERS)
     revision(empty, "upgrade", "head")
-    assert empty.claims.rival_of("in_2", "acme", OCTOBER, "storage", "cus_1") == "in_1"
+    assert empty.coverage.overlapping_invoice("in_2", "acme", OCTOBER, "storage", "cus_1") == "in_1"
 
 
 def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
-    store.claims.put("upcoming:sub_1:7", [("acme", OCTOBER)])
-    assert store.claims.rival_of("in_1", "acme", OCTOBER) is None
+    store.coverage.put("upcoming:sub_1:7", [("acme", OCTOBER)])
+    assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) is None
 
 
 @pytest.mark.parametrize(
@@ -892,19 +898,21 @@ def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
 def test_drifts_beside_are_found_by_their_claims(
     store: Store, claimed: Window, verdict: Verdict, *, found: bool
 ) -> None:
-    store.claims.put("in_2", [("beta", claimed)])
+    store.coverage.put("in_2", [("beta", claimed)])
     memory = replace(HELD, invoice_id="in_2", verdict=verdict)
     saved(store, memory)
-    assert store.claims.drifting("in_1", OCTOBER, most=5) == ([memory] if found else [])
-    assert store.claims.drifting("in_2", OCTOBER, most=5) == []
+    assert store.coverage.drifting("in_1", OCTOBER, most=5) == ([memory] if found else [])
+    assert store.coverage.drifting("in_2", OCTOBER, most=5) == []
 
 
 def test_invoices_beside_that_were_not_judged_are_found_once(store: Store) -> None:
-    store.claims.put("in_2", [Claim("beta", OCTOBER, "api_calls", "cus_2"), Claim("beta", OCTOBER, "seats", "cus_2")])
-    store.claims.put("in_3", [("gamma", NOVEMBER)])
-    store.claims.put("in_4", [("delta", OCTOBER)])
+    store.coverage.put(
+        "in_2", [CoveredPart("beta", OCTOBER, "api_calls", "cus_2"), CoveredPart("beta", OCTOBER, "seats", "cus_2")]
+    )
+    store.coverage.put("in_3", [("gamma", NOVEMBER)])
+    store.coverage.put("in_4", [("delta", OCTOBER)])
     saved(store, replace(HELD, invoice_id="in_4", verdict=Verdict.MATCHED))
-    assert store.claims.beside("in_1", OCTOBER, most=5) == [("in_2", "beta")]
+    assert store.coverage.beside("in_1", OCTOBER, most=5) == [("in_2", "beta")]
 
 
 # -- a ledger account's events ----------------------------------------------------------------------------------------
@@ -919,7 +927,7 @@ def bills(
 ) -> None:
     """A subject that bills an account, was looked at long ago and is looked at again later."""
     kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
-    store.claims.put(memory.invoice_id, [(account, OCTOBER)])
+    store.coverage.put(memory.invoice_id, [(account, OCTOBER)])
     saved(store, memory, kind=kind, next_check_at=next_check_at)
     with store.engine.begin() as connection:
         connection.execute(sa.update(metadata.tables["pacspace_subjects"]).values(updated_at=START - DAY))
@@ -1059,11 +1067,11 @@ def test_a_renewed_lease_is_looked_after_from_then_on(store: Store, clock: Manua
 
 
 def test_a_corrected_mapping_frees_what_was_claimed_before(store: Store) -> None:
-    store.claims.put("in_1", [("acme", OCTOBER)])
-    store.claims.put("in_1", [("other", OCTOBER)])
-    assert store.claims.rival_of("in_2", "acme", OCTOBER) is None
-    store.claims.put("in_1", [])
-    assert store.claims.rival_of("in_2", "other", OCTOBER) is None
+    store.coverage.put("in_1", [("acme", OCTOBER)])
+    store.coverage.put("in_1", [("other", OCTOBER)])
+    assert store.coverage.overlapping_invoice("in_2", "acme", OCTOBER) is None
+    store.coverage.put("in_1", [])
+    assert store.coverage.overlapping_invoice("in_2", "other", OCTOBER) is None
 
 
 def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
@@ -1089,8 +1097,8 @@ DEAD_DATABASES = {
 EVERYTHING: dict[str, Callable[[Store], object]] = {
     "migrate": lambda store: store.migrate(),
     "ping": lambda store: store.journal.ping(),
-    "claim": lambda store: store.claims.put("in_1", ()),
-    "rival": lambda store: store.claims.rival_of("in_1", "acme", OCTOBER),
+    "claim": lambda store: store.coverage.put("in_1", ()),
+    "rival": lambda store: store.coverage.overlapping_invoice("in_1", "acme", OCTOBER),
     "fact": lambda store: store.journal.remember_fact("policy", "x"),
     "note": lambda store: store.journal.note("hold", "in_1", ""),
     "trail": lambda store: store.journal.audit_trail("in_1"),

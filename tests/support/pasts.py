@@ -141,7 +141,7 @@ class Past:
         """One backfill in this process, to its end or so many portions."""
         app, event = self.world.app, stop or threading.Event()
         patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
-        checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().claims)
+        checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().coverage)
         run = Backfill(stripe=app.stripe, store=app.store, checker=checker, patience=patience, apply=apply, jobs=jobs)
         selection = Selection(since=since, until=until, customers=customers, statuses=statuses)
         found = Found()

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.comparison.rules.verdicts import BilledAs, Earlier, LineKind, MeterTotals, Reason, WindowResult
-from pacspace_stripe.gate.rules.transitions import claims_of
+from pacspace_stripe.comparison.rules.verdicts import (
+    BilledAs,
+    EarlierBilling,
+    LineKind,
+    MeterTotals,
+    Reason,
+    WindowResult,
+)
+from pacspace_stripe.gate.rules.transitions import covered_parts
 from pacspace_stripe.usage.rules import (
     SHARED_ACCOUNT,
     THRESHOLD,
@@ -22,10 +29,10 @@ from pacspace_stripe.usage.rules import (
     earlier_of_period,
     lagging,
     may_be_below_zero,
+    may_bill_usage,
     open_question,
     other_subscriptions,
     rival_detail,
-    stops_unread,
     with_meter,
 )
 from pacspace_stripe.vocabulary.invoices import (
@@ -233,7 +240,7 @@ def test_what_bills_nothing_of_a_period_that_goes_on_claims_nothing_of_it(
 ) -> None:
     made = invoice(line_items=(bills(1, quantity),), billing_reason=why, created_at=created_at)
     usages = billed_usage(made, {"price_1": PLAIN}, {"mtr_1": meter()}, "{customer}")
-    assert bool([*claims_of(made, usages)]) is claims
+    assert bool([*covered_parts(made, usages)]) is claims
 
 
 @pytest.mark.parametrize(
@@ -247,11 +254,11 @@ def test_what_bills_nothing_of_a_period_that_goes_on_claims_nothing_of_it(
     ],
 )
 def test_what_may_bill_usage_is_stopped_while_its_prices_cannot_be_read(made: LineItem, stops: bool) -> None:  # noqa: FBT001  # a column
-    assert stops_unread(invoice(line_items=(made,))) is stops
+    assert may_bill_usage(invoice(line_items=(made,))) is stops
 
 
 def test_an_invoice_of_an_unknown_kind_is_stopped_whatever_its_lines_are() -> None:
-    assert stops_unread(invoice(line_items=(bills(**PLAIN_AMOUNT),), unknown=("parent.type=x",)))
+    assert may_bill_usage(invoice(line_items=(bills(**PLAIN_AMOUNT),), unknown=("parent.type=x",)))
 
 
 # -- tiers ----------------------------------------------------------------------------------------------------------
@@ -627,19 +634,21 @@ def test_a_period_is_compared_as_a_running_total(windows: list[Window], last: Wi
     earlier = tuple(threshold(at, "40", window, created_at=MIDDLE) for at, window in enumerate(windows))
     only = one(bills(9, "2", window=last), earlier=earlier)
     assert (only.window, only.quantity) == (OCTOBER, Decimal(2 + 40 * len(windows)))
-    assert only.already == tuple(Earlier(invoice_id=each.invoice_id, quantity=Decimal(40)) for each in earlier)
+    assert only.billed_earlier == tuple(
+        EarlierBilling(invoice_id=each.invoice_id, quantity=Decimal(40)) for each in earlier
+    )
     assert [each.quantity for each in only.lines] == [Decimal(2)]
 
 
 def test_what_does_not_adjoin_is_of_another_time() -> None:
     gap = Window(start=FIRST.start, end=FIRST.end - timedelta(seconds=1))
-    assert one(bills(9, "2", window=SECOND), earlier=(threshold(1, "40", gap),)).already == ()
+    assert one(bills(9, "2", window=SECOND), earlier=(threshold(1, "40", gap),)).billed_earlier == ()
 
 
 def test_what_another_price_billed_before_is_not_counted() -> None:
     other = threshold(1, "40", FIRST, line_items=(bills(1, "40", window=FIRST, price_id="price_2"),))
     only = one(bills(9, "2", window=SECOND), prices=(PLAIN, SUPPORT), earlier=(other,))
-    assert (only.window, only.already) == (SECOND, ())
+    assert (only.window, only.billed_earlier) == (SECOND, ())
 
 
 @pytest.mark.parametrize(

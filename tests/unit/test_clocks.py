@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.ledger.rules.attribution import LATEST, Place, place, usage_time
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE, Placement, placement, usage_time
 from pacspace_stripe.ledger.rules.selection import Selection, as_it_stands, awaited, may_count
-from pacspace_stripe.vocabulary.ledger import LeftOut, LeftOutBy
+from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOut, LeftOutBy
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.examples import OCTOBER, balance
@@ -45,38 +44,44 @@ def summary(accepted_at: datetime, start: datetime, end: datetime) -> LedgerDelt
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        pytest.param(delta(at(1, 3, 11), LAST_DAY), Place.INSIDE, id="a day recorded hours after the period"),
-        pytest.param(delta(END + 20 * DAY, LAST_DAY), Place.INSIDE, id="a day recorded weeks later"),
-        pytest.param(delta(at(1), "usage:cus_1:2026-09-30"), Place.OUTSIDE, id="the last day of the period before"),
-        pytest.param(delta(at(15)), Place.INSIDE, id="no time of its own, accepted inside"),
-        pytest.param(delta(END), Place.OUTSIDE, id="no time of its own, accepted after it"),
-        pytest.param(delta(at(31, 23), LAST_DAY), Place.INSIDE, id="recorded on the day that it names"),
-        pytest.param(delta(at(31, 23), "2026-11-01"), Place.INSIDE, id="a local date ahead of UTC"),
-        pytest.param(delta(at(15), "renews:2026-12-01"), Place.CONTRADICTED, id="a date far ahead"),
-        pytest.param(delta(at(15), "contract:2024-01-01"), Place.CONTRADICTED, id="a date years ago"),
-        pytest.param(delta(at(10, month=12), LAST_DAY), Place.CONTRADICTED, id="a day recorded too late to be sure"),
-        pytest.param(delta(at(5, month=11), "contract:2024-01-01"), Place.OUTSIDE, id="outside by both clocks"),
-        pytest.param(summary(at(1, 1, 11), at(31), END), Place.INSIDE, id="a summary window in the metadata"),
-        pytest.param(summary(at(1, 1, 11), at(31, 12), at(1, 12, 11)), Place.ACROSS, id="a summary across the edge"),
-        pytest.param(summary(at(31, 20), at(31, 12), at(1, 12, 11)), Place.INSIDE, id="sent before its window ended"),
-        pytest.param(summary(at(15), at(1, month=7), at(2, month=7)), Place.OUTSIDE, id="a window months ago"),
-        pytest.param(summary(at(15), at(1, month=12), at(2, month=12)), Place.CONTRADICTED, id="a window to come"),
+        pytest.param(delta(at(1, 3, 11), LAST_DAY), Placement.INSIDE, id="a day recorded hours after the period"),
+        pytest.param(delta(END + 20 * DAY, LAST_DAY), Placement.INSIDE, id="a day recorded weeks later"),
+        pytest.param(delta(at(1), "usage:cus_1:2026-09-30"), Placement.OUTSIDE, id="the last day of the period before"),
+        pytest.param(delta(at(15)), Placement.INSIDE, id="no time of its own, accepted inside"),
+        pytest.param(delta(END), Placement.OUTSIDE, id="no time of its own, accepted after it"),
+        pytest.param(delta(at(31, 23), LAST_DAY), Placement.INSIDE, id="recorded on the day that it names"),
+        pytest.param(delta(at(31, 23), "2026-11-01"), Placement.INSIDE, id="a local date ahead of UTC"),
+        pytest.param(delta(at(15), "renews:2026-12-01"), Placement.CONTRADICTED, id="a date far ahead"),
+        pytest.param(delta(at(15), "contract:2024-01-01"), Placement.CONTRADICTED, id="a date years ago"),
+        pytest.param(
+            delta(at(10, month=12), LAST_DAY), Placement.CONTRADICTED, id="a day recorded too late to be sure"
+        ),
+        pytest.param(delta(at(5, month=11), "contract:2024-01-01"), Placement.OUTSIDE, id="outside by both clocks"),
+        pytest.param(summary(at(1, 1, 11), at(31), END), Placement.INSIDE, id="a summary window in the metadata"),
+        pytest.param(
+            summary(at(1, 1, 11), at(31, 12), at(1, 12, 11)), Placement.ACROSS, id="a summary across the edge"
+        ),
+        pytest.param(
+            summary(at(31, 20), at(31, 12), at(1, 12, 11)), Placement.INSIDE, id="sent before its window ended"
+        ),
+        pytest.param(summary(at(15), at(1, month=7), at(2, month=7)), Placement.OUTSIDE, id="a window months ago"),
+        pytest.param(summary(at(15), at(1, month=12), at(2, month=12)), Placement.CONTRADICTED, id="a window to come"),
     ],
 )
-def test_auto_places_a_record_by_the_time_that_it_summarizes(record: LedgerDelta, expected: Place) -> None:
-    assert place(record, OCTOBER, AUTO) is expected
+def test_auto_places_a_record_by_the_time_that_it_summarizes(record: LedgerDelta, expected: Placement) -> None:
+    assert placement(record, OCTOBER, AUTO) is expected
 
 
 def test_pacspaces_own_windows_place_a_record_without_a_time() -> None:
     record = delta(END - timedelta(seconds=1))
-    assert place(record, OCTOBER, AUTO, listed=False) is Place.OUTSIDE
-    assert place(replace(record, accepted_at=END), OCTOBER, AUTO, listed=True) is Place.INSIDE
+    assert placement(record, OCTOBER, AUTO, listed=False) is Placement.OUTSIDE
+    assert placement(replace(record, accepted_at=END), OCTOBER, AUTO, listed=True) is Placement.INSIDE
 
 
 def test_a_date_under_usage_time_is_believed_however_far_it_is() -> None:
     record = delta(at(15), "contract:2024-01-01")
-    assert place(record, OCTOBER, Attribution.USAGE_TIME) is Place.OUTSIDE
-    assert place(record, OCTOBER, Attribution.ACCEPTED) is Place.INSIDE
+    assert placement(record, OCTOBER, Attribution.USAGE_TIME) is Placement.OUTSIDE
+    assert placement(record, OCTOBER, Attribution.ACCEPTED) is Placement.INSIDE
 
 
 @given(
@@ -86,8 +91,8 @@ def test_a_date_under_usage_time_is_believed_however_far_it_is() -> None:
 def test_no_record_counts_in_two_neighbouring_periods(accepted_at: datetime, reference: str | None) -> None:
     record = delta(accepted_at, reference)
     november = Window(start=END, end=END + 30 * DAY)
-    places = [place(record, window, AUTO) for window in (OCTOBER, november)]
-    assert places.count(Place.INSIDE) <= 1
+    places = [placement(record, window, AUTO) for window in (OCTOBER, november)]
+    assert places.count(Placement.INSIDE) <= 1
 
 
 @pytest.mark.parametrize(
@@ -138,5 +143,5 @@ def test_without_anything_to_select_a_balance_stays_as_it_is() -> None:
 
 def test_auto_is_the_default() -> None:
     assert Selection.of(Policy(), "api_calls").attribution is AUTO
-    assert timedelta(days=35) == LATEST
+    assert timedelta(days=35) == LATEST_ACCEPTANCE
     assert usage_time(delta(at(1, 0, 11), LAST_DAY), Attribution.ACCEPTED) is None

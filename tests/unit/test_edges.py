@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.period_edge import MOST_NAMED, Bound, EdgeRecord, Edges, Moved, within_minutes
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
 from pacspace_stripe.ledger.rules.selection import Selection, is_usage_of
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.examples import OCTOBER

@@ -28,7 +28,7 @@ from pacspace_stripe.vocabulary.ledger import (
     LeftOut,
     LeftOutBy,
     Record,
-    Selected,
+    SelectedScope,
     UsageSign,
 )
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
@@ -62,7 +62,7 @@ CHOOSING = Policy(
     attribution=Attribution.USAGE_TIME,
     units={"api_calls": Decimal(10)},
 )
-SELECTED = Selected(
+SELECTED = SelectedScope(
     scope=replace(OCTOBER, end=OCTOBER.end + timedelta(minutes=5)),
     count=9,
     net=Decimal(-600),
@@ -83,7 +83,7 @@ BY_REASON = Policy(meter_from="reason")
 TWO_PARTS = tuple(
     replace(
         result(meter=meter, lines=(BilledLine(line_id=f"il_{meter}", quantity=Decimal(100)),)),
-        selected=Selected(
+        selected=SelectedScope(
             scope=OCTOBER,
             count=8,
             net=Decimal(-200),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.vocabulary.money import Money, decimals, totals, written
+from pacspace_stripe.vocabulary.money import Money, decimals, join_amounts, totals
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_totals_are_per_currency_and_in_a_fixed_order() -> None:
         [Money(amount=1, currency="usd"), None, Money(amount=7, currency="jpy"), Money(amount=2, currency="usd")]
     )
     assert found == (Money(amount=7, currency="jpy"), Money(amount=3, currency="usd"))
-    assert written(found) == "7 JPY + 0.03 USD"
-    assert written(()) == "-"
+    assert join_amounts(found) == "7 JPY + 0.03 USD"
+    assert join_amounts(()) == "-"
 
 
 @given(st.lists(st.integers(-(10**18), 10**18)), st.sampled_from(["usd", "jpy", "bhd"]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify, first_look, second_look
+from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify, compare_figures, confirm_difference
 from pacspace_stripe.comparison.rules.verdicts import BilledLine, Reason, Verdict, WindowResult
 from pacspace_stripe.usage.rules import (
     BilledUsage,
@@ -266,7 +266,7 @@ def test_an_account_is_shared_by_two_meters_or_more(uses: list[tuple[str | None,
 def test_a_line_agrees_with_the_ledger_or_differs(
     on_invoice: str, in_ledger: str, count: int, tolerance: str, reason: Reason
 ) -> None:
-    seen = first_look(
+    seen = compare_figures(
         usage(quantity=Decimal(on_invoice)), balance(in_ledger, count), UsageSign.NEGATIVE, Decimal(tolerance)
     )
     assert (seen.reason, seen.billed, seen.count) == (reason, Decimal(on_invoice), count)
@@ -275,33 +275,33 @@ def test_a_line_agrees_with_the_ledger_or_differs(
 
 
 def test_a_positive_ledger_is_compared_as_it_is() -> None:
-    assert first_look(usage(), balance("100"), UsageSign.POSITIVE, NONE).reason is Reason.EXACT
+    assert compare_figures(usage(), balance("100"), UsageSign.POSITIVE, NONE).reason is Reason.EXACT
 
 
 def test_a_difference_says_how_much_and_where() -> None:
-    detail = first_look(usage(), balance("-98.5"), UsageSign.NEGATIVE, NONE).detail
+    detail = compare_figures(usage(), balance("-98.5"), UsageSign.NEGATIVE, NONE).detail
     assert detail == "billed 100, recorded 98.5: differs by 1.5"
 
 
 def test_a_ledger_of_the_other_sign_is_told() -> None:
-    assert "PACSPACE_STRIPE_USAGE_SIGN" in first_look(usage(), balance("100"), UsageSign.NEGATIVE, NONE).detail
+    assert "PACSPACE_STRIPE_USAGE_SIGN" in compare_figures(usage(), balance("100"), UsageSign.NEGATIVE, NONE).detail
 
 
 def test_a_tolerance_that_was_used_is_told() -> None:
-    detail = first_look(usage(), balance("-99"), UsageSign.NEGATIVE, Decimal("1.50")).detail
+    detail = compare_figures(usage(), balance("-99"), UsageSign.NEGATIVE, Decimal("1.50")).detail
     assert detail == "differs by 1, tolerated up to 1.5"
 
 
 def test_usage_with_a_problem_is_never_compared() -> None:
     with pytest.raises(ValueError, match="never compared"):
-        first_look(usage(quantity=None, problem=Reason.UNKNOWN_SHAPE), balance(), UsageSign.NEGATIVE, NONE)
+        compare_figures(usage(quantity=None, problem=Reason.UNKNOWN_SHAPE), balance(), UsageSign.NEGATIVE, NONE)
 
 
 @given(quantities, quantities, signs)
 def test_a_match_means_equal_figures_and_equal_figures_match(
     on_line: Decimal, on_ledger: Decimal, sign: UsageSign
 ) -> None:
-    seen = first_look(usage(quantity=on_line), balance(sign.raw_balance(on_ledger)), sign, NONE)
+    seen = compare_figures(usage(quantity=on_line), balance(sign.raw_balance(on_ledger)), sign, NONE)
     assert (seen.reason.verdict is Verdict.MATCHED) == (
         f"{on_line:.15g}" == f"{on_ledger:.15g}" or on_line == on_ledger
     )
@@ -312,7 +312,7 @@ def test_a_tolerance_turns_a_drift_into_a_match_and_never_the_reverse(
     on_line: Decimal, on_ledger: Decimal, tolerance: Decimal, sign: UsageSign
 ) -> None:
     ledger = balance(sign.raw_balance(on_ledger))
-    exact, tolerant = (first_look(usage(quantity=on_line), ledger, sign, limit) for limit in (NONE, tolerance))
+    exact, tolerant = (compare_figures(usage(quantity=on_line), ledger, sign, limit) for limit in (NONE, tolerance))
     if exact.reason.verdict is Verdict.MATCHED:
         assert tolerant == exact
     elif tolerant.reason.verdict is Verdict.MATCHED:
@@ -324,7 +324,7 @@ def test_a_tolerance_turns_a_drift_into_a_match_and_never_the_reverse(
 
 
 def different(on_line: str = "90", on_ledger: str = "100") -> WindowResult:
-    return first_look(usage(quantity=Decimal(on_line)), balance(f"-{on_ledger}"), UsageSign.NEGATIVE, NONE)
+    return compare_figures(usage(quantity=Decimal(on_line)), balance(f"-{on_ledger}"), UsageSign.NEGATIVE, NONE)
 
 
 def says(inner: str, outer: str | None = None) -> tuple[Decimal, Decimal]:
@@ -339,7 +339,7 @@ def test_a_difference_while_the_ledger_settles_is_no_drift(
     meter_now: tuple[Decimal, Decimal] | None,
     strict: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    seen = second_look(different(), unsettled, meter_now, strict=strict)
+    seen = confirm_difference(different(), unsettled, meter_now, strict=strict)
     assert seen.reason is Reason.NOT_SETTLED
     assert str(max(unsettled.unverified, unsettled.gaps)) in seen.detail
 
@@ -365,30 +365,30 @@ def test_a_difference_while_the_ledger_settles_is_no_drift(
 def test_a_draft_line_may_lag_behind_its_meter(
     meter_now: tuple[Decimal, Decimal] | None, tolerance: str, reason: Reason, figure: str
 ) -> None:
-    seen = second_look(different(), NOTHING_UNSETTLED, meter_now, strict=True, tolerance=Decimal(tolerance))
+    seen = confirm_difference(different(), NOTHING_UNSETTLED, meter_now, strict=True, tolerance=Decimal(tolerance))
     assert (seen.reason, seen.billed) == (reason, Decimal(figure))
     assert seen.from_meter == (reason.verdict is Verdict.MATCHED)
     assert seen.recorded == Decimal(100)
 
 
 def test_a_figure_of_the_meter_says_so() -> None:
-    assert second_look(different(), NOTHING_UNSETTLED, says("100"), strict=True).detail == (
+    assert confirm_difference(different(), NOTHING_UNSETTLED, says("100"), strict=True).detail == (
         "the draft's line says 90, its meter 100"
     )
-    tolerant = second_look(different(), NOTHING_UNSETTLED, says("99"), strict=True, tolerance=Decimal(1))
+    tolerant = confirm_difference(different(), NOTHING_UNSETTLED, says("99"), strict=True, tolerance=Decimal(1))
     assert tolerant.detail == "the draft's line says 90, its meter 99, the ledger 100"
 
 
 def test_where_nobody_reads_the_final_lines_a_lagging_line_is_not_settled() -> None:
-    assert second_look(different(), NOTHING_UNSETTLED, says("100"), strict=False).reason is Reason.NOT_SETTLED
+    assert confirm_difference(different(), NOTHING_UNSETTLED, says("100"), strict=False).reason is Reason.NOT_SETTLED
 
 
 def test_where_nobody_reads_the_final_lines_a_line_that_is_up_to_date_drifted() -> None:
-    assert second_look(different(), NOTHING_UNSETTLED, says("85", "100"), strict=False) == different()
+    assert confirm_difference(different(), NOTHING_UNSETTLED, says("85", "100"), strict=False) == different()
 
 
 def test_a_real_difference_stays_what_it_was() -> None:
-    assert second_look(different(), NOTHING_UNSETTLED, says("90"), strict=True) == different()
+    assert confirm_difference(different(), NOTHING_UNSETTLED, says("90"), strict=True) == different()
 
 
 @given(quantities, quantities, quantities, st.booleans())
@@ -399,7 +399,7 @@ def test_no_second_look_matches_against_the_ledger(
     strict: bool,  # noqa: FBT001  # drawn
 ) -> None:
     first = replace(different(), recorded=on_ledger)
-    seen = second_look(first, NOTHING_UNSETTLED, (inner, outer), strict=strict)
+    seen = confirm_difference(first, NOTHING_UNSETTLED, (inner, outer), strict=strict)
     between = min(inner, outer) <= on_ledger <= max(inner, outer)
     alike = {f"{one:.15g}" for one in (inner, outer)} & {f"{on_ledger:.15g}"}
     current = not strict and min(inner, outer) <= Decimal(90) <= max(inner, outer)

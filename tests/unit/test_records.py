@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.comparison.rules.reconcile import first_look
+from pacspace_stripe.comparison.rules.reconcile import compare_figures
 from pacspace_stripe.comparison.rules.verdicts import Reason
-from pacspace_stripe.ledger.rules.records import Claim, claim_of, on_records, record_key
+from pacspace_stripe.usage.rules.accounts import CoveredPart, covered_part, on_records, record_key
 from pacspace_stripe.vocabulary.ledger import Balance, Record, UsageSign
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.examples import NOVEMBER, OCTOBER, invoice, usage
@@ -48,7 +48,7 @@ def test_each_window_gets_its_record_and_claims_all_of_it() -> None:
     mapped = on_records(invoice(), (usage(), usage(window=NOVEMBER)), DEFAULT)
     assert [each.account for each in mapped] == ["usage-cus_1-2026-10", "usage-cus_1-2026-11"]
     assert [each.problem for each in mapped] == [None, None]
-    one, other = (claim_of(each) for each in mapped)
+    one, other = (covered_part(each) for each in mapped)
     assert one is not None
     assert other is not None
     assert one.account != other.account
@@ -57,13 +57,13 @@ def test_each_window_gets_its_record_and_claims_all_of_it() -> None:
 
 
 def test_without_a_record_a_usage_claims_its_window_alone() -> None:
-    assert claim_of(usage(account="acme")) == Claim("acme", OCTOBER)
-    assert claim_of(usage(account=None)) is None
+    assert covered_part(usage(account="acme")) == CoveredPart("acme", OCTOBER)
+    assert covered_part(usage(account=None)) is None
 
 
 def test_where_records_tell_their_meter_a_usage_claims_its_meters_part() -> None:
     split = usage(account="acme", split_for="cus_1")
-    assert claim_of(split) == Claim("acme", OCTOBER, meter="api_calls", customer_id="cus_1")
+    assert covered_part(split) == CoveredPart("acme", OCTOBER, meter="api_calls", customer_id="cus_1")
 
 
 def test_what_shares_a_record_is_unmapped_and_what_has_a_problem_keeps_it() -> None:
@@ -96,5 +96,5 @@ def balance(bits: str, *, verified: bool = True) -> Balance:
 )
 def test_a_record_proves_only_once_it_is_verified(billed: str, bits: str, verified: bool, reason: Reason) -> None:  # noqa: FBT001 - a table
     read = balance(bits, verified=verified)
-    found = first_look(replace(usage(), quantity=Decimal(billed)), read, UsageSign.POSITIVE, Decimal(0))
+    found = compare_figures(replace(usage(), quantity=Decimal(billed)), read, UsageSign.POSITIVE, Decimal(0))
     assert (found.reason, found.record) == (reason, read.record)

@@ -10,12 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Reason
-from pacspace_stripe.ledger.rules.attribution import Place, place, usage_window
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.attribution import Placement, placement, usage_window
 from pacspace_stripe.ledger.rules.selection import (
-    Counted,
+    CountedRecords,
     Selection,
-    Unclear,
+    UnclearRecords,
     chosen,
     may_count,
     meter_of,
@@ -23,7 +22,7 @@ from pacspace_stripe.ledger.rules.selection import (
     proof_scope,
     select,
 )
-from pacspace_stripe.vocabulary.ledger import Balance, LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.vocabulary.ledger import Balance, LedgerDelta, LeftOut, LeftOutBy, UsageSign
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import multiply, subtract, total
 from pacspace_stripe.vocabulary.windows import Window
@@ -49,21 +48,21 @@ def day(on: int, month: int = 10) -> Window:
     return Window(start=start, end=start + DAY)
 
 
-def chosen_of(deltas: list[LedgerDelta], window: Window, selection: Selection) -> Counted | Unclear:
+def chosen_of(deltas: list[LedgerDelta], window: Window, selection: Selection) -> CountedRecords | UnclearRecords:
     """Choose by the rules, where PacSpace places a delta in a window when it accepted it."""
     inside = [each for each in deltas if each.accepted_at < window.end]
     return select(inside, window, selection, later=[each for each in deltas if each.accepted_at >= window.end])
 
 
-def counted(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> Counted:
+def counted(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> CountedRecords:
     found = chosen_of(deltas, window, replace(CALLS, **selected))
-    assert isinstance(found, Counted)
+    assert isinstance(found, CountedRecords)
     return found
 
 
-def unclear(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> Unclear:
+def unclear(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Change) -> UnclearRecords:
     found = chosen_of(deltas, window, replace(CALLS, **selected))
-    assert isinstance(found, Unclear)
+    assert isinstance(found, UnclearRecords)
     return found
 
 
@@ -106,24 +105,24 @@ def test_a_delta_says_when_its_usage_happened(changes: Change, expected: Window 
 @pytest.mark.parametrize(
     ("changes", "by_acceptance", "by_usage"),
     [
-        ({}, Place.INSIDE, Place.INSIDE),
-        ({"accepted_at": OCTOBER.start}, Place.INSIDE, Place.INSIDE),
-        ({"accepted_at": OCTOBER.end}, Place.OUTSIDE, Place.OUTSIDE),
-        ({"accepted_at": OCTOBER.end, "reference_id": "2026-10-31"}, Place.OUTSIDE, Place.INSIDE),
-        ({"accepted_at": OCTOBER.start, "reference_id": "2026-09-30"}, Place.INSIDE, Place.OUTSIDE),
+        ({}, Placement.INSIDE, Placement.INSIDE),
+        ({"accepted_at": OCTOBER.start}, Placement.INSIDE, Placement.INSIDE),
+        ({"accepted_at": OCTOBER.end}, Placement.OUTSIDE, Placement.OUTSIDE),
+        ({"accepted_at": OCTOBER.end, "reference_id": "2026-10-31"}, Placement.OUTSIDE, Placement.INSIDE),
+        ({"accepted_at": OCTOBER.start, "reference_id": "2026-09-30"}, Placement.INSIDE, Placement.OUTSIDE),
         (
             {"metadata": summary("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")},
-            Place.INSIDE,
-            Place.ACROSS,
+            Placement.INSIDE,
+            Placement.ACROSS,
         ),
-        ({"metadata": summary("2026-09-01T00:00:00Z", "2026-12-01T00:00:00Z")}, Place.INSIDE, Place.ACROSS),
-        ({"metadata": summary("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")}, Place.INSIDE, Place.INSIDE),
-        ({"metadata": summary("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z")}, Place.INSIDE, Place.OUTSIDE),
+        ({"metadata": summary("2026-09-01T00:00:00Z", "2026-12-01T00:00:00Z")}, Placement.INSIDE, Placement.ACROSS),
+        ({"metadata": summary("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")}, Placement.INSIDE, Placement.INSIDE),
+        ({"metadata": summary("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z")}, Placement.INSIDE, Placement.OUTSIDE),
     ],
 )
-def test_each_clock_places_it(changes: Change, by_acceptance: Place, by_usage: Place) -> None:
-    assert place(delta(**changes), OCTOBER, ON_TIME) is by_acceptance
-    assert place(delta(**changes), OCTOBER, BY_USAGE) is by_usage
+def test_each_clock_places_it(changes: Change, by_acceptance: Placement, by_usage: Placement) -> None:
+    assert placement(delta(**changes), OCTOBER, ON_TIME) is by_acceptance
+    assert placement(delta(**changes), OCTOBER, BY_USAGE) is by_usage
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ def test_a_delta_names_its_meter(changes: Change, meter_from: str, expected: str
 def test_the_plain_selection_takes_everything_as_it_is() -> None:
     deltas = [delta("-10"), delta("3", reason="credit"), delta("-1.5")]
     assert Selection.of(Policy(attribution=ON_TIME), "api_calls").takes_all
-    assert counted(deltas) == Counted(deltas=tuple(deltas), usage=Decimal("8.5"))
+    assert counted(deltas) == CountedRecords(deltas=tuple(deltas), usage=Decimal("8.5"))
 
 
 @pytest.mark.parametrize(
@@ -292,7 +291,7 @@ def test_an_unverified_delta_may_count_unless_it_says_otherwise(
 )
 def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: int, what: str) -> None:
     found = chosen(balance(net, count), [delta()], OCTOBER, CALLS)
-    assert isinstance(found, Unclear)
+    assert isinstance(found, UnclearRecords)
     assert found.reason is Reason.LEDGER_INCONSISTENT
     assert what in found.detail
 
@@ -367,8 +366,8 @@ SELECTIONS = st.builds(
 @given(DELTAS, SELECTIONS)
 def test_every_delta_is_counted_once_or_left_out_once(deltas: list[LedgerDelta], selection: Selection) -> None:
     found = chosen_of(deltas, OCTOBER, selection)
-    assume(isinstance(found, Counted))
-    assert isinstance(found, Counted)
+    assume(isinstance(found, CountedRecords))
+    assert isinstance(found, CountedRecords)
     kept = total(each.amount for each in found.deltas)
     assert total([kept, *(each.net for each in found.left_out)]) == total(each.amount for each in deltas)
     assert found.count + sum(each.count for each in found.left_out) == len(deltas)
@@ -377,9 +376,9 @@ def test_every_delta_is_counted_once_or_left_out_once(deltas: list[LedgerDelta],
 @given(DELTAS, SELECTIONS)
 def test_the_order_of_deltas_says_nothing(deltas: list[LedgerDelta], selection: Selection) -> None:
     one, other = chosen_of(deltas, OCTOBER, selection), chosen_of(deltas[::-1], OCTOBER, selection)
-    assume(isinstance(one, Counted))
-    assert isinstance(one, Counted)
-    assert isinstance(other, Counted)
+    assume(isinstance(one, CountedRecords))
+    assert isinstance(one, CountedRecords)
+    assert isinstance(other, CountedRecords)
     assert (one.usage, one.count, one.left_out) == (other.usage, other.count, other.left_out)
 
 
@@ -387,7 +386,7 @@ def test_the_order_of_deltas_says_nothing(deltas: list[LedgerDelta], selection: 
 def test_by_usage_time_no_delta_counts_in_two_neighbouring_windows(deltas: list[LedgerDelta]) -> None:
     september = Window(start=OCTOBER.start - timedelta(days=30), end=OCTOBER.start)
     for each in deltas:
-        inside = [place(each, window, BY_USAGE) for window in (september, OCTOBER)].count(Place.INSIDE)
+        inside = [placement(each, window, BY_USAGE) for window in (september, OCTOBER)].count(Placement.INSIDE)
         assert inside <= 1
 
 
@@ -400,4 +399,4 @@ def test_a_unit_loses_no_more_than_the_last_digit_that_the_sources_keep(net: Dec
 @given(st.text(max_size=60), st.text(max_size=60), st.dictionaries(st.text(max_size=20), st.text(max_size=30)))
 def test_whatever_a_delta_says_has_a_place(reason: str, reference: str, metadata: dict[str, str]) -> None:
     odd = delta(reason=reason, reference_id=reference, metadata={**metadata, **summary(reason, reference)})
-    assert place(odd, OCTOBER, BY_USAGE) in Place
+    assert placement(odd, OCTOBER, BY_USAGE) in Placement

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.comparison.rules.reconcile import first_look, second_look
-from pacspace_stripe.comparison.rules.settling import MeterRead, Settling, apart, lacking, tried_again, unsettled_parts
-from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.comparison.rules.reconcile import (
+    Settling,
+    apart,
+    compare_figures,
+    confirm_difference,
+    lacking,
+    unsettled_parts,
+    with_retry_time,
+)
+from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.actions import Hold, Wait
 from pacspace_stripe.gate.rules.state import KeptBack
@@ -46,7 +53,7 @@ def at(now: datetime = SETTLED, earlier: MeterRead | None = None, wait: timedelt
 
 
 def different(billed: str = "90", recorded: str = "100") -> WindowResult:
-    return first_look(usage(quantity=Decimal(billed)), balance(f"-{recorded}"), UsageSign.NEGATIVE, NONE)
+    return compare_figures(usage(quantity=Decimal(billed)), balance(f"-{recorded}"), UsageSign.NEGATIVE, NONE)
 
 
 def judged(
@@ -58,7 +65,7 @@ def judged(
     strict: bool = True,
 ) -> WindowResult:
     now = None if meter is None else (Decimal(meter), Decimal(outer or meter))
-    return second_look(different(), unsettled, now, strict=strict, settling=settling)
+    return confirm_difference(different(), unsettled, now, strict=strict, settling=settling)
 
 
 # -- how far apart ---------------------------------------------------------------------------------------------------
@@ -110,21 +117,21 @@ def test_with_seconds_in_the_bounds_both_reads_have_to_be_equal(earlier: MeterRe
 
 def test_a_line_that_lags_its_meter_awaits_no_second_read() -> None:
     seen = judged(at(), meter="100", strict=False)
-    assert (seen.reason, seen.again_at) == (Reason.NOT_SETTLED, None)
+    assert (seen.reason, seen.second_read_at) == (Reason.NOT_SETTLED, None)
     assert "the draft's line lags behind its meter" in seen.detail
 
 
 def test_a_second_read_is_due_an_interval_after_the_first() -> None:
     first = judged(at())
-    assert first.again_at == SETTLED + MINUTE
+    assert first.second_read_at == SETTLED + MINUTE
     assert first.metered == read("90", ago=timedelta(0))
     second = judged(at(SETTLED + MINUTE, earlier=first.metered))
-    assert (second.reason, second.again_at, second.metered) == (Reason.UNDERBILLED, None, first.metered)
+    assert (second.reason, second.second_read_at, second.metered) == (Reason.UNDERBILLED, None, first.metered)
 
 
 def test_unverified_records_are_waited_for_by_the_ladder_and_the_meter_is_read_meanwhile() -> None:
     seen = judged(at(), unsettled=Unsettled(unverified=1, gaps=0))
-    assert (seen.reason, seen.again_at) == (Reason.NOT_SETTLED, None)
+    assert (seen.reason, seen.second_read_at) == (Reason.NOT_SETTLED, None)
     assert judged(at(SETTLED + HOUR, earlier=seen.metered)).reason is Reason.UNDERBILLED
 
 
@@ -141,8 +148,8 @@ def test_no_drift_before_two_equal_reads_an_interval_apart(looks: list[tuple[int
             assert now - min(same) >= MINUTE
         elif seen.reason is Reason.NOT_SETTLED:
             assert now - min(same) < MINUTE
-            assert seen.again_at is not None
-            assert now < seen.again_at <= now + MINUTE
+            assert seen.second_read_at is not None
+            assert now < seen.second_read_at <= now + MINUTE
 
 
 def _last_alike(said: list[tuple[datetime, Decimal]]) -> list[tuple[datetime, Decimal]]:
@@ -204,9 +211,9 @@ def test_nothing_missing_is_nothing_said() -> None:
 
 
 def test_when_it_is_tried_again_is_said_once() -> None:
-    once = tried_again(lacking("differs", ["a record"]), SETTLED)
+    once = with_retry_time(lacking("differs", ["a record"]), SETTLED)
     assert once == "differs; missing: a record; looked at again by 2026-11-01T00:10:00Z"
-    assert tried_again(once, PLANNED) == "differs; missing: a record; looked at again by 2026-11-01T01:00:00Z"
+    assert with_retry_time(once, PLANNED) == "differs; missing: a record; looked at again by 2026-11-01T01:00:00Z"
 
 
 def test_every_window_that_is_not_settled_is_named() -> None:
@@ -251,7 +258,7 @@ def finding(reason: Reason, **changes: object) -> Finding:
 
 
 def awaited(again_at: datetime = SETTLED + MINUTE) -> Finding:
-    return finding(Reason.NOT_SETTLED, again_at=again_at, metered=read("90", ago=timedelta(0)))
+    return finding(Reason.NOT_SETTLED, second_read_at=again_at, metered=read("90", ago=timedelta(0)))
 
 
 def test_what_the_lines_say_at_first_sight_is_a_first_read() -> None:

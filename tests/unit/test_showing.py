@@ -9,7 +9,7 @@ from pacspace_stripe.cli.output import echo_table, moment, quantity, room
 from pacspace_stripe.cli.wiring import echo_result
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.gate.rules.result import CheckResult
-from pacspace_stripe.vocabulary.text import counted, grouped
+from pacspace_stripe.vocabulary.text import group_thousands, plural
 
 NAMES = ("invoice", "customer", "billed", "what was found")
 ID = "in_BAGb92BtcFNqd2nbfczqjhvF"
@@ -105,11 +105,11 @@ def test_quantities_are_grouped(written: object, shown: str) -> None:
 
 @pytest.mark.parametrize("written", ["2026-10-01 00:00", "1234-5", "12345abc", "1e5000", "", "-"])
 def test_what_is_no_plain_number_is_not_grouped(written: str) -> None:
-    assert grouped(written) == written
+    assert group_thousands(written) == written
 
 
 def test_money_is_grouped() -> None:
-    assert grouped("1234567.89 EUR") == "1,234,567.89 EUR"
+    assert group_thousands("1234567.89 EUR") == "1,234,567.89 EUR"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_times_are_to_the_second_at_most(written: str | None, shown: str) -> Non
 
 
 def test_one_is_not_several() -> None:
-    assert [counted(number, "invoice") for number in (0, 1, 2, 1200)] == [
+    assert [plural(number, "invoice") for number in (0, 1, 2, 1200)] == [
         "0 invoices",
         "1 invoice",
         "2 invoices",

@@ -33,7 +33,7 @@ from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.store import Store, is_alive
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 from pacspace_stripe.vocabulary.windows import iso
 
 INTERRUPTED = 130
@@ -189,7 +189,7 @@ class Run:
         found = self._bookmarks.find(self.selection, open_end=self.open_end) if resume else None
         if resume:
             behind = (
-                f"{counted(found.tally.invoices, 'invoice')} done before"
+                f"{plural(found.tally.invoices, 'invoice')} done before"
                 if found
                 else "nothing to resume: from the start"
             )
@@ -205,7 +205,7 @@ class Run:
         apart = Store(f"sqlite:///{folder}/claims.db", now=self.app.now, lost_after=lost_after)
         open_files.callback(apart.close)
         apart.migrate()
-        return self.app.checker.keeping_claims_in(apart.claims)
+        return self.app.checker.keeping_claims_in(apart.coverage)
 
     def _backfill(self, jobs: int, stop: threading.Event, checker: Checker, progress: ProgressLine) -> Backfill:
         app, patience = self.app, Patience(stop=stop, busy_for=self.app.settings.lease * 2)
@@ -267,7 +267,7 @@ class Run:
             how = f"the same command with --until {rest} does the rest"
         else:
             how = "a dry run keeps nothing: the same command begins anew"
-        click.echo(f"backfill: not finished, {counted(bookmark.tally.invoices, 'invoice')} done; {how}", err=True)
+        click.echo(f"backfill: not finished, {plural(bookmark.tally.invoices, 'invoice')} done; {how}", err=True)
 
 
 @contextmanager

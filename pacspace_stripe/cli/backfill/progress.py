@@ -14,7 +14,7 @@ import click
 from pacspace_stripe.backfill.rows import Row
 from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
 from pacspace_stripe.vocabulary.invoices import ListedInvoice
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _STEPS = 200
 """Services of the selected time: the number of invoices is estimated where one of them ends."""
@@ -117,7 +117,7 @@ class ProgressLine:
         sums = {outcome: self.before.get(outcome, 0) + self._done[outcome] for outcome in Outcome}
         counts = "  ".join(f"{outcome.value} {count:,}" for outcome, count in sums.items() if count)
         many, listed = sum(sums.values()), sum(self.before.values()) + self._listed
-        of = counted(many, "invoice") if finished else f"{many:,} of {counted(listed, 'invoice')} listed"
+        of = plural(many, "invoice") if finished else f"{many:,} of {plural(listed, 'invoice')} listed"
         left = f"done in {written(timedelta(seconds=took))}" if finished else self._remaining(done, rate)
         return f"backfill: {of}  {rate:,.1f}/s  {left}  {counts}".rstrip()
 

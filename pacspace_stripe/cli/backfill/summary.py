@@ -12,7 +12,7 @@ from pacspace_stripe.backfill.rules.tally import READS_A_MONTH, Outcome, Selecti
 from pacspace_stripe.cli.backfill.progress import written
 from pacspace_stripe.cli.output import echo_line
 from pacspace_stripe.vocabulary.canonical_json import Json
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 
 def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished: bool, act: bool) -> dict[str, Json]:
@@ -60,7 +60,7 @@ def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: boo
     end = "" if finished else ", as far as it got"
     what = "Applied" if act else "Dry run, nothing was written"
     statuses = ", ".join(about["statuses"])
-    click.secho(f"{what}: {counted(tally.invoices, 'invoice')}{end}", bold=True)
+    click.secho(f"{what}: {plural(tally.invoices, 'invoice')}{end}", bold=True)
     click.echo(f"  created from {about['since']} to {about['until']}, {statuses}")
     for outcome in Outcome:
         if tally.outcomes[outcome]:
@@ -106,28 +106,28 @@ def _echo_done(bookmark: Bookmark) -> None:
     click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
     if tally.pdfs:
         written, there = tally.pdfs.get(PaperState.WRITTEN, 0), tally.pdfs.get(PaperState.THERE, 0)
-        click.echo(f"{counted(written, 'stamped PDF')} written, {there:,} there before")
+        click.echo(f"{plural(written, 'stamped PDF')} written, {there:,} there before")
     if bookmark.beyond:
         beyond = _beyond(bookmark)
         click.echo(
-            f"Beyond these, {beyond['stamped']:,} more were stamped and {counted(beyond['pdfs'], 'PDF')} written;"
+            f"Beyond these, {beyond['stamped']:,} more were stamped and {plural(beyond['pdfs'], 'PDF')} written;"
             " --resume looks at them again and counts them then"
         )
     if tally.drafts:
-        click.echo(f"{counted(tally.drafts, 'draft')}: `pacspace-stripe serve` (or `sweep`) goes on from here")
+        click.echo(f"{plural(tally.drafts, 'draft')}: `pacspace-stripe serve` (or `sweep`) goes on from here")
 
 
 def _echo_plan(app: App, bookmark: Bookmark) -> None:
     tally, calls, rate = bookmark.tally, bookmark.tally.calls, app.settings.request_rate
     click.echo("With --apply")
-    drafts = f", {counted(tally.drafts, 'draft')} gated" if tally.drafts else ""
+    drafts = f", {plural(tally.drafts, 'draft')} gated" if tally.drafts else ""
     click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
     if tally.pdfs:
         missing, there = tally.pdfs.get(PaperState.MISSING, 0), tally.pdfs.get(PaperState.THERE, 0)
-        click.echo(f"  {counted(missing, 'stamped PDF')} written, {there:,} there already")
+        click.echo(f"  {plural(missing, 'stamped PDF')} written, {there:,} there already")
     click.echo(
-        f"  about {counted(calls.stripe_reads, 'read')} and {counted(calls.stripe_writes, 'write')} at Stripe,"
-        f" {counted(calls.ledger, 'call')} of"
+        f"  about {plural(calls.stripe_reads, 'read')} and {plural(calls.stripe_writes, 'write')} at Stripe,"
+        f" {plural(calls.ledger, 'call')} of"
         f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
         f" {rate.total} in all"
     )

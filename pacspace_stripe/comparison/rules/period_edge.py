@@ -18,12 +18,12 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
 
-from pacspace_stripe.ledger.rules.attribution import Place, place, usage_time
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.ledger.rules.attribution import Placement, placement, usage_time
 from pacspace_stripe.ledger.rules.selection import Selection
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.policy import Attribution
-from pacspace_stripe.vocabulary.quantities import as_kept, equal, subtract, text, total
-from pacspace_stripe.vocabulary.windows import Window, iso, since_second
+from pacspace_stripe.vocabulary.quantities import equal, round_to_source, subtract, text, total
+from pacspace_stripe.vocabulary.windows import Window, iso, iso_to_second
 
 MOST_NAMED = 5
 """Of the records that are named to a person: the rest is counted."""
@@ -54,7 +54,7 @@ class EdgeRecord:
             delta=delta,
             usage=selection.usage(delta.amount),
             bound=Bound.END if nearer_end else Bound.START,
-            counted=place(delta, window, selection.attribution, listed=inside) is Place.INSIDE,
+            counted=placement(delta, window, selection.attribution, listed=inside) is Placement.INSIDE,
         )
 
     @property
@@ -81,7 +81,7 @@ def _named(record: EdgeRecord) -> str:
     delta = record.delta
     reference = f" ({delta.reference_id})" if delta.reference_id else ""
     side = "counted" if record.counted else "not counted"
-    return f"{delta.record_id}{reference} of {text(record.usage)}, accepted {since_second(delta.accepted_at)}, {side}"
+    return f"{delta.record_id}{reference} of {text(record.usage)}, accepted {iso_to_second(delta.accepted_at)}, {side}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +105,10 @@ class Edges:
 
     def _by_the_other_clock(self) -> Moved | None:
         other = Attribution.AUTO if self.attribution is Attribution.ACCEPTED else Attribution.ACCEPTED
-        places = [(record, place(record.delta, self.window, other)) for record in self.records]
-        if any(where in (Place.ACROSS, Place.CONTRADICTED) for _, where in places):
+        places = [(record, placement(record.delta, self.window, other)) for record in self.records]
+        if any(where in (Placement.ACROSS, Placement.CONTRADICTED) for _, where in places):
             return None
-        moved = tuple(record for record, where in places if (where is Place.INSIDE) is not record.counted)
+        moved = tuple(record for record, where in places if (where is Placement.INSIDE) is not record.counted)
         if not moved or not self._agrees(total(record.change for record in moved)):
             return None
         by = "when they were accepted" if other is Attribution.ACCEPTED else "usage time"
@@ -134,9 +134,9 @@ class Edges:
         """A run at each bound. Looked up by its sum, to the digits that the sources keep, not tried one by one."""
         lengths: dict[Decimal, int] = {}
         for length, gained in _gains(one):
-            lengths.setdefault(as_kept(gained), length)
+            lengths.setdefault(round_to_source(gained), length)
         for length, gained in _gains(other):
-            there = lengths.get(as_kept(subtract(self.difference, gained)))
+            there = lengths.get(round_to_source(subtract(self.difference, gained)))
             if there is not None:
                 yield one[:there] + other[:length]
 

@@ -3,19 +3,84 @@
 Pure. Compare the two figures exactly; only a difference asks what is still unsettled and what the meter says now.
 """
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.comparison.rules.settling import MeterRead, Settling, lacking, unsettled_parts
-from pacspace_stripe.comparison.rules.verdicts import Reason, WindowResult
+from pacspace_stripe.comparison.rules.verdicts import MeterRead, Reason, WindowResult
 from pacspace_stripe.usage.rules import BilledUsage
 from pacspace_stripe.vocabulary.ledger import Balance, Comparison, Proof, ProofSummary, Unsettled, UsageSign
 from pacspace_stripe.vocabulary.quantities import equal, subtract, text
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
+from pacspace_stripe.vocabulary.windows import iso_to_next_second, iso_to_second
+
+MOST_APART = timedelta(minutes=1)
+"""Two reads this far apart show an aggregation that lags: about 60 s were measured (FACTS 4.3). What is *sent*
+late has had its own time to settle, before the first comparison; as long once more would tell of what is wrong late."""
+_AGAIN = "; looked at again by "
 
 
-def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
-    """Compare the line's figure with the ledger's. A difference is provisional: see ``second_look``."""
+def apart(settle: timedelta) -> timedelta:
+    """How far apart two equal reads have to be; no wait for usage to settle, none here either."""
+    return min(settle, MOST_APART)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """What a look at a draft knows of earlier ones. Final lines have none: nothing about them settles any more."""
+
+    now: datetime
+    apart: timedelta
+    earlier: MeterRead | None = None
+
+    def read(self, inner: Decimal, outer: Decimal) -> MeterRead:
+        """What Stripe says now, since when."""
+        if self.earlier is not None and self.earlier.says(inner, outer):
+            return self.earlier
+        return MeterRead(at=self.now, inner=inner, outer=outer)
+
+    def again_at(self, read: MeterRead) -> datetime | None:
+        """When a second read counts; None: it has been saying so for long enough."""
+        due = read.at + self.apart
+        return due if self.now < due else None
+
+    def awaited(self, read: MeterRead) -> str:
+        """The second read that is missing, for a person."""
+        before = self.earlier
+        moved = f", {before} at {iso_to_second(before.at)}" if before is not None and before is not read else ""
+        return f"a second meter read that says the same ({read} since {iso_to_second(read.at)}{moved})"
+
+
+def unsettled_parts(unsettled: Unsettled) -> Iterator[str]:
+    """What the ledger still has to settle, for a person; names as far as PacSpace gave some."""
+    if unsettled.unverified:
+        yield f"{plural(unsettled.unverified, 'ledger record')} not verified yet{_named(unsettled.records)}"
+    if unsettled.gaps:
+        yield f"{plural(unsettled.gaps, 'gap')} in the ledger's sequence{_named(unsettled.sequences)}"
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return f" ({', '.join(names)})" if names else ""
+
+
+def lacking(difference: str, missing: Iterable[str]) -> str:
+    """Both: how it differs, and all that is missing before that counts."""
+    return f"{difference}; missing: {', '.join(missing)}"
+
+
+def without_retry_time(detail: str) -> str:
+    """Return what is missing without when it is tried again: for a place that shows the time by itself."""
+    return detail.partition(_AGAIN)[0]
+
+
+def with_retry_time(detail: str, until: datetime) -> str:
+    """What is missing, and when it is tried again at the latest: a word of either vendor brings it forward."""
+    return f"{detail.partition(_AGAIN)[0]}{_AGAIN}{iso_to_next_second(until)}"
+
+
+def compare_figures(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance: Decimal) -> WindowResult:
+    """Compare the line's figure with the ledger's. A difference is provisional: see ``confirm_difference``."""
     billed, recorded, count = _quantity(usage), balance.usage(sign), balance.counted
     if balance.record is not None and not balance.record.verified:
         reason, detail = Reason.NOT_SETTLED, f"record {balance.account} is not verified yet"
@@ -32,7 +97,7 @@ def first_look(usage: BilledUsage, balance: Balance, sign: UsageSign, tolerance:
     return replace(result, record=balance.record, selected=balance.selected)
 
 
-def second_look(
+def confirm_difference(
     first: WindowResult,
     unsettled: Unsettled,
     meter_now: tuple[Decimal, Decimal] | None,
@@ -61,7 +126,7 @@ def second_look(
     if not missing:
         return first
     detail = lacking(first.detail, missing)
-    return replace(first, reason=Reason.NOT_SETTLED, detail=detail, again_at=None if unsettled.any else again_at)
+    return replace(first, reason=Reason.NOT_SETTLED, detail=detail, second_read_at=None if unsettled.any else again_at)
 
 
 def _read(
@@ -147,7 +212,7 @@ def after_verify(result: WindowResult, proof: Proof, summary: ProofSummary) -> W
     if same_count and same_net:
         return replace(result, proof=replace(proof, cross_checked=named))
     known = summary.record_count
-    records = "an unknown number of records" if known is None else counted(known, "record")
+    records = "an unknown number of records" if known is None else plural(known, "record")
     detail = (
         f"the proof root covers {records} netting "
         f"{'unknown' if summary.net_change is None else text(summary.net_change)}, "

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.comparison.rules.settling import MeterRead
-from pacspace_stripe.vocabulary.ledger import Comparison, Proof, Record, Selected
-from pacspace_stripe.vocabulary.quantities import equal, subtract
+from pacspace_stripe.vocabulary.ledger import Comparison, Proof, Record, SelectedScope
+from pacspace_stripe.vocabulary.quantities import equal, subtract, text
 from pacspace_stripe.vocabulary.windows import Window, iso
 
 NOTHING_METERED = "nothing metered"
@@ -77,7 +76,7 @@ _DRIFTED = frozenset(
 
 UNANSWERED = frozenset({Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
 """A vendor did not answer: nothing was found out about the invoice itself."""
-HEALS = UNANSWERED | {Reason.NOT_SETTLED}
+TRANSIENT = UNANSWERED | {Reason.NOT_SETTLED}
 """Reasons that usually go away without anybody doing anything."""
 
 
@@ -134,7 +133,25 @@ class MeterTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class MeterRead:
+    """What Stripe said of one meter and window, and since when it has been saying so."""
+
+    at: datetime
+    inner: Decimal
+    """Over the whole minutes inside the window."""
+    outer: Decimal
+    """Over the whole minutes around it; the same where the window's bounds are whole minutes."""
+
+    def says(self, inner: Decimal, outer: Decimal) -> bool:
+        """Whether these figures are the same ones."""
+        return equal(self.inner, inner) and equal(self.outer, outer)
+
+    def __str__(self) -> str:
+        return text(self.inner) if self.inner == self.outer else f"{text(self.inner)} to {text(self.outer)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierBilling:
     """What an earlier invoice of the same period has billed already, in the meter's unit."""
 
     invoice_id: str
@@ -170,19 +187,19 @@ class WindowResult:
     lines: tuple[BilledLine, ...] = ()
     """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
     billed_as: BilledAs = BilledAs.SUM
-    meter_says: MeterTotals | None = None
+    meter_totals: MeterTotals | None = None
     """Where the lines alone do not say what they bill."""
-    already: tuple[Earlier, ...] = ()
+    billed_earlier: tuple[EarlierBilling, ...] = ()
     """``billed`` counts these too: a threshold makes several invoices of one period."""
     comparison: Comparison | None = None
     proof: Proof | None = None
     record: Record | None = None
     """With the settlement ledger, what proves it in the place of a checkpoint."""
-    selected: Selected | None = None
+    selected: SelectedScope | None = None
     """What the counted records were chosen from, or converted; None: all of the window count as they stand."""
     metered: MeterRead | None = None
     """What Stripe said of the meter when it was asked about a difference, for the next look; never evidence."""
-    again_at: datetime | None = None
+    second_read_at: datetime | None = None
     """When a second meter read is due that a difference awaits."""
     subscription_id: str | None = None
     """The subscription that its lines name, where that is not the invoice's own."""
@@ -203,18 +220,20 @@ class Finding:
     windows: tuple[WindowResult, ...]
 
     @property
-    def heals(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether another look may well find something else, without anybody doing anything."""
-        return self.verdict is Verdict.UNPROVEN and self.reason in HEALS
+        return self.verdict is Verdict.UNPROVEN and self.reason in TRANSIENT
 
     @property
-    def again_at(self) -> datetime | None:
+    def second_read_at(self) -> datetime | None:
         """When a second meter read is due, where only a settled difference is missing."""
-        return min((result.again_at for result in self.windows if result.again_at), default=None)
+        return min((result.second_read_at for result in self.windows if result.second_read_at), default=None)
 
     def shifted(self, by: timedelta) -> "Finding":
         """Return it with its due second reads told by another clock."""
-        windows = (replace(one, again_at=one.again_at + by) if one.again_at else one for one in self.windows)
+        windows = (
+            replace(one, second_read_at=one.second_read_at + by) if one.second_read_at else one for one in self.windows
+        )
         return replace(self, windows=tuple(windows))
 
 

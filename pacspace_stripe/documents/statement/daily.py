@@ -16,9 +16,9 @@ from pacspace_stripe.documents.views import Day
 from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.ledger.rules.attribution import usage_time
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
-from pacspace_stripe.ledger.rules.selection import Selection, Unclear, name_of, named_meters, select
+from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, name_of, named_meters, select
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, Meter
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.quantities import equal, total
 from pacspace_stripe.vocabulary.windows import Window, floor_to
 
@@ -118,7 +118,7 @@ def _recorded(app: App, window: dict[str, Any], span: Window, selection: Selecti
     within = [delta for delta in deltas if delta.accepted_at < span.end]
     later = [delta for delta in deltas if delta.accepted_at >= span.end]
     counted = select(within, span, replace(selection, others=named_meters(deltas, selection)), later=later)
-    if isinstance(counted, Unclear):
+    if isinstance(counted, UnclearRecords):
         raise LeftOut(counted.detail)
     found: defaultdict[date, Decimal] = defaultdict(Decimal)
     for delta in counted.deltas:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from pacspace_stripe.comparison.rules.verdicts import (
     BilledAs,
-    Earlier,
+    EarlierBilling,
     Finding,
     MeterTotals,
     Reason,
@@ -35,7 +35,7 @@ from pacspace_stripe.vocabulary.ledger import (
     LeftOutBy,
     Proof,
     Record,
-    Selected,
+    SelectedScope,
     UsageSign,
 )
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, FailPolicy, FinalizePolicy, Mode, Policy
@@ -113,9 +113,9 @@ class SelectionModel(Strict):
     placed_by: PlacedByModel | None = None
     """Absent: acceptance placed every counted record."""
 
-    def selected(self) -> Selected:
+    def selected(self) -> SelectedScope:
         """Return it as the domain's value. Raises ValueError for a scope that ends before it starts."""
-        return Selected(
+        return SelectedScope(
             scope=Window(start=self.start, end=self.end),
             count=self.record_count,
             net=self.net_change,
@@ -185,8 +185,10 @@ class WindowModel(Strict):
             from_meter=self.from_meter,
             lines=tuple(line.line() for line in self.lines),
             billed_as=self.billed_as,
-            meter_says=MeterTotals(**dict(self.meter_says)) if self.meter_says else None,
-            already=tuple(Earlier(invoice_id=each.invoice, quantity=each.quantity) for each in self.already),
+            meter_totals=MeterTotals(**dict(self.meter_says)) if self.meter_says else None,
+            billed_earlier=tuple(
+                EarlierBilling(invoice_id=each.invoice, quantity=each.quantity) for each in self.already
+            ),
             comparison=Comparison(**dict(self.compare)) if self.compare else None,
             proof=self._proof(),
             record=Record(**dict(self.record)) if self.record else None,

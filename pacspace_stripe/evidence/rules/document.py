@@ -17,7 +17,7 @@ from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.usage.rules import BilledUsage
 from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.vocabulary.ledger import Comparison, LedgerProtocol, Proof, Record, Selected, UsageSign
+from pacspace_stripe.vocabulary.ledger import Comparison, LedgerProtocol, Proof, Record, SelectedScope, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import Window, iso
@@ -145,10 +145,12 @@ def _billing(result: WindowResult) -> dict[str, Json]:
     said: dict[str, Json] = {}
     if result.billed_as is not BilledAs.SUM:
         said["billed_as"] = result.billed_as.value
-    if result.meter_says is not None:
-        said["meter_says"] = {"inner": text(result.meter_says.inner), "outer": text(result.meter_says.outer)}
-    if result.already:
-        said["already"] = [{"invoice": each.invoice_id, "quantity": text(each.quantity)} for each in result.already]
+    if result.meter_totals is not None:
+        said["meter_says"] = {"inner": text(result.meter_totals.inner), "outer": text(result.meter_totals.outer)}
+    if result.billed_earlier:
+        said["already"] = [
+            {"invoice": each.invoice_id, "quantity": text(each.quantity)} for each in result.billed_earlier
+        ]
     return said
 
 
@@ -214,7 +216,7 @@ def _proof(proof: Proof | None) -> Json:
     }
 
 
-def _selection(selected: Selected) -> Json:
+def _selection(selected: SelectedScope) -> Json:
     start, end = _bounds(selected.scope)
     own = selected.by_usage_time
     return {

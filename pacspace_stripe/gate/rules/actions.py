@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pacspace_stripe.vocabulary.windows import by_second
+from pacspace_stripe.vocabulary.windows import iso_to_next_second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,7 @@ class Wait:
     until: datetime
 
     def __str__(self) -> str:
-        return f"look again at {by_second(self.until)}"
+        return f"look again at {iso_to_next_second(self.until)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Backstop:
     at: datetime
 
     def __str__(self) -> str:
-        return f"let Stripe finalize at {by_second(self.at)} at the latest"
+        return f"let Stripe finalize at {iso_to_next_second(self.at)} at the latest"
 
 
 @dataclass(frozen=True, slots=True)

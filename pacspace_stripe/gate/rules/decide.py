@@ -168,7 +168,7 @@ def _draft_found(
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (WriteStamp(footer=False),) if says_otherwise else ()
     goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
-    told = () if goes_out and finding.heals else _told(memory, policy, finding)
+    told = () if goes_out and finding.is_transient else _told(memory, policy, finding)
     return (*hold, *mark, *told, _retry(memory, policy, now, finding))
 
 
@@ -177,7 +177,7 @@ def _told(memory: InvoiceState, policy: Policy, finding: Finding) -> tuple[Actio
 
     One that goes out at its backstop has until then to heal.
     """
-    waits = finding.heals and memory.attempts < len(policy.retry)
+    waits = finding.is_transient and memory.attempts < len(policy.retry)
     return () if waits or finding.verdict.may_leave else (RaiseAlert(kind=finding.verdict.value),)
 
 
@@ -190,7 +190,7 @@ def _must_hold(invoice: Invoice, memory: InvoiceState, policy: Policy, finding: 
 def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
     """Stripe finalizes it, and takes the money, before a difference that was found can be looked at a second time."""
     planned = invoice.automatically_finalizes_at
-    return finding.again_at is not None and planned is not None and planned <= finding.again_at
+    return finding.second_read_at is not None and planned is not None and planned <= finding.second_read_at
 
 
 def _draft_good(

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from pacspace_stripe.comparison.rules.settling import MeterRead
-from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.comparison.rules.verdicts import MeterRead, Reason, Verdict
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.money import Money
 

@@ -57,8 +57,8 @@ def by_real_time(wait: timedelta, real_now: datetime) -> datetime:
 
 def look_again_at(memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> datetime:
     """By the ladder; a new difference as soon as a second meter read counts, which is soon. One that moves climbs."""
-    if finding.again_at is not None and memory.attempts == 0:
-        return max(finding.again_at, now)
+    if finding.second_read_at is not None and memory.attempts == 0:
+        return max(finding.second_read_at, now)
     return now + ladder(policy, memory.attempts)
 
 

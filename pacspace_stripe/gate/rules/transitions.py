@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from pacspace_stripe.comparison.rules.settling import MeterRead, tried_again
-from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.comparison.rules.reconcile import with_retry_time
+from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict
 from pacspace_stripe.gate.rules.carried_stamp import carries_good_stamp
 from pacspace_stripe.gate.rules.result import shown_windows
 from pacspace_stripe.gate.rules.stamp import MOST_KEYS, Sign
 from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
 from pacspace_stripe.gate.rules.timing import ladder
-from pacspace_stripe.ledger.rules.records import Claim, claim_of
 from pacspace_stripe.usage.rules import BilledUsage, bills_later
+from pacspace_stripe.usage.rules.accounts import CoveredPart, covered_part
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, SubscriptionStatus
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.policy import FinalizePolicy, Policy
@@ -117,7 +117,7 @@ def awaiting(memory: InvoiceState, until: datetime) -> InvoiceState:
     """InvoiceState that says when what is missing is looked for again."""
     if memory.reason is not Reason.NOT_SETTLED or memory.verdict is not Verdict.UNPROVEN:
         return memory
-    detail, kept = tried_again(memory.detail, until), memory.kept_back
+    detail, kept = with_retry_time(memory.detail, until), memory.kept_back
     still = kept is not None and kept.until is None
     return replace(memory, detail=detail, kept_back=replace(kept, detail=detail) if kept and still else kept)
 
@@ -137,10 +137,10 @@ def forgotten(memory: InvoiceState, kind: str) -> InvoiceState:
     return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
 
 
-def claims_of(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[Claim]:
+def covered_parts(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[CoveredPart]:
     """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free.
 
     So is what bills nothing of a period that is not over: the invoice that ends the period bills its usage.
     """
     bills = () if invoice.status in GIVEN_UP else (usage for usage in usages if not bills_later(usage, invoice))
-    return (claim for usage in bills if (claim := claim_of(usage)))
+    return (claim for usage in bills if (claim := covered_part(usage)))

@@ -7,7 +7,7 @@ and names the day in the record. With ``Attribution.AUTO`` such a summary is pla
   its window ended covers the part up to its acceptance.
 * A date in its ``referenceId``, else in its ``reason``, is its usage day if PacSpace accepted it after that day ended.
   A record accepted on that day (or, for local dates, on the day before) is no summary of it: acceptance places it.
-* A date that is more than ``LATEST`` before acceptance, or a time more than a day after it, contradicts acceptance.
+* A date that is more than ``LATEST_ACCEPTANCE`` before acceptance, or a time more than a day after it, contradicts acceptance.
   Where the two then disagree about a window, the record's place is unknown.
 """
 
@@ -16,18 +16,18 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
+from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.windows import Window
 
-LATEST = timedelta(days=35)
+LATEST_ACCEPTANCE = timedelta(days=35)
 """Longest time between usage and its record's acceptance: Stripe takes events that old (FACTS 4)."""
 _START, _END = "summaryWindowStart", "summaryWindowEnd"
 _DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
 _DAY = timedelta(days=1)
 
 
-class Place(StrEnum):
+class Placement(StrEnum):
     """The position of a delta's usage relative to a window."""
 
     INSIDE = "inside"
@@ -38,25 +38,25 @@ class Place(StrEnum):
     """The record's own time and its acceptance lie far apart and disagree about this window (auto only)."""
 
 
-def place(delta: LedgerDelta, window: Window, attribution: Attribution, *, listed: bool | None = None) -> Place:
+def placement(delta: LedgerDelta, window: Window, attribution: Attribution, *, listed: bool | None = None) -> Placement:
     """Return where the clock of ``attribution`` puts a delta.
 
     ``listed``: whether PacSpace itself places the delta in the window; None: judge by ``accepted_at``.
     """
     accepted = window.start <= delta.accepted_at < window.end if listed is None else listed
-    by_acceptance = Place.INSIDE if accepted else Place.OUTSIDE
+    by_acceptance = Placement.INSIDE if accepted else Placement.OUTSIDE
     span = usage_time(delta, attribution)
     if span is None:
         return by_acceptance
     where = _place_of(span, window)
     contradicted = attribution is Attribution.AUTO and where is not by_acceptance and contradicts(delta)
-    return Place.CONTRADICTED if contradicted else where
+    return Placement.CONTRADICTED if contradicted else where
 
 
-def _place_of(span: Window, window: Window) -> Place:
+def _place_of(span: Window, window: Window) -> Placement:
     if window.start <= span.start and span.end <= window.end:
-        return Place.INSIDE
-    return Place.OUTSIDE if span.end <= window.start or window.end <= span.start else Place.ACROSS
+        return Placement.INSIDE
+    return Placement.OUTSIDE if span.end <= window.start or window.end <= span.start else Placement.ACROSS
 
 
 def usage_time(delta: LedgerDelta, attribution: Attribution) -> Window | None:
@@ -85,7 +85,7 @@ def contradicts(delta: LedgerDelta) -> bool:
     span = stated or day
     if span is None:
         return False
-    too_late = stated is None and delta.accepted_at - span.end > LATEST
+    too_late = stated is None and delta.accepted_at - span.end > LATEST_ACCEPTANCE
     return too_late or span.start - delta.accepted_at > _DAY
 
 

@@ -1,6 +1,6 @@
 """Which of a ledger account's deltas count for one meter and window, and the usage they add up to.
 
-Pure. A delta that cannot be placed, or whose meter cannot be told, makes the whole window ``Unclear``: never a guess.
+Pure. A delta that cannot be placed, or whose meter cannot be told, makes the whole window ``UnclearRecords``: never a guess.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.comparison.rules.verdicts import Reason
-from pacspace_stripe.ledger.rules.attribution import Place, place, usage_time, usage_window
-from pacspace_stripe.ledger.rules.deltas import LedgerDelta
-from pacspace_stripe.vocabulary.ledger import Balance, LeftOut, LeftOutBy, UsageSign
+from pacspace_stripe.ledger.rules.attribution import Placement, placement, usage_time, usage_window
+from pacspace_stripe.vocabulary.ledger import Balance, LedgerDelta, LeftOut, LeftOutBy, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import equal, text, total
-from pacspace_stripe.vocabulary.text import counted
-from pacspace_stripe.vocabulary.windows import Window, floor_to, since_second
+from pacspace_stripe.vocabulary.text import plural
+from pacspace_stripe.vocabulary.windows import Window, floor_to, iso_to_second
 
 BY_REASON, BY_METADATA = "reason", "metadata."
 _TICK = timedelta(milliseconds=1)
@@ -79,7 +78,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class CountedRecords:
     """The deltas that count, and the sums of those that don't, in a fixed order."""
 
     deltas: tuple[LedgerDelta, ...]
@@ -95,7 +94,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unclear:
+class UnclearRecords:
     """What counts cannot be told: unproven, with the record that it is about."""
 
     reason: Reason
@@ -106,7 +105,7 @@ class Unclear:
 
 def select(
     deltas: Iterable[LedgerDelta], window: Window, selection: Selection, *, later: Iterable[LedgerDelta] = ()
-) -> Counted | Unclear:
+) -> CountedRecords | UnclearRecords:
     """Choose the deltas that count for the selection's meter in a window.
 
     ``deltas`` are those that PacSpace itself places in the window, by a clock of its own; ``later`` are those that it
@@ -116,7 +115,7 @@ def select(
     sums: dict[tuple[LeftOutBy, str], list[Decimal]] = {}
     for listed, delta in (*((True, each) for each in deltas), *((False, each) for each in later)):
         match _judged(delta, window, selection, listed=listed):
-            case Unclear() as unclear:
+            case UnclearRecords() as unclear:
                 return unclear
             case None:
                 counted.append(delta)
@@ -124,7 +123,7 @@ def select(
                 sums.setdefault(why, []).append(delta.amount)
     if selection.reads:
         last = _last(counted, selection)
-        if isinstance(last, Unclear):
+        if isinstance(last, UnclearRecords):
             return last
         earlier = [delta.amount for delta in counted if delta not in last]
         counted, sums = last, sums | ({(LeftOutBy.READING, ""): earlier} if earlier else {})
@@ -134,10 +133,10 @@ def select(
     )
     usage = selection.usage(total(delta.amount for delta in counted))
     own = sum(usage_time(delta, selection.attribution) is not None for delta in counted)
-    return Counted(deltas=tuple(counted), usage=usage, left_out=left_out, by_usage_time=own)
+    return CountedRecords(deltas=tuple(counted), usage=usage, left_out=left_out, by_usage_time=own)
 
 
-def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] | Unclear:
+def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] | UnclearRecords:
     """The last of several readings, by the clock that places them; none of none."""
     if not deltas:
         return []
@@ -155,19 +154,19 @@ def _read_at(delta: LedgerDelta, selection: Selection) -> datetime:
 
 def _judged(
     delta: LedgerDelta, window: Window, selection: Selection, *, listed: bool
-) -> "tuple[LeftOutBy, str] | Unclear | None":
+) -> "tuple[LeftOutBy, str] | UnclearRecords | None":
     """None: it counts. What is no usage at all, or another meter's, need not be placed in time."""
     if delta.reason is not None and delta.reason in selection.exclude_reasons:
         return LeftOutBy.REASON, delta.reason
-    where = place(delta, window, selection.attribution, listed=listed)
-    if where is Place.OUTSIDE:
+    where = placement(delta, window, selection.attribution, listed=listed)
+    if where is Placement.OUTSIDE:
         return LeftOutBy.TIME, ""
     other = _of_another_meter(delta, selection) if selection.splits else None
-    if other is None and where is Place.ACROSS:
+    if other is None and where is Placement.ACROSS:
         what = f"is usage of {usage_window(delta)}, which crosses the edge of {window}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
-    if other is None and where is Place.CONTRADICTED:
-        at = since_second(delta.accepted_at)
+    if other is None and where is Placement.CONTRADICTED:
+        at = iso_to_second(delta.accepted_at)
         what = f"names {usage_window(delta)} as its time and was accepted {at}: {_CHOOSE_A_CLOCK}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
     return other
@@ -176,7 +175,7 @@ def _judged(
 _CHOOSE_A_CLOCK = "set PACSPACE_STRIPE_ATTRIBUTION to accepted or usage_time to say which of the two counts"
 
 
-def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOutBy, str] | Unclear | None":
+def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOutBy, str] | UnclearRecords | None":
     meter, told_by = meter_of(delta, selection.meter_from), selection.meter_from
     if meter is None:
         return _unclear(Reason.UNMAPPED, delta, f"names no meter in its {told_by}")
@@ -194,20 +193,20 @@ def chosen(
     selection: Selection,
     *,
     later: Sequence[LedgerDelta] = (),
-) -> Balance | Unclear:
+) -> Balance | UnclearRecords:
     """Return the balance of a scope with what of it does not count, when the deltas are the ones that it is made of.
 
     ``later``: those of them that PacSpace places after the window's end.
     """
     net, count = total(delta.amount for delta in (*deltas, *later)), len(deltas) + len(later)
     if count != balance.count or not equal(net, balance.net):
-        listed = f"{counted(count, 'record')} netting {text(net)}"
+        listed = f"{plural(count, 'record')} netting {text(net)}"
         detail = f"the ledger lists {listed}, and derives {text(balance.net)} of {balance.count}"
-        return Unclear(reason=Reason.LEDGER_INCONSISTENT, detail=detail)
+        return UnclearRecords(reason=Reason.LEDGER_INCONSISTENT, detail=detail)
     match select(deltas, window, selection, later=later):
-        case Unclear() as unclear:
+        case UnclearRecords() as unclear:
             return unclear
-        case Counted(left_out=left_out, by_usage_time=own):
+        case CountedRecords(left_out=left_out, by_usage_time=own):
             return replace(balance, left_out=left_out, unit=selection.unit, by_usage_time=own)
 
 
@@ -265,11 +264,11 @@ def may_count(delta: LedgerDelta, window: Window, selection: Selection) -> bool:
         return False
     if usage_time(delta, selection.attribution) is None:
         return selection.attribution is not Attribution.AUTO or delta.accepted_at < window.end
-    return place(delta, window, selection.attribution) is not Place.OUTSIDE
+    return placement(delta, window, selection.attribution) is not Placement.OUTSIDE
 
 
-def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> Unclear:
-    return Unclear(reason=reason, detail=f"{name_of(delta)} {what}")
+def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> UnclearRecords:
+    return UnclearRecords(reason=reason, detail=f"{name_of(delta)} {what}")
 
 
 def name_of(delta: LedgerDelta) -> str:

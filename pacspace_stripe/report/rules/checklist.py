@@ -11,9 +11,9 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.report.rules.lines import Holding, InvoiceLine
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.stripe_api.events import FOUND_BY_SWEEP, EventType, Ignored
-from pacspace_stripe.vocabulary.money import totals, written
+from pacspace_stripe.vocabulary.money import join_amounts, totals
 from pacspace_stripe.vocabulary.policy import FailPolicy, Mode
-from pacspace_stripe.vocabulary.text import counted
+from pacspace_stripe.vocabulary.text import plural
 
 _NAMED = 10
 """How many customers or invoices a point names; the others are counted."""
@@ -102,7 +102,9 @@ def _held_today(known: Known) -> CheckPoint:
     would = "would be held" if known.observing else f"{'is' if len(stopped) == 1 else 'are'} held"
     if not stopped:
         return _point("held_today", f"No open invoice {'would be' if known.observing else 'is'} held today.", fine=True)
-    says = f"{_invoices(len(stopped))} {would} today, asking for {written(totals(line.money for line in stopped))}."
+    says = (
+        f"{_invoices(len(stopped))} {would} today, asking for {join_amounts(totals(line.money for line in stopped))}."
+    )
     about = (f"{line.invoice_id} of {line.customer_id}: {line.memory.detail or line.memory.reason}" for line in stopped)
     return _point("held_today", says, fine=False, about=about)
 
@@ -185,7 +187,7 @@ def _history(known: Known) -> CheckPoint:
     held = [line for line in judged if line.holding is not Holding.NO]
     cleared = sum(line.holding is Holding.A_WHILE for line in held)
     says = (
-        f"{_invoices(len(judged))} of {counted(months, 'month')} compared so far: {len(held):,} "
+        f"{_invoices(len(judged))} of {plural(months, 'month')} compared so far: {len(held):,} "
         f"{'would have been' if known.observing else 'was' if len(held) == 1 else 'were'} held, {cleared:,} of them "
         "only for a while."
     )
@@ -232,7 +234,7 @@ def _ignored(known: Known) -> Iterator[CheckPoint]:
 
 def _unreadable(known: Known) -> Iterator[CheckPoint]:
     if known.unreadable:
-        many = counted(known.unreadable, "event")
+        many = plural(known.unreadable, "event")
         says = (
             f"{many} signed by Stripe could not be read, and the sweep had to find what they were about. The log and "
             "the audit log say what was wrong with them."
@@ -254,7 +256,7 @@ def _failed_webhooks(known: Known) -> CheckPoint:
     every = sum(known.events.values())
     if not lost:
         return _point("failed_webhooks", "No webhook had to be looked for.", fine=True)
-    failed = f"{lost:,} of {counted(every, 'event')}"
+    failed = f"{lost:,} of {plural(every, 'event')}"
     says = f"The webhooks of {failed} failed, and the sweep found them: see the endpoint in Stripe."
     return _point("failed_webhooks", says, fine=False)
 
@@ -285,7 +287,7 @@ def _inherited(known: Known) -> CheckPoint:
 
 
 def _invoices(count: int) -> str:
-    return counted(count, "invoice")
+    return plural(count, "invoice")
 
 
 def _lasting(span: timedelta) -> str:

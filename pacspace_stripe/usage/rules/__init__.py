@@ -23,9 +23,9 @@ from pacspace_stripe.usage.rules.accounts import (
 from pacspace_stripe.usage.rules.billed_usage import billed_usage, other_subscriptions
 from pacspace_stripe.usage.rules.figures import billed_figures, figures_of, same_figures
 from pacspace_stripe.usage.rules.line_reading import Share
-from pacspace_stripe.usage.rules.lines import is_metered, metered_lines, stops_unread
+from pacspace_stripe.usage.rules.lines import is_metered, may_bill_usage, metered_lines
 from pacspace_stripe.usage.rules.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
-from pacspace_stripe.usage.rules.pushed import UNNAMED, is_pushed
+from pacspace_stripe.usage.rules.pushed import UNNAMED, names_metronome
 from pacspace_stripe.usage.rules.running import (
     THRESHOLD,
     bills_later,
@@ -52,7 +52,7 @@ __all__ = [
     "earlier_of_period",
     "figures_of",
     "is_metered",
-    "is_pushed",
+    "names_metronome",
     "lacks_some",
     "lagging",
     "ledger_account",
@@ -63,6 +63,6 @@ __all__ = [
     "rival_detail",
     "same_figures",
     "shared_accounts",
-    "stops_unread",
+    "may_bill_usage",
     "with_meter",
 ]

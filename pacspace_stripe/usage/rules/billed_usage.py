@@ -198,7 +198,7 @@ def _billed(
         formula=meter.formula if meter else Formula.UNKNOWN,
         shares=shares,
         billed_as=BilledAs.EACH if several else BilledAs.SUM,
-        already=shares[0].earlier,
+        billed_earlier=shares[0].earlier,
         subscription_id=shares[0].subscription_id,
         cut=any(ends_early(line, invoice) for share in shares for line in share.lines),
     )

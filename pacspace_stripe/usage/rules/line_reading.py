@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from pacspace_stripe.comparison.rules.verdicts import Earlier, LineKind, MeterTotals
+from pacspace_stripe.comparison.rules.verdicts import EarlierBilling, LineKind, MeterTotals
 from pacspace_stripe.vocabulary.invoices import Formula, LineItem, Meter, Price, UsageType
 from pacspace_stripe.vocabulary.quantities import equal, text, total
 from pacspace_stripe.vocabulary.windows import Window
@@ -29,7 +29,7 @@ class Share:
     price: Price | None
     window: Window | None
     lines: tuple[LineItem, ...]
-    earlier: tuple[Earlier, ...] = ()
+    earlier: tuple[EarlierBilling, ...] = ()
     subscription_id: str | None = None
     """The subscription that its lines name, where that is another than the invoice's own."""
     doubt: str | None = None

@@ -9,7 +9,9 @@ from pacspace_stripe.vocabulary.windows import Window
 
 def metered_lines(invoice: Invoice, prices: Mapping[str, Price]) -> tuple[LineItem, ...]:
     """Return the lines whose price is metered or could not be read: those that the comparison is about."""
-    lines = (line for line in invoice.line_items if may_bill_usage(line, invoice) and not unknown_kinds(line, invoice))
+    lines = (
+        line for line in invoice.line_items if line_may_bill_usage(line, invoice) and not unknown_kinds(line, invoice)
+    )
     return tuple(line for line in lines if _is_metered(line, prices))
 
 
@@ -23,12 +25,12 @@ def is_metered(price: Price) -> bool:
     return price.usage_type in (UsageType.METERED, UsageType.UNKNOWN)
 
 
-def stops_unread(invoice: Invoice) -> bool:
+def may_bill_usage(invoice: Invoice) -> bool:
     """Return whether an invoice whose prices cannot be read may bill usage."""
-    return bool(invoice.unknown) or any(may_bill_usage(line, invoice) for line in invoice.line_items)
+    return bool(invoice.unknown) or any(line_may_bill_usage(line, invoice) for line in invoice.line_items)
 
 
-def may_bill_usage(line: LineItem, invoice: Invoice) -> bool:
+def line_may_bill_usage(line: LineItem, invoice: Invoice) -> bool:
     """Return whether a line may bill usage, as far as it says so itself, without its price."""
     if unknown_kinds(line, invoice):
         return True

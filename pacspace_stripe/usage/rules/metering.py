@@ -20,7 +20,7 @@ def with_meter(usage: BilledUsage, says: MeterTotals | None, *, draft: bool) -> 
     """The usage with the figure that its lines and its meter agree on, or with what is not known as its problem."""
     if says is None:
         return _unknown(usage, "the meter's summaries take whole minutes, and its period has none")
-    asked = replace(usage, meter_says=says)
+    asked = replace(usage, meter_totals=says)
     billable = MeterTotals(inner=max(says.inner, Decimal(0)), outer=max(says.outer, Decimal(0)))
     heard = [told(share, billable) for share in usage.shares]
     doubts = [each for each in heard if each.quantity is None]
@@ -91,7 +91,7 @@ def below_zero(result: WindowResult, says: MeterTotals | None) -> WindowResult:
         detail=f"its meter is below zero, at {text(recorded)}: Stripe bills 0",
         billed=recorded,
         billed_as=BilledAs.METER,
-        meter_says=says,
+        meter_totals=says,
     )
 
 

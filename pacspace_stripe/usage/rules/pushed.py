@@ -72,7 +72,7 @@ def pushed_usage(
     return [*found, *_unnamed(invoice, unnamed, items, metronome=metronome)]
 
 
-def is_pushed(invoice: Invoice) -> bool:
+def names_metronome(invoice: Invoice) -> bool:
     """Return whether an invoice or one of its items names the system that counted its usage."""
     return _metronome(invoice.metadata) or any(_metronome(line.metadata) for line in invoice.line_items)
 

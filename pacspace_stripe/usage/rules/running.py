@@ -9,7 +9,7 @@ right for both.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pacspace_stripe.comparison.rules.verdicts import Earlier, Reason, Verdict, WindowResult
+from pacspace_stripe.comparison.rules.verdicts import EarlierBilling, Reason, Verdict, WindowResult
 from pacspace_stripe.usage.rules.line_reading import Share, usage_quantities
 from pacspace_stripe.usage.rules.usage import BilledUsage
 from pacspace_stripe.vocabulary.invoices import BillingReason, Invoice, InvoiceStatus, LineItem
@@ -46,7 +46,7 @@ def counted(share: Share, invoice: Invoice, earlier: tuple[Invoice, ...]) -> Sha
     start = _reached(share.window, [line.window for _, lines in of_share for line in lines if line.window])
     end = min(share.window.end, invoice.created_at) if _is_ahead(share.window, invoice) else share.window.end
     found = [
-        Earlier(invoice_id=other.invoice_id, quantity=total(usage_quantities(lines, share.price) or ()))
+        EarlierBilling(invoice_id=other.invoice_id, quantity=total(usage_quantities(lines, share.price) or ()))
         for other, lines in of_share
         if any(line.window and line.window.start >= start.start for line in lines)
     ]
@@ -98,11 +98,11 @@ def lacks_some(result: WindowResult) -> bool:
 
     Taken for a lag, the rest would be stamped as billed, and finalization never adds it.
     """
-    if result.already:
+    if result.billed_earlier:
         return False
     verdict, billed, recorded = result.reason.verdict, result.billed, result.recorded
     less = verdict is not Verdict.MATCHED and billed is not None and recorded is not None and billed < recorded
-    return less or result.from_meter or (verdict is Verdict.UNPROVEN and result.meter_says is not None)
+    return less or result.from_meter or (verdict is Verdict.UNPROVEN and result.meter_totals is not None)
 
 
 def open_question(invoices: Iterable[Invoice]) -> tuple[Reason, str] | None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pacspace_stripe.comparison.rules.verdicts import (
     BilledAs,
     BilledLine,
-    Earlier,
+    EarlierBilling,
     LineKind,
     MeterTotals,
     Reason,
@@ -37,8 +37,8 @@ class BilledUsage:
     formula: Formula = Formula.SUM
     shares: tuple[Share, ...] = ()
     billed_as: BilledAs = BilledAs.SUM
-    meter_says: MeterTotals | None = None
-    already: tuple[Earlier, ...] = ()
+    meter_totals: MeterTotals | None = None
+    billed_earlier: tuple[EarlierBilling, ...] = ()
     """``quantity`` counts what earlier invoices of the period billed."""
     lags: bool = False
     """A draft's lines say something else than its meter, where only both together say what is billed."""
@@ -71,8 +71,8 @@ class BilledUsage:
             detail=detail,
             lines=tuple(sorted(self.lines, key=lambda line: line.line_id)),
             billed_as=self.billed_as,
-            meter_says=self.meter_says,
-            already=self.already,
+            meter_totals=self.meter_totals,
+            billed_earlier=self.billed_earlier,
             subscription_id=self.subscription_id,
         )
 

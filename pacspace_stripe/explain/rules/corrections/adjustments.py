@@ -11,7 +11,7 @@ from decimal import Decimal
 from pacspace_stripe.explain.rules.corrections import commands
 from pacspace_stripe.explain.rules.corrections.values import Correction, CorrectionKind, Drift, Piece, nothing, span
 from pacspace_stripe.explain.rules.explanation import Cause
-from pacspace_stripe.ledger.rules.attribution import LATEST
+from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE
 from pacspace_stripe.vocabulary.invoices import Formula, InvoiceStatus
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import Attribution
@@ -193,7 +193,7 @@ def settles_ledger(drift: Drift) -> bool:
 def _counts_until(drift: Drift) -> datetime:
     """Return until when a record of this window's usage may be accepted and still counts in it."""
     by_acceptance = drift.policy.attribution is Attribution.ACCEPTED
-    return drift.explanation.window.end + (timedelta(0) if by_acceptance else LATEST)
+    return drift.explanation.window.end + (timedelta(0) if by_acceptance else LATEST_ACCEPTANCE)
 
 
 def _raw(drift: Drift, piece: Piece) -> Decimal:
@@ -237,7 +237,7 @@ _SAME_RECORD = (Cause.WRONG_SIGN, Cause.UNIT_FACTOR, Cause.TRUNCATED_DECIMALS)
 """Usage that the ledger lacks is in a record that it has; otherwise that record is somewhere else."""
 _DATED = "It says when the usage was, so it counts in this window."
 _DATED_TOO_LATE = (
-    f"It says when the usage was, but a record that PacSpace accepts more than {LATEST.days} days after this window is "
+    f"It says when the usage was, but a record that PacSpace accepts more than {LATEST_ACCEPTANCE.days} days after this window is "
     "not looked for: the two sides still differ in it."
 )
 _TOO_LATE = (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from pacspace_stripe.vocabulary.quantities import as_kept, text
+from pacspace_stripe.vocabulary.quantities import round_to_source, text
 
 _STRIPE = "https://api.stripe.com/v1/"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
@@ -28,7 +28,7 @@ def meter_event(
     fields = {
         "event_name": event_name,
         "payload[stripe_customer_id]": customer_id,
-        "payload[value]": text(as_kept(quantity)),
+        "payload[value]": text(round_to_source(quantity)),
         "timestamp": str(int(at.timestamp())),
     }
     if times == 1:
@@ -72,7 +72,7 @@ def ledger_record(
     adjusts: str | None,
 ) -> str:
     """A delta in PacSpace, raw and signed; needs ``$PACSPACE_API_KEY`` in the environment."""
-    words = ["pacspace-stripe", "ledger", "record", account, text(as_kept(delta))]
+    words = ["pacspace-stripe", "ledger", "record", account, text(round_to_source(delta))]
     words += ["--reason", reason, "--reference", reference]
     if metadata:
         words += ["--metadata", json.dumps(dict(sorted(metadata.items())))]

@@ -20,7 +20,7 @@ from pacspace_stripe.explain.rules.corrections.values import Correction, Correct
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
-from pacspace_stripe.vocabulary.quantities import as_kept, equal, text, total
+from pacspace_stripe.vocabulary.quantities import equal, round_to_source, text, total
 
 _STRIPE_IS_WRONG = {
     Cause.NOT_IN_STRIPE: "Stripe is likely wrong: the ledger has usage that its meter never counted.",
@@ -155,9 +155,9 @@ def _turned(drift: Drift) -> Iterator[Correction]:
 def _scaled(drift: Drift) -> Iterator[Correction]:
     found, units = drift.explanation, drift.policy.units.get(drift.explanation.meter, Decimal(1))
     if found.factor and _is_factor(found.recorded, found.billed, found.factor):
-        right = as_kept(units * found.factor)
+        right = round_to_source(units * found.factor)
     elif found.factor and _is_factor(found.billed, found.recorded, found.factor):
-        right = as_kept(units / found.factor)
+        right = round_to_source(units / found.factor)
     else:
         yield from _scaled_in_part(drift)
         return
