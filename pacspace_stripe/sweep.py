@@ -26,8 +26,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused, UnexpectedAnswer
-from pacspace_stripe.explain.rules.explanation import Rejection
-from pacspace_stripe.explain.rules.rejections import RejectionReport
+from pacspace_stripe.explain.rules.rejections import Rejection, RejectionReport
 from pacspace_stripe.gate.early_warning import subject_id
 from pacspace_stripe.gate.rules.carried_stamp import changed_stamp
 from pacspace_stripe.store import Kind, Leased, Store

@@ -16,11 +16,9 @@ from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_t
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.typesetting import PictureKind
-from pacspace_stripe.explain.rules import explanation_form
 from pacspace_stripe.explain.rules.corrections import Correction, plan
-from pacspace_stripe.explain.rules.explanation import Explanation, LocatedRecord
-from pacspace_stripe.explain.rules.explanation_form import CAUSES, about, fingerprint, sentence, words
-from pacspace_stripe.explain.rules.explanation_words import span
+from pacspace_stripe.explain.rules.explanation import Explanation, LocatedRecord, explanation_of, fingerprint
+from pacspace_stripe.explain.rules.explanation_text import CAUSES, paragraphs, sentence, window_in_words
 from pacspace_stripe.explain.rules.next_steps import next_step
 from pacspace_stripe.gate.rules.result import CheckResult, shown_windows
 from pacspace_stripe.vocabulary.canonical_json import Json
@@ -158,11 +156,11 @@ def _next_steps(told: Told) -> tuple[str, ...]:
 
 
 def _window(told: Told, window: dict[str, str | int | None]) -> Json:
-    found = about(window, told.explanations)
+    found = explanation_of(window, told.explanations)
     if found is None:
         return {**window, "cause": None}
     corrections = told.plans[told.explanations.index(found)]
-    return {**window, **explanation_form.as_json(found), "corrections": [_correction(each) for each in corrections]}
+    return {**window, **found.as_json(), "corrections": [_correction(each) for each in corrections]}
 
 
 def _correction(each: Correction) -> Json:
@@ -189,14 +187,14 @@ def _echo(told: Told) -> None:
 
 def _echo_explanation(explanation: Explanation) -> None:
     echo_line(sentence(explanation), bold=True)
-    for paragraph in words(explanation):
+    for paragraph in paragraphs(explanation):
         _echo_folded(paragraph)
     click.echo()
     echo_table(
         ("where", "meter", "Stripe counted", "ledger recorded", "difference", "cause"),
         [
             (
-                span(part.window),
+                window_in_words(part.window),
                 part.meter,
                 group_thousands(text(part.billed)),
                 group_thousands(text(part.recorded)),

@@ -12,7 +12,7 @@ from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import KeptBack
 from pacspace_stripe.report.csv_form import as_csv
 from pacspace_stripe.report.json_form import as_json

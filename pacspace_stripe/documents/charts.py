@@ -8,8 +8,7 @@ from pacspace_stripe.documents.days import DayValues, bars
 from pacspace_stripe.documents.views import Day
 from pacspace_stripe.documents.wording import moment, one_line
 from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation_form import sentence
-from pacspace_stripe.explain.rules.explanation_words import figure
+from pacspace_stripe.explain.rules.explanation_text import figure, sentence
 
 CHART_TEMPLATE = "drift_chart.typ"
 

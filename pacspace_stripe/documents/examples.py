@@ -17,8 +17,8 @@ from pacspace_stripe.documents.views import (
     SummaryView,
     SummaryWindow,
 )
-from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, Located
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, LocatedPart
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.vocabulary.windows import Window
 
 _START, _END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -148,7 +148,7 @@ def drift() -> Explanation:
         DayFigures(on=day.on, billed=day.billed or Decimal(0), recorded=day.recorded or Decimal(0)) for day in days
     )
     on = datetime(2026, 9, 1 + _TWICE, tzinfo=UTC)
-    located = Located(
+    located = LocatedPart(
         window=Window(start=on, end=on + timedelta(days=1)),
         meter="api_calls",
         billed=figures[_TWICE].billed,

@@ -15,8 +15,8 @@ from pacspace_stripe.documents.views import (
     StatementWindow,
     SummaryWindow,
 )
-from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation_form import about, sentence
+from pacspace_stripe.explain.rules.explanation import Explanation, explanation_of
+from pacspace_stripe.explain.rules.explanation_text import sentence
 
 
 def footer_view(document: Mapping[str, Any], evidence_sha256: str) -> FooterView:
@@ -46,7 +46,7 @@ def summary_windows(document: Mapping[str, Any], explanations: Iterable[Explanat
     Of a drift, what it comes from. What a person let go all the same, that person's words explain.
     """
     known = tuple(explanations) if document["decision"]["verdict"] == Verdict.DRIFTED else ()
-    return tuple(_summary_window(window, about(window, known)) for window in document["windows"])
+    return tuple(_summary_window(window, explanation_of(window, known)) for window in document["windows"])
 
 
 def proof_roots(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from typing import Protocol
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost
-from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation_form import fingerprint
+from pacspace_stripe.explain.rules.explanation import Explanation, fingerprint
 from pacspace_stripe.gate.rules.result import shown_windows
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.http.ratelimit.priority import background

@@ -13,7 +13,7 @@ from pacspace_stripe.explain.meter_account import Place, Unlisted
 from pacspace_stripe.explain.neighbours import candidates, meters_on
 from pacspace_stripe.explain.rules.drift_location import Diagnosis, diagnose
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
-from pacspace_stripe.explain.rules.rejections import checked_while, with_rejections
+from pacspace_stripe.explain.rules.rejections import checked_while
 from pacspace_stripe.explain.window_search import Look
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.ledger.rules.selection import Selection
@@ -55,7 +55,7 @@ class Explainer:
             explanation = self.explain(invoice, result, budget=left // (len(drifted) - place))
             left -= explanation.calls
             rejected = self.store.rejections.while_checked(checked_while(explanation.window))
-            found.append(with_rejections(explanation, rejected))
+            found.append(explanation.with_rejections(rejected))
         return tuple(found)
 
     def explain(self, invoice: Invoice, result: WindowResult, *, budget: int = 60) -> Explanation:

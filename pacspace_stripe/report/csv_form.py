@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.report.rules.lines import InvoiceLine, Row
 from pacspace_stripe.vocabulary.quantities import text

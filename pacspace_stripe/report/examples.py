@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pacspace_stripe.comparison.rules.verdicts import Reason
-from pacspace_stripe.explain.rules.explanation import RejectedSample, Rejection
+from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection
 from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, KeptBack
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.report.rules.checklist import CheckPoint, Standing

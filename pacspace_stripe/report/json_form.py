@@ -4,8 +4,7 @@ from datetime import datetime
 
 from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.explain.rules.explanation_form import rejection_json, sentence
-from pacspace_stripe.explain.rules.explanation_words import rejection_sentence
+from pacspace_stripe.explain.rules.explanation_text import rejection_sentence, sentence
 from pacspace_stripe.gate.rules.state import KeptBack
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.report.rules.checklist import CheckPoint
@@ -39,9 +38,7 @@ def as_json(report: Report) -> dict[str, Json]:
             "invoices": [_held(line) for line in report.held],
         },
         "usage": [_row(line, row) for line in report.lines for row in line.rows],
-        "rejected_by_stripe": [
-            {**rejection_json(one), "sentence": rejection_sentence(one)} for one in report.rejections
-        ],
+        "rejected_by_stripe": [{**one.as_json(), "sentence": rejection_sentence(one)} for one in report.rejections],
         "trend": [_month(month) for month in report.trend],
         "checklist": [_point(point) for point in report.checklist],
     }

@@ -6,8 +6,8 @@ from functools import cached_property
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.events.reception import PACSPACE, STRIPE, read_ignored, read_refused
-from pacspace_stripe.explain.rules.explanation import Rejection
-from pacspace_stripe.explain.rules.explanation_form import drifted
+from pacspace_stripe.explain.rules.explanation import has_drifted
+from pacspace_stripe.explain.rules.rejections import Rejection
 from pacspace_stripe.report.rules.checklist import CheckPoint, Known, checklist
 from pacspace_stripe.report.rules.lines import InvoiceLine
 from pacspace_stripe.report.rules.trend import Month, counted, held_ones, trend
@@ -87,7 +87,7 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
 
 def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:
     """With what their drifts come from; nothing is looked up where nothing drifted."""
-    known = store.explanations.of(line.invoice_id for line in lines if any(map(drifted, line.memory.windows)))
+    known = store.explanations.of(line.invoice_id for line in lines if any(map(has_drifted, line.memory.windows)))
     return tuple(
         replace(line, explanations=known[line.invoice_id].explanations) if line.invoice_id in known else line
         for line in lines

@@ -1,4 +1,4 @@
-"""What drifts come from, as last found out: one row per subject, in the form of ``domain.explanation_form``."""
+"""What drifts come from, as last found out: one row per subject, in their JSON form."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pacspace_stripe.explain.rules.explanation import Explanation, Rejection
-from pacspace_stripe.explain.rules.explanation_form import as_json, from_json
-from pacspace_stripe.explain.rules.rejections import checked_while, with_rejections
+from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.explain.rules.rejections import Rejection, checked_while
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.rejections import overlapping
 from pacspace_stripe.store.tables import explanations
@@ -39,7 +38,7 @@ class Explanations:
 
     def put(self, subject_id: str, fingerprint: str, found: Iterable[Explanation]) -> None:
         """Keep what the subject's drift comes from, in the place of what an earlier one came from."""
-        document = [as_json(explanation) for explanation in found]
+        document = [explanation.as_json() for explanation in found]
         values = {"fingerprint": fingerprint, "document": document, "made_at": self._database.now()}
         with self._database.writing() as connection:
             if not insert_once(connection, explanations, {"subject_id": subject_id, **values}):
@@ -70,6 +69,6 @@ class Explanations:
 
 
 def _explained(row: Any, rejected: Callable[[Window], tuple[Rejection, ...]]) -> Explained:  # noqa: ANN401 - SQLAlchemy's row
-    kept = tuple(from_json(each) for each in row.document)
-    told = tuple(with_rejections(each, rejected(checked_while(each.window))) for each in kept)
+    kept = tuple(Explanation.from_json(each) for each in row.document)
+    told = tuple(each.with_rejections(rejected(checked_while(each.window))) for each in kept)
     return Explained(fingerprint=row.fingerprint, explanations=told, made_at=row.made_at)

@@ -5,8 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from pacspace_stripe.explain.rules.explanation import Rejection
-from pacspace_stripe.explain.rules.explanation_form import rejection_from, rejection_json
+from pacspace_stripe.explain.rules.rejections import Rejection
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.tables import rejections
 from pacspace_stripe.vocabulary.windows import Window
@@ -35,7 +34,7 @@ class Rejections:
         query = sa.select(rejections.c.rejection).order_by(*_ORDER)
         with self._database.reading() as connection:
             rows = connection.execute(query if at is None else query.where(rejections.c.ends_at > at)).scalars()
-            return tuple(map(rejection_from, rows))
+            return tuple(map(Rejection.from_json, rows))
 
 
 def overlapping(connection: sa.Connection, window: Window) -> tuple[Rejection, ...]:
@@ -45,7 +44,7 @@ def overlapping(connection: sa.Connection, window: Window) -> tuple[Rejection, .
         .where(rejections.c.starts_at < window.end, rejections.c.ends_at > window.start)
         .order_by(*_ORDER)
     )
-    return tuple(map(rejection_from, connection.execute(query).scalars()))
+    return tuple(map(Rejection.from_json, connection.execute(query).scalars()))
 
 
 def _row(rejection: Rejection) -> dict[str, object]:
@@ -54,5 +53,5 @@ def _row(rejection: Rejection) -> dict[str, object]:
         "code": rejection.code,
         "starts_at": rejection.start,
         "ends_at": rejection.end,
-        "rejection": rejection_json(rejection),
+        "rejection": rejection.as_json(),
     }

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from pacspace_stripe.explain.rules.explanation import RejectedSample, Rejection
-from pacspace_stripe.explain.rules.rejections import RejectionReport
+from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection, RejectionReport
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.refusals import shortened
 from pacspace_stripe.stripe_api.calls import Calls, rfc3339

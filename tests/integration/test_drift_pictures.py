@@ -19,7 +19,7 @@ from pacspace_stripe.errors import RenderError
 from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.evidence.bundle.summary import summary_view
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import Waiver
 from tests.integration.test_dispute_summary import VIEW, WINDOW, page
 from tests.support.bundles import Opened

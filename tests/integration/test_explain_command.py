@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import NotFound
-from pacspace_stripe.explain.rules.explanation_form import as_json, fingerprint, from_json
+from pacspace_stripe.explain.rules.explanation import Explanation, fingerprint
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
@@ -115,8 +115,8 @@ def test_json_is_a_check_with_what_explains_it(desk: Desk) -> None:
     ]
     assert window["calls"] <= 60
     assert [correction["kind"] for correction in window["corrections"]] == ["credit_note"]
-    explanation = from_json(window)
-    assert as_json(explanation).items() <= window.items()
+    explanation = Explanation.from_json(window)
+    assert explanation.as_json().items() <= window.items()
 
 
 def test_what_was_found_out_with_the_drift_is_shown_without_finding_it_out_again(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.explain.after_check import Explainer, Explaining
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.early_warning import subject_id
 from pacspace_stripe.report.json_form import as_json
 from pacspace_stripe.report.report import make_report

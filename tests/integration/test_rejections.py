@@ -11,7 +11,7 @@ from stripe.events import V1BillingMeterErrorReportTriggeredEvent
 
 from pacspace_stripe.alerts.rules.messages import Place, webhook_body, why_of
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
-from pacspace_stripe.explain.rules.explanation_form import sentence, words
+from pacspace_stripe.explain.rules.explanation_text import paragraphs, sentence
 from pacspace_stripe.report.csv_form import as_csv
 from pacspace_stripe.report.json_form import as_json
 from pacspace_stripe.report.report import make_report
@@ -47,7 +47,7 @@ def test_what_stripe_rejected_is_the_cause_of_the_drift(tmp_path: Path, *, meter
         found = explanation(made)
         assert (found.cause, found.rejections[0].count) == (Cause.REJECTED_BY_STRIPE, 2)
         assert "Stripe rejected 2 meter events (meter_event_customer_not_found)" in sentence(found)
-        assert any("call-3: The customer does not exist." in paragraph for paragraph in words(found))
+        assert any("call-3: The customer does not exist." in paragraph for paragraph in paragraphs(found))
 
 
 def test_a_rejection_that_is_told_after_the_drift_explains_it_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.rules.explanation import RejectedSample, Rejection
+from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection
 from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, ReceivedEvent, Store

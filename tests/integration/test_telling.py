@@ -12,7 +12,7 @@ import pytest
 from pacspace_stripe.alerts.rules.messages import Place, webhook_body
 from pacspace_stripe.alerts.rules.throttle import MOST_A_DAY, Alert, Channel, Type
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.explain.rules.explanation_form import sentence
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import Waiver
 from tests.support.worlds import World, world
 

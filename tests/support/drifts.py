@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from pacspace_stripe.explain.rules.corrections import Correction, plan
-from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Located, LocatedRecord, Side
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, LocatedPart, LocatedRecord, Side
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.windows import Window
@@ -29,7 +29,7 @@ def explained(
     **changes: Change,
 ) -> Explanation:
     """All of the difference in one hour."""
-    part = Located(window=within, meter=METER, billed=Decimal(billed), recorded=Decimal(recorded), records=records)
+    part = LocatedPart(window=within, meter=METER, billed=Decimal(billed), recorded=Decimal(recorded), records=records)
     ordinary = Explanation(
         account="cus_1",
         meter=METER,

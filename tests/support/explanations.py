@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, LocatedPart, LocatedRecord, Side
 from pacspace_stripe.vocabulary.windows import Window
 
 OCTOBER = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
@@ -21,8 +21,10 @@ def record(number: int, quantity: str = "100") -> LocatedRecord:
     )
 
 
-def part(window: Window = HOUR, *, billed: str, recorded: str, records: int = 0, meter: str = "api_calls") -> Located:
-    return Located(
+def part(
+    window: Window = HOUR, *, billed: str, recorded: str, records: int = 0, meter: str = "api_calls"
+) -> LocatedPart:
+    return LocatedPart(
         window=window,
         meter=meter,
         billed=Decimal(billed),

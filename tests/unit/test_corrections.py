@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.explain.rules.corrections import CorrectionKind
-from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Located
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, LocatedPart
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
 from pacspace_stripe.vocabulary.policy import Attribution
@@ -242,7 +242,7 @@ def test_a_unit_is_what_makes_the_two_sides_agree() -> None:
 
 
 def test_two_faults_are_corrected_each_on_its_own_side() -> None:
-    lost = Located(window=LAST_HOUR, meter=METER, billed=Decimal(5), recorded=Decimal(0), cause=Cause.NOT_IN_LEDGER)
+    lost = LocatedPart(window=LAST_HOUR, meter=METER, billed=Decimal(5), recorded=Decimal(0), cause=Cause.NOT_IN_LEDGER)
     both = replace(TWICE_IN_STRIPE, billed=Decimal(119), located=(*TWICE_IN_STRIPE.located, lost))
     event, missing, waiver = planned(both)
     assert "payload[value]=-7" in event.command

@@ -17,7 +17,7 @@ from pacspace_stripe.cli.onboard.prompts import SECRETS
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
 from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
-from pacspace_stripe.explain.rules.explanation_form import CAUSES
+from pacspace_stripe.explain.rules.explanation_text import CAUSES
 from pacspace_stripe.settings import describe, env_example, readme_table
 from pacspace_stripe.stripe_api.events import SUBSCRIBED
 

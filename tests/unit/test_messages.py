@@ -22,8 +22,8 @@ from pacspace_stripe.alerts.rules.messages import (
 )
 from pacspace_stripe.alerts.rules.throttle import Alert
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation
-from pacspace_stripe.explain.rules.explanation_form import fingerprint, sentence
+from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, fingerprint
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.windows import Window
 

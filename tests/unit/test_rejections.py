@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Rejection
-from pacspace_stripe.explain.rules.explanation_form import as_json, from_json, sentence
-from pacspace_stripe.explain.rules.rejections import with_rejections
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.explain.rules.explanation_text import sentence
+from pacspace_stripe.explain.rules.rejections import Rejection
 from pacspace_stripe.stripe_api.rejections import rejections_from_stripe
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -91,7 +91,7 @@ def test_a_report_of_another_form_is_no_report(changes: dict[str, Any]) -> None:
     ],
 )
 def test_a_rejection_explains_its_meter_and_time(made: Rejection, *, explains: bool) -> None:
-    found = with_rejections(TOLD, [made])
+    found = TOLD.with_rejections([made])
     assert (found.cause is Cause.REJECTED_BY_STRIPE) is explains
     assert found.rejections == ((made,) if explains else ())
 
@@ -99,16 +99,16 @@ def test_a_rejection_explains_its_meter_and_time(made: Rejection, *, explains: b
 def test_it_explains_nothing_where_stripe_has_no_less() -> None:
     for billed in (10, 12):
         told = replace(TOLD, billed=Decimal(billed), cause=Cause.UNEXPLAINED)
-        assert with_rejections(told, [rejection()]) == told
+        assert told.with_rejections([rejection()]) == told
 
 
 def test_a_cause_seen_in_the_figures_stays_and_the_rejections_are_shown_beside() -> None:
-    found = with_rejections(replace(TOLD, cause=Cause.UNIT_FACTOR), [rejection()])
+    found = replace(TOLD, cause=Cause.UNIT_FACTOR).with_rejections([rejection()])
     assert (found.cause, len(found.rejections)) == (Cause.UNIT_FACTOR, 1)
 
 
 def test_it_travels_as_json_and_reads_back() -> None:
-    found = with_rejections(TOLD, [rejection()])
-    assert from_json(as_json(found)) == found
-    assert "rejections" not in as_json(TOLD)
+    found = TOLD.with_rejections([rejection()])
+    assert Explanation.from_json(found.as_json()) == found
+    assert "rejections" not in TOLD.as_json()
     assert "rejected 2 meter events (no_meter)" in sentence(found)

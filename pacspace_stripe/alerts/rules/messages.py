@@ -7,8 +7,9 @@ from itertools import accumulate
 
 from pacspace_stripe.alerts.rules.throttle import Alert, Type, head
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.rules import explanation_form
 from pacspace_stripe.explain.rules.explanation import Explanation
+from pacspace_stripe.explain.rules.explanation import fingerprint
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import printable
 from pacspace_stripe.vocabulary.windows import iso
@@ -50,12 +51,12 @@ def why_of(alert: Alert, explained: str, explanations: tuple[Explanation, ...]) 
 
     Without the days: those are for a chart.
     """
-    if not explanations or explanation_form.fingerprint(alert.windows) != explained:
+    if not explanations or fingerprint(alert.windows) != explained:
         return None
     more = f" And {len(explanations) - 1} more." if explanations[1:] else ""
-    told = [explanation_form.as_json(one) for one in explanations[:MOST_WINDOWS]]
+    told = [one.as_json() for one in explanations[:MOST_WINDOWS]]
     document: list[Json] = [{name: value for name, value in one.items() if name != "days"} for one in told]
-    return Why(sentence=explanation_form.sentence(explanations[0]) + more, document=document)
+    return Why(sentence=sentence(explanations[0]) + more, document=document)
 
 
 def _path(alert: Alert) -> str | None:

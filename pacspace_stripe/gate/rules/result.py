@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
 from pacspace_stripe.evidence.rules.document import shown
-from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation_form import about, drifted, sentence
+from pacspace_stripe.explain.rules.explanation import Explanation, explanation_of, has_drifted
+from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
@@ -42,7 +42,7 @@ class CheckResult:
     @property
     def drifted(self) -> bool:
         """Whether the figures of any window differ, a person's waiver or not."""
-        return any(map(drifted, self.windows))
+        return any(map(has_drifted, self.windows))
 
     def explained(self, explanations: Iterable[Explanation]) -> "CheckResult":
         """With ``cause`` and ``sentence`` in each window whose very figures were explained."""
@@ -66,7 +66,7 @@ class CheckResult:
 
 
 def _explained(window: Shown, explanations: tuple[Explanation, ...]) -> Shown:
-    found = about(window, explanations)
+    found = explanation_of(window, explanations)
     return window if found is None else {**window, "cause": found.cause.value, "sentence": sentence(found)}
 
 

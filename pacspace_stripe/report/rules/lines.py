@@ -8,8 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation_form import about
+from pacspace_stripe.explain.rules.explanation import Explanation, explanation_of
 from pacspace_stripe.gate.rules.decide import fails_closed
 from pacspace_stripe.gate.rules.state import InvoiceState, KeptBack
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
@@ -70,7 +69,7 @@ class Row:
             billed=_quantity(window["billed"]),
             recorded=_quantity(window["recorded"]),
             reason=Reason(str(window["reason"])),
-            explanation=about(window, explanations),
+            explanation=explanation_of(window, explanations),
         )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pacspace_stripe.explain.rules.explanation import Explanation, Located, Side
+from pacspace_stripe.explain.rules.explanation import Explanation, LocatedPart, Side
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.quantities import equal, subtract, text, total
@@ -99,7 +99,7 @@ class Drift:
         return (Piece(missing=self.missing, at=within.start, within=within, record_id=None),)
 
 
-def _pieces(located: Located) -> tuple[Piece, ...]:
+def _pieces(located: LocatedPart) -> tuple[Piece, ...]:
     missing = subtract(located.recorded, located.billed)
     listed = [one for one in located.records if one.side is Side.LEDGER and one.record_id is not None]
     if missing == 0:

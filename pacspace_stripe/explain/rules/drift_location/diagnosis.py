@@ -9,7 +9,7 @@ from pacspace_stripe.explain.rules.drift_location.figures import Piece, Situatio
 from pacspace_stripe.explain.rules.drift_location.lag import without_lag
 from pacspace_stripe.explain.rules.drift_location.newest import explains_all
 from pacspace_stripe.explain.rules.drift_location.patterns import pattern
-from pacspace_stripe.explain.rules.explanation import Cause, Located
+from pacspace_stripe.explain.rules.explanation import Cause, LocatedPart
 from pacspace_stripe.vocabulary.quantities import text
 
 _MOST_RECORDS = 50
@@ -47,11 +47,11 @@ class Diagnosis:
                 others.append(f"{len(piece.records) - _MOST_RECORDS} more records in {piece.bucket.window}")
         return tuple(others)
 
-    def located(self, meter: str) -> tuple[Located, ...]:
+    def located(self, meter: str) -> tuple[LocatedPart, ...]:
         """Every place, with its own cause where it is another one."""
         main = self.main
         return tuple(
-            Located(
+            LocatedPart(
                 window=piece.bucket.window,
                 meter=meter,
                 billed=piece.bucket.billed,

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, WindowResult, summarize
-from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, Located, LocatedRecord, Side
-from pacspace_stripe.explain.rules.explanation_form import (
-    CAUSES,
-    about,
-    as_json,
+from pacspace_stripe.explain.rules.explanation import (
+    Cause,
+    DayFigures,
+    Explanation,
+    LocatedPart,
+    LocatedRecord,
+    Side,
+    explanation_of,
     fingerprint,
-    from_json,
-    sentence,
-    words,
 )
-from pacspace_stripe.explain.rules.explanation_words import figure, span
+from pacspace_stripe.explain.rules.explanation_text import CAUSES, figure, paragraphs, sentence, window_in_words
 from pacspace_stripe.gate.rules.result import shown_windows
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.explanations import HOUR, OCTOBER, TWICE, explained, part
@@ -56,8 +56,8 @@ def test_a_finance_person_is_told_when_what_how_much_and_why() -> None:
             1200,
             "both sides most likely have these 1,200 records, on different sides of the period's",
         ),
-        (Cause.TRUNCATED_DECIMALS, 0, "most likely dropped what comes after the decimal point"),
-        (Cause.UNEXPLAINED, 0, "nothing in the figures tells why"),
+        (Cause.TRUNCATED_DECIMALS, 0, "most likely dropped the digits after the decimal point"),
+        (Cause.UNEXPLAINED, 0, "nothing in the figures shows why"),
     ],
 )
 def test_every_cause_has_its_own_words(cause: Cause, records: int, said: str) -> None:
@@ -88,8 +88,8 @@ def test_every_cause_has_its_own_words(cause: Cause, records: int, said: str) ->
             {"cause": Cause.UNIT_FACTOR, "factor": Decimal(60)},
             "in different units: one side's figures are the other's times 60.",
         ),
-        ({"cause": Cause.TRUNCATED_DECIMALS}, "the ledger most likely dropped what"),
-        ({"cause": Cause.TRUNCATED_DECIMALS, "billed": Decimal(99)}, "Stripe's side most likely dropped what"),
+        ({"cause": Cause.TRUNCATED_DECIMALS}, "the ledger most likely dropped the digits"),
+        ({"cause": Cause.TRUNCATED_DECIMALS, "billed": Decimal(99)}, "Stripe's side most likely dropped the digits"),
     ],
 )
 def test_what_was_found_out_about_a_cause_is_said(changes: dict[str, object], said: str) -> None:
@@ -111,15 +111,15 @@ def test_there_is_one_list_of_all_causes() -> None:
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_a_few_paragraphs_say_what_where_why_and_what_is_not_known(cause: Cause) -> None:
-    paragraphs = words(replace(TWICE, cause=cause))
-    assert paragraphs[0] == (
+    said = paragraphs(replace(TWICE, cause=cause))
+    assert said[0] == (
         "1 Oct 2026 through 31 Oct 2026 (UTC), meter api_calls, ledger account cus_acme: "
         "Stripe counted 1,031,400, the ledger recorded 1,000,000, so Stripe has 31,400 more."
     )
-    assert paragraphs[1] == "All of the difference lies in one part of that time."
-    assert CAUSES[cause].split(" ", 1)[1] in paragraphs[2]
-    assert paragraphs[3] == "PacSpace did not answer for 3 October"
-    assert len(set(paragraphs)) == len(paragraphs)
+    assert said[1] == "All of the difference lies in one part of that time."
+    assert CAUSES[cause].split(" ", 1)[1] in said[2]
+    assert said[3] == "PacSpace did not answer for 3 October"
+    assert len(set(said)) == len(said)
 
 
 def test_what_could_not_be_placed_is_said() -> None:
@@ -127,10 +127,10 @@ def test_what_could_not_be_placed_is_said() -> None:
     assert sentence(nowhere).startswith(
         "From 1 Oct 2026 through 31 Oct 2026 (UTC), meter api_calls: Stripe counted 31,400"
     )
-    assert words(nowhere)[1] == "Where in that time they differ could not be told."
+    assert paragraphs(nowhere)[1] == "Where in that time they differ could not be located."
     partly = replace(TWICE, located=(part(billed="1400", recorded="0"),))
     assert "1,400 more than the ledger recorded (31,400 more in the whole" in sentence(partly)
-    assert words(partly)[1] == "What could be placed lies in one part of that time and comes to 1,400 of 31,400."
+    assert paragraphs(partly)[1] == "The located difference lies in one part of that time and comes to 1,400 of 31,400."
 
 
 def test_a_part_with_a_cause_of_its_own_is_told_apart() -> None:
@@ -142,8 +142,8 @@ def test_a_part_with_a_cause_of_its_own_is_told_apart() -> None:
         "(31,405 more in the whole period); these 3 records were most likely "
         "sent to Stripe twice."
     )
-    assert words(both)[1] == "All of the difference lies in 2 parts of that time."
-    assert f"18 Oct 2026, 14:00{DASH}15:00 UTC: {CAUSES[Cause.NOT_IN_LEDGER]}" in words(both)
+    assert paragraphs(both)[1] == "All of the difference lies in 2 parts of that time."
+    assert f"18 Oct 2026, 14:00{DASH}15:00 UTC: {CAUSES[Cause.NOT_IN_LEDGER]}" in paragraphs(both)
 
 
 def test_several_parts_are_named_as_long_as_a_sentence_bears_them() -> None:
@@ -201,7 +201,7 @@ def test_a_figure_reads_back_as_it_was(quantity: Decimal) -> None:
 )
 def test_a_span_says_its_zone(start: str, end: str, shown: str) -> None:
     first, last = (datetime.fromisoformat(each).replace(tzinfo=UTC) for each in (start, end))
-    assert span(Window(start=first, end=last)) == shown
+    assert window_in_words(Window(start=first, end=last)) == shown
 
 
 NASTY = "api\x1b[2J\n\u202ecalls"
@@ -210,8 +210,10 @@ NASTY = "api\x1b[2J\n\u202ecalls"
 @pytest.mark.parametrize("cause", list(Cause))
 def test_a_vendors_text_stays_on_its_line_and_steers_nothing(cause: Cause) -> None:
     hostile = replace(explained(cause), meter=NASTY, account=NASTY, counterpart=NASTY, notes=(NASTY,))
-    assert all(line.isprintable() for line in (sentence(hostile), *words(hostile)))
-    assert all(r"\x1b[2J\n\u202e" in line for line in (sentence(hostile), words(hostile)[0], words(hostile)[-1]))
+    assert all(line.isprintable() for line in (sentence(hostile), *paragraphs(hostile)))
+    assert all(
+        r"\x1b[2J\n\u202e" in line for line in (sentence(hostile), paragraphs(hostile)[0], paragraphs(hostile)[-1])
+    )
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ records = st.builds(
     reference_id=st.none() | st.text(),
 )
 places = st.builds(
-    Located,
+    LocatedPart,
     window=windows,
     meter=st.text(),
     billed=figures,
@@ -263,18 +265,18 @@ def test_json_says_all_of_it_without_a_float(explanation: Explanation) -> None:
     def no_float(written: str) -> None:
         raise AssertionError(written)
 
-    written = json.dumps(as_json(explanation))
-    assert from_json(json.loads(written, parse_float=no_float)) == explanation
+    written = json.dumps(explanation.as_json())
+    assert Explanation.from_json(json.loads(written, parse_float=no_float)) == explanation
 
 
 @settings(max_examples=40)
 @given(explanations)
 def test_whatever_is_explained_can_be_said(explanation: Explanation) -> None:
-    assert all(line.isprintable() or " " in line for line in (sentence(explanation), *words(explanation)))
+    assert all(line.isprintable() or " " in line for line in (sentence(explanation), *paragraphs(explanation)))
 
 
 def test_json_has_the_shape_that_is_documented() -> None:
-    told = as_json(replace(TWICE, days=TWICE.days[:1]))
+    told = replace(TWICE, days=TWICE.days[:1]).as_json()
     assert told == {
         "account": "cus_acme",
         "meter": "api_calls",
@@ -311,7 +313,7 @@ def test_json_has_the_shape_that_is_documented() -> None:
 
 
 def test_a_cause_of_a_newer_version_is_unexplained_to_this_one() -> None:
-    assert from_json({**as_json(TWICE), "cause": "moon_phase"}).cause is Cause.UNEXPLAINED
+    assert Explanation.from_json({**TWICE.as_json(), "cause": "moon_phase"}).cause is Cause.UNEXPLAINED
 
 
 # -- which figures ----------------------------------------------------------------------------------------------------
@@ -350,7 +352,7 @@ def test_a_finding_is_known_by_the_figures_that_differ() -> None:
 
 
 def test_an_explanation_is_about_its_very_figures() -> None:
-    window = {"count": 3, "reason": "OVERBILLED", **{name: as_json(TWICE)[name] for name in list(as_json(TWICE))[:6]}}
-    assert about(window, (replace(TWICE, meter="tokens"), TWICE)) is TWICE
-    assert about({**window, "billed": "1031401"}, (TWICE,)) is None
-    assert about({**window, "recorded": None}, (TWICE,)) is None
+    window = {"count": 3, "reason": "OVERBILLED", **{name: TWICE.as_json()[name] for name in list(TWICE.as_json())[:6]}}
+    assert explanation_of(window, (replace(TWICE, meter="tokens"), TWICE)) is TWICE
+    assert explanation_of({**window, "billed": "1031401"}, (TWICE,)) is None
+    assert explanation_of({**window, "recorded": None}, (TWICE,)) is None

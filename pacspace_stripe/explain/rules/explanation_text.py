@@ -1,13 +1,15 @@
-"""An explanation in words that need no knowledge of meters, ledgers or either vendor. Pure.
+"""An explanation in words that need no knowledge of meters, ledgers or either vendor.
 
-Whatever comes from a vendor (meters, accounts) is made harmless to a terminal; every time is UTC and says so.
+Text from a vendor (meters, accounts, messages) is made safe for a terminal. Every time is UTC and labelled so.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.explain.rules.explanation import Cause, Explanation, Located, Rejection
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, LocatedPart
+from pacspace_stripe.explain.rules.rejections import Rejection
 from pacspace_stripe.vocabulary import quantities
 from pacspace_stripe.vocabulary.text import printable
 from pacspace_stripe.vocabulary.windows import Window
@@ -36,15 +38,15 @@ CAUSES: dict[Cause, str] = {
         "The ledger accepted the usage after the period had ended, so it does not count for the period it belongs to."
     ),
     Cause.PERIOD_EDGE: "Both sides have the usage, but on different sides of the period's start or end.",
-    Cause.TRUNCATED_DECIMALS: "One side dropped what comes after the decimal point.",
+    Cause.TRUNCATED_DECIMALS: "One side dropped the digits after the decimal point.",
     Cause.EVENT_TIME_WINDOW: (
         "Stripe's meter counts only the newest event of each hour or day (its event_time_window); the ledger has all."
     ),
-    Cause.UNEXPLAINED: "The figures differ there, and nothing that they show tells why.",
+    Cause.UNEXPLAINED: "The figures differ there, and nothing in them shows why.",
 }
-"""Every cause in one sentence for a person: what it means, and what usually leads to it."""
+"""Every cause in one sentence for a person: its meaning, and what usually leads to it."""
 
-_LOOK: dict[Cause, str] = {
+_NEXT_STEP: dict[Cause, str] = {
     Cause.NOT_IN_STRIPE: "Look where meter events are sent to Stripe: for errors and for a backlog at that time.",
     Cause.REJECTED_BY_STRIPE: "Correct what the errors name where meter events are sent, then send the usage again.",
     Cause.NOT_IN_LEDGER: "Look where usage is recorded in the ledger: for errors and for a backlog at that time.",
@@ -55,7 +57,7 @@ _LOOK: dict[Cause, str] = {
     Cause.WRONG_SIGN: "Look at the sign of what is sent, and at PACSPACE_STRIPE_USAGE_SIGN.",
     Cause.UNIT_FACTOR: "Agree on one unit where usage is sent, or name the meter's unit factor in the settings.",
     Cause.RECORDED_LATE: "Look for what delayed the ledger's records at the end of the period.",
-    Cause.PERIOD_EDGE: "Nothing is lost: decide which period it belongs to, and which clock both sides go by.",
+    Cause.PERIOD_EDGE: "Nothing is lost: decide which period the usage belongs to, and which clock both sides use.",
     Cause.TRUNCATED_DECIMALS: "Look where the number is turned into text or into a whole number before it is sent.",
     Cause.EVENT_TIME_WINDOW: (
         "Bill by a meter without an event time window, which cannot be changed on a meter, or send one event with all "
@@ -75,92 +77,96 @@ _SUSPICION: dict[Cause, str] = {
     Cause.UNIT_FACTOR: "both sides most likely count in different units{times}",
     Cause.RECORDED_LATE: "the ledger most likely accepted {these} only after the period had ended",
     Cause.PERIOD_EDGE: "both sides most likely have {these}, on different sides of the period's edge",
-    Cause.TRUNCATED_DECIMALS: "{less} most likely dropped what comes after the decimal point",
+    Cause.TRUNCATED_DECIMALS: "{less} most likely dropped the digits after the decimal point",
     Cause.EVENT_TIME_WINDOW: (
         "Stripe's meter most likely dropped {these}: it counts only the newest event of each hour or day"
     ),
-    Cause.UNEXPLAINED: "nothing in the figures tells why",
+    Cause.UNEXPLAINED: "nothing in the figures shows why",
 }
-"""The second half of a sentence: what most likely went wrong."""
+"""The second half of the sentence: what most likely went wrong."""
 
-_UP_TO = "\N{EN DASH}"
+_SHORT_DASH = "\N{EN DASH}"
 _INSTANT = timedelta(microseconds=1)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NAMED = 3
-"""Up to so many parts of a window are named one by one in a sentence."""
+_MOST_NAMED = 3
+"""Parts of a window, or error codes, that a sentence names one by one."""
 
 
 def sentence(explanation: Explanation, *, naming: bool = True) -> str:
-    """One line: when, on which meter, by how much, and what most likely went wrong.
+    """Return one line: when, on which meter, by how much, and what most likely went wrong.
 
     Without ``naming`` it names no other customer's account: for documents that a customer may read.
     """
-    parts = _of_main_cause(explanation)
-    whole = _off(explanation)
-    off = _off_in(parts) if parts else whole
-    of_all = "" if off == whole else f" ({_more(whole)} in the whole period)"
+    parts = [part for part in _own_parts(explanation) if part.cause in (None, explanation.cause)]
+    whole = quantities.subtract(explanation.billed, explanation.recorded)
+    located = _difference(parts) if parts else whole
+    if located:
+        difference = f"Stripe counted {_more_or_less(located)} than the ledger recorded"
+    else:
+        difference = "Stripe counted as much as the ledger recorded in all"
+    of_whole = "" if located == whole else f" ({_more_or_less(whole)} in the whole period)"
     suspicion = _SUSPICION[explanation.cause].format_map(_fields(explanation, naming=naming))
-    return f"{_when(parts, explanation.window)}, meter {printable(explanation.meter)}: {_by(off)}{of_all}; {suspicion}."
+    when = _when([part.window for part in parts], explanation.window)
+    return f"{when}, meter {printable(explanation.meter)}: {difference}{of_whole}; {suspicion}."
 
 
-def words(explanation: Explanation) -> tuple[str, ...]:
-    """A few paragraphs, each one line: what differs, where, most likely why and what to look at, what is not known."""
+def paragraphs(explanation: Explanation) -> tuple[str, ...]:
+    """Return paragraphs of one line each: what differs, where, the likely cause and a next step, what is not known."""
     cause = explanation.cause
-    why = CAUSES[cause] if cause is Cause.UNEXPLAINED else f"Most likely: {_lowered(CAUSES[cause])}"
-    others = [(part.window, part.cause) for part in _parts(explanation) if part.cause not in (None, cause)]
-    elsewhere = (f"{span(window)}: {CAUSES[other]}" for window, other in others if other)
-    rejected = map(rejection_sentence, explanation.rejections)
-    reasons = (f"{why} {_LOOK[cause]}", *rejected, *elsewhere)
-    said = (_figures(explanation), _place(explanation), *reasons, *explanation.notes)
-    return tuple(printable(paragraph) for paragraph in said if paragraph)
+    meaning = CAUSES[cause]
+    if cause is not Cause.UNEXPLAINED:
+        # A name at the start keeps its capital.
+        meaning = f"Most likely: {meaning if meaning.startswith('Stripe') else meaning[0].lower() + meaning[1:]}"
+    found = (
+        _both_figures(explanation),
+        _located_share(explanation),
+        f"{meaning} {_NEXT_STEP[cause]}",
+        *map(rejection_sentence, explanation.rejections),
+        *(
+            f"{window_in_words(part.window)}: {CAUSES[part.cause]}"
+            for part in _own_parts(explanation)
+            if part.cause is not None and part.cause is not cause
+        ),
+        *explanation.notes,
+    )
+    return tuple(map(printable, found))
 
 
 def rejection_sentence(rejection: Rejection) -> str:
-    """Return what Stripe rejected, with what error, when, and one of its samples."""
-    of = f" of the meter {rejection.meter}" if rejection.meter else ", whose meter it did not find,"
+    """Return what Stripe rejected, with which error, when, and one of its samples."""
+    meter = f" of the meter {rejection.meter}" if rejection.meter else ", whose meter it did not find,"
     sample = next(iter(rejection.samples), None)
-    shown = f" For example {sample.identifier}: {sample.message.rstrip('.')}." if sample else ""
-    checked = span(Window(start=rejection.start, end=rejection.end))
+    example = f" For example {sample.identifier}: {sample.message.rstrip('.')}." if sample else ""
+    checked = window_in_words(Window(start=rejection.start, end=rejection.end))
     return printable(
-        f"Stripe rejected {_events(rejection.count)}{of} with {rejection.code}, checked on {checked}.{shown}"
+        f"Stripe rejected {_meter_events(rejection.count)}{meter} with {rejection.code}, checked on {checked}.{example}"
     )
 
 
-def _events(count: int) -> str:
-    return "1 meter event" if count == 1 else f"{count:,} meter events"
-
-
-def _rejected(explanation: Explanation) -> str:
-    """Return how many were rejected and with which codes, the most frequent one first."""
-    counts = Counter[str]()
-    for one in explanation.rejections:
-        counts[one.code] += one.count
-    codes = ", ".join(code for code, _ in counts.most_common(_NAMED))
-    return f"{_events(counts.total())} ({printable(codes)})"
-
-
 def figure(quantity: Decimal) -> str:
-    """Every digit, thousands separated: ``31,400``, ``-0.125``."""
+    """Return every digit of a quantity, with thousands separated: ``31,400``, ``-0.125``."""
     whole, point, rest = quantities.text(quantity.copy_abs()).partition(".")
     return f"{'-' if quantity < 0 else ''}{int(whole):,}{point}{rest}"
 
 
-def span(window: Window) -> str:
-    """A window as people say it, in UTC and saying so; whole days by their names alone."""
+def window_in_words(window: Window) -> str:
+    """Return a window as people write it, marked as UTC; whole days by their dates alone."""
     start, end, last = window.start, window.end, window.end - _INSTANT
-    if _midnight(start) and _midnight(end):
+    if _is_midnight(start) and _is_midnight(end):
         days = _date(start) if start.date() == last.date() else f"{_date(start)} through {_date(last)}"
         return f"{days} (UTC)"
     if start.date() == last.date():
-        return f"{_date(start)}, {_clock(start)}{_UP_TO}{'24:00' if _midnight(end) else _clock(end)} UTC"
+        until = "24:00" if _is_midnight(end) else _clock(end)
+        return f"{_date(start)}, {_clock(start)}{_SHORT_DASH}{until} UTC"
     return f"{_date(start)}, {_clock(start)} to {_date(end)}, {_clock(end)} UTC"
 
 
-def _midnight(at: datetime) -> bool:
+def _is_midnight(at: datetime) -> bool:
     return at.time() == at.time().min
 
 
 def _date(at: datetime) -> str:
+    # Not by strftime's %b, whose names of months depend on the locale.
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
@@ -168,64 +174,57 @@ def _clock(at: datetime) -> str:
     return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
 
 
-def _parts(explanation: Explanation) -> tuple[Located, ...]:
-    """The parts of this very meter: a mirror of them on another one is no more of the same difference."""
+def _own_parts(explanation: Explanation) -> tuple[LocatedPart, ...]:
+    """Return the parts of this very meter: their mirror on another meter is the same difference, not more of it."""
     return tuple(part for part in explanation.located if part.meter == explanation.meter)
 
 
-def _of_main_cause(explanation: Explanation) -> tuple[Located, ...]:
-    """What the explanation's own cause is about; a part may have another one."""
-    return tuple(part for part in _parts(explanation) if part.cause in (None, explanation.cause))
-
-
-def _when(parts: tuple[Located, ...], window: Window) -> str:
-    """The parts that were found; the whole window when none was, or too many to name."""
-    windows = [part.window for part in parts] or [window]
-    if len(windows) > _NAMED:
-        return f"In {len(windows)} parts of {span(window)}"
-    first = windows[0]
-    one_day = first.start.date() == (first.end - _INSTANT).date()
-    *others, last = [span(each) for each in windows]
-    return f"{'On' if one_day else 'From'} {' and '.join(filter(None, ('; '.join(others), last)))}"
-
-
-def _off(explanation: Explanation) -> Decimal:
-    return quantities.subtract(explanation.billed, explanation.recorded)
-
-
-def _off_in(parts: tuple[Located, ...]) -> Decimal:
+def _difference(parts: Iterable[LocatedPart]) -> Decimal:
     return quantities.total(quantities.subtract(part.billed, part.recorded) for part in parts)
 
 
-def _by(off: Decimal) -> str:
-    if not off:
-        return "Stripe counted as much as the ledger recorded in all"
-    return f"Stripe counted {_more(off)} than the ledger recorded"
+def _when(parts: list[Window], whole: Window) -> str:
+    """Name the parts that were found; the whole window when none was, or when there are too many to name."""
+    windows = parts or [whole]
+    if len(windows) > _MOST_NAMED:
+        return f"In {len(windows)} parts of {window_in_words(whole)}"
+    first = windows[0]
+    one_day = first.start.date() == (first.end - _INSTANT).date()
+    *others, last = map(window_in_words, windows)
+    return f"{'On' if one_day else 'From'} {' and '.join(filter(None, ('; '.join(others), last)))}"
 
 
-def _more(off: Decimal) -> str:
-    return f"{figure(off.copy_abs())} {'more' if off >= 0 else 'less'}"
+def _more_or_less(difference: Decimal) -> str:
+    return f"{figure(difference.copy_abs())} {'more' if difference >= 0 else 'less'}"
+
+
+def _meter_events(count: int) -> str:
+    return "1 meter event" if count == 1 else f"{count:,} meter events"
 
 
 def _fields(explanation: Explanation, *, naming: bool) -> dict[str, str]:
-    """What the second half of a sentence may say."""
+    """Return the values that the second half of a sentence may show."""
     count = sum(len(part.records) for part in explanation.located if part.cause in (None, explanation.cause))
-    more = _off(explanation) > 0
-    there = printable(explanation.counterpart) if explanation.counterpart else ""
+    overbilled = quantities.subtract(explanation.billed, explanation.recorded) > 0
+    counterpart = printable(explanation.counterpart) if explanation.counterpart else ""
+    rejected = Counter[str]()
+    for each in explanation.rejections:
+        rejected[each.code] += each.count
+    codes = ", ".join(code for code, _ in rejected.most_common(_MOST_NAMED))
     return {
         "these": "this usage" if count == 0 else "this record" if count == 1 else f"these {count:,} records",
         "were": "were" if count > 1 else "was",
-        "other": "the ledger most likely has" if more else "Stripe most likely counted",
-        "less": "the ledger" if more else "Stripe's side",
-        "account": f", ledger account {there}" if there and naming else "",
-        "meter": f"the meter {there}" if there else "another meter",
+        "other": "the ledger most likely has" if overbilled else "Stripe most likely counted",
+        "less": "the ledger" if overbilled else "Stripe's side",
+        "account": f", ledger account {counterpart}" if counterpart and naming else "",
+        "meter": f"the meter {counterpart}" if counterpart else "another meter",
         "times": _times(explanation),
-        "rejected": _rejected(explanation),
+        "rejected": f"{_meter_events(rejected.total())} ({printable(codes)})",
     }
 
 
 def _times(explanation: Explanation) -> str:
-    """Whose figures are the other's times the factor, as far as the whole window tells."""
+    """Say which side's figures are the other's times the factor, as far as the whole window shows it."""
     if explanation.factor is None:
         return ""
     factor, billed, recorded = explanation.factor, explanation.billed, explanation.recorded
@@ -236,26 +235,23 @@ def _times(explanation: Explanation) -> str:
     return f": one side's figures are the other's times {figure(factor)}"
 
 
-def _figures(explanation: Explanation) -> str:
-    both = f"Stripe counted {figure(explanation.billed)}, the ledger recorded {figure(explanation.recorded)}"
-    off = _off(explanation)
-    more = f", so Stripe has {_more(off)}" if off else ""
-    named = f"meter {explanation.meter}, ledger account {explanation.account}"
-    return f"{span(explanation.window)}, {named}: {both}{more}."
+def _both_figures(explanation: Explanation) -> str:
+    difference = quantities.subtract(explanation.billed, explanation.recorded)
+    more = f", so Stripe has {_more_or_less(difference)}" if difference else ""
+    return (
+        f"{window_in_words(explanation.window)}, meter {explanation.meter}, ledger account {explanation.account}: "
+        f"Stripe counted {figure(explanation.billed)}, the ledger recorded {figure(explanation.recorded)}{more}."
+    )
 
 
-def _place(explanation: Explanation) -> str:
-    """How much of the difference was placed, and in how small a part of the window."""
-    parts = _parts(explanation)
+def _located_share(explanation: Explanation) -> str:
+    """Say how much of the difference was located, and in how many parts of the window."""
+    parts = _own_parts(explanation)
     if not parts:
-        return "Where in that time they differ could not be told."
-    placed, off = _off_in(parts), _off(explanation)
-    many = "one part" if len(parts) == 1 else f"{len(parts):,} parts"
-    if placed == off:
-        return f"All of the difference lies in {many} of that time."
-    return f"What could be placed lies in {many} of that time and comes to {figure(placed)} of {figure(off)}."
-
-
-def _lowered(words: str) -> str:
-    """As the rest of a sentence; a name keeps its capital."""
-    return words if words.startswith("Stripe") else words[0].lower() + words[1:]
+        return "Where in that time they differ could not be located."
+    located = _difference(parts)
+    whole = quantities.subtract(explanation.billed, explanation.recorded)
+    count = "one part" if len(parts) == 1 else f"{len(parts):,} parts"
+    if located == whole:
+        return f"All of the difference lies in {count} of that time."
+    return f"The located difference lies in {count} of that time and comes to {figure(located)} of {figure(whole)}."
