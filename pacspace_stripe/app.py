@@ -36,7 +36,7 @@ from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.ledger.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
-from pacspace_stripe.store import Enqueue, Kind, Store, Subject
+from pacspace_stripe.store import Enqueue, Job, Kind, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.sweep import Sweep
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
@@ -66,28 +66,28 @@ class App:
     sweep: Sweep
     now: Callable[[], datetime]
 
-    def look(self, kind: Kind, subject_id: str, wanted: int) -> None:
-        """Look at a subject until every wish for a look, this one included, was answered by a later look."""
+    def look(self, kind: Kind, job_id: str, requested: int) -> None:
+        """Look at a job until every wish for a look, this one included, was answered by a later look."""
         for _ in range(_AGAIN_AT_ONCE):
-            subject = self.store.subjects.find(subject_id)
-            if subject is not None and subject.checked >= max(wanted, subject.wanted):
+            job = self.store.jobs.find(job_id)
+            if job is not None and job.answered >= max(requested, job.requested):
                 return
-            self._look(kind, subject_id)
+            self._look(kind, job_id)
 
-    def _look(self, kind: Kind, subject_id: str) -> None:
+    def _look(self, kind: Kind, job_id: str) -> None:
         match kind:
             case Kind.INVOICE:
-                self.checker.check(subject_id)
+                self.checker.check(job_id)
             case Kind.UPCOMING:
-                self.early_warning.check(subject_id)
+                self.early_warning.check(job_id)
             case Kind.SWEEP:
                 self.sweep.run()
 
     @staticmethod
-    def remembered(subject: Subject) -> CheckResult:
-        """What we know of a subject, in the shape of a check; ``status`` is its stage with us."""
-        memory = subject.memory
-        return result_of(memory, status=memory.stage.value, next_check_at=subject.next_check_at)
+    def remembered(job: Job) -> CheckResult:
+        """What we know of a job, in the shape of a check; ``status`` is its stage with us."""
+        memory = job.memory
+        return result_of(memory, status=memory.stage.value, next_check_at=job.next_check_at)
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
         """The receiver behind Stripe's address."""
@@ -127,10 +127,10 @@ class App:
     def drain(self) -> int:
         """Look at everything due, without a queue: what ``sweep`` on the command line and tests do."""
         looks = 0
-        for subject_id, kind in self.store.triggers.due_ids():
+        for job_id, kind in self.store.triggers.due_ids():
             with contextlib.suppress(LeaseBusy, LeaseLost):
                 if kind is not Kind.SWEEP:
-                    self._look(kind, subject_id)
+                    self._look(kind, job_id)
                     looks += 1
         return looks
 
@@ -140,7 +140,7 @@ class App:
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
             return False
-        self.store.subjects.wake_all()
+        self.store.jobs.wake_all()
         return True
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi, now: Callab
 
 
 def _why(store: Store, alert: Alert) -> Why | None:
-    stored = store.explanations.find(alert.subject_id)
+    stored = store.explanations.find(alert.job_id)
     return why_of(alert, stored.fingerprint, stored.explanations) if stored else None
 
 

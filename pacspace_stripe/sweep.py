@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused, UnexpectedAnswer
 from pacspace_stripe.explain.rules.rejections import Rejection, RejectionReport
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.carried_stamp import changed_stamp
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -36,7 +36,7 @@ from pacspace_stripe.usage.rules import is_metered
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
 from pacspace_stripe.vocabulary.windows import iso
 
-SUBJECT = "sweep"
+SWEEP_ID = "sweep"
 FRESH = timedelta(days=3)
 """How far back events and finalized invoices are looked for: as long as Stripe repeats a webhook."""
 WIDELY = timedelta(hours=1)
@@ -83,7 +83,7 @@ class Sweep:
     def plan(self) -> None:
         """Sweep soon, widely and for three days back: ``serve`` does at every start. Each sweep plans the next one."""
         self._forget()
-        self.store.triggers.want(Kind.SWEEP, SUBJECT)
+        self.store.triggers.request(Kind.SWEEP, SWEEP_ID)
 
     def run(self, *, widely: bool = False) -> list[str]:
         """One sweep, now: what it found, each once. Raises LeaseBusy when another process sweeps.
@@ -91,7 +91,7 @@ class Sweep:
         ``widely``: everything, for three days back, as at the start of ``serve``.
         A list that Stripe does not give hides no other one: RemoteError is raised when everything else was looked at.
         """
-        leased = self.store.subjects.acquire(Kind.SWEEP, SUBJECT, max(self.lease, SHORTEST_LEASE))
+        leased = self.store.jobs.acquire(Kind.SWEEP, SWEEP_ID, max(self.lease, SHORTEST_LEASE))
         if leased is None:
             message = "another process is sweeping"
             raise LeaseBusy(message)
@@ -114,8 +114,8 @@ class Sweep:
         told = (self._rejections,) if wide or self.store.journal.fact(REJECTIONS_WANTED) else ()
         for look in (*always, *told, *((self._finalized, self._unwarned) if wide else ())):
             try:
-                for subject in look(leased, began):
-                    found[subject] = None
+                for job in look(leased, began):
+                    found[job] = None
             except RemoteError as error:
                 found |= dict.fromkeys(self._unread(error))
                 _log.warning("sweep, %s: %s", look.__name__.strip("_"), error)
@@ -129,8 +129,8 @@ class Sweep:
     def _drafts(self, leased: Leased, _: datetime) -> Iterator[str]:
         for chunk in _chunks(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value), leased):
             yield from self._unknown(chunk)
-            kept_back = self.store.subjects.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
-            yield from self._wanted(Kind.INVOICE, kept_back)
+            kept_back = self.store.jobs.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
+            yield from self._requested(Kind.INVOICE, kept_back)
             yield from self._changed(chunk)
 
     def _undelivered(self, leased: Leased, began: datetime) -> Iterator[str]:
@@ -181,9 +181,9 @@ class Sweep:
             return
         soon = self.stripe.list_subscriptions(ends_after=began, ends_before=began + self.warning)
         for chunk in _chunks(soon, leased):
-            due = [subject for subscription in chunk for subject in self._warnings_due(subscription, began)]
-            known = self.store.subjects.known(due)
-            yield from self._wanted(Kind.UPCOMING, (subject for subject in due if subject not in known))
+            due = [job for subscription in chunk for job in self._warnings_due(subscription, began)]
+            known = self.store.jobs.known(due)
+            yield from self._requested(Kind.UPCOMING, (job for job in due if job not in known))
 
     def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
         """The early warnings that should have begun: now where no event names the period, else where it is late."""
@@ -191,7 +191,7 @@ class Sweep:
         silent = mailed or subscription.paused or self.store.journal.fact(UPCOMING_WITHOUT_PERIOD)
         lead = self.warning if silent else min(LAST_CALL, self.warning)
         ends = {item.window.end for item in subscription.items if item.window and is_metered(item.price)}
-        return (subject_id(subscription.subscription_id, end) for end in sorted(ends) if now < end < now + lead)
+        return (upcoming_job_id(subscription.subscription_id, end) for end in sorted(ends) if now < end < now + lead)
 
     # -- what is found ----------------------------------------------------------------------------------------------
 
@@ -200,9 +200,9 @@ class Sweep:
         yield from self._unheard([invoice.invoice_id for invoice in invoices])
 
     def _unheard(self, listed: list[str]) -> Iterator[str]:
-        known, given_up = self.store.subjects.known(listed), self.store.subjects.given_up(listed)
+        known, given_up = self.store.jobs.known(listed), self.store.jobs.given_up(listed)
         missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
-        yield from self._wanted(Kind.INVOICE, missing)
+        yield from self._requested(Kind.INVOICE, missing)
 
     def _unread(self, error: RemoteError) -> Iterator[str]:
         """Invoices in a list that could not be read: the check of each one says what is wrong with it."""
@@ -212,14 +212,14 @@ class Sweep:
     def _changed(self, invoices: list[Invoice]) -> Iterator[str]:
         """Return the invoices whose stamp somebody changed, as the list shows it."""
         listed = {invoice.invoice_id: invoice for invoice in invoices}
-        stamped = self.store.subjects.stamped(list(listed))
+        stamped = self.store.jobs.stamped(list(listed))
         changed = [memory.invoice_id for memory in stamped if changed_stamp(listed[memory.invoice_id], memory)]
-        yield from self._wanted(Kind.INVOICE, changed)
+        yield from self._requested(Kind.INVOICE, changed)
 
-    def _wanted(self, kind: Kind, subject_ids: Iterable[str]) -> Iterator[str]:
-        for subject in subject_ids:
-            self.store.triggers.want(kind, subject)
-            yield subject
+    def _requested(self, kind: Kind, job_ids: Iterable[str]) -> Iterator[str]:
+        for job in job_ids:
+            self.store.triggers.request(kind, job)
+            yield job
 
     # -- how far the lists were read --------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ Look = Callable[[Kind, str, int], None]
 
 
 class Engine:
-    """Queue, workers and the clock that finds due subjects. One per process; only ``serve`` starts it."""
+    """Queue, workers and the clock that finds due jobs. One per process; only ``serve`` starts it."""
 
     def __init__(self, *, store: Store, url: str, look: Look) -> None:
         self._store = store
@@ -61,11 +61,11 @@ class Engine:
 
     def start(self) -> None:
         """Launch the queue; free what dead processes of this host held; begin to look."""
-        freed = self._store.subjects.free_leases_of_the_dead(socket.gethostname(), is_alive)
+        freed = self._store.jobs.free_leases_of_the_dead(socket.gethostname(), is_alive)
         if freed:
             _log.warning("freed leases of dead processes: %d", freed)
         # A trigger that a dead process had taken from the queue comes back at once, not when it counts as lost.
-        self._store.subjects.wake_unanswered()
+        self._store.jobs.wake_unanswered()
         DBOS(config=self._config())
         self._register()
         DBOS.launch()
@@ -86,18 +86,18 @@ class Engine:
             self._client.destroy()
         return len(self._looking)
 
-    def enqueue(self, connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
+    def enqueue(self, connection: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
         """Queue one look within the caller's transaction."""
         if self._client is None:
             message = "the engine was not started"
             raise RuntimeError(message)
         options = Options(
-            queue_name=HOLDS if kind is Kind.INVOICE and wanted == 1 else CHECKS,
+            queue_name=HOLDS if kind is Kind.INVOICE and requested == 1 else CHECKS,
             workflow_name=LOOK,
-            workflow_id=f"check:{subject_id}:{wanted}",
+            workflow_id=f"check:{job_id}:{requested}",
             app_version=APPLICATION_VERSION,
         )
-        self._client.enqueue_in_transaction(connection, options, kind.value, subject_id, wanted)
+        self._client.enqueue_in_transaction(connection, options, kind.value, job_id, requested)
 
     def prune(self) -> int:
         """Delete old workflow rows, a bounded number at a time; how many.
@@ -135,33 +135,33 @@ class Engine:
 
     def _register(self) -> None:
         @DBOS.step(name="pacspace_look_step")
-        def look_once(kind: str, subject_id: str, wanted: int) -> str:
+        def look_once(kind: str, job_id: str, requested: int) -> str:
             self._looking.add(threading.get_ident())
             try:
-                return self._guarded(Kind(kind), subject_id, wanted)
+                return self._guarded(Kind(kind), job_id, requested)
             finally:
                 self._looking.discard(threading.get_ident())
 
         @DBOS.workflow(name=LOOK)
-        def look(kind: str, subject_id: str, wanted: int) -> str:
-            return look_once(kind, subject_id, wanted)
+        def look(kind: str, job_id: str, requested: int) -> str:
+            return look_once(kind, job_id, requested)
 
-    def _guarded(self, kind: Kind, subject_id: str, wanted: int) -> str:
-        """A look never fails the queue: what went wrong is logged, and the subject is due again by its row."""
+    def _guarded(self, kind: Kind, job_id: str, requested: int) -> str:
+        """A look never fails the queue: what went wrong is logged, and the job is due again by its row."""
         try:
-            self._look(kind, subject_id, wanted)
+            self._look(kind, job_id, requested)
             if kind is Kind.SWEEP:
                 self.prune()
         except LeaseBusy:
             return "busy"
         except LeaseLost as error:
-            _log.warning("invoice=%s %s", subject_id, error)
+            _log.warning("invoice=%s %s", job_id, error)
             return "lease lost"
         except PacspaceStripeError as error:
-            _log.warning("invoice=%s %s", subject_id, error)
+            _log.warning("invoice=%s %s", job_id, error)
             return type(error).__name__
         except Exception:  # noqa: BLE001 - logged with its traceback; the row is due again
-            _log.exception("invoice=%s the check failed unexpectedly; it is looked at again", subject_id)
+            _log.exception("invoice=%s the check failed unexpectedly; it is looked at again", job_id)
             return "failed"
         return "done"
 

@@ -188,8 +188,8 @@ class Backfill:
         """Whether anything on it is metered, or held by us."""
         if self.checker.parts.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
             return True
-        subject = self.store.subjects.find(invoice.invoice_id)
-        return subject is not None and subject.memory.held
+        job = self.store.jobs.find(invoice.invoice_id)
+        return job is not None and job.memory.held
 
     def _looked_at(self, listed: ListedInvoice) -> CheckResult:
         try:

@@ -60,7 +60,7 @@ def _tried(app: App) -> list[tuple[str, str | None]]:
         raise ConfigurationError(variable, problem, hint="Set one of them, then try again.")
     tried: list[tuple[str, str | None]] = []
     for courier in couriers:
-        alert = Alert(alert_id=f"msg_{uuid.uuid4().hex}", subject_id="-", kind="test", at=app.now())
+        alert = Alert(alert_id=f"msg_{uuid.uuid4().hex}", job_id="-", kind="test", at=app.now())
         tried.append((courier.receiver.channel.value, courier.test(alert).problem))
         courier.close()
     return tried
@@ -69,7 +69,7 @@ def _tried(app: App) -> list[tuple[str, str | None]]:
 def _row(sent: Sent) -> tuple[str, ...]:
     alert = sent.alert
     ways = "; ".join(map(_way, sent.deliveries)) or "log only"
-    return iso(alert.at.replace(microsecond=0)), alert.kind, alert.subject_id, ways, alert.detail
+    return iso(alert.at.replace(microsecond=0)), alert.kind, alert.job_id, ways, alert.detail
 
 
 def _way(delivery: Delivery) -> str:
@@ -84,7 +84,7 @@ def _as_json(sent: Sent) -> dict[str, Json]:
         "type": alert.type.value,
         "kind": alert.kind,
         "at": iso(alert.at),
-        "about": alert.subject_id,
+        "about": alert.job_id,
         "detail": alert.detail,
         "left_out": alert.left_out,
         "deliveries": [

@@ -32,16 +32,14 @@ def audit(*, invoice: str | None, since: datetime | None, limit: int, as_json: b
     From our database alone: neither vendor is asked, and no key of theirs is needed.
     """
     with database() as store:
-        lines = store.journal.audit_log(
-            subject_id=invoice, since=since.replace(tzinfo=UTC) if since else None, limit=limit
-        )
+        lines = store.journal.audit_log(job_id=invoice, since=since.replace(tzinfo=UTC) if since else None, limit=limit)
     if as_json:
         echo_json(
-            [{"at": iso(line.at), "about": line.subject_id, "kind": line.kind, "detail": line.detail} for line in lines]
+            [{"at": iso(line.at), "about": line.job_id, "kind": line.kind, "detail": line.detail} for line in lines]
         )
     elif lines:
         rows: list[tuple[str, ...]] = [
-            (moment(iso(line.at)), line.subject_id, line.kind, _words(line.detail)) for line in lines
+            (moment(iso(line.at)), line.job_id, line.kind, _words(line.detail)) for line in lines
         ]
         echo_table(("at (UTC)", "about", "what", "detail"), rows, prose={"detail": _WIDEST})
     else:

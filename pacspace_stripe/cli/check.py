@@ -10,7 +10,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.wiring import echo_result, exit_code, parts, patiently, refuse_when_observing, with_causes
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.store import Kind
 from pacspace_stripe.vocabulary.invoices import Invoice
@@ -70,12 +70,12 @@ def _previewed(app: App, read: Invoice) -> CheckResult:
 
 def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:
     """Return what the newest early warning of a subscription says; with ``act``, after another look."""
-    warnings = app.store.subjects.early_warnings(subscription_id)
+    warnings = app.store.jobs.early_warnings(subscription_id)
     if not warnings:
         message = f"no early warning is known of {subscription_id}: Stripe sends invoice.upcoming days before a renewal"
         raise click.ClickException(message)
     if act and not warnings[0].memory.ended:
-        return patiently(app, lambda: app.early_warning.check(warnings[0].subject_id))
+        return patiently(app, lambda: app.early_warning.check(warnings[0].job_id))
     return app.remembered(warnings[0])
 
 
@@ -84,7 +84,7 @@ def warning_before(app: App, invoice: Invoice) -> CheckResult | None:
     ends = {line.window.end for line in invoice.line_items if line.window}
     if invoice.subscription_id is None:
         return None
-    found = (app.store.subjects.find(subject_id(invoice.subscription_id, end)) for end in sorted(ends))
+    found = (app.store.jobs.find(upcoming_job_id(invoice.subscription_id, end)) for end in sorted(ends))
     return next((app.remembered(one) for one in found if one and one.memory.verdict), None)
 
 
@@ -94,10 +94,10 @@ def sweep(*, as_json: bool) -> None:
     """Look once, now: drafts, fresh invoices and events that no webhook told us of, and everything overdue."""
     with parts() as app:
         found, failure = _swept(app)
-        due = [subject for subject, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
+        due = [job for job, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
         app.drain()
-        subjects = [app.store.subjects.find(subject) for subject in due]
-        results = with_causes(app, *(app.remembered(subject) for subject in subjects if subject))
+        jobs = [app.store.jobs.find(job) for job in due]
+        results = with_causes(app, *(app.remembered(job) for job in jobs if job))
     if not as_json:
         click.echo(f"{len(found):,} found that no webhook told us of, {plural(len(results), 'invoice')} looked at")
     report_results(results, as_json=as_json, failure=failure)

@@ -55,13 +55,13 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
     with database() as store:
         elsewhere = store.stamped_elsewhere(invoice)
         decision = _decision(store, invoice, elsewhere)
-        links = store.chains.of_subject(invoice)
-        subject = store.subjects.find(invoice)
+        links = store.chains.of_job(invoice)
+        job = store.jobs.find(invoice)
         last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
     if elsewhere:
         echo_line(_ELSEWHERE.format(invoice=invoice, sha256=elsewhere), fg="yellow", err=True)
-    if subject is not None and subject.memory.stamped and subject.memory.stamped.without_footer:
-        echo_line(f"stamped without a footer: {subject.memory.stamped.without_footer}", fg="yellow", err=True)
+    if job is not None and job.memory.stamped and job.memory.stamped.without_footer:
+        echo_line(f"stamped without a footer: {job.memory.stamped.without_footer}", fg="yellow", err=True)
     if as_json:
         _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
     elif every:

@@ -94,11 +94,11 @@ def _told(app: App, invoice_id: str, *, fresh: bool) -> Told:
 
 def _remembered(app: App, invoice: Invoice) -> Told | None:
     """What was found out before, if it is about the very figures of the last look; of no drift, there is nothing."""
-    subject = app.store.subjects.find(invoice.invoice_id)
+    job = app.store.jobs.find(invoice.invoice_id)
     known = app.store.explanations.find(invoice.invoice_id)
-    if subject is None or known is None or known.fingerprint != fingerprint(subject.memory.windows):
+    if job is None or known is None or known.fingerprint != fingerprint(job.memory.windows):
         return None
-    result = replace(app.remembered(subject), status=invoice.status.value)
+    result = replace(app.remembered(job), status=invoice.status.value)
     return _with_plans(app, invoice, result, known.explanations, known.made_at)
 
 
@@ -109,7 +109,7 @@ def _found_out(app: App, read: Invoice) -> Told:
     """
     compared = app.checker.compared(read)
     explanations = app.explainer.explain_all(compared.invoice, compared.finding)
-    if explanations and app.store.subjects.find(read.invoice_id):
+    if explanations and app.store.jobs.find(read.invoice_id):
         figures = fingerprint(shown_windows(compared.finding))
         app.store.explanations.put(read.invoice_id, figures, explanations)
     return _with_plans(app, compared.invoice, compared.result, explanations, app.now())

@@ -24,7 +24,7 @@ _STATUSES = [*(verdict.value for verdict in Verdict), *(stage.value for stage in
 def invoices(status: str | None, *, as_json: bool) -> None:
     """List the invoices we look after, newest change first."""
     with parts() as app:
-        found = app.store.subjects.invoices(status=status)
+        found = app.store.jobs.invoices(status=status)
         results = with_causes(app, *map(app.remembered, found))
     if as_json:
         echo_json([result.as_json() for result in results])

@@ -89,7 +89,7 @@ def _system_user() -> str:
 
 def _held(app: App) -> list[InvoiceState]:
     judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
-    return [one.memory for one in app.store.subjects.invoices(held=True) if one.memory.verdict in judged]
+    return [one.memory for one in app.store.jobs.invoices(held=True) if one.memory.verdict in judged]
 
 
 def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:

@@ -15,7 +15,7 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.gate.rules.transitions import GIVEN_UP
 from pacspace_stripe.ledger.ledgers import Ledger
 from pacspace_stripe.ledger.rules.selection import UnclearRecords
-from pacspace_stripe.store import Store, Subject
+from pacspace_stripe.store import Job, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import THRESHOLD, BilledUsage, rival_detail
 from pacspace_stripe.usage.rules.accounts import CoveredPart
@@ -38,21 +38,21 @@ class Rivals:
         """
         claims, passed = self.store.coverage, _counted_with(usage)
         while (rival := claims.overlapping_invoice(invoice.invoice_id, *claim, but=passed)) is not None:
-            subject = self.store.subjects.find(rival)
-            if self._runs_with(invoice, usage, rival, subject):
+            job = self.store.jobs.find(rival)
+            if self._runs_with(invoice, usage, rival, job):
                 passed = (*passed, rival)
                 continue
-            ended = subject is not None and subject.memory.ended
+            ended = job is not None and job.memory.ended
             if ended and self.stripe.read_invoice(rival).status in GIVEN_UP:
                 claims.put(rival, ())
                 continue
-            doubt = self._about(invoice, usage, claim, rival, subject)
+            doubt = self._about(invoice, usage, claim, rival, job)
             if doubt is not None:
                 return doubt
             passed = (*passed, rival)
         return None
 
-    def _runs_with(self, invoice: Invoice, usage: BilledUsage, rival: str, known: Subject | None) -> bool:
+    def _runs_with(self, invoice: Invoice, usage: BilledUsage, rival: str, known: Job | None) -> bool:
         """Return whether a later invoice of its period counts this one, which a threshold made.
 
         A dry run knows only what the other one claims; Stripe says whose it is.
@@ -63,7 +63,7 @@ class Rivals:
         return subscription == invoice.subscription_id
 
     def _about(
-        self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart, rival: str, known: Subject | None
+        self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart, rival: str, known: Job | None
     ) -> tuple[Reason, str] | None:
         """A settlement record has no time, and two customers must not share an account, whatever is recorded on it."""
         memory = known.memory if known else InvoiceState(invoice_id=rival)
@@ -87,7 +87,7 @@ class Rivals:
                 return Reason.NOT_SETTLED, f"{said}; missing before it is known to bill nothing in {overlap}: {missing}"
         return None
 
-    def _of_one_customer(self, invoice: Invoice, rival: str, known: Subject | None) -> bool:
+    def _of_one_customer(self, invoice: Invoice, rival: str, known: Job | None) -> bool:
         remembered = known.memory.customer_id if known else None
         return (remembered or self.stripe.read_invoice(rival).customer_id) == invoice.customer_id
 

@@ -93,11 +93,11 @@ def _footer(app: App, invoice: Invoice, evidence: Evidence, document: dict[str, 
 
 def _no_pdf_yet(app: App, invoice: Invoice) -> NotFound:
     """Return why a draft has no PDF and what to do, which is never to finalize it by hand: that leaves the gate out."""
-    said, subject = (
+    said, job = (
         f"{invoice.invoice_id} is a draft, so Stripe has no PDF of it yet",
-        app.store.subjects.find(invoice.invoice_id),
+        app.store.jobs.find(invoice.invoice_id),
     )
-    memory = subject.memory if subject else None
+    memory = job.memory if job else None
     if memory is not None and memory.held:
         found = memory.verdict is not None and memory.reason is not None
         judged = f" as {memory.verdict} ({memory.reason})" if found else ""

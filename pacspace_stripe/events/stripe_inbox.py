@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pacspace_stripe.errors import SignatureError, UnreadableEvent
 from pacspace_stripe.events.reception import Reception
 from pacspace_stripe.events.signatures import verify_stripe_signature
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.store import Enqueue, Kind, ReceivedEvent, Store
 from pacspace_stripe.stripe_api import OUR_KEY_PREFIX
 from pacspace_stripe.stripe_api.events import (
@@ -28,7 +28,7 @@ from pacspace_stripe.stripe_api.events import (
     Receipt,
     event_from_stripe,
 )
-from pacspace_stripe.sweep import REJECTIONS_WANTED, SUBJECT, UPCOMING_WITHOUT_PERIOD
+from pacspace_stripe.sweep import REJECTIONS_WANTED, SWEEP_ID, UPCOMING_WITHOUT_PERIOD
 
 LEFT_TO_THE_SWEEP = "left to the sweep"
 """Outcome of an ``invoice.upcoming`` that names no subscription or no period: thin ones never do."""
@@ -78,13 +78,13 @@ class Inbox:
     def replay(self, event: Event) -> str | None:
         """Take an event that Stripe lists, as if it had come now; what it woke, None too when it was here before."""
         received, new = self._taken(event, FOUND_BY_SWEEP)
-        return received.subject_id if received is not None and new else None
+        return received.job_id if received is not None and new else None
 
     def _recorded(self, event: Event) -> Receipt:
         received, new = self._taken(event, "queued")
         if received is None:
             return Receipt(outcome=Outcome.RECORDED, event_id=event.event_id)
-        outcome = Outcome.QUEUED if new and received.subject_id is not None else Outcome.RECORDED
+        outcome = Outcome.QUEUED if new and received.job_id is not None else Outcome.RECORDED
         return Receipt(outcome=outcome, event_id=event.event_id, invoice_id=event.invoice_id)
 
     def _taken(self, event: Event, said: str) -> tuple[ReceivedEvent | None, bool]:
@@ -94,9 +94,9 @@ class Inbox:
             return None, False
         if event.type in SUBSCRIPTION_TYPES and received.outcome == said:
             return received, self.store.triggers.wake_subscription(received, soon=_SOON, apart=_APART)
-        if event.type is EventType.INVOICE_UPDATED and event.by_request and self._held(received.subject_id):
+        if event.type is EventType.INVOICE_UPDATED and event.by_request and self._held(received.job_id):
             # Before the event itself: a crash in between costs one more read, and loses nothing.
-            self.store.journal.add_pending_update(str(received.subject_id), event.created_at)
+            self.store.journal.add_pending_update(str(received.job_id), event.created_at)
         new = self.store.triggers.receive(received, self.enqueue)
         if new:
             self._follow(event, received.outcome)
@@ -110,7 +110,7 @@ class Inbox:
             case EventType.INVOICE_PAID | EventType.INVOICE_SENT if event.invoice_id:
                 if event.type is EventType.INVOICE_SENT:
                     self.store.journal.remember_fact(SENT_IS_HEARD, "yes")
-                self.store.subjects.finish_released(event.invoice_id)
+                self.store.jobs.finish_released(event.invoice_id)
             case EventType.INVOICE_UPCOMING if outcome == LEFT_TO_THE_SWEEP:
                 self.store.journal.remember_fact(UPCOMING_WITHOUT_PERIOD, "yes")
             case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
@@ -125,49 +125,49 @@ class Inbox:
             case EventType.OTHER:
                 return None
             case EventType.INVOICE_UPCOMING:
-                kind, subject, nothing = Kind.UPCOMING, _upcoming(event), LEFT_TO_THE_SWEEP
+                kind, job, nothing = Kind.UPCOMING, _upcoming(event), LEFT_TO_THE_SWEEP
             case EventType.INVOICE_CREATED | EventType.INVOICE_FINALIZATION_FAILED:
-                subject = event.invoice_id
+                job = event.invoice_id
             case EventType.INVOICE_VOIDED | EventType.INVOICE_DELETED:
-                subject = event.invoice_id
+                job = event.invoice_id
             case EventType.INVOICE_UPDATED if event.touches_stamp:
-                subject = event.invoice_id
+                job = event.invoice_id
             case EventType.INVOICE_SENT:
-                subject, wakes = event.invoice_id, self._held(event.invoice_id)
+                job, wakes = event.invoice_id, self._held(event.invoice_id)
             case EventType.SUBSCRIPTION_UPDATED | EventType.SUBSCRIPTION_DELETED:
-                subject, nothing = None, said
+                job, nothing = None, said
             case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
-                kind, subject = Kind.SWEEP, SUBJECT
+                kind, job = Kind.SWEEP, SWEEP_ID
             case EventType.INVOICE_OTHER:
-                subject = self._unless_ended(event.invoice_id)
+                job = self._unless_ended(event.invoice_id)
             case _:
-                subject = self._unless_cleared(event.invoice_id)
+                job = self._unless_cleared(event.invoice_id)
         ignored = self._ignored(event)
         # No webhook brought it, whatever it asks for: the report counts that.
         ours = ignored in (None, Ignored.ECHO)
         return ReceivedEvent(
             event_id=event.event_id,
             type=event.type.value,
-            subject_id=None if ignored else subject,
+            job_id=None if ignored else job,
             kind=kind,
             subscription_id=event.subscription_id,
             customer_id=event.customer_id,
-            outcome=said if ours and said == FOUND_BY_SWEEP else ignored or (said if subject else nothing),
+            outcome=said if ours and said == FOUND_BY_SWEEP else ignored or (said if job else nothing),
             wakes=wakes,
         )
 
     def _unless_ended(self, invoice_id: str | None) -> str | None:
         """A type that we do not know may stop or free what we hold, and says nothing of what has ended."""
-        known = self.store.subjects.find(invoice_id) if invoice_id else None
+        known = self.store.jobs.find(invoice_id) if invoice_id else None
         return None if known is not None and (known.memory.ended or known.memory.cleared) else invoice_id
 
     def _held(self, invoice_id: str | None) -> bool:
-        known = self.store.subjects.find(invoice_id) if invoice_id else None
+        known = self.store.jobs.find(invoice_id) if invoice_id else None
         return known is not None and known.memory.held
 
     def _unless_cleared(self, invoice_id: str | None) -> str | None:
         """What was let go moves by itself: its payment ends it, and a release's effect is watched for anyway."""
-        known = self.store.subjects.find(invoice_id) if invoice_id else None
+        known = self.store.jobs.find(invoice_id) if invoice_id else None
         return None if known is not None and known.memory.cleared else invoice_id
 
     def _ignored(self, event: Event) -> Ignored | None:
@@ -191,7 +191,7 @@ class Inbox:
         """
         if self.store.journal.fact(_OWN_ACCOUNT) == account:
             return True
-        known = self.store.subjects.find(event.invoice_id) if event.invoice_id else None
+        known = self.store.jobs.find(event.invoice_id) if event.invoice_id else None
         if known is None or known.memory.first is None:
             return False
         self.store.journal.remember_fact(_OWN_ACCOUNT, account)
@@ -199,4 +199,4 @@ class Inbox:
 
 
 def _upcoming(event: Event) -> str | None:
-    return subject_id(event.subscription_id, event.period_end) if event.subscription_id else None
+    return upcoming_job_id(event.subscription_id, event.period_end) if event.subscription_id else None

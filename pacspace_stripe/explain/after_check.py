@@ -63,7 +63,7 @@ class Explaining:
             _log.exception("invoice=%s its drift was not explained", invoice.invoice_id)
 
 
-def coming(subscription: Subscription, subject_id: str, now: datetime) -> Invoice:
+def coming(subscription: Subscription, job_id: str, now: datetime) -> Invoice:
     """The draft that a subscription's period will bring, as far as explaining an early warning needs it."""
     lines = tuple(
         LineItem(
@@ -78,7 +78,7 @@ def coming(subscription: Subscription, subject_id: str, now: datetime) -> Invoic
         for item in subscription.items
     )
     return Invoice(
-        invoice_id=subject_id,
+        invoice_id=job_id,
         customer_id=subscription.customer_id,
         customer_name=None,
         subscription_id=subscription.subscription_id,

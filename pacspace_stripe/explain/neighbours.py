@@ -162,8 +162,8 @@ def _not_judged(
 
 def _beside(place: Place, claimed: Iterable[tuple[str, str]], store: Store) -> Iterator[Candidate]:
     for invoice_id, account in claimed:
-        subject = store.subjects.find(invoice_id)
-        candidate = _candidate(place, subject.memory, account) if subject else None
+        job = store.jobs.find(invoice_id)
+        candidate = _candidate(place, job.memory, account) if job else None
         if candidate is not None:
             yield candidate
 

@@ -103,12 +103,12 @@ class Pass:
         subscription = self.memory.subscription_id
         if subscription is None or self.memory.blocked or self.memory.evidence_sha256:
             return
-        block = self.parts.store.subjects.block_on(subscription)
-        if block is not None and is_of_period(invoice, block.subject_id):
+        block = self.parts.store.jobs.block_on(subscription)
+        if block is not None and is_of_period(invoice, block.job_id):
             told = (*self.memory.alerted, *block.memory.alerted)
             self.memory = replace(self.memory, blocked=True, alerted=told)
             self.leased.save(self.memory)
-            self.parts.store.subjects.end_block(block.subject_id)
+            self.parts.store.jobs.end_block(block.job_id)
             self._did("blocked by the early warning")
 
     @property

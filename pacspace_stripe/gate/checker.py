@@ -65,7 +65,7 @@ class Checker:
         return self._check(invoice_id, None, LookBack(patient=patient))
 
     def _check(self, invoice_id: str, waiver: Waiver | None, back: LookBack | None) -> CheckResult:
-        leased = self.parts.store.subjects.acquire(Kind.INVOICE, invoice_id, self.lease)
+        leased = self.parts.store.jobs.acquire(Kind.INVOICE, invoice_id, self.lease)
         if leased is None:
             message = f"{invoice_id} is being looked at by another process"
             raise LeaseBusy(message)
@@ -74,7 +74,7 @@ class Checker:
         return result_of(looked.memory, status=looked.status, steps=looked.steps, next_check_at=looked.next_check_at)
 
     def _looked(self, leased: Leased, waiver: Waiver | None, back: LookBack | None) -> Looked:
-        memory = leased.subject.memory
+        memory = leased.job.memory
         # A backfill has all the time there is: to it, a 429 never counts as no answer.
         begun = replace(memory, failures=0) if back else memory
         look = Look(parts=self.parts, leased=leased, memory=begun, now=self.now(), waiver=waiver, back=back)
@@ -127,11 +127,11 @@ class Checker:
 
         None when there is something. A settlement record may grow, so its invoices are always looked at.
         """
-        subject = self.parts.store.subjects.find(invoice.invoice_id)
+        job = self.parts.store.jobs.find(invoice.invoice_id)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-        if subject is None or not left or not subject.memory.ended or not subject.memory.cleared:
+        if job is None or not left or not job.memory.ended or not job.memory.cleared:
             return None
-        memory, usages = subject.memory, self.parts.comparer.usages(mapped(invoice, subject.memory.mapping))
+        memory, usages = job.memory, self.parts.comparer.usages(mapped(invoice, job.memory.mapping))
         if any(usage.by_record for usage in usages) or not carries_good_stamp(invoice, memory):
             return None
         changed = changed_stamp(invoice, memory)
@@ -158,7 +158,7 @@ class Checker:
     def compared(self, read: Invoice) -> Compared:
         """Compare both sides of an invoice now, also one that a check would not compare yet; change nothing."""
         parts = self._recording(read).parts
-        leased = parts.store.subjects.acquire(Kind.INVOICE, read.invoice_id, self.lease)
+        leased = parts.store.jobs.acquire(Kind.INVOICE, read.invoice_id, self.lease)
         if leased is None:
             message = "a recording store gives every lease"
             raise AssertionError(message)

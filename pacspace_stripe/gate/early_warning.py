@@ -42,14 +42,14 @@ BLOCK_WAITS = timedelta(days=3)
 _NO_WINDOWS = "a record of the settlement ledger has no window: nothing can be compared before the invoice is there"
 
 
-def subject_id(subscription_id: str, period_end: datetime | None) -> str:
+def upcoming_job_id(subscription_id: str, period_end: datetime | None) -> str:
     """The early warning's id: one per subscription and period, since the event has no usable invoice id."""
     return f"upcoming:{subscription_id}:{int(period_end.timestamp()) if period_end else 0}"
 
 
-def is_of_period(invoice: Invoice, subject: str) -> bool:
+def is_of_period(invoice: Invoice, job: str) -> bool:
     """Whether an invoice is the one that an early warning was about: a threshold invoice before it is not."""
-    period_end = int(subject.rpartition(":")[2])
+    period_end = int(job.rpartition(":")[2])
     ends = {int(line.window.end.timestamp()) for line in invoice.line_items if line.window}
     return period_end in ends or period_end == 0 or invoice.billing_reason is BillingReason.SUBSCRIPTION_CYCLE
 
@@ -68,20 +68,20 @@ class EarlyWarning:
     now: Callable[[], datetime]
     explaining: Explaining
 
-    def check(self, subject: str) -> CheckResult:
+    def check(self, job: str) -> CheckResult:
         """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
-        leased = self.store.subjects.acquire(Kind.UPCOMING, subject, self.lease)
+        leased = self.store.jobs.acquire(Kind.UPCOMING, job, self.lease)
         if leased is None:
-            message = f"{subject} is being looked at by another process"
+            message = f"{job} is being looked at by another process"
             raise LeaseBusy(message)
         memory, next_check_at = self._looked(leased)
         if memory.ended:
-            self.store.coverage.put(subject, ())
+            self.store.coverage.put(job, ())
         leased.give_back(memory, next_check_at)
         return result_of(memory, status="upcoming", next_check_at=next_check_at)
 
     def _looked(self, leased: Leased) -> tuple[InvoiceState, datetime | None]:
-        memory = leased.subject.memory
+        memory = leased.job.memory
         if memory.ended:
             return memory, None
         if not self.comparer.ledger.has_windows:
@@ -95,12 +95,12 @@ class EarlyWarning:
             if isinstance(error, RateLimited) and memory.failures < MOST_RATE_LIMITED_CHECKS:
                 wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
                 return replace(memory, failures=memory.failures + 1), self.now() + wait
-            _log.warning("subject=%s %s", leased.subject.subject_id, error)
+            _log.warning("job=%s %s", leased.job.job_id, error)
             waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or error_reason(error)[1])
             return waited, self.now() + timing.ladder(self.policy, memory.attempts)
 
     def _look(self, leased: Leased, memory: InvoiceState) -> tuple[InvoiceState, datetime | None]:
-        _, subscription_id, period_end = leased.subject.subject_id.split(":")
+        _, subscription_id, period_end = leased.job.job_id.split(":")
         subscription = self.stripe.read_subscription(subscription_id)
         memory = replace(memory, subscription_id=subscription_id, customer_id=subscription.customer_id)
         now = self.now()

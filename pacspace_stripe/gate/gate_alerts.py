@@ -33,7 +33,7 @@ class Alerts:
         if kind in memory.alerted:
             return memory
         figures = alerting.fingerprint(memory.windows)
-        decided = alerting.weigh(kind, figures, leased.subjects.now(), self.store.outbox.past(memory.invoice_id))
+        decided = alerting.weigh(kind, figures, leased.jobs.now(), self.store.outbox.past(memory.invoice_id))
         if isinstance(decided, LeaveOut):
             return self._leave_out(leased, memory, kind, detail)
         alert = self._alert(leased, memory, kind, detail, decided.left_out)
@@ -47,7 +47,7 @@ class Alerts:
         over = replace(memory, alerted=alerting.once_good(memory.alerted), left_out=())
         if not alerting.recovers(memory.alerted):
             return over
-        decided = alerting.weigh("recovered", "", leased.subjects.now(), self.store.outbox.past(memory.invoice_id))
+        decided = alerting.weigh("recovered", "", leased.jobs.now(), self.store.outbox.past(memory.invoice_id))
         left_out = 0 if isinstance(decided, LeaveOut) else decided.left_out
         alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", _how(memory), left_out)
         return self._told(leased, over, alert)
@@ -75,9 +75,9 @@ class Alerts:
     def _alert(leased: Leased, memory: InvoiceState, kind: str, detail: str, left_out: int) -> Alert:
         return Alert(
             alert_id=f"msg_{uuid.uuid4().hex}",
-            subject_id=memory.invoice_id,
+            job_id=memory.invoice_id,
             kind=kind,
-            at=leased.subjects.now(),
+            at=leased.jobs.now(),
             customer_id=memory.customer_id,
             subscription_id=memory.subscription_id,
             verdict=memory.verdict,

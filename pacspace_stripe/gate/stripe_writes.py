@@ -86,7 +86,7 @@ class StripeWrites:
         chain = invoice.subscription_id or invoice.invoice_id
         # The chain is not ours to extend once the lease is gone: whoever has it now decides.
         self.leased.guard()
-        sealed = self.store.chains.append(core, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+        sealed = self.store.chains.append(core, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
         done = replace(memory, evidence_sha256=sealed.sha256, evidence_core=known)
         self.leased.save(done)
         return done
@@ -117,7 +117,7 @@ class StripeWrites:
         if finding.verdict is Verdict.MATCHED and self.store.chains.find(sha256) is None:
             self.leased.guard()
             chain = invoice.subscription_id or invoice.invoice_id
-            self.store.chains.append(said, chain=chain, subject_id=invoice.invoice_id, decided_at=self.now)
+            self.store.chains.append(said, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
         known = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
         stamped = known or Stamped(
             verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
@@ -137,7 +137,7 @@ class StripeWrites:
         if core is not None:
             chain = final.subscription_id or final.invoice_id
             self.leased.guard()
-            self.store.chains.append(core, chain=chain, subject_id=final.invoice_id, decided_at=self.now)
+            self.store.chains.append(core, chain=chain, job_id=final.invoice_id, decided_at=self.now)
 
     def hold(self, invoice: Invoice, memory: InvoiceState) -> tuple[InvoiceState, Invoice]:
         """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""

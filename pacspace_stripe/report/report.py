@@ -67,12 +67,12 @@ class Report:
 def make_report(store: Store, settings: Settings, *, now: datetime, since: datetime | None = None) -> Report:
     """From the database alone. Raises StoreUnavailable."""
     policy = settings.policy
-    remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.subjects.metered(since=since))
+    remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.jobs.metered(since=since))
     lines = _explained(store, tuple(line for line in remembered if line.belongs(since)))
     known = Known(
         settings=settings,
         lines=lines,
-        blocks=tuple(store.subjects.blocks()),
+        blocks=tuple(store.jobs.blocks()),
         events=store.journal.events_received(),
         refused=tuple(filter(None, (read_refused(store, sender) for sender in (STRIPE, PACSPACE)))),
         ignored=read_ignored(store, STRIPE),

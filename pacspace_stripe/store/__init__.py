@@ -14,7 +14,7 @@ from pacspace_stripe.store.chains import Chains, not_here
 from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.explanations import Explained, Explanations
-from pacspace_stripe.store.jobs import Subjects
+from pacspace_stripe.store.jobs import Jobs
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased, is_alive
 from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
@@ -22,10 +22,10 @@ from pacspace_stripe.store.recording import (
     ReadingDatabase,
     RecordingChains,
     RecordingCoverage,
+    RecordingJobs,
     RecordingJournal,
-    RecordingSubjects,
 )
-from pacspace_stripe.store.records import Kind, ReceivedEvent, Subject
+from pacspace_stripe.store.records import Job, Kind, ReceivedEvent
 from pacspace_stripe.store.rejections import Rejections
 from pacspace_stripe.store.shares import Shares
 from pacspace_stripe.store.triggers import Enqueue, Triggers
@@ -43,7 +43,7 @@ __all__ = [
     "Sent",
     "Shares",
     "Store",
-    "Subject",
+    "Job",
     "is_alive",
     "not_here",
 ]
@@ -58,7 +58,7 @@ class Store:
         self._lost_after = lost_after
         self._database = database = Database(engine=self.engine, now=now)
         self.triggers = Triggers(database, lost_after=lost_after)
-        self.subjects = Subjects(database, lost_after=lost_after)
+        self.jobs = Jobs(database, lost_after=lost_after)
         self.chains = Chains(database)
         self.journal = Journal(database)
         self.coverage = Coverage(database)
@@ -76,7 +76,7 @@ class Store:
         ``beside`` also keeps the claims of a dry run over many invoices.
         """
         seen, database = copy(self), ReadingDatabase(engine=self.engine, now=self._database.now)
-        seen.subjects = RecordingSubjects(database, lost_after=self._lost_after)
+        seen.jobs = RecordingJobs(database, lost_after=self._lost_after)
         seen.chains, seen.journal = RecordingChains(database), RecordingJournal(database)
         seen.coverage = RecordingCoverage(database, beside)
         seen.explanations, seen.outbox = Explanations(database), Outbox(database)
@@ -85,8 +85,8 @@ class Store:
 
     def stamped_elsewhere(self, invoice_id: str) -> str | None:
         """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""
-        subject = self.subjects.find(invoice_id)
-        carried = subject.memory.evidence_sha256 if subject else None
+        job = self.jobs.find(invoice_id)
+        carried = job.memory.evidence_sha256 if job else None
         return carried if carried is not None and self.chains.find(carried) is None else None
 
     def migrate(self) -> None:

@@ -10,7 +10,7 @@ from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.rules.document import Evidence, decision_of, meaning, seal
 from pacspace_stripe.store.database import Database, one_at_a_time
-from pacspace_stripe.store.tables import evidence, subjects
+from pacspace_stripe.store.tables import evidence, jobs
 from pacspace_stripe.vocabulary.canonical_json import Json
 
 _EVIDENCE = "evidence"
@@ -26,19 +26,19 @@ class Chains:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, core: Mapping[str, Json], *, chain: str, subject_id: str, decided_at: datetime) -> Evidence:
+    def append(self, core: Mapping[str, Json], *, chain: str, job_id: str, decided_at: datetime) -> Evidence:
         """Seal the core as the next link of its chain and keep it.
 
         Processes that append to one chain at once do so one after the other.
         """
         with self._database.writing() as connection:
             one_at_a_time(connection, chain)
-            said = last_said(connection, core, chain=chain, subject_id=subject_id)
+            said = last_said(connection, core, chain=chain, job_id=job_id)
             if said is not None:
                 return said
             sequence, previous = next_place(connection, chain)
             sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
-            row = {"chain_id": chain, "sequence": sequence, "sha256": sealed.sha256, "subject_id": subject_id}
+            row = {"chain_id": chain, "sequence": sequence, "sha256": sealed.sha256, "job_id": job_id}
             values = {**row, "document": sealed.document, "decided_at": decided_at}
             connection.execute(sa.insert(evidence).values(**values))
         return sealed
@@ -54,13 +54,13 @@ class Chains:
         """Every decision of one chain, the first one first."""
         return self._in_order(evidence.c.chain_id == chain)
 
-    def of_subject(self, subject_id: str) -> list[Evidence]:
+    def of_job(self, job_id: str) -> list[Evidence]:
         """Every decision about one invoice, in order."""
-        return self._in_order(evidence.c.subject_id == subject_id)
+        return self._in_order(evidence.c.job_id == job_id)
 
     def decision_of(self, invoice_id: str) -> Evidence:
         """The decision about an invoice that a stamp names. Raises NotFound when there is none."""
-        decision = decision_of(self.of_subject(invoice_id))
+        decision = decision_of(self.of_job(invoice_id))
         if decision is None and self._has_nothing_metered(invoice_id):
             message = f"none about {invoice_id}: nothing on it is metered"
             raise NotFound(
@@ -75,9 +75,9 @@ class Chains:
 
     def _has_nothing_metered(self, invoice_id: str) -> bool:
         """Return whether the last check found nothing metered on it, so that another one would not help."""
-        found = (subjects.c.memory["detail"].as_string(), subjects.c.verdict)
+        found = (jobs.c.memory["detail"].as_string(), jobs.c.verdict)
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(*found).where(subjects.c.subject_id == invoice_id)).one_or_none()
+            row = connection.execute(sa.select(*found).where(jobs.c.job_id == invoice_id)).one_or_none()
         return row is not None and row[0] == NOTHING_METERED and row[1] is None
 
     def _in_order(self, which: sa.ColumnElement[bool]) -> list[Evidence]:
@@ -86,9 +86,9 @@ class Chains:
             return [Evidence(sha256=row.sha256, document=bytes(row.document)) for row in connection.execute(query)]
 
 
-def last_said(connection: sa.Connection, core: Mapping[str, Json], *, chain: str, subject_id: str) -> Evidence | None:
-    """Return the subject's last link when it says what ``core`` says: then there is nothing to append."""
-    mine = (evidence.c.chain_id == chain, evidence.c.subject_id == subject_id)
+def last_said(connection: sa.Connection, core: Mapping[str, Json], *, chain: str, job_id: str) -> Evidence | None:
+    """Return the job's last link when it says what ``core`` says: then there is nothing to append."""
+    mine = (evidence.c.chain_id == chain, evidence.c.job_id == job_id)
     query = sa.select(evidence.c.sha256, evidence.c.document).where(*mine)
     said = connection.execute(query.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
     if said is None or meaning(json.loads(said.document)) != meaning(core):

@@ -14,7 +14,7 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store import states as memories
 from pacspace_stripe.store.database import Database
 from pacspace_stripe.store.records import Kind
-from pacspace_stripe.store.tables import claims, subjects
+from pacspace_stripe.store.tables import claims, jobs
 from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -99,17 +99,17 @@ class Coverage:
         Early warnings are among them where there is no invoice yet.
         """
         query = (
-            sa.select(subjects.c.memory)
+            sa.select(jobs.c.memory)
             .where(
-                subjects.c.verdict == Verdict.DRIFTED.value,
-                subjects.c.subject_id != invoice_id,
-                subjects.c.subject_id.in_(
+                jobs.c.verdict == Verdict.DRIFTED.value,
+                jobs.c.job_id != invoice_id,
+                jobs.c.job_id.in_(
                     sa.select(claims.c.invoice_id).where(
                         claims.c.starts_at < window.end, claims.c.ends_at > window.start
                     )
                 ),
             )
-            .order_by(subjects.c.updated_at.desc())
+            .order_by(jobs.c.updated_at.desc())
             .limit(most)
         )
         with self._database.reading() as connection:
@@ -118,7 +118,7 @@ class Coverage:
     def beside(self, invoice_id: str, window: Window, *, most: int) -> list[tuple[str, str]]:
         """Other invoices, with their accounts, that bill any of this time and were not judged yet."""
         judged = (Verdict.DRIFTED.value, Verdict.MATCHED.value, Verdict.WAIVED.value)
-        known = sa.outerjoin(claims, subjects, claims.c.invoice_id == subjects.c.subject_id)
+        known = sa.outerjoin(claims, jobs, claims.c.invoice_id == jobs.c.job_id)
         query = (
             sa.select(claims.c.invoice_id, claims.c.account)
             .select_from(known)
@@ -126,7 +126,7 @@ class Coverage:
                 claims.c.invoice_id != invoice_id,
                 claims.c.starts_at < window.end,
                 claims.c.ends_at > window.start,
-                sa.or_(subjects.c.verdict.is_(None), subjects.c.verdict.not_in(judged)),
+                sa.or_(jobs.c.verdict.is_(None), jobs.c.verdict.not_in(judged)),
             )
             .order_by(claims.c.starts_at.desc(), claims.c.invoice_id)
             .limit(most)

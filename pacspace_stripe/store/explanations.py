@@ -1,4 +1,4 @@
-"""What drifts come from, as last found out: one row per subject, in their JSON form."""
+"""What drifts come from, as last found out: one row per job, in their JSON form."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """One subject's drift, explained."""
+    """One job's drift, explained."""
 
     fingerprint: str
     """Of the figures that were explained."""
@@ -36,35 +36,35 @@ class Explanations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, subject_id: str, fingerprint: str, found: Iterable[Explanation]) -> None:
-        """Keep what the subject's drift comes from, in the place of what an earlier one came from."""
+    def put(self, job_id: str, fingerprint: str, found: Iterable[Explanation]) -> None:
+        """Keep what the job's drift comes from, in the place of what an earlier one came from."""
         document = [explanation.as_json() for explanation in found]
         values = {"fingerprint": fingerprint, "document": document, "made_at": self._database.now()}
         with self._database.writing() as connection:
-            if not insert_once(connection, explanations, {"subject_id": subject_id, **values}):
-                own = explanations.c.subject_id == subject_id
+            if not insert_once(connection, explanations, {"job_id": job_id, **values}):
+                own = explanations.c.job_id == job_id
                 connection.execute(sa.update(explanations).where(own).values(**values))
 
-    def fingerprint_of(self, subject_id: str) -> str | None:
+    def fingerprint_of(self, job_id: str) -> str | None:
         """Which figures were explained last; None when none were."""
-        query = sa.select(explanations.c.fingerprint).where(explanations.c.subject_id == subject_id)
+        query = sa.select(explanations.c.fingerprint).where(explanations.c.job_id == job_id)
         with self._database.reading() as connection:
             return connection.execute(query).scalar()
 
-    def find(self, subject_id: str) -> Explained | None:
-        """The last explanation of one subject."""
-        return self.of([subject_id]).get(subject_id)
+    def find(self, job_id: str) -> Explained | None:
+        """The last explanation of one job."""
+        return self.of([job_id]).get(job_id)
 
-    def of(self, subject_ids: Iterable[str]) -> dict[str, Explained]:
-        """The last explanation of each of these subjects that has one."""
-        names, found = list(subject_ids), dict[str, Explained]()
+    def of(self, job_ids: Iterable[str]) -> dict[str, Explained]:
+        """The last explanation of each of these jobs that has one."""
+        names, found = list(job_ids), dict[str, Explained]()
         with self._database.reading() as connection:
             for first in range(0, len(names), _AT_ONCE):
-                some = explanations.c.subject_id.in_(names[first : first + _AT_ONCE])
+                some = explanations.c.job_id.in_(names[first : first + _AT_ONCE])
                 rows = connection.execute(sa.select(explanations).where(some))
                 # Stripe may have told of what it rejected after the drift was explained.
                 rejected = cache(partial(overlapping, connection))
-                found |= {row.subject_id: _explained(row, rejected) for row in rows}
+                found |= {row.job_id: _explained(row, rejected) for row in rows}
         return found
 
 

@@ -14,11 +14,11 @@ from pacspace_stripe.store.tables import audit, events, facts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLine:
-    """One line of the audit log: what was done or told about a subject."""
+    """One line of the audit log: what was done or told about a job."""
 
     at: datetime
     kind: str
-    subject_id: str
+    job_id: str
     detail: str
 
 
@@ -82,41 +82,39 @@ class Journal:
         name = _pending(invoice_id)
         self.remember_fact(name, " ".join(map(datetime.isoformat, left))) if left else self.forget_fact(name)
 
-    def note(self, kind: str, subject_id: str, detail: str) -> None:
+    def note(self, kind: str, job_id: str, detail: str) -> None:
         """One line of the audit trail."""
-        row = {"at": self._database.now(), "kind": kind, "subject_id": subject_id, "detail": detail}
+        row = {"at": self._database.now(), "kind": kind, "job_id": job_id, "detail": detail}
         with self._database.writing() as connection:
             connection.execute(sa.insert(audit).values(**row))
 
-    def audit_trail(self, subject_id: str) -> list[tuple[datetime, str, str]]:
-        """When, what, in detail: everything that was done about one subject, in order."""
-        query = sa.select(audit).where(audit.c.subject_id == subject_id).order_by(audit.c.audit_id)
+    def audit_trail(self, job_id: str) -> list[tuple[datetime, str, str]]:
+        """When, what, in detail: everything that was done about one job, in order."""
+        query = sa.select(audit).where(audit.c.job_id == job_id).order_by(audit.c.audit_id)
         with self._database.reading() as connection:
             return [(row.at, row.kind, row.detail) for row in connection.execute(query)]
 
-    def audit_log(
-        self, *, subject_id: str | None = None, since: datetime | None = None, limit: int
-    ) -> list["AuditLine"]:
-        """Return the newest lines of the audit log, newest last; of one subject, or of all."""
+    def audit_log(self, *, job_id: str | None = None, since: datetime | None = None, limit: int) -> list["AuditLine"]:
+        """Return the newest lines of the audit log, newest last; of one job, or of all."""
         query = sa.select(audit).order_by(audit.c.audit_id.desc()).limit(limit)
-        if subject_id is not None:
-            query = query.where(audit.c.subject_id == subject_id)
+        if job_id is not None:
+            query = query.where(audit.c.job_id == job_id)
         if since is not None:
             query = query.where(audit.c.at >= since)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        return [AuditLine(at=row.at, kind=row.kind, subject_id=row.subject_id, detail=row.detail) for row in rows[::-1]]
+        return [AuditLine(at=row.at, kind=row.kind, job_id=row.job_id, detail=row.detail) for row in rows[::-1]]
 
-    def noted(self, kind: str, subject_id: str) -> int:
-        """Return how many lines of one kind the audit trail has about one subject."""
-        query = sa.select(sa.func.count()).where(audit.c.subject_id == subject_id, audit.c.kind == kind)
+    def noted(self, kind: str, job_id: str) -> int:
+        """Return how many lines of one kind the audit trail has about one job."""
+        query = sa.select(sa.func.count()).where(audit.c.job_id == job_id, audit.c.kind == kind)
         with self._database.reading() as connection:
             return connection.execute(query).scalar() or 0
 
-    def heard(self, subject_id: str, event_type: str) -> datetime | None:
-        """When an event of this type about a subject was received first; None when none was."""
+    def heard(self, job_id: str, event_type: str) -> datetime | None:
+        """When an event of this type about a job was received first; None when none was."""
         query = sa.select(sa.func.min(events.c.received_at, type_=events.c.received_at.type)).where(
-            events.c.subject_id == subject_id, events.c.type == event_type
+            events.c.job_id == job_id, events.c.type == event_type
         )
         with self._database.reading() as connection:
             return connection.execute(query).scalar()

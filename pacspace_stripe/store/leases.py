@@ -1,6 +1,6 @@
-"""The lease: who may act on a subject now, over all processes.
+"""The lease: who may act on a job now, over all processes.
 
-One row per subject with an owner token and an expiry. Whoever holds it checks it again right before every write,
+One row per job with an owner token and an expiry. Whoever holds it checks it again right before every write,
 so that a process that was paused and wakes up late writes nothing.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from pacspace_stripe.errors import LeaseLost
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store.outbox import Also
-from pacspace_stripe.store.records import Subject
+from pacspace_stripe.store.records import Job
 
 if TYPE_CHECKING:
-    from pacspace_stripe.store.jobs import Subjects
+    from pacspace_stripe.store.jobs import Jobs
 
 
 _STARTED = uuid.uuid4().hex[:8]
@@ -62,10 +62,10 @@ def is_alive(pid: int) -> bool:
 
 @dataclass(slots=True)
 class Leased:
-    """A subject while we hold its lease. Every save and every guard fails once the lease is gone."""
+    """A job while we hold its lease. Every save and every guard fails once the lease is gone."""
 
-    subjects: "Subjects"
-    subject: Subject
+    jobs: "Jobs"
+    job: Job
     owner: str
     ttl: timedelta
     saved: InvoiceState
@@ -77,25 +77,25 @@ class Leased:
 
         In its first quarter it is only asked whether it is still ours: reading waits for no disk.
         """
-        now = self.subjects.now()
+        now = self.jobs.now()
         young = now < self.renewed_at + self.ttl / 4
-        if young and self.subjects.has(self.subject.subject_id, self.owner, until=now + self.ttl * 3 / 4):
+        if young and self.jobs.has(self.job.job_id, self.owner, until=now + self.ttl * 3 / 4):
             return
-        if not self.subjects.renew(self.subject.subject_id, self.owner, self.ttl):
-            message = f"the lease on {self.subject.subject_id} is gone: nothing more is written"
+        if not self.jobs.renew(self.job.job_id, self.owner, self.ttl):
+            message = f"the lease on {self.job.job_id} is gone: nothing more is written"
             raise LeaseLost(message)
         self.renewed_at = now
 
     def keep(self) -> None:
         """Renew the lease once a quarter of it is over: call before anything that takes less than the rest of it."""
-        if self.subjects.now() >= self.renewed_at + self.ttl / 4:
+        if self.jobs.now() >= self.renewed_at + self.ttl / 4:
             self.guard()
 
     def save(self, memory: InvoiceState, *, also: Also = lambda _: None) -> None:
         """Write down what we know now, if the lease is still ours; in the same transaction what ``also`` writes."""
-        now = self.subjects.now()
-        if not self.subjects.save(self.subject.subject_id, self.owner, memory, self.ttl, also=also):
-            message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
+        now = self.jobs.now()
+        if not self.jobs.save(self.job.job_id, self.owner, memory, self.ttl, also=also):
+            message = f"the lease on {self.job.job_id} is gone: nothing was saved"
             raise LeaseLost(message)
         self.saved, self.renewed_at = memory, now
 
@@ -104,8 +104,8 @@ class Leased:
 
         Raises LeaseLost: what was found out is not saved, and whoever has the lease now finds out for themselves.
         """
-        wanted_again = self.subjects.give_back(self.subject, self.owner, memory, next_check_at)
-        if wanted_again is None:
-            message = f"the lease on {self.subject.subject_id} is gone: nothing was saved"
+        requested_again = self.jobs.give_back(self.job, self.owner, memory, next_check_at)
+        if requested_again is None:
+            message = f"the lease on {self.job.job_id} is gone: nothing was saved"
             raise LeaseLost(message)
-        return wanted_again
+        return requested_again

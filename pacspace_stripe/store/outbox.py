@@ -26,7 +26,7 @@ from pacspace_stripe.alerts.rules.throttle import (
     SwitchedOff,
 )
 from pacspace_stripe.store.database import Database
-from pacspace_stripe.store.tables import alerts, audit, deliveries, subjects
+from pacspace_stripe.store.tables import alerts, audit, deliveries, jobs
 
 CLAIMED_FOR = timedelta(minutes=1)
 """Far longer than one attempt may take."""
@@ -84,10 +84,10 @@ class Outbox:
 
     # -- what is told -------------------------------------------------------------------------------------------
 
-    def past(self, subject_id: str) -> list[Past]:
-        """The alerts of the last week about one subject."""
+    def past(self, job_id: str) -> list[Past]:
+        """The alerts of the last week about one job."""
         since = self._database.now() - REMEMBERED_FOR
-        query = sa.select(alerts).where(alerts.c.subject_id == subject_id, alerts.c.at >= since)
+        query = sa.select(alerts).where(alerts.c.job_id == job_id, alerts.c.at >= since)
         with self._database.reading() as connection:
             return [
                 Past(kind=row.kind, figures=row.figures, at=row.at, told=row.told)
@@ -100,7 +100,7 @@ class Outbox:
         def also(connection: sa.Connection) -> None:
             self._add(connection, alert, figures, told=True)
             row = {"at": alert.at, "kind": f"alert:{alert.kind}"[:_LONGEST_AUDIT_KIND], "detail": alert.detail}
-            connection.execute(sa.insert(audit).values(subject_id=alert.subject_id, **row))
+            connection.execute(sa.insert(audit).values(job_id=alert.job_id, **row))
             for channel in channels:
                 way = {"channel": channel.value, "state": State.WAITING.value, "attempts": 0, "due_at": alert.at}
                 connection.execute(sa.insert(deliveries).values(alert_id=alert.alert_id, **way))
@@ -115,11 +115,11 @@ class Outbox:
     def _add(connection: sa.Connection, alert: Alert, figures: str, *, told: bool) -> None:
         row = {
             "alert_id": alert.alert_id,
-            "subject_id": alert.subject_id,
+            "job_id": alert.job_id,
             "kind": alert.kind[:_LONGEST_KIND],
             "figures": figures,
             "told": told,
-            "alert": _ALERT.dump_python(alert, mode="json"),
+            "alert": _alert_as_json(alert),
             "at": alert.at,
         }
         connection.execute(sa.insert(alerts).values(**row))
@@ -144,7 +144,7 @@ class Outbox:
             claimed = {"claim": token, "attempts": attempts, "due_at": now + CLAIMED_FOR, "tried_at": now}
             mine = (deliveries.c.alert_id == row.alert_id, deliveries.c.channel == channel.value)
             connection.execute(sa.update(deliveries).where(*mine).values(**claimed))
-        return Claimed(alert=_ALERT.validate_python(row.alert), channel=channel, attempts=attempts, claim=token)
+        return Claimed(alert=_alert_from_json(row.alert), channel=channel, attempts=attempts, claim=token)
 
     def settle(self, claimed: Claimed, outcome: Outcome, problem: str | None = None) -> bool:
         """Write down what came of it. False: the claim had expired, and somebody else has it."""
@@ -168,7 +168,7 @@ class Outbox:
             ways = connection.execute(query).all()
         return [
             Sent(
-                alert=_ALERT.validate_python(row.alert),
+                alert=_alert_from_json(row.alert),
                 deliveries=tuple(_delivery(way) for way in ways if way.alert_id == row.alert_id),
             )
             for row in rows
@@ -177,7 +177,7 @@ class Outbox:
 
 def _due(channel: Channel, now: datetime) -> sa.Select[Any]:
     """While a look is under way that may still explain what it told, the message waits for its end."""
-    looked_at = sa.exists().where(subjects.c.subject_id == alerts.c.subject_id, subjects.c.lease_until > now)
+    looked_at = sa.exists().where(jobs.c.job_id == alerts.c.job_id, jobs.c.lease_until > now)
     columns = (deliveries.c.alert_id, deliveries.c.attempts, alerts.c.alert)
     return (
         sa.select(*columns)
@@ -208,3 +208,13 @@ def _delivery(row: Any) -> Delivery:  # noqa: ANN401 - a row
         tried_at=row.tried_at,
         problem=row.problem,
     )
+
+
+def _alert_as_json(alert: Alert) -> dict[str, Any]:
+    """Return the stored form, in which ``job_id`` has the name that it had in earlier versions."""
+    document = _ALERT.dump_python(alert, mode="json")
+    return {"subject_id": document.pop("job_id"), **document}
+
+
+def _alert_from_json(stored: dict[str, Any]) -> Alert:
+    return _ALERT.validate_python({"job_id": stored["subject_id"], **stored})

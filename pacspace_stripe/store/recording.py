@@ -15,11 +15,11 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store.chains import Chains, last_said, next_place
 from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database
-from pacspace_stripe.store.jobs import Subjects
+from pacspace_stripe.store.jobs import Jobs
 from pacspace_stripe.store.journal import Journal
 from pacspace_stripe.store.leases import Leased
 from pacspace_stripe.store.outbox import Also
-from pacspace_stripe.store.records import Kind, Subject
+from pacspace_stripe.store.records import Job, Kind
 from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import Window
@@ -35,33 +35,33 @@ class ReadingDatabase(Database):
         yield  # pragma: no cover - makes this a generator
 
 
-class RecordingSubjects(Subjects):
+class RecordingJobs(Jobs):
     """States without leases: anybody may look, and what is saved is kept by who looks."""
 
-    def acquire(self, kind: Kind, subject_id: str, ttl: timedelta) -> Leased | None:
+    def acquire(self, kind: Kind, job_id: str, ttl: timedelta) -> Leased | None:
         now = self.now()
-        subject = self.find(subject_id) or Subject(
-            subject_id=subject_id,
+        job = self.find(job_id) or Job(
+            job_id=job_id,
             kind=kind,
-            memory=InvoiceState(invoice_id=subject_id),
-            wanted=0,
-            checked=0,
+            memory=InvoiceState(invoice_id=job_id),
+            requested=0,
+            answered=0,
             next_check_at=None,
             lease_owner=None,
             lease_until=None,
             updated_at=now,
         )
-        return Leased(subjects=self, subject=subject, owner="preview", ttl=ttl, saved=subject.memory, renewed_at=now)
+        return Leased(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.memory, renewed_at=now)
 
-    def renew(self, subject_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - nobody else is kept out
+    def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - nobody else is kept out
         return True
 
-    def has(self, subject_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - nobody else is kept out
+    def has(self, job_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - nobody else is kept out
         return True
 
     def save(
         self,
-        subject_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
+        job_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
         owner: str,  # noqa: ARG002 - as above
         memory: InvoiceState,  # noqa: ARG002 - as above
         ttl: timedelta,  # noqa: ARG002 - as above
@@ -72,14 +72,14 @@ class RecordingSubjects(Subjects):
 
     def give_back(
         self,
-        subject: Subject,  # noqa: ARG002 - nothing was taken
+        job: Job,  # noqa: ARG002 - nothing was taken
         owner: str,  # noqa: ARG002 - as above
         memory: InvoiceState | None,  # noqa: ARG002 - as above
         next_check_at: datetime | None,  # noqa: ARG002 - as above
     ) -> bool | None:
         return False
 
-    def end_block(self, subject_id: str) -> None:
+    def end_block(self, job_id: str) -> None:
         """Leave the early warning as it is."""
 
 
@@ -90,9 +90,9 @@ class RecordingChains(Chains):
         super().__init__(database)
         self._sealed: dict[str, Evidence] = {}
 
-    def append(self, core: Mapping[str, Json], *, chain: str, subject_id: str, decided_at: datetime) -> Evidence:
+    def append(self, core: Mapping[str, Json], *, chain: str, job_id: str, decided_at: datetime) -> Evidence:
         with self._database.reading() as connection:
-            said = last_said(connection, core, chain=chain, subject_id=subject_id)
+            said = last_said(connection, core, chain=chain, job_id=job_id)
             if said is not None:
                 return said
             sequence, previous = next_place(connection, chain)
@@ -110,7 +110,7 @@ class RecordingJournal(Journal):
         super().__init__(database)
         self._facts: dict[str, str] = {}
 
-    def note(self, kind: str, subject_id: str, detail: str) -> None:
+    def note(self, kind: str, job_id: str, detail: str) -> None:
         """Note nothing."""
 
     def remember_fact(self, name: str, value: str) -> str | None:

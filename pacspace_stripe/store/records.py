@@ -13,7 +13,7 @@ from pacspace_stripe.store import states as memories
 
 
 class Kind(StrEnum):
-    """What a subject is: whatever is looked at again and again until it ends."""
+    """What a job is: whatever is looked at again and again until it ends."""
 
     INVOICE = "invoice"
     UPCOMING = "upcoming"
@@ -21,27 +21,27 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Job:
     """One row of ``pacspace_subjects``."""
 
-    subject_id: str
+    job_id: str
     kind: Kind
     memory: InvoiceState
-    wanted: int
-    checked: int
+    requested: int
+    answered: int
     next_check_at: datetime | None
     lease_owner: str | None
     lease_until: datetime | None
     updated_at: datetime
 
     @classmethod
-    def from_row(cls, row: sa.RowMapping | Mapping[str, Any]) -> "Subject":
+    def from_row(cls, row: sa.RowMapping | Mapping[str, Any]) -> "Job":
         return cls(
-            subject_id=row["subject_id"],
+            job_id=row["job_id"],
             kind=Kind(row["kind"]),
             memory=memories.from_json(row["memory"]),
-            wanted=row["wanted"],
-            checked=row["checked"],
+            requested=row["requested"],
+            answered=row["answered"],
             next_check_at=row["next_check_at"],
             lease_owner=row["lease_owner"],
             lease_until=row["lease_until"],
@@ -51,14 +51,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedEvent:
-    """A verified webhook event: ids only. ``subject_id`` is what it wakes, None when it wakes nothing.
+    """A verified webhook event: ids only. ``job_id`` is what it wakes, None when it wakes nothing.
 
-    With ``wakes`` false it is only known to be about its subject.
+    With ``wakes`` false it is only known to be about its job.
     """
 
     event_id: str
     type: str
-    subject_id: str | None
+    job_id: str | None
     kind: Kind
     subscription_id: str | None
     customer_id: str | None

@@ -31,10 +31,13 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 metadata = sa.MetaData()
 
-subjects = sa.Table(
+# A job was called a subject, and its two counters `wanted` and `checked`. The database keeps these names: a process of
+# an earlier version runs beside this one while a deployment rolls, and would not find renamed tables or columns.
+
+jobs = sa.Table(
     "pacspace_subjects",
     metadata,
-    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("subject_id", sa.String(255), key="job_id", primary_key=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("customer_id", sa.String(255)),
     sa.Column("subscription_id", sa.String(255)),
@@ -43,8 +46,8 @@ subjects = sa.Table(
     sa.Column("verdict", sa.String(16)),
     sa.Column("reason", sa.String(32)),
     sa.Column("memory", sa.JSON, nullable=False),
-    sa.Column("wanted", sa.Integer, nullable=False, default=0),
-    sa.Column("checked", sa.Integer, nullable=False, default=0),
+    sa.Column("wanted", sa.Integer, key="requested", nullable=False, default=0),
+    sa.Column("checked", sa.Integer, key="answered", nullable=False, default=0),
     sa.Column("next_check_at", UtcDateTime),
     sa.Column("lease_owner", sa.String(255)),
     sa.Column("lease_until", UtcDateTime),
@@ -61,11 +64,11 @@ events = sa.Table(
     metadata,
     sa.Column("event_id", sa.String(255), primary_key=True),
     sa.Column("type", sa.String(64), nullable=False),
-    sa.Column("subject_id", sa.String(255)),
+    sa.Column("subject_id", sa.String(255), key="job_id"),
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Index("ix_pacspace_events_received", "received_at"),
-    sa.Index("ix_pacspace_events_subject", "subject_id", "type"),
+    sa.Index("ix_pacspace_events_subject", "job_id", "type"),
 )
 """Every event received, once: ids only, never bodies."""
 
@@ -75,10 +78,10 @@ evidence = sa.Table(
     sa.Column("chain_id", sa.String(255), primary_key=True),
     sa.Column("sequence", sa.Integer, primary_key=True),
     sa.Column("sha256", sa.String(64), nullable=False, unique=True),
-    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("subject_id", sa.String(255), key="job_id", nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Column("decided_at", UtcDateTime, nullable=False),
-    sa.Index("ix_pacspace_evidence_subject", "subject_id"),
+    sa.Index("ix_pacspace_evidence_subject", "job_id"),
 )
 """Append-only, which triggers see to (migration 0002). One chain per subscription, in decision order."""
 
@@ -88,9 +91,9 @@ audit = sa.Table(
     sa.Column("audit_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("kind", sa.String(64), nullable=False),
-    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("subject_id", sa.String(255), key="job_id", nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
-    sa.Index("ix_pacspace_audit_subject", "subject_id", "at"),
+    sa.Index("ix_pacspace_audit_subject", "job_id", "at"),
 )
 """Append-only: every write sent to Stripe, every alert, every decision of a person."""
 
@@ -121,12 +124,12 @@ facts = sa.Table(
 explanations = sa.Table(
     "pacspace_explanations",
     metadata,
-    sa.Column("subject_id", sa.String(255), primary_key=True),
+    sa.Column("subject_id", sa.String(255), key="job_id", primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("made_at", UtcDateTime, nullable=False),
 )
-"""What the last drift of a subject comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
+"""What the last drift of a job comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
 
 rejections = sa.Table(
     "pacspace_rejections",
@@ -154,13 +157,13 @@ alerts = sa.Table(
     "pacspace_alerts",
     metadata,
     sa.Column("alert_id", sa.String(64), primary_key=True),
-    sa.Column("subject_id", sa.String(255), nullable=False),
+    sa.Column("subject_id", sa.String(255), key="job_id", nullable=False),
     sa.Column("kind", sa.String(128), nullable=False),
     sa.Column("figures", sa.String(64), nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
     sa.Column("alert", sa.JSON, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    sa.Index("ix_pacspace_alerts_subject", "subject_id", "at"),
+    sa.Index("ix_pacspace_alerts_subject", "job_id", "at"),
     sa.Index("ix_pacspace_alerts_at", "at"),
 )
 """What people were told, and what was left out because it went back and forth. ``alert`` is the domain's Alert."""

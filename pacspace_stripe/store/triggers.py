@@ -1,7 +1,7 @@
 """Triggers: no wake-up is lost.
 
-A trigger bumps the subject's ``wanted`` counter and enqueues a look at it in one transaction; whoever looks
-notes which ``wanted`` it answered. What the queue loses is found as due.
+A trigger bumps the job's ``requested`` counter and enqueues a look at it in one transaction; whoever looks
+notes which ``requested`` it answered. What the queue loses is found as due.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +14,10 @@ from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
-from pacspace_stripe.store.tables import claims, events, subjects
+from pacspace_stripe.store.tables import claims, events, jobs
 
 Enqueue = Callable[[sa.Connection, Kind, str, int], None]
-"""Puts a trigger for ``(kind, subject, wanted)`` into the queue within the given transaction."""
+"""Puts a trigger for ``(kind, job, requested)`` into the queue within the given transaction."""
 
 
 class Triggers:
@@ -30,17 +30,17 @@ class Triggers:
     # -- triggers: no wake-up is lost ---------------------------------------------------------------------------
 
     def receive(self, event: ReceivedEvent, enqueue: Enqueue | None) -> bool:
-        """Record an event and wake its subject, in one transaction. False: this event was here before.
+        """Record an event and wake its job, in one transaction. False: this event was here before.
 
-        Without a queue, the subject is found as due.
+        Without a queue, the job is found as due.
         """
         with self._database.writing(urgent=True) as connection:
             if not insert_once(connection, events, self._event_row(event)):
                 return False
-            if event.subject_id is not None and event.wakes:
-                wanted, kind = self._want(connection, event, due_at=None if enqueue else self._database.now())
+            if event.job_id is not None and event.wakes:
+                requested, kind = self._request(connection, event, due_at=None if enqueue else self._database.now())
                 if enqueue:
-                    enqueue(connection, kind, event.subject_id, wanted)
+                    enqueue(connection, kind, event.job_id, requested)
             return True
 
     def wake_subscription(self, event: ReceivedEvent, *, soon: timedelta, apart: timedelta) -> bool:
@@ -51,7 +51,7 @@ class Triggers:
         with self._database.writing(urgent=True) as connection:
             if not insert_once(connection, events, self._event_row(event)):
                 return False
-            query = _waiting(subjects.c.subscription_id == event.subscription_id)
+            query = _waiting(jobs.c.subscription_id == event.subscription_id)
             woken = _sooner_ones(connection, query, self._database.now(), soon, apart)
             _bring_forward(connection, woken)
             return bool(woken)
@@ -60,7 +60,7 @@ class Triggers:
         return {
             "event_id": event.event_id,
             "type": event.type,
-            "subject_id": event.subject_id,
+            "job_id": event.job_id,
             "outcome": event.outcome,
             "received_at": self._database.now(),
         }
@@ -85,7 +85,7 @@ class Triggers:
         row = {
             "event_id": event_id,
             "type": kind,
-            "subject_id": None,
+            "job_id": None,
             "outcome": "woke its ledger account",
             "received_at": now,
         }
@@ -96,117 +96,117 @@ class Triggers:
             _bring_forward(connection, woken)
         return len(woken)
 
-    def want(self, kind: Kind, subject_id: str, enqueue: Enqueue | None = None) -> None:
-        """Ask for a look at a subject; without a queue it is found as due."""
+    def request(self, kind: Kind, job_id: str, enqueue: Enqueue | None = None) -> None:
+        """Ask for a look at a job; without a queue it is found as due."""
         event = ReceivedEvent(
-            event_id="", type="", subject_id=subject_id, kind=kind, subscription_id=None, customer_id=None, outcome=""
+            event_id="", type="", job_id=job_id, kind=kind, subscription_id=None, customer_id=None, outcome=""
         )
         with self._database.writing() as connection:
-            wanted, kind = self._want(connection, event, due_at=None if enqueue else self._database.now())
+            requested, kind = self._request(connection, event, due_at=None if enqueue else self._database.now())
             if enqueue:
-                enqueue(connection, kind, subject_id, wanted)
+                enqueue(connection, kind, job_id, requested)
 
-    def _want(
+    def _request(
         self, connection: sa.Connection, event: ReceivedEvent, *, due_at: datetime | None = None
     ) -> tuple[int, Kind]:
-        subject_id = event.subject_id or ""
-        found = self._bump(connection, subject_id, due_at)
+        job_id = event.job_id or ""
+        found = self._bump(connection, job_id, due_at)
         if found is None:
             memory = InvoiceState(
-                invoice_id=subject_id, customer_id=event.customer_id, subscription_id=event.subscription_id
+                invoice_id=job_id, customer_id=event.customer_id, subscription_id=event.subscription_id
             )
-            insert_once(connection, subjects, new_row(self._database.now(), subject_id, event.kind, memory))
-            found = self._bump(connection, subject_id, due_at)
+            insert_once(connection, jobs, new_row(self._database.now(), job_id, event.kind, memory))
+            found = self._bump(connection, job_id, due_at)
         if found is None:
-            message = f"subject {subject_id} can be neither found nor made"
+            message = f"job {job_id} can be neither found nor made"
             raise RuntimeError(message)
         return found
 
-    def _bump(self, connection: sa.Connection, subject_id: str, due_at: datetime | None) -> tuple[int, Kind] | None:
+    def _bump(self, connection: sa.Connection, job_id: str, due_at: datetime | None) -> tuple[int, Kind] | None:
         statement = (
-            sa.update(subjects)
-            .where(subjects.c.subject_id == subject_id)
-            .values(wanted=subjects.c.wanted + 1, next_check_at=due_at or self._database.now() + self._lost_after)
-            .returning(subjects.c.wanted, subjects.c.kind)
+            sa.update(jobs)
+            .where(jobs.c.job_id == job_id)
+            .values(requested=jobs.c.requested + 1, next_check_at=due_at or self._database.now() + self._lost_after)
+            .returning(jobs.c.requested, jobs.c.kind)
         )
         row = connection.execute(statement).one_or_none()
-        return None if row is None else (row.wanted, Kind(row.kind))
+        return None if row is None else (row.requested, Kind(row.kind))
 
     def take_due(self, enqueue: Enqueue, *, limit: int = 100) -> list[str]:
-        """Wake every subject whose time has come, whatever the queue believes; one process gets each."""
+        """Wake every job whose time has come, whatever the queue believes; one process gets each."""
         due = (
-            sa.select(subjects.c.subject_id)
-            .where(subjects.c.next_check_at <= self._database.now())
-            .order_by(subjects.c.next_check_at)
+            sa.select(jobs.c.job_id)
+            .where(jobs.c.next_check_at <= self._database.now())
+            .order_by(jobs.c.next_check_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         with self._database.writing() as connection:
             found = connection.execute(due).scalars().all()
-            for subject_id in found:
-                bumped = self._bump(connection, subject_id, None)
+            for job_id in found:
+                bumped = self._bump(connection, job_id, None)
                 if bumped:
-                    enqueue(connection, bumped[1], subject_id, bumped[0])
+                    enqueue(connection, bumped[1], job_id, bumped[0])
             return list(found)
 
     def any_due(self) -> bool:
         """Whether ``take_due`` would find something, without taking any lock."""
-        query = sa.select(sa.exists().where(subjects.c.next_check_at <= self._database.now()))
+        query = sa.select(sa.exists().where(jobs.c.next_check_at <= self._database.now()))
         with self._database.reading() as connection:
             return bool(connection.execute(query).scalar())
 
     def due_ids(self, limit: int = 1000) -> list[tuple[str, Kind]]:
-        """Subjects whose time has come, earliest first, without waking them."""
+        """Jobs whose time has come, earliest first, without waking them."""
         query = (
-            sa.select(subjects.c.subject_id, subjects.c.kind)
-            .where(subjects.c.next_check_at <= self._database.now())
-            .order_by(subjects.c.next_check_at)
+            sa.select(jobs.c.job_id, jobs.c.kind)
+            .where(jobs.c.next_check_at <= self._database.now())
+            .order_by(jobs.c.next_check_at)
             .limit(limit)
         )
         with self._database.reading() as connection:
-            return [(row.subject_id, Kind(row.kind)) for row in connection.execute(query)]
+            return [(row.job_id, Kind(row.kind)) for row in connection.execute(query)]
 
     def next_due_at(self) -> datetime | None:
         """When the next look is planned."""
-        query = sa.select(sa.func.min(subjects.c.next_check_at, type_=subjects.c.next_check_at.type))
+        query = sa.select(sa.func.min(jobs.c.next_check_at, type_=jobs.c.next_check_at.type))
         with self._database.reading() as connection:
             return connection.execute(query).scalar()
 
 
 def _open_on(account: str) -> sa.Select[Any]:
     """Select what is open on a ledger account, does not agree with it, or is being checked."""
-    return _waiting(subjects.c.subject_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)))
+    return _waiting(jobs.c.job_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)))
 
 
 def _waiting(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Return what is open, does not agree, or is being checked; always in the same order."""
-    waits = subjects.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
-    looked_at = sa.and_(subjects.c.kind == Kind.INVOICE.value, subjects.c.lease_owner.is_not(None))
-    columns = (subjects.c.subject_id, subjects.c.next_check_at, subjects.c.lease_until, subjects.c.updated_at)
+    waits = jobs.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
+    looked_at = sa.and_(jobs.c.kind == Kind.INVOICE.value, jobs.c.lease_owner.is_not(None))
+    columns = (jobs.c.job_id, jobs.c.next_check_at, jobs.c.lease_until, jobs.c.updated_at)
     query = sa.select(*columns).where(
         which,
-        subjects.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
-        subjects.c.next_check_at.is_not(None),
+        jobs.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
+        jobs.c.next_check_at.is_not(None),
         sa.or_(waits, looked_at),
     )
-    return query.order_by(subjects.c.subject_id)
+    return query.order_by(jobs.c.job_id)
 
 
 def _sooner_ones(
     connection: sa.Connection, query: sa.Select[Any], now: datetime, soon: timedelta, apart: timedelta
 ) -> dict[str, datetime]:
-    """When to look at each of these subjects that a look is not planned for as soon; their rows are locked."""
+    """When to look at each of these jobs that a look is not planned for as soon; their rows are locked."""
     found = connection.execute(query.with_for_update()).all()
-    return {one.subject_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+    return {one.job_id: at for one in found if (at := _sooner(one, now, soon, apart))}
 
 
 def _bring_forward(connection: sa.Connection, woken: Mapping[str, datetime]) -> None:
-    for subject_id, at in woken.items():
-        connection.execute(sa.update(subjects).where(subjects.c.subject_id == subject_id).values(next_check_at=at))
+    for job_id, at in woken.items():
+        connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(next_check_at=at))
 
 
 def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datetime | None:  # noqa: ANN401 - a row
-    """When to look at a subject now, if that is sooner than planned."""
+    """When to look at a job now, if that is sooner than planned."""
     at = max(now + soon, row.updated_at + apart)
     if row.lease_until is None or row.lease_until <= now:
         return at if at < row.next_check_at else None
@@ -214,13 +214,13 @@ def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datet
     return min(at, row.lease_until) if row.next_check_at > row.lease_until else None
 
 
-def new_row(now: datetime, subject_id: str, kind: Kind, memory: InvoiceState) -> dict[str, Any]:
-    """A subject nobody has looked at yet."""
+def new_row(now: datetime, job_id: str, kind: Kind, memory: InvoiceState) -> dict[str, Any]:
+    """A job nobody has looked at yet."""
     return {
-        "subject_id": subject_id,
+        "job_id": job_id,
         "kind": kind.value,
-        "wanted": 0,
-        "checked": 0,
+        "requested": 0,
+        "answered": 0,
         "updated_at": now,
         **memory_columns(memory),
     }

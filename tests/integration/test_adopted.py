@@ -49,7 +49,7 @@ def test_what_was_compared_again_is_evidence_and_never_said_to_be_the_stamped_on
 ) -> None:
     invoice_id = stamped(lost, databases)
     on_it = lost.metadata(invoice_id)[KEY]
-    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
+    (link,) = lost.world.app.store.chains.of_job(invoice_id)
     assert link.sha256 != on_it
     shown = evidence(lost, invoice_id)
     assert shown.exit_code == 0
@@ -61,7 +61,7 @@ def test_what_was_compared_again_is_evidence_and_never_said_to_be_the_stamped_on
     # and looking again says nothing new
     lost.backfill(apply=True)
     lost.world.app.checker.check(invoice_id)
-    assert lost.world.app.store.chains.of_subject(invoice_id) == [link]
+    assert lost.world.app.store.chains.of_job(invoice_id) == [link]
 
 
 def test_no_document_is_made_that_the_stamp_would_not_vouch_for(lost: Past, databases: Databases) -> None:
@@ -82,11 +82,11 @@ def test_the_report_knows_it_as_matched(lost: Past, databases: Databases) -> Non
 def test_where_a_person_took_the_old_hash_off_it_comes_back_too(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     before = lost.metadata(invoice_id)
-    (link,) = lost.world.app.store.chains.of_subject(invoice_id)
+    (link,) = lost.world.app.store.chains.of_job(invoice_id)
     del lost.world.stripe.account.invoices[invoice_id].metadata[KEY]
     lost.backfill(apply=True)
     assert lost.metadata(invoice_id) == before
-    assert lost.world.app.store.chains.of_subject(invoice_id) == [link]
+    assert lost.world.app.store.chains.of_job(invoice_id) == [link]
 
 
 def test_with_its_own_database_the_hash_comes_back_as_it_was(lost: Past) -> None:
@@ -104,7 +104,7 @@ def test_of_a_waiver_that_nobody_remembers_there_is_no_evidence(lost: Past, data
     lost.world.app.checker.check(waived, waiver=waiver)
     lost.new_database(databases.new(Kind.SQLITE))
     lost.backfill(apply=True)
-    assert lost.world.app.store.chains.of_subject(waived) == []
+    assert lost.world.app.store.chains.of_job(waived) == []
     assert isinstance(evidence(lost, waived).exception, NotFound)
     assert f"the one that {waived} names is not in this database" in str(evidence(lost, waived).exception)
 

@@ -44,7 +44,7 @@ def test_the_proof_covers_a_last_day_that_was_accepted_hours_later(tmp_path: Pat
         made.run(4 * HOUR)
         made.ledger.record("cus_acme", "-50", reference_id="daily_usage_flush:2026-10-31")
         made.run(DAY)
-        link = made.app.store.chains.of_subject(made.invoice_id)[-1]
+        link = made.app.store.chains.of_job(made.invoice_id)[-1]
         [window] = json.loads(link.document)["windows"]
         assert window["selection"]["end"] == "2026-11-01T03:00:00.001000Z"
         assert window["selection"]["placed_by"] == {"accepted": 0, "usage_time": 1}

@@ -79,7 +79,7 @@ def test_applied_it_stamps_metadata_and_nothing_else(made: Past) -> None:
 def test_what_has_nothing_metered_is_not_even_looked_at(made: Past) -> None:
     fixed = made.fixed()
     made.backfill(apply=True)
-    assert made.world.app.store.subjects.find(fixed) is None
+    assert made.world.app.store.jobs.find(fixed) is None
     assert made.metadata(fixed) == {}
     assert [call for call in made.world.stripe_calls() if call.endswith("/invoices/{id}")] == []
 
@@ -247,17 +247,15 @@ def test_a_storm_of_429s_is_waited_out_and_makes_no_verdict(alone: Past, endpoin
     alone.world.stripe.add_fault(fault, endpoint=endpoint, times=40)
     found = alone.backfill(apply=True)
     assert found.outcomes() == {invoice_id: "matched"}
-    assert (
-        json.loads(alone.world.app.store.chains.of_subject(invoice_id)[0].document)["decision"]["verdict"] == "matched"
-    )
-    assert len(alone.world.app.store.chains.of_subject(invoice_id)) == 1
+    assert json.loads(alone.world.app.store.chains.of_job(invoice_id)[0].document)["decision"]["verdict"] == "matched"
+    assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
 def test_a_storm_at_the_ledger_is_waited_out_and_makes_no_verdict(alone: Past) -> None:
     invoice_id = alone.billed("100")
     alone.world.ledger.add_fault("429", times=60)
     assert alone.backfill(apply=True).outcomes() == {invoice_id: "matched"}
-    assert len(alone.world.app.store.chains.of_subject(invoice_id)) == 1
+    assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
 def test_a_storm_in_a_dry_run_is_waited_out_too(alone: Past) -> None:
@@ -274,7 +272,7 @@ def test_what_is_not_answered_is_asked_for_again(alone: Past, endpoint: str, fau
     alone.world.stripe.add_fault(fault, endpoint=endpoint, times=5)
     assert alone.backfill(apply=True).outcomes() == {invoice_id: "matched"}
     assert alone.metadata(invoice_id)["pacspace_verdict"] == "matched"
-    assert len(alone.world.app.store.chains.of_subject(invoice_id)) == 1
+    assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
 def test_an_invoice_that_stays_unread_is_unproven_and_hides_no_other(alone: Past) -> None:
@@ -307,7 +305,7 @@ def test_a_checkpoint_that_is_not_committed_at_once_is_waited_for(alone: Past) -
     invoice_id = alone.billed("100")
     assert alone.backfill(apply=True).outcomes() == {invoice_id: "matched"}
     assert alone.world.writes() == ["POST /v1/invoices/{id}"]
-    assert len(alone.world.app.store.chains.of_subject(invoice_id)) == 1
+    assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
 def test_an_invoice_that_the_list_cannot_show_is_looked_at_by_itself(alone: Past) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.store import Store
 from tests.support.worlds import PERIOD_END, PERIOD_START, START, World, world
@@ -26,7 +26,7 @@ def verdict(made: World, invoice_id: str | None = None) -> tuple[str | None, str
 
 def evidence(made: World) -> list[dict[str, Any]]:
     """The windows of every document about the newest invoice, oldest first."""
-    links = made.app.store.chains.of_subject(made.invoice_id)
+    links = made.app.store.chains.of_job(made.invoice_id)
     return [window for link in links for window in json.loads(link.document)["windows"]]
 
 
@@ -64,7 +64,7 @@ def test_an_early_warning_about_two_prices_on_one_meter_names_one_use(tmp_path: 
         made.use("25")
         made.stripe.send_upcoming(subscription)
         made.run(timedelta(minutes=30))
-        (window,) = made.memory(subject_id(subscription, PERIOD_END)).windows
+        (window,) = made.memory(upcoming_job_id(subscription, PERIOD_END)).windows
         assert (window["billed"], window["recorded"]) == ("25", "25")
 
 

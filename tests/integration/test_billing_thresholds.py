@@ -33,7 +33,7 @@ def after_a_threshold_of_october(
     made.use("2", at=START)
     made.run(timedelta(hours=12))
     assert threshold is not None
-    assert made.app.store.subjects.find(threshold) is None
+    assert made.app.store.jobs.find(threshold) is None
     yield made
     made.vouch()
     made.app.close()

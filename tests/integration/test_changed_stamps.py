@@ -76,7 +76,7 @@ def test_a_stamp_of_an_earlier_version_is_put_back_as_the_pdf_names_it(tmp_path:
     with world(tmp_path, sweep="6h") as made:
         before = paid(made)
         # An earlier version kept no metadata of its stamps, and its evidence said nothing of the attribution.
-        leased = made.app.store.subjects.acquire(Kind.INVOICE, made.invoice_id, MINUTE)
+        leased = made.app.store.jobs.acquire(Kind.INVOICE, made.invoice_id, MINUTE)
         stamped = made.memory().stamped
         assert leased is not None
         assert stamped is not None

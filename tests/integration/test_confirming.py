@@ -28,7 +28,7 @@ def actor(town: World, leased: Leased) -> StripeWrites:
 
 
 def lease(town: World) -> Leased:
-    found = town.app.store.subjects.acquire(Kind.INVOICE, town.invoice_id, LEASE)
+    found = town.app.store.jobs.acquire(Kind.INVOICE, town.invoice_id, LEASE)
     assert found is not None
     return found
 
@@ -40,14 +40,14 @@ def test_a_check_whose_lease_is_gone_confirms_nothing(tmp_path: Path) -> None:
     town.record("90")
     town.run()
     chains = town.app.store.chains
-    before = chains.of_subject(town.invoice_id)
+    before = chains.of_job(town.invoice_id)
     decided = chains.decision_of(town.invoice_id)
     final = replace(town.app.stripe.read_invoice(town.invoice_id), status=InvoiceStatus.OPEN)
     late = lease(town)
     town.clock.advance(LEASE.total_seconds() + 1)
     with pytest.raises(LeaseLost):
         actor(town, late).confirm(final, decided.sha256, [])
-    assert chains.of_subject(town.invoice_id) == before
+    assert chains.of_job(town.invoice_id) == before
     actor(town, lease(town)).confirm(final, decided.sha256, [])
-    assert confirmation_of(chains.of_subject(town.invoice_id), decided.sha256) is not None
+    assert confirmation_of(chains.of_job(town.invoice_id), decided.sha256) is not None
     town.app.close()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pacspace_stripe.alerts.rules.messages import Place, slack_body, webhook_body
 from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.check import warning_before
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from tests.support.worlds import ENVIRONMENT, PERIOD_END, World
@@ -55,11 +55,11 @@ def upcoming(made: Warned) -> InvoiceState:
 
 
 def row(made: Warned) -> InvoiceState:
-    return made.memory(subject_id(made.subscription, PERIOD_END))
+    return made.memory(upcoming_job_id(made.subscription, PERIOD_END))
 
 
 def audited(made: Warned) -> list[dict[str, Any]]:
-    trail = made.app.store.journal.audit_trail(subject_id(made.subscription, PERIOD_END))
+    trail = made.app.store.journal.audit_trail(upcoming_job_id(made.subscription, PERIOD_END))
     return [json.loads(detail) for _, kind, detail in trail if kind == "early_warning"]
 
 
@@ -162,7 +162,7 @@ def test_check_shows_the_warnings_root_before_and_after_the_invoice_is_made(tmp_
     with warned(tmp_path, billed="100", recorded="90") as made:
         upcoming(made)
         [checkpoint] = made.ledger.checkpoints()
-        [coming] = made.app.store.subjects.early_warnings(made.subscription)
+        [coming] = made.app.store.jobs.early_warnings(made.subscription)
         assert made.app.remembered(coming).windows[0]["proof_root"] == checkpoint["proofRoot"]
         made.run(6 * DAY)
         warning = warning_before(made.app, made.app.stripe.read_invoice(made.invoice_id))

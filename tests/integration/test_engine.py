@@ -36,30 +36,30 @@ class Bench:
     url: str
     looks: list[tuple[Kind, str, int]] = field(default_factory=list)
     troubles: dict[str, Exception] = field(default_factory=dict)
-    """What a look at a subject raises."""
+    """What a look at a job raises."""
 
     def __post_init__(self) -> None:
         self.store = Store(self.url, now=wall_clock, lost_after=LOST_AFTER)
         self.store.migrate()
         self.engine = Engine(store=self.store, url=self.url, look=self._look)
 
-    def _look(self, kind: Kind, subject_id: str, wanted: int) -> None:
-        self.looks.append((kind, subject_id, wanted))
-        if subject_id in self.troubles:
-            raise self.troubles[subject_id]
-        lease = self.store.subjects.acquire(kind, subject_id, LEASE)
+    def _look(self, kind: Kind, job_id: str, requested: int) -> None:
+        self.looks.append((kind, job_id, requested))
+        if job_id in self.troubles:
+            raise self.troubles[job_id]
+        lease = self.store.jobs.acquire(kind, job_id, LEASE)
         if lease is not None:
             lease.give_back(None, None)
 
-    def of(self, subject_id: str) -> list[int]:
-        """Which wishes for a look at a subject were answered."""
-        return [wanted for _, looked_at, wanted in self.looks if looked_at == subject_id]
+    def of(self, job_id: str) -> list[int]:
+        """Which wishes for a look at a job were answered."""
+        return [requested for _, looked_at, requested in self.looks if looked_at == job_id]
 
-    def rows(self, subject_id: str) -> list[Any]:
-        """The queue's rows about a subject."""
+    def rows(self, job_id: str) -> list[Any]:
+        """The queue's rows about a job."""
         query = f"SELECT * FROM {self.table('workflow_status')} WHERE workflow_uuid LIKE :id ORDER BY workflow_uuid"  # noqa: S608  # our own words
         with self.store.engine.connect() as connection:
-            return list(connection.execute(sa.text(query), {"id": f"check:{subject_id}:%"}))
+            return list(connection.execute(sa.text(query), {"id": f"check:{job_id}:%"}))
 
     def stored(self, table: str, column: str, workflow_id: str) -> list[Any]:
         """What one of the queue's other tables has for a row."""
@@ -76,11 +76,11 @@ class Bench:
         """One of the queue's tables, as it is called here."""
         return f"dbos.{name}" if self.store.engine.dialect.name == "postgresql" else name
 
-    def change(self, subject_id: str, column: str, value: object) -> None:
-        """Make the queue's rows about a subject look otherwise."""
+    def change(self, job_id: str, column: str, value: object) -> None:
+        """Make the queue's rows about a job look otherwise."""
         change = f"UPDATE {self.table('workflow_status')} SET {column} = :value WHERE workflow_uuid LIKE :id"  # noqa: S608  # our own words
         with self.store.engine.begin() as connection:
-            connection.execute(sa.text(change), {"value": value, "id": f"check:{subject_id}:%"})
+            connection.execute(sa.text(change), {"value": value, "id": f"check:{job_id}:%"})
 
     def copy(self, workflow_id: str, times: int) -> None:
         """As many more rows like one."""
@@ -91,22 +91,22 @@ class Bench:
             copies = [{**row, "workflow_uuid": f"{workflow_id}:{number}"} for number in range(times)]
             connection.execute(sa.insert(table), copies)
 
-    def finished(self, subject_id: str) -> bool:
-        """Whether every queued look at a subject is over."""
-        rows = self.rows(subject_id)
+    def finished(self, job_id: str) -> bool:
+        """Whether every queued look at a job is over."""
+        rows = self.rows(job_id)
         return bool(rows) and all(row.status == "SUCCESS" for row in rows)
 
-    def answered(self, subject_id: str) -> bool:
+    def answered(self, job_id: str) -> bool:
         """Whether every wish for a look was answered."""
-        found = self.store.subjects.find(subject_id)
-        return found is not None and found.checked == found.wanted
+        found = self.store.jobs.find(job_id)
+        return found is not None and found.answered == found.requested
 
 
 def event(name: str) -> ReceivedEvent:
     return ReceivedEvent(
         event_id=f"evt_{name}",
         type="invoice.created",
-        subject_id=f"in_{name}",
+        job_id=f"in_{name}",
         kind=Kind.INVOICE,
         subscription_id=None,
         customer_id=None,
@@ -121,8 +121,8 @@ def gone() -> int:
     return process.pid
 
 
-def lease_left_by(bench: Bench, subject_id: str, owner: str) -> None:
-    fill(bench.store, [subject_id], lease_owner=owner, lease_until=wall_clock() + DAY, next_check_at=wall_clock() + DAY)
+def lease_left_by(bench: Bench, job_id: str, owner: str) -> None:
+    fill(bench.store, [job_id], lease_owner=owner, lease_until=wall_clock() + DAY, next_check_at=wall_clock() + DAY)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +157,8 @@ def test_a_trigger_becomes_one_look(bench: Bench) -> None:
 
 
 def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
-    def fail_afterwards(connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
-        bench.engine.enqueue(connection, kind, subject_id, wanted)
+    def fail_afterwards(connection: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
+        bench.engine.enqueue(connection, kind, job_id, requested)
         message = "the disk is full"
         raise RuntimeError(message)
 
@@ -167,26 +167,26 @@ def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
     time.sleep(QUIET)
     assert bench.rows("in_rolled_back") == []
     assert bench.of("in_rolled_back") == []
-    assert bench.store.subjects.find("in_rolled_back") is None
+    assert bench.store.jobs.find("in_rolled_back") is None
 
 
 def test_many_triggers_become_one_look_each(bench: Bench) -> None:
-    subject_ids = [f"in_many_{number}" for number in range(60)]
-    for subject_id in subject_ids:
-        bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
-    eventually(lambda: all(map(bench.finished, subject_ids)))
-    assert [bench.of(subject_id) for subject_id in subject_ids] == [[1]] * 60
+    job_ids = [f"in_many_{number}" for number in range(60)]
+    for job_id in job_ids:
+        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
+    eventually(lambda: all(map(bench.finished, job_ids)))
+    assert [bench.of(job_id) for job_id in job_ids] == [[1]] * 60
 
 
 def test_triggers_that_meet_on_one_subject_are_all_answered(bench: Bench) -> None:
     for _ in range(20):
-        bench.store.triggers.want(Kind.INVOICE, "in_wanted", bench.engine.enqueue)
+        bench.store.triggers.request(Kind.INVOICE, "in_wanted", bench.engine.enqueue)
     eventually(lambda: bench.answered("in_wanted") and bench.finished("in_wanted"))
     assert set(range(1, 21)) <= set(bench.of("in_wanted"))
 
 
 def test_what_is_due_is_looked_at_within_two_seconds(bench: Bench) -> None:
-    bench.store.triggers.want(Kind.UPCOMING, "upcoming:sub_1:0")
+    bench.store.triggers.request(Kind.UPCOMING, "upcoming:sub_1:0")
     eventually(lambda: bench.of("upcoming:sub_1:0"), within=2.5)
     assert (Kind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
 
@@ -200,9 +200,9 @@ TROUBLES = {
 
 
 def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
-    bench.troubles = {subject_id: trouble for subject_id, (trouble, _) in TROUBLES.items()}
-    for subject_id in TROUBLES:
-        bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
+    bench.troubles = {job_id: trouble for job_id, (trouble, _) in TROUBLES.items()}
+    for job_id in TROUBLES:
+        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
     eventually(lambda: all(map(bench.finished, TROUBLES)))
     bench.troubles.clear()
     assert {one: bench.outcome(f"check:{one}:1") for one in TROUBLES} == {
@@ -213,7 +213,7 @@ def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
 
 def test_a_database_that_is_away_for_a_moment_is_survived(bench: Bench) -> None:
     """Nothing is found as due meanwhile, and everything afterwards."""
-    bench.store.triggers.want(Kind.UPCOMING, "upcoming:away:0")
+    bench.store.triggers.request(Kind.UPCOMING, "upcoming:away:0")
     with away(bench):
         time.sleep(2)
     eventually(lambda: bench.answered("upcoming:away:0"), within=LOST_AFTER.total_seconds() + 5)
@@ -231,8 +231,8 @@ def away(bench: Bench) -> Iterator[None]:
 
 
 def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
-    for kind, subject_id in [(Kind.INVOICE, "in_queued"), (Kind.INVOICE, "in_queued"), (Kind.UPCOMING, "upcoming:q:0")]:
-        bench.store.triggers.want(kind, subject_id, bench.engine.enqueue)
+    for kind, job_id in [(Kind.INVOICE, "in_queued"), (Kind.INVOICE, "in_queued"), (Kind.UPCOMING, "upcoming:q:0")]:
+        bench.store.triggers.request(kind, job_id, bench.engine.enqueue)
     eventually(lambda: bench.of("in_queued") and bench.of("upcoming:q:0"))
     assert {row.workflow_uuid: row.queue_name for row in bench.rows("in_queued")} == {
         "check:in_queued:1": HOLDS,
@@ -242,7 +242,7 @@ def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
 
 
 def test_what_the_queue_stores_is_json_that_anyone_can_read(bench: Bench) -> None:
-    bench.store.triggers.want(Kind.INVOICE, "in_json", bench.engine.enqueue)
+    bench.store.triggers.request(Kind.INVOICE, "in_json", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_json"))
     (row,) = bench.rows("in_json")
     (inputs,) = bench.stored("workflow_input", "inputs", row.workflow_uuid)
@@ -253,23 +253,23 @@ def test_what_the_queue_stores_is_json_that_anyone_can_read(bench: Bench) -> Non
 
 
 def test_one_application_version_for_ever_and_one_executor_per_start(bench: Bench) -> None:
-    bench.store.triggers.want(Kind.INVOICE, "in_version", bench.engine.enqueue)
+    bench.store.triggers.request(Kind.INVOICE, "in_version", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_version"))
     (row,) = bench.rows("in_version")
     assert row.application_version == APPLICATION_VERSION
     assert row.executor_id.startswith(f"{socket.gethostname()}-{os.getpid()}-")
 
 
-def age(bench: Bench, subject_id: str, by: timedelta) -> None:
+def age(bench: Bench, job_id: str, by: timedelta) -> None:
     created_at = (wall_clock() - by).timestamp() * 1000
-    bench.change(subject_id, "created_at", int(created_at))
+    bench.change(job_id, "created_at", int(created_at))
 
 
 def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
-    subject_ids = ["in_old", "in_young", "in_killed"]
-    for subject_id in subject_ids:
-        bench.store.triggers.want(Kind.INVOICE, subject_id, bench.engine.enqueue)
-    eventually(lambda: all(map(bench.finished, subject_ids)))
+    job_ids = ["in_old", "in_young", "in_killed"]
+    for job_id in job_ids:
+        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
+    eventually(lambda: all(map(bench.finished, job_ids)))
     age(bench, "in_old", KEPT + DAY)
     age(bench, "in_young", KEPT - DAY)
     age(bench, "in_killed", KEPT + DAY)
@@ -277,19 +277,19 @@ def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
     bench.copy("check:in_old:1", times=700)
     evidence: dict[str, Json] = {"decision": {"verdict": "drifted", "reason": "OVERBILLED"}}
     old = wall_clock() - 2 * KEPT
-    bench.store.chains.append(evidence, chain="sub_old", subject_id="in_old", decided_at=old)
+    bench.store.chains.append(evidence, chain="sub_old", job_id="in_old", decided_at=old)
     assert bench.engine.prune() == 702
-    assert len(bench.store.chains.of_subject("in_old")) == 1
-    assert [len(bench.rows(subject_id)) for subject_id in subject_ids] == [0, 1, 0]
+    assert len(bench.store.chains.of_job("in_old")) == 1
+    assert [len(bench.rows(job_id)) for job_id in job_ids] == [0, 1, 0]
     for table in ("workflow_input", "workflow_output", "operation_outputs"):
         assert bench.stored(table, "workflow_uuid", "check:in_old:1") == []
 
 
 def test_a_sweep_prunes_too(bench: Bench) -> None:
-    bench.store.triggers.want(Kind.INVOICE, "in_swept", bench.engine.enqueue)
+    bench.store.triggers.request(Kind.INVOICE, "in_swept", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_swept"))
     age(bench, "in_swept", KEPT + DAY)
-    bench.store.triggers.want(Kind.SWEEP, "sweep", bench.engine.enqueue)
+    bench.store.triggers.request(Kind.SWEEP, "sweep", bench.engine.enqueue)
     eventually(lambda: bench.finished("sweep"))
     assert bench.rows("in_swept") == []
     assert bench.outcome("check:sweep:1") == "done"
@@ -310,7 +310,7 @@ def test_an_engine_that_was_not_started_queues_nothing(database_url: str) -> Non
     made = Bench(normal(database_url))
     with pytest.raises(RuntimeError, match="not started"):
         made.store.triggers.receive(event("early"), made.engine.enqueue)
-    assert made.store.subjects.find("in_early") is None
+    assert made.store.jobs.find("in_early") is None
     made.store.close()
 
 

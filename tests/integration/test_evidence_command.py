@@ -43,7 +43,7 @@ class Run:
 
 
 def links(made: World) -> list[Evidence]:
-    return made.app.store.chains.of_subject(made.invoice_id)
+    return made.app.store.chains.of_job(made.invoice_id)
 
 
 def test_json_is_the_evidence_to_the_byte(made: World, run: Run) -> None:

@@ -37,7 +37,7 @@ def decision(town: World) -> dict[str, Any]:
 
 def append_older(town: World, core: dict[str, Any]) -> Evidence:
     chain = core["subscription"]
-    return town.app.store.chains.append(core, chain=chain, subject_id=core["invoice"], decided_at=town.clock.now())
+    return town.app.store.chains.append(core, chain=chain, job_id=core["invoice"], decided_at=town.clock.now())
 
 
 def first_link_by_an_earlier_version(folder: Path, town: World) -> None:

@@ -421,7 +421,7 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
     with month.told() as told:
         store = told.app.store
         for number in range(others):
-            leased = store.subjects.acquire(Kind.INVOICE, f"in_{number}", HOUR)
+            leased = store.jobs.acquire(Kind.INVOICE, f"in_{number}", HOUR)
             assert leased is not None
             shown = {"account": f"cus_{number}", "meter": METER, "billed": "5", "recorded": "9"}
             drifted = InvoiceState(

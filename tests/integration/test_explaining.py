@@ -17,7 +17,7 @@ from pacspace_stripe.errors import LeaseLost, StoreUnavailable
 from pacspace_stripe.explain.after_check import Explainer, Explaining
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.report.json_form import as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.store.explanations import Explained
@@ -65,8 +65,8 @@ class Told:
         self.asked.append(finding)
         if self.made is not None:
             stripes = self.made.invoice(invoice.invoice_id)
-            subject = self.made.app.store.subjects.find(invoice.invoice_id)
-            self.known.append(not stripes["auto_advance"] and bool(subject and subject.memory.alerted))
+            job = self.made.app.store.jobs.find(invoice.invoice_id)
+            self.known.append(not stripes["auto_advance"] and bool(job and job.memory.alerted))
         if self.failing:
             raise self.failing
         return (TWICE,)
@@ -157,9 +157,9 @@ def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
         with world(folder) as made:
             explained_by(made, explainer)
             overbilled(made).run()
-            subject = made.app.store.subjects.find(made.invoice_id)
-            assert subject is not None
-            return made.invoice()["auto_advance"], subject.memory, subject.next_check_at, explained(made) is not None
+            job = made.app.store.jobs.find(made.invoice_id)
+            assert job is not None
+            return made.invoice()["auto_advance"], job.memory, job.next_check_at, explained(made) is not None
 
     with caplog.at_level(logging.ERROR):
         *without, kept = outcome(tmp_path / "failing", Told(failing=failing))
@@ -196,7 +196,7 @@ def test_an_early_warning_says_why_days_before_the_invoice(tmp_path: Path, datab
         made.bill("7", at=MIDDLE + 5 * DAY)
         made.stripe.send_upcoming(subscription)
         made.run(timedelta(minutes=10))
-        found = made.app.store.explanations.find(subject_id(subscription, PERIOD_END))
+        found = made.app.store.explanations.find(upcoming_job_id(subscription, PERIOD_END))
         assert found is not None
         (explanation,) = found.explanations
         assert explanation.cause is Cause.NOT_IN_LEDGER
@@ -231,9 +231,9 @@ def test_a_check_and_the_report_say_what_it_comes_from(tmp_path: Path) -> None:
         overbilled(made).run()
         found = explained(made)
         assert found is not None
-        subject = made.app.store.subjects.find(made.invoice_id)
-        assert subject is not None
-        (window,) = made.app.remembered(subject).explained(found.explanations).windows
+        job = made.app.store.jobs.find(made.invoice_id)
+        assert job is not None
+        (window,) = made.app.remembered(job).explained(found.explanations).windows
         said = sentence(found.explanations[0])
         assert (window["cause"], window["sentence"]) == ("not_in_ledger", said)
         report = make_report(made.app.store, made.app.settings, now=made.clock.now())

@@ -77,11 +77,11 @@ def test_many_are_found_at_once(store: Store) -> None:
 def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for_explanations(store: Store) -> None:
     revision(store, "downgrade", "0003")
     assert "pacspace_explanations" not in sa.inspect(store.engine).get_table_names()
-    leased = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
+    leased = store.jobs.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert leased is not None
     leased.give_back(InvoiceState(invoice_id="in_1", detail="kept"), START)
     store.migrate()
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert found.memory.detail == "kept"
     store.explanations.put("in_1", "a", (TWICE,))

@@ -29,7 +29,7 @@ from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.database import one_at_a_time
-from pacspace_stripe.store.tables import subjects
+from pacspace_stripe.store.tables import jobs
 from tests.support import senders
 from tests.support.databases import OwnServer
 from tests.support.worlds import ENVIRONMENT
@@ -152,9 +152,9 @@ def test_rows_of_processes_long_gone_are_swept(sqlite_url: str) -> None:
 
 def test_renewing_waits_for_no_transaction_of_the_store(postgresql_url: str) -> None:
     with opened(postgresql_url) as store:
-        store.triggers.want(Kind.INVOICE, "in_1")
+        store.triggers.request(Kind.INVOICE, "in_1")
         with store.engine.begin() as connection:
-            connection.execute(sa.update(subjects).values(wanted=subjects.c.wanted + 1))
+            connection.execute(sa.update(jobs).values(requested=jobs.c.requested + 1))
             assert renewed(store, "one", BUSY)[READ] == 25
 
 
@@ -170,7 +170,7 @@ def test_renewing_beside_busy_transactions_never_deadlocks(database_url: str) ->
             return count
 
         renewing = [pool.submit(repeat, partial(renewed, store, name, BUSY)) for name in "abc"]
-        storing = [pool.submit(repeat, lambda: store.triggers.want(Kind.INVOICE, "in_1")) for _ in range(3)]
+        storing = [pool.submit(repeat, lambda: store.triggers.request(Kind.INVOICE, "in_1")) for _ in range(3)]
         assert all(each.result() for each in (*renewing, *storing))
 
 

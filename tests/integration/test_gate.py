@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.worlds import MIDDLE, PERIOD_END, PERIOD_START, World, world
@@ -343,7 +343,7 @@ def test_upcoming_that_agrees_is_checkpointed_and_blocks_nothing(tmp_path: Path)
         [checkpoint] = made.ledger.checkpoints()
         assert made.ledger_calls().count("POST /api/v1/balance/compare") == 1
         assert made.writes() == []
-        early = subject_id(subscription, PERIOD_END)
+        early = upcoming_job_id(subscription, PERIOD_END)
         [window] = made.memory(early).windows
         assert (window["billed"], window["recorded"], window["end"]) == ("10", "10", "2026-10-31T00:00:00Z")
         assert window["proof_root"] == checkpoint["proofRoot"]
@@ -454,7 +454,7 @@ def test_that_the_final_lines_are_the_stamped_ones_is_evidence_of_its_own(tmp_pa
         made.bill("100")
         made.record("100")
         made.run(timedelta(hours=6))
-        decided, confirmed = made.app.store.chains.of_subject(made.invoice_id)
+        decided, confirmed = made.app.store.chains.of_job(made.invoice_id)
         first, second = json.loads(decided.document), json.loads(confirmed.document)
         assert (first["invoice_status"], first["confirms"]) == ("draft", None)
         assert second["invoice_status"] in ("open", "paid")
@@ -477,7 +477,7 @@ def test_voided_under_our_hold_is_told_kept_and_marked(tmp_path: Path) -> None:
         ask(made, f"/v1/invoices/{made.invoice_id}/void")
         made.run(timedelta(hours=1))
         assert "alert:void_under_hold:OVERBILLED" in kinds(made)
-        said = [json.loads(link.document) for link in made.app.store.chains.of_subject(made.invoice_id)]
+        said = [json.loads(link.document) for link in made.app.store.chains.of_job(made.invoice_id)]
         assert [one["invoice_status"] for one in said] == ["draft", "void"]
         assert said[-1]["decision"] == {"verdict": "drifted", "reason": "OVERBILLED"}
         assert made.invoice()["metadata"]["pacspace_verdict"] == "drifted"

@@ -178,9 +178,9 @@ def test_an_observed_invoice_that_was_paid_says_nothing_new(tmp_path: Path) -> N
         made.subscribe()
         made.use("5")
         made.run(3 * DAY)
-        before = made.app.store.chains.of_subject(made.invoice_id)
+        before = made.app.store.chains.of_job(made.invoice_id)
         made.app.checker.check(made.invoice_id)
-        assert made.app.store.chains.of_subject(made.invoice_id) == before
+        assert made.app.store.chains.of_job(made.invoice_id) == before
 
 
 def test_footer_and_metadata_name_the_same_evidence_after_a_crash_between_finalize_and_release(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.vocabulary.invoices import Invoice
 from tests.integration.test_gate import kinds, verdict
@@ -112,7 +112,7 @@ def test_the_early_warning_does_not_take_an_unknown_word_for_nothing_metered(
         made.use("100")
         made.stripe.send_upcoming(subscription)
         made.settle()
-        early = made.memory(subject_id(subscription, PERIOD_END))
+        early = made.memory(upcoming_job_id(subscription, PERIOD_END))
         assert (early.verdict, early.reason) == ("unproven", "UNKNOWN_SHAPE")
         assert named in early.detail
 
@@ -126,7 +126,7 @@ def test_the_sweep_warns_of_an_unknown_usage_type_and_collection_method_too(tmp_
 
     with closing(Reworded(tmp_path, {"PACSPACE_STRIPE_WARNING": "3d"}, kind="subscription", change=change)) as made:
         subscription = made.subscribe()
-        assert subject_id(subscription, PERIOD_END) in made.app.sweep.run(widely=True)
+        assert upcoming_job_id(subscription, PERIOD_END) in made.app.sweep.run(widely=True)
 
 
 def test_an_inactive_meter_is_compared_and_named_in_the_explanation(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.events.pacspace_inbox import APART, SETTLE, LedgerInbox
 from pacspace_stripe.events.reception import PACSPACE, Reception
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
@@ -195,7 +195,7 @@ def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_pat
         made.bill("50")
         made.stripe.send_upcoming(subscription)
         made.run(MINUTE)
-        warning = subject_id(subscription, PERIOD_END)
+        warning = upcoming_job_id(subscription, PERIOD_END)
         assert made.memory(warning).verdict == "drifted"
         made.run(timedelta(minutes=40))
         made.record("50")
@@ -211,7 +211,7 @@ def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
         made.bill("50")
         made.stripe.send_upcoming(subscription)
         made.run(MINUTE)
-        warning = subject_id(subscription, PERIOD_END)
+        warning = upcoming_job_id(subscription, PERIOD_END)
         listening = sa.select(claims.c.account).where(claims.c.invoice_id == warning)
         with made.app.store.engine.connect() as connection:
             assert connection.execute(listening).scalars().all() == ["cus_acme"]
@@ -348,7 +348,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     store = Store(sqlite_url, now=clock.now, lost_after=MINUTE)
     store.migrate()
     store.coverage.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
-    lease = store.subjects.acquire(Kind.INVOICE, "in_1", MINUTE)
+    lease = store.jobs.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert lease is not None
     lease.give_back(InvoiceState(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)

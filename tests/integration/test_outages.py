@@ -8,7 +8,7 @@ import pytest
 from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import RemoteError, RemoteUnavailable, ScopeRefused
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from tests.support.worlds import PERIOD_END, World, world
 
 SUMMARIES = "GET /v1/billing/meters/{id}/event_summaries"
@@ -32,7 +32,7 @@ def warned(made: World) -> tuple[str | None, str]:
     made.use("5")
     made.stripe.send_upcoming(subscription)
     made.settle()
-    memory = made.memory(subject_id(subscription, PERIOD_END))
+    memory = made.memory(upcoming_job_id(subscription, PERIOD_END))
     return memory.reason, memory.detail
 
 

@@ -46,14 +46,14 @@ def test_the_preview_of_a_blocked_subscriptions_draft_holds_it_as_the_check_does
     made.subscribe()
     made.bill("100")
     made.run(2 * DAY - MINUTE)
-    assert [block.verdict for block in made.app.store.subjects.blocks()] == ["drifted"]
+    assert [block.verdict for block in made.app.store.jobs.blocks()] == ["drifted"]
     made.clock.advance(90)
     made.stripe.run_due()
     made.queue.clear()
     previewed = made.app.checker.preview(made.invoice_id)
     assert "hold (auto_advance=false)" in previewed.steps
     assert not [step for step in previewed.steps if "let Stripe finalize" in step]
-    assert made.app.store.subjects.blocks() != []
+    assert made.app.store.jobs.blocks() != []
     assert made.app.checker.check(made.invoice_id) == previewed
     made.app.close()
 
@@ -81,7 +81,7 @@ def test_a_preview_needs_no_lease_and_takes_none(tmp_path: Path) -> None:
         made.subscribe()
         made.bill("10")
         made.run(3 * HOUR)
-        leased = made.app.store.subjects.acquire(Kind.INVOICE, made.invoice_id, HOUR)
+        leased = made.app.store.jobs.acquire(Kind.INVOICE, made.invoice_id, HOUR)
         assert leased is not None
         assert made.app.checker.preview(made.invoice_id).verdict == "drifted"
         leased.guard()
@@ -213,7 +213,7 @@ class Stated(Previewed):
         self.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
 
     def remember(self, changes: dict[str, object]) -> None:
-        leased = self.app.store.subjects.acquire(Kind.INVOICE, self.invoice_id, HOUR)
+        leased = self.app.store.jobs.acquire(Kind.INVOICE, self.invoice_id, HOUR)
         assert leased is not None
         known: InvoiceState = replace(leased.saved, **changes)  # type: ignore[arg-type]  # by name
         leased.give_back(known, self.clock.now())

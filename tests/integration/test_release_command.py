@@ -38,7 +38,7 @@ class Desk:
         return CliRunner().invoke(cli, list(arguments), env=self.environment)
 
     def held(self) -> list[str]:
-        return sorted(one.subject_id for one in self.app.store.subjects.invoices(held=True))
+        return sorted(one.job_id for one in self.app.store.jobs.invoices(held=True))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def compare(desk: Desk) -> None:
     """Compare each held draft, as if the time had come at which Stripe had planned to finalize it."""
     for invoice_id in desk.stripe.invoices():
-        leased = desk.app.store.subjects.acquire(Kind.INVOICE, invoice_id, HOUR)
+        leased = desk.app.store.jobs.acquire(Kind.INVOICE, invoice_id, HOUR)
         assert leased is not None
         assert leased.saved.first is not None
         planned = replace(leased.saved.first, finalizes_at=datetime.now(UTC) - HOUR)
@@ -125,9 +125,7 @@ def test_a_second_release_changes_nothing_about_the_first(desk: Desk) -> None:
     assert "not waived again: Jane Doe released it already" in again.stdout
     assert f"released by Jane Doe: {REASON}" in desk.run("invoices").stdout
     assert desk.stripe.invoice(first)["metadata"]["pacspace_waiver"] == REASON
-    assert (
-        len([one for one in desk.app.store.journal.audit_log(subject_id=first, limit=99) if one.kind == "waive"]) == 1
-    )
+    assert len([one for one in desk.app.store.journal.audit_log(job_id=first, limit=99) if one.kind == "waive"]) == 1
 
 
 def test_a_dry_run_of_one_says_what_the_release_would_do(desk: Desk) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import PacSpaceApi
@@ -63,7 +63,7 @@ def test_stamp_footer_and_evidence_name_the_record_and_invent_no_root(tmp_path: 
         assert named == [OCTOBER, "500", "2"]
         assert f"api_calls: 500 in 2 writes to record {OCTOBER}" in invoice["footer"]
         assert "root" not in invoice["footer"].lower()
-        document = json.loads(made.app.store.chains.of_subject(made.invoice_id)[-1].document)
+        document = json.loads(made.app.store.chains.of_job(made.invoice_id)[-1].document)
         (window,) = document["windows"]
         assert window["record"] == {"key": OCTOBER, "bits": "500", "writes": 2, "verified": True}
         assert (window["account"], window["proof"], window["compare"]) == (OCTOBER, None, None)
@@ -284,11 +284,11 @@ def test_an_early_warning_has_nothing_to_compare_and_says_why(tmp_path: Path) ->
         made.bill("50")
         made.stripe.send_upcoming(subscription)
         made.run(timedelta(minutes=30))
-        warning = made.memory(subject_id(subscription, PERIOD_END))
+        warning = made.memory(upcoming_job_id(subscription, PERIOD_END))
         assert (warning.verdict, warning.ended) == (None, True)
         assert "no window" in warning.detail
         assert made.ledger_calls() == []
-        assert made.app.store.subjects.block_on(subscription) is None
+        assert made.app.store.jobs.block_on(subscription) is None
 
 
 def test_a_block_of_the_other_ledger_ends_with_it(tmp_path: Path) -> None:
@@ -297,10 +297,10 @@ def test_a_block_of_the_other_ledger_ends_with_it(tmp_path: Path) -> None:
         made.bill("50")
         made.stripe.send_upcoming(subscription)
         made.run(timedelta(minutes=30))
-        assert made.app.store.subjects.block_on(subscription) is not None
+        assert made.app.store.jobs.block_on(subscription) is not None
         made.restart(PACSPACE_STRIPE_LEDGER="settlement")
         made.run(timedelta(minutes=1))
-        assert made.app.store.subjects.block_on(subscription) is None
+        assert made.app.store.jobs.block_on(subscription) is None
 
 
 def test_observe_reads_the_record_and_writes_nothing(tmp_path: Path) -> None:

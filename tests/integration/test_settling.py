@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.clock import ManualClock
 from tests.support.worlds import PERIOD_END, World, world
@@ -85,7 +85,7 @@ def test_a_block_stays_while_a_second_read_is_awaited(tmp_path: Path) -> None:
     made.bill("1")
     made.stripe.send_upcoming(subscription)
     made.run(HOUR)
-    warning = subject_id(subscription, PERIOD_END)
+    warning = upcoming_job_id(subscription, PERIOD_END)
     assert made.memory(warning).verdict == "drifted"
     made.bill("2", at=PERIOD_END - 8 * DAY)
     made.app.early_warning.check(warning)

@@ -68,7 +68,7 @@ def test_stripes_own_pdf_carries_the_stamped_decision(gated: World) -> None:
     invoice = gated.invoice()
     assert made.evidence_sha256 == invoice["metadata"]["pacspace_evidence_sha256"]
     assert attached(made.pdf)["confirms"] is None
-    assert len(gated.app.store.chains.of_subject(gated.invoice_id)) == 2  # the decision, and its confirmation
+    assert len(gated.app.store.chains.of_job(gated.invoice_id)) == 2  # the decision, and its confirmation
     first, last = texts(made.pdf)
     assert f"Invoice{invoice['number']}" in first
     assert dense(find_block(invoice["footer"]) or "") in first
@@ -183,9 +183,7 @@ def test_evidence_that_the_invoice_names_and_we_do_not_have_is_not_made_up(gated
     frozen = gated.stripe.account.invoices[gated.invoice_id]
     if named == "of another invoice":
         core: dict[str, Any] = {"confirms": None, "windows": [], "decision": {}, "invoice": "in_other"}
-        other = gated.app.store.chains.append(
-            core, chain="sub_other", subject_id="in_other", decided_at=gated.clock.now()
-        )
+        other = gated.app.store.chains.append(core, chain="sub_other", job_id="in_other", decided_at=gated.clock.now())
         named = other.sha256
     frozen.metadata["pacspace_evidence_sha256"] = named
     with pytest.raises(NotFound, match="is not in this database"):

@@ -40,7 +40,7 @@ def matched(made: World) -> str:
 
 
 def decision(made: World, invoice_id: str) -> tuple[bytes, str]:
-    links = made.app.store.chains.of_subject(invoice_id)
+    links = made.app.store.chains.of_job(invoice_id)
     (found, *_) = [link for link in reversed(links) if json.loads(link.document)["confirms"] is None]
     return found.document, found.sha256
 

@@ -33,7 +33,7 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
 from pacspace_stripe.store.database import NEWEST, Database
 from pacspace_stripe.store.leases import process_name
-from pacspace_stripe.store.tables import metadata, subjects
+from pacspace_stripe.store.tables import jobs, metadata
 from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.windows import Window
 from tests.unit.test_settings import CREDENTIALS
@@ -102,22 +102,22 @@ class Queue:
     def __init__(self) -> None:
         self.looks: list[tuple[Kind, str, int]] = []
 
-    def __call__(self, connection: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
+    def __call__(self, connection: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
         assert connection.in_transaction()
-        self.looks.append((kind, subject_id, wanted))
+        self.looks.append((kind, job_id, requested))
 
 
-def broken(_: sa.Connection, _kind: Kind, _subject_id: str, _wanted: int) -> None:
+def broken(_: sa.Connection, _kind: Kind, _job_id: str, _requested: int) -> None:
     """A queue that fails."""
     message = "the queue is full"
     raise RuntimeError(message)
 
 
-def event(number: int = 1, subject_id: str | None = "in_1", kind: Kind = Kind.INVOICE) -> ReceivedEvent:
+def event(number: int = 1, job_id: str | None = "in_1", kind: Kind = Kind.INVOICE) -> ReceivedEvent:
     return ReceivedEvent(
         event_id=f"evt_{number}",
         type="invoice.created",
-        subject_id=subject_id,
+        job_id=job_id,
         kind=kind,
         subscription_id="sub_1",
         customer_id="cus_1",
@@ -138,8 +138,8 @@ def at_once(work: Callable[[int], Value], times: int = THREADS) -> list[Value]:
         return list(threads.map(begin, range(times)))
 
 
-def leased(store: Store, subject_id: str = "in_1", kind: Kind = Kind.INVOICE) -> Leased:
-    found = store.subjects.acquire(kind, subject_id, TTL)
+def leased(store: Store, job_id: str = "in_1", kind: Kind = Kind.INVOICE) -> Leased:
+    found = store.jobs.acquire(kind, job_id, TTL)
     assert found is not None
     return found
 
@@ -147,7 +147,7 @@ def leased(store: Store, subject_id: str = "in_1", kind: Kind = Kind.INVOICE) ->
 def saved(
     store: Store, memory: InvoiceState, *, kind: Kind = Kind.INVOICE, next_check_at: datetime | None = None
 ) -> None:
-    """A subject as a finished look leaves it."""
+    """A job as a finished look leaves it."""
     leased(store, memory.invoice_id, kind).give_back(memory, next_check_at)
 
 
@@ -170,7 +170,7 @@ def test_the_newest_version_is_that_of_the_last_migration() -> None:
 def test_migrating_again_keeps_what_is_there(store: Store) -> None:
     saved(store, HELD)
     store.migrate()
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert found.memory == HELD
 
@@ -206,9 +206,9 @@ def test_an_event_wakes_its_subject_and_makes_it_known(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(), queue)
     assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
-    assert (found.wanted, found.checked, found.kind) == (1, 0, Kind.INVOICE)
+    assert (found.requested, found.answered, found.kind) == (1, 0, Kind.INVOICE)
     assert (found.memory.customer_id, found.memory.subscription_id) == ("cus_1", "sub_1")
 
 
@@ -228,16 +228,16 @@ def test_an_event_delivered_many_times_at_once_is_received_once(store: Store) ->
 def test_events_at_once_each_ask_for_a_look_of_their_own(store: Store) -> None:
     queue = Queue()
     assert all(at_once(lambda number: store.triggers.receive(event(number), queue), times=40))
-    assert sorted(queue.looks) == [(Kind.INVOICE, "in_1", wanted) for wanted in range(1, 41)]
-    found = store.subjects.find("in_1")
+    assert sorted(queue.looks) == [(Kind.INVOICE, "in_1", requested) for requested in range(1, 41)]
+    found = store.jobs.find("in_1")
     assert found is not None
-    assert found.wanted == 40
+    assert found.requested == 40
 
 
 def test_an_event_about_nothing_of_ours_wakes_nothing(store: Store) -> None:
     queue = Queue()
-    assert store.triggers.receive(event(subject_id=None), queue)
-    assert not store.triggers.receive(event(subject_id=None), queue)
+    assert store.triggers.receive(event(job_id=None), queue)
+    assert not store.triggers.receive(event(job_id=None), queue)
     assert queue.looks == []
     assert store.journal.event_outcomes() == {"evt_1": "queued"}
 
@@ -246,7 +246,7 @@ def test_a_queue_that_fails_leaves_no_trace(store: Store) -> None:
     with pytest.raises(RuntimeError, match="queue is full"):
         store.triggers.receive(event(), broken)
     assert store.journal.event_outcomes() == {}
-    assert store.subjects.find("in_1") is None
+    assert store.jobs.find("in_1") is None
 
 
 def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> None:
@@ -259,21 +259,21 @@ def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> Non
 
 
 def test_a_wish_without_a_queue_is_due_at_once(store: Store) -> None:
-    store.triggers.want(Kind.UPCOMING, "upcoming:sub_1:0")
+    store.triggers.request(Kind.UPCOMING, "upcoming:sub_1:0")
     assert store.triggers.due_ids() == [("upcoming:sub_1:0", Kind.UPCOMING)]
 
 
 def test_a_wish_with_a_queue_is_queued(store: Store) -> None:
     queue = Queue()
-    store.triggers.want(Kind.INVOICE, "in_1", queue)
+    store.triggers.request(Kind.INVOICE, "in_1", queue)
     assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
     assert not store.triggers.any_due()
 
 
 def test_a_subject_keeps_the_kind_it_was_made_with(store: Store) -> None:
     queue = Queue()
-    store.triggers.want(Kind.SWEEP, "sweep", queue)
-    store.triggers.receive(event(subject_id="sweep", kind=Kind.INVOICE), queue)
+    store.triggers.request(Kind.SWEEP, "sweep", queue)
+    store.triggers.receive(event(job_id="sweep", kind=Kind.INVOICE), queue)
     assert [kind for kind, _, _ in queue.looks] == [Kind.SWEEP, Kind.SWEEP]
 
 
@@ -294,7 +294,7 @@ def test_the_longest_due_come_first(store: Store, clock: ManualClock) -> None:
     for number in (2, 1, 3):
         saved(store, InvoiceState(invoice_id=f"in_{number}"), next_check_at=START + number * SECOND)
     clock.advance(10)
-    assert [subject_id for subject_id, _ in store.triggers.due_ids()] == ["in_1", "in_2", "in_3"]
+    assert [job_id for job_id, _ in store.triggers.due_ids()] == ["in_1", "in_2", "in_3"]
     assert store.triggers.take_due(Queue(), limit=2) == ["in_1", "in_2"]
     assert store.triggers.next_due_at() == START + 3 * SECOND
 
@@ -318,9 +318,9 @@ def test_each_due_subject_goes_to_one_taker(store: Store, clock: ManualClock) ->
             taken += found
         return taken
 
-    taken = [subject_id for part in at_once(take) for subject_id in part]
+    taken = [job_id for part in at_once(take) for job_id in part]
     assert sorted(taken) == ids
-    assert sorted(queue.looks) == [(Kind.INVOICE, subject_id, 1) for subject_id in ids]
+    assert sorted(queue.looks) == [(Kind.INVOICE, job_id, 1) for job_id in ids]
 
 
 def test_due_subjects_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
@@ -337,24 +337,22 @@ def fill(store: Store, ids: list[str], *, next_check_at: datetime | None = START
         "kind": "invoice",
         "stage": "held",
         "held": True,
-        "wanted": 0,
-        "checked": 0,
+        "requested": 0,
+        "answered": 0,
         "updated_at": START,
         "next_check_at": next_check_at,
         **columns,
     }
     with store.engine.begin() as connection:
-        rows = [
-            row | {"subject_id": one, "subscription_id": f"sub_of_{one}", "memory": {"invoice_id": one}} for one in ids
-        ]
-        connection.execute(sa.insert(subjects), rows)
+        rows = [row | {"job_id": one, "subscription_id": f"sub_of_{one}", "memory": {"invoice_id": one}} for one in ids]
+        connection.execute(sa.insert(jobs), rows)
 
 
 # -- the lease --------------------------------------------------------------------------------------------------------
 
 
-def asking(store: Store, subject_id: str) -> Callable[[int], Leased | None]:
-    return lambda _: store.subjects.acquire(Kind.INVOICE, subject_id, TTL)
+def asking(store: Store, job_id: str) -> Callable[[int], Leased | None]:
+    return lambda _: store.jobs.acquire(Kind.INVOICE, job_id, TTL)
 
 
 def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
@@ -365,22 +363,22 @@ def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
 
 def test_a_lease_makes_a_subject_that_is_new(store: Store) -> None:
     lease = leased(store)
-    assert lease.subject.memory == InvoiceState(invoice_id="in_1")
-    assert lease.subject.lease_until == START + TTL
+    assert lease.job.memory == InvoiceState(invoice_id="in_1")
+    assert lease.job.lease_until == START + TTL
 
 
 def test_a_lease_is_free_again_when_it_was_given_back(store: Store) -> None:
     leased(store).give_back(HELD, None)
     again = leased(store)
-    assert again.subject.memory == HELD
+    assert again.job.memory == HELD
 
 
 def test_a_lease_is_free_again_when_it_ran_out(store: Store, clock: ManualClock) -> None:
     leased(store)
     clock.advance(TTL.total_seconds() - 0.000001)
-    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is None
+    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is None
     clock.advance(0.000001)
-    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is not None
+    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is not None
 
 
 def test_a_guarded_lease_lasts(store: Store, clock: ManualClock) -> None:
@@ -388,7 +386,7 @@ def test_a_guarded_lease_lasts(store: Store, clock: ManualClock) -> None:
     for _ in range(5):
         clock.advance(20)
         lease.guard()
-    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is None
+    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is None
 
 
 def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
@@ -397,7 +395,7 @@ def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
     lease.save(HELD)
     clock.advance(20)
     lease.guard()
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert (found.memory, lease.saved) == (HELD, HELD)
 
@@ -412,14 +410,14 @@ def test_nothing_is_written_under_a_lease_that_is_gone(
     clock.advance(TTL.total_seconds())
     if taken_over:
         leased(store).save(InvoiceState(invoice_id="in_1", detail="theirs"))
-    before = store.subjects.find("in_1")
+    before = store.jobs.find("in_1")
     with pytest.raises(LeaseLost, match="in_1"):
         late.guard()
     with pytest.raises(LeaseLost, match="in_1"):
         late.save(HELD)
     with pytest.raises(LeaseLost, match="in_1"):
         late.give_back(HELD, START)
-    assert store.subjects.find("in_1") == before
+    assert store.jobs.find("in_1") == before
     assert late.saved == InvoiceState(invoice_id="in_1")
 
 
@@ -429,7 +427,7 @@ def test_a_lease_is_kept_by_renewing_it_once_a_quarter_is_over(store: Store, clo
     for _ in range(5):
         clock.advance(2)
         lease.keep()
-        found = store.subjects.find("in_1")
+        found = store.jobs.find("in_1")
         assert found is not None
         ends.append(found.lease_until)
     renewed = START + timedelta(seconds=8) + TTL
@@ -446,7 +444,7 @@ def test_a_lease_that_ran_out_is_not_kept(store: Store, clock: ManualClock) -> N
 def test_a_look_says_when_to_look_again(store: Store) -> None:
     lease = leased(store)
     assert lease.give_back(HELD, START + DAY) is False
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert (found.next_check_at, found.lease_owner, found.lease_until) == (START + DAY, None, None)
 
@@ -456,14 +454,14 @@ def test_a_wish_during_a_look_is_answered_by_another_look_at_once(store: Store, 
     lease = leased(store)
     store.triggers.receive(event(), Queue())
     assert lease.give_back(HELD, next_check_at) is True
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
-    assert (found.next_check_at, found.wanted, found.checked) == (START, 1, 0)
+    assert (found.next_check_at, found.requested, found.answered) == (START, 1, 0)
     again = leased(store)
     assert again.give_back(HELD, next_check_at) is False
-    answered = store.subjects.find("in_1")
+    answered = store.jobs.find("in_1")
     assert answered is not None
-    assert (answered.next_check_at, answered.checked) == (next_check_at, 1)
+    assert (answered.next_check_at, answered.answered) == (next_check_at, 1)
 
 
 def test_a_subject_under_lease_is_looked_at_again_should_its_owner_die(store: Store, clock: ManualClock) -> None:
@@ -471,12 +469,12 @@ def test_a_subject_under_lease_is_looked_at_again_should_its_owner_die(store: St
     leased(store)
     clock.advance(LOST_AFTER.total_seconds())
     assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
-    assert store.subjects.acquire(Kind.INVOICE, "in_1", TTL) is not None
+    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is not None
 
 
-def own(store: Store, subject_id: str, owner: str) -> None:
+def own(store: Store, job_id: str, owner: str) -> None:
     """A lease as another process left it."""
-    fill(store, [subject_id], lease_owner=owner, lease_until=START + TTL, next_check_at=START + DAY)
+    fill(store, [job_id], lease_owner=owner, lease_until=START + TTL, next_check_at=START + DAY)
 
 
 def test_a_starting_process_frees_the_leases_of_the_dead_on_its_host_alone(store: Store) -> None:
@@ -484,8 +482,8 @@ def test_a_starting_process_frees_the_leases_of_the_dead_on_its_host_alone(store
     own(store, "in_alive", "here/200/aaaa/1")
     own(store, "in_elsewhere", "there/100/aaaa/1")
     own(store, "in_odd", "here")
-    assert store.subjects.free_leases_of_the_dead("here", lambda pid: pid == 200) == 1
-    owners = {one.subject_id: one.lease_owner for one in store.subjects.invoices()}
+    assert store.jobs.free_leases_of_the_dead("here", lambda pid: pid == 200) == 1
+    owners = {one.job_id: one.lease_owner for one in store.jobs.invoices()}
     assert owners["in_dead"] is None
     assert owners["in_alive"] == "here/200/aaaa/1"
     assert owners["in_elsewhere"] == "there/100/aaaa/1"
@@ -497,7 +495,7 @@ def test_a_starting_process_frees_what_the_one_before_held_under_the_same_id(sto
     host, pid, started = process_name().split("/")
     own(store, "in_before", f"{host}/{pid}/{started[::-1]}x/1")
     own(store, "in_mine", f"{host}/{pid}/{started}/1")
-    assert store.subjects.free_leases_of_the_dead(host, lambda _: True) == 1
+    assert store.jobs.free_leases_of_the_dead(host, lambda _: True) == 1
     assert store.triggers.due_ids() == [("in_before", Kind.INVOICE)]
 
 
@@ -507,22 +505,22 @@ def test_a_lease_names_host_and_process(store: Store) -> None:
 
 def test_no_lease_is_freed_twice(store: Store) -> None:
     own(store, "in_dead", "here/100/aaaa/1")
-    assert [store.subjects.free_leases_of_the_dead("here", lambda _: False) for _ in range(2)] == [1, 0]
+    assert [store.jobs.free_leases_of_the_dead("here", lambda _: False) for _ in range(2)] == [1, 0]
 
 
 # -- what is read -----------------------------------------------------------------------------------------------------
 
 
 def test_nobody_knows_what_was_never_seen(store: Store) -> None:
-    assert store.subjects.find("in_1") is None
-    assert store.subjects.known(["in_1"]) == set()
-    assert store.subjects.known([]) == set()
+    assert store.jobs.find("in_1") is None
+    assert store.jobs.known(["in_1"]) == set()
+    assert store.jobs.known([]) == set()
 
 
 def test_the_known_are_told_from_the_unknown(store: Store) -> None:
     fill(store, [f"in_{number}" for number in range(0, 500, 2)])
     asked = [f"in_{number}" for number in range(500)]
-    assert store.subjects.known(asked) == {f"in_{number}" for number in range(0, 500, 2)}
+    assert store.jobs.known(asked) == {f"in_{number}" for number in range(0, 500, 2)}
 
 
 def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store, clock: ManualClock) -> None:
@@ -540,7 +538,7 @@ def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store
     saved(store, InvoiceState(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=Kind.UPCOMING)
 
     def listed(*, status: str | None = None, held: bool | None = None) -> list[str]:
-        return [found.subject_id for found in store.subjects.invoices(status=status, held=held)]
+        return [found.job_id for found in store.jobs.invoices(status=status, held=held)]
 
     assert listed() == ["upcoming:sub_1:0", "in_free", "in_ended", "in_stamped", "in_held"]
     assert listed(status="drifted") == ["upcoming:sub_1:0", "in_ended", "in_held"]
@@ -572,7 +570,7 @@ def test_drafts_that_were_kept_back_are_told(
 ) -> None:
     saved(store, memory)
     saved(store, replace(HELD, invoice_id="in_2"))
-    assert store.subjects.kept_back(["in_1", "in_9"]) == ({"in_1"} if kept else set())
+    assert store.jobs.kept_back(["in_1", "in_9"]) == ({"in_1"} if kept else set())
 
 
 BLOCK = InvoiceState(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", verdict=Verdict.DRIFTED)
@@ -596,58 +594,58 @@ def test_a_draft_is_blocked_by_a_drift_that_the_early_warning_found(
     blocks: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     saved(store, memory, kind=kind)
-    assert (store.subjects.block_on("sub_1") is not None) is blocks
+    assert (store.jobs.block_on("sub_1") is not None) is blocks
 
 
 def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock) -> None:
     saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
-    store.subjects.end_block(BLOCK.invoice_id)
-    assert store.subjects.block_on("sub_1") is None
+    store.jobs.end_block(BLOCK.invoice_id)
+    assert store.jobs.block_on("sub_1") is None
     clock.advance(10**6)
     assert not store.triggers.any_due()
 
 
 def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Store) -> None:
     saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
-    leased = store.subjects.acquire(Kind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
+    leased = store.jobs.acquire(Kind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
     assert leased is not None
-    store.subjects.end_block(BLOCK.invoice_id)
+    store.jobs.end_block(BLOCK.invoice_id)
     with pytest.raises(LeaseLost):
         leased.guard()
     with pytest.raises(LeaseLost):
         leased.give_back(BLOCK, START + DAY)
-    found = store.subjects.find(BLOCK.invoice_id)
+    found = store.jobs.find(BLOCK.invoice_id)
     assert found is not None
     assert (found.memory.stage, found.next_check_at) == (Stage.ENDED, None)
 
 
 def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
     saved(store, replace(HELD, stage=Stage.RELEASED, held=False), next_check_at=START + DAY)
-    assert store.subjects.finish_released("in_1")
-    found = store.subjects.find("in_1")
+    assert store.jobs.finish_released("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert (found.memory.stage, found.memory.held, found.next_check_at) == (Stage.ENDED, False, None)
 
 
 def test_an_invoice_that_is_held_again_does_not_end_by_being_paid(store: Store) -> None:
     saved(store, replace(HELD, stage=Stage.RELEASED, held=True))
-    assert not store.subjects.finish_released("in_1")
+    assert not store.jobs.finish_released("in_1")
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.RELEASED])
 def test_no_other_invoice_ends_by_being_paid(store: Store, stage: Stage) -> None:
     saved(store, replace(HELD, stage=stage, held=False))
-    before = store.subjects.find("in_1")
-    assert not store.subjects.finish_released("in_1")
-    assert not store.subjects.finish_released("in_2")
-    assert store.subjects.find("in_1") == before
+    before = store.jobs.find("in_1")
+    assert not store.jobs.finish_released("in_1")
+    assert not store.jobs.finish_released("in_2")
+    assert store.jobs.find("in_1") == before
 
 
 def test_another_policy_wakes_every_open_subject(store: Store) -> None:
     fill(store, ["in_1", "in_2"], next_check_at=START + DAY)
     saved(store, replace(HELD, invoice_id="in_3", stage=Stage.ENDED))
-    assert store.subjects.wake_all() == 2
-    assert {subject_id for subject_id, _ in store.triggers.due_ids()} == {"in_1", "in_2"}
+    assert store.jobs.wake_all() == 2
+    assert {job_id for job_id, _ in store.triggers.due_ids()} == {"in_1", "in_2"}
 
 
 def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: Store, clock: ManualClock) -> None:
@@ -655,7 +653,7 @@ def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: St
     saved(store, replace(HELD, invoice_id="in_2"), next_check_at=START + DAY)
     saved(store, replace(HELD, invoice_id="in_3"))
     clock.advance(1)
-    assert store.subjects.wake_unanswered() == 1
+    assert store.jobs.wake_unanswered() == 1
     assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
 
 
@@ -665,7 +663,7 @@ def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: St
 def test_moments_come_back_in_utc_with_their_microseconds(store: Store) -> None:
     at = START + 7 * MICROSECOND
     saved(store, HELD, next_check_at=at.astimezone(timezone(timedelta(hours=5, minutes=45))))
-    found = store.subjects.find("in_1")
+    found = store.jobs.find("in_1")
     assert found is not None
     assert (found.next_check_at, found.updated_at) == (at, START)
     assert [moment.utcoffset() for moment in (at, found.updated_at)] == [timedelta(0)] * 2
@@ -688,35 +686,35 @@ def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
 # -- chains -----------------------------------------------------------------------------------------------------------
 
 
-def append(store: Store, number: int = 1, chain: str = "sub_1", subject_id: str = "in_1") -> str:
+def append(store: Store, number: int = 1, chain: str = "sub_1", job_id: str = "in_1") -> str:
     core: dict[str, Json] = {"decision": {"verdict": "drifted", "reason": "OVERBILLED"}, "number": number}
-    return store.chains.append(core, chain=chain, subject_id=subject_id, decided_at=START).sha256
+    return store.chains.append(core, chain=chain, job_id=job_id, decided_at=START).sha256
 
 
 def test_every_link_names_the_one_before(store: Store) -> None:
     hashes = [append(store, number) for number in range(3)]
-    links = [json.loads(link.document)["chain"] for link in store.chains.of_subject("in_1")]
+    links = [json.loads(link.document)["chain"] for link in store.chains.of_job("in_1")]
     assert [link["sequence"] for link in links] == [1, 2, 3]
     assert [link["previous_sha256"] for link in links] == [None, *hashes[:-1]]
 
 
 def test_every_chain_begins_anew(store: Store) -> None:
     append(store, chain="sub_1")
-    append(store, chain="sub_2", subject_id="in_2")
-    (link,) = store.chains.of_subject("in_2")
+    append(store, chain="sub_2", job_id="in_2")
+    (link,) = store.chains.of_job("in_2")
     assert json.loads(link.document)["chain"] == {"id": "sub_2", "sequence": 1, "previous_sha256": None}
 
 
 def test_a_chain_goes_on_from_invoice_to_invoice(store: Store) -> None:
-    first = append(store, subject_id="in_1")
-    append(store, subject_id="in_2")
-    (link,) = store.chains.of_subject("in_2")
+    first = append(store, job_id="in_1")
+    append(store, job_id="in_2")
+    (link,) = store.chains.of_job("in_2")
     assert json.loads(link.document)["chain"]["previous_sha256"] == first
 
 
 def test_the_same_decision_again_is_no_news(store: Store) -> None:
     assert len({append(store) for _ in range(3)}) == 1
-    assert len(store.chains.of_subject("in_1")) == 1
+    assert len(store.chains.of_job("in_1")) == 1
 
 
 def test_a_decision_that_was_another_meanwhile_is_news(store: Store) -> None:
@@ -725,15 +723,15 @@ def test_a_decision_that_was_another_meanwhile_is_news(store: Store) -> None:
 
 def test_evidence_comes_back_to_the_byte(store: Store) -> None:
     sealed = store.chains.append(
-        {"decision": {}, "text": "ß \u2028 東京"}, chain="sub_1", subject_id="in_1", decided_at=START
+        {"decision": {}, "text": "ß \u2028 東京"}, chain="sub_1", job_id="in_1", decided_at=START
     )
-    assert store.chains.of_subject("in_1") == [sealed]
+    assert store.chains.of_job("in_1") == [sealed]
 
 
 def test_a_chain_has_no_gap_and_no_fork_when_many_append_at_once(store: Store) -> None:
     hashes = at_once(lambda number: append(store, number), times=48)
     assert len(set(hashes)) == 48
-    links = store.chains.of_subject("in_1")
+    links = store.chains.of_job("in_1")
     places = [json.loads(link.document)["chain"] for link in links]
     assert [place["sequence"] for place in places] == list(range(1, 49))
     assert [place["previous_sha256"] for place in places] == [None, *(link.sha256 for link in links[:-1])]
@@ -751,10 +749,10 @@ def test_a_chain_has_no_gap_and_no_fork_when_many_append_at_once(store: Store) -
 def test_the_database_refuses_to_change_or_delete_evidence(store: Store, tampering: str) -> None:
     for number in range(2):
         append(store, number)
-    before = store.chains.of_subject("in_1")
+    before = store.chains.of_job("in_1")
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
         connection.exec_driver_sql(tampering)
-    assert store.chains.of_subject("in_1") == before
+    assert store.chains.of_job("in_1") == before
 
 
 def test_no_evidence_takes_the_place_of_another(store: Store) -> None:
@@ -763,7 +761,7 @@ def test_no_evidence_takes_the_place_of_another(store: Store) -> None:
     forged = "SELECT chain_id, sequence, 'other', subject_id, document, decided_at FROM pacspace_evidence"
     with pytest.raises(sa.exc.IntegrityError), store.engine.begin() as connection:
         connection.exec_driver_sql(f"INSERT INTO pacspace_evidence ({columns}) {forged}")
-    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+    assert [link.sha256 for link in store.chains.of_job("in_1")] == [first]
 
 
 def test_sqlite_refuses_to_replace_evidence(sqlite_url: str, clock: ManualClock) -> None:
@@ -773,7 +771,7 @@ def test_sqlite_refuses_to_replace_evidence(sqlite_url: str, clock: ManualClock)
     forged = "SELECT chain_id, sequence, 'other', subject_id, document, decided_at FROM pacspace_evidence"
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
         connection.exec_driver_sql(f"INSERT OR REPLACE INTO pacspace_evidence {forged}")
-    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+    assert [link.sha256 for link in store.chains.of_job("in_1")] == [first]
     store.close()
 
 
@@ -783,7 +781,7 @@ def test_postgresql_refuses_to_truncate_evidence(postgresql_url: str, clock: Man
     first = append(store)
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), store.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE pacspace_evidence")
-    assert [link.sha256 for link in store.chains.of_subject("in_1")] == [first]
+    assert [link.sha256 for link in store.chains.of_job("in_1")] == [first]
     store.close()
 
 
@@ -792,9 +790,9 @@ def test_a_database_of_the_version_before_keeps_its_evidence_and_guards_it(empty
     append(empty)
     revision(empty, "downgrade", "0001")
     append(empty, 2)
-    before = empty.chains.of_subject("in_1")
+    before = empty.chains.of_job("in_1")
     empty.migrate()
-    assert empty.chains.of_subject("in_1") == before
+    assert empty.chains.of_job("in_1") == before
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), empty.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM pacspace_evidence")
     revision(empty, "downgrade", "base")
@@ -925,7 +923,7 @@ WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=Fa
 def bills(
     store: Store, memory: InvoiceState, *, account: str = "acme", next_check_at: datetime | None = START + DAY
 ) -> None:
-    """A subject that bills an account, was looked at long ago and is looked at again later."""
+    """A job that bills an account, was looked at long ago and is looked at again later."""
     kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
     store.coverage.put(memory.invoice_id, [(account, OCTOBER)])
     saved(store, memory, kind=kind, next_check_at=next_check_at)
@@ -933,8 +931,8 @@ def bills(
         connection.execute(sa.update(metadata.tables["pacspace_subjects"]).values(updated_at=START - DAY))
 
 
-def planned(store: Store, subject_id: str = "in_1") -> datetime | None:
-    found = store.subjects.find(subject_id)
+def planned(store: Store, job_id: str = "in_1") -> datetime | None:
+    found = store.jobs.find(job_id)
     assert found is not None
     return found.next_check_at
 
@@ -1104,26 +1102,26 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
     "trail": lambda store: store.journal.audit_trail("in_1"),
     "outcomes": lambda store: store.journal.event_outcomes(),
     "append": append,
-    "evidence": lambda store: store.chains.of_subject("in_1"),
+    "evidence": lambda store: store.chains.of_job("in_1"),
     "receive": lambda store: store.triggers.receive(event(), Queue()),
-    "want": lambda store: store.triggers.want(Kind.INVOICE, "in_1"),
+    "request": lambda store: store.triggers.request(Kind.INVOICE, "in_1"),
     "take": lambda store: store.triggers.take_due(Queue()),
     "any": lambda store: store.triggers.any_due(),
     "due": lambda store: store.triggers.due_ids(),
     "next": lambda store: store.triggers.next_due_at(),
-    "acquire": lambda store: store.subjects.acquire(Kind.INVOICE, "in_1", TTL),
-    "renew": lambda store: store.subjects.renew("in_1", "me", TTL),
-    "save": lambda store: store.subjects.save("in_1", "me", HELD, TTL),
-    "free": lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
-    "find": lambda store: store.subjects.find("in_1"),
-    "invoices": lambda store: store.subjects.invoices(),
-    "known": lambda store: store.subjects.known(["in_1"]),
-    "block": lambda store: store.subjects.block_on("sub_1"),
-    "unblock": lambda store: store.subjects.end_block("in_1"),
-    "finish": lambda store: store.subjects.finish_released("in_1"),
-    "wake": lambda store: store.subjects.wake_all(),
-    "unanswered": lambda store: store.subjects.wake_unanswered(),
-    "kept back": lambda store: store.subjects.kept_back(["in_1"]),
+    "acquire": lambda store: store.jobs.acquire(Kind.INVOICE, "in_1", TTL),
+    "renew": lambda store: store.jobs.renew("in_1", "me", TTL),
+    "save": lambda store: store.jobs.save("in_1", "me", HELD, TTL),
+    "free": lambda store: store.jobs.free_leases_of_the_dead("here", lambda _: True),
+    "find": lambda store: store.jobs.find("in_1"),
+    "invoices": lambda store: store.jobs.invoices(),
+    "known": lambda store: store.jobs.known(["in_1"]),
+    "block": lambda store: store.jobs.block_on("sub_1"),
+    "unblock": lambda store: store.jobs.end_block("in_1"),
+    "finish": lambda store: store.jobs.finish_released("in_1"),
+    "wake": lambda store: store.jobs.wake_all(),
+    "unanswered": lambda store: store.jobs.wake_unanswered(),
+    "kept back": lambda store: store.jobs.kept_back(["in_1"]),
     "account": tell,
 }
 
@@ -1155,7 +1153,7 @@ def test_a_database_that_takes_no_writes_is_not_ready(database_url: str, empty: 
         refusing.journal.ping()
     with pytest.raises(StoreUnavailable):
         refusing.triggers.receive(event(), Queue())
-    assert refusing.subjects.find("in_1") is None
+    assert refusing.jobs.find("in_1") is None
     refusing.close()
 
 
@@ -1220,14 +1218,14 @@ LOOKUPS: dict[str, tuple[Callable[[Store], object], str]] = {
     "what is due": (lambda store: store.triggers.due_ids(), "ix_pacspace_subjects_due"),
     "what to take": (lambda store: store.triggers.take_due(Queue()), "ix_pacspace_subjects_due"),
     "when the next is due": (lambda store: store.triggers.next_due_at(), "ix_pacspace_subjects_due"),
-    "a block": (lambda store: store.subjects.block_on("sub_of_in_7"), "ix_pacspace_subjects_subscription"),
-    "the known": (lambda store: store.subjects.known([f"in_{one}" for one in range(50)]), "pacspace_subjects"),
+    "a block": (lambda store: store.jobs.block_on("sub_of_in_7"), "ix_pacspace_subjects_subscription"),
+    "the known": (lambda store: store.jobs.known([f"in_{one}" for one in range(50)]), "pacspace_subjects"),
     "an account's invoices": (
         tell,
         "pacspace_claims",
     ),
     "leases": (
-        lambda store: store.subjects.free_leases_of_the_dead("here", lambda _: True),
+        lambda store: store.jobs.free_leases_of_the_dead("here", lambda _: True),
         "ix_pacspace_subjects_lease",
     ),
 }
@@ -1281,19 +1279,19 @@ def test_sqlite_survives_a_power_cut_and_lets_readers_read(sqlite_url: str, cloc
 def test_a_reader_does_not_keep_a_writer_waiting(store: Store, clock: ManualClock) -> None:
     database = Database(engine=store.engine, now=clock.now)
     with database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar() == 0
+        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 0
         with ThreadPoolExecutor(1) as thread:
             assert thread.submit(store.triggers.receive, event(), Queue()).result(timeout=2)
-        assert connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar() in (0, 1)
+        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() in (0, 1)
 
 
 def test_a_writer_does_not_keep_a_reader_waiting(store: Store, clock: ManualClock) -> None:
     saved(store, HELD)
     database = Database(engine=store.engine, now=clock.now)
     with database.writing() as connection:
-        connection.execute(sa.update(subjects).values(stage="ended"))
+        connection.execute(sa.update(jobs).values(stage="ended"))
         with ThreadPoolExecutor(1) as thread:
-            found = thread.submit(store.subjects.find, "in_1").result(timeout=2)
+            found = thread.submit(store.jobs.find, "in_1").result(timeout=2)
     assert found is not None
     assert found.memory.stage is Stage.HELD
 
@@ -1301,7 +1299,7 @@ def test_a_writer_does_not_keep_a_reader_waiting(store: Store, clock: ManualCloc
 def test_writers_wait_for_each_other(store: Store) -> None:
     def work(number: int) -> bool:
         store.journal.note("hold", f"in_{number % 3}", str(number))
-        lease = store.subjects.acquire(Kind.INVOICE, f"in_{number}", TTL)
+        lease = store.jobs.acquire(Kind.INVOICE, f"in_{number}", TTL)
         return lease is not None and not lease.give_back(HELD, None)
 
     assert all(at_once(work, times=80))

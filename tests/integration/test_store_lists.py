@@ -35,16 +35,16 @@ def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
 
 
 def keep(store: Store, invoice_id: str, memory: InvoiceState, kind: Kind = Kind.INVOICE) -> None:
-    leased = store.subjects.acquire(kind, invoice_id, MINUTE)
+    leased = store.jobs.acquire(kind, invoice_id, MINUTE)
     assert leased is not None
     leased.give_back(replace(memory, invoice_id=invoice_id), None if memory.ended else START)
 
 
-def event(event_id: str, outcome: str = "queued", subject: str | None = "in_1") -> ReceivedEvent:
+def event(event_id: str, outcome: str = "queued", job: str | None = "in_1") -> ReceivedEvent:
     return ReceivedEvent(
         event_id=event_id,
         type="invoice.created",
-        subject_id=subject,
+        job_id=job,
         kind=Kind.INVOICE,
         subscription_id=None,
         customer_id="cus_1",
@@ -56,7 +56,7 @@ def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
     keep(store, "in_read", replace(MATCHED, stage=Stage.ENDED))
     keep(store, "in_unread", InvoiceState(invoice_id="-", customer_id="cus_1", stage=Stage.ENDED))
     keep(store, "in_open", InvoiceState(invoice_id="-"))
-    assert store.subjects.given_up(["in_read", "in_unread", "in_open", "in_unknown"]) == {"in_unread"}
+    assert store.jobs.given_up(["in_read", "in_unread", "in_open", "in_unknown"]) == {"in_unread"}
 
 
 def test_an_event_without_a_queue_is_found_as_due_and_taken_once(store: Store) -> None:
@@ -79,17 +79,17 @@ def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(
     keep(store, "in_1", replace(MATCHED, stage=Stage.ENDED))
     keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, stage=Stage.ENDED, detail="nothing metered"))
     keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), Kind.UPCOMING)
-    found = list(store.subjects.metered())
+    found = list(store.jobs.metered())
     assert [memory.invoice_id for memory in found] == ["in_1", "in_2"]
     assert found[1].amount == Money(amount=5, currency="jpy")
-    assert [memory.invoice_id for memory in store.subjects.blocks()] == ["upcoming:sub_1:1"]
+    assert [memory.invoice_id for memory in store.jobs.blocks()] == ["upcoming:sub_1:1"]
 
 
 def test_since_is_when_somebody_last_looked(store: Store, clock: ManualClock) -> None:
     keep(store, "in_1", MATCHED)
     clock.advance(3600)
     keep(store, "in_2", MATCHED)
-    assert [memory.invoice_id for memory in store.subjects.metered(since=START + MINUTE)] == ["in_2"]
+    assert [memory.invoice_id for memory in store.jobs.metered(since=START + MINUTE)] == ["in_2"]
 
 
 def test_rejections_are_kept_once_and_found_by_when_they_were_checked(store: Store) -> None:

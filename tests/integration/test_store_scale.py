@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.records import ReceivedEvent
-from pacspace_stripe.store.tables import audit, claims, events, evidence, facts, subjects
+from pacspace_stripe.store.tables import audit, claims, events, evidence, facts, jobs
 from pacspace_stripe.store.triggers import new_row
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -32,7 +32,7 @@ def _fill(store: Store) -> None:
     numbers = range(ROWS)
     window = {"starts_at": MONTH.start, "ends_at": MONTH.end}
     with store.engine.begin() as connection:
-        connection.execute(sa.insert(subjects), [_row(number) for number in numbers])
+        connection.execute(sa.insert(jobs), [_row(number) for number in numbers])
         connection.execute(
             sa.insert(claims), [{"account": f"cus_{one}", "invoice_id": f"in_{one}", **window} for one in numbers]
         )
@@ -41,7 +41,7 @@ def _fill(store: Store) -> None:
                 "chain_id": f"sub_{one}",
                 "sequence": 1,
                 "sha256": f"{one:064}",
-                "subject_id": f"in_{one}",
+                "job_id": f"in_{one}",
                 "document": b'{"decision": {"verdict": "drifted"}}',
                 "decided_at": NOW,
             }
@@ -49,10 +49,10 @@ def _fill(store: Store) -> None:
         ]
         connection.execute(sa.insert(evidence), links)
         connection.execute(
-            sa.insert(audit), [{"at": NOW, "kind": "stamp", "subject_id": f"in_{one}", "detail": ""} for one in numbers]
+            sa.insert(audit), [{"at": NOW, "kind": "stamp", "job_id": f"in_{one}", "detail": ""} for one in numbers]
         )
         connection.execute(sa.insert(facts), [{"name": f"backfill:{one}", "value": "{}"} for one in numbers])
-        received = {"type": "invoice.updated", "subject_id": None, "outcome": "queued", "received_at": NOW}
+        received = {"type": "invoice.updated", "job_id": None, "outcome": "queued", "received_at": NOW}
         connection.execute(sa.insert(events), [{"event_id": f"evt_{one}", **received} for one in numbers])
     with store.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
@@ -69,18 +69,18 @@ def store(module_database_url: str) -> Iterator[Store]:
 
 
 def _whole_look(store: Store) -> None:
-    leased = store.subjects.acquire(Kind.INVOICE, "in_7", timedelta(seconds=30))
+    leased = store.jobs.acquire(Kind.INVOICE, "in_7", timedelta(seconds=30))
     assert leased is not None
     leased.guard()
-    leased.save(leased.subject.memory)
-    leased.give_back(leased.subject.memory, NOW + LATER)
+    leased.save(leased.job.memory)
+    leased.give_back(leased.job.memory, NOW + LATER)
 
 
 def _receive(store: Store) -> None:
     event = ReceivedEvent(
         event_id="evt_of_today",
         type="invoice.updated",
-        subject_id="in_7",
+        job_id="in_7",
         kind=Kind.INVOICE,
         subscription_id=None,
         customer_id=None,
@@ -90,17 +90,17 @@ def _receive(store: Store) -> None:
 
 
 ASKED: dict[str, Callable[[Store], object]] = {
-    "a subject": lambda store: store.subjects.find("in_7"),
+    "a job": lambda store: store.jobs.find("in_7"),
     "a look under its lease": _whole_look,
-    "the known": lambda store: store.subjects.known([f"in_{one}" for one in range(50)]),
-    "the kept back": lambda store: store.subjects.kept_back([f"in_{one}" for one in range(50)]),
-    "a block": lambda store: store.subjects.block_on("sub_7"),
-    "a payment of what was released": lambda store: store.subjects.finish_released("in_7"),
+    "the known": lambda store: store.jobs.known([f"in_{one}" for one in range(50)]),
+    "the kept back": lambda store: store.jobs.kept_back([f"in_{one}" for one in range(50)]),
+    "a block": lambda store: store.jobs.block_on("sub_7"),
+    "a payment of what was released": lambda store: store.jobs.finish_released("in_7"),
     "what is due": lambda store: store.triggers.due_ids(limit=10),
     "whether anything is due": lambda store: store.triggers.any_due(),
     "when the next is due": lambda store: store.triggers.next_due_at(),
     "what to take": lambda store: store.triggers.take_due(lambda *_: None, limit=5),
-    "a wish": lambda store: store.triggers.want(Kind.INVOICE, "in_7"),
+    "a wish": lambda store: store.triggers.request(Kind.INVOICE, "in_7"),
     "an event": _receive,
     "an event about an account": lambda store: store.triggers.wake_account(
         "evt_new", "delta.verified", "cus_7", soon=timedelta(seconds=1), apart=timedelta(seconds=1)
@@ -108,10 +108,10 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "a rival": lambda store: store.coverage.overlapping_invoice("in_8", "cus_7", MONTH),
     "a claim": lambda store: store.coverage.put("in_7", [("cus_7", MONTH), ("cus_seven", MONTH)]),
     "evidence by hash": lambda store: store.chains.find(f"{7:064}"),
-    "an invoice's evidence": lambda store: store.chains.of_subject("in_7"),
+    "an invoice's evidence": lambda store: store.chains.of_job("in_7"),
     "a chain": lambda store: store.chains.of_chain("sub_7"),
     "one more link": lambda store: store.chains.append(
-        {"decision": {"verdict": "matched"}}, chain="sub_7", subject_id="in_7", decided_at=NOW
+        {"decision": {"verdict": "matched"}}, chain="sub_7", job_id="in_7", decided_at=NOW
     ),
     "an audit trail": lambda store: store.journal.audit_trail("in_7"),
     "a bookmark": lambda store: store.journal.fact("backfill:7"),
@@ -129,7 +129,7 @@ def test_it_asks_through_an_index(store: Store, ask: Callable[[Store], object]) 
 
 
 def test_a_query_without_an_index_would_be_noticed(store: Store) -> None:
-    plans = list(_plans(store, lambda one: one.subjects.invoices(status="drifted")))
+    plans = list(_plans(store, lambda one: one.jobs.invoices(status="drifted")))
     assert any("Seq Scan" in plan or "SCAN pacspace_subjects" in plan for _, plan in plans)
 
 

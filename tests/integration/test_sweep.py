@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
 from pacspace_stripe.stripe_api.events import SUBSCRIBED, EventType
-from pacspace_stripe.sweep import SUBJECT
+from pacspace_stripe.sweep import SWEEP_ID
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
 from tests.support.worlds import ENVIRONMENT, PERIOD_END, START, World, world
@@ -41,18 +41,18 @@ def request(made: World, method: str, path: str, **form: str) -> httpx.Response:
 
 
 def warning(made: World) -> str | None:
-    subject = made.app.store.subjects.find(subject_id(subscription(made), PERIOD_END))
-    return subject.memory.verdict if subject else None
+    job = made.app.store.jobs.find(upcoming_job_id(subscription(made), PERIOD_END))
+    return job.memory.verdict if job else None
 
 
 def looked_at_after(made: World, event: dict[str, Any]) -> bool:
-    subject = made.app.store.subjects.find(event["data"]["object"]["id"])
-    return subject is not None and subject.updated_at.timestamp() > event["created"]
+    job = made.app.store.jobs.find(event["data"]["object"]["id"])
+    return job is not None and job.updated_at.timestamp() > event["created"]
 
 
 def looked_at_since(made: World, event: dict[str, Any]) -> bool:
-    subject = made.app.store.subjects.find(made.invoice_id)
-    return subject is not None and subject.updated_at.timestamp() > event["created"]
+    job = made.app.store.jobs.find(made.invoice_id)
+    return job is not None and job.updated_at.timestamp() > event["created"]
 
 
 def nothing(_: World) -> None:
@@ -182,12 +182,12 @@ def test_an_event_is_taken_once_however_often_it_is_listed_or_delivered(tmp_path
         made.stripe.set_webhook(lost_types=["invoice.created"])
         made.app.sweep.plan()
         made.run(2 * HOUR)
-        subject = made.app.store.subjects.find(made.invoice_id)
+        job = made.app.store.jobs.find(made.invoice_id)
         made.run(3 * INTERVAL)
-        again = made.app.store.subjects.find(made.invoice_id)
-        assert subject is not None
+        again = made.app.store.jobs.find(made.invoice_id)
+        assert job is not None
         assert again is not None
-        assert (again.wanted, again.updated_at) == (subject.wanted, subject.updated_at)
+        assert (again.requested, again.updated_at) == (job.requested, job.updated_at)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def test_no_early_warning_is_begun_twice_or_without_a_meter(tmp_path: Path) -> N
         licensed = made.stripe.add_price(None, unit_amount=500)
         made.subscribe("cus_flat", prices=[licensed], collection_method="send_invoice")
         found = made.subscribe(collection_method="send_invoice")
-        assert made.app.sweep.run(widely=True) == [subject_id(found, PERIOD_END)]
+        assert made.app.sweep.run(widely=True) == [upcoming_job_id(found, PERIOD_END)]
         assert made.app.sweep.run(widely=True) == []
 
 
@@ -334,7 +334,7 @@ def test_a_list_that_the_key_may_not_read_hides_no_other(tmp_path: Path, closed:
         made.stripe.forbid(closed)
         with pytest.raises(RemoteRefused):
             made.app.sweep.run()
-        assert made.app.store.subjects.known([made.invoice_id])
+        assert made.app.store.jobs.known([made.invoice_id])
 
 
 def test_a_list_that_broke_off_is_read_again_from_where_it_began(tmp_path: Path) -> None:
@@ -352,14 +352,14 @@ def test_a_list_that_broke_off_is_read_again_from_where_it_began(tmp_path: Path)
 
 def test_two_processes_do_not_sweep_at_once(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        assert made.app.store.subjects.acquire(Kind.SWEEP, SUBJECT, HOUR) is not None
+        assert made.app.store.jobs.acquire(Kind.SWEEP, SWEEP_ID, HOUR) is not None
         with pytest.raises(LeaseBusy):
             made.app.sweep.run()
 
 
 def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        made.app.store.triggers.want(Kind.INVOICE, "in_1")
+        made.app.store.triggers.request(Kind.INVOICE, "in_1")
         url = f"sqlite:///{tmp_path / 'world.db'}"
         done = CliRunner().invoke(cli, ["sweep"], env=ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url})
         assert isinstance(done.exception, RemoteUnavailable)

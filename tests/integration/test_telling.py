@@ -62,7 +62,7 @@ def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.L
         made.run(2 * HOUR)
         end = told(made)[1]
         assert types(made) == [Type.DRIFTED, Type.RECOVERED]
-        assert (drift.subject_id, drift.customer_id, drift.detail) == (
+        assert (drift.job_id, drift.customer_id, drift.detail) == (
             *(made.invoice_id, "cus_acme"),
             "billed 100, recorded 90: differs by 10",
         )
@@ -102,7 +102,7 @@ def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same
                 assert why.sentence == sentence(stored.explanations[0])
                 other = replace(alert, windows=({**alert.windows[0], "billed": "101"},))
                 assert courier.sender.why(other) is None
-                assert courier.sender.why(replace(alert, subject_id="in_unknown")) is None
+                assert courier.sender.why(replace(alert, job_id="in_unknown")) is None
 
 
 def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from stripe.events import (
 )
 
 from pacspace_stripe.errors import SignatureError, UnreadableEvent
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.report.rules.checklist import CheckPoint, Standing
 from pacspace_stripe.simulator.stripe.webhooks import signature
@@ -77,7 +77,7 @@ def test_the_sweep_begins_the_early_warning_that_a_thin_event_cannot(tmp_path: P
         made.app.sweep.plan()
         made.run(7 * DAY + 2 * HOUR)
         assert ("invoice.upcoming", "left to the sweep") in outcomes(made)
-        assert made.app.store.subjects.find(subject_id(found, end)) is not None
+        assert made.app.store.jobs.find(upcoming_job_id(found, end)) is not None
         assert made.clock.now() < end - DAY
 
 
@@ -174,12 +174,12 @@ def test_a_type_that_we_do_not_know_brings_a_look_at_what_is_held(tmp_path: Path
         made.subscribe()
         made.bill("100")
         made.run(2 * HOUR)
-        before = made.app.store.subjects.find(made.invoice_id)
+        before = made.app.store.jobs.find(made.invoice_id)
         assert before is not None
         made.clock.advance(60)
         made.stripe.account.emit("invoice.something_new", made.invoice())
         made.settle()
-        after = made.app.store.subjects.find(made.invoice_id)
+        after = made.app.store.jobs.find(made.invoice_id)
         assert after is not None
         assert after.updated_at > before.updated_at
         assert ("invoice.other", "queued") in outcomes(made)
@@ -200,7 +200,7 @@ def test_events_of_another_account_are_ignored_and_told_once(tmp_path: Path, cap
         assert told == [
             "Stripe events of account acct_other are answered and ignored: STRIPE_API_KEY is of another account"
         ]
-        assert made.app.store.subjects.find(made.invoice_id) is None
+        assert made.app.store.jobs.find(made.invoice_id) is None
         ignored = points(made)["ignored_events"]
         assert ignored.standing is Standing.LOOK
         assert ignored.about == ("account acct_other",)

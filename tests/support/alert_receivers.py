@@ -101,7 +101,7 @@ def drifted(invoice_id: str) -> InvoiceState:
 
 def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> InvoiceState:
     """A look that tells one alert on both channels."""
-    leased = store.subjects.acquire(Kind.INVOICE, invoice_id, LEASE)
+    leased = store.jobs.acquire(Kind.INVOICE, invoice_id, LEASE)
     assert leased is not None
     known = drifted(invoice_id)
     memory = Alerts(store=store, channels=BOTH).tell(leased, known, kind, known.detail)
@@ -132,7 +132,7 @@ def courier(
     why: Why | None = None,
 ) -> Iterator[AlertWorker]:
     """Delivers what is due when told to; chance adds nothing."""
-    now = store.subjects.now
+    now = store.jobs.now
     sender = Sender(transport=Transport(timeouts=timeouts), place=Place(livemode=False), now=now, why=lambda _: why)
     secrets = (SECRET,) if channel is Channel.WEBHOOK else ()
     address = Address(channel=channel, url=url or receiver.url, secrets=secrets)

@@ -83,14 +83,14 @@ def main(url: str) -> None:
     store.migrate()
     seconds = 0.0
 
-    def look(kind: Kind, subject_id: str, wanted: int) -> None:
-        lease = store.subjects.acquire(kind, subject_id, LEASE)
+    def look(kind: Kind, job_id: str, requested: int) -> None:
+        lease = store.jobs.acquire(kind, job_id, LEASE)
         if lease is None:
             return
-        said.put(f"looking {subject_id} {wanted}")
+        said.put(f"looking {job_id} {requested}")
         time.sleep(seconds)
         lease.give_back(None, None)
-        said.put(f"looked {subject_id} {wanted}")
+        said.put(f"looked {job_id} {requested}")
 
     def talk() -> None:
         while True:
@@ -102,8 +102,8 @@ def main(url: str) -> None:
     said.put("started")
     for line in sys.stdin:
         match line.split():
-            case ["want", subject_id]:
-                store.triggers.want(Kind.INVOICE, subject_id, engine.enqueue)
+            case ["want", job_id]:
+                store.triggers.request(Kind.INVOICE, job_id, engine.enqueue)
             case ["work", written]:
                 seconds = float(written)
             case _:

@@ -176,7 +176,7 @@ class Town:
 
         def said() -> bool:
             with self.store() as store:
-                found = {one.subject_id for one in store.subjects.invoices(status=verdict)}
+                found = {one.job_id for one in store.jobs.invoices(status=verdict)}
             return found >= _ids(bills)
 
         wait_for(f"the verdict {verdict}", said, seconds=PATIENCE, every=0.2)
@@ -194,8 +194,8 @@ class Town:
 
         def looked_at() -> bool:
             with self.store() as store:
-                subjects = [store.subjects.find(bill.invoice_id) for bill in bills]
-            return all(subject is not None and subject.lease_owner for subject in subjects)
+                jobs = [store.jobs.find(bill.invoice_id) for bill in bills]
+            return all(job is not None and job.lease_owner for job in jobs)
 
         wait_for("looks", looked_at, seconds=PATIENCE)
 
@@ -245,7 +245,7 @@ class Links:
 
     @classmethod
     def of(cls, store: Store, bill: Bill) -> Self:
-        return cls(tuple(store.chains.of_subject(bill.invoice_id)))
+        return cls(tuple(store.chains.of_job(bill.invoice_id)))
 
     def verdicts(self) -> list[str]:
         """What was decided, oldest first, without what only confirms a decision."""

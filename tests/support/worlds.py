@@ -88,8 +88,8 @@ class World:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         return self._at_stripe(request) if request.url.port == STRIPE_PORT else self.ledger(request)
 
-    def _enqueue(self, _: sa.Connection, kind: Kind, subject_id: str, wanted: int) -> None:
-        self.queue.append((kind, subject_id, wanted))
+    def _enqueue(self, _: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
+        self.queue.append((kind, job_id, requested))
 
     def _deliver(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -163,9 +163,9 @@ class World:
             todo, self.queue = self.queue, []
             if not todo:
                 return
-            for kind, subject, wanted in todo:
+            for kind, job, requested in todo:
                 with contextlib.suppress(LeaseBusy):
-                    self.app.look(kind, subject, wanted)
+                    self.app.look(kind, job, requested)
         message = "it never settles"
         raise AssertionError(message)
 
@@ -182,9 +182,9 @@ class World:
 
     def memory(self, invoice_id: str | None = None) -> InvoiceState:
         """What we remember of it."""
-        subject = self.app.store.subjects.find(invoice_id or self.invoice_id)
-        assert subject is not None
-        return subject.memory
+        job = self.app.store.jobs.find(invoice_id or self.invoice_id)
+        assert job is not None
+        return job.memory
 
     def stripe_calls(self) -> list[str]:
         """Requests that the product made of Stripe, by endpoint."""
@@ -201,7 +201,7 @@ class World:
     def vouch(self) -> None:
         """Whatever was decided: its evidence reads back, adds up and stands in its place."""
         for invoice_id in self.stripe.invoices():
-            for link in self.app.store.chains.of_subject(invoice_id):
+            for link in self.app.store.chains.of_job(invoice_id):
                 evidence = read_evidence(link.document)
                 assert evidence.canonical
                 assert list(problems(evidence.document)) == []

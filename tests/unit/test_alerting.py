@@ -120,7 +120,7 @@ def test_however_it_flaps_a_day_has_few_messages_and_none_is_lost_count_of(figur
     ],
 )
 def test_the_type_of_a_message(kind: str, type_: Type) -> None:
-    assert Alert(alert_id="msg_1", subject_id="in_1", kind=kind, at=NOW).type is type_
+    assert Alert(alert_id="msg_1", job_id="in_1", kind=kind, at=NOW).type is type_
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_chance_only_ever_adds_its_share(attempts: int, chance: float) -> None:
 
 def test_the_attempts_span_more_than_a_day_and_end_before_a_message_is_old() -> None:
     assert DAY < sum(SCHEDULE, timedelta(0)) * (1 + JITTER) <= DELIVERED_WITHIN
-    alert = Alert(alert_id="msg_1", subject_id="in_1", kind=DRIFT, at=NOW)
+    alert = Alert(alert_id="msg_1", job_id="in_1", kind=DRIFT, at=NOW)
     assert not too_old(alert, NOW + DELIVERED_WITHIN)
     assert too_old(alert, NOW + DELIVERED_WITHIN + MINUTE)
 

@@ -31,7 +31,7 @@ AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WINDOW: dict[str, str | int | None] = {"meter": "api_calls", "billed": "100", "recorded": "90", "reason": "OVERBILLED"}
 DRIFT = Alert(
     alert_id="msg_1",
-    subject_id="in_1",
+    job_id="in_1",
     kind="drifted:OVERBILLED",
     at=AT,
     customer_id="cus_1",
@@ -42,9 +42,9 @@ DRIFT = Alert(
     amount=Money(amount=12345, currency="eur"),
     windows=(WINDOW,),
 )
-BLOCK = replace(DRIFT, subject_id="upcoming:sub_1:1", kind="upcoming_blocked:OVERBILLED", amount=None)
+BLOCK = replace(DRIFT, job_id="upcoming:sub_1:1", kind="upcoming_blocked:OVERBILLED", amount=None)
 LIFTED = replace(BLOCK, kind="upcoming_recovered", verdict=Verdict.MATCHED)
-TEST = Alert(alert_id="msg_2", subject_id="-", kind="test", at=AT)
+TEST = Alert(alert_id="msg_2", job_id="-", kind="test", at=AT)
 LIVE, TEST_MODE = Place(livemode=True), Place(livemode=False)
 OWN = Place(livemode=True, console_url="https://billing.example")
 WHY = Why(sentence="On 17 October, 10 were sent to Stripe twice.", document=[{"cause": "twice_in_stripe"}])

@@ -7,8 +7,7 @@ from itertools import accumulate
 
 from pacspace_stripe.alerts.rules.throttle import Alert, Type, head
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.rules.explanation import Explanation
-from pacspace_stripe.explain.rules.explanation import fingerprint
+from pacspace_stripe.explain.rules.explanation import Explanation, fingerprint
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import printable
@@ -47,7 +46,7 @@ class Place:
 
 
 def why_of(alert: Alert, explained: str, explanations: tuple[Explanation, ...]) -> Why | None:
-    """What is stored about its subject, if it is about the figures of this alert. ``explained``: their fingerprint.
+    """What is stored about its job, if it is about the figures of this alert. ``explained``: their fingerprint.
 
     Without the days: those are for a chart.
     """

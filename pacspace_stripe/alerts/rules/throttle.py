@@ -85,7 +85,7 @@ class Alert:
 
     alert_id: str
     """The receiver's idempotency key: the same at every delivery."""
-    subject_id: str
+    job_id: str
     kind: str
     at: datetime
     customer_id: str | None = None
@@ -107,7 +107,7 @@ class Alert:
     @property
     def invoice_id(self) -> str | None:
         """None before there is an invoice."""
-        return self.subject_id if self.subject_id.startswith("in_") else None
+        return self.job_id if self.job_id.startswith("in_") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,7 @@ class Run:
         bookmark = self._bookmark(resume=resume)
         self.selection = replace(self.selection, until=bookmark.until)
         if self.act:
-            self.app.store.subjects.free_leases_of_the_dead(socket.gethostname(), is_alive)
+            self.app.store.jobs.free_leases_of_the_dead(socket.gethostname(), is_alive)
         finished = False
         with ExitStack() as open_files, stopping() as stop:
             csv_report = self._csv(open_files, bookmark.report_bytes)

@@ -21,7 +21,7 @@ _SIGNATURES_EXIST = 1
 _OUR_KEYWORD = re.compile(r"(?:^|,)\s*(?:evidence-sha256|proof-root):[^,]*")
 _NO_ATTACHMENTS = {"1", "2"}
 """Services of PDF/A that take no attachment like ours: the file no longer claims to be one of them."""
-_INFO = ("/Title", "/Author", "/Subject", "/Keywords", "/Creator", "/Producer")
+_INFO = ("/Title", "/Author", "/Job", "/Keywords", "/Creator", "/Producer")
 """What a new XMP packet takes over, so that readers who prefer XMP lose nothing. Dates may be unreadable: left out."""
 
 

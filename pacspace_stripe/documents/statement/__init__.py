@@ -41,7 +41,7 @@ def statement_of(app: App, invoice_id: str, *, daily: bool = True) -> Statement:
     if app.store.stamped_elsewhere(invoice_id) is not None:
         raise not_here(invoice_id)
     evidence = app.store.chains.decision_of(invoice_id)
-    confirmed = confirmation_of(app.store.chains.of_subject(invoice_id), evidence.sha256)
+    confirmed = confirmation_of(app.store.chains.of_job(invoice_id), evidence.sha256)
     document: dict[str, Any] = json.loads(evidence.document)
     particulars = particulars_of(app, evidence, document, daily=daily)
     view = _view(app, evidence, document, particulars, confirmed)

@@ -26,7 +26,7 @@ _OURS = "pacspace-stripe"
 def make_bundle(app: App, invoice_id: str, *, made_at: datetime) -> Bundle:
     """The bundle; what a vendor does not answer is missing in it. Raises NotFound: no evidence about the invoice."""
     decision = app.store.chains.decision_of(invoice_id)
-    links = app.store.chains.of_subject(invoice_id)
+    links = app.store.chains.of_job(invoice_id)
     document: dict[str, Any] = json.loads(decision.document)
     folder = Folder()
     for number, link in enumerate(app.store.chains.of_chain(document["chain"]["id"]), start=1):

@@ -112,14 +112,14 @@ def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
 
 
 def test_a_message_waits_for_the_end_of_the_look_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
-    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
     assert leased is not None
     memory = Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     with receiving() as receiver, courier(store, receiver) as courier_:
         assert courier_.deliver() is Round.NOTHING_DUE
         leased.give_back(memory, None)
         assert courier_.deliver() is Round.DELIVERED
-        assert store.subjects.acquire(Kind.INVOICE, "in_2", LEASE) is not None
+        assert store.jobs.acquire(Kind.INVOICE, "in_2", LEASE) is not None
         tell(store, "in_3")
         assert courier_.deliver() is Round.DELIVERED
         clock.advance(LEASE)
@@ -205,7 +205,7 @@ def test_after_ten_attempts_over_three_days_it_has_failed(
         assert courier_.deliver() is Round.NOTHING_DUE
     assert len(receiver.requests) == 10
     assert delivery(sqlite_store) == (State.FAILED, 10, "alerts to webhook: POST: HTTP 500")
-    assert [one.alert.subject_id for one in sqlite_store.outbox.sent(failed=True)] == ["in_1"]
+    assert [one.alert.job_id for one in sqlite_store.outbox.sent(failed=True)] == ["in_1"]
     assert "failed for good" in caplog.text
 
 
@@ -242,7 +242,7 @@ def test_a_test_message_that_arrives_switches_it_on_again(sqlite_store: Store, c
     with receiving(410, 500, 200) as receiver, courier(sqlite_store, receiver) as courier_:
         courier_.deliver()
         clock.advance(HOUR)
-        test = Alert(alert_id="msg_test", subject_id="-", kind="test", at=clock.now())
+        test = Alert(alert_id="msg_test", job_id="-", kind="test", at=clock.now())
         assert courier_.test(test).status == 500
         assert courier_.deliver() is Round.NOTHING_DUE
         assert courier_.test(test).status == 200
@@ -260,7 +260,7 @@ def test_no_address_and_no_secret_is_ever_said(
         url = receiver.url.replace("http://", "http://me:tellnobody1@") + "/tellnobody-here?key=tellnobody2"
         with courier(sqlite_store, receiver, url=url, timeouts=IMPATIENT) as courier_:
             courier_.deliver()
-            courier_.test(Alert(alert_id="msg_test", subject_id="-", kind="test", at=sqlite_store.subjects.now()))
+            courier_.test(Alert(alert_id="msg_test", job_id="-", kind="test", at=sqlite_store.jobs.now()))
             ours = [one.getMessage() for one in caplog.records if ".simulator" not in one.name]
             shown = f"{delivery(sqlite_store)} {courier_!r} {courier_.receiver!r}"
     said = " ".join([*ours, shown])

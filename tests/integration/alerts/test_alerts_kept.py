@@ -49,15 +49,15 @@ def test_told_is_remembered_together_with_its_message(store: Store) -> None:
 
 
 def tell_again(store: Store) -> tuple[str, ...]:
-    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
     assert leased is not None
-    memory = Alerts(store=store, channels=BOTH).tell(leased, leased.subject.memory, "drifted:OVERBILLED", "")
+    memory = Alerts(store=store, channels=BOTH).tell(leased, leased.job.memory, "drifted:OVERBILLED", "")
     leased.give_back(memory, None)
     return memory.alerted
 
 
 def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualClock) -> None:
-    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
     assert leased is not None
     Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     clock.advance(LEASE)
@@ -66,7 +66,7 @@ def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualCloc
 
 
 def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> None:
-    leased = store.subjects.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
     assert leased is not None
     clock.advance(LEASE)
     with pytest.raises(LeaseLost):
@@ -83,9 +83,9 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: 
     process.communicate()
     with closing(opened(database_url)) as store:
         with store.engine.connect() as connection:
-            told = list(connection.execute(sa.select(alerts.c.subject_id)).scalars())
+            told = list(connection.execute(sa.select(alerts.c.job_id)).scalars())
             ways = list(connection.execute(sa.select(deliveries.c.alert_id)).scalars())
-        remembered = [one.subject_id for one in store.subjects.invoices() if one.memory.alerted]
+        remembered = [one.job_id for one in store.jobs.invoices() if one.memory.alerted]
     assert sorted(told) == sorted(set(told)) == sorted(remembered)
     assert set(told) >= set(said)
     assert len(ways) == 2 * len(told)

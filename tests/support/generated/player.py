@@ -443,10 +443,10 @@ class Player(World):
         return bool(todo)
 
     def _look_at(self, todo: list[tuple[Kind, str, int]]) -> None:
-        for kind, subject, wanted in todo:
+        for kind, job, requested in todo:
             try:
                 with self.working():
-                    self.app.look(kind, subject, wanted)
+                    self.app.look(kind, job, requested)
             except Died:
                 return
             except PacspaceStripeError:

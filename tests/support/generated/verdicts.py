@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.stripe.world import StoredInvoice
-from pacspace_stripe.store.tables import audit, evidence, subjects
+from pacspace_stripe.store.tables import audit, evidence, jobs
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from tests.support.generated.plans import Outage, Restart, Stall
 from tests.support.generated.player import Figures, Key, Player, Request, Touch, Truth
@@ -97,8 +97,8 @@ def ours(player: Player, invoice: StoredInvoice) -> list[Request]:
 
 
 def memory(player: Player, invoice: StoredInvoice) -> InvoiceState | None:
-    subject = player.app.store.subjects.find(invoice.id)
-    return subject.memory if subject else None
+    job = player.app.store.jobs.find(invoice.id)
+    return job.memory if job else None
 
 
 def has_left(player: Player, invoice: StoredInvoice) -> bool:
@@ -475,7 +475,7 @@ def stamped_evidence_exists(player: Player) -> Iterator[str]:
         if sha is None:
             continue
         row = known.get(sha)
-        if row is None or row.subject_id != invoice.id:
+        if row is None or row.job_id != invoice.id:
             yield f"9 {invoice.id} names evidence {sha}, which is not its own"
         elif json.loads(row.document)["decision"]["verdict"] != invoice.metadata.get("pacspace_verdict"):
             yield f"9 {invoice.id} is stamped otherwise than its evidence says"
@@ -581,12 +581,12 @@ def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
 
 def everything_is_looked_after(player: Player) -> Iterator[str]:
     with player.app.store.engine.connect() as connection:
-        rows = {row.subject_id: row for row in connection.execute(sa.select(subjects))}
+        rows = {row.job_id: row for row in connection.execute(sa.select(jobs))}
     for row in rows.values():
         if row.stage != "ended" and row.next_check_at is None:
-            yield f"13 {row.subject_id} ({row.stage}) is forgotten"
+            yield f"13 {row.job_id} ({row.stage}) is forgotten"
         if row.lease_owner is not None:
-            yield f"13 {row.subject_id} is still leased"
+            yield f"13 {row.job_id} is still leased"
     for invoice in metered(player):
         if invoice.id not in rows:
             yield f"13 {invoice.id} is not known"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pacspace_stripe.explain.rules.corrections import plan
 from pacspace_stripe.explain.rules.explanation import Explanation, Side
-from pacspace_stripe.gate.early_warning import subject_id
+from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.store import Kind
 from pacspace_stripe.vocabulary.windows import iso
@@ -20,8 +20,8 @@ _OF_CUSTOMER = "invoice of "
 
 def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str, str]) -> None:
     """Verdict and figures first: they say most about what went wrong."""
-    subject = _subject(world, scenario, expected.of)
-    memory = world.memory(subject)
+    job = _job(world, scenario, expected.of)
+    memory = world.memory(job)
     seen = f"{memory.verdict} {memory.reason}: {memory.detail}"
     assert memory.verdict == expected.verdict, seen
     assert expected.reason in (None, memory.reason), seen
@@ -29,17 +29,17 @@ def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str
     _judge_windows(memory, expected.windows)
     if expected.calls is not None:
         assert len(world.ledger_calls()) <= expected.calls, world.ledger_calls()
-    if not subject.startswith(f"{Kind.UPCOMING.value}:"):
-        _judge_invoice(world, subject, expected)
-        _judge_explanation(world, subject, expected, ids)
+    if not job.startswith(f"{Kind.UPCOMING.value}:"):
+        _judge_invoice(world, job, expected)
+        _judge_explanation(world, job, expected, ids)
 
 
-def _subject(world: World, scenario: Scenario, of: str | None) -> str:
+def _job(world: World, scenario: Scenario, of: str | None) -> str:
     if of is None:
         return world.invoice_id
     if of.startswith(_UPCOMING):
         named = of.removeprefix(_UPCOMING)
-        return next(subject_id(each.id, each.end) for each in scenario.subscriptions if each.id == named)
+        return next(upcoming_job_id(each.id, each.end) for each in scenario.subscriptions if each.id == named)
     if of.startswith(_OF_CUSTOMER):
         made = world.stripe.invoices(customer=of.removeprefix(_OF_CUSTOMER))
         return next(each for each in reversed(made) if world.stripe.account.invoices[each].subscription is None)
