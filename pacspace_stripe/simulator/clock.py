@@ -1,4 +1,4 @@
-"""The simulators' one clock: wall time over sockets, compressed time in process."""
+"""The clock that both simulators share: wall time over sockets, compressed time in one process."""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Says what time it is, as an aware UTC datetime."""
+    """A source of the current time, as an aware UTC datetime."""
 
     def now(self) -> datetime: ...
 
 
 class WallClock:
-    """Real time. What the simulators run on when they are served over sockets."""
+    """Real time, on which simulators run when they are served over sockets."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -21,7 +21,7 @@ class WallClock:
 
 @dataclass(slots=True)
 class ManualClock:
-    """Compressed time: moves only when told to. In-process tests share one with the product."""
+    """Compressed time, which moves only when a caller moves it; in-process tests share one with the product."""
 
     at: datetime
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -30,7 +30,7 @@ class ManualClock:
         return self.at
 
     def advance(self, by: timedelta | float) -> datetime:
-        """Move forward by a timedelta or by seconds; never backwards."""
+        """Move forward by a timedelta or by seconds, never backwards."""
         step = by if isinstance(by, timedelta) else timedelta(seconds=by)
         if step < timedelta(0):
             message = "time does not run backwards"
@@ -40,7 +40,7 @@ class ManualClock:
             return self.at
 
     def advance_to(self, at: datetime) -> datetime:
-        """Move forward to ``at``; stays where it is when that is already past."""
+        """Move forward to ``at``; stay in place if that is already past."""
         with self._lock:
             self.at = max(self.at, at)
             return self.at

@@ -1,6 +1,6 @@
-"""What can go wrong on the wire, by name: seeded, per endpoint, counted. Both simulators use it.
+"""Faults of the connection, by name: seeded, per endpoint, counted. Both simulators use them.
 
-What can go wrong in a vendor's own records is planted in a whole month: ``plant``, see ``simulator.planting``.
+Faults in a vendor's own records are planted in a whole month instead: see ``plant`` in ``simulator.planted_faults``.
 """
 
 import fnmatch
@@ -34,16 +34,16 @@ __all__ = [
 
 
 class FaultName(StrEnum):
-    """The faults there are. The first three raise in process and close the connection over a socket."""
+    """Names of the faults. The first three raise in process, and close the connection over a socket."""
 
     CONNECTION_ERROR = "connection_error"
     """The request never arrives."""
     TIMEOUT = "timeout"
-    """No answer in time, and nothing happened."""
+    """No answer comes in time, and nothing happened."""
     LOST_REPLY = "lost_reply"
-    """It happened, and the answer is lost."""
+    """The request took effect, and its answer is lost."""
     SLOW = "slow"
-    """The answer takes ``seconds``; longer than the caller's read timeout, it is lost after the effect."""
+    """The answer takes ``seconds``; if that exceeds the caller's read timeout, it is lost after the effect."""
     SERVER_ERROR = "500"
     BAD_GATEWAY = "502"
     UNAVAILABLE = "503"
@@ -53,27 +53,27 @@ class FaultName(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One planned fault. An endpoint is a method and path pattern and may hold ``*``; none of them is everywhere."""
+    """One planned fault. ``endpoint`` is a method and a path pattern and may hold ``*``; None is every endpoint."""
 
     name: FaultName
     endpoints: tuple[str, ...] = ()
     times: int | None = None
-    """How often it strikes at most; None is without end."""
+    """Largest number of times that it strikes; None is without end."""
     skip: int = 0
-    """How many matching requests pass first."""
+    """Number of matching requests that pass first."""
     probability: float = 1.0
     seconds: float = 0.0
     struck: int = 0
 
     def matches(self, endpoint: str) -> bool:
-        """Whether this fault is meant for ``POST /v1/invoices/{id}`` and is not used up."""
+        """Return True if this fault is meant for an endpoint such as ``POST /v1/invoices/{id}`` and is not used up."""
         if self.times is not None and self.struck >= self.times:
             return False
         return not self.endpoints or any(fnmatch.fnmatchcase(endpoint, each) for each in self.endpoints)
 
 
 class Faults:
-    """The faults of one simulator, the first that matches strikes. Safe to change while requests run."""
+    """The faults of one simulator, of which the first match strikes. Safe to change while requests run."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
@@ -90,7 +90,7 @@ class Faults:
         probability: float = 1.0,
         seconds: float = 0.0,
     ) -> Fault:
-        """Plan a fault; raises ValueError for a name that is not a :class:`FaultName`."""
+        """Plan a fault. Raise ValueError for a name that is not a :class:`FaultName`."""
         fault = Fault(
             name=FaultName(name),
             endpoints=(endpoint,) if isinstance(endpoint, str) else endpoint or (),
@@ -104,12 +104,12 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove every planned fault."""
         with self._lock:
             self._faults.clear()
 
     def take(self, endpoint: str) -> Fault | None:
-        """The fault that strikes this request, if any; it is counted."""
+        """Return the fault that strikes this request, if any, and count it."""
         with self._lock:
             for fault in self._faults:
                 if fault.matches(endpoint) and self._strikes(fault):

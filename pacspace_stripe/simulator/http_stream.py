@@ -1,4 +1,4 @@
-"""What both simulators share on the wire: routing, the request log, JSON with exact decimals."""
+"""HTTP parts that both simulators share: routing, the request log, JSON with exact decimals."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import httpx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
-    """One request a simulator answered: what tests count calls and assert writes from."""
+    """One request that a simulator answered; tests count calls and assert writes with it."""
 
     at: datetime
     method: str
@@ -25,7 +25,7 @@ class LoggedRequest:
     status: int
     """0 when a fault kept the answer from arriving."""
     params: Mapping[str, Any] = field(default_factory=dict)
-    """What was asked, as the vendor nests it: form parameters (Stripe) or the JSON body (PacSpace)."""
+    """Parameters as the vendor nests them: form parameters for Stripe, the JSON body for PacSpace."""
 
 
 Handler = Callable[..., httpx.Response]
@@ -33,7 +33,7 @@ Handler = Callable[..., httpx.Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method, a path pattern with ``{name}`` segments, and what answers it."""
+    """A method, a path pattern with ``{name}`` segments, and the handler that answers it."""
 
     method: str
     pattern: str
@@ -44,7 +44,10 @@ class Route:
         return f"{self.method} {self.pattern}"
 
     def match(self, method: str, raw_path: str) -> dict[str, str] | None:
-        """Decoded path values, or None. Segments are decoded after splitting, as both vendors do."""
+        """Return the decoded path values, or None without a match.
+
+        Segments are decoded after splitting, as both vendors do.
+        """
         if method != self.method:
             return None
         wanted, given = self.pattern.strip("/").split("/"), raw_path.strip("/").split("/")
@@ -61,7 +64,7 @@ class Route:
 
 
 def find_route(routes: Iterable[Route], request: httpx.Request) -> tuple[Route, dict[str, str]] | None:
-    """The first route that answers this request, with its decoded path values."""
+    """Return the first route that answers this request, with its decoded path values."""
     raw_path = request.url.raw_path.decode("ascii").partition("?")[0]
     for route in routes:
         values = route.match(request.method, raw_path)
@@ -81,13 +84,13 @@ def _marked(value: object) -> str:
 
 
 def exact_json(value: Any) -> bytes:
-    """JSON bytes in which every Decimal is a number with exactly its digits."""
+    """Return JSON bytes in which every Decimal is a number with exactly its digits."""
     text = json.dumps(value, ensure_ascii=False, default=_marked)
     return re.sub(f'"{_MARK}([^{_MARK}]*){_MARK}"', r"\1", text).encode()
 
 
 def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
-    """A JSON answer as both vendors send it."""
+    """Return a JSON answer as both vendors send it."""
     return httpx.Response(
         status, content=exact_json(body), headers={"Content-Type": "application/json", **(headers or {})}
     )

@@ -1,4 +1,4 @@
-"""The simulators speak to this machine only."""
+"""The rule that keeps the simulators on this machine."""
 
 import ipaddress
 

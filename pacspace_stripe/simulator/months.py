@@ -1,7 +1,8 @@
-"""Ordinary months: customers, meters, and usage that both sides have the same; data, until it is played.
+"""Ordinary months as data: customers, meters, and usage that both sides have alike.
 
-A vendor reports each usage twice as it happens: to Stripe with its own time, to the ledger, which accepts it a moment
-later. So single records lie on different sides of an hour's end; none does at a period's edge, unless it is planted.
+A vendor reports each usage twice when it happens: to Stripe with its own time, and to the ledger, which accepts it a
+moment later. So single records lie on different sides of an hour's end. None lies at a period's edge unless it is
+planted there.
 """
 
 import random
@@ -19,12 +20,12 @@ if TYPE_CHECKING:  # they know faults, and faults know what is planted in a mont
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 METERS = ("requests", "storage_gb", "tokens")
 BEFORE, AFTER = 36 * HOUR, 60 * HOUR
-"""How long before and after a period there is usage, too."""
+"""Time before and after a period in which there is usage, too."""
 QUIET = 10 * MINUTE
-"""Around a period's edges nothing happens by itself."""
+"""Time around a period's edges in which nothing happens unless it is planted."""
 _DAYS_OF_EVERY_MONTH = 28
 _AWAKE = range(6, 21)
-"""Who reports every hour has nothing to report at night."""
+"""Hours of the day in which an hourly subscriber has usage."""
 _EVENTS = {"often": (80, 300), "seldom": (30, 80)}
 _LATENCY = (50, 4000)
 """Milliseconds until the ledger has accepted a usage."""
@@ -42,19 +43,19 @@ class Billed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One delta, as usage: the sign is the month's."""
+    """One delta, as positive usage: the sign is the month's."""
 
     customer: str
     meter: str
     at: datetime
-    """When the ledger accepts it."""
+    """Time at which the ledger accepts it."""
     quantity: Decimal
     reference: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoSidedUsage:
-    """What happened once, and what it should be on both sides."""
+    """One usage as both sides should have it."""
 
     billed: Billed
     recorded: Recorded
@@ -76,24 +77,27 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoSidedMonth:
-    """Two to four customers and what both sides have of them. Accounts are ``{customer}:{meter}``."""
+    """Two to four customers with their usage on both sides. Accounts are ``{customer}:{meter}``."""
 
     subscribers: tuple[Subscriber, ...]
     meters: tuple[str, ...]
     positive: bool
-    """The sign of usage in the ledger."""
+    """Sign of usage in the ledger."""
     final: bool
-    """Whether the invoices are finalized when they are looked at; else they are drafts still."""
+    """True if the invoices are finalized when they are explained, False if they are still drafts."""
     billed: tuple[Billed, ...]
     recorded: tuple[Recorded, ...]
 
     @property
     def now(self) -> datetime:
-        """When all of it is in the past."""
+        """Return a time at which the whole month is past."""
         return max(one.end for one in self.subscribers) + AFTER + 12 * HOUR
 
     def play(self, stripe: "StripeSimulator", pacspace: "PacSpaceSimulator", clock: "ManualClock") -> dict[str, str]:
-        """Fill both simulators, whose clock stands before the month and is moved; the invoice of each customer."""
+        """Fill both simulators and return each customer's invoice.
+
+        The clock must stand before the month, and is moved.
+        """
         prices = [stripe.add_price(stripe.add_meter(meter)) for meter in self.meters]
         stripe.configure(finalization_delay=HOUR if self.final else 30 * DAY)
         for one in self.subscribers:
@@ -111,12 +115,12 @@ class TwoSidedMonth:
 
 
 def chance(dice: random.Random, share: float) -> bool:
-    """Whether it happens, in this share of months."""
+    """Return True in this share of the months."""
     return dice.random() < share
 
 
 def usages_of(dice: random.Random, subscribers: tuple[Subscriber, ...], meters: tuple[str, ...]) -> list[TwoSidedUsage]:
-    """All that happened to everybody; meters beyond the first one are used seldom."""
+    """Return all usage of all customers; meters beyond the first one are used seldom."""
     return [
         usage
         for one in subscribers
@@ -126,7 +130,7 @@ def usages_of(dice: random.Random, subscribers: tuple[Subscriber, ...], meters: 
 
 
 def subscribers_of(dice: random.Random) -> tuple[Subscriber, ...]:
-    """The first one's period begins at midnight, or mid-month at any minute or second; others' with it or not."""
+    """Return customers whose first one starts its period at midnight, or at any second in mid-month."""
     first = _anchor(dice)
     starts = [first if chance(dice, 0.5) else _near(dice, first) for _ in range(dice.randint(1, 3))]
     return tuple(
@@ -180,7 +184,7 @@ def _of_one(dice: random.Random, one: Subscriber, meter: str) -> Iterator[TwoSid
 
 
 def _moments(dice: random.Random, one: Subscriber) -> Iterator[datetime]:
-    """Whole seconds, in order of time."""
+    """Yield the times of one customer's usage, in whole seconds and in order."""
     first, last = one.start - BEFORE, one.end + AFTER
     match one.cadence:
         case "hourly":

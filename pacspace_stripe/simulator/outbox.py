@@ -1,4 +1,4 @@
-"""What both simulators share of webhooks: events on their way, retried, duplicated, shuffled, lost or late."""
+"""Webhook delivery that both simulators share: retried, duplicated, shuffled, lost or late."""
 
 import heapq
 import random
@@ -14,7 +14,7 @@ Deliver = Callable[[httpx.Request], httpx.Response]
 
 
 class Occurrence(Protocol):
-    """An event, as far as its delivery goes."""
+    """The part of an event that its delivery needs."""
 
     id: str
     type: str
@@ -30,31 +30,31 @@ Event = TypeVar("Event", bound=Occurrence)
 
 @dataclass(slots=True, kw_only=True)
 class WebhookReceiver:
-    """Where events go, and what goes wrong on the way. Change its fields at any time."""
+    """The receiver of events and the faults on the way to it. Its fields can be changed at any time."""
 
     url: str
     secrets: tuple[str, ...]
     enabled_events: frozenset[str] | None = None
-    """The types it subscribed to; None is all."""
+    """Types that it subscribed to; None is all."""
     copies: int = 1
-    """How often each event is delivered, even when the first copy was taken."""
+    """Number of deliveries of each event, even after the first one succeeded."""
     shuffled: bool = False
-    """Whether events that are due together arrive in another order than they happened."""
+    """Deliver events that are due together in another order than they happened."""
     delay: timedelta = timedelta(0)
     lost_types: frozenset[str] = frozenset()
     loses: Callable[[dict[str, Any]], bool] | None = None
-    """Whether this event is never delivered; called with the event's JSON."""
+    """Predicate over an event's JSON: events for which it is true are never delivered."""
     loss: float = 0.0
-    """The share of events that are never delivered, 0 to 1."""
+    """Share of events that are never delivered, 0 to 1."""
     lost_count_as_delivered: bool = False
-    """Whether a list of undelivered events hides lost ones: taken by a proxy that then dropped them."""
+    """Hide lost events from the list of undelivered ones, as a proxy does that took them and then dropped them."""
     retry_after: tuple[timedelta, ...] = ()
     """Waits between attempts; the last one repeats."""
     give_up_after: timedelta = timedelta(days=3)
     most_attempts: int | None = None
 
     def wants(self, event_type: str) -> bool:
-        """Whether the endpoint subscribed to this type."""
+        """Return True if the endpoint subscribed to this type."""
         return self.enabled_events is None or event_type in self.enabled_events
 
 
@@ -69,7 +69,7 @@ class DeliveredWebhook(Generic[Event]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAttempt:
-    """One try to deliver; ``status`` None means that nobody answered."""
+    """One attempt to deliver; ``status`` None means that nothing answered."""
 
     at: datetime
     event_id: str
@@ -79,7 +79,7 @@ class WebhookAttempt:
 
 @dataclass(slots=True)
 class WebhookOutbox(Generic[Event]):
-    """Deliveries by when they are due. The owner locks; sending happens outside."""
+    """Deliveries, ordered by due time. The owner locks it, and sending happens outside the lock."""
 
     endpoint: WebhookReceiver
     random: random.Random
@@ -114,13 +114,13 @@ class WebhookOutbox(Generic[Event]):
         heapq.heappush(self._heap, (at, self._added, delivery))
 
     def next_due_at(self) -> datetime | None:
-        """When the next attempt is due."""
+        """Return the time of the next attempt."""
         if self._ready:
             return self._ready[0][0]
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: datetime) -> DeliveredWebhook[Event] | None:
-        """The next delivery that is due; when asked for, those due together come in another order."""
+        """Return the next delivery that is due, in shuffled order if the endpoint says so."""
         if not self._ready:
             while self._heap and self._heap[0][0] <= now:
                 at, _, delivery = heapq.heappop(self._heap)
@@ -130,7 +130,7 @@ class WebhookOutbox(Generic[Event]):
         return self._ready.popleft()[1] if self._ready else None
 
     def settle(self, delivery: DeliveredWebhook[Event], status: int | None, now: datetime) -> bool:
-        """Write down an attempt; True when it was the first success of the event. A failure is queued again."""
+        """Write down an attempt, and queue a failed one again. Return True at the first success of an event."""
         event = delivery.event
         self.attempts.append(WebhookAttempt(at=now, event_id=event.id, type=event.type, status=status))
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - a redirect is a failure too

@@ -1,7 +1,7 @@
-"""``plant(seed)``: one random fault in a random month, with what was planted, for whoever judges an explanation.
+"""One random fault in a random month, with the planted cause, to judge explanations by: ``plant(seed)``.
 
-It knows nothing of how a drift is explained. A fault is what happens to a vendor: a request that was lost, a retry
-that was counted again, a wrong id, an outage, a release that reports another unit.
+Nothing here knows how a drift is explained. A fault is an accident of a vendor: a request that was lost, a retry that
+was counted again, a wrong id, an outage, a release that reports another unit.
 """
 
 import random
@@ -27,19 +27,19 @@ from pacspace_stripe.simulator.months import (
 )
 
 _LARGEST = Decimal(900_000_000)
-"""PacSpace takes no delta of 10⁹."""
+"""Limit below 10⁹, since PacSpace accepts no larger delta."""
 _TELLING = 3
-"""Digits by which a quantity is known again: two events of 7 in one hour nobody can tell apart."""
+"""Digits by which a quantity can be recognised: two events of 7 in one hour cannot be told apart."""
 
 
 class PlantedKind(StrEnum):
-    """What goes wrong."""
+    """Kinds of planted faults."""
 
     LOST = "lost"
     DOUBLED = "doubled"
     WRONG_CUSTOMER = "wrong_customer"
     LATE = "late"
-    """The ledger accepts it hours after the period's end, or six minutes at least."""
+    """The ledger accepts the usage hours after the period's end, or six minutes at least."""
     UNIT = "unit"
     SIGN = "sign"
     BOUNDARY = "boundary"
@@ -47,35 +47,35 @@ class PlantedKind(StrEnum):
 
 
 class Extent(StrEnum):
-    """How much of the month has it."""
+    """Part of the month that has the fault."""
 
     ONE = "one"
     STRETCH = "stretch"
-    """Some in a row: an outage."""
+    """Several usages in a row, as in an outage."""
     SINCE = "since"
-    """All from some moment on: a release."""
+    """All usages from some moment on, as after a release."""
     ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
-    """What is wrong in a month, and nothing else is."""
+    """The one fault of a month."""
 
     kind: PlantedKind
     on: Literal["stripe", "ledger"]
-    """The side that has it wrong; with BOUNDARY, the side on which it is inside."""
+    """The side that is wrong; for BOUNDARY, the side on which the usage is inside."""
     extent: Extent
     customer: str
     meter: str
     first: datetime
-    """Where the two sides first differ in the customer's period, in the time of the side that shows it."""
+    """First time in the customer's period at which the two sides differ, by the side that shows it."""
     last: datetime
     quantity: Decimal
-    """Of the usage concerned, as it should be."""
+    """Right quantity of the affected usage."""
     counterpart: str | None = None
-    """The customer who has it instead."""
+    """The customer who has the usage instead."""
     factor: Decimal | None = None
-    """What the wrong side's figures are multiplied by."""
+    """Factor of the wrong side's figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +88,18 @@ class PlantedMonth:
 
     @property
     def subscriber(self) -> Subscriber:
-        """Whose invoice drifts."""
+        """Return the customer whose invoice drifts."""
         return next(one for one in self.month.subscribers if one.customer == self.planted.customer)
 
 
 def plant(seed: int, kind: PlantedKind | None = None) -> PlantedMonth:
-    """The month of this seed; ``kind`` instead of a random one."""
+    """Return the month of this seed, with a fault of ``kind`` instead of a random one if given."""
     return _Planter(random.Random(seed), seed, kind).planted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fault:
-    """What happened instead of some usages."""
+    """Usages that a fault replaces, and their replacement."""
 
     instead_of: Sequence[TwoSidedUsage]
     billed: Sequence[Billed]
@@ -109,7 +109,7 @@ class _Fault:
 
 
 class _Planter:
-    """One draw."""
+    """One draw of a month and its fault."""
 
     def __init__(self, dice: random.Random, seed: int, kind: PlantedKind | None) -> None:
         self.dice, self.seed = dice, seed
@@ -165,7 +165,7 @@ class _Planter:
     # -- which usages ---------------------------------------------------------------------------------------------
 
     def theirs(self) -> list[TwoSidedUsage]:
-        """Whatever the customer used of the meter, before, in and after the period."""
+        """Return all of the customer's usage of the meter, before, in and after the period."""
         customer, meter = self.whose.customer, self.meter
         return [one for one in self.usages if one.billed.customer == customer and one.billed.meter == meter]
 
@@ -173,11 +173,11 @@ class _Planter:
         return [one for one in self.theirs() if self.whose.has(one.billed.at) and self.whose.has(one.recorded.at)]
 
     def one(self, among: Iterable[TwoSidedUsage] | None = None) -> TwoSidedUsage:
-        """One that is known again by its quantity."""
+        """Return a usage that can be recognised by its quantity."""
         return self.dice.choice([one for one in among or self.inside() if _digits(one.billed.quantity) >= _TELLING])
 
     def stretch(self) -> list[TwoSidedUsage]:
-        """One, or some in a row."""
+        """Return one usage, or several in a row."""
         if chance(self.dice, 0.75):
             return [self.one()]
         self.extent = Extent.STRETCH
@@ -186,7 +186,7 @@ class _Planter:
         return among[first : first + length]
 
     def many(self) -> list[TwoSidedUsage]:
-        """One, all since some moment, or all."""
+        """Return one usage, all since some moment, or all."""
         self.extent = self.dice.choice((Extent.ONE, Extent.ONE, Extent.SINCE, Extent.ALL))
         if self.extent is Extent.ONE:
             return [self.one()]
@@ -255,7 +255,7 @@ class _Planter:
         return _fault(wrong, billed, [replace(one, quantity=one.quantity * factor) for one in recorded], moments)
 
     def boundary(self) -> _Fault:
-        """A usage of its own: nothing else is that near the edge."""
+        """Plant a usage of its own, since nothing else is that near the edge."""
         like, at_end = self.one(), chance(self.dice, 0.5)
         edge = self.whose.end if at_end else self.whose.start
         early = edge - SECOND * self.dice.randint(1, 140)

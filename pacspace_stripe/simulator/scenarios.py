@@ -1,4 +1,4 @@
-"""Named worlds for the demo: what happens on both sides, and the end state that it must lead to."""
+"""Named worlds for the demo: usage on both sides, and the end state that it must lead to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ class ScenarioControl(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """The invoice's end state as Stripe has it."""
+    """The invoice's end state in Stripe."""
 
     status: str
     verdict: str | None
     left: bool
-    """Whether money was taken for it."""
+    """True if money was collected for it."""
     auto_advance: bool = False
     held_as: str = "drifted"
-    """Verdict in our own records of one that did not leave and carries none."""
+    """Verdict in our own records for an invoice that did not leave and carries none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,9 @@ class Scenario:
     late_usage: str = ""
     """Usage that reaches Stripe alone, after the draft was made."""
     item_kind: str = ""
-    """A line of this kind, which no release of Stripe's API knows, stands on the invoice beside the usage."""
+    """Kind of a line beside the usage that no release of Stripe's API knows."""
     steps: tuple[str, ...] = field(default_factory=tuple)
-    """What happens later, by name, for whoever plays the scenario."""
+    """Later steps of the player, by name."""
 
 
 RELEASED = Expected(status="paid", verdict="matched", left=True)
@@ -145,7 +145,10 @@ class ScenarioBuilder:
     _price: str | None = None
 
     def set(self, scenario: Scenario, *, ends_in: timedelta) -> str:
-        """The customer, usage on both sides, and a subscription that renews soon; returns its id."""
+        """Create the customer, usage on both sides, and a subscription that renews soon.
+
+        Return the subscription's id.
+        """
         if self._price is None:
             self._price = str(self.stripe("add_price", meter=self.stripe("add_meter", event_name=METER)))
         now = self.now()
@@ -169,11 +172,11 @@ class ScenarioBuilder:
         return subscription
 
     def bill(self, scenario: Scenario, quantity: str) -> None:
-        """Usage reported to Stripe."""
+        """Report usage to Stripe."""
         at = (self.now() - USAGE_AGO).isoformat()
         self.stripe("record_usage", customer=scenario.customer, event_name=METER, value=quantity, at=at)
 
     def record(self, scenario: Scenario, quantity: str, *, verified: bool = True) -> None:
-        """Usage recorded in the ledger: negative, as PacSpace writes charges."""
+        """Record usage in the ledger, as a negative delta, as PacSpace writes charges."""
         at = (self.now() - USAGE_AGO).isoformat()
         self.pacspace("record", account=scenario.customer, delta=f"-{quantity}", at=at, verified=verified)

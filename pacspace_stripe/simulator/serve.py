@@ -1,4 +1,4 @@
-"""A simulator as real HTTP on loopback, with a clock thread and a control endpoint for other processes."""
+"""Real HTTP for a simulator, on loopback, with a clock thread and a control endpoint for other processes."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ RequestHandler = Callable[[httpx.Request], httpx.Response]
 
 @runtime_checkable
 class Controllable(Protocol):
-    """A simulator that other processes may steer: its request log, and the methods they may call."""
+    """A simulator that other processes may steer: its request log, and the methods that they may call."""
 
     log: list[LoggedRequest]
 
@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close_connections(self) -> None:
-        """End kept-alive connections, whose threads would else wait for a next request."""
+        """End kept-alive connections, whose threads would otherwise wait for a next request."""
         for request in list(self._open):
             self.shutdown_request(request)
 
@@ -170,7 +170,10 @@ class _Connection(BaseHTTPRequestHandler):
         self._write(response)
 
     def _is_for_us(self) -> bool:
-        """Whether the Host header names this machine: a web page elsewhere must not reach the control endpoint."""
+        """Return True if the Host header names this machine.
+
+        A web page elsewhere must not reach the control endpoint.
+        """
         try:
             require_loopback(httpx.URL(f"http://{self.headers.get('Host', 'localhost')}").host)
         except (ValueError, httpx.InvalidURL):
@@ -211,9 +214,9 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 class ServerControl:
-    """The control endpoint: calls the methods a simulator offers, and reads its log.
+    """The control endpoint, which calls a simulator's methods and reads its log.
 
-    Times are ISO 8601, decimals are strings; arguments are read by the methods' own annotations.
+    Times are ISO 8601, decimals are strings; the methods' own annotations validate the arguments.
     """
 
     def __init__(self, simulator: Controllable) -> None:

@@ -1,7 +1,7 @@
 """A local stand-in for PacSpace, for tests, demos and offline work.
 
-Both its APIs, its webhooks, and the dashboard's pages for getting started. It owns its state and its clock's moments,
-never PacSpace's: roots it answers with are labelled ``"simulator": true`` and match nothing outside.
+It has both of PacSpace's APIs, its webhooks, and the dashboard's pages for getting started. Its proof roots are its
+own: each is labelled ``"simulator": true`` and matches nothing outside.
 """
 
 from pacspace_stripe.simulator.pacspace.behaviour import Rules

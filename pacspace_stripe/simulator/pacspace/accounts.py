@@ -1,4 +1,4 @@
-"""The dashboard's state: who asked for access, who has an account, sessions, keys, environments."""
+"""State of the dashboard: access requests, accounts, sessions, keys, environments."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ def _made(seed: int, *parts: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is shown once."""
+    """A key in the form in which it is shown once."""
 
     id: str
     name: str
@@ -27,22 +27,22 @@ class ApiKey:
 
 @dataclass(slots=True)
 class DashboardAccounts:
-    """Everything behind ``/dashboard``. Passwords are compared as they are: this guards nothing."""
+    """Everything behind ``/dashboard``. Passwords are compared in plain text, since they protect nothing here."""
 
     requested: set[str] = field(default_factory=set)
     approvals: dict[str, str] = field(default_factory=dict)
     """Approval token → email."""
     passwords: dict[str, str] = field(default_factory=dict)
-    """Email → password: the accounts there are."""
+    """Email → password of each account."""
     sessions: dict[str, str] = field(default_factory=dict)
     """Token → email."""
     tickets: dict[str, str] = field(default_factory=dict)
     """MFA ticket → email."""
     keys: list[ApiKey] = field(default_factory=list)
     customers: dict[str, str] = field(default_factory=dict)
-    """Customers made here, by id: their display names."""
+    """Customers made here: id → display name."""
     active_at: dict[str, datetime] = field(default_factory=dict)
-    """Environment → when its activation is done."""
+    """Environment → time at which its activation is done."""
     preferred: str = "sandbox"
 
     def approve(self, email: str, seed: int) -> str:

@@ -1,13 +1,13 @@
-"""Amounts: exact decimals inside, and IEEE doubles on the wire when a world asks for them."""
+"""Amounts: exact decimals inside, and IEEE doubles on the wire if a world asks for them."""
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
 
 MAX_MAGNITUDE = Decimal(1_000_000_000)
-"""CONTRACT 1.9. Whether the bounds are inside is not said; the simulator lets them in."""
+"""Largest magnitude (CONTRACT 1.9). PacSpace does not say if the bounds are inside; the simulator lets them in."""
 
 MAX_DIGITS = 800
-"""More than any double has; what keeps exact sums finite."""
+"""Largest number of digits, beyond that of any double, so that exact sums stay finite."""
 
 _EXACT = Context(prec=4 * MAX_DIGITS, Emax=9_999, Emin=-9_999, traps=[Inexact])
 
@@ -17,7 +17,7 @@ Number = Decimal | float
 
 
 def total(amounts: Iterable[Decimal], *, start: Decimal = Decimal(0)) -> Decimal:
-    """The exact sum, never rounded."""
+    """Return the exact sum, never rounded."""
     result = start
     for amount in amounts:
         result = _EXACT.add(result, amount)
@@ -25,7 +25,7 @@ def total(amounts: Iterable[Decimal], *, start: Decimal = Decimal(0)) -> Decimal
 
 
 def total_of_doubles(amounts: Iterable[Decimal], *, start: Decimal = Decimal(0)) -> float:
-    """The sum as a service of IEEE doubles adds it up, one after the other, rounding as it goes."""
+    """Return the sum as a service of IEEE doubles makes it, one by one, rounding at each step."""
     result = float(start)
     for amount in amounts:
         result += float(amount)
@@ -33,12 +33,12 @@ def total_of_doubles(amounts: Iterable[Decimal], *, start: Decimal = Decimal(0))
 
 
 def negated(amount: Decimal) -> Decimal:
-    """Exactly minus ``amount``."""
+    """Return exactly minus ``amount``."""
     return amount.copy_negate()
 
 
 def refused_delta(amount: Decimal) -> str | None:
-    """Why PacSpace would not take this delta, or None."""
+    """Return the reason for which PacSpace would refuse this delta, or None."""
     if not amount.is_finite():
         return "delta must be a finite number"
     if float(amount) == 0:
@@ -51,12 +51,12 @@ def refused_delta(amount: Decimal) -> str | None:
 
 
 def plain_digits(amount: Decimal) -> str:
-    """The shortest plain spelling: ``-42.50`` and ``-4.25E1`` are both ``-42.5``."""
+    """Return the shortest plain spelling: ``-42.50`` and ``-4.25E1`` are both ``-42.5``."""
     text = f"{amount:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in {"-0", ""} else text
 
 
 def double_as_json(value: float) -> Number:
-    """A double as JavaScript writes it: whole numbers without a fraction."""
+    """Return a double as JavaScript writes it: whole numbers without a fraction."""
     return int(value) if value.is_integer() and abs(value) < _JAVASCRIPT_SWITCHES_TO_EXPONENTS else value

@@ -1,4 +1,4 @@
-"""What happens becomes events (CONTRACT 5.3, 5.4): deltas verified or failed, checkpoints committed, customers new."""
+"""Events made of changes (CONTRACT 5.3, 5.4): deltas verified or failed, checkpoints committed, new customers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pacspace_stripe.simulator.pacspace.world import World
 
 
 def announce_due(world: World) -> None:
-    """Turn everything that has become final since the last time into an event, in the order it happened."""
+    """Turn every change that became final since the last call into an event, in the order of the changes."""
     now = world.now()
     for account in world.new_customers:
         publish(world, customer_created(world, account))
@@ -29,7 +29,7 @@ def announce_due(world: World) -> None:
 
 
 def publish(world: World, event: PacSpaceEvent) -> None:
-    """Write an event down and put it on its way."""
+    """Write an event down and queue its delivery."""
     world.events.append(event)
     world.outbox.accept(event, world.clock.now())
 
@@ -40,7 +40,7 @@ def _event(world: World, kind: str, subject: str, data: dict[str, Any]) -> PacSp
 
 
 def customer_created(world: World, account: str) -> PacSpaceEvent:
-    """A customer's first delta."""
+    """Return the event of a customer's first delta."""
     return _event(world, "customer.created", account, {"customerId": account, "displayName": account})
 
 
@@ -80,7 +80,7 @@ def _flat(world: World, record: DeltaRecord) -> dict[str, Any]:
 
 
 def _nested(world: World, record: DeltaRecord) -> dict[str, Any]:
-    """As documented; ``delta`` is an object here and a number in the flat form."""
+    """Return the documented form, in which ``delta`` is an object; it is a number in the flat form."""
     verified_at = answers.stamp(record.verifies_at) if record.verifies_at else None
     return {
         "receiptId": record.receipt_id,

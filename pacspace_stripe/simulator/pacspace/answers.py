@@ -1,4 +1,4 @@
-"""The shapes of what is answered. Where documents use several names for one thing, all of them are served."""
+"""Shapes of the answers. Where documents use several names for one thing, the simulator serves all of them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -10,21 +10,21 @@ from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 from pacspace_stripe.simulator.pacspace.world import World
 
 SIMULATED = {"simulator": True}
-"""Beside every root: it is not PacSpace's."""
+"""Label beside every root, since it is not PacSpace's."""
 
 
 def stamp(at: datetime) -> str:
-    """A time as PacSpace writes it: UTC, milliseconds, Z."""
+    """Return a time as PacSpace writes it: UTC, milliseconds, Z."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def reference_of(world: World, record: DeltaRecord) -> str:
-    """The record's mark on the public ledger."""
+    """Return the record's reference on the public ledger."""
     return f"0x{made_id(world.seed, 'delta-reference', record.number)}"
 
 
 def accepted(world: World, record: DeltaRecord) -> dict[str, Any]:
-    """The answer to an emit: queued, whatever comes next."""
+    """Return the answer to an emit: queued, whatever follows."""
     return {
         "recordId": record.record_id,
         "anchorId": record.record_id,
@@ -40,7 +40,7 @@ def accepted(world: World, record: DeltaRecord) -> dict[str, Any]:
 
 
 def delta_status(world: World, record: DeltaRecord) -> dict[str, Any]:
-    """One delta and where it stands."""
+    """Return one delta with its status."""
     status = world.status(record)
     answer = {**accepted(world, record), "metadata": record.draft.metadata, "status": status}
     if status is DeltaStatus.VERIFIED and record.verifies_at is not None:
@@ -52,12 +52,12 @@ def delta_status(world: World, record: DeltaRecord) -> dict[str, Any]:
 
 
 def delta_row(world: World, record: DeltaRecord) -> dict[str, Any]:
-    """One verified delta in a derive answer or a receipt."""
+    """Return one verified delta as a row of a derive answer or a receipt."""
     return {**delta_status(world, record), "window": f"{world.placed_at(record):%Y-%m}"}
 
 
 def activity_row(world: World, record: DeltaRecord) -> dict[str, Any]:
-    """One delta in a customer's recent activity, in any status."""
+    """Return one delta as a row of a customer's recent activity, in any status."""
     status = world.status(record)
     return {
         "recordId": record.record_id,
@@ -74,17 +74,17 @@ def activity_row(world: World, record: DeltaRecord) -> dict[str, Any]:
 
 
 def counted(count: int) -> dict[str, int]:
-    """A number of deltas under both of its names."""
+    """Return a number of deltas under both of its names."""
     return {"deltasCount": count, "deltaCount": count}
 
 
 def spanned(window: ScopeWindow) -> dict[str, Any]:
-    """A resolved window."""
+    """Return a resolved window."""
     return {"period": window.period, "startDate": stamp(window.start), "endDate": stamp(window.end)}
 
 
 def checkpoint(world: World, made: StoredCheckpoint) -> dict[str, Any]:
-    """A checkpoint; its root appears when it is committed."""
+    """Return a checkpoint; its root appears when it is committed."""
     answer = {
         "checkpointId": made.checkpoint_id,
         "customerId": made.scope.account,
@@ -108,7 +108,7 @@ def checkpoint(world: World, made: StoredCheckpoint) -> dict[str, Any]:
 
 
 def summaries(world: World, records: Sequence[DeltaRecord], granularity: str) -> list[dict[str, Any]]:
-    """Credits, debits and net per day, week (its Monday) or month."""
+    """Return credits, debits and net per day, week (named by its Monday) or month."""
     groups: dict[str, list[DeltaRecord]] = {}
     for record in records:
         groups.setdefault(_bucket(world.placed_at(record), granularity), []).append(record)
@@ -132,16 +132,16 @@ def _summed(world: World, records: Sequence[DeltaRecord]) -> dict[str, Any]:
 
 
 def paged(total: int, limit: int, offset: int) -> dict[str, Any]:
-    """Limit and offset paging, beside the rows and once more at the top."""
+    """Return limit-and-offset paging, beside the rows and once more at the top."""
     paging = {"total": total, "limit": limit, "offset": offset}
     return {**paging, "pagination": {**paging, "hasMore": offset + limit < total}}
 
 
 def numbered(total: int, page: int, limit: int) -> dict[str, int]:
-    """Page-number paging."""
+    """Return page-number paging."""
     return {"page": page, "limit": limit, "total": total, "totalPages": -(-total // limit)}
 
 
 def newest_first(records: Iterable[DeltaRecord]) -> list[DeltaRecord]:
-    """Records in the order recent activity shows them."""
+    """Return records in the order in which recent activity shows them."""
     return sorted(records, key=lambda record: record.order, reverse=True)

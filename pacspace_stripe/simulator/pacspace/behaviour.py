@@ -1,4 +1,4 @@
-"""How this PacSpace behaves where the contract is silent or the documents disagree."""
+"""Switches for behaviour on which the contract is silent or the documents disagree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -11,53 +11,53 @@ CountsBy = Literal["accepted", "verified"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The switches of one world. Every default is the contract's advice (section 15) or its newest source."""
+    """The switches of one world. Every default is the contract's advice (CONTRACT 15) or its newest source."""
 
     verify_delay: timedelta = timedelta(seconds=1)
-    """From a delta's acceptance to its verification."""
+    """Time from a delta's acceptance to its verification."""
     checkpoint_delay: timedelta = timedelta(0)
-    """From a checkpoint request to its commitment; until then the answer names no root."""
+    """Time from a checkpoint request to its commitment; until then the answer names no root."""
     late_deltas: LateDeltas = "new_root"
-    """What a repeated checkpoint of one scope does when more deltas came: nothing, or a new checkpoint."""
+    """Effect of repeating a scope's checkpoint after more deltas came: none, or a new checkpoint."""
     counts_by: CountsBy = "accepted"
-    """Which clock places a delta in a window."""
+    """Clock that places a delta in a window."""
     doubles: bool = False
     """Add up and answer in IEEE doubles, as a service in JavaScript would."""
     unknown_customer: Literal["not_found", "zero"] = "not_found"
-    """Derive and compare for a customer without any delta: 404, or a balance of zero."""
+    """Answer of derive and compare for a customer without any delta: 404, or a balance of zero."""
     unknown_root: Literal["unverified", "not_found"] = "unverified"
-    """Public verify of a root nobody made: 200 with ``verified: false``, or 404."""
+    """Answer of public verify to a root that was never made: 200 with ``verified: false``, or 404."""
     verify_summary: bool = True
-    """Without it, public verify gives the bare answer of the SDK's tests: no summary, no envelope."""
+    """If False, public verify gives the bare answer of the SDK's tests: no summary, no envelope."""
     verify_records: bool = False
-    """Whether public verify lists the records, as the middle generation of the documents shows."""
+    """List the records in public verify, as the middle generation of the documents shows."""
     shared_record: bool = False
-    """Whether invoice proofs carry the permanent customer link and its access hint."""
+    """Put the permanent customer link and its access hint into invoice proofs."""
     cadence: timedelta | None = None
-    """The least time between two deltas of one customer; None means no limit."""
+    """Least time between two deltas of one customer; None is no limit."""
     plan_limit: int | None = None
-    """Deltas accepted per UTC month before 402; None means no limit."""
+    """Deltas accepted per UTC month before 402; None is no limit."""
     max_scope_months: int = 24
     """Wider windows are ``SCOPE_TOO_WIDE``."""
     environment_ready: bool = True
-    """Without it every delta is refused with 412."""
+    """If False, every delta is refused with 412."""
     activation_delay: timedelta = timedelta(seconds=1)
-    """From a provision request in the dashboard to an active environment."""
+    """Time from a provision request in the dashboard to an active environment."""
     in_flight: timedelta = timedelta(0)
-    """How long a write with an idempotency key is answered as still in flight before its outcome is."""
+    """Time for which a write with an idempotency key is answered as still in flight."""
     in_flight_status: int = 202
-    """How "in flight" is said: 202, or an error status with the same code."""
+    """Status that says "in flight": 202, or an error status with that code."""
     webhook_data: Literal["both", "flat", "nested"] = "both"
-    """The data of ``delta.verified``: the SDK's flat fields, the documents' nested ones, or both in one."""
+    """Data of ``delta.verified``: the SDK's flat fields, the documents' nested ones, or both in one."""
     mfa: bool = False
-    """Whether logging in to the dashboard takes a code as well."""
+    """Require a second factor at the dashboard's login."""
     login_token: bool = False
-    """Whether a login hands out a token too, as older documents show, and not cookies only."""
+    """Hand out a token at login as well, as older documents show, beside the cookies."""
     fast_roots: bool = False
-    """SHA3 in place of Keccak, ten times quicker: for benchmarks, where no one looks at roots."""
+    """Use SHA3 instead of Keccak, ten times quicker, for benchmarks in which no root is compared."""
 
     def changed(self, changes: dict[str, Any]) -> "Rules":
-        """These rules with some switched; durations may be seconds."""
+        """Return these rules with some of them switched; durations may be seconds."""
         return replace(self, **{name: _as_declared(name, value) for name, value in changes.items()})
 
 
@@ -83,4 +83,4 @@ BY_NAME: Mapping[str, Mapping[str, Any]] = {
     "unknown_customer_zero": {"unknown_customer": "zero"},
     "verify_bare": {"verify_summary": False},
 }
-"""Behaviours with a name, for ``simulate --fault``: they last, where a fault strikes."""
+"""Named behaviours for ``simulate --fault``: they last, while a fault strikes once."""

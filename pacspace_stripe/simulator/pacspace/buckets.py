@@ -1,4 +1,4 @@
-"""What was written through the settlement API, and when each write is verified."""
+"""Writes of the settlement API, and the time at which each is verified."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ class PostedFact:
 
 @dataclass(slots=True)
 class Settlement:
-    """All writes and facts, in the order they came."""
+    """All writes and facts, in order of arrival."""
 
     writes: dict[str, list[BucketWrite]] = field(default_factory=dict)
     facts: dict[str, PostedFact] = field(default_factory=dict)
@@ -42,6 +42,6 @@ class Settlement:
         self.writes.setdefault(write.key, []).append(write)
 
     def verify_all(self, now: datetime) -> None:
-        """No write waits any more."""
+        """Verify every write that still waits."""
         for key, writes in self.writes.items():
             self.writes[key] = [replace(each, verifies_at=min(each.verifies_at or now, now)) for each in writes]

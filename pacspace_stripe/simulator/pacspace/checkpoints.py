@@ -9,7 +9,7 @@ from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What makes two checkpoint requests the same: the customer (None is everybody), the window, the selection."""
+    """Identity of a checkpoint request: the customer (None is all of them), the window, the selection."""
 
     account: str | None
     window: ScopeWindow
@@ -18,7 +18,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCheckpoint:
-    """What one root covers, as it was when the root was made."""
+    """The records that one root covers, as they were when the root was made."""
 
     checkpoint_id: str
     scope: Scope
@@ -41,7 +41,7 @@ class StoredCheckpoint:
 
 
 class Checkpoints:
-    """All checkpoints in the order they were made."""
+    """All checkpoints, in the order in which they were made."""
 
     def __init__(self) -> None:
         self.all: list[StoredCheckpoint] = []
@@ -57,16 +57,16 @@ class Checkpoints:
         return checkpoint
 
     def of(self, account: str | None) -> list[StoredCheckpoint]:
-        """A customer's own checkpoints; those of everybody are not among them."""
+        """Return a customer's own checkpoints, without those of all customers."""
         return self._by_account.get(account, [])
 
     def latest(self, scope: Scope) -> StoredCheckpoint | None:
         return self._by_scope.get(scope)
 
     def by_root(self, proof_root: str) -> StoredCheckpoint | None:
-        """The latest with this root: equal payloads in two months have equal roots, as published."""
+        """Return the latest checkpoint with this root: equal payloads in two months have equal roots, as published."""
         return self._by_root.get(proof_root.lower())
 
     def named(self, name: str) -> StoredCheckpoint | None:
-        """By root or by checkpoint id."""
+        """Return a checkpoint by its root or its id."""
         return self.by_root(name) or next((each for each in self.all if each.checkpoint_id == name), None)

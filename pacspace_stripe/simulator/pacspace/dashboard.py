@@ -1,4 +1,4 @@
-"""The dashboard's pages for getting started (CONTRACT 8): access, account, login, keys, environments, customers."""
+"""Pages of the dashboard for getting started (CONTRACT 8): access, account, login, keys, environments, customers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from pacspace_stripe.simulator.pacspace.world import World
 
 COOKIE = "pacspace_session"
 MFA_CODE = "123456"
-"""The only code the simulator takes."""
+"""The one code that the simulator accepts."""
 _SHORTEST_PASSWORD = 8
 _ENVIRONMENTS = ("sandbox", "production")
 
@@ -83,7 +83,7 @@ def _logged_in(world: World, email: str) -> httpx.Response:
 
 
 def in_session(page: Page) -> Page:
-    """A page for those who are logged in: by cookie, with the CSRF header on writes, or by Bearer token."""
+    """Return a page that requires a session: by cookie, with the CSRF header on writes, or by bearer token."""
 
     def answer(world: World, call: PacSpaceRequest) -> httpx.Response:
         scheme, _, token = call.headers.get("Authorization", "").partition(" ")

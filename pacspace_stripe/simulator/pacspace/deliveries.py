@@ -1,4 +1,4 @@
-"""The list of webhooks sent, and sending one again. No answer was ever published: these shapes are the simulator's."""
+"""The list of webhooks sent, and a repeated sending. No answer was ever published: these shapes are the simulator's."""
 
 from typing import Any
 

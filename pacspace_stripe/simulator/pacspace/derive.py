@@ -1,4 +1,4 @@
-"""Derive and compare: what the neutral record adds up to in one scope."""
+"""Derive and compare: the sum of the neutral record in one scope."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def _derived(world: World, account: str | None, asked: Mapping[str, Any], start:
 
 
 def _resumed(world: World, account: str | None, named: str, kind: Any, start: Decimal) -> DerivedBalance:
-    """Carry everything up to the checkpoint (or record), replay what it does not cover."""
+    """Carry the balance up to the checkpoint or record, and replay the records that it does not cover."""
     if kind not in _CHECKPOINT_TYPES:
         message = "startingCheckpointType must be one of: proofRoot, recordId"
         raise invalid(message)

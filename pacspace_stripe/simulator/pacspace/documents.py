@@ -1,6 +1,6 @@
-"""Receipt documents (CONTRACT 3.10): one per checkpoint, by its id or its root, as JSON and as PDF.
+"""Receipt documents (CONTRACT 3.10), one per checkpoint, by its id or its root, as JSON and as PDF.
 
-Their shape is not published but for ``links.permalink``: the rest is the simulator's.
+Only ``links.permalink`` is published of their shape: the rest is the simulator's.
 """
 
 from typing import Any
@@ -70,7 +70,7 @@ def _row(world: World, made: StoredCheckpoint) -> dict[str, Any]:
 
 
 def _pdf(lines: list[str]) -> bytes:
-    """The smallest page of text that is a PDF."""
+    """Return the smallest PDF with one page of text."""
     shown = " ".join(f"({line}) Tj T*" for line in lines)
     stream = f"BT /F1 10 Tf 40 780 Td 14 TL {shown} ET".encode()
     fonts = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /AlertWorker >> >> >>"

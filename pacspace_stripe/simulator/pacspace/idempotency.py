@@ -24,9 +24,9 @@ class _Outcome:
 
 
 class Idempotency:
-    """Completed outcomes. Refused requests are not kept: their key is free again.
+    """Completed outcomes by key. A refused request is not kept, so its key is free again.
 
-    Bodies are the same when their parsed JSON is equal; keys never expire. Neither is documented.
+    Bodies are equal if their parsed JSON is; keys never expire. Neither is documented.
     """
 
     def __init__(self) -> None:
@@ -35,9 +35,9 @@ class Idempotency:
     def once(
         self, endpoint: str, key: str, world: World, body: Mapping[str, Any], process: Callable[[], httpx.Response]
     ) -> httpx.Response:
-        """The first outcome of this key, processing the request if there is none yet.
+        """Return the first outcome of this key; process the request if there is none yet.
 
-        With the rule ``in_flight``, it is answered as in flight until that long after its first arrival.
+        With the rule ``in_flight``, the answer is "in flight" until that long after the first arrival.
         """
         known = self._outcomes.get((endpoint, key))
         if known is None:
@@ -56,7 +56,7 @@ class Idempotency:
 
 
 def pending(status: int, wait: int) -> httpx.Response:
-    """The first request with this key is not done: 202 at the top level, or an error that says the same."""
+    """Say that the first request with this key is not done: 202 at the top level, or an error with that code."""
     message = "A request with this Idempotency-Key is still in progress"
     said = {"code": "IDEMPOTENCY_PENDING", "retryAfterSeconds": wait, "message": message}
     body = said if status in _SUCCESS else {"success": False, "error": said, "message": message}

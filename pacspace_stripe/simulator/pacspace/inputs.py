@@ -1,4 +1,4 @@
-"""What arrives: requests and their fields, checked as CONTRACT 1.9 and 3.1 say."""
+"""Requests and their fields, checked as CONTRACT 1.9 and 3.1 say."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class PacSpaceRequest:
         return self.values["customerId"]
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number from the query."""
+        """Return a whole number from the query."""
         text = self.query.get(name, str(default))
         if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not least <= int(text) <= most:
             message = f"{name} must be an integer between {least} and {most}"
@@ -44,7 +44,7 @@ class PacSpaceRequest:
 
 
 def read_call(request: httpx.Request, values: Mapping[str, str]) -> PacSpaceRequest:
-    """The request with its body parsed; refuses a body that is not a JSON object."""
+    """Return the request with its body parsed; refuse a body that is not a JSON object."""
     query = dict(request.url.params)
     if request.method not in {"POST", "PATCH"}:
         return PacSpaceRequest(values=values, query=query, headers=request.headers)
@@ -65,7 +65,7 @@ def _json_object(content: bytes) -> Mapping[str, Any]:
 
 
 def _decimal(digits: str) -> Decimal:
-    """A number a double could hold too; others could not be written out again."""
+    """Return a number that a double could hold too; others could not be written out again."""
     number = Decimal(digits)
     if abs(number.adjusted()) > _MAX_EXPONENT:
         raise ValueError(digits)
@@ -77,7 +77,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_number(value: Any, name: str) -> Decimal:
-    """A JSON number, or a number in a query."""
+    """Return a JSON number, or a number of the query."""
     number = _parsed(value)
     if number is None or abs(number.adjusted()) > _MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
         message = f"{name} must be a number"
@@ -96,13 +96,13 @@ def _parsed(value: Any) -> Decimal | None:
 
 
 def read_balance(body: Mapping[str, Any], name: str) -> Decimal:
-    """A required JSON number."""
+    """Return a required JSON number."""
     value = body.get(name)
     return read_number(None if isinstance(value, str) else value, name)
 
 
 def read_customer_id(value: Any) -> str:
-    """A well-formed customer id (CONTRACT 1.9)."""
+    """Return a well-formed customer id (CONTRACT 1.9)."""
     if not isinstance(value, str) or not _CUSTOMER_ID.fullmatch(value):
         message = "customerId must be 1 to 128 letters, digits, or any of _ - . :"
         raise invalid(message)
@@ -110,7 +110,7 @@ def read_customer_id(value: Any) -> str:
 
 
 def read_draft(body: Any) -> Draft:
-    """A delta as it is emitted, alone or in a batch."""
+    """Return a delta as it is emitted, alone or in a batch."""
     if not isinstance(body, Mapping):
         message = "each delta must be an object"
         raise invalid(message)
@@ -159,7 +159,7 @@ def _adjusts(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def read_deltas(body: Mapping[str, Any]) -> list[Any]:
-    """The items of a batch, unchecked: each is judged alone."""
+    """Return the items of a batch, unchecked, since each is judged alone."""
     deltas = body.get("deltas")
     if not isinstance(deltas, list) or not 1 <= len(deltas) <= MAX_BATCH:
         message = f"deltas must be an array of 1 to {MAX_BATCH} deltas"

@@ -1,4 +1,4 @@
-"""Keccak-256 with the original padding, which the standard library does not have (it has SHA3)."""
+"""Keccak-256 with the original padding, which the standard library lacks (it has SHA3)."""
 
 import struct
 
@@ -19,7 +19,7 @@ def _round_constants() -> tuple[int, ...]:
 
 
 def _moves() -> tuple[tuple[int, int, int], ...]:
-    """For each lane after rho and pi: the lane it came from, that lane's column, the rotation."""
+    """Return for each lane after rho and pi: the lane it came from, that lane's column, the rotation."""
     moves = [(0, 0, 0)] * 25
     x, y = 1, 0
     for step in range(24):
@@ -45,7 +45,7 @@ def _permuted(lanes: list[int]) -> list[int]:
 
 
 def keccak256(data: bytes) -> bytes:
-    """The 32-byte digest of ``data``."""
+    """Return the 32-byte digest of ``data``."""
     padded = bytearray(data) + b"\x01" + bytes(-(len(data) + 1) % _BLOCK)
     padded[-1] |= 0x80
     lanes = [0] * 25

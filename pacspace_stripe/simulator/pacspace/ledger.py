@@ -1,4 +1,4 @@
-"""The records: what was accepted for whom, in which order, and what became of it."""
+"""The records: each accepted delta, its customer, its order and its status."""
 
 import hashlib
 from bisect import bisect_left, insort
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class DeltaStatus(StrEnum):
-    """Where a delta stands (CONTRACT 1.10)."""
+    """Status of a delta (CONTRACT 1.10)."""
 
     QUEUED = "QUEUED"
     PROCESSING = "PROCESSING"
@@ -31,7 +31,7 @@ class Draft:
     adjusts: Mapping[str, Any] | None = None
 
     def item(self) -> dict[str, Any]:
-        """What a proof's leaf is made of (CONTRACT 6.3, 15)."""
+        """Return the fields of a proof's leaf (CONTRACT 6.3, 15)."""
         item: dict[str, Any] = {
             "customerId": self.account,
             "delta": self.delta,
@@ -52,7 +52,7 @@ class DeltaRecord:
     receipt_id: str
     accepted_at: datetime
     verifies_at: datetime | None
-    """When verification completes; None while nothing is planned."""
+    """Time at which verification completes; None while nothing is planned."""
     failed_at: datetime | None = None
     failure: str | None = None
 
@@ -70,14 +70,14 @@ class DeltaRecord:
 
     @property
     def final_at(self) -> datetime | None:
-        """When it fails or is verified; None while neither is planned."""
+        """Return the time at which it fails or is verified; None while neither is planned."""
         return self.failed_at or self.verifies_at
 
     def is_final(self, now: datetime) -> bool:
         return self.status(now) in {DeltaStatus.FAILED, DeltaStatus.VERIFIED}
 
     def status(self, now: datetime) -> DeltaStatus:
-        """Half of the verification delay is spent queued, half in processing."""
+        """Return its status: queued for the first half of the verification delay, in processing for the second."""
         if self.failed_at is not None:
             return DeltaStatus.FAILED
         if self.verifies_at is None:
@@ -89,12 +89,12 @@ class DeltaRecord:
 
 
 def made_id(seed: int, *parts: object) -> str:
-    """64 hex digits that depend on nothing but the seed and the parts."""
+    """Return 64 hex digits that depend on nothing but the seed and the parts."""
     return hashlib.sha256(":".join(map(str, (seed, *parts))).encode()).hexdigest()
 
 
 class DeltaLedger:
-    """All records, in memory. Not thread-safe: the simulator's lock is around it."""
+    """All records, in memory. Not thread-safe: the simulator's lock protects it."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -106,7 +106,7 @@ class DeltaLedger:
         self._missing: dict[str, list[int]] = {}
 
     def accept(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> DeltaRecord:
-        """Take a delta in; its first one creates a customer."""
+        """Accept a delta; the first one of a customer creates the customer."""
         number = len(self._by_id) + 1
         sequence = self._next_sequence.get(draft.account, 1)
         record = DeltaRecord(
@@ -133,7 +133,7 @@ class DeltaLedger:
         return self._by_id.get(self._by_receipt.get(receipt_id, ""))
 
     def by_reference(self, account: str, reference_id: str | None) -> DeltaRecord | None:
-        """The latest record with this reference."""
+        """Return the latest record with this reference."""
         return None if reference_id is None else self._by_id.get(self._by_reference.get((account, reference_id), ""))
 
     def accounts(self) -> list[str]:
@@ -143,13 +143,13 @@ class DeltaLedger:
         return account in self._by_account
 
     def records(self, account: str | None) -> list[DeltaRecord]:
-        """One customer's records, or everybody's, in order of acceptance."""
+        """Return one customer's records, or all customers', in order of acceptance."""
         if account is not None:
             return list(self._by_account.get(account, ()))
         return sorted(self._by_id.values(), key=lambda record: record.order)
 
     def change(self, record: DeltaRecord, **changes: Any) -> DeltaRecord:
-        """Put a changed record in the place of the one it was."""
+        """Replace a record by its changed copy."""
         changed = replace(record, **changes)
         records = self._by_account[record.account]
         records[bisect_left(records, record.order, key=lambda each: each.order)] = changed
@@ -165,14 +165,14 @@ class DeltaLedger:
         return lost
 
     def find_sequences(self, account: str) -> None:
-        """The lost numbers turn out to be accounted for: no gap any more."""
+        """Account for the lost numbers, so that there is no gap any more."""
         self._missing.pop(account, None)
 
     def last_sequence(self, account: str) -> int:
         return self._next_sequence.get(account, 1) - 1
 
     def gaps(self, account: str, first: int, last: int) -> list[range]:
-        """Runs of missing sequence numbers in ``[first, last]``."""
+        """Return the runs of missing sequence numbers in ``[first, last]``."""
         return list(_runs(number for number in self._missing.get(account, ()) if first <= number <= last))
 
 

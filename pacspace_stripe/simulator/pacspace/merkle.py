@@ -1,7 +1,7 @@
 """Proof roots by PacSpace's one published algorithm (CONTRACT 6.1, reading B).
 
-Which fields make an item and how hashes are joined was never published in full, so these roots are
-the simulator's own: they match themselves, never PacSpace's.
+PacSpace never published in full which fields make an item and how hashes are joined. So these roots are the simulator's
+own: they match each other, and never PacSpace's.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ Hash = Callable[[bytes], bytes]
 
 
 def sha3_256(data: bytes) -> bytes:
-    """Stands in for Keccak where a benchmark needs roots in microseconds (``Rules.fast_roots``)."""
+    """Return a digest in Keccak's place, for benchmarks that need roots in microseconds (``Rules.fast_roots``)."""
     return hashlib.sha3_256(data).digest()
 
 
 def canonical_json(value: Any) -> str:
-    """Keys sorted at every level, no whitespace, numbers without needless digits."""
+    """Return JSON with keys sorted at every level, no whitespace, and numbers without needless digits."""
     if isinstance(value, Mapping):
         pairs = (f"{canonical_json(key)}:{canonical_json(value[key])}" for key in sorted(value))
         return "{" + ",".join(pairs) + "}"
@@ -36,12 +36,12 @@ def canonical_json(value: Any) -> str:
 
 
 def leaf(item: Mapping[str, Any], hashed: Hash = keccak256) -> bytes:
-    """The hash of one item."""
+    """Return the hash of one item."""
     return hashed(b"pacspace:item:v1:" + canonical_json(item).encode())
 
 
 def root(leaves: Sequence[bytes], hashed: Hash = keccak256) -> bytes:
-    """The root over leaves in insertion order; an odd level repeats its last node."""
+    """Return the root over leaves in insertion order; an odd level repeats its last node."""
     level = list(leaves) or [EMPTY_ROOT]
     while len(level) > 1:
         if len(level) % 2:
@@ -52,7 +52,7 @@ def root(leaves: Sequence[bytes], hashed: Hash = keccak256) -> bytes:
 
 
 def as_hex(digest: bytes) -> str:
-    """A digest as the API spells it."""
+    """Return a digest as the API spells it."""
     return f"0x{digest.hex()}"
 
 

@@ -1,4 +1,4 @@
-"""Sending webhooks: when the clock says so, outside the lock, to a receiver on this machine."""
+"""Delivery of webhooks at their due times, outside the lock, to a receiver on this machine."""
 
 import threading
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from pacspace_stripe.simulator.pacspace.webhooks import LedgerWebhook, PacSpaceE
 from pacspace_stripe.simulator.pacspace.world import World
 
 POSTING_METHODS = ("set_webhook", "events", "deliveries")
-"""What other processes may call too."""
+"""Methods that other processes may call too."""
 
 
 class Posting:
@@ -28,7 +28,7 @@ class Posting:
 
     @property
     def webhook(self) -> LedgerWebhook:
-        """The endpoint; change its fields at any time."""
+        """Return the endpoint; its fields can be changed at any time."""
         return self._world.webhook
 
     def set_webhook(
@@ -74,14 +74,14 @@ class Posting:
         self._world.announces = True
 
     def close(self) -> None:
-        """Let go of the client that :meth:`set_webhook` made."""
+        """Close the client that :meth:`set_webhook` made."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
                 self._client, self._deliver, self._world.announces = None, None, False
 
     def run_due(self) -> int:
-        """Send everything that is due; how many attempts that were. The receiver may call back."""
+        """Send everything that is due, and return the number of attempts. The receiver may call back."""
         tried = 0
         while (delivery := self._next_delivery()) is not None:
             self._send(delivery)
@@ -89,7 +89,7 @@ class Posting:
         return tried
 
     def tick(self) -> None:
-        """What a background thread calls."""
+        """Send everything that is due, for a background thread."""
         self.run_due()
 
     def _next_delivery(self) -> DeliveredWebhook[PacSpaceEvent] | None:
@@ -112,7 +112,7 @@ class Posting:
                 self._world.outbox.settle(delivery, status, self._world.clock.now())
 
     def next_due_at(self) -> datetime | None:
-        """When something is sent next, so that tests can jump the clock there."""
+        """Return the time of the next delivery, so that tests can move the clock there."""
         with self._lock:
             if self._deliver is None:
                 return None
@@ -124,11 +124,11 @@ class Posting:
             return min((at for at in due if at is not None), default=None)
 
     def events(self) -> list[dict[str, Any]]:
-        """Everything that was announced, oldest first, as it is sent."""
+        """Return every announced event, oldest first, as it is sent."""
         with self._lock:
             return [event.json() for event in self._world.events]
 
     def deliveries(self) -> list[WebhookAttempt]:
-        """Every attempt to deliver, oldest first."""
+        """Return every attempt to deliver, oldest first."""
         with self._lock:
             return list(self._world.outbox.attempts)

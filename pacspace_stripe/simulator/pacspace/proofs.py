@@ -1,4 +1,4 @@
-"""Checkpoints, receipts and the public verify answer: everything that shows a root."""
+"""Endpoints that show a root: checkpoints, receipts and the public verify answer."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -105,7 +105,7 @@ def _links(world: World, proof_root: str) -> dict[str, str]:
 
 
 def _shared_record(world: World, account: str) -> dict[str, str]:
-    """The permanent customer link, which then is the verify link too."""
+    """Return the permanent customer link, which is the verify link too then."""
     if not world.rules.shared_record:
         return {}
     digest = made_id(world.seed, "handle", account)

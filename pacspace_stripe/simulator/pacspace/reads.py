@@ -10,7 +10,7 @@ from pacspace_stripe.simulator.pacspace.scopes import month_of, resolved_window
 from pacspace_stripe.simulator.pacspace.world import World
 
 _ALLOTMENT = 2_000_000
-"""Deltas a month in PacSpace's largest listed plan: what is reported where no limit is set."""
+"""Deltas a month in PacSpace's largest listed plan, reported where no limit is set."""
 
 
 def delta_status(world: World, call: PacSpaceRequest) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def usage(world: World, _call: PacSpaceRequest) -> dict[str, Any]:
 
 
 def consumed(world: World) -> int:
-    """Billable deltas of this UTC month: accepted and not failed."""
+    """Return the billable deltas of this UTC month: accepted and not failed."""
     month, now = month_of(world.now()), world.now()
     records = world.ledger.records(None)
     return sum(month.covers(each.accepted_at) and each.status(now) is not DeltaStatus.FAILED for each in records)

@@ -9,9 +9,9 @@ from pacspace_stripe.simulator.http_stream import json_response
 
 
 class PacSpaceRefusal(Exception):
-    """A request PacSpace does not accept, with what it answers.
+    """A request that PacSpace does not accept, with its answer.
 
-    Plain validation errors carry no code: the SDK raises its ``ValidationError`` only then.
+    Plain validation errors carry no code, since the SDK raises its ``ValidationError`` only then.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class PacSpaceRefusal(Exception):
         self.retry_after = retry_after
         self.customer_id = customer_id
         self.flat = flat
-        """The framework's own shape, as the settlement API answers."""
+        """Use the framework's own shape, as the settlement API does."""
 
     def answer(self) -> httpx.Response:
-        """The response."""
+        """Return the response."""
         if self.flat:
             body = {"statusCode": self.status, "error": HTTPStatus(self.status).phrase, "message": self.message}
             return json_response(self.status, body)
@@ -50,47 +50,47 @@ class PacSpaceRefusal(Exception):
 
 
 def invalid(message: str) -> PacSpaceRefusal:
-    """400 for a field that is not as it should be."""
+    """Return 400 for an invalid field."""
     return PacSpaceRefusal(400, message)
 
 
 def scope_conflict(message: str) -> PacSpaceRefusal:
-    """400 for scopes that exclude each other."""
+    """Return 400 for scopes that exclude each other."""
     return PacSpaceRefusal(400, message, "INVALID_SCOPE_COMBINATION")
 
 
 def customer_not_found(account: str) -> PacSpaceRefusal:
-    """404 for a customer without a record."""
+    """Return 404 for a customer without a record."""
     return PacSpaceRefusal(404, "Customer not found", "CUSTOMER_NOT_FOUND", customer_id=account)
 
 
 def wrong_key() -> PacSpaceRefusal:
-    """401."""
+    """Return 401."""
     return PacSpaceRefusal(401, "Invalid or missing API key", "INVALID_API_KEY")
 
 
 def rate_limited(retry_after: int) -> PacSpaceRefusal:
-    """429 for too many requests."""
+    """Return 429 for too many requests."""
     return PacSpaceRefusal(429, "Too many requests", "RATE_LIMITED", retry_after=retry_after)
 
 
 def cadence_limited(retry_after: int, account: str | None) -> PacSpaceRefusal:
-    """429 for a customer's deltas coming too close together."""
+    """Return 429 for a customer's deltas that come too close together."""
     message = "Submission cadence limit reached"
     return PacSpaceRefusal(429, message, "CADENCE_LIMIT", retry_after=retry_after, customer_id=account)
 
 
 def plan_limited() -> PacSpaceRefusal:
-    """402."""
+    """Return 402."""
     return PacSpaceRefusal(402, "Plan limit reached", "INSUFFICIENT_CREDITS")
 
 
 def environment_missing() -> PacSpaceRefusal:
-    """412."""
+    """Return 412."""
     message = "No contract deployed. Provision an environment first."
     return PacSpaceRefusal(412, message, "CONTRACT_NOT_DEPLOYED")
 
 
 def unavailable(retry_after: int) -> PacSpaceRefusal:
-    """503."""
+    """Return 503."""
     return PacSpaceRefusal(503, "Service temporarily unavailable", "SERVICE_UNAVAILABLE", retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""Where everything is answered: the Balance API, the settlement API, what is public, and the dashboard."""
+"""Routes of all that is answered: the Balance API, the settlement API, public pages, and the dashboard."""
 
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +60,7 @@ KEY_ROUTES = (
     Route("GET", "/api/v1/facts/{hash}", settlement.fact),
     Route("GET", "/api/v1/facts/{hash}/verify", settlement.verify_fact),
 )
-"""For an API key."""
+"""Routes that need an API key."""
 OPEN_ROUTES = (
     Route("GET", "/api/v1/verify/{proofRoot}", proofs.verify),
     Route("GET", "/api/v1/receipt/{receiptId}", documents.public),
@@ -78,10 +78,10 @@ OPEN_ROUTES = (
     _page("POST", "/environments/provision", dashboard.provision),
     _page("POST", "/customers", dashboard.create_customer),
 )
-"""Without an API key; the dashboard's pages look for a session themselves."""
+"""Routes without an API key; the dashboard's pages check the session themselves."""
 KEYED_ENDPOINTS = frozenset(
     f"POST /api/v1/{name}" for name in ("balance/delta", "balance/delta/batch", "balance/checkpoint")
 )
-"""Where an Idempotency-Key counts (CONTRACT 1.7)."""
+"""Endpoints at which an Idempotency-Key counts (CONTRACT 1.7)."""
 PRIVATE = "/dashboard/auth/"
-"""What is sent below this is not logged: passwords."""
+"""Path below which nothing is logged, since passwords are sent there."""

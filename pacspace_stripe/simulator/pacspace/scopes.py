@@ -1,4 +1,4 @@
-"""Which span of time a request is about (CONTRACT 4): exclusive modes, half-open windows, UTC."""
+"""Time span of a request (CONTRACT 4): exclusive modes, half-open windows, UTC."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class ScopeWindow:
 
     @property
     def period(self) -> str | None:
-        """``YYYY-MM`` when the span is one calendar month."""
+        """Return ``YYYY-MM`` if the span is one calendar month."""
         whole = self.start == months_after(self.start, 0) and self.end == months_after(self.start, 1)
         return f"{self.start:%Y-%m}" if whole else None
 
@@ -32,19 +32,19 @@ class ScopeWindow:
 
 
 def month_of(at: datetime) -> ScopeWindow:
-    """The UTC month that holds ``at``."""
+    """Return the UTC month that holds ``at``."""
     start = datetime(at.year, at.month, 1, tzinfo=UTC)
     return ScopeWindow(start=start, end=months_after(start, 1))
 
 
 def months_after(at: datetime, months: int) -> datetime:
-    """The first instant of the month ``months`` after the month of ``at``."""
+    """Return the first instant of the month that lies ``months`` after the month of ``at``."""
     year, month = divmod(at.year * 12 + at.month - 1 + months, 12)
     return datetime(year, month + 1, 1, tzinfo=UTC)
 
 
 def instant(text: Any, name: str) -> datetime:
-    """An ISO 8601 date or time; without an offset it is UTC."""
+    """Return the time that an ISO 8601 date or time says; without an offset it is UTC."""
     try:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -54,7 +54,7 @@ def instant(text: Any, name: str) -> datetime:
 
 
 def asked_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> ScopeWindow | None:
-    """The window a request names; None when it names none."""
+    """Return the window that a request names; None when it names none."""
     period, preset, start, end = (asked.get(name) for name in SCOPE_FIELDS)
     if asked.get("startingCheckpoint") is not None and any((period, preset, start, end)):
         message = "Choose either a checkpoint or a time scope for this request."
@@ -72,7 +72,7 @@ def asked_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> Sc
 
 
 def resolved_window(asked: Mapping[str, Any], now: datetime, max_months: int) -> ScopeWindow:
-    """The window a request names, or the current UTC month."""
+    """Return the window that a request names, or the current UTC month."""
     return asked_window(asked, now, max_months) or month_of(now)
 
 

@@ -1,4 +1,4 @@
-"""The simulator itself: routing, authentication, the log, and the world seen from a test."""
+"""The PacSpace simulator: routing, authentication, the request log, and control by tests."""
 
 import secrets
 import threading
@@ -28,10 +28,11 @@ _NO_REPLY = 0
 
 
 class PacSpaceSimulator(Posting, Building):
-    """A stateful PacSpace: call it with a request, get its response. Webhooks go through ``deliver``, when given.
+    """A stateful PacSpace: call it with a request and get its response.
 
-    Usable as ``httpx.MockTransport(simulator)``, or served over loopback. Its roots are its own and
-    say so. Faults that break the connection raise the ``httpx`` error a client would see.
+    It sends webhooks through ``deliver``, if given. Usable as ``httpx.MockTransport(simulator)``, or served over
+    loopback. Its roots are its own and are labelled so. Faults that break the connection raise the ``httpx`` error
+    that a client would see.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class PacSpaceSimulator(Posting, Building):
         rules: Rules | None = None,
         deliver: Deliver | None = None,
     ) -> None:
-        """``rules`` holds every switch; the named ones override it. Refuses live keys."""
+        """Set the switches: ``rules`` holds all of them, and the named ones override it. Refuse live keys."""
         if _is_live(api_key):
             message = "the simulator takes no live keys: use a pk_test_ key"
             raise ValueError(message)
@@ -120,7 +121,7 @@ class PacSpaceSimulator(Posting, Building):
             self.log.append(entry)
 
     def calls(self) -> Counter[str]:
-        """How many requests each endpoint got, such as ``{"POST /api/v1/balance/delta": 2}``."""
+        """Return the number of requests per endpoint, such as ``{"POST /api/v1/balance/delta": 2}``."""
         with self._lock:
             return Counter(entry.endpoint for entry in self.log)
 
@@ -136,7 +137,7 @@ class PacSpaceSimulator(Posting, Building):
     ) -> None:
         """Plan a generic fault (:class:`FaultName`) or one of PacSpace's own (:class:`LedgerFault`).
 
-        The name of a lasting behaviour (``rules.BY_NAME``) turns that on instead, wholly.
+        The name of a lasting behaviour (``behaviour.BY_NAME``) turns that behaviour on instead.
         """
         if name in BY_NAME:
             self.configure(**BY_NAME[name])
@@ -144,11 +145,11 @@ class PacSpaceSimulator(Posting, Building):
         self._faults.add(name, endpoint=endpoint, times=times, skip=skip, probability=probability, seconds=seconds)
 
     def clear_faults(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove every planned fault."""
         self._faults.clear()
 
     def controls(self) -> Mapping[str, Callable[..., object]]:
-        """What the control endpoint of a served simulator may call."""
+        """Return the methods that the control endpoint of a served simulator may call."""
         return {
             name: getattr(self, name)
             for name in (*BUILDING_METHODS, *POSTING_METHODS, "add_fault", "clear_faults", "calls")
@@ -160,7 +161,7 @@ def _is_live(api_key: str) -> bool:
 
 
 def _asked(request: httpx.Request) -> Mapping[str, Any]:
-    """The JSON body, or the query; empty where there is no telling."""
+    """Return the JSON body, or the query; empty if neither can be read."""
     if request.url.path.startswith(PRIVATE):
         return {}
     try:

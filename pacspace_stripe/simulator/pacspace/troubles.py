@@ -1,4 +1,4 @@
-"""What each named fault does to one request: the generic ones, and those only PacSpace has."""
+"""Effects of each named fault on one request: the generic faults, and those that only PacSpace has."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,20 +20,20 @@ from pacspace_stripe.simulator.pacspace.routes import KEYED_ENDPOINTS
 
 
 class LedgerFault(StrEnum):
-    """What goes wrong with PacSpace only."""
+    """Faults that only PacSpace has."""
 
     PLAN_LIMIT = "402"
     NO_ENVIRONMENT = "412"
     CADENCE_LIMIT = "cadence_limit"
     """429 that names a customer instead of a rate."""
     IDEMPOTENCY_PENDING = "idempotency_pending"
-    """202: the request is processed, and answered as if it still were in flight."""
+    """202 although the request was processed: it is answered as if it still were in flight."""
     HTML = "html"
     """200 from a proxy; nothing is processed."""
     WRONG_SHAPE = "wrong_shape"
-    """It happened, and the answer's envelope holds something else."""
+    """The request took effect, and the answer's envelope holds something else."""
     CHAIN_UNAVAILABLE = "chain_unavailable"
-    """Public verify cannot say: ``verified`` is false, without a summary, as in the SDK's tests."""
+    """Public verify without a finding: ``verified`` is false, without a summary, as in the SDK's tests."""
 
 
 _DELTA, _BATCH = "POST /api/v1/balance/delta", "POST /api/v1/balance/delta/batch"
@@ -44,9 +44,9 @@ ENDPOINTS: Mapping[LedgerFault, tuple[str, ...]] = {
     LedgerFault.IDEMPOTENCY_PENDING: tuple(sorted(KEYED_ENDPOINTS)),
     LedgerFault.CHAIN_UNAVAILABLE: ("GET /api/v1/verify/{proofRoot}",),
 }
-"""What each is about (CONTRACT 1.5, 1.7, 1.8, 3.1, 3.13, 11), unless the plan names endpoints itself.
+"""Endpoints that each fault is about (CONTRACT 1.5, 1.7, 1.8, 3.1, 3.13, 11), unless the plan names its own.
 
-A plan without room refuses what is recorded; reading, deriving and verifying stay free. The others strike anywhere.
+A used-up plan refuses records, while reading, deriving and verifying stay free. The other faults strike anywhere.
 """
 
 _REFUSALS: Mapping[str, Callable[[httpx.Request, int], PacSpaceRefusal]] = {
@@ -64,14 +64,14 @@ _HTML = "<!doctype html><title>Welcome</title><p>A proxy answered in PacSpace's 
 
 
 class LedgerFaults:
-    """Plans of PacSpace's own faults beside a list of the generic ones, under one door."""
+    """PacSpace's own faults and the generic ones, in one list."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self.generic = faults
         self._own = {name: Faults(seed) for name in LedgerFault}
 
     def add(self, name: str, **plan: Any) -> None:
-        """Plan a fault; raises ValueError for a name that PacSpace cannot fail by."""
+        """Plan a fault. Raise ValueError for a name that PacSpace cannot fail by."""
         if name in set(LedgerFault):
             own = LedgerFault(name)
             endpoint = plan.pop("endpoint", None) or ENDPOINTS.get(own)
@@ -87,12 +87,12 @@ class LedgerFaults:
         self.generic.add(name, **plan)
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove every planned fault."""
         for faults in (self.generic, *self._own.values()):
             faults.clear()
 
     def answer(self, endpoint: str, request: httpx.Request, clock: Clock, process: Answer) -> httpx.Response:
-        """The response through whatever strikes this request; raises ``httpx`` transport errors."""
+        """Return the response after any fault that strikes this request. Raise ``httpx`` transport errors."""
         for name, plans in self._own.items():
             struck = plans.take(endpoint)
             if struck is not None:
@@ -122,7 +122,7 @@ def _answered(name: str, wait: int, request: httpx.Request, process: Answer) -> 
 
 
 def _pending(wait: int, request: httpx.Request, process: Answer) -> httpx.Response:
-    """Only a request with a key can be in flight twice; its next try replays the outcome."""
+    """Answer "in flight", which needs a key: the next try with it replays the outcome."""
     response = process()
     if not request.headers.get("Idempotency-Key") or not response.is_success:
         return response
@@ -139,7 +139,7 @@ def _customer(request: httpx.Request) -> str | None:
 
 
 def _batch(request: httpx.Request) -> list[Any]:
-    """The deltas of a batch: each has a cadence of its own, so each is refused in its own row (CONTRACT 1.8)."""
+    """Return the deltas of a batch: each has a cadence of its own, so each is refused in its own row (CONTRACT 1.8)."""
     deltas = _sent(request).get("deltas")
     return deltas if isinstance(deltas, list) else []
 

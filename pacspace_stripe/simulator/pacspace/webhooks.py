@@ -19,7 +19,7 @@ TENANT = "tenant_simulator"
 
 @dataclass(slots=True, kw_only=True)
 class PacSpaceEvent:
-    """Something that happened, with its data as it was then."""
+    """A change, with its data at that moment."""
 
     id: str
     type: str
@@ -30,7 +30,7 @@ class PacSpaceEvent:
     lost: bool = False
 
     def json(self) -> dict[str, Any]:
-        """Both envelopes at once (CONTRACT 5.2): the documents' and the SDK's."""
+        """Return both envelopes at once (CONTRACT 5.2): the documents' and the SDK's."""
         return {
             "id": self.id,
             "event": self.type,
@@ -43,24 +43,27 @@ class PacSpaceEvent:
 
 @dataclass(slots=True, kw_only=True)
 class LedgerWebhook(WebhookReceiver):
-    """Where PacSpace's events go; see :class:`WebhookReceiver`. Two secrets sign while one is rotated, the current first."""
+    """The endpoint of PacSpace's events; see :class:`WebhookReceiver`.
+
+    Two secrets sign during a rotation, the current first.
+    """
 
     url: str = "http://127.0.0.1/webhooks/pacspace"
     secrets: tuple[str, ...] = ("whsec_pacspace_simulator",)
     milliseconds: bool = False
-    """Whether the signing time is in milliseconds, as in the SDK's tests, or in seconds, as documented."""
+    """Sign with a time in milliseconds, as the SDK's tests do, instead of seconds, as documented."""
     retry_after: tuple[timedelta, ...] = RETRY_AFTER
     most_attempts: int | None = 11
 
 
 def signature(body: bytes, timestamp: str, secrets: tuple[str, ...]) -> str:
-    """``X-PacSpace-Signature`` over the raw body (CONTRACT 5.1): one ``v1`` per secret that is alive."""
+    """Return ``X-PacSpace-Signature`` over the raw body (CONTRACT 5.1): one ``v1`` per valid secret."""
     signed = f"{timestamp}.".encode() + body
     return ",".join(f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets)
 
 
 def request_for(event: PacSpaceEvent, endpoint: LedgerWebhook, now: datetime) -> httpx.Request:
-    """The signed POST of one attempt."""
+    """Return the signed POST of one attempt."""
     body = exact_json(event.json())
     timestamp = str(int(now.timestamp() * 1000) if endpoint.milliseconds else int(now.timestamp()))
     headers = {

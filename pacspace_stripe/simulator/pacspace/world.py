@@ -20,13 +20,16 @@ from pacspace_stripe.simulator.pacspace.webhooks import LedgerWebhook, PacSpaceE
 
 
 def in_milliseconds(at: datetime) -> datetime:
-    """Times are kept as precisely as they are shown, so that a window's edge means one thing."""
+    """Return a time as precisely as it is shown, so that a window's edge means one thing."""
     at = at.astimezone(UTC)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 class World:
-    """State and the questions asked of it. Nothing moves by itself: all follows from the clock when asked."""
+    """State of a tenant and the questions asked of it.
+
+    Nothing changes by itself: all follows from the clock when asked.
+    """
 
     def __init__(self, clock: Clock, rules: Rules, *, seed: int, base_url: str) -> None:
         self.clock = clock
@@ -41,7 +44,7 @@ class World:
         self.outbox: WebhookOutbox[PacSpaceEvent] = WebhookOutbox(self.webhook, random.Random(seed))
         self.events: list[PacSpaceEvent] = []
         self.announces = False
-        """Whether anybody wants events: else none are made."""
+        """Make events, if a receiver asked for them."""
         self.unannounced: list[str] = []
         self.new_customers: list[str] = []
         self.announced_checkpoints = 0
@@ -51,12 +54,12 @@ class World:
         return in_milliseconds(self.clock.now())
 
     def accept(self, draft: Draft) -> DeltaRecord:
-        """Take a delta in now."""
+        """Accept a delta now."""
         now = self.now()
         return self.take(draft, now, now + self.rules.verify_delay)
 
     def take(self, draft: Draft, accepted_at: datetime, verifies_at: datetime | None) -> DeltaRecord:
-        """Write a delta down, accepted and verified when it is said."""
+        """Write a delta down with the given times of acceptance and verification."""
         if self.announces and not self.ledger.knows(draft.account):
             self.new_customers.append(draft.account)
         record = self.ledger.accept(draft, accepted_at, verifies_at)
@@ -65,7 +68,7 @@ class World:
         return record
 
     def environment_ready(self) -> bool:
-        """Whether deltas are taken at all: from the beginning, or since the dashboard's activation is done."""
+        """Return True if deltas are accepted: from the beginning, or after the dashboard's activation is done."""
         active_at = self.dashboard.active_at.get("sandbox")
         return self.rules.environment_ready or (active_at is not None and active_at <= self.now())
 
@@ -73,13 +76,13 @@ class World:
         return record.status(self.now())
 
     def placed_at(self, record: DeltaRecord) -> datetime:
-        """The time that decides which window a verified record belongs to."""
+        """Return the time that decides the window of a verified record."""
         if self.rules.counts_by == "verified" and record.verifies_at is not None:
             return record.verifies_at
         return record.accepted_at
 
     def verified(self, account: str | None, window: ScopeWindow | None = None) -> list[DeltaRecord]:
-        """Verified records of a customer (None: of everybody) in a window (None: ever)."""
+        """Return the verified records of a customer (None: of all) in a window (None: of all time)."""
         now = self.now()
         return [
             record
@@ -93,18 +96,18 @@ class World:
             raise customer_not_found(account)
 
     def number(self, amount: Decimal) -> Number:
-        """One amount as it is answered."""
+        """Return one amount in the form in which it is answered."""
         return double_as_json(float(amount)) if self.rules.doubles else amount
 
     def balance(self, records: Sequence[DeltaRecord], start: Decimal = Decimal(0)) -> Number:
-        """``start`` plus the records, as it is answered."""
+        """Return ``start`` plus the records, in the form in which it is answered."""
         amounts = (record.delta for record in records)
         if self.rules.doubles:
             return double_as_json(total_of_doubles(amounts, start=start))
         return total(amounts, start=start)
 
     def proof_root(self, records: Sequence[DeltaRecord]) -> str:
-        """The simulator's own root over these records, in order."""
+        """Return the simulator's own root over these records, in order."""
         hashed = merkle.sha3_256 if self.rules.fast_roots else merkle.keccak256
         for record in records:
             if record.record_id not in self._leaves:
@@ -112,7 +115,7 @@ class World:
         return merkle.as_hex(merkle.root([self._leaves[record.record_id] for record in records], hashed))
 
     def checkpoint(self, scope: Scope) -> StoredCheckpoint:
-        """The checkpoint of this scope: the one there is, or a new one, as the rules on late deltas say."""
+        """Return the checkpoint of this scope: the existing one, or a new one, as the rules on late deltas say."""
         existing = self.checkpoints.latest(scope)
         if existing and self.rules.late_deltas == "frozen":
             return existing

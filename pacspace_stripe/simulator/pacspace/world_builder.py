@@ -1,7 +1,7 @@
 """Building a world: records in the past, failures, gaps and late verification, for tests and scenarios.
 
-Every method takes and returns what JSON can carry as well: times as ISO strings, amounts as decimal
-strings, durations in seconds.
+Every method takes and returns values that JSON can carry as well: times as ISO strings, amounts as decimal strings,
+durations in seconds.
 """
 
 import threading
@@ -36,7 +36,7 @@ BUILDING_METHODS = (
     "approve_access",
     "dashboard_token",
 )
-"""What other processes may call too."""
+"""Methods that other processes may call too."""
 
 
 def _at(value: datetime | str) -> datetime:
@@ -48,7 +48,7 @@ def _at(value: datetime | str) -> datetime:
 
 
 class Building:
-    """What a test does to the world behind the API's back."""
+    """Changes that a test makes to the world beside the API."""
 
     def __init__(self, world: World, lock: threading.RLock) -> None:
         self._world = world
@@ -56,7 +56,7 @@ class Building:
 
     @property
     def rules(self) -> Rules:
-        """The switches in force."""
+        """Return the switches in force."""
         return self._world.rules
 
     def configure(self, **switches: Any) -> None:
@@ -66,7 +66,7 @@ class Building:
 
     @property
     def base_url(self) -> str:
-        """What links in answers start with; set it to where the simulator is served."""
+        """Return the start of the links in answers; set it to the address at which the simulator is served."""
         return self._world.base_url
 
     @base_url.setter
@@ -86,11 +86,11 @@ class Building:
         verified: bool = True,
         verify_delay: timedelta | float | None = None,
     ) -> str:
-        """A delta accepted at ``at`` (now, or earlier); its record id.
+        """Accept a delta at ``at`` (now, or earlier) and return its record id.
 
         ``adjusts`` names the record that it adjusts, by its id or its reference; it adds up like any other.
-        ``verified=False`` leaves it queued until ``verify_all``; ``verify_delay`` (seconds) verifies
-        it that long after its acceptance instead.
+        ``verified=False`` leaves it queued until ``verify_all``; ``verify_delay`` (seconds) verifies it that
+        long after its acceptance instead.
         """
         draft = Draft(
             account=read_customer_id(account),
@@ -106,7 +106,7 @@ class Building:
             return self._world.take(draft, accepted_at, verifies_at).record_id
 
     def _adjusted(self, account: str, named: str | None) -> Mapping[str, Any] | None:
-        """As an emit names it (CONTRACT 3.1): the record must be there."""
+        """Return the adjusted record as an emit names it (CONTRACT 3.1). The record must exist."""
         if named is None:
             return None
         with self._lock:
@@ -127,7 +127,10 @@ class Building:
         verified: bool = True,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """A write of the settlement API at ``at`` (now); ``verified=False`` leaves it queued until ``verify_all``."""
+        """Write to a record of the settlement API at ``at`` (now).
+
+        ``verified=False`` leaves it queued until ``verify_all``.
+        """
         with self._lock:
             accepted_at = self._past(at)
             written = BucketWrite(
@@ -141,12 +144,12 @@ class Building:
             self._world.settlement.add(written)
 
     def approve_access(self, email: str) -> str:
-        """PacSpace approves a request for access to its dashboard; the token that its mail would bring."""
+        """Approve a request for access to the dashboard, and return the token of PacSpace's mail."""
         with self._lock:
             return self._world.dashboard.approve(email, self._world.seed)
 
     def dashboard_token(self, email: str = "owner@example.com") -> str:
-        """A token of a session in the dashboard, as older documents hand out."""
+        """Return the token of a session in the dashboard, as older documents hand out."""
         with self._lock:
             return self._world.dashboard.session(email, self._world.seed)
 
@@ -177,9 +180,9 @@ class Building:
         reason: str = "usage",
         positive: bool = False,
     ) -> list[str]:
-        """``total`` usage spread over the days of a window, each day's accepted within that day; the record ids.
+        """Spread ``total`` usage over the days of a window, and return the record ids.
 
-        Usage is written as negative deltas, as PacSpace's documents do, unless ``positive``.
+        Each day's usage is accepted within that day, as negative deltas like PacSpace's documents, unless ``positive``.
         """
         record_ids = []
         for first, last, usage in _daily(_at(start), _at(end), Decimal(total)):
@@ -193,7 +196,7 @@ class Building:
         return record_ids
 
     def verify_all(self, account: str | None = None) -> int:
-        """Verify a customer's waiting deltas (None: everybody's, and all writes); how many deltas that were."""
+        """Verify a customer's waiting deltas (None: all customers', and all writes). Return the number of deltas."""
         with self._lock:
             now = self._world.now()
             waiting = [
@@ -208,7 +211,7 @@ class Building:
             return len(waiting)
 
     def fail(self, record_id: str, error: str = "Verification failed") -> None:
-        """Let a delta that is not verified yet fail, now."""
+        """Fail a delta that is not verified yet, now."""
         with self._lock:
             record = self._existing(record_id)
             if self._world.status(record) is DeltaStatus.VERIFIED:
@@ -224,28 +227,28 @@ class Building:
         return record
 
     def inject_gap(self, account: str, missing: int = 1) -> list[int]:
-        """Skip sequence numbers of a customer; the numbers that are missing now."""
+        """Skip sequence numbers of a customer, and return the numbers that are missing now."""
         with self._lock:
             return list(self._world.ledger.lose_sequences(account, missing))
 
     def close_gaps(self, account: str) -> None:
-        """All missing sequence numbers of a customer turn up."""
+        """Fill all missing sequence numbers of a customer."""
         with self._lock:
             self._world.ledger.find_sequences(account)
 
     def balance(self, account: str, start: datetime | str, end: datetime | str) -> tuple[Decimal, int]:
-        """Net and number of the verified deltas in ``[start, end)``, exactly."""
+        """Return the exact net and the number of verified deltas in ``[start, end)``."""
         with self._lock:
             records = self._world.verified(account, ScopeWindow(start=_at(start), end=_at(end)))
             return total(record.delta for record in records), len(records)
 
     def status(self, record_id: str) -> str:
-        """Where one delta stands."""
+        """Return the status of one delta."""
         with self._lock:
             return str(self._world.status(self._existing(record_id)))
 
     def checkpoints(self) -> list[dict[str, Any]]:
-        """All checkpoints in the order they were made, as the API shows them."""
+        """Return all checkpoints in the order in which they were made, as the API shows them."""
         with self._lock:
             return [answers.checkpoint(self._world, made) for made in self._world.checkpoints.all]
 
@@ -258,7 +261,10 @@ def _allowed(delta: Decimal) -> Decimal:
 
 
 def _daily(start: datetime, end: datetime, usage: Decimal) -> Iterator[tuple[datetime, datetime, Decimal]]:
-    """Equal parts, cut at the last digit given; the rest falls to the last day. Days without usage are left out."""
+    """Yield equal parts, cut at the last digit given, with the rest on the last day.
+
+    Days without usage are left out.
+    """
     days = max(1, -((start - end) // _DAY))
     part = (usage / days).quantize(Decimal(1).scaleb(min(0, int(usage.as_tuple().exponent))), rounding=ROUND_DOWN)
     for day in range(days):

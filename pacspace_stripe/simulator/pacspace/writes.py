@@ -1,4 +1,4 @@
-"""Deltas coming in: one by one and in batches."""
+"""Endpoints that take deltas, one by one and in batches."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -32,7 +32,7 @@ def emit_batch(world: World, call: PacSpaceRequest) -> dict[str, Any]:
 
 
 def refused_batch(deltas: list[Any], error: str) -> dict[str, Any]:
-    """The answer to a batch none of whose deltas is taken."""
+    """Return the answer to a batch of which no delta is accepted."""
     return _answered([_refused(item, error) for item in deltas])
 
 

@@ -1,7 +1,7 @@
 """A stateful stand-in for Stripe: meters, subscriptions that renew, drafts on a finalization clock, signed webhooks.
 
-Test mode only, and only what usage billing needs. Facts and their sources are in the project's Stripe notes; where
-those are silent, :class:`Behaviour` has a switch.
+It has test mode only, and only the parts that usage billing needs. Facts and their sources are in
+``pacspace_stripe/stripe_api/FACTS.md``; where those are silent, :class:`Behaviour` has a switch.
 """
 
 from pacspace_stripe.simulator.stripe.account import Behaviour
@@ -15,7 +15,7 @@ __all__ = [
     "Charge",
     "Mail",
     "StoredInvoiceStatus",
-    "StripeSimulator",
     "StoredTier",
+    "StripeSimulator",
     "WebhookEndpoint",
 ]

@@ -1,4 +1,4 @@
-"""The simulated Stripe account: its clock, its objects, what it tells, and the switches of its behaviour."""
+"""The simulated Stripe account: its clock, its objects, its events, and the switches of its behaviour."""
 
 import random
 from collections.abc import Iterator
@@ -34,49 +34,49 @@ BASIL = "2025-03-31"
 
 @dataclass(slots=True, kw_only=True)
 class Behaviour:
-    """Switches of the account. Where Stripe's documents leave something open, both answers can be had here."""
+    """Switches of the account. Where Stripe's documents leave something open, both answers are available here."""
 
     finalization_delay: timedelta = timedelta(hours=1)
-    """The grace period: from a draft's creation, or from its release, to its finalization."""
+    """Grace period from a draft's creation, or from its release, to its finalization."""
     payment_delay: timedelta = timedelta(seconds=1)
-    """From a finalized, advancing invoice to the charge."""
+    """Time from a finalized, advancing invoice to the charge."""
     payments_succeed: bool = True
     finalization_fails: bool = False
-    """Whether drafts cannot be finalized, as with a tax location that is missing."""
+    """Fail to finalize drafts, as with a missing tax location."""
     upcoming_before: timedelta | None = timedelta(days=3)
-    """How long before a renewal ``invoice.upcoming`` is sent; None is never."""
+    """Time before a renewal at which ``invoice.upcoming`` is sent; None is never."""
     upcoming_has_id: bool = False
     aggregation_delay: timedelta = timedelta(0)
-    """From receiving a meter event to counting it."""
+    """Time from receiving a meter event to counting it."""
     draft_lines_refresh: bool = False
-    """Whether a draft's quantities follow usage while it waits; else they are those of its creation."""
+    """Let a draft's quantities follow usage while it waits; otherwise they are those of its creation."""
     late_usage: bool = True
-    """Whether finalization folds usage in that came after the draft was made."""
+    """Add usage at finalization that came after the draft was made."""
     webhook_gate: bool = False
-    """Whether finalization waits for the endpoint to take ``invoice.created``, 72 hours at most."""
+    """Wait with finalization until the endpoint accepted ``invoice.created``, 72 hours at most."""
     line_per_tier: bool = True
-    """Whether graduated tiers give one line each, or one line in all."""
+    """Give each graduated tier a line of its own."""
     flat_lines: bool = False
-    """Whether a tier's flat amount has a line of its own, or is in the tier's."""
+    """Give a tier's flat amount a line of its own, instead of adding it to the tier's."""
     threshold_periods: Literal["parts", "whole"] = "parts"
-    """What the lines of a period with thresholds name: parts that follow each other, or each the whole period."""
+    """Periods of lines after a threshold: parts that follow each other, or the whole period on each."""
     first_zero_line: Literal["empty", "coming"] = "empty"
-    """The period of the line of 0 on the first invoice of a classic subscription: none, or the coming one."""
+    """Period of the zero line on the first invoice of a classic subscription: none, or the coming one."""
     bill_packages: bool = False
-    """Whether a package price's line counts packages, or raw usage."""
+    """Count packages on a package price's line, instead of raw usage."""
     summaries_of_nothing: Literal["empty", "zero"] = "empty"
-    """What event summaries say where nothing happened: no row, or a row of 0."""
+    """Event summaries of a time without usage: no row, or a row of 0."""
     mail_on_release: bool = True
-    """Whether an open ``send_invoice`` invoice is mailed when a hold on it ends."""
+    """Mail an open ``send_invoice`` invoice when a hold on it ends."""
     pdfs_ready: bool = True
-    """Whether a finalized invoice's PDF can be fetched already."""
+    """Let a finalized invoice's PDF be fetched at once."""
     default_footer: str | None = None
     account_name: str = "Simulator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCause:
-    """The API call that an event comes from; empty for what Stripe does by its own clock."""
+    """The API call that caused an event; empty for acts of Stripe's own clock."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
@@ -84,7 +84,7 @@ class EventCause:
 
 @dataclass(slots=True)
 class Account:
-    """Everything one simulated account holds. Not locked: its owner does that."""
+    """Everything that one simulated account holds. Not locked: its owner does that."""
 
     id: str
     clock: Clock
@@ -93,7 +93,7 @@ class Account:
     endpoint: WebhookEndpoint
     delivers: bool
     pages_url: str = "https://pay.stripe.com"
-    """Where links to PDFs lead; no slash at its end."""
+    """Start of links to PDFs, without a slash at its end."""
     behaviour: Behaviour = field(default_factory=Behaviour)
     customers: Table[StoredCustomer] = field(default_factory=Table)
     products: Table[Product] = field(default_factory=Table)
@@ -109,24 +109,24 @@ class Account:
     mails: list[Mail] = field(default_factory=list)
     cause: EventCause = field(default_factory=EventCause)
     acting_at: datetime | None = None
-    """The time of the plan being carried out, which may lie before the clock's."""
+    """Time of the plan being carried out, which may lie before the clock's."""
     outbox: WebhookOutbox[StoredEvent] = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox = WebhookOutbox(self.endpoint, self.random)
 
     def now(self) -> datetime:
-        """The account's time: the clock's, or that of the overdue plan being carried out."""
+        """Return the account's time: the clock's, or that of the overdue plan being carried out."""
         return self.acting_at or self.clock.now()
 
     def clock_of(self, subject: str | None) -> StoredTestClock | None:
-        """The test clock that an invoice, a subscription or a customer belongs to."""
+        """Return the test clock of an invoice, a subscription or a customer."""
         found = self.invoices.get(subject or "") or self.subscriptions.get(subject or "")
         customer = self.customers.get(found.customer if found else subject or "")
         return self.test_clocks.get(customer.test_clock) if customer and customer.test_clock else None
 
     def plan(self, at: datetime, action: Action, subject: str) -> None:
-        """Do this then, by the clock of its subject."""
+        """Plan an action, by the clock of its subject."""
         clock = self.clock_of(subject)
         (clock.agenda if clock else self.agenda).plan(at, action, subject)
 
@@ -145,7 +145,7 @@ class Account:
     ) -> StoredEvent:
         """Record an event and hand it to the endpoint. ``shown`` must not be changed afterwards.
 
-        ``data`` is what a thin event shows when it is read.
+        ``data`` holds the fields that a thin event shows when it is read.
         """
         version = self.endpoint.api_version
         if shown.get("object") == "invoice" and version < BASIL:
@@ -169,21 +169,21 @@ class Account:
         return None if price_id is None else self.prices[price_id]
 
     def show_lines(self, invoice: StoredInvoice) -> list[Json]:
-        """All lines of an invoice as JSON."""
+        """Return all lines of an invoice as JSON."""
         return [line_json(line, invoice, self.price_of(line.price)) for line in invoice.lines]
 
     def show_invoice(self, invoice: StoredInvoice) -> Json:
-        """The invoice as JSON."""
+        """Return the invoice as JSON."""
         customer = self.customers[invoice.customer]
         lines, name = self.show_lines(invoice), self.behaviour.account_name
         return invoice_json(invoice, customer, lines, self.id, name, pages_url=self.pages_url)
 
     def show_items(self, subscription: StoredSubscription) -> list[Json]:
-        """All items of a subscription as JSON."""
+        """Return all items of a subscription as JSON."""
         return [item_json(item, subscription.id, self.prices[item.price]) for item in subscription.items]
 
     def show_subscription(self, subscription: StoredSubscription) -> Json:
-        """The subscription as JSON."""
+        """Return the subscription as JSON."""
         shown = subscription_json(subscription, self.show_items(subscription), self.currency_of(subscription))
         return shown | {"test_clock": self.customers[subscription.customer].test_clock}
 

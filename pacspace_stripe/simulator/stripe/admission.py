@@ -1,4 +1,4 @@
-"""Who is let in: rate limits by sliding window, and idempotency keys with their remembered answers."""
+"""Rate limits by sliding window, and idempotency keys with their first answers."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ LONGEST_KEY = 255
 
 @dataclass(slots=True)
 class RateLimits:
-    """So many requests a second per endpoint and in all; test mode's figures by default."""
+    """Requests a second per endpoint and in all; test mode's figures by default."""
 
     per_endpoint: int = 25
     overall: int = 25
     _seen: dict[str, deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
 
     def admit(self, endpoint: str, now: datetime) -> None:
-        """Count a request; raises Stripe's 429 when it is one too many. A refused request is not counted."""
+        """Count a request. Raise Stripe's 429 above the limit; a refused request is not counted."""
         for name, limit, reason in (("", self.overall, "global-rate"), (endpoint, self.per_endpoint, "endpoint-rate")):
             seen = self._seen[name]
             while seen and seen[0] <= now - WINDOW:
@@ -53,7 +53,7 @@ class IdempotencyKeys:
         self._answers: dict[str, IdempotentAnswer] = {}
 
     def replay(self, key: str, request: httpx.Request, form: Json, now: datetime) -> httpx.Response | None:
-        """The remembered answer; raises Stripe's idempotency error when the request is another one."""
+        """Return the first answer. Raise Stripe's idempotency error if the request is another one."""
         if len(key) > LONGEST_KEY:
             refuse("Idempotency keys can be at most 255 characters long.", None)
         self._forget(now)

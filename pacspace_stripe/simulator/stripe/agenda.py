@@ -1,4 +1,4 @@
-"""What the engine will do and when; a plan that no longer holds when its time comes is skipped."""
+"""Planned acts of the engine. A plan that no longer holds at its time is skipped."""
 
 import heapq
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """The things Stripe does by its own clock, in the order they happen when due together."""
+    """Acts of Stripe's own clock, in the order in which they happen when they are due together."""
 
     UPCOMING = "1 upcoming"
     RENEW = "2 renew"
@@ -15,24 +15,24 @@ class Action(StrEnum):
 
 
 class Agenda:
-    """Plans by time. Plans are never removed: whoever carries one out asks first whether it still holds."""
+    """Plans by time. Plans are never removed: the engine asks before each if it still holds."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, Action, int, str]] = []
         self._added = 0
 
     def plan(self, at: datetime, action: Action, subject: str) -> None:
-        """Do this then."""
+        """Plan an action."""
         self._added += 1
         heapq.heappush(self._heap, (at, action, self._added, subject))
 
     def first(self) -> tuple[datetime, Action, str] | None:
-        """The next plan, which stays where it is."""
+        """Return the next plan and leave it in its place."""
         if not self._heap:
             return None
         at, action, _, subject = self._heap[0]
         return at, action, subject
 
     def drop_first(self) -> None:
-        """Take the next plan out."""
+        """Remove the next plan."""
         heapq.heappop(self._heap)

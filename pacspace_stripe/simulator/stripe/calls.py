@@ -1,4 +1,4 @@
-"""What every endpoint shares: the call itself, cursor paging, and expanding."""
+"""Parts that endpoints share: the call itself, cursor paging, and expanding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -35,7 +35,7 @@ class StripeRequest:
     params: Params
 
     def find(self, table: Table[Row], what: str) -> Row:
-        """The object that the path names; 404 without it."""
+        """Return the object that the path names. Answer 404 without it."""
         row = table.get(self.ids["id"])
         if row is None:
             refuse_missing(what, self.ids["id"], "id")
@@ -46,7 +46,7 @@ Endpoint = Callable[[StripeRequest], Json]
 
 
 def named(table: Table[Row], what: str, row_id: str, param: str) -> Row:
-    """The object that a parameter names; 400 without it."""
+    """Return the object that a parameter names. Answer 400 without it."""
     row = table.get(row_id)
     if row is None:
         refuse_missing(what, row_id, param, status=400)
@@ -54,7 +54,7 @@ def named(table: Table[Row], what: str, row_id: str, param: str) -> Row:
 
 
 def page_size(params: Params) -> int:
-    """``limit``, between 1 and 100."""
+    """Return ``limit``, between 1 and 100."""
     size = params.integer("limit", DEFAULT_PAGE) or 0
     if not 1 <= size <= LARGEST_PAGE:
         refuse("Invalid integer: limit must be between 1 and 100", "limit", "parameter_invalid_integer")
@@ -68,7 +68,7 @@ def page(
     show: Callable[[Row], Json],
     keep: Callable[[Row], bool] = lambda _: True,
 ) -> Json:
-    """One page of a table, newest first, by Stripe's cursors."""
+    """Return one page of a table, newest first, by Stripe's cursors."""
     size = page_size(call.params)
     after, before = call.params.text("starting_after"), call.params.text("ending_before")
     for cursor, name in ((after, "starting_after"), (before, "ending_before")):
@@ -81,7 +81,7 @@ def page(
 
 
 def page_of(call: StripeRequest, url: str, objects: list[Json]) -> Json:
-    """One page of objects that are listed in the order given, such as an invoice's lines."""
+    """Return one page of objects in the order given, such as an invoice's lines."""
     size = page_size(call.params)
     after, before = call.params.text("starting_after"), call.params.text("ending_before")
     places = {shown["id"]: place for place, shown in enumerate(objects)}
@@ -97,7 +97,7 @@ def page_of(call: StripeRequest, url: str, objects: list[Json]) -> Json:
 
 
 def time_filter(params: Params, key: str) -> Callable[[datetime], bool]:
-    """``created=…`` or ``created[gte]=…``: what a time has to satisfy. Whole seconds."""
+    """Return the predicate of ``created=…`` or ``created[gte]=…``. Times are whole seconds."""
     sent = params.get(key)
     if sent is None:
         return lambda _: True
@@ -123,7 +123,7 @@ def _within(at: int, name: str, bound: int) -> bool:
 
 
 def required_moment(params: Params, key: str) -> datetime:
-    """A Unix time that must be sent."""
+    """Return a required Unix time."""
     params.required(key)
     return datetime.fromtimestamp(params.integer(key) or 0, UTC)
 

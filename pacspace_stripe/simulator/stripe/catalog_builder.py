@@ -1,4 +1,4 @@
-"""Building worlds from Python: customers, meters, prices, how a subscription stands."""
+"""Building a catalog from Python: customers, meters, prices, and a subscription's status."""
 
 import threading
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class CatalogBuilding:
         credit: int = 0,
         test_clock: str | None = None,
     ) -> str:
-        """A customer, with a credit in minor units that its invoices use up; returns its id."""
+        """Add a customer, with a credit in minor units that its invoices use up. Return its id."""
         with self._lock:
             now = whole_second(self.account.now())
             customer_id = id or self.account.ids.new("cus")
@@ -60,7 +60,7 @@ class CatalogBuilding:
         id: str | None = None,  # noqa: A002 - Stripe's word
         event_time_window: Literal["hour", "day"] | None = None,
     ) -> str:
-        """A meter; returns its id."""
+        """Add a meter and return its id."""
         with self._lock:
             meter = StoredMeter(
                 id=id or self.account.ids.new("mtr"),
@@ -88,7 +88,7 @@ class CatalogBuilding:
         product: str | None = None,
         id: str | None = None,  # noqa: A002 - Stripe's word
     ) -> str:
-        """A price, metered when it has a meter; returns its id. Amounts are in minor currency units.
+        """Add a price, metered if it has a meter, and return its id. Amounts are in minor currency units.
 
         Without an interval it is charged once.
         """

@@ -92,7 +92,7 @@ def list_customers(call: StripeRequest) -> Json:
 
 
 def new_product(account: Account, name: str, metadata: dict[str, str], product_id: str | None = None) -> Product:
-    """Store a product and tell about it."""
+    """Store a product and emit its event."""
     product = Product(
         id=product_id or account.ids.new("prod"), created=whole_second(account.now()), name=name, metadata=metadata
     )

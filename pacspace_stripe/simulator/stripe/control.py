@@ -1,4 +1,4 @@
-"""What is turned on a running simulator, from Python or from another process, and what is seen of it."""
+"""Control of a running simulator, from Python or from another process."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from pacspace_stripe.simulator.stripe.world_builder import WorldBuilding
 
 
 class Controlled(WorldBuilding):
-    """The knobs and dials of the simulator."""
+    """Switches and observations of the simulator."""
 
     clock: Clock
     faults: Faults
@@ -36,48 +36,48 @@ class Controlled(WorldBuilding):
 
     @property
     def behaviour(self) -> Behaviour:
-        """The switches of the account; change them at any time."""
+        """Return the switches of the account; they can be changed at any time."""
         return self.account.behaviour
 
     @property
     def webhook(self) -> WebhookEndpoint:
-        """Where events go and what goes wrong on the way; change it at any time."""
+        """Return the endpoint of events and its faults; both can be changed at any time."""
         return self.account.endpoint
 
     @property
     def events(self) -> list[Json]:
-        """All events made so far, oldest first, delivered or not."""
+        """Return all events made so far, oldest first, delivered or not."""
         with self._lock:
             engine.run_due(self.account)
             return [event.json() for event in self.account.events]
 
     @property
     def deliveries(self) -> list[WebhookAttempt]:
-        """Every attempt to deliver a webhook."""
+        """Return every attempt to deliver a webhook."""
         with self._lock:
             return list(self.account.outbox.attempts)
 
     @property
     def charges(self) -> list[Charge]:
-        """Money that was taken."""
+        """Return the charges that were made."""
         with self._lock:
             engine.run_due(self.account)
             return list(self.account.charges)
 
     @property
     def mail_sent(self) -> list[Mail]:
-        """Invoices that were mailed to customers."""
+        """Return the invoices that were mailed to customers."""
         with self._lock:
             engine.run_due(self.account)
             return list(self.account.mails)
 
     def calls(self) -> Counter[str]:
-        """How many requests each endpoint answered, such as ``{"POST /v1/invoices/{id}": 2}``."""
+        """Return the number of answered requests per endpoint, such as ``{"POST /v1/invoices/{id}": 2}``."""
         with self._lock:
             return Counter(entry.endpoint for entry in self.log)
 
     def next_due_at(self) -> datetime | None:
-        """When something happens next, so that tests can jump the clock there."""
+        """Return the time of the next event, so that tests can move the clock there."""
         with self._lock:
             delivery = self.account.outbox.next_due_at() if self._deliver is not None else None
             due = (engine.next_plan_at(self.account), delivery)
@@ -164,7 +164,7 @@ class Controlled(WorldBuilding):
         )
 
     def snapshot(self) -> Json:
-        """What a test looks at from another process: charges, mails, events and the calls per endpoint."""
+        """Return the charges, mails, events and calls per endpoint, for a test in another process."""
         return {
             "charges": self.charges,
             "mail_sent": self.mail_sent,
@@ -176,7 +176,7 @@ class Controlled(WorldBuilding):
         }
 
     def controls(self) -> Mapping[str, Callable[..., object]]:
-        """What the control endpoint of a served simulator may call."""
+        """Return the methods that the control endpoint of a served simulator may call."""
         names = (
             "add_customer add_meter add_price add_subscription record_usage cancel_usage reject_usage renew_now "
             "send_upcoming create_first_invoice bill_threshold split_period change_price add_credit_note "

@@ -1,4 +1,4 @@
-"""Drafts and their lines: what a period's usage and prices put on an invoice."""
+"""Drafts and their lines, made of a period's usage and prices."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ from pacspace_stripe.simulator.stripe.world import (
 
 
 def rounded_up(at: datetime) -> datetime:
-    """The next whole second, so that what the API shows is what happens."""
+    """Return the next whole second, so that the API shows the exact time of each act."""
     floor = whole_second(at)
     return floor if floor == at else floor + timedelta(seconds=1)
 
@@ -63,7 +63,7 @@ def _parts(account: Account, price: StoredPrice, quantity: Decimal) -> list[Part
 
 
 def used(account: Account, price: StoredPrice, customer: str, start: datetime, end: datetime) -> Decimal:
-    """A metered price's quantity of ``[start, end)``, from the events counted by now."""
+    """Return a metered price's quantity of ``[start, end)``, from the events counted by now."""
     # Meter events are taken in real time, whatever a test clock says.
     seen_at = account.clock.now() if account.clock_of(customer) else account.now()
     return account.usage.total(account.meters[str(price.meter)], customer, start, end, seen_at=seen_at)
@@ -72,9 +72,9 @@ def used(account: Account, price: StoredPrice, customer: str, start: datetime, e
 def metered_lines(
     account: Account, subscription: StoredSubscription, item: Item, *, whole: datetime | None = None
 ) -> Iterator[Line]:
-    """The lines for what is still to bill of one metered item's period; several when a change split it.
+    """Return the lines for the unbilled part of one metered item's period; several if a change split it.
 
-    ``whole``: where the period ends that they name, when that is not where their usage does.
+    ``whole`` is the end of the period that the lines name, if that is not the end of their usage.
     """
     begin = item.billed_until or item.period_start
     changes = {*item.splits, *(until for until, _ in item.was)}
@@ -94,7 +94,7 @@ def metered_lines(
 def accrued_lines(
     account: Account, subscription: StoredSubscription, item: Item, until: datetime, *, proration: bool, as_item: bool
 ) -> Iterator[Line]:
-    """Bill what an item used before it was removed at ``until``, as flexible billing mode does.
+    """Bill the usage of an item before its removal at ``until``, as flexible billing mode does.
 
     ``proration`` and ``as_item`` (a line of the subscription's item, not an invoice item) are not documented.
     """
@@ -103,7 +103,7 @@ def accrued_lines(
 
 
 def invoiced(account: Account, item: Item) -> Decimal:
-    """What invoices inside an item's period have billed of its usage."""
+    """Return the usage of an item that invoices inside its period have billed."""
     lines = (
         line for invoice in account.invoices if invoice.status is not StoredInvoiceStatus.VOID for line in invoice.lines
     )
@@ -113,14 +113,14 @@ def invoiced(account: Account, item: Item) -> Decimal:
 
 
 def licensed_lines(account: Account, subscription: StoredSubscription, item: Item) -> Iterator[Line]:
-    """The line for one licensed item, billed ahead for the period of ``item``."""
+    """Yield the line for one licensed item, billed ahead for the period of ``item``."""
     price = account.prices[item.price]
     for part in _parts(account, price, Decimal(item.quantity or 1)):
         yield _line(account, subscription, item, price, part)
 
 
 def refresh(account: Account, invoice: StoredInvoice) -> None:
-    """Bring the metered quantities of a draft up to date with the events counted by now."""
+    """Update the metered quantities of a draft with the events counted by now."""
     if invoice.subscription is None:
         return
     kept: list[Line] = []
@@ -156,7 +156,7 @@ def _refreshed(account: Account, invoice: StoredInvoice, first: Line) -> Iterato
 def draft(
     account: Account, subscription: StoredSubscription, lines: list[Line], reason: str, period: Item
 ) -> StoredInvoice:
-    """Create a subscription's draft, plan its finalization and tell about it."""
+    """Create a subscription's draft, plan its finalization and emit its event."""
     now = account.now()
     customer = account.customers[subscription.customer]
     invoice = StoredInvoice(
@@ -194,7 +194,7 @@ def place(account: Account, invoice: StoredInvoice) -> StoredInvoice:
 
 
 def schedule(account: Account, invoice: StoredInvoice, at: datetime | None) -> None:
-    """Set when a draft finalizes by itself; None takes the plan back."""
+    """Set the time at which a draft finalizes by itself; None withdraws the plan."""
     invoice.automatically_finalizes_at = at
     if at is not None:
         account.plan(at, Action.FINALIZE, invoice.id)

@@ -1,4 +1,4 @@
-"""What Stripe does by its own clock: renewals, early warnings, finalizations, payments."""
+"""Acts of Stripe's own clock: renewals, early warnings, finalizations, payments."""
 
 import calendar
 from contextlib import suppress
@@ -32,7 +32,7 @@ from pacspace_stripe.simulator.stripe.world import (
 
 
 def later(at: datetime, interval: Interval, count: int, *, day: int | None = None) -> datetime:
-    """``at`` plus a price's interval; months keep the anchor's ``day`` where the month has it."""
+    """Return ``at`` plus a price's interval; months keep the anchor's ``day`` where the month has it."""
     match interval:
         case Interval.DAY:
             return at + timedelta(days=count)
@@ -46,7 +46,7 @@ def later(at: datetime, interval: Interval, count: int, *, day: int | None = Non
 
 
 def next_period_end(price: StoredPrice, subscription: StoredSubscription, start: datetime) -> datetime:
-    """When the period that starts at ``start`` ends."""
+    """Return the end of the period that starts at ``start``."""
     return later(start, price.interval or Interval.MONTH, price.interval_count, day=subscription.anchor.day)
 
 
@@ -60,7 +60,7 @@ def watch(account: Account, subscription: StoredSubscription) -> None:
 
 
 def warning_at(account: Account, subscription: StoredSubscription) -> datetime | None:
-    """When ``invoice.upcoming`` is due: not for periods shorter than its lead (Stripe does not say)."""
+    """Return the time of ``invoice.upcoming``; None for periods shorter than its lead (Stripe does not say)."""
     before = account.behaviour.upcoming_before
     if before is None or subscription.period_end - before < subscription.period_start:
         return None
@@ -68,7 +68,7 @@ def warning_at(account: Account, subscription: StoredSubscription) -> datetime |
 
 
 def warns(account: Account, subscription: StoredSubscription) -> bool:
-    """Whether Stripe sends ``invoice.upcoming`` at all: not for ``send_invoice``, not while collection is paused."""
+    """Return False if Stripe sends no ``invoice.upcoming``: for ``send_invoice``, and while collection is paused."""
     return (
         subscription.status == "active"
         and subscription.collection_method == "charge_automatically"
@@ -79,7 +79,7 @@ def warns(account: Account, subscription: StoredSubscription) -> bool:
 
 
 def still_holds(account: Account, at: datetime, action: Action, subject: str) -> bool:
-    """Whether a plan is still what should happen at that time."""
+    """Return True if a plan should still happen at that time."""
     if action in {Action.FINALIZE, Action.PAY}:
         invoice = account.invoices.get(subject)
         return invoice is not None and _invoice_is_due(invoice, at, action)
@@ -98,7 +98,7 @@ def _invoice_is_due(invoice: StoredInvoice, at: datetime, action: Action) -> boo
 
 
 def next_plan_at(account: Account, agenda: Agenda | None = None) -> datetime | None:
-    """When the engine acts next; plans that no longer hold are dropped on the way. Default: by real time."""
+    """Return the time of the engine's next act, and drop plans that no longer hold. Default: by real time."""
     agenda = agenda or account.agenda
     while (first := agenda.first()) is not None:
         if still_holds(account, *first):
@@ -108,12 +108,12 @@ def next_plan_at(account: Account, agenda: Agenda | None = None) -> datetime | N
 
 
 def run_due(account: Account) -> None:
-    """Carry out every plan up to the clock's time, each as of its own time, in order."""
+    """Carry out every plan up to the clock's time in order, each at its own time."""
     _run(account, account.agenda, account.clock.now())
 
 
 def advance(account: Account, clock: StoredTestClock, to: datetime) -> None:
-    """Move a test clock, and do everything that is due by it."""
+    """Move a test clock, and carry out all that is due by it."""
     _run(account, clock.agenda, to)
     clock.frozen_at = to
 
@@ -177,7 +177,7 @@ def _following(price: StoredPrice, subscription: StoredSubscription, item: Item)
 
 
 def _whole(account: Account, item: Item, *, threshold: bool = False) -> datetime | None:
-    """The end of the whole period, where that is what the lines of a threshold, and of those after it, name."""
+    """Return the end of the whole period, if the lines of a threshold and of those after it name it."""
     several = threshold or item.billed_until is not None
     return item.period_end if several and account.behaviour.threshold_periods == "whole" else None
 
@@ -189,9 +189,9 @@ def _roll(account: Account, subscription: StoredSubscription, before: Json) -> N
 
 
 def cancel(account: Account, subscription: StoredSubscription, final: StoredInvoice | None = None) -> None:
-    """End a subscription: nothing renews any more, and its unpaid invoices are not collected (FACTS 12.5).
+    """End a subscription: it does not renew, and its unpaid invoices are not collected (FACTS 12.5).
 
-    ``final``: the invoice that the cancellation itself makes, which is collected as usual.
+    ``final`` is the invoice that the cancellation itself makes, which is collected as usual.
     """
     subscription.status = "canceled"
     subscription.ended_at = account.now()
@@ -218,7 +218,7 @@ def bill_final(account: Account, subscription: StoredSubscription) -> StoredInvo
 
 
 def preview(account: Account, subscription: StoredSubscription) -> Json:
-    """The coming invoice as ``invoice.upcoming`` shows it: usage so far, nothing that is stored."""
+    """Return the coming invoice as ``invoice.upcoming`` shows it: usage so far, and nothing stored."""
     lines: list[Line] = []
     for item in subscription.items:
         price = account.prices[item.price]
@@ -258,13 +258,13 @@ def preview(account: Account, subscription: StoredSubscription) -> Json:
 
 
 def warn(account: Account, subscription: StoredSubscription) -> None:
-    """Emit ``invoice.upcoming``: no stored object, no id unless the switch says so."""
+    """Emit ``invoice.upcoming``: no stored object, and no id unless the switch says so."""
     subscription.upcoming_sent_for = subscription.period_end
     account.emit("invoice.upcoming", preview(account, subscription))
 
 
 def bill_first(account: Account, subscription: StoredSubscription, *, with_usage: bool = False) -> StoredInvoice | None:
-    """A subscription's first invoice: finalized at birth when charged automatically, a draft for an hour else."""
+    """Make a subscription's first invoice: finalized at birth if charged automatically, else a draft."""
     lines: list[Line] = []
     for item in subscription.items:
         price = account.prices[item.price]

@@ -1,4 +1,4 @@
-"""Events, to be read again for 30 days."""
+"""Events, readable for 30 days."""
 
 import fnmatch
 import operator
@@ -86,7 +86,7 @@ def get_core_event(call: StripeRequest) -> Json:
 
 
 def _written_filter(params: Params) -> Callable[[datetime], bool]:
-    """``created[gte]=2026-11-01T00:00:00Z``: what a time has to satisfy."""
+    """Return the predicate of ``created[gte]=2026-11-01T00:00:00Z``."""
     bounds = params.within("created")
     bounds.only("gt", "gte", "lt", "lte")
     limits = [(_BOUNDS[name], datetime.fromisoformat(bounds.required(name))) for name in bounds]

@@ -1,4 +1,4 @@
-"""Form-encoded parameters as Stripe reads them: nesting by brackets, and typed access with Stripe's complaints."""
+"""Form-encoded parameters as Stripe reads them: nested by brackets, and typed access with Stripe's error messages."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ METADATA_KEYS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 50, 40, 500
 
 
 def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """``a[b][0]=1`` as ``{"a": {"b": {"0": "1"}}}``; ``a[]`` counts upwards."""
+    """Return ``a[b][0]=1`` as ``{"a": {"b": {"0": "1"}}}``; ``a[]`` counts upwards."""
     tree: dict[str, Any] = {}
     for name, value in pairs:
         head, *rest = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name) or [name]
@@ -30,7 +30,7 @@ def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def read_form(request: httpx.Request) -> dict[str, Any]:
-    """The parameters of a request: its query, and its body when that is a form."""
+    """Return the parameters of a request: its query, and its body if that is a form."""
     pairs = parse_qsl(request.url.query.decode("ascii"), keep_blank_values=True)
     if request.method == "POST" and request.content:
         pairs += parse_qsl(request.content.decode("utf-8"), keep_blank_values=True)
@@ -38,7 +38,7 @@ def read_form(request: httpx.Request) -> dict[str, Any]:
 
 
 def decimal_of(text: str) -> Decimal | None:
-    """The finite decimal that a text writes, or None."""
+    """Return the finite decimal that a text writes, or None."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -47,7 +47,7 @@ def decimal_of(text: str) -> Decimal | None:
 
 
 class Params(Mapping[str, Any]):
-    """One level of parameters; every reader complains the way Stripe does."""
+    """One level of parameters; every reader refuses with Stripe's message."""
 
     def __init__(self, tree: dict[str, Any], path: str = "") -> None:
         self._tree = tree
@@ -63,18 +63,18 @@ class Params(Mapping[str, Any]):
         return len(self._tree)
 
     def name(self, key: str) -> str:
-        """The full parameter name, such as ``recurring[meter]``."""
+        """Return the full parameter name, such as ``recurring[meter]``."""
         return f"{self._path}[{key}]" if self._path else key
 
     def only(self, *names: str) -> None:
-        """Refuse whatever is not in ``names``: a typing mistake must not pass silently."""
+        """Refuse every parameter that is not in ``names``: a typing mistake must not pass silently."""
         for key in self._tree:
             if key not in names:
                 shown = self.name(key)
                 refuse(f"Received unknown parameter: {shown}", shown, "parameter_unknown")
 
     def text(self, key: str, default: str | None = None, *, longest: int = 5000) -> str | None:
-        """A string, or ``default`` when it was not sent."""
+        """Return a string, or ``default`` if it was not sent."""
         if key not in self._tree:
             return default
         value = self._tree[key]
@@ -89,7 +89,7 @@ class Params(Mapping[str, Any]):
         return value
 
     def required(self, key: str, *, longest: int = 5000) -> str:
-        """A string that must be there and not be empty."""
+        """Return a string that must be present and not empty."""
         value = self.text(key, longest=longest)
         if value is None:
             refuse(f"Missing required param: {self.name(key)}.", self.name(key), "parameter_missing")
@@ -99,7 +99,7 @@ class Params(Mapping[str, Any]):
         return value
 
     def integer(self, key: str, default: int | None = None) -> int | None:
-        """A whole number."""
+        """Return a whole number."""
         value = self.text(key)
         if value is None:
             return default
@@ -108,7 +108,7 @@ class Params(Mapping[str, Any]):
         return int(value)
 
     def decimal(self, key: str) -> Decimal | None:
-        """A decimal string, exactly as written."""
+        """Return a decimal string, exactly as written."""
         value = self.text(key)
         if value is None:
             return None
@@ -118,43 +118,46 @@ class Params(Mapping[str, Any]):
         return number
 
     def boolean(self, key: str) -> bool | None:
-        """``true`` or ``false``."""
+        """Return ``true`` or ``false`` as a bool."""
         value = self.text(key)
         if value not in {None, "true", "false"}:
             refuse(f"Invalid boolean: {value}", self.name(key))
         return None if value is None else value == "true"
 
     def moment(self, key: str) -> datetime | None:
-        """A Unix time in whole seconds."""
+        """Return a Unix time in whole seconds."""
         value = self.integer(key)
         return None if value is None else datetime.fromtimestamp(value, UTC)
 
     def choice(self, key: str, *allowed: str, default: str | None = None) -> str | None:
-        """One of a few words."""
+        """Return one of a few words."""
         value = self.text(key, default)
         if value is not None and value not in allowed:
             refuse(f"Invalid {self.name(key)}: must be one of {', '.join(allowed)}", self.name(key))
         return value
 
     def within(self, key: str) -> "Params":
-        """The parameters nested under ``key``; none when it was not sent."""
+        """Return the parameters nested under ``key``; empty if it was not sent."""
         value = self._tree.get(key, {})
         if not isinstance(value, dict):
             refuse("Invalid object", self.name(key))
         return Params(value, self.name(key))
 
     def each(self, key: str) -> "list[Params]":
-        """The objects of an array such as ``items``."""
+        """Return the objects of an array such as ``items``."""
         inside = self.within(key)
         return [inside.within(index) for index in inside]
 
     def words(self, key: str) -> list[str]:
-        """The strings of an array such as ``expand``."""
+        """Return the strings of an array such as ``expand``."""
         inside = self.within(key)
         return [inside.required(index) for index in inside]
 
     def metadata(self, current: Mapping[str, str]) -> dict[str, str]:
-        """``current`` with the sent metadata merged in: an empty value deletes a key, an empty string all of them."""
+        """Return ``current`` with the sent metadata merged in.
+
+        An empty value deletes a key, an empty string all of them.
+        """
         sent = self._tree.get("metadata")
         if sent is None:
             return dict(current)

@@ -36,14 +36,14 @@ FIELDS = (
 
 
 def found(call: StripeRequest) -> StoredInvoice:
-    """The invoice of the path, with its draft quantities as the switches want them."""
+    """Return the invoice of the path, with its draft quantities as the switches say."""
     invoice = call.find(call.account.invoices, "invoice")
     show(call.account, invoice)
     return invoice
 
 
 def show(account: Account, invoice: StoredInvoice) -> Json:
-    """The invoice as JSON, brought up to date first when drafts follow usage."""
+    """Return the invoice as JSON, brought up to date first if drafts follow usage."""
     if account.behaviour.draft_lines_refresh and invoice.status is StoredInvoiceStatus.DRAFT:
         refresh(account, invoice)
     return account.show_invoice(invoice)
@@ -51,7 +51,7 @@ def show(account: Account, invoice: StoredInvoice) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What an update asks for, read and checked before anything changes."""
+    """The changes that an update asks for, read and checked before anything changes."""
 
     auto_advance: bool | None
     finalizes_at: datetime | None
@@ -242,7 +242,7 @@ def delete_invoice(call: StripeRequest) -> Json:
 
 
 def _plain(act: Callable[[Account, StoredInvoice], None]) -> Endpoint:
-    """An endpoint that takes nothing but the invoice."""
+    """Return an endpoint that takes nothing but the invoice."""
 
     def endpoint(call: StripeRequest) -> Json:
         call.params.only("expand")

@@ -1,6 +1,6 @@
-"""The PDF of a finalized invoice: plain pages like those that Stripe serves, with one of PDF's own fonts.
+"""The PDF of a finalized invoice: plain pages like those that Stripe serves, in one of PDF's own fonts.
 
-The lines first, then a page with the total and the footer, so that there are always two pages at least.
+The lines come first, then a page with the total and the footer, so that there are always two pages at least.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MARGIN, _LEADING = 48, 14
 
 
 def invoice_pdf(invoice: Json) -> bytes:
-    """The pages of an invoice as the API shows it, with all of its lines: the same bytes each time."""
+    """Return the pages of an invoice as the API shows it, with all of its lines: always equal bytes."""
     rendering: dict[str, str] = (invoice["rendering"] or {}).get("pdf") or {}
     width, height = _SIZES.get(rendering.get("page_size", ""), _SIZES["letter"])
     pdf = pikepdf.Pdf.new()
@@ -49,7 +49,7 @@ def _pages(invoice: Json) -> Iterator[list[str]]:
 
 
 def _chunks(lines: list[str], size: int) -> list[list[str]]:
-    """At least one, perhaps empty."""
+    """Return at least one chunk, perhaps empty."""
     return [lines[start : start + size] for start in range(0, max(len(lines), 1), size)]
 
 
@@ -63,7 +63,7 @@ def _money(amount: int, invoice: Json) -> str:
 
 
 def _drawn(lines: list[str], height: int, page: str) -> bytes:
-    """A page's content. Letters that the font lacks become question marks, as nothing depends on them."""
+    """Return a page's content. Letters that the font lacks become question marks, since nothing depends on them."""
     shown = b" T*\n".join(_written(line) + b" Tj" for line in lines)
     start = f"BT /F1 10 Tf {_LEADING} TL {_MARGIN} {height - _MARGIN} Td\n".encode()
     return start + shown + f"\nET BT /F1 8 Tf {_MARGIN} 24 Td ".encode() + _written(page) + b" Tj ET"

@@ -1,4 +1,4 @@
-"""Invoices and their lines as JSON: today's shape, and the one before 2025-03-31.basil."""
+"""Invoices and their lines as JSON, in today's shape and in the one before 2025-03-31.basil."""
 
 from copy import deepcopy
 
@@ -16,11 +16,11 @@ from pacspace_stripe.simulator.stripe.world import (
 )
 
 EMBEDDED_LINES = 10
-"""How many lines an invoice carries itself; the rest has to be paged."""
+"""Number of lines on the invoice itself; the rest has to be paged."""
 
 
 def line_json(line: Line, invoice: StoredInvoice, price: StoredPrice | None) -> Json:
-    """An invoice line item."""
+    """Return an invoice line item."""
     return {
         "id": line.id,
         "object": "line_item",
@@ -88,7 +88,7 @@ def _pricing(line: Line, price: StoredPrice | None) -> Json | None:
 
 
 def page_secret(invoice: StoredInvoice) -> str:
-    """The part of an invoice's links that nobody can guess."""
+    """Return the secret part of an invoice's links."""
     return f"test_{digits(f'{invoice.id}:hosted', 40)}"
 
 
@@ -101,7 +101,7 @@ def invoice_json(
     *,
     pages_url: str,
 ) -> Json:
-    """An invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
+    """Return an invoice with its first lines; ``lines`` are all of them. Its PDF is below ``pages_url``."""
     total = invoice.total
     due = invoice.due
     finalized = invoice.status is not StoredInvoiceStatus.DRAFT
@@ -236,7 +236,7 @@ def _parent(invoice: StoredInvoice) -> Json | None:
 
 
 def before_basil(invoice: Json) -> Json:
-    """The same invoice as API versions before 2025-03-31 send it: what later moved into ``parent`` and ``pricing``."""
+    """Return an invoice as API versions before 2025-03-31 send it, without ``parent`` and ``pricing``."""
     old = deepcopy(invoice)
     details = (old.pop("parent", None) or {}).get("subscription_details") or {}
     old["subscription"] = details.get("subscription")

@@ -1,4 +1,4 @@
-"""Items of subscriptions and of invoices, and invoices that are made of what waits for them."""
+"""Items of subscriptions and of invoices, and invoices made of pending items."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,9 +26,10 @@ class ItemBuilding(CatalogBuilding):
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> None:
-        """Put a line on a subscription's next invoice: a plain amount in minor units, unless it has a price or a kind.
+        """Put a line on a subscription's next invoice.
 
-        Its period is this moment, unless ``start`` and ``end`` say another one.
+        It is a plain amount in minor units, unless it has a price or a kind. Its period is this moment unless ``start`` and
+        ``end`` give another one.
         """
         with self._lock:
             found, now = self.account.subscriptions[subscription], whole_second(self.account.now())
@@ -47,9 +48,9 @@ class ItemBuilding(CatalogBuilding):
             )
 
     def invoice_pending(self, customer: str, *, by_cadence: bool = False) -> str:
-        """Make an invoice of all that waits for a customer's subscriptions, which itself has none; returns its id.
+        """Make an invoice of all pending items of a customer's subscriptions, and return its id.
 
-        ``by_cadence``: a billing cadence makes it, and no person.
+        It has no subscription. With ``by_cadence``, a billing cadence makes it instead of a person.
         """
         with self._lock:
             account, now = self.account, whole_second(self.account.now())
@@ -94,9 +95,9 @@ class ItemBuilding(CatalogBuilding):
         proration: bool = True,
         as_item: bool = False,
     ) -> None:
-        """End an item inside its period, as flexible billing mode does: its usage so far is on the next invoice.
+        """End an item inside its period, as flexible billing mode does.
 
-        Another item with ``price`` takes its place; with None there is none.
+        Its usage so far goes on the next invoice. Another item with ``price`` takes its place; None adds no item.
         """
         with self._lock:
             found, at = self.account.subscriptions[subscription], whole_second(since)
@@ -117,9 +118,9 @@ class ItemBuilding(CatalogBuilding):
         auto_advance: bool = True,
         subscription: str | None = None,
     ) -> str:
-        """Bill usage as a system of its own does: invoice items of a customer, then an invoice that takes them.
+        """Bill usage as another metering system does: invoice items, then an invoice that takes them.
 
-        Each of ``items`` is as ``push_items`` takes it. Returns the draft's id.
+        Each of ``items`` is as ``push_items`` takes it. Return the draft's id.
         """
         with self._lock:
             account, now = self.account, whole_second(self.account.now())
@@ -145,8 +146,8 @@ class ItemBuilding(CatalogBuilding):
     def push_items(self, invoice: str, items: Sequence[dict[str, Any]]) -> None:
         """Put invoice items on a draft.
 
-        Each is ``{quantity, amount, start, end, price, metadata, description}``: no ``quantity`` is none, and without
-        ``start`` and ``end`` its period is empty.
+        Each is ``{quantity, amount, start, end, price, metadata, description}``; ``quantity`` may be absent,
+        and without ``start`` and ``end`` its period is empty.
         """
         with self._lock:
             found = self.account.invoices[invoice]

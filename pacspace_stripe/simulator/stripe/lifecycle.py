@@ -1,4 +1,4 @@
-"""What happens to one invoice after its draft exists: held, finalized, collected, voided, deleted."""
+"""The life of one invoice after its draft exists: held, finalized, collected, voided, deleted."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ WEBHOOK_GATE = timedelta(hours=72)
 
 
 def changed(before: Json, after: Json) -> Json:
-    """``previous_attributes``: the old values of what differs, nested objects compared key by key."""
+    """Return ``previous_attributes``: the old values of all differences, nested objects compared key by key."""
     found: Json = {}
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)
@@ -25,7 +25,7 @@ def changed(before: Json, after: Json) -> Json:
 
 
 def tell_update(account: Account, invoice: StoredInvoice, before: Json) -> None:
-    """Emit ``invoice.updated`` when something visible changed."""
+    """Emit ``invoice.updated`` if something visible changed."""
     after = account.show_invoice(invoice)
     if previous := changed(before, after):
         account.emit("invoice.updated", after, previous)
@@ -46,7 +46,7 @@ def set_auto_advance(account: Account, invoice: StoredInvoice, wanted: bool) -> 
 
 
 def advance(account: Account, invoice: StoredInvoice, *, released: bool = False) -> None:
-    """Let an open invoice move on: plan the charge, or mail it; without ``auto_advance`` neither."""
+    """Advance an open invoice: plan the charge, or mail it; without ``auto_advance`` neither."""
     if invoice.status is not StoredInvoiceStatus.OPEN or not invoice.auto_advance:
         invoice.next_payment_at = None
         return
@@ -65,7 +65,7 @@ def send(account: Account, invoice: StoredInvoice) -> None:
 
 
 def wait_for_webhooks(account: Account, invoice: StoredInvoice) -> bool:
-    """Whether finalization has to wait because the endpoint has not taken ``invoice.created``."""
+    """Return True if finalization has to wait because the endpoint has not accepted ``invoice.created``."""
     latest = invoice.created + WEBHOOK_GATE
     if not account.behaviour.webhook_gate or invoice.finalizes_as_asked:
         return False
@@ -76,7 +76,7 @@ def wait_for_webhooks(account: Account, invoice: StoredInvoice) -> bool:
 
 
 def webhooks_delivered(account: Account, invoice: StoredInvoice) -> None:
-    """The endpoint took ``invoice.created``: the grace period starts now when the gate is on."""
+    """Start the grace period, if the gate is on: the endpoint accepted ``invoice.created``."""
     invoice.webhooks_delivered_at = account.now()
     gated = account.behaviour.webhook_gate and not invoice.finalizes_as_asked
     if gated and invoice.status is StoredInvoiceStatus.DRAFT and invoice.auto_advance:
@@ -91,7 +91,7 @@ FINALIZATION_ERROR = {
 
 
 def fail_to_finalize(account: Account, invoice: StoredInvoice) -> None:
-    """Finalization did not work: the invoice stays a draft, without a plan, and says why."""
+    """Leave the invoice a draft without a plan, and state the failure on it."""
     invoice.finalization_error = dict(FINALIZATION_ERROR)
     schedule(account, invoice, None)
     account.emit("invoice.finalization_failed", account.show_invoice(invoice))
@@ -100,7 +100,7 @@ def fail_to_finalize(account: Account, invoice: StoredInvoice) -> None:
 def finalize(
     account: Account, invoice: StoredInvoice, *, auto_advance: bool | None = None, fold_in: bool = True
 ) -> None:
-    """Freeze a draft: late usage is folded in, number and pages appear, and it moves on if it may."""
+    """Freeze a draft: add late usage, set number and pages, and advance it if it may."""
     if invoice.status is not StoredInvoiceStatus.DRAFT:
         message = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         refuse_state(message, code="invoice_not_editable")
@@ -136,7 +136,7 @@ def _freeze(account: Account, invoice: StoredInvoice) -> None:
 
 
 def collect(account: Account, invoice: StoredInvoice) -> None:
-    """Stripe's own payment attempt."""
+    """Make Stripe's own payment attempt."""
     if account.behaviour.payments_succeed:
         settle(account, invoice)
         return
@@ -149,7 +149,7 @@ def collect(account: Account, invoice: StoredInvoice) -> None:
 
 
 def settle(account: Account, invoice: StoredInvoice, *, by_person: bool = False, moves_money: bool = True) -> None:
-    """The invoice is paid, by Stripe's charge or by a person."""
+    """Mark the invoice as paid, by Stripe's charge or by a person."""
     before = account.show_invoice(invoice)
     due = invoice.due
     invoice.status = StoredInvoiceStatus.PAID
@@ -205,7 +205,7 @@ def _end(account: Account, invoice: StoredInvoice, status: StoredInvoiceStatus, 
 
 
 def delete(account: Account, invoice: StoredInvoice) -> None:
-    """Delete a one-off draft; everything else has to be voided."""
+    """Delete a one-off draft; every other invoice has to be voided."""
     if invoice.status is not StoredInvoiceStatus.DRAFT:
         message = "You can only delete draft invoices. To cancel a finalized invoice, void it."
         refuse_state(message, code="invoice_not_editable")
@@ -218,7 +218,7 @@ def delete(account: Account, invoice: StoredInvoice) -> None:
 
 
 def pay_by_person(account: Account, invoice: StoredInvoice, *, out_of_band: bool = False) -> None:
-    """Somebody pays now, through the API or the hosted page; a draft is finalized first."""
+    """Pay as a person does through the API or the hosted page; a draft is finalized first."""
     if invoice.status is StoredInvoiceStatus.DRAFT:
         finalize(account, invoice, auto_advance=False)
         if invoice.status is StoredInvoiceStatus.PAID:  # type: ignore[comparison-overlap]  # finalize changes it

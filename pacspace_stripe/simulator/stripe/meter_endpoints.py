@@ -16,7 +16,7 @@ from pacspace_stripe.simulator.stripe.world import MeterEvent, StoredMeter, unix
 
 OLDEST_EVENT, NEWEST_EVENT = timedelta(days=35), timedelta(minutes=5)
 _SAMPLES = 10
-"""Rejected meter events that a report shows."""
+"""Number of rejected meter events in a report."""
 UNIQUE_FOR = timedelta(hours=24)
 
 
@@ -120,7 +120,7 @@ def _event_value(meter: StoredMeter, payload: Params) -> Decimal:
 def accept(
     account: Account, *, event_name: str, customer: str, value: Decimal, at: datetime, identifier: str | None
 ) -> MeterEvent:
-    """Take a meter event; it counts after the aggregation delay."""
+    """Accept a meter event; it counts after the aggregation delay."""
     now = account.now()
     identifier = identifier or account.ids.new("mevt")
     known = account.usage.known(identifier)
@@ -140,7 +140,7 @@ def accept(
 
 
 def reject(account: Account, meter: StoredMeter | None, code: str, errors: list[tuple[str, str]]) -> None:
-    """Tell of meter events that were accepted and rejected later: identifiers and messages, of one code."""
+    """Report meter events that were accepted and rejected later: identifiers and messages, of one code."""
     end = account.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     reported = {"code": code, "error_count": len(errors), "sample_errors": _samples(errors)}
     many = "1 event" if len(errors) == 1 else f"{len(errors)} events"
@@ -209,7 +209,7 @@ def _summary_json(
 
 
 def _plain(value: Decimal) -> Decimal:
-    """Without trailing zeros or an exponent, as a JSON number."""
+    """Return a JSON number without trailing zeros or an exponent."""
     return Decimal(f"{value.normalize():f}")
 
 

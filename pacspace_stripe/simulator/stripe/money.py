@@ -1,4 +1,4 @@
-"""From a quantity to amounts: per unit, packages, graduated and volume tiers. Minor currency units, rounded half up."""
+"""Amounts of a quantity: per unit, packages, graduated and volume tiers. Minor currency units, rounded half up."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ class Part:
     amount: int
     tier: int | None = None
     flat: bool = False
-    """It bills the fixed part of a tier, and no usage."""
+    """A line that bills the fixed part of a tier, and no usage."""
 
 
 def cents(amount: Decimal) -> int:
-    """Whole minor units."""
+    """Return whole minor units."""
     return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def written(quantity: Decimal) -> str:
-    """``quantity_decimal`` as Stripe writes it: up to 12 places, no exponent, no trailing zeros."""
+    """Return ``quantity_decimal`` as Stripe writes it: up to 12 places, no exponent, no trailing zeros."""
     rounded = quantity.quantize(_PLACES, rounding=ROUND_HALF_UP) if _has_more_places(quantity) else quantity
     text = f"{rounded:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
@@ -39,7 +39,7 @@ def _has_more_places(quantity: Decimal) -> bool:
 
 
 def packages(price: StoredPrice, quantity: Decimal) -> Decimal:
-    """How many packages a package price bills for this quantity."""
+    """Return the number of packages that a package price bills for this quantity."""
     if not price.package_size:
         return quantity
     rounding = ROUND_CEILING if price.package_round == "up" else ROUND_FLOOR
@@ -49,7 +49,7 @@ def packages(price: StoredPrice, quantity: Decimal) -> Decimal:
 def parts(
     price: StoredPrice, quantity: Decimal, *, line_per_tier: bool, bill_packages: bool, flat_lines: bool = False
 ) -> list[Part]:
-    """The lines that bill ``quantity``, at least one. A negative figure bills as zero."""
+    """Return the lines that bill ``quantity``, at least one. A negative figure bills as zero."""
     quantity = max(quantity, Decimal(0))
     if price.tiers_mode is not None:
         steps = [_volume(price, quantity)] if price.tiers_mode == "volume" else list(_graduated(price, quantity))

@@ -1,6 +1,6 @@
 """Lines and invoices of kinds that only previews of Stripe's API describe, in the shape of 2026-10-14.preview.
 
-How they look at the pinned API version is not documented (FACTS 12.1).
+Their form at the pinned API version is not documented (FACTS 12.1).
 """
 
 from typing import Any, Literal

@@ -21,17 +21,17 @@ Json = dict[str, Any]
 
 
 def maybe_unix(at: datetime | None) -> int | None:
-    """Unix seconds, or null."""
+    """Return Unix seconds, or null."""
     return None if at is None else unix(at)
 
 
 def listing(url: str, data: list[Json], *, has_more: bool = False) -> Json:
-    """A Stripe list object."""
+    """Return a Stripe list object."""
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 
 def customer_json(customer: StoredCustomer) -> Json:
-    """A customer, or what is left of a deleted one."""
+    """Return a customer, or the remains of a deleted one."""
     if customer.deleted:
         return {"id": customer.id, "object": "customer", "deleted": True}
     return {
@@ -66,12 +66,12 @@ def customer_json(customer: StoredCustomer) -> Json:
 
 
 def invoice_prefix(customer: StoredCustomer) -> str:
-    """The letters an invoice number starts with."""
+    """Return the letters that an invoice number starts with."""
     return customer.id.removeprefix("cus_")[:8].upper()
 
 
 def product_json(product: Product) -> Json:
-    """A product."""
+    """Return a product."""
     return {
         "id": product.id,
         "object": "product",
@@ -95,7 +95,7 @@ def product_json(product: Product) -> Json:
 
 
 def meter_json(meter: StoredMeter) -> Json:
-    """A billing meter."""
+    """Return a billing meter."""
     return {
         "id": meter.id,
         "object": "billing.meter",
@@ -114,7 +114,7 @@ def meter_json(meter: StoredMeter) -> Json:
 
 
 def meter_event_json(event: MeterEvent, payload: dict[str, str]) -> Json:
-    """A meter event as it was accepted; that says nothing about its being counted."""
+    """Return a meter event as it was accepted, which does not say that it was counted."""
     return {
         "object": "billing.meter_event",
         "created": unix(event.created),
@@ -141,7 +141,7 @@ def _tier_json(tier: StoredTier) -> Json:
 
 
 def tiers_json(price: StoredPrice) -> list[Json]:
-    """A price's tiers, which are sent only when expanded."""
+    """Return a price's tiers, which are sent only when expanded."""
     return [_tier_json(tier) for tier in price.tiers]
 
 
@@ -157,7 +157,7 @@ def _recurring_json(price: StoredPrice) -> Json | None:
 
 
 def price_json(price: StoredPrice) -> Json:
-    """A price, without its tiers."""
+    """Return a price, without its tiers."""
     package = {"divide_by": price.package_size, "round": price.package_round} if price.package_size else None
     return {
         "id": price.id,
@@ -183,7 +183,7 @@ def price_json(price: StoredPrice) -> Json:
 
 
 def item_json(item: Item, subscription: str, price: StoredPrice) -> Json:
-    """A subscription item, which carries the current period since 2025-03-31."""
+    """Return a subscription item, which carries the current period since 2025-03-31."""
     shown: Json = {
         "id": item.id,
         "object": "subscription_item",
@@ -201,11 +201,11 @@ def item_json(item: Item, subscription: str, price: StoredPrice) -> Json:
 
 
 EMBEDDED_ITEMS = 20
-"""How many items a subscription carries itself; the rest has to be paged."""
+"""Number of items on the subscription itself; the rest has to be paged."""
 
 
 def subscription_json(subscription: StoredSubscription, items: list[Json], currency: str) -> Json:
-    """A subscription with its first items; ``items`` are all of them."""
+    """Return a subscription with its first items; ``items`` are all of them."""
     pause = {"behavior": subscription.pause_behavior, "resumes_at": None} if subscription.pause_behavior else None
     return {
         "id": subscription.id,

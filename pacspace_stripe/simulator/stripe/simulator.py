@@ -60,9 +60,9 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
 class StripeSimulator(Controlled):
     """One simulated Stripe account in test mode.
 
-    StripeRequest it with a request, or hand it to ``httpx.MockTransport`` or ``serve``. Webhooks go through ``deliver``, such
-    as ``httpx.Client().send``, when :meth:`run_due` runs; without it, and without :meth:`set_webhook`, none are sent.
-    Raises ValueError for a live key.
+    Call it with a request, or hand it to ``httpx.MockTransport`` or ``serve``. Webhooks go through ``deliver``,
+    such as ``httpx.Client().send``, when :meth:`run_due` runs; without it, and without :meth:`set_webhook`, none
+    are sent. Raise ValueError for a live key.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class StripeSimulator(Controlled):
 
     @property
     def pages_url(self) -> str:
-        """Where links to PDFs lead: set it to the address that this simulator is served at, and they lead here."""
+        """Return the start of links to PDFs; set it to the address at which this simulator is served."""
         return self.account.pages_url
 
     @pages_url.setter
@@ -119,7 +119,7 @@ class StripeSimulator(Controlled):
         self.account.pages_url = pages_url.rstrip("/")
 
     def close(self) -> None:
-        """Let go of the client that :meth:`set_webhook` made."""
+        """Close the client that :meth:`set_webhook` made."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -132,9 +132,9 @@ class StripeSimulator(Controlled):
         self.close()
 
     def run_due(self) -> int:
-        """Do everything that is due: renewals, finalizations, payments, then deliveries; returns deliveries tried.
+        """Do everything that is due: renewals, finalizations, payments, then deliveries.
 
-        The lock is not held while a webhook is delivered, so the receiver may call back.
+        Return the deliveries tried. The lock is not held while a webhook is delivered, so the receiver may call back.
         """
         tried = 0
         while (delivery := self._next_delivery()) is not None:
@@ -148,7 +148,7 @@ class StripeSimulator(Controlled):
             return self.account.outbox.take(self.clock.now()) if self._deliver is not None else None
 
     def tick(self) -> None:
-        """What a background thread calls."""
+        """Do everything that is due, for a background thread."""
         self.run_due()
 
     def _send(self, delivery: DeliveredWebhook[StoredEvent]) -> None:
@@ -257,7 +257,7 @@ class StripeSimulator(Controlled):
     def _invoice_pdf(
         self, request: httpx.Request, request_id: str, form: Json, ids: Mapping[str, str]
     ) -> httpx.Response:
-        """No API: a link that whoever has it may follow, without a key."""
+        """Serve an invoice's PDF, by its link and without a key."""
         del form
         found = next((one for one in self.account.invoices if page_secret(one) == ids["secret"]), None)
         ready = self.account.behaviour.pdfs_ready and ids["account"] == self.account.id
@@ -269,7 +269,7 @@ class StripeSimulator(Controlled):
         return httpx.Response(200, content=invoice_pdf(shown), headers=headers)
 
     def _refuse(self, request: httpx.Request, request_id: str, form: Json, name: FaultName) -> httpx.Response:
-        """The answer of a fault; a remembered one (500) takes the idempotency key."""
+        """Return the answer of a fault; a remembered one (500) takes the idempotency key."""
         if name is FaultName.RATE_LIMITED:
             error = rate_limited("endpoint-rate")
         else:

@@ -24,7 +24,7 @@ SETTABLE = (
 
 
 def collection_of(params: Params, default: Collection) -> Collection:
-    """``collection_method``."""
+    """Return ``collection_method``."""
     sent = params.choice("collection_method", "charge_automatically", "send_invoice", default=default)
     return "send_invoice" if sent == "send_invoice" else "charge_automatically"
 

@@ -1,4 +1,4 @@
-"""Tables of objects: by id, and listed newest first as Stripe's lists are."""
+"""Tables of objects, by id, and listed newest first as Stripe's lists are."""
 
 import bisect
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pacspace_stripe.simulator.stripe.world import unix
 
 
 class Stored(Protocol):
-    """What a table needs of its rows."""
+    """The fields that a table needs of its rows."""
 
     id: str
     created: datetime
@@ -19,7 +19,7 @@ Row = TypeVar("Row", bound=Stored)
 
 
 class Table(Generic[Row]):
-    """Rows by id, listed newest first; worlds built in the past are listed by when they say they were made."""
+    """Rows by id, listed newest first; rows of worlds built in the past are listed by their stated creation."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
@@ -59,11 +59,11 @@ class Table(Generic[Row]):
         del self._order[bisect.bisect_left(self._order, place)]
 
     def older_than(self, row_id: str | None) -> Iterator[Row]:
-        """Newest first; after ``row_id`` when it is given."""
+        """Yield rows newest first, after ``row_id`` if it is given."""
         stop = len(self._order) if row_id is None else bisect.bisect_left(self._order, self._place[row_id])
         return (self._rows[self._order[at][2]] for at in range(stop - 1, -1, -1))
 
     def newer_than(self, row_id: str) -> Iterator[Row]:
-        """Oldest first, from just after ``row_id``: how ``ending_before`` is read backwards."""
+        """Yield rows oldest first, from just after ``row_id``: ``ending_before`` is read backwards."""
         start = bisect.bisect_right(self._order, self._place[row_id])
         return (self._rows[self._order[at][2]] for at in range(start, len(self._order)))

@@ -1,4 +1,4 @@
-"""Test clocks: objects of their customers live by a time that moves only when it is told to (FACTS 12.12)."""
+"""Test clocks: objects of their customers live by a time that moves only on request (FACTS 12.12)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ KEPT_FOR = timedelta(days=30)
 
 @dataclass(slots=True, kw_only=True)
 class StoredTestClock:
-    """One test clock, and what Stripe will do by it. An advance is done at once: it is always ready."""
+    """One test clock, with the acts that Stripe will do by it. An advance is done at once, so it is always ready."""
 
     __test__ = False  # no test, whatever pytest makes of the name
 
@@ -23,7 +23,7 @@ class StoredTestClock:
     agenda: Agenda = field(default_factory=Agenda)
 
     def json(self) -> dict[str, Any]:
-        """The test clock as the API shows it."""
+        """Return the test clock as the API shows it."""
         return {
             "id": self.id,
             "object": "test_helpers.test_clock",

@@ -1,4 +1,4 @@
-"""StoredMeter events and their sums: asynchronous, per meter and customer, in exact decimals."""
+"""Meter events and their sums: asynchronous, per meter and customer, in exact decimals."""
 
 import bisect
 from collections import defaultdict
@@ -12,7 +12,7 @@ SIGNIFICANT_DIGITS = 15
 
 
 def too_many_digits(value: Decimal) -> bool:
-    """Whether Stripe refuses the value: it sums doubles, so it takes 15 significant digits."""
+    """Return True if Stripe refuses the value: it sums doubles, so it takes 15 significant digits."""
     return len(value.normalize().as_tuple().digits) > SIGNIFICANT_DIGITS
 
 
@@ -25,7 +25,7 @@ class MeterEvents:
         self._count = 0
 
     def known(self, identifier: str) -> datetime | None:
-        """When an event with this identifier was received."""
+        """Return the time at which an event with this identifier was received."""
         return self._identifiers.get(identifier)
 
     def add(self, event: MeterEvent) -> None:
@@ -35,7 +35,7 @@ class MeterEvents:
         bisect.insort(self._events[event.event_name, event.customer], (event.at, self._count, event))
 
     def cancel(self, identifier: str) -> bool:
-        """Take an event back, as a meter event adjustment does."""
+        """Withdraw an event, as a meter event adjustment does."""
         for events in self._events.values():
             for place, (_, _, event) in enumerate(events):
                 if event.identifier == identifier:
@@ -46,19 +46,19 @@ class MeterEvents:
     def between(
         self, meter: StoredMeter, customer: str, start: datetime, end: datetime, *, seen_at: datetime
     ) -> list[MeterEvent]:
-        """The counted events with ``start <= at < end``, oldest first."""
+        """Return the counted events with ``start <= at < end``, oldest first."""
         events = self._events.get((meter.event_name, customer), [])
         first = bisect.bisect_left(events, (start, 0))
         last = bisect.bisect_left(events, (end, 0))
         return [event for _, _, event in events[first:last] if event.visible_at <= seen_at]
 
     def total(self, meter: StoredMeter, customer: str, start: datetime, end: datetime, *, seen_at: datetime) -> Decimal:
-        """The meter's figure for ``[start, end)``, in the meter's unit; 0 when nothing happened."""
+        """Return the meter's figure for ``[start, end)``, in the meter's unit; 0 without an event."""
         return aggregate(meter, self.between(meter, customer, start, end, seen_at=seen_at))
 
 
 def aggregate(meter: StoredMeter, events: Iterable[MeterEvent]) -> Decimal:
-    """The meter's formula over events in time order."""
+    """Return the meter's formula over events in time order."""
     counted = list(events)
     if meter.event_time_window:
         step = 3600 if meter.event_time_window == "hour" else 86400

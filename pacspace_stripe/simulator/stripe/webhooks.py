@@ -15,7 +15,7 @@ from pacspace_stripe.simulator.stripe.world import unix
 Json = dict[str, Any]
 
 THIN_PREFIX = "v1."
-"""Before the type of a thin event about an object of the v1 API."""
+"""Prefix of the type of a thin event about an object of the v1 API."""
 THIN_ONLY = frozenset({"billing.meter.error_report_triggered", "billing.meter.no_meter_found"})
 """Types that have no snapshot."""
 
@@ -25,7 +25,7 @@ RETRY_AFTER = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 300, 
 
 @dataclass(slots=True, kw_only=True)
 class StoredEvent:
-    """Something that happened, with the object as it was then."""
+    """A change, with the object as it was then."""
 
     id: str
     created: datetime
@@ -43,11 +43,11 @@ class StoredEvent:
 
     @property
     def delivered(self) -> bool:
-        """What ``delivery_success`` filters by: no endpoint still waits for it, and none gave up."""
+        """Return True if no endpoint still waits for it and none gave up, as ``delivery_success`` filters."""
         return self.pending == 0 and not self.lost
 
     def json(self) -> Json:
-        """The snapshot event."""
+        """Return the snapshot event."""
         data: Json = {"object": self.object}
         if self.previous is not None:
             data["previous_attributes"] = self.previous
@@ -64,7 +64,7 @@ class StoredEvent:
         }
 
     def thin(self, *, reason: bool = True, context: str | None = None) -> Json:
-        """The notification of the thin event: a reference to the object, and who caused it where Stripe says so."""
+        """Return the notification of the thin event: a reference to the object, and perhaps the cause."""
         shown: Json = {
             "id": self.id,
             "object": "v2.core.event",
@@ -82,7 +82,7 @@ class StoredEvent:
         return shown
 
     def read(self) -> Json:
-        """The thin event as ``GET /v2/core/events`` shows it."""
+        """Return the thin event as ``GET /v2/core/events`` shows it."""
         data = self.data
         if self.type == "invoice.upcoming":
             details = (self.object.get("parent") or {}).get("subscription_details") or {}
@@ -91,7 +91,7 @@ class StoredEvent:
 
 
 def rfc3339(at: datetime) -> str:
-    """A time as the v2 API writes it."""
+    """Return a time as the v2 API writes it."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
@@ -106,7 +106,7 @@ def _related(shown: Json) -> Json:
 
 @dataclass(slots=True, kw_only=True)
 class WebhookEndpoint(WebhookReceiver):
-    """Where Stripe's events go; see :class:`WebhookReceiver`."""
+    """The endpoint of Stripe's events; see :class:`WebhookReceiver`."""
 
     style: Literal["snapshot", "thin"] = "snapshot"
     """Payload style of events: the object as it was, or a reference to it."""
@@ -134,14 +134,14 @@ class WebhookEndpoint(WebhookReceiver):
 
 
 def signature(body: bytes, secrets: tuple[str, ...], at: datetime) -> str:
-    """``Stripe-Signature`` over the raw body: one ``v1`` per secret that is alive."""
+    """Return ``Stripe-Signature`` over the raw body: one ``v1`` per valid secret."""
     signed = f"{unix(at)}.".encode() + body
     digests = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
     return ",".join([f"t={unix(at)}", *(f"v1={digest}" for digest in digests)])
 
 
 def request_for(event: StoredEvent, endpoint: WebhookEndpoint, now: datetime) -> httpx.Request:
-    """The signed POST of one attempt."""
+    """Return the signed POST of one attempt."""
     body = exact_json(endpoint.shown(event))
     headers = {
         "Content-Type": "application/json; charset=utf-8",

@@ -1,4 +1,4 @@
-"""What the simulated Stripe account holds: its objects as values, in tables that list newest first."""
+"""The objects of the simulated Stripe account as values, in tables that list newest first."""
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ Formula = Literal["sum", "count", "last"]
 
 
 class Interval(StrEnum):
-    """How often a price recurs."""
+    """Recurrence of a price."""
 
     DAY = "day"
     WEEK = "week"
@@ -22,7 +22,7 @@ class Interval(StrEnum):
 
 
 class StoredInvoiceStatus(StrEnum):
-    """Where an invoice is in its life."""
+    """Status of an invoice."""
 
     DRAFT = "draft"
     OPEN = "open"
@@ -32,24 +32,24 @@ class StoredInvoiceStatus(StrEnum):
 
 
 def unix(at: datetime) -> int:
-    """Whole Unix seconds, as Stripe writes every time."""
+    """Return whole Unix seconds, as Stripe writes every time."""
     return int(at.timestamp())
 
 
 def take_over(target: object, source: object) -> None:
-    """Give ``target`` the fields of a changed copy of it: an update that fails half-way leaves no trace."""
+    """Copy the fields of a changed copy to ``target``: an update that fails half-way leaves no trace."""
     for field_of in fields(target):  # type: ignore[arg-type]
         setattr(target, field_of.name, getattr(source, field_of.name))
 
 
 def whole_second(at: datetime) -> datetime:
-    """``at`` without its fraction."""
+    """Return ``at`` without its fraction."""
     return at.astimezone(UTC).replace(microsecond=0)
 
 
 @dataclass(slots=True, kw_only=True)
 class StoredCustomer:
-    """Who pays."""
+    """A customer."""
 
     id: str
     created: datetime
@@ -67,7 +67,7 @@ class StoredCustomer:
 
 @dataclass(slots=True, kw_only=True)
 class Product:
-    """What a price is for."""
+    """The product of a price."""
 
     id: str
     created: datetime
@@ -77,7 +77,7 @@ class Product:
 
 @dataclass(slots=True, kw_only=True)
 class StoredMeter:
-    """Turns meter events into one figure per customer and period."""
+    """A meter, which turns meter events into one figure per customer and period."""
 
     id: str
     created: datetime
@@ -101,7 +101,7 @@ class StoredTier:
 
 @dataclass(slots=True, kw_only=True)
 class StoredPrice:
-    """How much and how often. ``unit_amount`` is in minor currency units and may have a fraction."""
+    """An amount and its recurrence. ``unit_amount`` is in minor currency units and may have a fraction."""
 
     id: str
     created: datetime
@@ -138,18 +138,18 @@ class Item:
     splits: list[datetime] = field(default_factory=list)
     """Moments inside the period at which usage starts a new line, as a mid-period change does."""
     was: list[tuple[datetime, str]] = field(default_factory=list)
-    """Until then it had that price, in this period; oldest first."""
+    """Earlier prices in this period, each with the time until which it held; oldest first."""
     billed_until: datetime | None = None
-    """Up to here an invoice inside the period, such as a threshold's, has billed the usage already."""
+    """Time up to which an invoice inside the period, such as a threshold's, has billed the usage already."""
 
     def price_at(self, at: datetime) -> str:
-        """Its price at a time inside the period."""
+        """Return its price at a time inside the period."""
         return next((price for until, price in self.was if at < until), self.price)
 
 
 @dataclass(slots=True, kw_only=True)
 class StoredSubscription:
-    """What renews."""
+    """A subscription."""
 
     id: str
     created: datetime
@@ -170,9 +170,9 @@ class StoredSubscription:
     latest_invoice: str | None = None
     upcoming_sent_for: datetime | None = None
     trial_end: datetime | None = None
-    """Until then nothing costs anything."""
+    """End of the trial, before which nothing costs anything."""
     pending: list["Line"] = field(default_factory=list)
-    """Lines of items that a change inside the period ended: its next invoice bills them."""
+    """Lines of items that a change inside the period ended; the next invoice bills them."""
 
     @property
     def period_start(self) -> datetime:
@@ -185,7 +185,7 @@ class StoredSubscription:
 
 @dataclass(slots=True, kw_only=True)
 class Line:
-    """One line of an invoice: a tier of an item, an item, or something one-off."""
+    """One line of an invoice: a tier of an item, an item, or a one-off amount."""
 
     id: str
     description: str
@@ -201,15 +201,15 @@ class Line:
     metered: bool = False
     flat: bool = False  # the fixed part of a tier
     free: bool = False
-    """A trial's: it has its quantity, and costs nothing."""
+    """True for a trial's line, which has its quantity and costs nothing."""
     kind: PreviewKind | None = None
-    """Kind that generated it, when that is none of the pinned API version."""
+    """Kind that generated it, if that is none of the pinned API version."""
     counts_from: datetime | None = None
-    """Usage from here on …"""
+    """Start of the usage that it bills."""
     counts_to: datetime | None = None
-    """… to here is billed by it, …"""
+    """End of the usage that it bills."""
     already: Decimal = Decimal(0)
-    """… less what earlier invoices of the period billed."""
+    """Usage in that time that earlier invoices of the period billed, which is subtracted."""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -255,7 +255,7 @@ class StoredInvoice:
     uncollectible_at: datetime | None = None
     webhooks_delivered_at: datetime | None = None
     by_cadence: bool = False
-    """A billing cadence generated it: no kind of the pinned API version."""
+    """True if a billing cadence generated it, which is no kind of the pinned API version."""
 
     @property
     def total(self) -> int:
@@ -268,7 +268,7 @@ class StoredInvoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterEvent:
-    """One report of usage; counted once ``visible_at`` has come."""
+    """One report of usage, counted from ``visible_at`` on."""
 
     identifier: str
     event_name: str
@@ -281,7 +281,7 @@ class MeterEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """Money that left Stripe's hold: what a wrong release would have cost. Minor currency units."""
+    """A charge, which is the cost of a wrong release. Minor currency units."""
 
     at: datetime
     invoice: str

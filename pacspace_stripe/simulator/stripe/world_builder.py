@@ -39,9 +39,9 @@ class WorldBuilding(ItemBuilding):
         cancel_at_period_end: bool = False,
         id: str | None = None,  # noqa: A002 - Stripe's word
     ) -> str:
-        """A subscription that is already running; returns its id. Times are cut to whole seconds; no first invoice.
+        """Add a running subscription and return its id, without a first invoice.
 
-        When ``period_end`` has passed, the renewal follows at once, as of that time.
+        Times are cut to whole seconds. If ``period_end`` has passed, the renewal follows at once, as of that time.
         """
         with self._lock:
             account = self.account
@@ -74,7 +74,7 @@ class WorldBuilding(ItemBuilding):
         *,
         identifier: str | None = None,
     ) -> str:
-        """Usage at a time (now by default), without the API's limits on age; returns the event's identifier."""
+        """Record usage at a time (now by default), without the API's limits on age. Return the event's identifier."""
         with self._lock:
             event = meter_endpoints.accept(
                 self.account,
@@ -87,7 +87,7 @@ class WorldBuilding(ItemBuilding):
             return event.identifier
 
     def cancel_usage(self, identifier: str) -> bool:
-        """Take a meter event back; False when there is none."""
+        """Withdraw a meter event. Return False if there is none."""
         with self._lock:
             return self.account.usage.cancel(identifier)
 
@@ -99,7 +99,7 @@ class WorldBuilding(ItemBuilding):
         message: str = "The customer does not exist.",
         meter: str | None = None,
     ) -> None:
-        """Reject meter events that were accepted, and tell of it as Stripe does; ``meter`` None: it found no meter."""
+        """Reject meter events that were accepted, and report it as Stripe does; ``meter`` None: no meter was found."""
         with self._lock:
             for identifier in identifiers:
                 self.account.usage.cancel(identifier)
@@ -107,7 +107,7 @@ class WorldBuilding(ItemBuilding):
             meter_endpoints.reject(self.account, found, code, [(identifier, message) for identifier in identifiers])
 
     def renew_now(self, subscription: str) -> str | None:
-        """End the current period at this second; returns the draft's id, None when nothing was billed."""
+        """End the current period at this second. Return the draft's id, or None if nothing was billed."""
         with self._lock:
             engine.run_due(self.account)
             found, now = self._subscription(subscription), whole_second(self.account.now())
@@ -118,20 +118,20 @@ class WorldBuilding(ItemBuilding):
             return invoice.id if invoice else None
 
     def send_upcoming(self, subscription: str) -> str:
-        """Send ``invoice.upcoming`` now, whatever the calendar says; returns the event's id."""
+        """Send ``invoice.upcoming`` now, at any time of the period. Return the event's id."""
         with self._lock:
             found = self._subscription(subscription)
             engine.warn(self.account, found)
             return next(self.account.events.older_than(None)).id
 
     def create_first_invoice(self, subscription: str, *, with_usage: bool = False) -> str | None:
-        """The invoice of a new subscription, finalized at birth when charged automatically; returns its id."""
+        """Make the first invoice of a new subscription, finalized at birth if charged automatically. Return its id."""
         with self._lock:
             invoice = engine.bill_first(self.account, self._subscription(subscription), with_usage=with_usage)
             return invoice.id if invoice else None
 
     def bill_threshold(self, subscription: str) -> str | None:
-        """Bill the usage of the period so far now, as a billing threshold does; returns the draft's id."""
+        """Bill the usage of the period so far now, as a billing threshold does. Return the draft's id."""
         with self._lock:
             upto = whole_second(self.account.now())
             invoice = engine.bill_threshold(self.account, self._subscription(subscription), upto)
@@ -151,7 +151,7 @@ class WorldBuilding(ItemBuilding):
             changed.price = self.account.prices[price].id
 
     def add_credit_note(self, invoice: str, amount: int) -> None:
-        """Credit a part of a finalized invoice, in minor units: what it billed stays on it."""
+        """Credit a part of a finalized invoice, in minor units; its billed usage stays on it."""
         with self._lock:
             found = self._invoice(invoice)
             before = self.account.show_invoice(found)
@@ -174,7 +174,7 @@ class WorldBuilding(ItemBuilding):
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> str:
-        """Put a line of one's own on a draft, such as a proration; returns its id. ``amount`` in minor units."""
+        """Put a free line on a draft, such as a proration, and return its id. ``amount`` is in minor units."""
         with self._lock:
             found = self._invoice(invoice)
             line = Line(
@@ -200,7 +200,7 @@ class WorldBuilding(ItemBuilding):
         *,
         status: StoredInvoiceStatus | str = StoredInvoiceStatus.PAID,
     ) -> str:
-        """An invoice of an earlier period with the usage recorded in it, already finalized; no events. Its id."""
+        """Add a finalized invoice of an earlier period with the usage recorded in it, without events. Return its id."""
         with self._lock:
             account, found = self.account, self._subscription(subscription)
             start, end = whole_second(period_start), whole_second(period_end)
@@ -215,7 +215,7 @@ class WorldBuilding(ItemBuilding):
             return account.invoices.add(invoice).id
 
     def set_auto_advance_by_person(self, invoice: str, *, auto_advance: bool) -> None:
-        """Somebody flips ``auto_advance`` in the Dashboard; the event carries no idempotency key of ours."""
+        """Set ``auto_advance`` as a person does in the Dashboard; the event carries no idempotency key of ours."""
         with self._lock:
             engine.run_due(self.account)
             found = self._invoice(invoice)
@@ -226,7 +226,7 @@ class WorldBuilding(ItemBuilding):
             self.account.cause = EventCause()
 
     def invoice(self, invoice: str) -> Json:
-        """The invoice as the API shows it now, with all its lines."""
+        """Return the invoice as the API shows it now, with all its lines."""
         with self._lock:
             engine.run_due(self.account)
             found = self._invoice(invoice)
@@ -235,7 +235,7 @@ class WorldBuilding(ItemBuilding):
             return shown
 
     def invoices(self, **wanted: str) -> list[str]:
-        """Ids of all invoices, oldest first; narrow by attribute, such as ``status="draft"``."""
+        """Return the ids of all invoices, oldest first; narrow by attribute, such as ``status="draft"``."""
         with self._lock:
             engine.run_due(self.account)
             return [
