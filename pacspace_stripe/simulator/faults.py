@@ -15,22 +15,6 @@ from typing import NoReturn
 import httpx
 
 from pacspace_stripe.simulator.clock import Clock, ManualClock
-from pacspace_stripe.simulator.planted_faults import Extent, Planted, PlantedKind, PlantedMonth, plant
-
-__all__ = [
-    "Answer",
-    "Extent",
-    "Fault",
-    "FaultName",
-    "Faults",
-    "Planted",
-    "PlantedKind",
-    "PlantedMonth",
-    "Refuse",
-    "answer_through",
-    "pause",
-    "plant",
-]
 
 
 class FaultName(StrEnum):

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # they know faults, and faults know what is planted in a month
-    from pacspace_stripe.simulator.clock import ManualClock
-    from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
-    from pacspace_stripe.simulator.stripe import StripeSimulator
+from pacspace_stripe.simulator.clock import ManualClock
+from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.stripe import StripeSimulator
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 METERS = ("requests", "storage_gb", "tokens")
@@ -93,7 +91,7 @@ class TwoSidedMonth:
         """Return a time at which the whole month is past."""
         return max(one.end for one in self.subscribers) + AFTER + 12 * HOUR
 
-    def play(self, stripe: "StripeSimulator", pacspace: "PacSpaceSimulator", clock: "ManualClock") -> dict[str, str]:
+    def play(self, stripe: StripeSimulator, pacspace: PacSpaceSimulator, clock: ManualClock) -> dict[str, str]:
         """Fill both simulators and return each customer's invoice.
 
         The clock must stand before the month, and is moved.

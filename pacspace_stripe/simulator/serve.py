@@ -13,8 +13,7 @@ import httpx
 from pydantic import ConfigDict, ValidationError, validate_call
 from pydantic_core import to_jsonable_python
 
-from pacspace_stripe.simulator.http_stream import LoggedRequest
-from pacspace_stripe.simulator.loopback import require_loopback
+from pacspace_stripe.simulator.http import LoggedRequest, require_loopback
 
 CONTROL = "/_simulator/"
 LARGEST_BODY = 4 * 1024 * 1024

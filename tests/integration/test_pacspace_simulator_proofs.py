@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pacspace_sdk.keccak import keccak256 as sdk_keccak256
 
-from pacspace_stripe.simulator.pacspace import merkle
-from pacspace_stripe.simulator.pacspace.keccak import keccak256
+from pacspace_stripe.simulator.pacspace import proof_roots
 from pacspace_stripe.simulator.pacspace.ledger import Draft
+from pacspace_stripe.simulator.pacspace.proof_roots import keccak256
 
 I0 = (
     '{"customerId":"cust_12345","delta":-1000,"metadata":{"invoiceId":"inv_98765","plan":"growth"},'
@@ -29,7 +29,7 @@ def leaf(text: str) -> bytes:
         reference_id=sent["referenceId"],
         metadata=sent.get("metadata"),
     )
-    return merkle.leaf(draft.item())
+    return proof_roots.leaf(draft.item())
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_keccak_agrees_with_the_sdk(message: bytes) -> None:
     ],
 )
 def test_roots_are_those_of_reading_b(items: list[str], root: str) -> None:
-    assert merkle.as_hex(merkle.root([leaf(item) for item in items])) == root
+    assert proof_roots.as_hex(proof_roots.root([leaf(item) for item in items])) == root

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.simulator.faults import PlantedKind, plant
+from pacspace_stripe.simulator.planted_faults import PlantedKind, plant
 from tests.support.generated.attempts import folder
 from tests.support.planted_faults import MOST_CALLS, Judged, confusion, empty_database, judged
 

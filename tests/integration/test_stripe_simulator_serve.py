@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.simulator.clock import WallClock
-from pacspace_stripe.simulator.loopback import require_loopback
+from pacspace_stripe.simulator.http import require_loopback
 from pacspace_stripe.simulator.serve import ServedSimulator, serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 

@@ -15,8 +15,8 @@ from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.simulator.faults import Extent, PlantedKind, PlantedMonth
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
+from pacspace_stripe.simulator.planted_faults import Extent, PlantedKind, PlantedMonth
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Store
 from pacspace_stripe.vocabulary.invoices import Invoice

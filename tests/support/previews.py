@@ -17,7 +17,7 @@ from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.simulator.stripe.ids import Ids
+from pacspace_stripe.simulator.stripe.tables import Ids
 from pacspace_stripe.store import Store
 from pacspace_stripe.store.tables import metadata, rates
 from tests.support.worlds import World

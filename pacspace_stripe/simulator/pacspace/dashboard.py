@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import json_response
+from pacspace_stripe.simulator.http import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.accounts import ApiKey
 from pacspace_stripe.simulator.pacspace.inputs import PacSpaceRequest, read_customer_id

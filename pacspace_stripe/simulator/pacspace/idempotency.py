@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import json_response
+from pacspace_stripe.simulator.http import json_response
 from pacspace_stripe.simulator.pacspace.refusals import PacSpaceRefusal
 from pacspace_stripe.simulator.pacspace.world import World
 

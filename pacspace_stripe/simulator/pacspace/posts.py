@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.loopback import require_loopback
+from pacspace_stripe.simulator.http import require_loopback
 from pacspace_stripe.simulator.outbox import Deliver, DeliveredWebhook, WebhookAttempt
 from pacspace_stripe.simulator.pacspace.announcements import announce_due
 from pacspace_stripe.simulator.pacspace.webhooks import LedgerWebhook, PacSpaceEvent, request_for

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import json_response
+from pacspace_stripe.simulator.http import json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import plain_digits
 from pacspace_stripe.simulator.pacspace.checkpoints import Scope, StoredCheckpoint

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import Route, json_response
+from pacspace_stripe.simulator.http import Route, json_response
 from pacspace_stripe.simulator.pacspace import (
     dashboard,
     deliveries,

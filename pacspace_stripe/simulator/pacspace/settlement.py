@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import exact_json, json_response
+from pacspace_stripe.simulator.http import exact_json, json_response
 from pacspace_stripe.simulator.pacspace import answers
 from pacspace_stripe.simulator.pacspace.amounts import total
 from pacspace_stripe.simulator.pacspace.buckets import BucketWrite, PostedFact

@@ -12,7 +12,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Faults
-from pacspace_stripe.simulator.http_stream import LoggedRequest, Route, find_route, json_response
+from pacspace_stripe.simulator.http import LoggedRequest, Route, find_route, json_response
 from pacspace_stripe.simulator.outbox import Deliver
 from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME, CountsBy, LateDeltas, Rules
 from pacspace_stripe.simulator.pacspace.idempotency import Idempotency

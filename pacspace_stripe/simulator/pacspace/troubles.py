@@ -10,7 +10,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Answer, Fault, FaultName, Faults, answer_through
-from pacspace_stripe.simulator.http_stream import json_response
+from pacspace_stripe.simulator.http import json_response
 from pacspace_stripe.simulator.pacspace import refusals, writes
 from pacspace_stripe.simulator.pacspace.behaviour import BY_NAME
 from pacspace_stripe.simulator.pacspace.idempotency import pending

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import exact_json
+from pacspace_stripe.simulator.http import exact_json
 from pacspace_stripe.simulator.outbox import WebhookReceiver
 
 RETRY_AFTER = tuple(timedelta(seconds=5 * 2**retry) for retry in range(10))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.outbox import WebhookOutbox
-from pacspace_stripe.simulator.pacspace import merkle
+from pacspace_stripe.simulator.pacspace import proof_roots
 from pacspace_stripe.simulator.pacspace.accounts import DashboardAccounts
 from pacspace_stripe.simulator.pacspace.amounts import Number, double_as_json, total, total_of_doubles
 from pacspace_stripe.simulator.pacspace.behaviour import Rules
@@ -108,11 +108,11 @@ class World:
 
     def proof_root(self, records: Sequence[DeltaRecord]) -> str:
         """Return the simulator's own root over these records, in order."""
-        hashed = merkle.sha3_256 if self.rules.fast_roots else merkle.keccak256
+        hashed = proof_roots.sha3_256 if self.rules.fast_roots else proof_roots.keccak256
         for record in records:
             if record.record_id not in self._leaves:
-                self._leaves[record.record_id] = merkle.leaf(record.draft.item(), hashed)
-        return merkle.as_hex(merkle.root([self._leaves[record.record_id] for record in records], hashed))
+                self._leaves[record.record_id] = proof_roots.leaf(record.draft.item(), hashed)
+        return proof_roots.as_hex(proof_roots.root([self._leaves[record.record_id] for record in records], hashed))
 
     def checkpoint(self, scope: Scope) -> StoredCheckpoint:
         """Return the checkpoint of this scope: the existing one, or a new one, as the rules on late deltas say."""

@@ -10,10 +10,9 @@ from typing import Literal
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.outbox import WebhookOutbox
 from pacspace_stripe.simulator.stripe.agenda import Action, Agenda
-from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_shapes import before_basil, invoice_json, line_json
 from pacspace_stripe.simulator.stripe.shapes import Json, item_json, subscription_json
-from pacspace_stripe.simulator.stripe.tables import Table
+from pacspace_stripe.simulator.stripe.tables import Ids, Table
 from pacspace_stripe.simulator.stripe.test_clocks import StoredTestClock
 from pacspace_stripe.simulator.stripe.usage import MeterEvents
 from pacspace_stripe.simulator.stripe.webhooks import StoredEvent, WebhookEndpoint

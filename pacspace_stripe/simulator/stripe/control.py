@@ -10,8 +10,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import Fault, Faults
-from pacspace_stripe.simulator.http_stream import LoggedRequest
-from pacspace_stripe.simulator.loopback import require_loopback
+from pacspace_stripe.simulator.http import LoggedRequest, require_loopback
 from pacspace_stripe.simulator.outbox import Deliver, WebhookAttempt
 from pacspace_stripe.simulator.stripe import engine
 from pacspace_stripe.simulator.stripe.account import Behaviour

@@ -2,12 +2,12 @@
 
 from copy import deepcopy
 
-from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.money import written
-from pacspace_stripe.simulator.stripe.preview_kinds import cadence_parent, line_parent, line_pricing
 from pacspace_stripe.simulator.stripe.shapes import Json, listing, maybe_unix
+from pacspace_stripe.simulator.stripe.tables import digits
 from pacspace_stripe.simulator.stripe.world import (
     Line,
+    PreviewKind,
     StoredCustomer,
     StoredInvoice,
     StoredInvoiceStatus,
@@ -265,3 +265,44 @@ def _line_before_basil(line: Json) -> Json:
     if "subscription_item" in details:
         line["subscription_item"] = details["subscription_item"]
     return line
+
+
+# Kinds that only previews of the API describe; their form at the pinned version is not documented (FACTS 12.1).
+
+
+def line_parent(kind: PreviewKind, line_id: str) -> Json:
+    """Return ``parent`` of a line that a rate card, or a license fee of a pricing plan, generated."""
+    number = digits(line_id)
+    plan = {"pricing_plan_subscription": f"ppsub_{number}", "pricing_plan_version": f"ppv_{number}"}
+    shared: Json = {"invoice_item_details": None, "subscription_item_details": None}
+    if kind == "rate_card":
+        details = {"rate_card_subscription": f"rcsub_{number}", "rate_card_version": f"rcv_{number}"}
+        return shared | {
+            "rate_card_subscription_details": {"invoice_item": f"ii_{number}", **plan, **details},
+            "type": "rate_card_subscription_details",
+        }
+    details = {"license_fee_subscription": f"lfsub_{number}", "license_fee_version": f"lfv_{number}"}
+    return shared | {
+        "license_fee_subscription_details": {"invoice_item": f"ii_{number}", **plan, **details},
+        "type": "pricing_plan_subscription_details",
+    }
+
+
+def line_pricing(kind: PreviewKind, line_id: str) -> Json:
+    """Return ``pricing`` of such a line."""
+    number = digits(line_id)
+    if kind == "rate_card":
+        details = {"metered_item": f"mi_{number}", "rate_card": f"rc_{number}", "rate_card_rate": f"rcr_{number}"}
+        return {"rate_card_rate_details": details, "type": "rate_card_rate_details", "unit_amount_decimal": None}
+    details = {"license_fee": f"lf_{number}", "license_fee_version": f"lfv_{number}", "licensed_item": f"li_{number}"}
+    return {"license_fee_details": details, "type": "license_fee_details", "unit_amount_decimal": None}
+
+
+def cadence_parent(invoice_id: str) -> Json:
+    """Return ``parent`` of an invoice that a billing cadence generated."""
+    return {
+        "billing_cadence_details": {"billing_cadence": f"bc_{digits(invoice_id)}"},
+        "quote_details": None,
+        "subscription_details": None,
+        "type": "billing_cadence_details",
+    }

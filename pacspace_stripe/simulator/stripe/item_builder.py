@@ -7,8 +7,7 @@ from typing import Any
 
 from pacspace_stripe.simulator.stripe import drafts as drafting
 from pacspace_stripe.simulator.stripe.catalog_builder import CatalogBuilding
-from pacspace_stripe.simulator.stripe.preview_kinds import PreviewKind
-from pacspace_stripe.simulator.stripe.world import Collection, Item, Line, StoredInvoice, whole_second
+from pacspace_stripe.simulator.stripe.world import Collection, Item, Line, PreviewKind, StoredInvoice, whole_second
 
 
 class ItemBuilding(CatalogBuilding):
@@ -28,8 +27,8 @@ class ItemBuilding(CatalogBuilding):
     ) -> None:
         """Put a line on a subscription's next invoice.
 
-        It is a plain amount in minor units, unless it has a price or a kind. Its period is this moment unless ``start`` and
-        ``end`` give another one.
+        It is a plain amount in minor units, unless it has a price or a kind. Its period is this moment, or from
+        ``start`` to ``end``.
         """
         with self._lock:
             found, now = self.account.subscriptions[subscription], whole_second(self.account.now())

@@ -8,8 +8,8 @@ from pacspace_stripe.simulator.stripe.account import Account
 from pacspace_stripe.simulator.stripe.calls import PAGING, Endpoint, StripeRequest, page, page_of, required_moment
 from pacspace_stripe.simulator.stripe.errors import refuse, refuse_missing, refuse_state
 from pacspace_stripe.simulator.stripe.forms import Params, decimal_of
-from pacspace_stripe.simulator.stripe.ids import digits
 from pacspace_stripe.simulator.stripe.shapes import Json, meter_event_json, meter_json
+from pacspace_stripe.simulator.stripe.tables import digits
 from pacspace_stripe.simulator.stripe.usage import aggregate, too_many_digits
 from pacspace_stripe.simulator.stripe.webhooks import rfc3339
 from pacspace_stripe.simulator.stripe.world import MeterEvent, StoredMeter, unix, whole_second

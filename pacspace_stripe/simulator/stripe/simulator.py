@@ -13,7 +13,7 @@ import httpx
 
 from pacspace_stripe.simulator.clock import Clock
 from pacspace_stripe.simulator.faults import FaultName, Faults, answer_through
-from pacspace_stripe.simulator.http_stream import LoggedRequest, Route, find_route, json_response
+from pacspace_stripe.simulator.http import LoggedRequest, Route, find_route, json_response
 from pacspace_stripe.simulator.outbox import Deliver, DeliveredWebhook
 from pacspace_stripe.simulator.stripe import (
     catalog_endpoints,
@@ -38,10 +38,10 @@ from pacspace_stripe.simulator.stripe.errors import (
     unauthorized,
 )
 from pacspace_stripe.simulator.stripe.forms import Params, read_form
-from pacspace_stripe.simulator.stripe.ids import Ids
 from pacspace_stripe.simulator.stripe.invoice_pages import invoice_pdf
 from pacspace_stripe.simulator.stripe.invoice_shapes import page_secret
 from pacspace_stripe.simulator.stripe.shapes import Json
+from pacspace_stripe.simulator.stripe.tables import Ids
 from pacspace_stripe.simulator.stripe.webhooks import StoredEvent, WebhookEndpoint, request_for
 from pacspace_stripe.simulator.stripe.world import StoredInvoiceStatus
 

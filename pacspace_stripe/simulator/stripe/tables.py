@@ -1,6 +1,8 @@
 """Tables of objects, by id, and listed newest first as Stripe's lists are."""
 
 import bisect
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -67,3 +69,29 @@ class Table(Generic[Row]):
         """Yield rows oldest first, from just after ``row_id``: ``ending_before`` is read backwards."""
         start = bisect.bisect_right(self._order, self._place[row_id])
         return (self._rows[self._order[at][2]] for at in range(start, len(self._order)))
+
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def digits(text: str, length: int = 24) -> str:
+    """Return ``length`` letters and digits that stand for ``text``."""
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=32).digest())
+    found: list[str] = []
+    for _ in range(length):
+        number, rest = divmod(number, len(_ALPHABET))
+        found.append(_ALPHABET[rest])
+    return "".join(found)
+
+
+class Ids:
+    """A generator of ``in_…``, ``cus_…`` and so on; a counter per prefix keeps them independent of each other."""
+
+    def __init__(self, seed: int | str) -> None:
+        self._seed = seed
+        self._count: Counter[str] = Counter()
+
+    def new(self, prefix: str) -> str:
+        """Return the next id with this prefix, such as ``new("in")``."""
+        self._count[prefix] += 1
+        return f"{prefix}_{digits(f'{self._seed}:{prefix}:{self._count[prefix]}')}"

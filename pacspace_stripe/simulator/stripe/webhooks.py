@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import httpx
 
-from pacspace_stripe.simulator.http_stream import exact_json
+from pacspace_stripe.simulator.http import exact_json
 from pacspace_stripe.simulator.outbox import WebhookReceiver
 from pacspace_stripe.simulator.stripe.world import unix
 

@@ -6,10 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from pacspace_stripe.simulator.stripe.preview_kinds import PreviewKind
-
 Collection = Literal["charge_automatically", "send_invoice"]
 Formula = Literal["sum", "count", "last"]
+
+PreviewKind = Literal["rate_card", "license_fee"]
 
 
 class Interval(StrEnum):

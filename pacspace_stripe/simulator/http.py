@@ -1,5 +1,6 @@
 """HTTP parts that both simulators share: routing, the request log, JSON with exact decimals."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -94,3 +95,16 @@ def json_response(status: int, body: Any, headers: dict[str, str] | None = None)
     return httpx.Response(
         status, content=exact_json(body), headers={"Content-Type": "application/json", **(headers or {})}
     )
+
+
+def require_loopback(host: str) -> None:
+    """Raise ValueError unless ``host`` is this machine's loopback address."""
+    if host == "localhost":
+        return
+    try:
+        if ipaddress.ip_address(host.strip("[]")).is_loopback:
+            return
+    except ValueError:
+        pass
+    message = f"the simulators use loopback addresses only, not {host}"
+    raise ValueError(message)
