@@ -1,4 +1,4 @@
-"""The composition root: settings → the parts."""
+"""The composition root: settings become the parts, wired once. Features take their parts as arguments."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -41,18 +41,18 @@ from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.sweep import Sweep
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 
-_AGAIN_AT_ONCE = 5
-"""How often one look follows another at once because somebody asked meanwhile."""
+_CHECKS_IN_A_ROW = 5
+"""Checks that follow one another at once, when each was requested while the one before it ran."""
 
 
 def wall_clock() -> datetime:
-    """Now, aware UTC."""
+    """Return the current time, aware UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Every part, wired once. The engine is not among them: only ``serve`` starts one."""
+    """Every part of the product, wired once. The engine is not among them: only ``serve`` starts one."""
 
     settings: Settings
     store: Store
@@ -66,15 +66,15 @@ class App:
     sweep: Sweep
     now: Callable[[], datetime]
 
-    def look(self, kind: Kind, job_id: str, requested: int) -> None:
-        """Look at a job until every wish for a look, this one included, was answered by a later look."""
-        for _ in range(_AGAIN_AT_ONCE):
+    def check(self, kind: Kind, job_id: str, requested: int) -> None:
+        """Check a job until every request, this one included, is answered by a check that began after it."""
+        for _ in range(_CHECKS_IN_A_ROW):
             job = self.store.jobs.find(job_id)
             if job is not None and job.answered >= max(requested, job.requested):
                 return
-            self._look(kind, job_id)
+            self._check_once(kind, job_id)
 
-    def _look(self, kind: Kind, job_id: str) -> None:
+    def _check_once(self, kind: Kind, job_id: str) -> None:
         match kind:
             case Kind.INVOICE:
                 self.checker.check(job_id)
@@ -84,17 +84,17 @@ class App:
                 self.sweep.run()
 
     @staticmethod
-    def remembered(job: Job) -> CheckResult:
-        """What we know of a job, in the shape of a check; ``status`` is its stage with us."""
+    def last_result(job: Job) -> CheckResult:
+        """Return the stored state of a job in the shape of a check's result; ``status`` is its stage."""
         memory = job.memory
         return result_of(memory, status=memory.stage.value, next_check_at=job.next_check_at)
 
     def inbox(self, enqueue: Enqueue) -> Inbox:
-        """The receiver behind Stripe's address."""
+        """Return the receiver of Stripe's webhooks."""
         return _inbox(self.settings, self.store, enqueue, self.now)
 
     def ledger_inbox(self) -> LedgerInbox | None:
-        """The receiver behind PacSpace's address; None without a secret."""
+        """Return the receiver of PacSpace's webhooks; None if no secret is set."""
         secrets = self.settings.pacspace_webhook_secrets
         if secrets is None:
             return None
@@ -107,8 +107,8 @@ class App:
             reception=Reception(store=self.store, sender=PACSPACE, now=self.now),
         )
 
-    def couriers(self) -> tuple[AlertWorker, ...]:
-        """Who delivers alerts, one per channel that is set, with connections of their own that the caller closes."""
+    def alert_workers(self) -> tuple[AlertWorker, ...]:
+        """Return one worker per alert channel that is set. Each has connections of its own, which the caller closes."""
         settings = self.settings
         place = Place(livemode=settings.livemode, console_url=settings.console_url)
         return tuple(
@@ -125,17 +125,17 @@ class App:
         )
 
     def drain(self) -> int:
-        """Look at everything due, without a queue: what ``sweep`` on the command line and tests do."""
-        looks = 0
+        """Check every due job without a queue, as the command ``sweep`` and tests do; return how many were checked."""
+        checks = 0
         for job_id, kind in self.store.triggers.due_ids():
             with contextlib.suppress(LeaseBusy, LeaseLost):
                 if kind is not Kind.SWEEP:
-                    self._look(kind, job_id)
-                    looks += 1
-        return looks
+                    self._check_once(kind, job_id)
+                    checks += 1
+        return checks
 
     def adopt_policy(self) -> bool:
-        """Look at every open invoice again when the policy is another one than last time."""
+        """Check every open invoice again if the policy differs from the last one; return whether it does."""
         policy = self.settings.policy.described
         before = self.store.journal.remember_fact("policy", policy)
         if before is None or before == policy:
@@ -144,7 +144,7 @@ class App:
         return True
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections to both vendors and the database."""
         self.transport.close()
         self.store.close()
 
@@ -157,7 +157,7 @@ def build(
     sleep: Callable[[float], object] | None = None,
     migrate: bool = True,
 ) -> App:
-    """Wire the parts. Opens the database and, unless told otherwise, migrates it."""
+    """Wire the parts. Open the database and, unless ``migrate`` is false, migrate it."""
     url = settings.database_url.get_secret_value()
     store = Store(url, now=now, lost_after=settings.lease + timedelta(seconds=5))
     if migrate:
@@ -262,7 +262,7 @@ def _transport(
     total = min(20.0, settings.lease.total_seconds() * 2 / 3)
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)
     limits = {STRIPE: settings.request_rate}
-    # One account's limits are shared by all processes on one database; test and live mode have limits of their own.
+    # All processes on one database share one account's limits; Stripe limits test and live mode separately.
     fleets = {STRIPE: store.shares(f"{STRIPE} {'live' if settings.livemode else 'test'}")}
     if sleep is None:
         return Transport(httpx_transport=httpx_transport, limits=limits, fleets=fleets, timeouts=timeouts)

@@ -1,8 +1,8 @@
-"""The commands. Each lives in a module of its own that is imported only when it is called.
+"""The commands, one module each, imported only when its command runs.
 
-Errors are one line and a hint on standard error, and with ``--json`` one object ``{"error": {…}}``.
+An error is one line and a hint on standard error, and with ``--json`` one object ``{"error": {…}}``.
 
-Exit codes: 0 all matched or nothing metered, 1 any drifted or unproven, 2 configuration or usage.
+Exit codes: 0 every invoice matched or bills no usage, 1 any drifted or unproven, 2 a wrong setting or argument.
 """
 
 import sys
@@ -23,29 +23,29 @@ COMMANDS = {
     "serve": ("serve", "Receive Stripe's webhooks and gate every metered invoice."),
     "check": ("check", "Compare one invoice with the ledger; --apply to act on it."),
     "release": ("release", "Let a drifted or unproven invoice go, with a written reason."),
-    "sweep": ("check", "Look once, now, for invoices that no webhook told us of."),
-    "backfill": ("backfill", "Judge the invoices of the past; --apply to put the proof on them."),
-    "invoices": ("list_command", "List the invoices we look after, with their verdicts."),
+    "sweep": ("sweep", "Find, once and now, the invoices that no webhook reported."),
+    "backfill": ("backfill", "Compare the invoices of the past; --apply to put the proof on them."),
+    "invoices": ("invoices", "List the invoices that the gate looks after, with their verdicts."),
     "report": ("report", "Show what was held, or would have been, with the money at stake."),
-    "alerts": ("alerts", "Show what people were told, and whether it arrived; --test to try it."),
-    "audit": ("audit", "Show what was done to invoices, by whom and why, and what people were told."),
+    "alerts": ("alerts", "List the alerts and their deliveries; --test to send a test message."),
+    "audit": ("audit", "Show every write to an invoice, every release with its reason, every alert."),
     "ledger": ("ledger", "Record, read and prove usage in PacSpace, by hand."),
-    "explain": ("explain", "Say where and why billed and recorded usage differ, and what can be done."),
+    "explain": ("explain", "Show where and why billed and recorded usage differ, and what can be done."),
     "evidence": ("evidence", "Show what was compared and decided about an invoice; --bundle for a dispute."),
-    "statement": ("list_command", "Write the usage statement of an invoice as a PDF."),
+    "statement": ("statement", "Write the usage statement of an invoice as a PDF."),
     "stamp-pdf": ("stamp_pdf", "Put the footer and the evidence into an invoice's PDF."),
-    "templates": ("templates", "Write out the templates of footer and statement, or try yours."),
+    "templates": ("templates", "Export the templates of footer and statement, or try yours."),
     "verify": ("verify", "Check a statement, an invoice, a bundle or a proof root, as its receiver."),
-    "capacity": ("capacity", "Say how long so many renewals take, whether that is in time, what to change."),
-    "settings": ("list_command", "Show every setting with its meaning and current value."),
+    "capacity": ("capacity", "Show how long a number of renewals takes, if that is in time, what to change."),
+    "settings": ("settings", "Show every setting with its meaning and current value."),
     "demo": ("demo", "Play every scenario on this machine and show what became of each invoice."),
     "simulate": ("simulate", "Serve a simulated Stripe and a simulated PacSpace on loopback."),
 }
-"""Command → module and first line of help. The table keeps ``--help`` fast: nothing else is imported for it."""
+"""The module and the first line of help of each command; ``--help`` imports nothing else, and so stays fast."""
 
 
 class Commands(click.Group):
-    """A group that knows its commands by name and imports them on demand."""
+    """A group of commands that are imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -72,7 +72,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script: errors as one clear line and a hint, never a traceback."""
+    """Run the console script. An error is printed as one clear line and a hint, never as a traceback."""
     output = Output()
     try:
         sys.exit(cli.main(prog_name=PROGRAM, standalone_mode=False, obj=output) or 0)
@@ -92,21 +92,21 @@ def main() -> None:
         if _wants_json(sys.argv[1:]):
             echo_json_error({"error": {**error_json(error), "exit_code": code}}, output)
         else:
-            said = [f"{PROGRAM}: {error}", *([f"  {error.hint}"] if error.hint else [])]
-            for line in "\n".join(said).split("\n"):
+            lines = [f"{PROGRAM}: {error}", *([f"  {error.hint}"] if error.hint else [])]
+            for line in "\n".join(lines).split("\n"):
                 click.echo(printable(line), err=True)
         sys.exit(code)
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    """Return whether the command was asked for JSON; what is wrong with its arguments may be why it did not run."""
+    """Return whether JSON was asked for. Reads the raw arguments, since wrong ones may be why the command failed."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     pairs = zip(options, [*options[1:], ""], strict=True)
     return "--json" in options or "--format=json" in options or ("--format", "json") in pairs
 
 
 def error_json(error: PacspaceStripeError) -> dict[str, Json]:
-    """Return what an error says, in the shape that ``--json`` prints it in: the same words that people get."""
+    """Return an error as ``--json`` prints it, in the words that people get."""
     found: dict[str, Json] = {"type": type(error).__name__, "message": str(error), "hint": error.hint or None}
     if isinstance(error, ConfigurationError):
         found["variable"] = error.variable

@@ -1,4 +1,4 @@
-"""``alerts``: what people were told, whether it arrived, and whether it would."""
+"""``alerts``: the newest alerts, their deliveries, and a test message."""
 
 import sys
 import uuid
@@ -8,7 +8,7 @@ import click
 from pacspace_stripe.alerts.rules.throttle import Alert
 from pacspace_stripe.app import App
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
-from pacspace_stripe.cli.wiring import database, parts
+from pacspace_stripe.cli.session import database, parts
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.store import Delivery, Sent
 from pacspace_stripe.vocabulary.canonical_json import Json
@@ -16,13 +16,13 @@ from pacspace_stripe.vocabulary.windows import iso
 
 
 @click.command()
-@click.option("--failed", is_flag=True, help="Only those that did not arrive somewhere, after every attempt.")
+@click.option("--failed", is_flag=True, help="Only alerts that did not arrive at an address, after every attempt.")
 @click.option("--test", "testing", is_flag=True, help="Send a test message to every address that is set, now.")
 @JSON_OPTION
 def alerts(*, failed: bool, testing: bool, as_json: bool) -> None:
-    """List the newest alerts and what became of their messages, or send a test message.
+    """List the newest alerts and their deliveries, or send a test message.
 
-    Messages are sent by `serve`. Exit code 1: the test message did not arrive everywhere.
+    `serve` sends the messages. Exit code 1: the test message did not arrive at every address.
     """
     if testing:
         _test(as_json=as_json)
@@ -32,7 +32,16 @@ def alerts(*, failed: bool, testing: bool, as_json: bool) -> None:
     if as_json:
         echo_json([_as_json(one) for one in sent])
     elif sent:
-        rows = [_row(one) for one in sent]
+        rows: list[tuple[str, ...]] = [
+            (
+                iso(one.alert.at.replace(microsecond=0)),
+                one.alert.kind,
+                one.alert.job_id,
+                "; ".join(map(_delivery, one.deliveries)) or "log only",
+                one.alert.detail,
+            )
+            for one in sent
+        ]
         echo_table(("at", "alert", "about", "delivered", "detail"), rows)
     else:
         click.echo("no alert failed" if failed else "no alerts")
@@ -40,41 +49,35 @@ def alerts(*, failed: bool, testing: bool, as_json: bool) -> None:
 
 def _test(*, as_json: bool) -> None:
     with parts() as app:
-        tried = _tried(app)
+        problems = _test_messages(app)
     if as_json:
         echo_json(
-            [{"channel": channel, "delivered": problem is None, "problem": problem} for channel, problem in tried]
+            [{"channel": channel, "delivered": problem is None, "problem": problem} for channel, problem in problems]
         )
     else:
-        for channel, problem in tried:
+        for channel, problem in problems:
             echo_line(f"{channel}: {problem or 'delivered'}")
-    sys.exit(1 if any(problem for _, problem in tried) else 0)
+    sys.exit(1 if any(problem for _, problem in problems) else 0)
 
 
-def _tried(app: App) -> list[tuple[str, str | None]]:
-    """Each channel, and what went wrong there."""
-    couriers = app.couriers()
-    if not couriers:
+def _test_messages(app: App) -> list[tuple[str, str | None]]:
+    """Send a test message over each channel and return what went wrong there. Raises ConfigurationError for none."""
+    workers = app.alert_workers()
+    if not workers:
         variable = "PACSPACE_STRIPE_ALERT_WEBHOOK_URL"
         problem = "is not set, and neither is PACSPACE_STRIPE_ALERT_SLACK_URL: alerts go to the log alone"
         raise ConfigurationError(variable, problem, hint="Set one of them, then try again.")
-    tried: list[tuple[str, str | None]] = []
-    for courier in couriers:
+    problems: list[tuple[str, str | None]] = []
+    for worker in workers:
         alert = Alert(alert_id=f"msg_{uuid.uuid4().hex}", job_id="-", kind="test", at=app.now())
-        tried.append((courier.receiver.channel.value, courier.test(alert).problem))
-        courier.close()
-    return tried
+        problems.append((worker.receiver.channel.value, worker.test(alert).problem))
+        worker.close()
+    return problems
 
 
-def _row(sent: Sent) -> tuple[str, ...]:
-    alert = sent.alert
-    ways = "; ".join(map(_way, sent.deliveries)) or "log only"
-    return iso(alert.at.replace(microsecond=0)), alert.kind, alert.job_id, ways, alert.detail
-
-
-def _way(delivery: Delivery) -> str:
-    said = f"{delivery.channel}: {delivery.state}"
-    return f"{said} after {delivery.attempts}, {delivery.problem}" if delivery.problem else said
+def _delivery(delivery: Delivery) -> str:
+    state = f"{delivery.channel}: {delivery.state}"
+    return f"{state} after {delivery.attempts}, {delivery.problem}" if delivery.problem else state
 
 
 def _as_json(sent: Sent) -> dict[str, Json]:
@@ -89,13 +92,13 @@ def _as_json(sent: Sent) -> dict[str, Json]:
         "left_out": alert.left_out,
         "deliveries": [
             {
-                "channel": way.channel.value,
-                "state": way.state.value,
-                "attempts": way.attempts,
-                "tried_at": iso(way.tried_at) if way.tried_at else None,
-                "next_at": iso(way.due_at) if way.due_at else None,
-                "problem": way.problem,
+                "channel": delivery.channel.value,
+                "state": delivery.state.value,
+                "attempts": delivery.attempts,
+                "tried_at": iso(delivery.tried_at) if delivery.tried_at else None,
+                "next_at": iso(delivery.due_at) if delivery.due_at else None,
+                "problem": delivery.problem,
             }
-            for way in sent.deliveries
+            for delivery in sent.deliveries
         ],
     }

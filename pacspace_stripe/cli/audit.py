@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import click
 
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table, moment
-from pacspace_stripe.cli.wiring import database
+from pacspace_stripe.cli.session import database
 from pacspace_stripe.vocabulary.windows import iso
 
 _WIDEST = 72
-"""Characters of a detail in one line of the table."""
+"""Columns that a detail takes in the table."""
 
 
 @click.command()
@@ -19,17 +19,13 @@ _WIDEST = 72
     "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), metavar="DATE", help="Only from then on (UTC)."
 )
 @click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Show this many at most, the newest ones.",
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Show this many at most, the newest."
 )
 @JSON_OPTION
 def audit(*, invoice: str | None, since: datetime | None, limit: int, as_json: bool) -> None:
-    """Show what was done to invoices, who released one and why, and what people were told; newest last.
+    """Show every write to an invoice, who released one and why, and every alert; newest last.
 
-    From our database alone: neither vendor is asked, and no key of theirs is needed.
+    Reads our database alone: neither vendor is asked, and no key of theirs is needed.
     """
     with database() as store:
         lines = store.journal.audit_log(job_id=invoice, since=since.replace(tzinfo=UTC) if since else None, limit=limit)
@@ -39,26 +35,25 @@ def audit(*, invoice: str | None, since: datetime | None, limit: int, as_json: b
         )
     elif lines:
         rows: list[tuple[str, ...]] = [
-            (moment(iso(line.at)), line.job_id, line.kind, _words(line.detail)) for line in lines
+            (moment(iso(line.at)), line.job_id, line.kind, _in_words(line.detail)) for line in lines
         ]
         echo_table(("at (UTC)", "about", "what", "detail"), rows, prose={"detail": _WIDEST})
     else:
         echo_line("nothing is in the audit log" + (f" about {invoice}" if invoice else ""))
 
 
-def _words(detail: str) -> str:
-    """Return a detail for people: the fields of a document in words, without what is nested in it."""
+def _in_words(detail: str) -> str:
+    """Return a detail for people: the fields of a JSON document as words, without what is nested in it."""
     try:
         document = json.loads(detail)
     except ValueError:
         return detail
     if not isinstance(document, dict):
         return detail
-    fields = [f"{name} {_value(value)}" for name, value in document.items() if value not in (None, [], {})]
+    fields = []
+    for name, value in document.items():
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+            fields.append(f"{name} {', '.join(value)}")
+        elif value not in (None, [], {}):
+            fields.append(f"{name} {'(see --json)' if isinstance(value, dict | list) else value}")
     return "; ".join(fields) or "-"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ", ".join(value)
-    return "(see --json)" if isinstance(value, dict | list) else str(value)

@@ -1,4 +1,4 @@
-"""``capacity``: whether the gate keeps up with so many renewals, on paper. Needs no settings, unless it measures."""
+"""``capacity``: how long the gate takes for a number of renewals. Needs no settings, except to measure latencies."""
 
 import statistics
 import time
@@ -9,35 +9,25 @@ from functools import partial
 import click
 
 from pacspace_stripe.capacity.rules.forecast import LEDGER_CALLS, WORKERS, Anchor, Forecast, Load, forecast
+from pacspace_stripe.cli.arguments import setting_value
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json
-from pacspace_stripe.cli.wiring import parts
+from pacspace_stripe.cli.session import parts
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, Rate
+from pacspace_stripe.settings import parsers
 from pacspace_stripe.settings.parsers import duration, duration_of, duration_text
-from pacspace_stripe.settings.parsers import rate as read_rate
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import FailPolicy
 from pacspace_stripe.vocabulary.text import plural
 from pacspace_stripe.vocabulary.windows import Window
 
-_NOBODY = "pacspace-stripe-capacity"
-"""An account that is asked for and does not exist."""
+_NO_ACCOUNT = "pacspace-stripe-capacity"
+"""A ledger account that does not exist: reading it costs what any read costs, and finds nothing."""
 _SECOND, _LONGEST_GRACE = timedelta(seconds=1), timedelta(hours=72)
 
 
-def _written(read: Callable[[str], object]) -> Callable[[click.Context, click.Parameter, str], object]:
-    """A value written as in the settings."""
-
-    def callback(_: click.Context, __: click.Parameter, written: str) -> object:
-        try:
-            return read(written)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-
-    return callback
-
-
 def _grace(written: str) -> timedelta:
+    """Return a finalization grace period that Stripe takes (FACTS 2.1). Raises ValueError."""
     value = duration_of(at_least=timedelta(hours=1))(written)
     if value > _LONGEST_GRACE:
         message = "is longer than Stripe allows, 72h"
@@ -52,33 +42,41 @@ def _grace(written: str) -> timedelta:
     type=click.Choice([anchor.value for anchor in Anchor]),
     default=Anchor.FIRST_OF_MONTH.value,
     show_default=True,
-    help="Whether they come evenly over the month, or all at one moment.",
+    help="Whether the renewals come evenly over the month, or all at one moment.",
 )
-@click.option("--grace", default="1h", show_default=True, callback=_written(_grace), help="Stripe's finalization wait.")
-@click.option("--settle", default="10m", show_default=True, callback=_written(duration), help="PACSPACE_STRIPE_SETTLE.")
+@click.option(
+    "--grace", default="1h", show_default=True, callback=setting_value(_grace), help="Stripe's finalization wait."
+)
+@click.option(
+    "--settle", default="10m", show_default=True, callback=setting_value(duration), help="PACSPACE_STRIPE_SETTLE."
+)
 @click.option(
     "--backstop",
     default="24h",
     show_default=True,
-    callback=_written(duration_of(at_least=_SECOND)),
+    callback=setting_value(duration_of(at_least=_SECOND)),
     help="PACSPACE_STRIPE_BACKSTOP.",
 )
 @click.option(
     "--rate",
     default=str(STRIPE_LIVE),
     show_default=True,
-    callback=_written(read_rate),
+    callback=setting_value(parsers.rate),
     help="Stripe's limits, <per endpoint>/<in all>; 25/25 in test mode.",
 )
 @click.option(
     "--stripe-latency",
     default="300ms",
     show_default=True,
-    callback=_written(duration),
-    help="From a request to its answer.",
+    callback=setting_value(duration),
+    help="Stripe's time from a request to its answer.",
 )
 @click.option(
-    "--ledger-latency", default="200ms", show_default=True, callback=_written(duration), help="The same for PacSpace."
+    "--ledger-latency",
+    default="200ms",
+    show_default=True,
+    callback=setting_value(duration),
+    help="PacSpace's time from a request to its answer.",
 )
 @click.option("--measure", is_flag=True, help="Measure both latencies first: six reads of each vendor.")
 @JSON_OPTION
@@ -95,7 +93,7 @@ def capacity(
     measure: bool,
     as_json: bool,
 ) -> None:
-    """Say how long the gate takes for so many renewals, whether that is in time, and what to change."""
+    """Show how long the gate takes for a number of renewals, whether that is in time, and what to change."""
     if measure:
         stripe_latency, ledger_latency = measured()
     load = Load(
@@ -116,17 +114,19 @@ def capacity(
 
 
 def measured() -> tuple[timedelta, timedelta]:
-    """How long Stripe and PacSpace take to answer a read now. Raises ConfigurationError and RemoteError's children."""
+    """Measure how long Stripe and PacSpace take to answer a read. Raises ConfigurationError and RemoteError."""
     now = datetime.now(UTC)
     with parts() as app:
         window = Window(start=now - timedelta(days=1), end=now)
         settlement = app.settings.ledger is LedgerProtocol.SETTLEMENT
-        ledger = partial(app.ledger.record, _NOBODY) if settlement else partial(app.ledger.derive, _NOBODY, window)
+        ledger = (
+            partial(app.ledger.record, _NO_ACCOUNT) if settlement else partial(app.ledger.derive, _NO_ACCOUNT, window)
+        )
         return _median(lambda: next(app.stripe.list_invoices(created_since=now), None)), _median(ledger)
 
 
 def _median(ask: Callable[[], object]) -> timedelta:
-    """Of five, to the millisecond; the one before them opens the connection."""
+    """Return the median of five requests, to the millisecond; a sixth before them opens the connection."""
     took = []
     for _ in range(6):
         began = time.perf_counter()
@@ -136,16 +136,16 @@ def _median(ask: Callable[[], object]) -> timedelta:
 
 
 def assumptions(load: Load) -> tuple[str, ...]:
-    """What the figures rest on."""
+    """Return the assumptions that the figures rest on."""
     together = "one moment" if load.anchor is Anchor.FIRST_OF_MONTH else "even intervals over 30 days"
     stripe, ledger = duration_text(load.stripe_latency), duration_text(load.ledger_latency)
-    looks = f"a first look makes 2 calls of Stripe; a second 5 (closed) or 2 (open), and {LEDGER_CALLS} of PacSpace"
+    calls = f"a first check makes 2 calls of Stripe; a second 5 (closed) or 2 (open), and {LEDGER_CALLS} of PacSpace"
     return (
         f"drafts are made at {together}, their webhooks arrive at once, and nothing else uses these limits",
-        "every invoice matches at its second look, of one page of lines, with prices and meters known",
-        f"{looks}; open confirms with 1 more",
+        "every invoice matches at its second check, has one page of lines, and its prices and meters are known",
+        f"{calls}; open confirms with 1 more",
         f"Stripe answers in {stripe}, PacSpace in {ledger}, which publishes no limit and is taken to have none",
-        f"a process makes {WORKERS} first and {WORKERS} second looks at once; all processes share one PostgreSQL",
+        f"a process makes {WORKERS} first and {WORKERS} second checks at once; all processes share one PostgreSQL",
     )
 
 
@@ -178,7 +178,7 @@ def _lines(found: Forecast, which: str) -> list[tuple[str, str]]:
 
 
 def _time(value: timedelta) -> str:
-    """To the minute, and below ten to the second."""
+    """Return a duration to the minute, or below ten minutes to the second."""
     unit = timedelta(minutes=1) if value >= timedelta(minutes=10) else _SECOND
     return duration_text(max(_SECOND, round(value / unit) * unit))
 

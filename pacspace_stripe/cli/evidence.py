@@ -1,4 +1,4 @@
-"""``evidence``: what was compared and decided about one invoice, and the bundle for whoever disputes it."""
+"""``evidence``: the evidence of one invoice, and the bundle for a dispute about it."""
 
 import json
 import sys
@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from pacspace_stripe.cli.check import INVOICE
-from pacspace_stripe.cli.files import is_stdout, write_whole
-from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table, echo_windows
-from pacspace_stripe.cli.wiring import database, parts
+from pacspace_stripe.cli.arguments import INVOICE
+from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table, is_stdout, write_whole
+from pacspace_stripe.cli.results import echo_windows
+from pacspace_stripe.cli.session import database, parts
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
@@ -21,27 +21,27 @@ _ELSEWHERE = (
     "note: {invoice} carries the stamp of evidence {sha256}, which is not in this database."
     " What follows was compared again, and found to agree with that stamp; it is not what is stamped."
 )
-_SEEN = {"matched": "green", "waived": "yellow"}
+_COLOURS = {"matched": "green", "waived": "yellow"}
 
 
 @click.command()
 @INVOICE
-@click.option("--all", "every", is_flag=True, help="Everything that was ever found about it, not only the decision.")
+@click.option("--all", "every", is_flag=True, help="Show every finding about the invoice, not only the decision.")
 @click.option(
     "--bundle",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a ZIP of all that speaks for this invoice, and a page for a dispute's reviewer; - for standard output.",
+    help="Write a ZIP of all records about this invoice, with a page for a dispute's reviewer; - for standard output.",
 )
 @JSON_OPTION
 def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -> None:
     """Show what was compared and decided about an invoice. Needs the database alone.
 
-    --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it is
-    one document a line. --bundle asks Stripe and PacSpace, too; what they do not answer is listed as missing,
-    and what their ledger says otherwise by now is noted.
+    --json prints the evidence to the byte, without a line end: its SHA-256 is the one on the invoice. With --all it
+    prints one document per line. --bundle asks Stripe and PacSpace too; it lists what they did not answer as missing,
+    and notes where the ledger has changed since.
 
-    Exit code 0: it was matched or waived; 1: drifted or unproven. Of --bundle 0: it is whole; 1: something is missing
-    or noted.
+    Exit code 0: matched or waived; 1: drifted or unproven. With --bundle, 0: complete; 1: something is missing or
+    noted.
     """
     if bundle is not None:
         if every:
@@ -63,7 +63,8 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
     if job is not None and job.memory.stamped and job.memory.stamped.without_footer:
         echo_line(f"stamped without a footer: {job.memory.stamped.without_footer}", fg="yellow", err=True)
     if as_json:
-        _write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
+        # The bytes as they are: `echo_json` would change them, and with them their SHA-256.
+        sys.stdout.buffer.write(b"".join(link.document + b"\n" for link in links) if every else decision.document)
     elif every:
         _echo_history(links)
     else:
@@ -78,10 +79,6 @@ def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:
         if elsewhere:
             raise not_here(invoice) from None
         raise
-
-
-def _write(document: bytes) -> None:
-    sys.stdout.buffer.write(document)
 
 
 def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
@@ -102,20 +99,20 @@ def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
 
 
 def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) -> None:
-    """The decision for people: verdict and reason first, then both figures, their proofs, and its place."""
+    """Print the decision for people: verdict and reason, both figures, their proofs, and its place in the chain."""
     document: dict[str, Any] = json.loads(decision.document)
     found, policy, chain = document["decision"], document["policy"], document["chain"]
-    color = _SEEN.get(found["verdict"], "red")
+    color = _COLOURS.get(found["verdict"], "red")
     echo_line(f"{document['invoice']}  {found['verdict']} ({found['reason']})", bold=True, fg=color)
-    _say("customer", f"{document['customer']}, {'live' if document['livemode'] else 'test'} mode")
-    _say("decided", f"{_moment(document['decided_at'])}, of the {document['invoice_status']} invoice")
-    _say("confirmed", _confirmed(document, confirmed))
+    _field("customer", f"{document['customer']}, {'live' if document['livemode'] else 'test'} mode")
+    _field("decided", f"{_moment(document['decided_at'])}, of the {document['invoice_status']} invoice")
+    _field("confirmed", _confirmed(document, confirmed))
     if document["waiver"]:
         waiver = document["waiver"]
-        _say("waived", f"by {waiver['by']}, {_moment(waiver['at'])}: {waiver['reason']}")
+        _field("waived", f"by {waiver['by']}, {_moment(waiver['at'])}: {waiver['reason']}")
     ledger = policy.get("ledger", "balance")
     tolerance = f"tolerance {policy['tolerance']}"
-    _say(
+    _field(
         "policy",
         f"{policy['mode']}, fail {policy['fail']}, finalize {policy['finalize']}, {tolerance}, {ledger} ledger",
     )
@@ -123,14 +120,14 @@ def _echo_decision(decision: Evidence, confirmed: Evidence | None, last: int) ->
     for window in document["windows"]:
         _echo_proof(window)
     before = chain["previous_sha256"] or "none, it is the first"
-    _say("chain", f"{chain['id']}, link {chain['sequence']} of {last}")
-    _say("before it", before)
-    _say("SHA-256", decision.sha256)
+    _field("chain", f"{chain['id']}, link {chain['sequence']} of {last}")
+    _field("before it", before)
+    _field("SHA-256", decision.sha256)
 
 
 def _confirmed(document: dict[str, Any], confirmed: Evidence | None) -> str:
     if document["invoice_status"] != "draft":
-        return "it is about the final invoice itself"
+        return "the decision is about the final invoice itself"
     if confirmed is None:
         return "not yet: its final lines were not compared with this decision"
     final = json.loads(confirmed.document)
@@ -141,18 +138,17 @@ def _echo_proof(window: dict[str, Any]) -> None:
     proof, record = window["proof"], window.get("record")
     if record:
         state = "verified" if record["verified"] else "not verified"
-        _say("proof", f"record {record['key']}: {record['bits']} in {record['writes']} writes, {state}")
+        _field("proof", f"record {record['key']}: {record['bits']} in {record['writes']} writes, {state}")
     if proof:
         checked = "cross-checked with public verify" if proof["cross_checked"] else "public verify named no figures"
         stale = ", covers other records than were compared" if proof["stale"] else ""
-        _say("proof", f"{proof['proof_root']} ({window['meter']})")
-        counted = f"{proof['record_count']} record{'' if proof['record_count'] == 1 else 's'}"
-        _say("", f"{counted}, net {proof['net_change']}, {checked}{stale}")
-        _say("", proof["verify_url"])
+        _field("proof", f"{proof['proof_root']} ({window['meter']})")
+        _field("", f"{plural(proof['record_count'], 'record')}, net {proof['net_change']}, {checked}{stale}")
+        _field("", proof["verify_url"])
 
 
 def _echo_history(links: list[Evidence]) -> None:
-    """Every link about the invoice, one a line, in order."""
+    """Print every link about the invoice, one per line, in order."""
     documents = [(link, json.loads(link.document)) for link in links]
     echo_table(
         ("link", "decided", "invoice", "verdict", "reason", "SHA-256"),
@@ -171,10 +167,10 @@ def _echo_history(links: list[Evidence]) -> None:
     )
 
 
-def _say(name: str, words: str) -> None:
-    echo_line(f"  {name:<10} {words}")
+def _field(name: str, text: str) -> None:
+    echo_line(f"  {name:<10} {text}")
 
 
 def _moment(written: str) -> str:
-    """``2026-11-01T01:00:00.5Z`` for people, to the second."""
+    """Return an ISO 8601 time such as ``2026-11-01T01:00:00.5Z`` for people, to the second."""
     return f"{written[:10]} {written[11:19]} UTC"

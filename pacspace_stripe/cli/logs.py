@@ -1,4 +1,4 @@
-"""Logging for processes: one line per record, for people or as JSON. Ids travel in the message as ``name=value``."""
+"""Logging of our processes: one line per record, for people or as JSON. Ids stand in the message as ``name=value``."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ from pacspace_stripe.vocabulary.windows import iso
 _IDS = re.compile(r"\b([a-z_]+)=('[^']*'|\"[^\"]*\"|\S+)")
 _QUIET = ("httpx", "httpcore", "stripe", "alembic", "dbos", "uvicorn.access")
 _REPEATS = 60.0
-"""Seconds until the queue may say the same thing again."""
+"""Seconds until DBOS may log the same thing again."""
 
 
 class TextLines(logging.Formatter):
-    """``2026-11-01T00:00:00.123Z INFO pacspace_stripe.checks invoice=in_… step='hold'``."""
+    """Text lines such as ``2026-11-01T00:00:00.123Z INFO pacspace_stripe.gate invoice=in_… step='hold'``."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_at(record)} {record.levelname} {record.name} {record.getMessage()}"
@@ -26,7 +26,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line; every ``name=value`` of the message is a field of its own."""
+    """JSON lines: one object per record, with a field for every ``name=value`` of the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
@@ -38,9 +38,9 @@ class JsonLines(logging.Formatter):
 
 
 class Terse(logging.Filter):
-    """What DBOS has to say: one line per place in its code and minute, without tracebacks.
+    """A filter that lets DBOS log one line per place in its code and minute, without tracebacks.
 
-    While the database is down it repeats itself dozens of times a second; what matters we say ourselves.
+    While the database is down, DBOS repeats itself dozens of times a second; our own log says what matters.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +63,7 @@ def _at(record: logging.LogRecord) -> str:
     return iso(datetime.fromtimestamp(round(record.created, 3), UTC))
 
 
-def set_up(log_format: LogFormat, *, level: int = logging.INFO) -> None:
+def configure_logging(log_format: LogFormat, *, level: int = logging.INFO) -> None:
     """Log to standard error in the given format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else TextLines())
@@ -71,5 +71,5 @@ def set_up(log_format: LogFormat, *, level: int = logging.INFO) -> None:
     for chatty in _QUIET:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     queue = logging.getLogger("dbos")
-    # DBOS adds a handler of its own, which writes past ours, unless there is one.
+    # Without a handler of ours, DBOS adds its own, which writes past our formats.
     queue.handlers, queue.filters, queue.propagate = [handler], [Terse()], False

@@ -1,13 +1,16 @@
-"""How commands show what they found: JSON, or aligned columns."""
+"""Output of the commands: text and tables for people, JSON for machines, and whole files."""
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
+from pathlib import Path
 from types import MappingProxyType
 
 import click
@@ -15,12 +18,21 @@ import click
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import group_thousands, printable
 
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="JSON instead of text for people.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text for people.")
+PARAGRAPH = 100
+"""Columns that a paragraph takes at most; longer lines are hard to read."""
+_NARROWEST_PROSE = 24
+"""Columns that a folded column needs to stay readable."""
+_STDOUT = Path("-")
+_NEW_FILE_MODE = 0o644
+
+
+# -- lines and JSON -------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Output:
-    """State of standard output: once a JSON document was begun there, an error goes elsewhere."""
+    """The state of standard output: an error goes elsewhere once a JSON document has begun there."""
 
     begun: bool = False
 
@@ -33,13 +45,13 @@ def begin_json() -> None:
 
 
 def echo_json(document: Json) -> None:
-    """Indented JSON on standard output, one text of it as harmless to a terminal as any line."""
+    """Print indented JSON on standard output, without control characters that a terminal would obey."""
     begin_json()
     _echo_json(document)
 
 
 def echo_json_error(document: Json, output: Output) -> None:
-    """Print an error as JSON on standard output, or on standard error behind a document that was begun."""
+    """Print an error as JSON on standard output, or on standard error if a document has begun on standard output."""
     _echo_json(document, err=output.begun)
 
 
@@ -48,22 +60,47 @@ def _echo_json(document: Json, *, err: bool = False) -> None:
     click.echo("\n".join(map(_json_printable, written.split("\n"))), err=err)
 
 
-def echo_line(line: str, *, err: bool = False, bold: bool = False, fg: str | None = None) -> None:
-    """One line, whatever is in it: no control character of it reaches the terminal."""
-    shown = printable(line)
-    click.echo(click.style(shown, bold=bold or None, fg=fg) if bold or fg else shown, err=err)
-
-
 def _json_printable(line: str) -> str:
-    """What JSON lets stand as it is and a terminal would obey, in JSON's own escapes."""
+    """Escape what JSON allows in a string and a terminal would obey."""
     if line.isprintable():
         return line
     return "".join(each if printable(each) == each else json.dumps(each)[1:-1] for each in line)
 
 
+def echo_line(line: str, *, err: bool = False, bold: bool = False, fg: str | None = None) -> None:
+    """Print one line of any text: none of its control characters reaches the terminal."""
+    shown = printable(line)
+    click.echo(click.style(shown, bold=bold or None, fg=fg) if bold or fg else shown, err=err)
+
+
+def echo_paragraph(text: str, *, indent: int = 2) -> None:
+    """Print a text folded to a readable width."""
+    for line in textwrap.wrap(text, room(PARAGRAPH) - indent):
+        echo_line(" " * indent + line)
+
+
 def room(most: int) -> int:
-    """Return how wide text for people may be: ``most``, or less on a narrower terminal."""
+    """Return how wide text for people may be: ``most`` columns, or fewer on a narrower terminal."""
     return min(most, shutil.get_terminal_size().columns) if sys.stdout.isatty() else most
+
+
+def quantity(written: object) -> str:
+    """Return a quantity for people, thousands separated; ``-`` for None."""
+    return "-" if written is None else group_thousands(str(written))
+
+
+def moment(written: object) -> str:
+    """Return an ISO 8601 time for people, in UTC to the minute, or to the second if it has one; ``-`` for None."""
+    if written is None:
+        return "-"
+    try:
+        at = datetime.fromisoformat(str(written)).astimezone(UTC)
+    except ValueError:
+        return str(written)
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at.second else f"{at:%Y-%m-%d %H:%M}"
+
+
+# -- tables ---------------------------------------------------------------------------------------------------------
 
 
 def echo_table(
@@ -73,10 +110,10 @@ def echo_table(
     right: frozenset[str] = frozenset(),
     prose: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Aligned columns; nothing when there are no rows.
+    """Print aligned columns; print nothing when there are no rows.
 
-    ``prose`` are the columns that may be folded, and their greatest width. On a terminal that is too narrow they are
-    folded further, and where that is not enough, each row is a block of lines: ids are never broken.
+    ``prose`` names the columns that may be folded, with their greatest width. They are folded further on a terminal
+    that is too narrow, and where that does not suffice, each row becomes a block of lines. Ids are never broken.
     """
     if not rows:
         return
@@ -88,7 +125,7 @@ def echo_table(
         for name, cells in zip(names, columns, strict=True)
     ]
     most = room(sys.maxsize)
-    if not _fit(names, widths, {name: max(_NARROWEST, longest[name]) for name in prose}, most):
+    if not _fit(names, widths, {name: max(_NARROWEST_PROSE, longest[name]) for name in prose}, most):
         _echo_blocks(names, rows, most)
         return
     for row in (names, *rows):
@@ -129,46 +166,50 @@ def _echo_blocks(names: tuple[str, ...], rows: Sequence[tuple[str, ...]], most: 
         if number:
             click.echo()
         for name, cell in zip(names, row, strict=True):
-            first, *more = textwrap.wrap(
-                cell, max(most - margin, 1), break_long_words=False, break_on_hyphens=False
-            ) or [""]
+            first, *more = _folded(cell, max(most - margin, 1))
             click.echo(f"  {name.ljust(margin - 4)}  {first}".rstrip())
             for line in more:
                 click.echo(" " * margin + line)
 
 
-_NARROWEST = 24
-"""Columns that prose needs to be readable."""
+# -- files ----------------------------------------------------------------------------------------------------------
 
 
-def quantity(written: object) -> str:
-    """Return a quantity for people, thousands separated; ``-`` for None."""
-    return "-" if written is None else group_thousands(str(written))
+def is_stdout(target: Path) -> bool:
+    """Return whether ``-`` was named: messages about the file then belong on standard error."""
+    return target == _STDOUT
 
 
-def moment(written: object) -> str:
-    """Return an ISO 8601 time for people, in UTC to the minute, or to the second if it has one; ``-`` for None."""
-    if written is None:
-        return "-"
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all: it is written beside its place and moved there; ``-`` is standard output.
+
+    Raises click.FileError, and then keeps the file that was there; click.UsageError for a terminal.
+    """
+    if is_stdout(target):
+        if sys.stdout.isatty():
+            message = "standard output is a terminal: name a file, or pipe the output on"
+            raise click.UsageError(message)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    beside = None
     try:
-        at = datetime.fromisoformat(str(written)).astimezone(UTC)
-    except ValueError:
-        return str(written)
-    return f"{at:%Y-%m-%d %H:%M:%S}" if at.second else f"{at:%Y-%m-%d %H:%M}"
+        number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.absolute().parent)
+        beside = Path(name)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(target.stat().st_mode & 0o777 if target.exists() else _NEW_FILE_MODE & ~_umask())
+        beside.replace(target)
+    except OSError as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        raise click.FileError(str(target), hint=error.strerror or str(error)) from error
 
 
-def echo_windows(windows: Iterable[Mapping[str, object]]) -> None:
-    """Both figures of each window, in the shape that evidence and commands give them."""
-    echo_table(
-        ("account", "meter", "from (UTC)", "to", "billed", "recorded", "records", "reason"),
-        [
-            (
-                *(str("-" if window[name] is None else window[name]) for name in ("account", "meter")),
-                *(moment(window[name]) for name in ("start", "end")),
-                *(quantity(window[name]) for name in ("billed", "recorded", "count")),
-                str("-" if window["reason"] is None else window["reason"]),
-            )
-            for window in windows
-        ],
-        right=frozenset({"billed", "recorded", "records"}),
-    )
+def _umask() -> int:
+    """Return this process's umask; the only way to read it is to set it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

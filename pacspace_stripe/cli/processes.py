@@ -1,4 +1,4 @@
-"""Real processes for the demo and the acceptance tests: both simulators in one, ``serve`` in another."""
+"""Child processes of the demo and the acceptance tests: one runs both simulators, others run ``serve``."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 COMMAND = (sys.executable, "-c", "from pacspace_stripe.cli import main; main()")
-"""The console script, also where it is not on the PATH."""
+"""The command line that starts the console script, also where it is not on the PATH."""
 _READY_SECONDS = 30.0
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "USER", "LOGNAME")
 
@@ -25,16 +25,16 @@ Found = TypeVar("Found")
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(
     what: str, ready: Callable[[], Found | None], *, seconds: float = _READY_SECONDS, every: float = 0.05
 ) -> Found:
-    """Ask until the answer is true and return it. Raises TimeoutError naming ``what``."""
+    """Call ``ready`` until its answer is true, and return the answer. Raises TimeoutError that names ``what``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = ready()
@@ -47,7 +47,7 @@ def wait_for(
 
 @dataclass(slots=True)
 class Remote:
-    """A served simulator, steered over its control endpoint."""
+    """A served simulator, controlled over HTTP."""
 
     url: str
     _client: httpx.Client = field(init=False)
@@ -56,7 +56,7 @@ class Remote:
         self._client = httpx.Client(base_url=f"{self.url}/_simulator", timeout=30, trust_env=False)
 
     def __call__(self, method: str, **args: object) -> Any:  # noqa: ANN401 - any JSON
-        """Call one of the simulator's control methods; raises RuntimeError with what it said."""
+        """Call one of the simulator's control methods. Raises RuntimeError with the simulator's message."""
         answer = self._client.post("/call", json={"method": method, "args": args})
         if answer.status_code != httpx.codes.OK:
             message = f"{method}: {answer.text}"
@@ -64,17 +64,17 @@ class Remote:
         return answer.json()["result"]
 
     def log(self, *, after: int = 0) -> list[dict[str, Any]]:
-        """The requests the simulator answered, oldest first; without the first ``after`` ones."""
+        """Return the requests that the simulator answered, oldest first, without the first ``after`` ones."""
         return list(self._client.get("/log", params={"after": after}).json()["log"])
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._client.close()
 
 
 @dataclass(slots=True, kw_only=True)
 class Stack:
-    """The simulators and one or more ``serve`` beside them, in a folder that keeps their logs and database."""
+    """Both simulators and one or more ``serve`` processes, with their logs and database in one folder."""
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Stack:
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     serving: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    """Every ``serve`` started so far, the newest last."""
+    """The ``serve`` processes started so far, the newest last."""
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _stripe: Remote | None = None
     _pacspace: Remote | None = None
@@ -101,7 +101,7 @@ class Stack:
 
     @property
     def stripe(self) -> Remote:
-        """The simulated Stripe."""
+        """Return the simulated Stripe. Raises RuntimeError before it was started."""
         if self._stripe is None:
             message = "the simulators were not started"
             raise RuntimeError(message)
@@ -109,7 +109,7 @@ class Stack:
 
     @property
     def pacspace(self) -> Remote:
-        """The simulated PacSpace."""
+        """Return the simulated PacSpace. Raises RuntimeError before it was started."""
         if self._pacspace is None:
             message = "the simulators were not started"
             raise RuntimeError(message)
@@ -147,7 +147,7 @@ class Stack:
         return process
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One command to its end, in this environment."""
+        """Run one command to its end, in this environment."""
         return subprocess.run(  # noqa: S603 - our own command
             [*COMMAND, *arguments],
             env=_inherited() | self.environment,
@@ -159,7 +159,7 @@ class Stack:
         )
 
     def launch(self, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-        """One command that runs beside us, in this environment; what it says is in ``log``."""
+        """Start one command in this environment; its output goes to ``log``."""
         return self._start(arguments, log, log, self.environment)
 
     def _start(
@@ -173,7 +173,7 @@ class Stack:
         return process
 
     def close(self) -> None:
-        """End every process, politely first."""
+        """Stop every process, first with SIGTERM."""
         for process in reversed(self._processes):
             stop(process)
         for remote in (self._stripe, self._pacspace):
@@ -182,7 +182,7 @@ class Stack:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL when that does not help."""
+    """Send SIGTERM, and SIGKILL if the process does not end."""
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGCONT)
@@ -195,7 +195,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """``kill -9``: no cleaning up."""
+    """Send SIGKILL: the process cannot clean up."""
     process.kill()
     process.wait(timeout=5)
 

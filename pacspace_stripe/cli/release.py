@@ -1,4 +1,4 @@
-"""``release``: letting a held invoice go, or all of them, as a person's decision."""
+"""``release``: a held invoice, or all of them, released on a person's decision."""
 
 import getpass
 import os
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.cli.check import an_invoice_id, report_results
+from pacspace_stripe.cli.arguments import invoice_id
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
-from pacspace_stripe.cli.wiring import parts, patiently, refuse_when_observing, with_causes
+from pacspace_stripe.cli.results import report_results
+from pacspace_stripe.cli.session import parts, refuse_when_observing, when_free, with_causes
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.stamp import LONGEST_VALUE
@@ -23,17 +24,23 @@ _LONGEST_NAME = 100
 
 
 @click.command()
-@click.argument("invoice", required=False, callback=an_invoice_id)
-@click.option("--reason", required=True, help="Why it may go although nothing proves it; kept and stamped.")
+@click.argument("invoice", required=False, callback=invoice_id)
+@click.option(
+    "--reason", required=True, help="Why it may go although nothing proves it; kept and stamped on the invoice."
+)
 @click.option("--by", metavar="NAME", help="Who decides; by default the user of this system. Kept with the waiver.")
-@click.option("--all-held", is_flag=True, help="Every invoice that we hold as drifted or unproven now; lists and asks.")
+@click.option(
+    "--all-held",
+    is_flag=True,
+    help="Release every invoice that is held as drifted or unproven; lists them and asks first.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before --all-held releases what it lists.")
 @click.option("--dry-run", is_flag=True, help="Say what would be released, and change nothing.")
 @JSON_OPTION
 def release(
     *, invoice: str | None, reason: str, by: str | None, all_held: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Let a drifted or unproven invoice go, as a person's decision; named alone, also one that somebody else stopped.
+    """Let a drifted or unproven invoice go on a person's decision; by name, also one that another person stopped.
 
     The waiver names exactly the quantities billed now and ends when they change. The invoice is stamped as waived, with
     the reason, and passes the same finalization as any other. Evidence and audit log keep the reason and who decided.
@@ -42,17 +49,17 @@ def release(
         message = "name one invoice, or --all-held"
         raise click.UsageError(message)
     reason, by = (
-        _line("--reason", reason, LONGEST_VALUE),
-        _line("--by", _system_user() if by is None else by, _LONGEST_NAME),
+        _one_line("--reason", reason, LONGEST_VALUE),
+        _one_line("--by", _system_user() if by is None else by, _LONGEST_NAME),
     )
     with parts() as app:
         if not dry_run:
             refuse_when_observing(app, "release")
-        # An invoice that somebody else is stopping is released by name only, never among others.
+        # An invoice that somebody else stopped is released by name only, never with `--all-held`.
         despite = () if all_held else (ANY_STOP,)
         waiver = Waiver(reason=reason, by=by, at=app.now(), figures={}, despite=despite)
         if invoice is not None:
-            # Raises NotFound: nobody should look after a typo.
+            # Reading first raises NotFound for a typo, which must not become an invoice that we look after.
             read = app.stripe.read_invoice(invoice)
             done = app.checker.preview_of(read, waiver=waiver) if dry_run else _released(app, invoice, waiver)
             (done,) = with_causes(app, done)
@@ -71,8 +78,8 @@ def release(
     report_results(results, as_json=as_json)
 
 
-def _line(option: str, text: str, longest: int) -> str:
-    """Return a text that fits where people and Stripe read it. Raises UsageError."""
+def _one_line(option: str, text: str, longest: int) -> str:
+    """Return a text that fits on one line of Stripe's metadata and of the audit log. Raises UsageError."""
     if not text.strip() or len(text) > longest or not text.isprintable():
         message = f"{option} is one line of 1 to {longest} printable characters"
         raise click.UsageError(message)
@@ -80,7 +87,7 @@ def _line(option: str, text: str, longest: int) -> str:
 
 
 def _system_user() -> str:
-    """Return the user's name, or number where the user has no name, as in many containers."""
+    """Return the name of the system's user, or the number where there is no name, as in many containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -88,28 +95,24 @@ def _system_user() -> str:
 
 
 def _held(app: App) -> list[InvoiceState]:
-    judged = (Verdict.DRIFTED, Verdict.UNPROVEN)
-    return [one.memory for one in app.store.jobs.invoices(held=True) if one.memory.verdict in judged]
+    wrong = (Verdict.DRIFTED, Verdict.UNPROVEN)
+    return [one.memory for one in app.store.jobs.invoices(held=True) if one.memory.verdict in wrong]
 
 
 def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:
-    return patiently(app, lambda: app.checker.check(invoice, waiver=waiver))
+    return when_free(app, lambda: app.checker.check(invoice, waiver=waiver))
 
 
 def _agreed(held: Sequence[InvoiceState]) -> bool:
-    """Ask a person at a terminal. Raises UsageError without one, Abort on Ctrl-C."""
+    """Ask the person at the terminal. Raises UsageError without a terminal, Abort on Ctrl-C."""
     if not sys.stdin.isatty():
         message = "--all-held asks before it releases: run it at a terminal, or add --yes; --dry-run only lists them"
         raise click.UsageError(message)
-    return click.confirm(f"Release {_counted(held)}?", err=True)
+    return click.confirm(f"Release {_count_and_money(held)}?", err=True)
 
 
-def _counted(held: Sequence[InvoiceState]) -> str:
-    return f"{plural(len(held), 'invoice')}, {_money(held)}"
-
-
-def _money(held: Sequence[InvoiceState]) -> str:
-    return join_amounts(totals(one.amount for one in held))
+def _count_and_money(held: Sequence[InvoiceState]) -> str:
+    return f"{plural(len(held), 'invoice')}, {join_amounts(totals(one.amount for one in held))}"
 
 
 def _echo(held: Sequence[InvoiceState], by: str, *, err: bool) -> None:
@@ -134,7 +137,7 @@ def _echo(held: Sequence[InvoiceState], by: str, *, err: bool) -> None:
     else:
         names = ("invoice", "customer", "amount", "verdict", "reason", "detail")
         echo_table(names, rows, right=frozenset({"amount"}), prose={"detail": 72})
-    echo_line(f"{_counted(held)}, to be released by {by}", err=err, bold=True)
+    echo_line(f"{_count_and_money(held)}, to be released by {by}", err=err, bold=True)
 
 
 def _as_json(held: Sequence[InvoiceState]) -> dict[str, Json]:

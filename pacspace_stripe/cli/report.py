@@ -1,4 +1,4 @@
-"""``report``: what would be held and why, before anybody enforces; and what was, afterwards."""
+"""``report``: what was held and why or, in observe mode, what would have been."""
 
 import sys
 import textwrap
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from pacspace_stripe.cli.output import echo_json, echo_line, echo_table, room
-from pacspace_stripe.cli.wiring import parts
+from pacspace_stripe.cli.output import PARAGRAPH, echo_json, echo_line, echo_table, room
+from pacspace_stripe.cli.session import parts
 from pacspace_stripe.comparison.rules.reconcile import without_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
@@ -23,9 +23,8 @@ from pacspace_stripe.vocabulary.money import join_amounts
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.text import group_thousands, plural, printable
 
-_WIDE = 100
-_BESIDE = 72
-"""Characters of the last column of a table."""
+_WIDEST = 72
+"""Columns that the last column of a table takes."""
 _FORMATS = ("table", "csv", "json", "html")
 
 
@@ -34,11 +33,11 @@ _FORMATS = ("table", "csv", "json", "html")
     "--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Only usage of this day (UTC) and later."
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
-@click.option("--json", "as_machine", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_machine", is_flag=True, help="Print JSON, as --format json does.")
 def report(since: datetime | None, form: str, *, as_machine: bool) -> None:
     """Show what was billed, what was recorded, and what was held or would have been, with the money at stake.
 
-    From our database alone: neither Stripe nor PacSpace is asked. In observe mode it says what enforcing would have
+    Reads our database alone: neither Stripe nor PacSpace is asked. In observe mode it shows what enforcing would have
     done.
 
     Exit code 0: every invoice that was compared is matched or waived; 1: any is drifted or unproven.
@@ -73,19 +72,19 @@ def _echo_summary(made: Report) -> None:
     click.secho(f"{made.made_at:%Y-%m-%d %H:%M} UTC, {made.policy.mode.value} mode{since}", bold=True)
     counts = ", ".join(f"{made.verdicts[verdict]:,} {verdict.value}" for verdict in Verdict)
     waiting = f", {made.waiting:,} not compared yet" if made.waiting else ""
-    click.echo(f"  {_invoices(len(made.lines))}, asking for {join_amounts(made.asked_for)}: {counts}{waiting}")
+    click.echo(f"  {plural(len(made.lines), 'invoice')}, asking for {join_amounts(made.asked_for)}: {counts}{waiting}")
 
 
 def _echo_held(made: Report) -> None:
     click.echo()
-    words = "Would have been held" if made.observing else "Held"
+    title = "Would have been held" if made.observing else "Held"
     if not made.held:
-        click.secho(f"{words}: nothing", bold=True)
+        click.secho(f"{title}: nothing", bold=True)
         return
-    click.secho(f"{words}: {_invoices(len(made.held))}, {join_amounts(made.at_stake)} at stake", bold=True)
+    click.secho(f"{title}: {plural(len(made.held), 'invoice')}, {join_amounts(made.at_stake)} at stake", bold=True)
     names = ("invoice", "customer", "at stake", "since", "until", "reason", "what was found")
     rows = [_held(line, line.kept, observing=made.observing) for line in made.held if line.kept]
-    echo_table(names, rows, right=frozenset({"at stake"}), prose={"what was found": _BESIDE})
+    echo_table(names, rows, right=frozenset({"at stake"}), prose={"what was found": _WIDEST})
 
 
 def _held(line: InvoiceLine, kept: KeptBack, *, observing: bool) -> tuple[str, ...]:
@@ -118,18 +117,18 @@ def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
 
 
 def _echo_causes(made: Report) -> None:
-    """Where and why the two sides differ, of what was found out."""
-    told = [(line.invoice_id, row.explanation) for line in made.lines for row in line.rows if row.explanation]
-    if told:
+    """Print where and why the two sides differ, for the drifts that were explained."""
+    explained = [(line.invoice_id, row.explanation) for line in made.lines for row in line.rows if row.explanation]
+    if explained:
         click.echo()
         click.secho("Where they differ, and why", bold=True)
-    for invoice_id, explanation in told:
-        said = printable(f"{invoice_id}  {sentence(explanation)}")
-        click.echo(textwrap.fill(said, room(_WIDE), initial_indent="  ", subsequent_indent="      "))
+    for invoice_id, explanation in explained:
+        line = printable(f"{invoice_id}  {sentence(explanation)}")
+        click.echo(textwrap.fill(line, room(PARAGRAPH), initial_indent="  ", subsequent_indent="      "))
 
 
 def _echo_rejections(made: Report) -> None:
-    """Name the meter events that Stripe accepted and rejected later."""
+    """Print the meter events that Stripe accepted and rejected later."""
     if not made.rejections:
         return
     click.echo()
@@ -174,17 +173,13 @@ def _echo_checklist(made: Report) -> None:
     click.secho("Before you enforce" if made.observing else "While you enforce", bold=True)
     for point in made.checklist:
         mark = "ok" if point.standing is Standing.FINE else "look"
-        click.echo(textwrap.fill(point.says, room(_WIDE), initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
+        click.echo(textwrap.fill(point.says, room(PARAGRAPH), initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
         for name in point.about:
             echo_line(f"          {name}")
 
 
-def _invoices(count: int) -> str:
-    return plural(count, "invoice")
-
-
 def _day(at: datetime | None) -> str:
-    """Midnight as a day, any other time to the minute; UTC."""
+    """Return midnight as a day and any other time to the minute, in UTC."""
     if at is None:
         return "-"
     return f"{at:%Y-%m-%d}" if at.time() == at.time().min else f"{at:%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""``pacspace-stripe serve``: the endpoint and the engine in one process."""
+"""``serve``: the webhook endpoint and the worker in one process."""
 
 import logging
 import os
@@ -11,15 +11,15 @@ import uvicorn
 import webhooks
 from pacspace_stripe.alerts.worker import AlertWorker
 from pacspace_stripe.app import App, build
-from pacspace_stripe.cli.logs import set_up
-from pacspace_stripe.cli.signals import obey_sigterm
+from pacspace_stripe.cli.logs import configure_logging
+from pacspace_stripe.cli.session import exit_on_sigterm
 from pacspace_stripe.cli.templates import refuse_broken
-from pacspace_stripe.cli.wiring import environment_settings
 from pacspace_stripe.errors import ConfigurationError
+from pacspace_stripe.settings import load_settings
 from pacspace_stripe.worker import Engine
 
 _WAITING = 2048
-"""Connections that may wait to be accepted, as uvicorn has it."""
+"""Connections that may wait to be accepted; uvicorn's own default."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,37 +34,37 @@ def serve(host: str, port: int) -> None:
     starting it again is all there is to do.
     """
     _refuse_other_webhooks()
-    settings = environment_settings()
-    set_up(settings.log_format)
+    settings = load_settings(os.environ)
+    configure_logging(settings.log_format)
     refuse_broken(settings)
-    # uvicorn raises the signal that stopped it once more: without this, nothing of what follows it would be done.
-    obey_sigterm()
-    # The port comes first: when it is taken, nothing was begun beside the one that listens there.
+    # uvicorn raises the signal that stopped it once more: without this handler, the clean-up below would not run.
+    exit_on_sigterm()
+    # The port comes first: when another process has it, nothing was started beside that process.
     with _listener(host, port) as listener, closing(build(settings)) as app:
-        engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.look)
-        couriers = app.couriers()
+        engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.check)
+        alert_workers = app.alert_workers()
         try:
             engine.start()
-            _say(app, *listener.getsockname()[:2])
-            for courier in couriers:
-                courier.start()
+            _announce(app, *listener.getsockname()[:2])
+            for each in alert_workers:
+                each.start()
             _server(app, engine, host, port).run(sockets=[listener])
         finally:
-            _leave(_stopped(engine, couriers))
+            _leave(_stop(engine, alert_workers))
 
 
-def _stopped(engine: Engine, couriers: tuple[AlertWorker, ...]) -> int:
-    """How many checks are still not done. A message under way is sent again by whoever comes next."""
-    for courier in couriers:
-        courier.stop()
+def _stop(engine: Engine, alert_workers: tuple[AlertWorker, ...]) -> int:
+    """Stop the workers and return how many checks are unfinished. The next process sends unfinished alerts again."""
+    for each in alert_workers:
+        each.stop()
     unfinished = engine.stop()
-    for courier in couriers:
-        courier.close(seconds=1)
+    for each in alert_workers:
+        each.close(seconds=1)
     return unfinished
 
 
 def _leave(unfinished: int) -> None:
-    """A check that waits for a slow answer must not keep us: as after a crash, whoever comes next makes it again."""
+    """Exit at once if a check still waits for a slow answer: as after a crash, the next process makes it again."""
     if unfinished:
         _log.warning("stopped in the middle of %d checks: they are made again", unfinished)
         logging.shutdown()
@@ -72,7 +72,7 @@ def _leave(unfinished: int) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """What arrives before we are ready waits in line. Raises ConfigurationError."""
+    """Open the socket on which connections wait until the endpoint is ready. Raises ConfigurationError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # Not `socket.create_server`: it names no protocol, and asyncio then leaves Nagle's delay on, 40 ms an answer.
@@ -87,7 +87,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _refuse_other_webhooks() -> None:
-    """A package of the same name that happens to be found first is not our endpoint."""
+    """Raise ConfigurationError if Python finds another package named ``webhooks`` before ours."""
     if getattr(webhooks, "DISTRIBUTION", None) != "pacspace-stripe":
         variable, message = "PYTHONPATH", f"another package named webhooks comes first ({webhooks.__file__})"
         raise ConfigurationError(variable, message, hint="Take that folder off PYTHONPATH for `serve`.")
@@ -101,9 +101,9 @@ def _server(app: App, engine: Engine, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(server_config(endpoint, host=host, port=port))
 
 
-def _say(app: App, host: str, port: int) -> None:
+def _announce(app: App, host: str, port: int) -> None:
     if app.adopt_policy():
-        _log.warning("the policy changed: every open invoice is looked at again")
+        _log.warning("the policy changed: every open invoice is checked again")
     app.sweep.plan()
     settings = app.settings
     channels = ",".join(app.checker.parts.alerts.channels) or "log"

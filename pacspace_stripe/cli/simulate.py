@@ -1,10 +1,10 @@
-"""``pacspace-stripe simulate``: both simulators on loopback, for trying things out."""
+"""``simulate``: both simulators on loopback, to try the gate without any account."""
 
 import threading
 
 import click
 
-from pacspace_stripe.cli.signals import obey_sigterm
+from pacspace_stripe.cli.session import exit_on_sigterm
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import ServedSimulator
@@ -34,7 +34,7 @@ PORT = click.IntRange(0, 65535)
     "--fault",
     "faults",
     multiple=True,
-    help="stripe:NAME or pacspace:NAME, with @PROBABILITY if wanted.",
+    help="A fault to simulate: stripe:NAME or pacspace:NAME, optionally with @PROBABILITY; repeatable.",
 )
 @click.option("--rate-limits", is_flag=True, help="Enforce Stripe's rate limits for test keys.")
 def simulate(
@@ -49,9 +49,9 @@ def simulate(
 ) -> None:
     """Serve a simulated Stripe and a simulated PacSpace on loopback until Ctrl-C.
 
-    Prints the environment to export. Both are steered over POST /_simulator/call, as the demo does.
+    Prints the environment to export. POST /_simulator/call controls both simulators, as the demo does.
     """
-    obey_sigterm()
+    exit_on_sigterm()
     clock = WallClock()
     stripe = StripeSimulator(clock, enforce_rate_limits=rate_limits)
     pacspace = PacSpaceSimulator(clock)

@@ -1,4 +1,4 @@
-"""``templates``: the built-in documents to a folder of the vendor's, and whether those there can be filled."""
+"""``templates``: the built-in templates exported to a folder, and all templates tried with examples."""
 
 import json
 import os
@@ -25,19 +25,19 @@ from pacspace_stripe.report.report import Report
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.vocabulary.canonical_json import Json
 
-_TRY = "`pacspace-stripe templates check` tries them all."
+_HINT = "`pacspace-stripe templates check` tries all templates."
 
 
 @click.group()
 def templates() -> None:
-    """Look after the templates of documents and pages: write them out, or try them."""
+    """Export the templates of documents and pages, or try them."""
 
 
 @templates.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
 def export(folder: Path, *, force: bool) -> None:
-    """Write the built-in templates into DIR, to be changed; set PACSPACE_STRIPE_TEMPLATES to it."""
+    """Write the built-in templates into DIR: change them there, and set PACSPACE_STRIPE_TEMPLATES to DIR."""
     files = sorted(path for path in built_in().iterdir() if path.is_file())
     there = [path.name for path in files if (folder / path.name).exists()]
     if there and not force:
@@ -56,7 +56,7 @@ def export(folder: Path, *, force: bool) -> None:
 @templates.command()
 @JSON_OPTION
 def check(*, as_json: bool) -> None:
-    """Fill every template, yours before the built-in ones, with examples; exit code 1 when one cannot be."""
+    """Render every template with examples, yours before the built-in ones; exit code 1 when one fails."""
     results = _all_tried(load_settings(os.environ, stripe=False, pacspace=False))
     if as_json:
         echo_json([_as_json(each) for each in results])
@@ -67,10 +67,10 @@ def check(*, as_json: bool) -> None:
 
 
 def refuse_broken(settings: Settings) -> None:
-    """Fill every template with examples before anything is served. Raises RenderError for what cannot be.
+    """Raise RenderError before anything is served if a template cannot be rendered with examples.
 
-    The built-in ones are tested with every version: of them alone, only the footer is tried. All others take a second
-    and much memory, so a process of its own tries them.
+    The built-in templates are tested with every release: without any of the operator's own, only the footer is tried.
+    Rendering all of them takes a second and much memory, so a process of its own does it.
     """
     if settings.templates is None and settings.letterhead.logo is None and settings.fonts is None:
         Documents(Templates()).render_footer(next(view for _, view in footers()))
@@ -81,14 +81,14 @@ def refuse_broken(settings: Settings) -> None:
     try:
         results = json.loads(done.stdout)
     except ValueError as error:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        message = f"the templates could not be tried: {said[-1] if said else f'exit code {done.returncode}'}"
-        raise RenderError(message, hint=_TRY) from error
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        message = f"the templates could not be tried: {lines[-1] if lines else f'exit code {done.returncode}'}"
+        raise RenderError(message, hint=_HINT) from error
     problems = [each for each in results if each["problem"]]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         message = f"{problems[0]['problem']}{more}"
-        raise RenderError(message, hint=f"{problems[0]['hint']} {_TRY}".strip())
+        raise RenderError(message, hint=f"{problems[0]['hint']} {_HINT}".strip())
 
 
 def _all_tried(settings: Settings) -> list[Tried]:
@@ -97,7 +97,7 @@ def _all_tried(settings: Settings) -> list[Tried]:
 
 
 def _reports(documents: Templates) -> Iterator[Tried]:
-    """The page that is made from the report's JSON."""
+    """Render the report's page, which is made from the report's JSON."""
     for name, made in reports():
         yield filled(REPORT_TEMPLATE, name, partial(_page, documents, made))
 
@@ -113,7 +113,7 @@ def _as_json(each: Tried) -> Json:
 
 
 def _echo(each: Tried) -> None:
-    said = f"ok ({each.note})" if each.problem is None else str(each.problem)
-    click.echo(f"{each.template}, {each.example}: {said}")
+    outcome = f"ok ({each.note})" if each.problem is None else str(each.problem)
+    click.echo(f"{each.template}, {each.example}: {outcome}")
     if each.problem is not None and each.problem.hint:
         click.echo(f"  {each.problem.hint}")

@@ -1,4 +1,4 @@
-"""``verify``: what the receiver of an invoice can check alone, without our database and settings."""
+"""``verify``: the checks that the receiver of an invoice can make alone, without our database and settings."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ _SOURCES = {
     "both": "database and chain together (both)",
     "chain": "the public chain (chain)",
 }
-_SAID = {
+_CONCLUSIONS = {
     Outcome.HOLDS: "Every step that was run holds.",
     Outcome.REFUTED: "Refuted: do not rely on it.",
     Outcome.CANNOT_TELL: "Cannot tell.",
@@ -34,20 +34,20 @@ _SAID = {
 
 @click.command()
 @click.argument("target")
-@click.option("--offline", is_flag=True, help="Ask nobody: only what the file itself can show.")
+@click.option("--offline", is_flag=True, help="Ask neither PacSpace nor Stripe: check only what the file itself shows.")
 @JSON_OPTION
 def verify(target: str, *, offline: bool, as_json: bool) -> None:
     """Verify a statement or stamped invoice (PDF), a bundle (ZIP), an invoice's id or a proof root (0x…).
 
     Asks PacSpace about each proof root, and Stripe about the invoice if STRIPE_API_KEY is set; no other host is ever
-    contacted, whatever a document names. Exit code 0: every step that was run holds; 1: refuted; 2: it cannot be read,
-    or a step cannot tell.
+    contacted, whatever a document names. Exit code 0: every step that was run holds; 1: refuted; 2: unreadable or
+    inconclusive.
     """
     if offline:
         report = verified(target, Services())
     else:
-        with services(os.environ) as asked:
-            report = verified(target, asked)
+        with services(os.environ) as vendors:
+            report = verified(target, vendors)
     echo_json(report.as_json()) if as_json else _echo(report)
     sys.exit(_EXIT.get(report.outcome, _CANNOT_TELL))
 
@@ -65,13 +65,13 @@ def _echo(report: Report) -> None:
         click.echo("Not proven:")
     for unproven in report.not_proven:
         click.echo(f"  - {unproven}")
-    click.secho(_SAID[report.outcome], bold=True)
+    click.secho(_CONCLUSIONS[report.outcome], bold=True)
     if report.outcome is Outcome.HOLDS and report.verdict and not report.verdict.startswith(Verdict.MATCHED):
         click.echo(f"What it shows is that the invoice was {report.verdict}.")
 
 
 def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
-    """Print whose invoice it is and what it bills. The heading says at once when that does not hold."""
+    """Print whose invoice it is and what it bills, below a heading that says whether that was verified."""
     click.secho(_HEADINGS[report.outcome], bold=True, fg=_COLOURS[report.outcome])
     about = [
         ("invoice", figures.invoice),
@@ -82,9 +82,9 @@ def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
         ("named", figures.customer_name),
         ("verdict", report.verdict),
     ]
-    for name, said in about:
-        if said is not None:
-            click.echo(f"  {name:<9} {said}")
+    for name, value in about:
+        if value is not None:
+            click.echo(f"  {name:<9} {value}")
     for window in figures.windows:
         if window.net_change is not None:
             click.echo(f"  covers    {_records(window)}net change {quantity(window.net_change)}")

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pacspace_stripe.alerts.rules.messages import Place, slack_body, webhook_body
 from pacspace_stripe.cli import cli
-from pacspace_stripe.cli.check import warning_before
+from pacspace_stripe.cli.check import early_warning_of
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
@@ -163,12 +163,12 @@ def test_check_shows_the_warnings_root_before_and_after_the_invoice_is_made(tmp_
         upcoming(made)
         [checkpoint] = made.ledger.checkpoints()
         [coming] = made.app.store.jobs.early_warnings(made.subscription)
-        assert made.app.remembered(coming).windows[0]["proof_root"] == checkpoint["proofRoot"]
+        assert made.app.last_result(coming).windows[0]["proof_root"] == checkpoint["proofRoot"]
         made.run(6 * DAY)
-        warning = warning_before(made.app, made.app.stripe.read_invoice(made.invoice_id))
+        warning = early_warning_of(made.app, made.app.stripe.read_invoice(made.invoice_id))
         assert warning is not None
         assert (warning.verdict, warning.windows[0]["proof_root"] is not None) == ("drifted", True)
-        result = replace(made.app.remembered(coming), early_warning=warning)
+        result = replace(made.app.last_result(coming), early_warning=warning)
         assert result.as_json()["early_warning"] == warning.as_json()
 
 

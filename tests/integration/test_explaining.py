@@ -233,7 +233,7 @@ def test_a_check_and_the_report_say_what_it_comes_from(tmp_path: Path) -> None:
         assert found is not None
         job = made.app.store.jobs.find(made.invoice_id)
         assert job is not None
-        (window,) = made.app.remembered(job).explained(found.explanations).windows
+        (window,) = made.app.last_result(job).explained(found.explanations).windows
         said = sentence(found.explanations[0])
         assert (window["cause"], window["sentence"]) == ("not_in_ledger", said)
         report = make_report(made.app.store, made.app.settings, now=made.clock.now())

@@ -363,7 +363,7 @@ def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path
         url = f"sqlite:///{tmp_path / 'world.db'}"
         done = CliRunner().invoke(cli, ["sweep"], env=ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url})
         assert isinstance(done.exception, RemoteUnavailable)
-        assert "0 found that no webhook told us of, 1 invoice looked at" in done.output
+        assert "0 found that no webhook reported, 1 invoice checked" in done.output
         assert made.memory("in_1").verdict == "unproven"
 
 

@@ -95,7 +95,7 @@ def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same
         (alert,) = told(made)
         stored = made.app.store.explanations.find(made.invoice_id)
         assert stored is not None
-        for courier in made.app.couriers():
+        for courier in made.app.alert_workers():
             with closing(courier):
                 why = courier.sender.why(alert)
                 assert why is not None

@@ -76,7 +76,7 @@ def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
 
 def test_neither_store_nor_engine_is_even_imported() -> None:
     script = (
-        "import sys, pacspace_stripe.cli.verifying\n"
+        "import sys, pacspace_stripe.cli.verify\n"
         "assert not {'sqlalchemy', 'dbos', 'typst', 'pacspace_stripe.app', 'pacspace_stripe.store'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

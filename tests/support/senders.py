@@ -1,4 +1,6 @@
-"""A process that asks Stripe as fast as it may: ``python -m tests.support.senders INVOICE SECONDS THREADS [background]``.
+"""A process that asks Stripe as fast as it may.
+
+Run as ``python -m tests.support.senders INVOICE SECONDS THREADS [background]``.
 
 Settings come from the environment, as for any command. It tells how many requests were answered, and how many ended
 without an answer.

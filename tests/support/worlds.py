@@ -165,7 +165,7 @@ class World:
                 return
             for kind, job, requested in todo:
                 with contextlib.suppress(LeaseBusy):
-                    self.app.look(kind, job, requested)
+                    self.app.check(kind, job, requested)
         message = "it never settles"
         raise AssertionError(message)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.output import write_whole
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.evidence.bundle.archive import Folder, zipped
 from pacspace_stripe.evidence.bundle.redaction import shareable, shareable_text

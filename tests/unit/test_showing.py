@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pacspace_stripe.cli.output import echo_table, moment, quantity, room
-from pacspace_stripe.cli.wiring import echo_result
+from pacspace_stripe.cli.results import echo_result
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.vocabulary.text import group_thousands, plural
@@ -150,5 +150,5 @@ def test_a_result_names_one_time_for_its_next_check(capsys: pytest.CaptureFixtur
     echo_result(result, planned=planned)
     headline, *said = printed(capsys)
     assert headline == f"{ID}  draft  unproven (NOT_SETTLED)"
-    how = "would look again at" if planned else "next look"
+    how = "would check again at" if planned else "next check"
     assert said == ["  missing: 1 ledger record", f"  {how} 2026-11-01 00:30:00 UTC"]

@@ -28,7 +28,7 @@ from pacspace_stripe.cli.backfill.progress import ProgressLine
 from pacspace_stripe.cli.backfill.report import CsvReport, JsonReport
 from pacspace_stripe.cli.backfill.summary import echo_summary, summary_json
 from pacspace_stripe.cli.output import JSON_OPTION, begin_json
-from pacspace_stripe.cli.wiring import parts, refuse_when_observing
+from pacspace_stripe.cli.session import parts, refuse_when_observing
 from pacspace_stripe.errors import PacspaceStripeError
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.store import Store, is_alive

@@ -15,7 +15,7 @@ from pacspace_stripe.app import App
 from pacspace_stripe.backfill.rows import Paper, PaperState, Row
 from pacspace_stripe.backfill.rules.tally import Outcome
 from pacspace_stripe.backfill.waiting import Patience
-from pacspace_stripe.cli.files import write_whole
+from pacspace_stripe.cli.output import write_whole
 from pacspace_stripe.documents.overlay import LARGEST_PDF
 from pacspace_stripe.documents.stamped_pdf import StampedInvoice, stamp_invoice
 from pacspace_stripe.errors import PacspaceStripeError, StoreUnavailable, UnreadableDocument

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from pacspace_stripe.cli.files import is_stdout, write_whole
 from pacspace_stripe.cli.ledger.arguments import METADATA, NEGATIVE, NUMBER, scoped
 from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, public_client
 from pacspace_stripe.cli.ledger.output import amount, coverage, records, say
-from pacspace_stripe.cli.output import JSON_OPTION, echo_table
+from pacspace_stripe.cli.output import JSON_OPTION, echo_table, is_stdout, write_whole
 from pacspace_stripe.errors import RemoteRefused, StillInFlight
 from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source, Status
 from pacspace_stripe.pacspace_api.failures import PACSPACE

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from pacspace_stripe.cli.logs import set_up
+from pacspace_stripe.cli.logs import configure_logging
 from pacspace_stripe.errors import CadenceLimited, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.pacspace_api import PacSpace, PublicPacSpace
 from pacspace_stripe.settings import load_settings
@@ -27,7 +27,7 @@ def ledger() -> None:
 def client() -> Iterator[PacSpace]:
     """PacSpace, by the two variables that name it; Stripe's are not needed."""
     settings = load_settings(os.environ, stripe=False)
-    set_up(settings.log_format, level=30)
+    configure_logging(settings.log_format, level=30)
     key, address = settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url
     with PacSpace(key, base_url=address) as pacspace, _asked_by_hand():
         yield pacspace
@@ -37,7 +37,7 @@ def client() -> Iterator[PacSpace]:
 def public_client() -> Iterator[PublicPacSpace]:
     """What anyone may ask: no key is read, and none is sent."""
     settings = load_settings(os.environ, stripe=False, pacspace=False)
-    set_up(settings.log_format, level=30)
+    configure_logging(settings.log_format, level=30)
     with PublicPacSpace(base_url=settings.pacspace_api_base_url) as pacspace, _asked_by_hand():
         yield pacspace
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pacspace_stripe.cli.logs import set_up
+from pacspace_stripe.cli.logs import configure_logging
 from pacspace_stripe.cli.onboard.env_file import EnvFile
 from pacspace_stripe.cli.onboard.prompts import STRIPE_KEY, STRIPE_SECRET, asking
 from pacspace_stripe.cli.onboard.steps import Onboarding, Wishes
@@ -80,7 +80,7 @@ def onboard(
     …_APPROVAL_TOKEN, STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET, in the environment or with --secrets-stdin: never as
     arguments, which every user of the machine could read.
     """
-    set_up(LogFormat.TEXT, level=30)
+    configure_logging(LogFormat.TEXT, level=30)
     answers = asking(os.environ, no_input=no_input, secrets_stdin=secrets_stdin)
     file = EnvFile(env_file)
     with _dashboard(dashboard) as pacspace:

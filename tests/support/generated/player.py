@@ -446,7 +446,7 @@ class Player(World):
         for kind, job, requested in todo:
             try:
                 with self.working():
-                    self.app.look(kind, job, requested)
+                    self.app.check(kind, job, requested)
             except Died:
                 return
             except PacspaceStripeError:
