@@ -1,4 +1,4 @@
-"""What tests of more than one kind need: real databases, and no network but loopback."""
+"""Fixtures of all tests: real databases, and no network but loopback."""
 
 import signal
 import socket
@@ -24,30 +24,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the Makefile passes on."""
+    """Add the options that the Makefile passes on."""
     parser.addoption("--write-docs", action="store_true", help="write the generated parts of the documents")
     parser.addoption("--stop-after", type=float, metavar="MINUTES", help="skip what has not begun by then")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What workers side by side may share: a file stays together, and so do all tests with processes of their own."""
+    """Keep the tests of a file on one worker, and all tests with processes of their own on another."""
     for item in items:
         group = "acceptance" if "acceptance" in item.path.parts else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A long run ends in time, with its closing line, instead of being killed."""
+    """End a long run in time, with its closing line, instead of letting it be killed."""
     minutes: float | None = item.config.getoption("--stop-after")
     if minutes is not None and time.monotonic() - _started_at > minutes * 60:
         pytest.skip(f"not begun within {minutes:g} minutes")
 
 
 def _loopback_only(sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - whatever a socket takes
-    """In the place of ``connect``: a test that reaches for the network fails at once, wherever it runs.
+    """Replace ``connect``: a test that reaches for the network fails at once, on any machine.
 
-    No audit hook: it would let threads be switched while coverage sets its tracing, which Python refuses.
+    It is no audit hook: that would let threads be switched while coverage sets its tracing, which Python refuses.
     """
     if isinstance(address, tuple) and address[0] != "localhost" and not ip_address(address[0]).is_loopback:
         message = f"tests reach loopback only, not {address[0]}"
@@ -61,32 +61,32 @@ socket.socket.connect = _loopback_only  # type: ignore[assignment,method-assign]
 
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
-    """Makes databases on request; its PostgreSQL is a real server of this run's own."""
+    """Make databases on request; the PostgreSQL is a real server of this run's own."""
     with Databases() as made:
         yield made
 
 
 @pytest.fixture(params=list(Engine))
 def database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
-    """An empty database for one test, which runs on SQLite and on PostgreSQL."""
+    """Make an empty database for one test, which runs on SQLite and on PostgreSQL."""
     yield from _database(databases, request.param)
 
 
 @pytest.fixture(scope="module", params=list(Engine))
 def module_database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
-    """An empty database for all tests of a module, which run on SQLite and then on PostgreSQL."""
+    """Make an empty database for all tests of a module, which run on SQLite and then on PostgreSQL."""
     yield from _database(databases, request.param)
 
 
 @pytest.fixture
 def sqlite_url(databases: Databases) -> Iterator[str]:
-    """An empty SQLite database for one test."""
+    """Make an empty SQLite database for one test."""
     yield from _database(databases, Engine.SQLITE)
 
 
 @pytest.fixture
 def postgresql_url(databases: Databases) -> Iterator[str]:
-    """An empty PostgreSQL database for one test."""
+    """Make an empty PostgreSQL database for one test."""
     yield from _database(databases, Engine.POSTGRESQL)
 
 

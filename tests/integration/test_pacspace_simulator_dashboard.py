@@ -114,7 +114,7 @@ def test_logging_in_may_take_a_code() -> None:
         ("POST", "/customers", {"displayName": "A"}, 201),
     ],
 )
-def test_what_the_dashboard_takes(method: str, path: str, body: dict[str, Any], status: int) -> None:
+def test_the_dashboard_refuses_incomplete_requests(method: str, path: str, body: dict[str, Any], status: int) -> None:
     world = World()
     world.ledger.record(CUSTOMER, -1)
     with browser(world) as client:
@@ -180,7 +180,7 @@ def test_a_missing_bucket_is_told_in_the_frameworks_words() -> None:
         ("facts", {}),
     ],
 )
-def test_what_the_settlement_api_refuses(path: str, body: object) -> None:
+def test_the_settlement_api_refuses_invalid_writes(path: str, body: object) -> None:
     world = World()
     assert settlement(world, "POST", path, body).json()["statusCode"] == 400
     assert settlement(world, "GET", "reads/bucket/k").status_code == 404
@@ -202,7 +202,7 @@ def test_a_bucket_is_verified_when_each_of_its_writes_is() -> None:
 
 
 @pytest.mark.parametrize("path", ["balance/receipts/chk_none", "receipt/chk_none", "receipt/chk_none.pdf"])
-def test_there_is_no_receipt_of_nothing(path: str) -> None:
+def test_a_customer_without_records_has_no_receipt(path: str) -> None:
     assert code(settlement(World(), "GET", path)) == "RECEIPT_NOT_FOUND"
 
 

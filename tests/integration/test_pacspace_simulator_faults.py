@@ -1,4 +1,4 @@
-"""What goes wrong with the PacSpace simulator on request."""
+"""Faults of the PacSpace simulator."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def test_a_lost_reply_has_its_effect_and_a_timeout_has_none(api: Api) -> None:
     assert [each.status for each in api.simulator.log if each.method == "POST"] == [0, 0]
 
 
-def test_answers_of_others_come_with_200(api: Api) -> None:
+def test_a_proxys_page_comes_with_200(api: Api) -> None:
     api.simulator.record("a", "-1")
     api.simulator.add_fault("html", times=1)
     api.simulator.add_fault("wrong_shape", times=1)
@@ -81,7 +81,7 @@ def test_a_plan_that_names_an_endpoint_has_it_there(name: str) -> None:
 
 
 def strikes(faults: LedgerFaults, endpoint: str) -> bool:
-    """Whether a request there is answered otherwise than it would be."""
+    """Return True if a request there is answered otherwise than usual."""
     headers = {"Idempotency-Key": "k"}
     request = httpx.Request(endpoint.partition(" ")[0], "http://127.0.0.1/x", headers=headers, content=b"{}")
     clock, well = ManualClock(NOW), httpx.Response(200, json={"fine": True})

@@ -1,4 +1,4 @@
-"""Which records a derive answer of the PacSpace simulator is about."""
+"""Scopes of derive answers of the PacSpace simulator."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -23,7 +23,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Serve a simulator on a free loopback port; its address."""
+    """Serve a simulator on a free loopback port, and yield its address."""
     with ExitStack() as servers:
 
         def started(simulator: PacSpaceSimulator) -> str:

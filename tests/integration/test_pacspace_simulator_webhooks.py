@@ -1,4 +1,4 @@
-"""The PacSpace simulator's webhooks: what happens is signed and sent, again and again, doubled, shuffled or lost."""
+"""Webhooks of the PacSpace simulator: signed, retried, doubled, shuffled or lost."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ from pacspace_stripe.simulator.pacspace.webhooks import signature
 from tests.support.pacspace_calls import APRIL, CUSTOMER, NOW, World, delta
 
 FAR = 10**10
-"""Seconds of tolerance: these worlds have a time of their own."""
+"""Seconds of tolerance, since these worlds have a time of their own."""
 
 
 def events(world: World) -> list[tuple[str, dict[str, Any]]]:
@@ -22,7 +22,7 @@ def events(world: World) -> list[tuple[str, dict[str, Any]]]:
     return [(body["event"], body["data"]) for body in bodies]
 
 
-def test_what_happens_is_told_in_order() -> None:
+def test_events_are_sent_in_order() -> None:
     world = World({"verify_delay": 3, "checkpoint_delay": 2})
     world.ledger.record(CUSTOMER, -1, NOW - timedelta(hours=1))
     made = world.pac.balance.checkpoint(CUSTOMER, APRIL)
@@ -90,7 +90,7 @@ def test_both_envelopes_are_there() -> None:
     assert set(json.loads(world.received[0].content)) == {"id", "event", "tenantId", "createdAt", "timestamp", "data"}
 
 
-def test_what_nobody_takes_is_sent_ten_times_more_and_no_more() -> None:
+def test_an_undelivered_webhook_is_retried_ten_times_and_no_more() -> None:
     world = World({"verify_delay": 0})
     world.accepts = False
     world.ledger.set_webhook(lost_types=["customer.created"])
@@ -131,7 +131,7 @@ def test_webhooks_come_doubled_shuffled_late_or_not_at_all() -> None:
     assert world.ledger.run_due() == 0
 
 
-def test_nothing_is_sent_anywhere_but_to_this_machine_or_before_it_is_asked_for() -> None:
+def test_webhooks_go_to_this_machine_only_and_not_before_they_are_asked_for() -> None:
     world = World()
     alone = PacSpaceSimulator(world.clock)
     alone.record(CUSTOMER, -1)

@@ -1,4 +1,4 @@
-"""Building worlds in the PacSpace simulator, and looking at them from behind."""
+"""Building and inspecting worlds in the PacSpace simulator."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def test_records_of_the_future_and_live_keys_are_refused(api: Api) -> None:
         PacSpaceSimulator(api.clock, api_key="pk_live_a.b")
 
 
-def test_what_does_not_exist_cannot_be_changed(api: Api) -> None:
+def test_a_missing_record_cannot_be_changed(api: Api) -> None:
     assert api.refused("GET", "delta/rec_none") == (404, "RECORD_NOT_FOUND")
     with pytest.raises(LookupError, match="rec_none"):
         api.simulator.fail("rec_none")

@@ -1,4 +1,4 @@
-"""What the simulated Stripe bills: periods, late usage, tiers and packages, and its early warning."""
+"""Invoices of the simulated Stripe: periods, late usage, tiers and packages, and the early warning."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -138,7 +138,7 @@ def test_a_threshold_bills_a_part_and_the_renewal_the_rest(world: StripeWorld) -
     ("periods", "first", "last"),
     [("parts", ("start", "middle"), ("middle", "end")), ("whole", ("start", "end"), ("start", "end"))],
 )
-def test_what_the_lines_of_a_threshold_name_is_a_switch(
+def test_the_period_on_the_lines_of_a_threshold_is_a_switch(
     world: StripeWorld, periods: str, first: tuple[str, str], last: tuple[str, str]
 ) -> None:
     world.simulator.configure(threshold_periods=periods)

@@ -201,7 +201,7 @@ def test_an_uncollectible_invoice_can_still_be_voided(world: StripeWorld) -> Non
     assert world.post(f"{path}/void")["status"] == "void"
 
 
-def test_an_invoice_of_nothing_is_paid_when_it_is_finalized(world: StripeWorld) -> None:
+def test_an_invoice_of_zero_is_paid_when_it_is_finalized(world: StripeWorld) -> None:
     invoice = world.post(f"invoices/{world.renewed()}/finalize", auto_advance="false")
     assert (invoice["status"], invoice["attempted"], invoice["amount_paid"]) == ("paid", True, 0)
     assert world.simulator.charges == []

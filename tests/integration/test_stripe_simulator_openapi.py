@@ -1,4 +1,4 @@
-"""The judge itself: it lets good exchanges pass, finds what is wrong, and knows every endpoint of the simulator."""
+"""The judge itself: it passes good exchanges, finds faults, and knows every endpoint of the simulator."""
 
 import json
 from typing import Any
@@ -144,7 +144,7 @@ def test_what_goes_beyond_the_document_is_in_the_official_package(name: str) -> 
 
 
 def test_what_goes_beyond_the_document_is_still_beyond_it() -> None:
-    """A newer document makes the tables shorter; this says when."""
+    """Fail when a newer document makes the tables of additions shorter."""
     schemas = openapi.spec()["components"]["schemas"]
     for name, added in (*openapi.BEYOND_OBJECTS.items(), *openapi.PREVIEW_OBJECTS.items()):
         assert set(added) & set(schemas[name]["properties"]) <= {"type"}

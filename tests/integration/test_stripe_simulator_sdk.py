@@ -20,7 +20,7 @@ SECRETS = ("whsec_old", "whsec_new")
 
 @dataclass
 class Receiver:
-    """A webhook endpoint: keeps what it was sent."""
+    """A webhook endpoint that keeps its requests."""
 
     requests: list[httpx.Request] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 5) -> None:
 
 
 def create_world(client: stripe.StripeClient, *, prices: int = 1) -> tuple[stripe.Customer, stripe.billing.Meter, str]:
-    """A customer who subscribes to a meter, all through the API; the last is the subscription's id."""
+    """Subscribe a customer to a meter, all through the API; the last value is the subscription's id."""
     customer = client.v1.customers.create({"name": "Ada", "email": "ada@example.com", "metadata": {"tier": "gold"}})
     meter = client.v1.billing.meters.create(
         {

@@ -1,4 +1,4 @@
-"""Meters of the simulated Stripe: what is taken, when it counts, and what the summaries say."""
+"""Meters of the simulated Stripe: accepted events, their time of counting, and the summaries."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -80,7 +80,7 @@ def test_rows_by_day_and_hour_are_paged_newest_first(world: StripeWorld) -> None
 
 
 @pytest.mark.parametrize(("switch", "rows"), [("empty", []), ("zero", [Decimal(0)])])
-def test_what_nothing_looks_like_is_a_switch(world: StripeWorld, switch: str, rows: list[Decimal]) -> None:
+def test_summaries_of_a_time_without_usage_are_a_switch(world: StripeWorld, switch: str, rows: list[Decimal]) -> None:
     world.simulator.configure(summaries_of_nothing=switch)
     assert values(summaries(world, MARCH, APRIL)) == rows
 

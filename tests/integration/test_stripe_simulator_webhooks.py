@@ -1,4 +1,4 @@
-"""How the simulated Stripe tells about what happens: signed, retried, and with everything that goes wrong."""
+"""Events of the simulated Stripe: signed, retried, and with every fault of delivery."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def test_a_failed_delivery_is_tried_again_with_growing_waits_until_three_days(wo
     assert failed[0]["pending_webhooks"] == 1
 
 
-def test_nobody_at_home_is_a_failure_too(world: StripeWorld) -> None:
+def test_a_receiver_that_does_not_answer_is_a_failed_delivery(world: StripeWorld) -> None:
     def unreachable(_: httpx.Request) -> int:
         message = "nobody listens"
         raise httpx.ConnectError(message)
@@ -152,7 +152,7 @@ def test_an_exception_in_the_receiver_is_seen_and_the_delivery_is_tried_again(wo
     assert world.inbox.types == ["customer.subscription.created"] * 2
 
 
-def test_when_webhooks_were_delivered_is_on_the_invoice(world: StripeWorld) -> None:
+def test_the_invoice_shows_the_time_at_which_webhooks_were_delivered(world: StripeWorld) -> None:
     invoice = world.get(f"invoices/{world.renewed()}")
     assert invoice["webhooks_delivered_at"] == unix(APRIL)
 

@@ -22,7 +22,8 @@ def post(made: World, path: str, **form: str) -> str:
 
 
 def start(made: World, shift: timedelta) -> str:
-    """A subscription on a test clock whose period ends so far ahead of the real October; usage is there in both.
+    """Make a subscription on a test clock that stands ``shift`` away from the real October, with usage on both
+    sides.
 
     A ledger places records by real time, so the usage itself lies in the past of both clocks.
     """
@@ -45,7 +46,7 @@ def advance(made: World, clock: str, to: datetime) -> None:
 
 @pytest.mark.parametrize("policy", [{}, {"finalize": "fast"}])
 @pytest.mark.parametrize("shift", [20 * DAY, -20 * DAY], ids=["ahead", "behind"])
-def test_a_draft_of_a_test_clock_goes_when_the_clock_has_come_to_its_time(
+def test_a_draft_of_a_test_clock_leaves_when_the_clock_reaches_its_time(
     tmp_path: Path, shift: timedelta, policy: dict[str, str]
 ) -> None:
     with world(tmp_path, **policy) as made:
@@ -75,7 +76,7 @@ def test_open_lets_stripe_finalize_by_the_test_clock(tmp_path: Path) -> None:
         assert made.left == {made.invoice_id}
 
 
-def test_a_drift_on_a_test_clock_is_told_without_another_move_of_the_clock(tmp_path: Path) -> None:
+def test_a_drift_on_a_test_clock_is_found_without_another_move_of_the_clock(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         clock = start(made, 20 * DAY)
         made.bill("7")
@@ -87,7 +88,7 @@ def test_a_drift_on_a_test_clock_is_told_without_another_move_of_the_clock(tmp_p
         assert made.left == set()
 
 
-def test_a_test_clock_that_cannot_be_read_is_told_and_the_invoice_stays(tmp_path: Path) -> None:
+def test_a_test_clock_that_cannot_be_read_is_alerted_and_the_invoice_stays(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.forbid_expanding("test_clock")
         clock = start(made, 20 * DAY)

@@ -1,4 +1,4 @@
-"""What the other tests stand on: two real kinds of database, and no way out of this machine."""
+"""Ground of all other tests: two real kinds of database, and no way out of this machine."""
 
 import socket
 

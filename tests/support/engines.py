@@ -19,16 +19,16 @@ from pacspace_stripe.worker import Engine
 
 LEASE, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=6)
 PATIENCE = 60.0
-"""Seconds until something that should happen counts as not happening."""
+"""Seconds until an expected event counts as missing."""
 
 
 def wall_clock() -> datetime:
-    """Now, aware UTC."""
+    """Return the current time, aware UTC."""
     return datetime.now(UTC)
 
 
 def eventually(what: Callable[[], object], within: float = PATIENCE) -> None:
-    """Wait until it is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + within
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"

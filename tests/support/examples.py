@@ -1,4 +1,4 @@
-"""Ordinary values that unit tests start from; each test names what is not ordinary about its own."""
+"""Ordinary values for unit tests; each test names the unusual fields of its own."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from pacspace_stripe.vocabulary.ledger import Balance, Proof, Unsettled
 from pacspace_stripe.vocabulary.windows import Window
 
 Change: TypeAlias = Any
-"""Any field of a value: ``replace`` checks its name, the test says what it means."""
+"""Any field of a value: ``replace`` checks its name, and the test gives its meaning."""
 
 OCTOBER = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
 NOVEMBER = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
@@ -40,7 +40,7 @@ NOTHING_UNSETTLED = Unsettled(unverified=0, gaps=0)
 
 
 def line(number: int = 1, **changes: Change) -> LineItem:
-    """A metered line of October."""
+    """Return a metered line of October."""
     ordinary = LineItem(
         line_id=f"il_{number}",
         price_id="price_1",
@@ -53,19 +53,19 @@ def line(number: int = 1, **changes: Change) -> LineItem:
 
 
 def price(**changes: Change) -> Price:
-    """A metered price per unit."""
+    """Return a metered price per unit."""
     ordinary = Price(price_id="price_1", usage_type=UsageType.METERED, meter_id="mtr_1", tiered=False)
     return replace(ordinary, **changes)
 
 
 def meter(**changes: Change) -> Meter:
-    """A meter that sums."""
+    """Return a meter that sums."""
     ordinary = Meter(meter_id="mtr_1", event_name=METER, display_name="API calls", formula=Formula.SUM)
     return replace(ordinary, **changes)
 
 
 def subscription_state(**changes: Change) -> SubscriptionState:
-    """A subscription that nobody stopped."""
+    """Return a subscription that was not stopped."""
     ordinary = SubscriptionState(
         subscription_id="sub_1",
         status=SubscriptionStatus.ACTIVE,
@@ -78,7 +78,7 @@ def subscription_state(**changes: Change) -> SubscriptionState:
 
 
 def invoice(**changes: Change) -> Invoice:
-    """A renewal's draft as Stripe makes it: it advances by itself an hour later."""
+    """Return a renewal's draft as Stripe makes it: it advances by itself an hour later."""
     ordinary = Invoice(
         invoice_id="in_1",
         customer_id="cus_1",
@@ -108,12 +108,12 @@ def invoice(**changes: Change) -> Invoice:
 
 
 def held_draft(**changes: Change) -> Invoice:
-    """The same under our hold."""
+    """Return the renewal's draft under our hold."""
     return invoice(**({"auto_advance": False, "automatically_finalizes_at": None} | changes))
 
 
 def left(status: InvoiceStatus = InvoiceStatus.OPEN, **changes: Change) -> Invoice:
-    """The same finalized."""
+    """Return the renewal's draft, finalized."""
     ordinary = {"status": status, "automatically_finalizes_at": None, "finalized_at": PLANNED, "number": "A-1"}
     return invoice(**(ordinary | changes))
 
@@ -136,7 +136,7 @@ RELEASED = replace(STAMPED, stage=Stage.RELEASED, released_at=PLANNED, cleared=T
 
 
 def usage(**changes: Change) -> BilledUsage:
-    """What the ordinary line bills."""
+    """Return the usage that the ordinary line bills."""
     ordinary = BilledUsage(
         meter=METER,
         meter_id="mtr_1",
@@ -149,12 +149,12 @@ def usage(**changes: Change) -> BilledUsage:
 
 
 def balance(net: str | Decimal = "-100", count: int = 4) -> Balance:
-    """What the ledger has for it, raw: usage is negative."""
+    """Return the ledger's raw balance for it: usage is negative."""
     return Balance(account="cus_1", window=OCTOBER, net=Decimal(net), count=count)
 
 
 def result(reason: Reason = Reason.EXACT, **changes: Change) -> WindowResult:
-    """One window's outcome."""
+    """Return one window's outcome."""
     ordinary = WindowResult(
         account="cus_1",
         meter=METER,
@@ -169,7 +169,7 @@ def result(reason: Reason = Reason.EXACT, **changes: Change) -> WindowResult:
 
 
 def proof(**changes: Change) -> Proof:
-    """A cross-checked proof of it."""
+    """Return a cross-checked proof of it."""
     ordinary = Proof(
         account="cus_1",
         window=OCTOBER,
@@ -184,7 +184,7 @@ def proof(**changes: Change) -> Proof:
 
 
 def finding(reason: Reason = Reason.EXACT, **changes: Change) -> Finding:
-    """What a check found that ended with one window and this reason."""
+    """Return the finding of a check with one window and this reason."""
     return replace(summarize((result(reason),)), **changes)
 
 

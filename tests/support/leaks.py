@@ -1,4 +1,4 @@
-"""Whether a secret stands anywhere in what is said of an error: the error, all that it came from, and the log."""
+"""Search for a secret in everything that an error says: the error, its causes, and the log."""
 
 import json
 from base64 import b64encode
@@ -28,22 +28,22 @@ ECHOES: Mapping[str, Callable[[str], str]] = {
     "after a bearer": lambda secret: f"Authorization: Bearer {secret}",
     "over two lines": lambda secret: f"refused:\n\t{secret}\r\n",
 }
-"""How somebody may repeat what they were sent."""
+"""Ways in which a vendor may repeat a request."""
 
 
 def chain(error: BaseException | None) -> list[BaseException]:
-    """The error, and all that it came from."""
+    """Return the error and all of its causes."""
     return [] if error is None else [error, *chain(error.__cause__), *chain(error.__context__)]
 
 
 def said_of(error: BaseException) -> str:
-    """All that one error says and holds."""
+    """Return all text of one error."""
     held = vars(error) if hasattr(error, "__dict__") else {}
     return " ".join(map(str, (error, repr(error), error.args, held)))
 
 
 def parts(secret: str) -> Iterator[str]:
-    """What betrays a secret: its first 12 characters, its last ones, and both in base64."""
+    """Yield the parts that betray a secret: its first 12 characters, its last ones, and both in base64."""
     yield from (secret[:12], secret[-8:])
     encoded = b64encode(secret.encode()).decode().rstrip("=")
     yield from (encoded[:12], encoded[-9:-1])
@@ -51,7 +51,7 @@ def parts(secret: str) -> Iterator[str]:
 
 
 def assert_discreet(error: BaseException, caplog: pytest.LogCaptureFixture, *secrets: str) -> None:
-    """No error of anybody else's is attached, and no part of a secret is in ours or in the log."""
+    """Assert that no foreign error is attached, and that no part of a secret is in ours or in the log."""
     errors = chain(error)
     assert [each for each in errors if not isinstance(each, PacspaceStripeError)] == []
     said = " ".join([*map(said_of, errors), caplog.text])

@@ -1,4 +1,4 @@
-"""Previews held against the checks that follow them, and everything there is held against what a preview left of it."""
+"""Previews compared with the checks that follow them, and all state compared before and after a preview."""
 
 import io
 import pickle
@@ -23,11 +23,13 @@ from pacspace_stripe.store.tables import metadata, rates
 from tests.support.worlds import World
 
 _ANSWERED_BY_A_NEW_CHECKPOINT = {Reason.NOT_SETTLED, Reason.ROOT_STALE, Reason.LEDGER_UNAVAILABLE}
-"""Only a checkpoint that is really made tells these."""
+"""Reasons that only a real checkpoint can find."""
 
 
 class _State(pickle.Pickler):
-    """Every value that an object reaches, but for what has none (locks, code) and the ids, which requests have too."""
+    """Every value that an object reaches, except for those without one (locks, code) and for ids, which requests
+    have too.
+    """
 
     def persistent_id(self, found: object) -> str | None:
         left_out = isinstance(found, FunctionType | MethodType | BuiltinMethodType | Ids)
@@ -35,14 +37,14 @@ class _State(pickle.Pickler):
 
 
 def state_of(value: object) -> bytes:
-    """Every byte of a simulator's own state."""
+    """Return every byte of a simulator's own state."""
     written = io.BytesIO()
     _State(written).dump(value)
     return written.getvalue()
 
 
 def rows_of(store: Store) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
-    """Everything in our database but who sends how fast: a preview keeps the limits with all others."""
+    """Return all rows of our database except for the rate limits, which a preview shares with all other requests."""
     with store.engine.connect() as connection:
         return {
             name: list(connection.execute(sa.select(table)).all())
@@ -53,7 +55,7 @@ def rows_of(store: Store) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Everything:
-    """All that a preview might change."""
+    """Everything that a preview might change."""
 
     stripe: bytes
     ledger: bytes
@@ -69,7 +71,7 @@ class Everything:
 
 
 def differs(previewed: CheckResult, ran: CheckResult) -> str | None:
-    """Say how a check did other than its preview said; None when it did the same, as far as anybody can know."""
+    """Return the difference between a check and its preview; None if they agree as far as a preview can know."""
     new_checkpoint = str(Prove()) in previewed.steps and ran.verdict is Verdict.UNPROVEN
     if new_checkpoint and ran.reason in _ANSWERED_BY_A_NEW_CHECKPOINT:
         return None
@@ -113,7 +115,7 @@ class Previewed(World):
 
     def __post_init__(self) -> None:
         self.wrong: list[str] = []
-        """Yield the places where a preview changed anything, or the check did other than it said."""
+        """Places where a preview changed anything, or where the check differed from it."""
         self.checks = 0
         # A preview beside each check doubles the requests of one moment: waiting for the rate limit is no change by it.
         self.settings.setdefault("PACSPACE_STRIPE_RATE", "500/500")
@@ -129,9 +131,9 @@ class Previewed(World):
         return self.app
 
     def previewed(self, preview: Callable[[], CheckResult]) -> CheckResult | None:
-        """Preview, and note whether anything changed by it; its requests are not among those of the product.
+        """Preview, and note any change; its requests are not counted among those of the product.
 
-        None where it had to wait for a rate limit: then time has passed, and the world with it.
+        Return None if it had to wait for a rate limit: then time has passed, and the world has changed.
         """
         before, at, logs = self._everything(), self.clock.now(), (self.stripe.log, self.ledger.log)
         lengths = [len(log) for log in logs]

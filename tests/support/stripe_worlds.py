@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401 - takes whatever the simulator and the API take
-"""A simulated Stripe on compressed time, judged by Stripe's OpenAPI at every exchange."""
+"""A simulated Stripe on compressed time, with every exchange held to Stripe's OpenAPI."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ KEY = "sk_test_simulator"
 
 @dataclass
 class Inbox:
-    """A webhook endpoint in process: keeps what it got, and answers as it is told."""
+    """A webhook endpoint in process, which keeps its requests and answers as the test says."""
 
     answer: Callable[[httpx.Request], int] = lambda _: 200
     requests: list[httpx.Request] = field(default_factory=list)
@@ -69,7 +69,7 @@ class StripeWorld:
         return self.simulator.record_usage(self.customer, event_name, value, at)
 
     def run_until(self, at: datetime) -> None:
-        """Go through time as it happens, one due moment after the other."""
+        """Move the clock from one due time to the next until ``at``."""
         self.simulator.run_due()
         while (due := self.simulator.next_due_at()) is not None and due <= at:
             self.clock.advance_to(due)
@@ -77,7 +77,7 @@ class StripeWorld:
         self.clock.advance_to(at)
 
     def renewed(self, *prices: str, **options: Any) -> str:
-        """The id of the draft that the subscription's renewal on 1 April makes."""
+        """Return the id of the draft that the subscription's renewal on 1 April makes."""
         subscription = self.subscribe(*prices, **options)
         self.run_until(APRIL)
         return self.simulator.invoices(subscription=subscription)[-1]
@@ -90,7 +90,7 @@ class StripeWorld:
         return self._answered(self.http.post(f"/v1/{path}", data=params, headers=headers))
 
     def refused(self, path: str, **params: Any) -> Json:
-        """The error of a POST that must be refused with a 400."""
+        """Return the error of a POST that must be refused with a 400."""
         response = self.http.post(f"/v1/{path}", data=params)
         assert response.status_code == 400, response.text
         error: Json = response.json()["error"]
@@ -103,7 +103,7 @@ class StripeWorld:
         return body
 
     def check_events(self) -> None:
-        """Every event ever made is as Stripe's OpenAPI says."""
+        """Assert that every event so far is as Stripe's OpenAPI says."""
         for event in self.simulator.events:
             validate_event(event)
 

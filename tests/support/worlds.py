@@ -1,4 +1,4 @@
-"""A world in one process: both simulators, the product and one clock. Tests say what happens, then read what is so."""
+"""A world in one process: both simulators, the product and one clock. Tests say what happens, then read the state."""
 
 import contextlib
 import hmac
@@ -45,7 +45,7 @@ STRIPE_PORT = 1
 
 @dataclass
 class World:
-    """Everything there is. ``settings`` are environment variables on top of the usual ones."""
+    """Both simulators and the product. ``settings`` are environment variables on top of the usual ones."""
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
@@ -53,10 +53,10 @@ class World:
     seed: int = 0
     database_url: str | None = None
     validated: bool = True
-    """Whether every request we send Stripe, and every answer, is held to Stripe's OpenAPI."""
+    """Hold every request to Stripe, and every answer, to Stripe's OpenAPI."""
 
     heard: int = 0
-    """Webhooks of PacSpace so far."""
+    """Number of PacSpace's webhooks so far."""
 
     def __post_init__(self) -> None:
         self.stripe = StripeSimulator(self.clock, seed=self.seed, deliver=self._deliver)
@@ -69,7 +69,7 @@ class World:
         self.price = self.stripe.add_price(self.meter)
 
     def restart(self, **settings: str) -> App:
-        """A new process over the same database, perhaps under another policy."""
+        """Start a new process over the same database, perhaps under another policy."""
         self.settings |= settings
         url = self.database_url or f"sqlite:///{self.folder / 'world.db'}"
         environment = ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url} | self.settings
@@ -105,7 +105,7 @@ class World:
     # -- what happens ---------------------------------------------------------------------------------------------
 
     def subscribe(self, customer: str = "cus_acme", **options: Any) -> str:  # noqa: ANN401 - the simulator's own
-        """A customer with a metered subscription whose period ends in an hour."""
+        """Add a customer with a metered subscription whose period ends in an hour."""
         with contextlib.suppress(Exception):
             self.stripe.add_customer(customer, name="Acme", footer=options.pop("customer_footer", None))
         prices = options.pop("prices", [self.price])
@@ -114,24 +114,24 @@ class World:
         )
 
     def use(self, quantity: str, *, customer: str = "cus_acme", at: datetime = MIDDLE, meter: str = METER) -> None:
-        """Usage that the vendor reports to both sides."""
+        """Report usage to both sides, as the vendor does."""
         self.bill(quantity, customer=customer, at=at, meter=meter)
         self.record(quantity, account=customer, at=at)
 
     def bill(self, quantity: str, *, customer: str = "cus_acme", at: datetime = MIDDLE, meter: str = METER) -> None:
-        """Usage reported to Stripe alone."""
+        """Report usage to Stripe alone."""
         self.stripe.record_usage(customer, meter, quantity, at)
 
     def record(self, quantity: str, *, account: str = "cus_acme", at: datetime = MIDDLE, verified: bool = True) -> str:
-        """Usage recorded in the ledger alone."""
+        """Record usage in the ledger alone."""
         return self.ledger.record(account, -Decimal(quantity), at, verified=verified)
 
     def write(self, bits: str, *, key: str = "usage-cus_acme-2026-10", verified: bool = True) -> None:
-        """Usage written to a record of the settlement ledger."""
+        """Write usage to a record of the settlement ledger."""
         self.ledger.write(key, bits, verified=verified)
 
     def hear(self, event: str = "delta.verified", *, event_id: str | None = None, **data: object) -> Receipt:
-        """A webhook of PacSpace about ``data``, by default about the usual customer; a new event unless it is named."""
+        """Receive a webhook of PacSpace about ``data``, by default about the usual customer; new unless it is named."""
         self.heard += 1
         stamp = str(int(self.clock.now().timestamp()))
         body = json.dumps({"event": event, "data": data or {"customerId": "cus_acme", "recordId": "rec_1"}}).encode()
@@ -142,7 +142,7 @@ class World:
         )
 
     def run(self, how_long: timedelta | float = timedelta(hours=4)) -> "World":
-        """Let time pass; everything that falls due happens in order."""
+        """Let time pass, and do everything that falls due in order."""
         step = how_long if isinstance(how_long, timedelta) else timedelta(seconds=how_long)
         end = self.clock.now() + step
         while True:
@@ -156,7 +156,7 @@ class World:
         return self
 
     def settle(self) -> None:
-        """Do all that is due now."""
+        """Do everything that is due now."""
         for _ in range(100):
             self.stripe.run_due()
             self.app.store.triggers.take_due(self._enqueue)
@@ -173,11 +173,11 @@ class World:
 
     @property
     def invoice_id(self) -> str:
-        """The newest invoice."""
+        """Return the newest invoice's id."""
         return self.stripe.invoices()[-1]
 
     def invoice(self, invoice_id: str | None = None) -> dict[str, Any]:
-        """The invoice as Stripe has it."""
+        """Return the invoice as Stripe has it."""
         return self.stripe.invoice(invoice_id or self.invoice_id)
 
     def memory(self, invoice_id: str | None = None) -> InvoiceState:
@@ -187,19 +187,19 @@ class World:
         return job.memory
 
     def stripe_calls(self) -> list[str]:
-        """Requests that the product made of Stripe, by endpoint."""
+        """Return the product's requests to Stripe, by endpoint."""
         return [request.endpoint for request in self.stripe.log]
 
     def ledger_calls(self) -> list[str]:
-        """Requests that the product made of PacSpace, by endpoint."""
+        """Return the product's requests to PacSpace, by endpoint."""
         return [request.endpoint for request in self.ledger.log]
 
     def writes(self) -> list[str]:
-        """Requests of the product that changed Stripe."""
+        """Return the product's requests that changed Stripe."""
         return [endpoint for endpoint in self.stripe_calls() if not endpoint.startswith("GET")]
 
     def vouch(self) -> None:
-        """Whatever was decided: its evidence reads back, adds up and stands in its place."""
+        """Assert that each piece of evidence reads back, adds up and has its place in its chain."""
         for invoice_id in self.stripe.invoices():
             for link in self.app.store.chains.of_job(invoice_id):
                 evidence = read_evidence(link.document)
@@ -209,13 +209,13 @@ class World:
 
     @property
     def left(self) -> set[str]:
-        """Invoices that money was taken for, or that were mailed."""
+        """Return the invoices that were charged or mailed."""
         return {charge.invoice for charge in self.stripe.charges} | {mail.invoice for mail in self.stripe.mail_sent}
 
 
 @contextlib.contextmanager
 def world(folder: Path, **settings: str) -> Iterator[World]:
-    """A world with settings given by short name: ``fail="open"`` is PACSPACE_STRIPE_FAIL."""
+    """Make a world with settings given by short name: ``fail="open"`` is PACSPACE_STRIPE_FAIL."""
     made = World(folder, {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()})
     try:
         yield made

@@ -1,4 +1,4 @@
-"""Stripe's own OpenAPI as the judge of every request sent to Stripe and of every answer the simulator gives."""
+"""Stripe's own OpenAPI as the judge of every request to Stripe and of every answer of the simulator."""
 
 from tests.support.openapi.document import (
     BEYOND_OBJECTS,

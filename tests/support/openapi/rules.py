@@ -1,4 +1,4 @@
-"""Whether an exchange with Stripe, or an object in it, is as the document says."""
+"""Rules that hold an exchange with Stripe, or an object in it, to the document."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.support.openapi.document import validator as _validator
 
 @dataclass(slots=True)
 class Operation:
-    """One method of one path: how its parameters and its answers must look."""
+    """One method of one path, with the schemas of its parameters and its answers."""
 
     name: str
     segments: tuple[str, ...]
@@ -28,14 +28,14 @@ class Operation:
     _parameters: Json | None = None
 
     def path_values(self, path: str) -> bool:
-        """Whether this is the operation of a path."""
+        """Return True if this is the operation of a path."""
         given = path.strip("/").split("/")
         return len(given) == len(self.segments) and all(
             wanted.startswith("{") or wanted == one for wanted, one in zip(self.segments, given, strict=True)
         )
 
     def parameters(self) -> Json:
-        """The JSON Schema of the form or the query."""
+        """Return the JSON Schema of the form or the query."""
         if self._parameters is None:
             self._parameters = self._read_parameters()
         return self._parameters
@@ -60,7 +60,7 @@ class Operation:
         }
 
     def answer(self, status: int) -> Draft202012Validator:
-        """The validator of an answer with this status."""
+        """Return the validator of an answer with this status."""
         kind = str(status) if str(status) in self.raw["responses"] else "default"
         if kind not in self._compiled:
             schema = self.raw["responses"][kind]["content"]["application/json"]["schema"]
@@ -68,7 +68,7 @@ class Operation:
         return self._compiled[kind]
 
     def asked(self) -> Draft202012Validator:
-        """The validator of the parameters."""
+        """Return the validator of the parameters."""
         if "asked" not in self._compiled:
             self._compiled["asked"] = _validator(self.parameters())
         return self._compiled["asked"]
@@ -76,7 +76,7 @@ class Operation:
 
 @lru_cache(maxsize=1)
 def operations() -> dict[tuple[str, int], list[Operation]]:
-    """All operations by method and number of path segments, those without placeholders first."""
+    """Return all operations by method and number of path segments, those without placeholders first."""
     found: dict[tuple[str, int], list[Operation]] = {}
     for path, methods in spec()["paths"].items():
         segments = tuple(path.strip("/").split("/"))
@@ -90,7 +90,7 @@ def operations() -> dict[tuple[str, int], list[Operation]]:
 
 
 def operation_for(request: httpx.Request) -> Operation:
-    """The operation that a request means; raises ContractError when Stripe has none."""
+    """Return the operation of a request. Raise ContractError if Stripe has none."""
     path = request.url.raw_path.decode("ascii").partition("?")[0]
     for candidate in operations().get((request.method, len(path.strip("/").split("/"))), []):
         if candidate.path_values(path):
@@ -100,7 +100,7 @@ def operation_for(request: httpx.Request) -> Operation:
 
 
 def form_tree(pairs: list[tuple[str, str]]) -> Json:
-    """``a[b][0]=1`` as nested dictionaries; nothing is interpreted yet."""
+    """Return ``a[b][0]=1`` as nested dictionaries, uninterpreted."""
     tree: Json = {}
     for name, value in pairs:
         if not re.fullmatch(r"[^\[\]]+(\[[^\[\]]*\])*", name):
@@ -126,7 +126,7 @@ _READ: dict[str, Callable[[str], object]] = {
 
 
 def typed(value: Any, schema: Json) -> Any:  # noqa: ANN401 - any JSON
-    """What a form's strings mean under a schema; what cannot be read stays a string and fails validation."""
+    """Return a form's strings as their schema says; an unreadable one stays a string and fails validation."""
     if "anyOf" in schema:
         readings = [typed(value, one) for one in schema["anyOf"]]
         fitting = (reading for one, reading in zip(schema["anyOf"], readings, strict=True) if _fits(reading, one))
@@ -152,7 +152,7 @@ def _typed_inside(value: Json, schema: Json) -> Any:  # noqa: ANN401 - any JSON
 
 
 def request_problems(request: httpx.Request) -> list[str]:
-    """What is wrong with a request, parameter by parameter."""
+    """Return the problems of a request, parameter by parameter."""
     operation = operation_for(request)
     pairs = parse_qsl(request.url.query.decode("ascii"), keep_blank_values=True)
     body = request.read()
@@ -167,7 +167,7 @@ def request_problems(request: httpx.Request) -> list[str]:
 
 
 def response_problems(request: httpx.Request, response: httpx.Response) -> list[str]:
-    """What is wrong with an answer, field by field."""
+    """Return the problems of an answer, field by field."""
     operation = operation_for(request)
     body = json.loads(response.content)
     found = _problems(operation.answer(response.status_code), body)
@@ -175,7 +175,7 @@ def response_problems(request: httpx.Request, response: httpx.Response) -> list[
 
 
 def object_problems(shown: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a Stripe object wherever it appears, such as inside an event."""
+    """Return the problems of a Stripe object in any place, such as inside an event."""
     name = str(shown.get("object"))
     validator = _validator({"$ref": f"stripe:{name}"})
     found = _problems(validator, dict(shown))
@@ -191,7 +191,7 @@ def _problems(validator: Draft202012Validator, value: object) -> list[str]:
 
 
 def _causes(error: ValidationError) -> Iterator[ValidationError]:
-    """The errors inside a union that say most: those of the alternative that got deepest."""
+    """Yield the most telling errors inside a union: those of the alternative that got deepest."""
     if not error.context:
         yield error
         return
