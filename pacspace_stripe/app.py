@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import random as any_fraction
@@ -18,10 +18,6 @@ from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
-from pacspace_stripe.events.pacspace_inbox import LedgerInbox
-from pacspace_stripe.events.reception import PACSPACE, Reception
-from pacspace_stripe.events.reception import STRIPE as STRIPE_WEBHOOKS
-from pacspace_stripe.events.stripe_inbox import Inbox
 from pacspace_stripe.explain.after_check import Explaining
 from pacspace_stripe.explain.explainer import Explainer
 from pacspace_stripe.gate.checker import Checker
@@ -40,6 +36,7 @@ from pacspace_stripe.store import Enqueue, Job, Kind, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.sweep import Sweep
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
+from pacspace_stripe.wakeups import Wakeups
 
 _CHECKS_IN_A_ROW = 5
 """Checks that follow one another at once, when each was requested while the one before it ran."""
@@ -89,23 +86,9 @@ class App:
         memory = job.memory
         return result_of(memory, status=memory.stage.value, next_check_at=job.next_check_at)
 
-    def inbox(self, enqueue: Enqueue) -> Inbox:
-        """Return the receiver of Stripe's webhooks."""
-        return _inbox(self.settings, self.store, enqueue, self.now)
-
-    def ledger_inbox(self) -> LedgerInbox | None:
-        """Return the receiver of PacSpace's webhooks; None if no secret is set."""
-        secrets = self.settings.pacspace_webhook_secrets
-        if secrets is None:
-            return None
-        return LedgerInbox(
-            store=self.store,
-            secrets=secrets,
-            tolerance=self.settings.event_tolerance,
-            ledger=self.settings.ledger,
-            now=self.now,
-            reception=Reception(store=self.store, sender=PACSPACE, now=self.now),
-        )
+    def wakeups_through(self, enqueue: Enqueue) -> Wakeups:
+        """Return what takes events, with a queue for immediate checks."""
+        return replace(self.sweep.wakeups, enqueue=enqueue)
 
     def alert_workers(self) -> tuple[AlertWorker, ...]:
         """Return one worker per alert channel that is set. Each has connections of its own, which the caller closes."""
@@ -197,7 +180,7 @@ def build(
     sweep = Sweep(
         stripe=stripe,
         store=store,
-        replay=_inbox(settings, store, None, now).replay,
+        wakeups=Wakeups(store=store, livemode=settings.livemode, ledger=settings.ledger),
         interval=settings.sweep,
         warning=settings.warning if comparer.ledger.has_windows else timedelta(0),
         lease=settings.lease,
@@ -215,18 +198,6 @@ def build(
         explainer=explainer,
         sweep=sweep,
         now=now,
-    )
-
-
-def _inbox(settings: Settings, store: Store, enqueue: Enqueue | None, now: Callable[[], datetime]) -> Inbox:
-    return Inbox(
-        store=store,
-        enqueue=enqueue,
-        secrets=settings.stripe_webhook_secrets,
-        tolerance=settings.event_tolerance,
-        livemode=settings.livemode,
-        now=now,
-        reception=Reception(store=store, sender=STRIPE_WEBHOOKS, now=now),
     )
 
 

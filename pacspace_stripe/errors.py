@@ -34,7 +34,8 @@ A drifted invoice is a result, not an error.
 """
 
 from datetime import timedelta
-from enum import StrEnum
+
+from pacspace_stripe.vocabulary.webhooks import SignatureProblem
 
 
 class PacspaceStripeError(Exception):
@@ -64,23 +65,14 @@ class ConfigurationError(PacspaceStripeError):
         self.variable = variable
 
 
-class Unsigned(StrEnum):
-    """Why a webhook's signature was refused."""
-
-    HEADER = "header"
-    """The header is missing or malformed: a proxy changed it, or the sender is not the vendor."""
-    SIGNER = "signer"
-    """No configured secret made the signature."""
-    CLOCK = "clock"
-    """The signature holds, but its time is too far from this machine's clock."""
-
-
 class SignatureError(PacspaceStripeError):
     """The webhook was not signed with any configured secret, or not recently."""
 
     hint = "Compare STRIPE_WEBHOOK_SECRET with the signing secret of this endpoint in Stripe's dashboard."
 
-    def __init__(self, message: str, *, hint: str | None = None, cause: Unsigned = Unsigned.SIGNER) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, cause: SignatureProblem = SignatureProblem.SIGNER
+    ) -> None:
         super().__init__(message, hint=hint)
         self.cause = cause
 

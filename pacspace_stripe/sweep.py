@@ -31,12 +31,12 @@ from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.carried_stamp import changed_stamp
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.stripe_api.events import SUBSCRIBED, Event
 from pacspace_stripe.usage.rules import is_metered
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
+from pacspace_stripe.vocabulary.webhooks import FOUND_BY_SWEEP, SUBSCRIBED
 from pacspace_stripe.vocabulary.windows import iso
+from pacspace_stripe.wakeups import REJECTIONS_WANTED, SWEEP_ID, UPCOMING_WITHOUT_PERIOD, Wakeups
 
-SWEEP_ID = "sweep"
 FRESH = timedelta(days=3)
 """How far back events and finalized invoices are looked for: as long as Stripe repeats a webhook."""
 WIDELY = timedelta(hours=1)
@@ -52,14 +52,10 @@ _HANDLED = tuple(sorted(type_.value for type_ in SUBSCRIBED))
 _EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
 _REJECTIONS = "sweep:rejections"
 """Facts: up to when each list was read to its end."""
-REJECTIONS_WANTED = "sweep:rejections_wanted"
-"""Fact: an event told of rejected meter events since they were read last."""
 REJECTIONS_REFUSED = "sweep:rejections_refused"
 """Fact: why they could not be read."""
 REMEMBERED = timedelta(days=30)
 """Time for which Stripe lists events."""
-UPCOMING_WITHOUT_PERIOD = "sweep:upcoming_without_period"
-"""Fact: Stripe's ``invoice.upcoming`` comes and names no period, as thin ones do: the sweep begins early warnings."""
 
 Row = TypeVar("Row")
 _log = logging.getLogger(__name__)
@@ -74,7 +70,7 @@ class Sweep:
 
     stripe: StripeApi
     store: Store
-    replay: Callable[[Event], str | None]
+    wakeups: Wakeups
     interval: timedelta
     warning: timedelta
     lease: timedelta
@@ -138,7 +134,7 @@ class Sweep:
         for chunk in _chunks(listed, leased):
             received = self.store.triggers.received([event.event_id for event in chunk])
             for event in chunk:
-                woken = None if event.event_id in received else self.replay(event)
+                woken = None if event.event_id in received else self.wakeups.take(event, FOUND_BY_SWEEP).woken
                 if woken is not None:
                     yield woken
         self._reached(_EVENTS, began)

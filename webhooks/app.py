@@ -1,65 +1,129 @@
-"""The ASGI application: four addresses, small answers, nothing of the inside in them.
+"""The ASGI application: both vendors' addresses and two for operators; small answers that show nothing of the inside.
 
 POST /webhooks/stripe     200 durable · 400 not signed by Stripe · 408 slow · 413 large · 503 try again
 POST /webhooks/pacspace   the same for PacSpace · 404 without its secret
 GET  /healthz             200 while the process runs
 GET  /readyz              200 when an event could be made durable now, else 503
+
+``pacspace-stripe serve`` runs it. Another ASGI server runs the same application by its factory::
+
+    uvicorn --factory webhooks.app:create_app
+
+A host application mounts it at its root and runs its lifespan, which starts and stops the workers::
+
+    gate = create_app()
+    host = Starlette(routes=[..., Mount("/", gate)], lifespan=lambda _: gate.router.lifespan_context(gate))
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Lifespan
 
+from pacspace_stripe.app import App, build
+from pacspace_stripe.documents.examples import footers
 from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableEvent
-from pacspace_stripe.stripe_api.events import Outcome, Receipt
+from pacspace_stripe.settings import load_settings
+from pacspace_stripe.wakeups import Receipt, ReceiptOutcome
+from pacspace_stripe.worker import Engine
 from webhooks.access_log import AccessLog
-from webhooks.body import read_body
-from webhooks.receiver import LedgerReceiver, Receiver
+from webhooks.inboxes import open_inboxes
 
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes. Stripe's largest events are far below."""
 BODY_SECONDS: Final = 10.0
 READY_SECONDS: Final = 5.0
 _RETRY_AFTER: Final = {"Retry-After": "5"}
+_CLOSE: Final = {"Connection": "close"}
+"""The rest of a refused body may still be on its way, so its connection cannot be used again."""
+
+_log = logging.getLogger("pacspace_stripe.webhooks")
+
+
+class StripeReceiver(Protocol):
+    """Receiver of Stripe's webhooks. Called from several threads at once; it may block, but not long."""
+
+    def receive(self, body: bytes, signature_header: str | None) -> Receipt:
+        """Verify the raw ``body`` and make its event durable. See :class:`~webhooks.inboxes.StripeInbox`."""
+        ...
+
+    def ready(self) -> Mapping[str, str]:
+        """Return details for a person if an event could be made durable now. Raises StoreUnavailable if not."""
+        ...
+
+
+class PacSpaceReceiver(Protocol):
+    """Receiver of PacSpace's webhooks, whose signature is in headers of its own."""
+
+    def receive(
+        self, body: bytes, *, signature: str | None, timestamp: str | None, event_id: str | None = None
+    ) -> Receipt:
+        """Verify the raw ``body`` and make its event durable. See :class:`~webhooks.inboxes.PacSpaceInbox`."""
+        ...
 
 
 def create_app(
-    receiver: Receiver,
+    stripe: StripeReceiver | None = None,
     *,
-    ledger: LedgerReceiver | None = None,
+    pacspace: PacSpaceReceiver | None = None,
     body_limit: int = BODY_LIMIT,
     body_seconds: float = BODY_SECONDS,
     lifespan: Lifespan[Starlette] | None = None,
 ) -> Starlette:
-    """The endpoint in front of ``receiver``, and of ``ledger`` if there is one. ``lifespan`` as in Starlette."""
+    """Return the application in front of both receivers; without ``stripe``, the whole gate from the environment.
 
-    async def stripe(request: Request) -> JSONResponse:
+    ``pacspace`` is None where PacSpace's webhook has no secret. From the environment, the application's lifespan starts
+    and stops the workers and the queue (:class:`GateService`); a missing or wrong setting raises ConfigurationError.
+    """
+    if stripe is None:
+        return GateService.from_environment().application()
+
+    async def receive_stripe(request: Request) -> JSONResponse:
         body = await read_body(request, limit=body_limit, seconds=body_seconds)
-        return await _received(partial(receiver.receive, body, _header(request, "Stripe-Signature")), request)
+        return await _received(partial(stripe.receive, body, _header(request, "Stripe-Signature")), request)
 
     async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"status": "running"})
 
     async def readyz(_: Request) -> JSONResponse:
-        return await _readiness(receiver)
+        try:
+            with anyio.fail_after(READY_SECONDS):
+                details = await to_thread.run_sync(stripe.ready, abandon_on_cancel=True)
+        except (StoreUnavailable, TimeoutError):
+            return JSONResponse({"status": "unavailable"}, status_code=503, headers=_RETRY_AFTER)
+        return JSONResponse({"status": "ready", **details})
 
     routes = [
-        Route("/webhooks/stripe", stripe, methods=["POST"]),
+        Route("/webhooks/stripe", receive_stripe, methods=["POST"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
     ]
-    if ledger is not None:
-        routes.append(_ledger_route(ledger, body_limit, body_seconds))
+    if pacspace is not None:
+
+        async def receive_pacspace(request: Request) -> JSONResponse:
+            receive = partial(
+                pacspace.receive,
+                await read_body(request, limit=body_limit, seconds=body_seconds),
+                signature=_header(request, "X-PacSpace-Signature"),
+                timestamp=_header(request, "X-PacSpace-Timestamp"),
+                event_id=_header(request, "X-Event-ID"),
+            )
+            return await _received(receive, request)
+
+        routes.append(Route("/webhooks/pacspace", receive_pacspace, methods=["POST"]))
     app = Starlette(
         routes=routes,
         middleware=[Middleware(AccessLog)],
@@ -71,22 +135,86 @@ def create_app(
     return app
 
 
-def _ledger_route(ledger: LedgerReceiver, body_limit: int, body_seconds: float) -> Route:
-    async def pacspace(request: Request) -> JSONResponse:
-        receive = partial(
-            ledger.receive,
-            await read_body(request, limit=body_limit, seconds=body_seconds),
-            signature=_header(request, "X-PacSpace-Signature"),
-            timestamp=_header(request, "X-PacSpace-Timestamp"),
-            event_id=_header(request, "X-Event-ID"),
-        )
-        return await _received(receive, request)
+class GateService:
+    """The gate of one process: its addresses, its queue, its due rows and its alert deliveries."""
 
-    return Route("/webhooks/pacspace", pacspace, methods=["POST"])
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._engine = Engine(store=app.store, url=app.settings.database_url.get_secret_value(), look=app.check)
+        self._alert_workers = app.alert_workers()
+
+    @classmethod
+    def from_environment(cls) -> "GateService":
+        """Build the gate from environment variables. Raises ConfigurationError, and RenderError for a broken footer."""
+        app = build(load_settings(os.environ))
+        app.documents.render_footer(next(view for _, view in footers()))
+        return cls(app)
+
+    def start(self) -> None:
+        """Start the queue and the workers, and plan a wide sweep. One process starts one service."""
+        self._engine.start()
+        if self._app.adopt_policy():
+            _log.warning("the policy changed: every open invoice is checked again")
+        self._app.sweep.plan()
+        for worker in self._alert_workers:
+            worker.start()
+
+    def stop(self) -> int:
+        """Stop the workers; return how many checks are still not done. Another process delivers an alert under way."""
+        for worker in self._alert_workers:
+            worker.stop()
+        unfinished = self._engine.stop()
+        for worker in self._alert_workers:
+            worker.close(seconds=1)
+        if unfinished:
+            _log.warning("stopped in the middle of %d checks: they are made again", unfinished)
+        return unfinished
+
+    def endpoint(self, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+        """Return the application for a caller that starts and stops this service itself."""
+        stripe, pacspace = open_inboxes(self._app, self._engine.enqueue)
+        return create_app(stripe, pacspace=pacspace, lifespan=lifespan)
+
+    def application(self) -> Starlette:
+        """Return the application whose lifespan starts and stops this service, and closes its connections."""
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            try:
+                await to_thread.run_sync(self.start)
+                yield
+            finally:
+                await to_thread.run_sync(self.stop)
+                await to_thread.run_sync(self._app.close)
+
+        return self.endpoint(lifespan=lifespan)
+
+
+async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
+    """Return the whole body of a request from an unknown sender, bounded in size and in time.
+
+    Raises HTTPException: 413 above ``limit`` bytes, 408 after ``seconds``, 400 if the body breaks off.
+    """
+    declared = request.headers.get("content-length", "")
+    # Refused before a byte is read; a chunked body declares nothing and is counted instead.
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise HTTPException(413, "too large", headers=_CLOSE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise HTTPException(413, "too large", headers=_CLOSE)
+    except TimeoutError:
+        raise HTTPException(408, "too slow", headers=_CLOSE) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "incomplete", headers=_CLOSE) from None
+    return bytes(body)
 
 
 def _header(request: Request, name: str) -> str | None:
-    """Several of one name are joined as HTTP says; two timestamps are then refused."""
+    """Return a header; several of one name are joined as HTTP says, and two timestamps are then refused."""
     return ",".join(request.headers.getlist(name)) or None
 
 
@@ -98,36 +226,23 @@ async def _received(receive: Callable[[], Receipt], request: Request) -> JSONRes
         ids["outcome"] = "unsigned"
         return JSONResponse({"error": "signature"}, status_code=400)
     except UnreadableEvent:
-        # An error would make Stripe delay every invoice of the account; sending it again would change nothing.
-        receipt = Receipt(outcome=Outcome.UNREADABLE)
+        # An error would make Stripe delay every invoice of the account (FACTS 2.1); a resend would change nothing.
+        receipt = Receipt(outcome=ReceiptOutcome.UNREADABLE)
     except StoreUnavailable:
         ids["outcome"] = "unavailable"
         return JSONResponse({"error": "unavailable"}, status_code=503, headers=_RETRY_AFTER)
-    ids.update(_ids(receipt))
-    return JSONResponse({"received": True})
-
-
-def _ids(receipt: Receipt) -> Mapping[str, str]:
-    found = {
+    named = {
         "event": receipt.event_id,
         "invoice": receipt.invoice_id,
         "account": receipt.account,
         "outcome": receipt.outcome.value,
     }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-async def _readiness(receiver: Receiver) -> JSONResponse:
-    try:
-        with anyio.fail_after(READY_SECONDS):
-            details = await to_thread.run_sync(receiver.ready, abandon_on_cancel=True)
-    except (StoreUnavailable, TimeoutError):
-        return JSONResponse({"status": "unavailable"}, status_code=503, headers=_RETRY_AFTER)
-    return JSONResponse({"status": "ready", **details})
+    ids.update({name: value for name, value in named.items() if value is not None})
+    return JSONResponse({"received": True})
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    """404, 405 and what ``read_body`` refuses."""
+    """Answer 404, 405 and what ``read_body`` refuses."""
     if not isinstance(error, HTTPException):
         raise error
     return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)

@@ -9,14 +9,12 @@ import click
 import uvicorn
 
 import webhooks
-from pacspace_stripe.alerts.worker import AlertWorker
 from pacspace_stripe.app import App, build
 from pacspace_stripe.cli.logs import configure_logging
 from pacspace_stripe.cli.session import exit_on_sigterm
 from pacspace_stripe.cli.templates import refuse_broken
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.settings import load_settings
-from pacspace_stripe.worker import Engine
 
 _WAITING = 2048
 """Connections that may wait to be accepted; uvicorn's own default."""
@@ -41,34 +39,20 @@ def serve(host: str, port: int) -> None:
     exit_on_sigterm()
     # The port comes first: when another process has it, nothing was started beside that process.
     with _listener(host, port) as listener, closing(build(settings)) as app:
-        engine = Engine(store=app.store, url=settings.database_url.get_secret_value(), look=app.check)
-        alert_workers = app.alert_workers()
+        # Only now: `webhooks` is known to be ours.
+        from webhooks.app import GateService  # noqa: PLC0415
+        from webhooks.server import server_config  # noqa: PLC0415
+
+        service = GateService(app)
         try:
-            engine.start()
-            _announce(app, *listener.getsockname()[:2])
-            for each in alert_workers:
-                each.start()
-            _server(app, engine, host, port).run(sockets=[listener])
+            service.start()
+            _log_settings(app, *listener.getsockname()[:2])
+            uvicorn.Server(server_config(service.endpoint(), host=host, port=port)).run(sockets=[listener])
         finally:
-            _leave(_stop(engine, alert_workers))
-
-
-def _stop(engine: Engine, alert_workers: tuple[AlertWorker, ...]) -> int:
-    """Stop the workers and return how many checks are unfinished. The next process sends unfinished alerts again."""
-    for each in alert_workers:
-        each.stop()
-    unfinished = engine.stop()
-    for each in alert_workers:
-        each.close(seconds=1)
-    return unfinished
-
-
-def _leave(unfinished: int) -> None:
-    """Exit at once if a check still waits for a slow answer: as after a crash, the next process makes it again."""
-    if unfinished:
-        _log.warning("stopped in the middle of %d checks: they are made again", unfinished)
-        logging.shutdown()
-        os._exit(0)
+            if service.stop():
+                # A check that waits for a slow answer must not keep the process: it is made again, as after a crash.
+                logging.shutdown()
+                os._exit(0)
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -93,18 +77,7 @@ def _refuse_other_webhooks() -> None:
         raise ConfigurationError(variable, message, hint="Take that folder off PYTHONPATH for `serve`.")
 
 
-def _server(app: App, engine: Engine, host: str, port: int) -> uvicorn.Server:
-    from webhooks.app import create_app  # noqa: PLC0415 - only once `webhooks` is known to be ours
-    from webhooks.server import server_config  # noqa: PLC0415
-
-    endpoint = create_app(app.inbox(engine.enqueue), ledger=app.ledger_inbox())
-    return uvicorn.Server(server_config(endpoint, host=host, port=port))
-
-
-def _announce(app: App, host: str, port: int) -> None:
-    if app.adopt_policy():
-        _log.warning("the policy changed: every open invoice is checked again")
-    app.sweep.plan()
+def _log_settings(app: App, host: str, port: int) -> None:
     settings = app.settings
     channels = ",".join(app.checker.parts.alerts.channels) or "log"
     _log.info(

@@ -26,10 +26,10 @@ from pacspace_stripe.gate.rules.would_hold import weighed
 from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.stripe_writes import StripeWrites
 from pacspace_stripe.store import Leased
-from pacspace_stripe.stripe_api.events import SENT_IS_HEARD, EventType
 from pacspace_stripe.usage.rules import BilledUsage, may_bill_usage
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode
+from pacspace_stripe.vocabulary.webhooks import INVOICE_SENT_ARRIVES, EventType
 
 MAIL_UNKNOWN = "and whether Stripe mailed it is not known: select invoice.sent for the webhook endpoint"
 MOST_PUT_BACK = 5
@@ -248,7 +248,7 @@ class Pass:
             return False
         if journal.heard(invoice.invoice_id, EventType.INVOICE_SENT.value) is not None:
             return True
-        return False if journal.fact(SENT_IS_HEARD) else None
+        return False if journal.fact(INVOICE_SENT_ARRIVES) else None
 
     def _alert(self, kind: str, detail: str) -> None:
         before = self.memory.alerted

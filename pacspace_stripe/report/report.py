@@ -1,11 +1,11 @@
 """The report: everything we know of metered invoices, in the order in which a person needs it."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.events.reception import PACSPACE, STRIPE, read_ignored, read_refused
 from pacspace_stripe.explain.rules.explanation import has_drifted
 from pacspace_stripe.explain.rules.rejections import Rejection
 from pacspace_stripe.report.rules.checklist import CheckPoint, Known, checklist
@@ -16,6 +16,13 @@ from pacspace_stripe.store import Store
 from pacspace_stripe.sweep import REJECTIONS_REFUSED
 from pacspace_stripe.vocabulary.money import Money, totals
 from pacspace_stripe.vocabulary.policy import Mode, Policy
+from pacspace_stripe.vocabulary.webhooks import (
+    PACSPACE_SENDER,
+    STRIPE_SENDER,
+    RefusedWebhooks,
+    ignored_fact,
+    refused_fact,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +81,8 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
         lines=lines,
         blocks=tuple(store.jobs.blocks()),
         events=store.journal.events_received(),
-        refused=tuple(filter(None, (read_refused(store, sender) for sender in (STRIPE, PACSPACE)))),
-        ignored=read_ignored(store, STRIPE),
+        refused=_refused(store),
+        ignored=tuple(json.loads(store.journal.fact(ignored_fact(STRIPE_SENDER)) or "[]")),
         unreadable=store.journal.noted("unreadable_event", "-"),
         rejections_refused=store.journal.fact(REJECTIONS_REFUSED),
     )
@@ -83,6 +90,12 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
     return Report(
         made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)), rejections=rejections
     )
+
+
+def _refused(store: Store) -> tuple[RefusedWebhooks, ...]:
+    senders = (STRIPE_SENDER, PACSPACE_SENDER)
+    found = (RefusedWebhooks.parse(sender, store.journal.fact(refused_fact(sender))) for sender in senders)
+    return tuple(refused for refused in found if refused is not None)
 
 
 def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Never
 
 from pacspace_stripe.errors import UnreadableEvent
 from pacspace_stripe.gate.rules.stamp import OURS
 from pacspace_stripe.http.strict_json import json_object, mapping, matching
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIPTION_TYPES, EventType
 
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,250}")
@@ -34,40 +34,6 @@ _THIN_PREFIX = "v1."
 """Before the type of a thin event about an object of the v1 API."""
 
 
-class EventType(StrEnum):
-    """The types of events we act on, snapshot and thin; every other one reads as OTHER."""
-
-    INVOICE_UPCOMING = "invoice.upcoming"
-    INVOICE_CREATED = "invoice.created"
-    INVOICE_UPDATED = "invoice.updated"
-    INVOICE_FINALIZED = "invoice.finalized"
-    INVOICE_FINALIZATION_FAILED = "invoice.finalization_failed"
-    INVOICE_VOIDED = "invoice.voided"
-    INVOICE_DELETED = "invoice.deleted"
-    INVOICE_PAID = "invoice.paid"
-    INVOICE_SENT = "invoice.sent"
-    INVOICE_MARKED_UNCOLLECTIBLE = "invoice.marked_uncollectible"
-    SUBSCRIPTION_UPDATED = "customer.subscription.updated"
-    SUBSCRIPTION_DELETED = "customer.subscription.deleted"
-    METER_ERRORS = "billing.meter.error_report_triggered"
-    """Stripe rejected meter events that it had accepted; thin only."""
-    METER_NOT_FOUND = "billing.meter.no_meter_found"
-    """Stripe rejected meter events that name no meter; thin only."""
-    INVOICE_OTHER = "invoice.other"
-    """Something else happened to an invoice, of a type that this version does not know."""
-    OTHER = "other"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "EventType":
-        return cls.INVOICE_OTHER if isinstance(value, str) and value.startswith("invoice.") else cls.OTHER
-
-
-METER_TYPES = (EventType.METER_ERRORS, EventType.METER_NOT_FOUND)
-SUBSCRIPTION_TYPES = (EventType.SUBSCRIPTION_UPDATED, EventType.SUBSCRIPTION_DELETED)
-SUBSCRIBED = tuple(kind for kind in EventType if kind not in (*METER_TYPES, EventType.INVOICE_OTHER, EventType.OTHER))
-"""The types that an endpoint is to select, whatever the style of its payloads."""
-SENT_IS_HEARD = "webhooks:stripe:sent"
-"""Fact: ``invoice.sent`` comes, so a mailed invoice without one has not left."""
 _NAME_NO_INVOICE = (EventType.INVOICE_UPCOMING, EventType.INVOICE_OTHER)
 """Types about an invoice that may name none: a coming one has no id, and an unknown type may be about a part of one."""
 
@@ -95,38 +61,6 @@ class Event:
     """True if it may be about a change of our metadata keys or of the footer; an event that does not say may be."""
     by_request: bool = False
     """A request caused it, or may have: a thin event need not say. Else it is Stripe's own doing."""
-
-
-FOUND_BY_SWEEP = "found by the sweep"
-"""Outcome of an event that no webhook brought."""
-
-
-class Ignored(StrEnum):
-    """Why an event is recorded and not acted on, although its type is handled; shown in ``report``."""
-
-    OTHER_ACCOUNT = "of another account"
-    OTHER_MODE = "of the other mode"
-    ECHO = "echo of our own write"
-
-
-class Outcome(StrEnum):
-    """What became of one delivery."""
-
-    QUEUED = "queued"
-    RECORDED = "recorded"
-    """Kept, but nothing to do: a type, mode or account that is not ours, or an echo of our own write."""
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What the receiver made durable; the ids are for the log."""
-
-    outcome: Outcome
-    event_id: str | None = None
-    invoice_id: str | None = None
-    account: str | None = None
-    """The ledger account, of PacSpace's events."""
 
 
 def event_from_stripe(body: bytes) -> Event:

@@ -8,9 +8,9 @@ from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection, 
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.refusals import shortened
 from pacspace_stripe.stripe_api.calls import Calls, rfc3339
-from pacspace_stripe.stripe_api.events import METER_TYPES
 from pacspace_stripe.stripe_api.prices import stripe_object
 from pacspace_stripe.stripe_api.rows import readable
+from pacspace_stripe.vocabulary.webhooks import METER_TYPES
 
 _THIN_EVENT = "v2.core.event"
 _LONGEST_CODE = 128

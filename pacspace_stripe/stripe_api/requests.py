@@ -7,8 +7,8 @@ from datetime import datetime
 from pacspace_stripe.gate.rules.state import Finalizer
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.stripe_api.calls import OUR_KEY_PREFIX, Calls, unix
-from pacspace_stripe.stripe_api.events import EventType
 from pacspace_stripe.stripe_api.prices import stripe_object
+from pacspace_stripe.vocabulary.webhooks import EventType
 
 _BEFORE, _AFTER = 5, 5
 """Seconds around a time in which its event is looked for: a thin event is made apart from its snapshot."""

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pacspace_stripe.cli.processes import kill, wait_for
-from pacspace_stripe.stripe_api.events import SUBSCRIBED
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
 from tests.support.town import PATIENCE, Bill, Links, Town, town
 
 ROUNDS, SOAK_ROUNDS = 1, int(os.environ.get("SOAK_ROUNDS", "20"))

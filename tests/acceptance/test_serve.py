@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.cli.processes import free_port, wait_for
-from pacspace_stripe.stripe_api.events import SUBSCRIBED
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
 from tests.support.databases import OwnServer
 from tests.support.town import PATIENCE, Bill, Links, Town, town
 

@@ -21,19 +21,17 @@ from pydantic import SecretStr
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
-from pacspace_stripe.events.pacspace_inbox import APART, SETTLE, LedgerInbox
-from pacspace_stripe.events.reception import PACSPACE, Reception
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import claims
-from pacspace_stripe.stripe_api.events import Outcome, Receipt
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.windows import Window
+from pacspace_stripe.wakeups import LEDGER_APART, LEDGER_SOON, Receipt, ReceiptOutcome, Wakeups
 from tests.support.worlds import PERIOD_END, PERIOD_START, START, World, world
-from webhooks.app import create_app
-from webhooks.receiver import LedgerReceiver
+from webhooks.app import PacSpaceReceiver, create_app
+from webhooks.inboxes import PacSpaceInbox, open_inboxes
 from webhooks.server import server_config
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -68,8 +66,8 @@ def held(folder: Path, database_url: str | None = None, **settings: str) -> Iter
 def test_news_of_its_account_wakes_a_held_invoice_within_seconds(tmp_path: Path, event: str) -> None:
     with held(tmp_path) as made:
         made.record("10")
-        assert made.hear(event).outcome is Outcome.QUEUED
-        made.run(SETTLE + MINUTE)
+        assert made.hear(event).outcome is ReceiptOutcome.QUEUED
+        made.run(LEDGER_SOON + MINUTE)
         assert made.memory().verdict == "matched"
         assert made.left == {made.invoice_id}
 
@@ -78,7 +76,7 @@ def test_the_nested_payload_of_the_documents_does_the_same(tmp_path: Path) -> No
     with held(tmp_path) as made:
         made.record("10")
         made.hear(status="verified", delta={"customerId": "cus_acme", "amount": -10})
-        made.run(SETTLE + MINUTE)
+        made.run(LEDGER_SOON + MINUTE)
         assert made.left == {made.invoice_id}
 
 
@@ -90,10 +88,10 @@ def test_news_of_a_subscriptions_own_account_wakes_its_invoice(tmp_path: Path) -
         before = looks(made)
         made.record("5", account="acme:prod")
         made.hear(customerId="cus_acme")
-        made.run(SETTLE)
+        made.run(LEDGER_SOON)
         assert looks(made) == before
         made.hear(customerId="acme:prod")
-        made.run(SETTLE + MINUTE)
+        made.run(LEDGER_SOON + MINUTE)
         assert made.left == {made.invoice_id}
 
 
@@ -103,9 +101,9 @@ def test_news_of_a_record_wakes_the_invoice_it_vouches_for(tmp_path: Path) -> No
         made.bill("5")
         made.run(DAY)
         made.write("5")
-        assert made.hear(customerId="cus_acme").outcome is Outcome.RECORDED
-        assert made.hear(key="usage-cus_acme-2026-10").outcome is Outcome.QUEUED
-        made.run(SETTLE + MINUTE)
+        assert made.hear(customerId="cus_acme").outcome is ReceiptOutcome.RECORDED
+        assert made.hear(key="usage-cus_acme-2026-10").outcome is ReceiptOutcome.QUEUED
+        made.run(LEDGER_SOON + MINUTE)
         assert made.left == {made.invoice_id}
 
 
@@ -124,8 +122,8 @@ def test_news_that_is_not_ours_wakes_nothing_and_leaves_no_row(
 ) -> None:
     with held(tmp_path) as made:
         before, rows = looks(made), len(made.app.store.journal.event_outcomes())
-        assert made.hear(event, event_id=None, **data).outcome is Outcome.RECORDED
-        made.run(SETTLE)
+        assert made.hear(event, event_id=None, **data).outcome is ReceiptOutcome.RECORDED
+        made.run(LEDGER_SOON)
         assert looks(made) == before
         assert len(made.app.store.journal.event_outcomes()) == rows
 
@@ -133,17 +131,17 @@ def test_news_that_is_not_ours_wakes_nothing_and_leaves_no_row(
 def test_a_replayed_event_is_told_and_wakes_nothing_again(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         made.hear(event_id="evt_same")
-        made.run(2 * SETTLE)
+        made.run(2 * LEDGER_SOON)
         before = looks(made)
-        assert made.hear(event_id="evt_same").outcome is Outcome.RECORDED
-        made.run(2 * SETTLE)
+        assert made.hear(event_id="evt_same").outcome is ReceiptOutcome.RECORDED
+        made.run(2 * LEDGER_SOON)
         assert looks(made) == before
 
 
 def test_an_id_of_pacspace_is_none_of_stripe(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         (stripes, *_) = made.app.store.journal.event_outcomes()
-        assert made.hear(event_id=stripes).outcome is Outcome.QUEUED
+        assert made.hear(event_id=stripes).outcome is ReceiptOutcome.QUEUED
 
 
 def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
@@ -153,7 +151,7 @@ def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
         made.run(DAY)
         assert made.memory().ended
         before = looks(made)
-        assert made.hear().outcome is Outcome.RECORDED
+        assert made.hear().outcome is ReceiptOutcome.RECORDED
         made.run(MINUTE)
         assert looks(made) == before
 
@@ -165,8 +163,8 @@ def test_our_own_checkpoint_is_no_news_to_what_it_proves(tmp_path: Path) -> None
         made.run(timedelta(hours=1, minutes=30))
         assert made.memory().verdict == "matched"
         assert not made.memory().ended
-        assert made.hear("checkpoint.verified").outcome is Outcome.RECORDED
-        assert made.hear("delta.verified").outcome is Outcome.RECORDED
+        assert made.hear("checkpoint.verified").outcome is ReceiptOutcome.RECORDED
+        assert made.hear("delta.verified").outcome is ReceiptOutcome.RECORDED
 
 
 def test_a_busy_accounts_events_cost_nothing_while_usage_settles_and_climb_no_ladder(tmp_path: Path) -> None:
@@ -200,9 +198,9 @@ def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_pat
         made.run(timedelta(minutes=40))
         made.record("50")
         made.hear()
-        made.run(2 * SETTLE)
+        made.run(2 * LEDGER_SOON)
         assert made.memory(warning).verdict == "matched"
-        assert made.hear().outcome is Outcome.RECORDED
+        assert made.hear().outcome is ReceiptOutcome.RECORDED
 
 
 def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
@@ -231,9 +229,9 @@ def test_many_deltas_at_once_are_one_look_and_one_row(tmp_path: Path, database_u
         made.record("10")
         before, rows = looks(made), len(made.app.store.journal.event_outcomes())
         outcomes = [made.hear().outcome for _ in range(burst)]
-        assert outcomes.count(Outcome.QUEUED) == 1
+        assert outcomes.count(ReceiptOutcome.QUEUED) == 1
         assert len(made.app.store.journal.event_outcomes()) == rows + 1
-        made.run(SETTLE - timedelta(seconds=1))
+        made.run(LEDGER_SOON - timedelta(seconds=1))
         assert looks(made) == before
         made.run(MINUTE)
         # One look that matches reads the invoice twice: before the stamp, and again when it is finalized.
@@ -248,7 +246,7 @@ def test_deltas_over_twenty_seconds_are_a_handful_of_looks(tmp_path: Path, datab
             for _ in range(5):
                 made.hear()
             made.run(timedelta(milliseconds=100))
-        made.run(APART)
+        made.run(LEDGER_APART)
         assert looks(made) - before == 2
         assert len(made.app.store.journal.event_outcomes()) - rows == 2
 
@@ -259,7 +257,7 @@ def test_the_last_delta_of_a_burst_counts_too(tmp_path: Path) -> None:
             made.record("1")
             made.hear()
             made.run(timedelta(seconds=1))
-        made.run(APART)
+        made.run(LEDGER_APART)
         assert made.left == {made.invoice_id}
 
 
@@ -329,9 +327,9 @@ class Place:
 
 
 @contextlib.contextmanager
-def served(store: Store, ledger: LedgerReceiver | None) -> Iterator[Place]:
+def served(store: Store, pacspace: PacSpaceReceiver | None) -> Iterator[Place]:
     listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(Nobody(), ledger=ledger, body_seconds=0.5)
+    app = create_app(Nobody(), pacspace=pacspace, body_seconds=0.5)
     server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -353,14 +351,8 @@ def place(sqlite_url: str) -> Iterator[Place]:
     lease.give_back(InvoiceState(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)
     secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
-    inbox = LedgerInbox(
-        store=store,
-        secrets=secrets,
-        tolerance=5 * MINUTE,
-        ledger=LedgerProtocol.BALANCE,
-        now=clock.now,
-        reception=Reception(store=store, sender=PACSPACE, now=clock.now),
-    )
+    wakeups = Wakeups(store=store, livemode=False, ledger=LedgerProtocol.BALANCE)
+    inbox = PacSpaceInbox(wakeups, secrets=secrets, tolerance=5 * MINUTE, now=clock.now)
     with served(store, inbox) as one:
         yield one
     store.close()
@@ -482,7 +474,8 @@ def test_the_address_takes_nothing_but_posts(place: Place) -> None:
         assert client.get("/webhooks/pacspace").status_code == 405
 
 
-def test_no_secret_no_inbox(tmp_path: Path) -> None:
+def test_without_pacspaces_secret_there_is_no_inbox(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         without = made.app.settings.model_copy(update={"pacspace_webhook_secrets": None})
-        assert replace(made.app, settings=without).ledger_inbox() is None
+        _, pacspace = open_inboxes(replace(made.app, settings=without), lambda *_: None)
+        assert pacspace is None

@@ -16,8 +16,8 @@ from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, 
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
-from pacspace_stripe.stripe_api.events import SUBSCRIBED, EventType
-from pacspace_stripe.sweep import SWEEP_ID
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED, EventType
+from pacspace_stripe.wakeups import SWEEP_ID
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
 from tests.support.worlds import ENVIRONMENT, PERIOD_END, START, World, world

@@ -14,14 +14,14 @@ import pytest
 import uvicorn
 
 from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableEvent
-from pacspace_stripe.stripe_api.events import Outcome, Receipt
+from pacspace_stripe.wakeups import Receipt, ReceiptOutcome
 from webhooks.app import create_app
 from webhooks.server import server_config
 
 SIGNED = {"Stripe-Signature": "signed"}
 LIMIT = 1024 * 1024
 BODY_SECONDS = 0.5
-RECEIPT = Receipt(outcome=Outcome.QUEUED, event_id="evt_1", invoice_id="in_1")
+RECEIPT = Receipt(outcome=ReceiptOutcome.QUEUED, event_id="evt_1", invoice_id="in_1")
 
 
 @dataclass

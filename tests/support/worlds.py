@@ -22,11 +22,12 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import Kind
-from pacspace_stripe.stripe_api.events import Receipt
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.chain import place
 from pacspace_stripe.verify.consistency import problems
+from pacspace_stripe.wakeups import Receipt
 from tests.support.openapi import Checked
+from webhooks.inboxes import open_inboxes
 
 START = datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
 PERIOD_START, PERIOD_END = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -77,8 +78,7 @@ class World:
         self.app = build(
             loaded, now=self.clock.now, httpx_transport=httpx.MockTransport(self._answer), sleep=self._sleep
         )
-        self.inbox = self.app.inbox(self._enqueue)
-        self.ledger_inbox = self.app.ledger_inbox()
+        self.inbox, self.ledger_inbox = open_inboxes(self.app, self._enqueue)
         self.app.adopt_policy()
         return self.app
 

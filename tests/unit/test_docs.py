@@ -19,7 +19,7 @@ from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, v
 from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
 from pacspace_stripe.explain.rules.explanation_text import CAUSES
 from pacspace_stripe.settings import describe, env_example, readme_table
-from pacspace_stripe.stripe_api.events import SUBSCRIBED
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

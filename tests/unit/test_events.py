@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnreadableEvent
-from pacspace_stripe.stripe_api.events import SUBSCRIBED, SUBSCRIPTION_TYPES, Event, EventType, event_from_stripe
+from pacspace_stripe.stripe_api.events import Event, event_from_stripe
+from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED, SUBSCRIPTION_TYPES, EventType
 
 CREATED = 1_795_262_400
 PERIOD_END = 1_795_219_200

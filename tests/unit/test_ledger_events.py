@@ -13,8 +13,8 @@ from pacspace_sdk.errors import WebhookVerificationError
 from pacspace_sdk.webhooks.verify import Webhooks
 
 from pacspace_stripe.errors import SignatureError, UnreadableEvent
-from pacspace_stripe.events.signatures import verify_pacspace_signature
 from pacspace_stripe.pacspace_api.events import LedgerEventType, ledger_event_from_pacspace
+from webhooks.signatures import verify_pacspace_signature
 
 SECRET, OTHER = "whsec_test", "whsec_other"
 STAMP = "1739270400"

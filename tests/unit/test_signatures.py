@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stripe import WebhookSignature
 
 from pacspace_stripe.errors import SignatureError
-from pacspace_stripe.events.signatures import verify_stripe_signature
+from webhooks.signatures import verify_stripe_signature
 
 BODY = '{"id":"evt_1","text":"ünïcödé"}'
 SECRET = "whsec_current"

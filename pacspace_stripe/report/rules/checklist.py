@@ -6,14 +6,20 @@ from datetime import timedelta
 from enum import StrEnum
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.events.reception import MANY, STRIPE, Refused
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.report.rules.lines import Holding, InvoiceLine
 from pacspace_stripe.settings import Settings
-from pacspace_stripe.stripe_api.events import FOUND_BY_SWEEP, EventType, Ignored
 from pacspace_stripe.vocabulary.money import join_amounts, totals
 from pacspace_stripe.vocabulary.policy import FailPolicy, Mode
 from pacspace_stripe.vocabulary.text import plural
+from pacspace_stripe.vocabulary.webhooks import (
+    FOUND_BY_SWEEP,
+    REFUSALS_IN_A_ROW,
+    STRIPE_SENDER,
+    EventType,
+    Ignored,
+    RefusedWebhooks,
+)
 
 _NAMED = 10
 """How many customers or invoices a point names; the others are counted."""
@@ -46,7 +52,7 @@ class Known:
     lines: tuple[InvoiceLine, ...]
     blocks: tuple[InvoiceState, ...]
     events: Mapping[tuple[str, str], int]
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedWebhooks, ...] = ()
     """Requests refused since the last accepted one, per sender."""
     ignored: tuple[str, ...] = ()
     """Accounts whose events are answered and ignored, as far as they are named."""
@@ -200,7 +206,7 @@ def _events(known: Known) -> CheckPoint:
     missing = [kind.value for kind in _NEEDED if kind.value not in known.came]
     if not missing:
         return _point("events", "Stripe's events arrive.", fine=True)
-    if not known.came and any(refused.sender == STRIPE for refused in known.refused):
+    if not known.came and any(refused.sender == STRIPE_SENDER for refused in known.refused):
         return _point("events", "No event of Stripe was accepted: requests came and were refused.", fine=False)
     says = (
         "No webhook brought these events. Select them for the webhook endpoint in Stripe's dashboard, and see there "
@@ -212,7 +218,7 @@ def _events(known: Known) -> CheckPoint:
 def _refused(known: Known) -> Iterator[CheckPoint]:
     """A few refused requests may be anybody's; many without an accepted one, or the only ones, are a wrong setting."""
     for refused in known.refused:
-        if refused.count >= MANY or not known.came:
+        if refused.count >= REFUSALS_IN_A_ROW or not known.came:
             many = "1 webhook was" if refused.count == 1 else f"{refused.count:,} webhooks in a row were"
             says = f"{many} refused and none was accepted since, the last one at {refused.last_at:%Y-%m-%d %H:%M} UTC: "
             yield _point(f"refused_{refused.sender}", says + refused.advice, fine=False)

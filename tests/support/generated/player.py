@@ -26,6 +26,7 @@ from pacspace_stripe.store import Kind
 from tests.support.generated.plans import Act, Crash, Other, Outage, Person, Plan, Restart, Stall, Subscription, Usage
 from tests.support.generated.worlds import COUNTED, LEVEL, TIERED
 from tests.support.worlds import START, STRIPE_PORT, World
+from webhooks.inboxes import open_inboxes
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LADDER_END = timedelta(hours=4)
@@ -331,7 +332,7 @@ class Player(World):
         finally:
             self.app.close()
             self.app = paused
-            self.inbox = paused.inbox(self._enqueue)
+            self.inbox, _ = open_inboxes(paused, self._enqueue)
 
     def _written_down(self, request: httpx.Request) -> httpx.Response:
         path, invoice = request.url.path, None
