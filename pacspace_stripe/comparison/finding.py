@@ -135,7 +135,7 @@ def _patient(memory: InvoiceState) -> bool:
 def _changed_at_finalization(
     invoice: Invoice, finding: Finding, figures: dict[str, str], memory: InvoiceState
 ) -> Finding:
-    stamped = memory.stamped
+    stamped = memory.stamp
     if stamped is None or invoice.status is InvoiceStatus.DRAFT or finding.verdict is not Verdict.DRIFTED:
         return finding
     if stamped.verdict is Verdict.DRIFTED or same_figures(stamped.figures, figures):

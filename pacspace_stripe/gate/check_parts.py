@@ -12,8 +12,9 @@ from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.actions import WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import changed_stamp, footer_is_lost, on_it, stamp_stays
 from pacspace_stripe.gate.rules.stamp import carried
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Waiver
+from pacspace_stripe.gate.rules.state import Cleared, Ended, HoldCause, InvoiceState, Waiver
 from pacspace_stripe.gate.rules.transitions import (
+    as_past,
     covered_parts,
     first_reads,
     forgotten,
@@ -57,6 +58,7 @@ class Pass:
     waiver: Waiver | None
     back: LookBack | None = None
     steps: tuple[str, ...] = ()
+    cause: HoldCause = HoldCause.METERED
     ahead: timedelta | None = None
     """By how much ``now`` is ahead of real time: it is a test clock's, where the invoice belongs to one."""
     read: Invoice | None = None
@@ -76,7 +78,7 @@ class Pass:
         new = self.memory.first is None
         self.memory = let_go(remembered(self.memory, read, self.now), read, self.parts.policy.finalize)
         if self.back and new and not self.memory.held and timing.left_long_ago(read, self.now):
-            self.memory = replace(self.memory, past=True)
+            self.memory = as_past(self.memory)
         self.read = read
         return mapped(read, self.memory.mapping)
 
@@ -106,7 +108,7 @@ class Pass:
         block = self.parts.store.jobs.block_on(subscription)
         if block is not None and is_of_period(invoice, block.job_id):
             told = (*self.memory.alerted, *block.memory.alerted)
-            self.memory = replace(self.memory, blocked=True, alerted=told)
+            self.memory = replace(self.memory, early_warning_id=block.job_id, alerted=told)
             self.leased.save(self.memory)
             self.parts.store.jobs.end_block(block.job_id)
             self._did("blocked by the early warning")
@@ -124,7 +126,7 @@ class Pass:
             self.memory = forgotten(self.memory, "hold_undone")
         if again or invoice.status is InvoiceStatus.OPEN:
             self.memory = undone(self.memory, invoice, self.now)
-        self.memory, held = self._actor.hold(invoice, self.memory)
+        self.memory, held = self._actor.hold(invoice, self.memory, self.cause)
         self._did(str(steps.Hold()))
         return held
 
@@ -163,7 +165,7 @@ class Pass:
         if not action.footer:
             return
         self.memory = forgotten(self.memory, "footer_not_rendered")
-        missing = self.memory.stamped.without_footer if self.memory.stamped else ""
+        missing = self.memory.stamp.without_footer if self.memory.stamp else ""
         if missing:
             detail = f"stamped without a footer: {missing}"
             self._alert("footer_too_long", detail)
@@ -182,14 +184,14 @@ class Pass:
         """Held, or given its backstop, as any other is at first sight or when somebody undid our hold."""
         if not may_bill_usage(invoice):
             return
-        precaution = self.memory.precaution or not (self.memory.held or self.memory.backstop_at)
+        metered = self.memory.stopped_for is HoldCause.METERED
+        self.cause = HoldCause.METERED if metered else HoldCause.PRECAUTION
         match decide.before_comparison(invoice, self.memory, self.parts.policy, self.now):
             case steps.Hold(again=again):
-                self.memory = replace(self.memory, precaution=precaution)
                 self._hold(invoice, again=again)
                 self._alert("held_unread", "its prices or meters could not be read: held until they can be")
-            case steps.Backstop(at=at) as step:
-                self.memory = self._actor.backstop(invoice, replace(self.memory, precaution=precaution), at)
+            case steps.SetBackstop(at=at) as step:
+                self.memory = self._actor.backstop(invoice, self.memory, at, self.cause)
                 self._did(str(step))
             case _:
                 pass
@@ -211,8 +213,8 @@ class Pass:
         there = carried(invoice.metadata, finding) if policy.mode is Mode.ENFORCE else None
         if there is None or (memory.held and there[0].verdict is not Verdict.MATCHED):
             return None
-        self.memory = replace(with_finding(memory, there[0], policy, self.real_now), cleared=not memory.held)
-        self.memory = self._actor.adopt(invoice, self.memory, *there, policy)
+        known = with_finding(memory, there[0], policy, self.real_now)
+        self.memory = self._actor.adopt(invoice, known, *there, policy)
         self._did("carries this proof already")
         return there[0]
 
@@ -264,6 +266,7 @@ class Pass:
         at = until if self.ahead is None else timing.by_real_time(until - self.now, self.real_now)
         return Looked(self.memory, status, at, self.steps)
 
-    def _end(self, status: str, detail: str) -> Looked:
-        self.memory = replace(self.memory, stage=Stage.ENDED, held=False, detail=detail)
+    def _end(self, status: str, detail: str, *, cleared: bool | None = None) -> Looked:
+        clear = self.memory.cleared if cleared is None else cleared
+        self.memory = replace(self.memory, position=Cleared() if clear else Ended(), detail=detail)
         return Looked(self.memory, status, None, self.steps)

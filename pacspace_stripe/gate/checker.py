@@ -137,7 +137,7 @@ class Checker:
         changed = changed_stamp(invoice, memory)
         if changed is not None and changed.metadata:
             return None
-        same = memory.stamped is not None and same_figures(memory.stamped.figures, billed_figures(usages))
+        same = memory.stamp is not None and same_figures(memory.stamp.figures, billed_figures(usages))
         return result_of(memory, status=invoice.status.value, steps=(SAYS_SO,)) if same else None
 
     def preview(self, invoice_id: str) -> CheckResult:

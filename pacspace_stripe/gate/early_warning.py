@@ -22,7 +22,7 @@ from pacspace_stripe.gate.early_warning_proof import WarningProofs, checkpointed
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules import timing
 from pacspace_stripe.gate.rules.result import CheckResult, result_of
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import Ended, InvoiceState
 from pacspace_stripe.gate.rules.transitions import awaiting, reads_of
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.ledger.rules.selection import UnclearRecords
@@ -85,12 +85,12 @@ class EarlyWarning:
         if memory.ended:
             return memory, None
         if not self.comparer.ledger.has_windows:
-            return replace(memory, stage=Stage.ENDED, verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
+            return replace(memory, position=Ended(), verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
                 return self._look(leased, memory)
         except NotFound as error:
-            return replace(memory, stage=Stage.ENDED, detail=str(error)), None
+            return replace(memory, position=Ended(), detail=str(error)), None
         except RemoteError as error:
             if isinstance(error, RateLimited) and memory.failures < MOST_RATE_LIMITED_CHECKS:
                 wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
@@ -130,7 +130,7 @@ class EarlyWarning:
         """Its period is over, or nothing is metered: a block waits for the draft it is about, anything else ends."""
         if memory.verdict is Verdict.DRIFTED and now.timestamp() < period_end + BLOCK_WAITS.total_seconds():
             return memory, now + self.policy.cadence
-        return replace(memory, stage=Stage.ENDED, detail="its period is over, or nothing is metered"), None
+        return replace(memory, position=Ended(), detail="its period is over, or nothing is metered"), None
 
     def _over(self, window: Window | None, now: datetime) -> Window | None:
         """The part of a period that the ledger surely has: up to the last full cadence before now."""

@@ -1,6 +1,7 @@
 """Questions about other people's acts before a pass releases an invoice, and leaving one that they stop."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pacspace_stripe.comparison.finding import mapped
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
@@ -10,8 +11,9 @@ from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.actions import Action, RaiseAlert
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY
-from pacspace_stripe.gate.rules.state import ANY_STOP, Finalizer, InvoiceState, Waiver
+from pacspace_stripe.gate.rules.state import ANY_STOP, Finalizer, HoldCause, InvoiceState, Waiver
 from pacspace_stripe.gate.rules.stops import Stop, check_again_at, frees_unread, stops
+from pacspace_stripe.gate.rules.transitions import as_past
 from pacspace_stripe.gate.services import Looked
 from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.usage.rules import UNNAMED, BilledUsage, names_metronome, same_figures
@@ -31,17 +33,16 @@ class ReleaseGuard(Pass):
         """
         memory = self.memory
         if usages:
-            stopped = memory.held or memory.backstop_at is not None
-            return (memory.precaution or not stopped) and all(usage.unsaid for usage in usages)
+            return memory.stopped_for is not HoldCause.METERED and all(usage.unsaid for usage in usages)
         unnamed = any(window["meter"] == UNNAMED for window in memory.windows)
-        return memory.precaution and (names_metronome(invoice) or not unnamed)
+        return memory.stopped_for is HoldCause.PRECAUTION and (names_metronome(invoice) or not unnamed)
 
     def _give_back(self, invoice: Invoice) -> Looked | None:
         """Undo a precautionary hold on an invoice that has no metered lines, unless somebody else stopped it, too."""
         draft = invoice.status is InvoiceStatus.DRAFT
         held = self.memory.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
         postponed = self.memory.backstop_at is not None and draft
-        if self.memory.precaution and (held or postponed):
+        if self.memory.stopped_for is HoldCause.PRECAUTION and (held or postponed):
             stopped = stops(invoice, self.memory)
             if stopped:
                 return self._stays(invoice, stopped)
@@ -63,12 +64,13 @@ class ReleaseGuard(Pass):
     def _planned(self, invoice: Invoice, finding: Finding) -> tuple[tuple[Action, ...], Invoice]:
         """Return what the finding asks for, and the invoice as it was read for that."""
         # A backfill holds nothing that has left.
-        seen = replace(self.memory, past=True) if self.back else self.memory
+        seen = as_past(self.memory) if self.back else self.memory
         told = finding.shifted(self.ahead) if self.ahead else finding
         actions = decide.after_comparison(invoice, seen, self.parts.policy, self.now, told)
         if not frees_unread(actions):
             return actions, invoice
-        fresh, seen = self._read_before_release(invoice), replace(self.memory, past=seen.past)
+        fresh = self._read_before_release(invoice)
+        seen = as_past(self.memory) if self.back else self.memory
         return decide.after_comparison(fresh, seen, self.parts.policy, self.now, told), fresh
 
     def _read_before_release(self, invoice: Invoice) -> Invoice:
@@ -91,7 +93,8 @@ class ReleaseGuard(Pass):
 
     def _updated(self, memory: InvoiceState) -> InvoiceState:
         """InvoiceState with what the updates that somebody else sent under our hold say of ``auto_advance``."""
-        journal, stopped_at, unread = self.parts.store.journal, memory.stopped_at, False
+        journal, stopped_at = self.parts.store.journal, memory.stopped_at
+        unread: tuple[datetime, ...] = ()
         for at in journal.pending_updates(memory.invoice_id):
             try:
                 updates = self.parts.stripe.invoice_updates(memory.invoice_id, at)
@@ -105,13 +108,13 @@ class ReleaseGuard(Pass):
                     stopped_at = None if update.auto_advance else update.at
             if updates:
                 journal.forget_update(memory.invoice_id, at)
-            unread = unread or not updates
-        return replace(memory, stopped_at=stopped_at, updates_unread=unread)
+            unread = unread if updates else (*unread, at)
+        return replace(memory, stopped_at=stopped_at, unread_updates=unread)
 
     def _finalizer_known(self, invoice: Invoice) -> None:
         """Ask Stripe who finalized it, where that was not us and somebody may be in the middle of ending it."""
         memory = self.memory
-        under_hold = memory.held and not memory.finalized_by_us and invoice.status is InvoiceStatus.OPEN
+        under_hold = memory.held and memory.finalizer is not Finalizer.US and invoice.status is InvoiceStatus.OPEN
         asked = memory.finalizer not in (None, Finalizer.UNKNOWN)
         if not under_hold or asked or invoice.finalized_at is None:
             return
@@ -124,8 +127,7 @@ class ReleaseGuard(Pass):
                 "invoice=%s its finalization's event could not be read: %s", memory.invoice_id, error
             )
             finalizer = Finalizer.UNKNOWN
-        ours = finalizer is Finalizer.US
-        self.memory = replace(memory, finalizer=finalizer, finalized_by_us=memory.finalized_by_us or ours)
+        self.memory = replace(memory, finalizer=finalizer)
 
     def _overruled(self, invoice: Invoice, given: Waiver) -> tuple[str, ...]:
         """Return the stops that keep the invoice back now, when a person asks to release it although they do."""
@@ -136,7 +138,7 @@ class ReleaseGuard(Pass):
 
     def _stamped_as(self, given: Waiver, invoice: Invoice) -> bool:
         """Return whether the stamp names an earlier decision that covers this one: two would contradict each other."""
-        known, stamped = self.memory.waiver, self.memory.stamped
+        known, stamped = self.memory.waiver, self.memory.stamp
         waived = stamped is not None and stamped.verdict is Verdict.WAIVED and carries_stamp(invoice, self.memory)
         if not waived or known is None or not known.covers(given) or not same_figures(known.figures, given.figures):
             return False

@@ -22,8 +22,9 @@ from pacspace_stripe.gate.release_guard import ReleaseGuard
 from pacspace_stripe.gate.rules import actions as steps
 from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp
+from pacspace_stripe.gate.rules.state import Held, HoldCause, Released
 from pacspace_stripe.gate.rules.stops import stops
-from pacspace_stripe.gate.rules.transitions import GIVEN_UP, as_read, awaiting, with_finding
+from pacspace_stripe.gate.rules.transitions import GIVEN_UP, as_read, awaiting, stopped_for, with_finding
 from pacspace_stripe.gate.services import Looked
 from pacspace_stripe.usage.rules import BilledUsage, billed_figures, figures_of, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
@@ -58,7 +59,7 @@ class Look(ReleaseGuard):
             return self._left_to_people(invoice)
         self._take_over_block(invoice)
         usages = self._usages(invoice)
-        if not usages and (self.memory.precaution or not self.memory.held):
+        if not usages and (self.cause is HoldCause.PRECAUTION or not self.memory.held):
             stays = self._give_back(invoice)
             return stays or self._end(invoice.status.value, NOTHING_METERED)
         self._claim(invoice, usages, seen_at=self.real_now)
@@ -78,7 +79,7 @@ class Look(ReleaseGuard):
             return invoice, summarize(())
         self._claim(invoice, usages, seen_at=invoice.created_at)
         would_hold = invoice.auto_advance and decide.fails_closed(self.memory, self.parts.policy)
-        known = replace(self.memory, held=self.memory.held or would_hold)
+        known = replace(self.memory, position=Held()) if would_hold and not self.memory.held else self.memory
         finding, known = self._best(invoice, usages, known)
         self.memory = with_finding(known, finding, self.parts.policy, self.real_now)
         return mapped(self.read or invoice, known.mapping), finding
@@ -90,7 +91,8 @@ class Look(ReleaseGuard):
         except RemoteError:
             self._stop_unread(invoice)
             raise
-        self.memory = replace(self.memory, precaution=self._is_precaution(invoice, usages))
+        self.cause = HoldCause.PRECAUTION if self._is_precaution(invoice, usages) else HoldCause.METERED
+        self.memory = stopped_for(self.memory, self.cause)
         return usages
 
     def _waive(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> None:
@@ -134,8 +136,8 @@ class Look(ReleaseGuard):
             case steps.Hold(again=again):
                 held = self._hold(invoice, again=again)
                 return self._settle(held, usages)
-            case steps.Backstop(at=at) as step:
-                self.memory = self._actor.backstop(invoice, self.memory, at)
+            case steps.SetBackstop(at=at) as step:
+                self.memory = self._actor.backstop(invoice, self.memory, at, self.cause)
                 self._did(str(step))
                 return self._settle(replace(invoice, automatically_finalizes_at=at), usages)
             case steps.Confirm():
@@ -165,24 +167,25 @@ class Look(ReleaseGuard):
 
     def _confirm(self, invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Looked:
         """It left: its final lines are those of the stamp on it, or it is compared again."""
-        stamped = self.memory.stamped if carries_stamp(invoice, self.memory) else None
+        stamped = self.memory.stamp if carries_stamp(invoice, self.memory) else None
         good = stamped is not None and stamped.verdict.may_leave
         # A root vouches for what it covered; a record may have grown since.
         grows = any(usage.by_record for usage in usages)
         if stamped and good and not grows and same_figures(stamped.figures, billed_figures(usages)):
             self._did("confirmed")
             self._actor.confirm(invoice, stamped.evidence_sha256, usages)
-            self.memory = replace(self.memory, cleared=True)
-            return self._end(invoice.status.value, self.memory.detail)
+            return self._end(invoice.status.value, self.memory.detail, cleared=True)
         return self._compare(invoice, usages)
 
     def _watch(self, invoice: Invoice) -> Looked:
         mailed = self._mailed(invoice)
         if decide.release_showed_effect(invoice, mailed=bool(mailed)):
             return self._end(invoice.status.value, self.memory.detail)
-        if self.memory.released_at is None:
-            self.memory = replace(self.memory, released_at=self.now, held=False)
-        deadline = (self.memory.released_at or self.now) + decide.EFFECT_WITHIN
+        released = self.memory.position
+        if not isinstance(released, Released):
+            released = Released(at=self.now)
+            self.memory = replace(self.memory, position=released)
+        deadline = released.at + decide.EFFECT_WITHIN
         if self.now < deadline:
             return self._until(invoice.status.value, deadline)
         if mailed is None:
@@ -206,7 +209,7 @@ class Look(ReleaseGuard):
             return stays
         proven = self._proven_already(invoice, finding) if left else None
         if proven is not None and not self.memory.held:
-            return self._end(invoice.status.value, self.memory.detail)
+            return self._end(invoice.status.value, self.memory.detail, cleared=True)
         if proven is None:
             self._seal(invoice, finding)
         if invoice.status is not InvoiceStatus.DRAFT and finding.verdict.may_leave:
@@ -263,8 +266,7 @@ class Look(ReleaseGuard):
             return self._until(invoice.status.value, self.now)
         if good and invoice.status in GIVEN_UP:
             self._unsign(invoice)
-        self.memory = replace(self.memory, cleared=good)
-        return self._end(invoice.status.value, self.memory.detail or detail)
+        return self._end(invoice.status.value, self.memory.detail or detail, cleared=good)
 
     def _after_finalization(self, final: Invoice, stamped: Finding) -> Looked | None:
         """All lines again: None when they are what was stamped and it may be released."""
@@ -278,8 +280,7 @@ class Look(ReleaseGuard):
                 stopped = stops(final, self.memory)
                 return self._stays(final, stopped) if stopped else None
             self._unsign(final)
-            self.memory = replace(self.memory, cleared=True)
-            return self._end(final.status.value, stamped.detail)
+            return self._end(final.status.value, stamped.detail, cleared=True)
         return self._caught(final, usages, stamped)
 
     def _caught(self, final: Invoice, usages: tuple[BilledUsage, ...], stamped: Finding) -> Looked:

@@ -15,7 +15,18 @@ from pacspace_stripe.gate.rules.actions import WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import ChangedStamp
 from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage, Stamped
+from pacspace_stripe.gate.rules.state import (
+    Backstop,
+    Finalizer,
+    Free,
+    Held,
+    HoldCause,
+    HoldStep,
+    InvoiceState,
+    Released,
+    Stamped,
+    WrittenStamp,
+)
 from pacspace_stripe.store import Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import BilledUsage, figures_of, same_figures
@@ -98,7 +109,7 @@ class StripeWrites:
 
     def _printed(self, invoice: Invoice, memory: InvoiceState, finding: Finding) -> str | None:
         """Return the evidence that the frozen footer names, when it proves this match: the PDF can name no other."""
-        stamped, block = memory.stamped, find_block(invoice.footer) or ""
+        stamped, block = memory.stamp, find_block(invoice.footer) or ""
         if stamped is None or invoice.status is InvoiceStatus.DRAFT or stamped.evidence_sha256 not in block:
             return None
         matched = stamped.verdict is finding.verdict is Verdict.MATCHED
@@ -118,15 +129,15 @@ class StripeWrites:
             self.leased.guard()
             chain = invoice.subscription_id or invoice.invoice_id
             self.store.chains.append(said, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
-        known = memory.stamped if memory.stamped and memory.stamped.evidence_sha256 == sha256 else None
-        stamped = known or Stamped(
+        known = memory.stamp if memory.stamp and memory.stamp.evidence_sha256 == sha256 else None
+        stamped = known or WrittenStamp(
             verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
         )
         if not stamped.metadata:
             on_it = ours(invoice.metadata)
             stamped = replace(stamped, metadata=on_it, footer=find_block(invoice.footer), written=True)
         core = digest(evidence.meaning(said))
-        done = replace(memory, stamped=stamped, evidence_sha256=sha256, evidence_core=core)
+        done = replace(memory, stamp=stamped, evidence_sha256=sha256, evidence_core=core)
         self.leased.save(done)
         return done
 
@@ -139,31 +150,32 @@ class StripeWrites:
             self.leased.guard()
             self.store.chains.append(core, chain=chain, job_id=final.invoice_id, decided_at=self.now)
 
-    def hold(self, invoice: Invoice, memory: InvoiceState) -> tuple[InvoiceState, Invoice]:
+    def hold(self, invoice: Invoice, memory: InvoiceState, cause: HoldCause) -> tuple[InvoiceState, Invoice]:
         """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""
-        intent = replace(memory, held=True, cleared=False)
+        intent = memory if memory.held else replace(memory, position=Held(step=HoldStep.REQUESTED, cause=cause))
         self.leased.save(intent)
         self._noted("hold", invoice)
         sign = Sign(
             invoice_id=invoice.invoice_id,
             since=memory.held_at or self.now,
             planned_at=memory.first.finalizes_at if memory.first else None,
-            precaution=memory.precaution,
+            cause=cause,
         ).written(invoice.metadata)
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=False, metadata=sign)
-        stage = memory.stage if memory.stage is Stage.FINALIZED else Stage.HELD
-        done = replace(intent, held_at=memory.held_at or self.now, stage=stage, released_at=None)
+        finalized = isinstance(memory.position, Held) and memory.position.step is HoldStep.FINALIZED
+        step = HoldStep.FINALIZED if finalized else HoldStep.HELD
+        done = replace(memory, position=Held(step=step, cause=cause), held_at=memory.held_at or self.now)
         self.leased.save(done)
         metadata = {**invoice.metadata, **sign}
         return done, replace(invoice, auto_advance=False, automatically_finalizes_at=None, metadata=metadata)
 
-    def backstop(self, invoice: Invoice, memory: InvoiceState, at: datetime) -> InvoiceState:
+    def backstop(self, invoice: Invoice, memory: InvoiceState, at: datetime, cause: HoldCause) -> InvoiceState:
         """Stripe's own clock as the fallback, set once."""
         self.leased.save(memory)
         if at > self.now and invoice.automatically_finalizes_at != at:
             self._noted("backstop", invoice, at=iso(at))
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
-        done = replace(memory, backstop_at=at, stage=Stage.BACKSTOPPED)
+        done = replace(memory, position=Free(), backstop=Backstop(at=at, cause=cause))
         self.leased.save(done)
         return done
 
@@ -174,7 +186,7 @@ class StripeWrites:
             self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
         elif finalizes_at is not None and finalizes_at != invoice.automatically_finalizes_at:
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=finalizes_at)
-        done = replace(memory, held=False, precaution=False, backstop_at=None)
+        done = replace(memory, position=Free(), backstop=None)
         self.leased.save(done)
         return done
 
@@ -190,7 +202,7 @@ class StripeWrites:
         stays_held = memory.held and alive and not action.auto_advance and not paid_next
         metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
-        stamped = Stamped(
+        stamped = WrittenStamp(
             verdict=finding.verdict,
             evidence_sha256=sha,
             figures=figures_of(finding),
@@ -199,7 +211,7 @@ class StripeWrites:
             footer=find_block(footer) if footer is not None else find_block(invoice.footer),
             without_footer=left_out.get("footer_too_long", ""),
         )
-        intent = replace(memory, stamped=_following(memory.stamped, stamped))
+        intent = replace(memory, stamp=_following(memory.stamp, stamped))
         self.leased.save(intent)
         changes = _changes(invoice, metadata.changes, footer, action)
         if changes:
@@ -209,14 +221,14 @@ class StripeWrites:
             for kind, reason in left_out.items():
                 self._noted(kind, invoice, reason=reason)
             self.stripe.update_invoice(invoice.invoice_id, **changes)  # type: ignore[arg-type]  # keywords by name
-        done = _after_stamp(replace(intent, stamped=replace(intent.stamped or stamped, written=True)), action)
+        done = _after_stamp(replace(intent, stamp=replace(intent.stamp or stamped, written=True)), action)
         self.leased.save(done)
         return done, bool(changes)
 
     def put_back(self, invoice: Invoice, memory: InvoiceState, changed: ChangedStamp) -> tuple[InvoiceState, Invoice]:
         """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
         changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
-        block = memory.stamped.footer if memory.stamped else None
+        block = memory.stamp.footer if memory.stamp else None
         if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
             footer = insert_block(invoice.footer, block)
             changes |= {} if isinstance(footer, TooLong) else {"footer": footer}
@@ -238,7 +250,7 @@ class StripeWrites:
 
     def finalize(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
         """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""
-        intent = replace(memory, finalized_by_us=True)
+        intent = replace(memory, finalizer=Finalizer.US)
         self.leased.save(intent)
         self._noted("finalize", invoice)
         try:
@@ -247,7 +259,7 @@ class StripeWrites:
             # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: the events say who.
             self.leased.save(memory)
             raise
-        done = replace(intent, stage=Stage.FINALIZED)
+        done = intent.at_step(HoldStep.FINALIZED)
         self.leased.save(done)
         return done
 
@@ -258,15 +270,15 @@ class StripeWrites:
 
     def release(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
         """``auto_advance=true`` on what we held."""
-        intent = replace(memory, stage=Stage.RELEASED)
+        intent = memory.at_step(HoldStep.RELEASING)
         self.leased.save(intent)
         self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
         # In the same update: what somebody takes off it after we read it last is on it when it goes.
-        stamped = memory.stamped
+        stamped = memory.stamp
         proof = stamped.metadata if stamped and stamped.evidence_sha256 == memory.evidence_sha256 else {}
         metadata = {**proof, **_unsigned(invoice)}
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=metadata)
-        done = replace(intent, held=False, released_at=self.now, cleared=True)
+        done = replace(intent, position=Released(at=self.now))
         self.leased.save(done)
         return done
 
@@ -276,19 +288,19 @@ def _unsigned(invoice: Invoice) -> dict[str, str]:
     return {HOLD_KEY: ""} if HOLD_KEY in invoice.metadata else {}
 
 
-def _same_stamp(one: Stamped, other: Stamped) -> bool:
+def _same_stamp(one: WrittenStamp, other: WrittenStamp) -> bool:
     return (one.verdict, one.evidence_sha256, one.figures) == (other.verdict, other.evidence_sha256, other.figures)
 
 
-def _following(before: Stamped | None, now: Stamped) -> Stamped:
+def _following(before: WrittenStamp | None, now: WrittenStamp) -> WrittenStamp:
     """Return the new stamp; one that says what the stamp before it said keeps its time."""
     return replace(now, at=before.at, written=before.written) if before and _same_stamp(before, now) else now
 
 
 def _after_stamp(memory: InvoiceState, action: WriteStamp) -> InvoiceState:
-    if action.auto_advance:
-        return replace(memory, held=False, stage=Stage.STAMPED)
-    return replace(memory, stage=memory.stage if memory.stage is Stage.FINALIZED else Stage.STAMPED)
+    if action.auto_advance or not isinstance(memory.position, Held):
+        return replace(memory, position=Stamped())
+    return memory if memory.position.step is HoldStep.FINALIZED else memory.at_step(HoldStep.STAMPED)
 
 
 def _changes(

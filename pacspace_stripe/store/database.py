@@ -91,7 +91,7 @@ def mapped_errors() -> Iterator[None]:
         raise unavailable(error) from error
 
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The newest revision in ``migrations/versions``."""
 _VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.String))
 

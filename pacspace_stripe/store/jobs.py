@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import Cleared, Ended, InvoiceState, Stage
 from pacspace_stripe.store import states as memories
 from pacspace_stripe.store.database import Database, insert_once
 from pacspace_stripe.store.leases import Leased, is_dead, owner_token
@@ -185,7 +185,7 @@ class Jobs:
 
     def stamped(self, job_ids: Sequence[str]) -> list[InvoiceState]:
         """Return the states of those of the given invoices that carry, or should carry, a stamp of ours."""
-        is_stamped = jobs.c.memory["stamped", "evidence_sha256"].as_string().is_not(None)
+        is_stamped = jobs.c.memory["stamp", "evidence_sha256"].as_string().is_not(None)
         query = sa.select(jobs.c.memory).where(jobs.c.job_id.in_(job_ids), is_stamped)
         with self._database.reading() as connection:
             return [memories.from_json(memory) for memory in connection.execute(query).scalars()]
@@ -238,7 +238,7 @@ class Jobs:
         with self._database.writing() as connection:
             query = sa.select(jobs.c.memory).where(jobs.c.job_id == job_id).with_for_update()
             memory = memories.from_json(connection.execute(query).scalar_one())
-            ended = memory_columns(replace(memory, stage=Stage.ENDED))
+            ended = memory_columns(replace(memory, position=Ended()))
             values = {**ended, "next_check_at": None, "lease_owner": None, "lease_until": None}
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(**values))
 
@@ -250,7 +250,7 @@ class Jobs:
             found = connection.execute(sa.select(jobs.c.memory).where(*mine).with_for_update()).scalar()
             if found is None:
                 return False
-            ended = replace(memories.from_json(found), stage=Stage.ENDED, held=False)
+            ended = replace(memories.from_json(found), position=Cleared())
             values = {**memory_columns(ended), "next_check_at": None, "updated_at": self._database.now()}
             return connection.execute(sa.update(jobs).where(*mine).values(**values)).rowcount == 1
 

@@ -1,19 +1,30 @@
-"""InvoiceState to JSON and back."""
+"""Invoice states as JSON and back."""
 
 from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.gate.rules.state import Cleared, Ended, Free, Held, InvoiceState, Position, Released, Stamped
+from pacspace_stripe.store.migrations.invoice_states import is_old, upgraded
 
-_ADAPTER: TypeAdapter[InvoiceState] = TypeAdapter(InvoiceState)
+_STATE: TypeAdapter[InvoiceState] = TypeAdapter(InvoiceState)
+_POSITIONS: dict[str, TypeAdapter[Position]] = {
+    of.__name__.lower(): TypeAdapter(of) for of in (Free, Held, Stamped, Released, Cleared, Ended)
+}
 
 
-def to_json(memory: InvoiceState) -> dict[str, Any]:
-    """JSON-ready, datetimes as ISO strings."""
-    return cast("dict[str, Any]", _ADAPTER.dump_python(memory, mode="json"))
+def to_json(state: InvoiceState) -> dict[str, Any]:
+    """Return a state as it is stored: datetimes as ISO strings, its position as the object ``stage``.
+
+    ``stage`` was a word up to revision 0007: a process of that version fails on such a row, and writes nothing.
+    """
+    row = cast("dict[str, Any]", _STATE.dump_python(state, mode="json"))
+    return row | {"stage": {"is": type(state.position).__name__.lower(), **row.pop("position")}}
 
 
-def from_json(data: dict[str, Any]) -> InvoiceState:
-    """The memory as it was saved; fields that a newer version added get their defaults."""
-    return _ADAPTER.validate_python(data)
+def from_json(row: dict[str, Any]) -> InvoiceState:
+    """Return the state as it was stored; fields that a newer version added get their defaults."""
+    current = upgraded(row) if is_old(row) else row
+    where = current["stage"]
+    position = _POSITIONS[where["is"]].validate_python({name: each for name, each in where.items() if name != "is"})
+    return _STATE.validate_python({**current, "position": position})

@@ -77,11 +77,11 @@ def test_a_stamp_of_an_earlier_version_is_put_back_as_the_pdf_names_it(tmp_path:
         before = paid(made)
         # An earlier version kept no metadata of its stamps, and its evidence said nothing of the attribution.
         leased = made.app.store.jobs.acquire(Kind.INVOICE, made.invoice_id, MINUTE)
-        stamped = made.memory().stamped
+        stamped = made.memory().stamp
         assert leased is not None
         assert stamped is not None
         kept = replace(stamped, metadata={}, footer=None, written=False)
-        leased.give_back(replace(made.memory(), stamped=kept, evidence_core="of an earlier version"), None)
+        leased.give_back(replace(made.memory(), stamp=kept, evidence_core="of an earlier version"), None)
         edit(made, EDITS["everything removed"])
         made.run(DAY)
         assert stamp(made) == before

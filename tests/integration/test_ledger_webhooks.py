@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.gate.early_warning import upcoming_job_id
-from pacspace_stripe.gate.rules.state import InvoiceState
+from pacspace_stripe.gate.rules.state import Held, InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.tables import claims
@@ -348,7 +348,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     store.coverage.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
     lease = store.jobs.acquire(Kind.INVOICE, "in_1", MINUTE)
     assert lease is not None
-    lease.give_back(InvoiceState(invoice_id="in_1", held=True, verdict=Verdict.UNPROVEN), NOW + DAY)
+    lease.give_back(InvoiceState(invoice_id="in_1", position=Held(), verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)
     secrets = (SecretStr("whsec_next"), SecretStr(SECRET))
     wakeups = Wakeups(store=store, livemode=False, ledger=LedgerProtocol.BALANCE)

@@ -13,9 +13,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.gate.rules.state import InvoiceState, KeptBack, Stage, Stamped, Waiver
+from pacspace_stripe.gate.rules.state import (
+    Backstop,
+    Cleared,
+    Ended,
+    Finalizer,
+    FirstSight,
+    Free,
+    Held,
+    HoldCause,
+    HoldStep,
+    InvoiceState,
+    KeptBack,
+    Origin,
+    Position,
+    Released,
+    Stamped,
+    Waiver,
+    WrittenStamp,
+)
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind
+from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from tests.support.generated.attempts import folder
 from tests.support.generated.plans import Crash, Outage, Person, Plan, Stall
 from tests.support.generated.player import Player
@@ -152,6 +171,11 @@ ACTS = st.lists(
     max_size=3,
 )
 DIGEST = "0" * 64
+BACKSTOPS = (PERIOD_END + DAY, PERIOD_END)
+POSITIONS: tuple[Position, ...] = (
+    *(Free(), Stamped(), Released(at=PERIOD_END), Cleared(), Ended()),
+    *(Held(step=step, cause=cause) for step in HoldStep for cause in HoldCause),
+)
 
 
 @st.composite
@@ -159,25 +183,22 @@ def memories(draw: st.DrawFn) -> dict[str, object]:
     """Changes to what is remembered, in any combination."""
     verdict = draw(st.sampled_from([Verdict.MATCHED, Verdict.DRIFTED, Verdict.UNPROVEN, Verdict.WAIVED]))
     figures = {"api_calls|2026-10-01T00:00:00Z/2026-11-01T00:00:00Z": draw(st.sampled_from(["10", "7", "0"]))}
-    stamped = Stamped(verdict=verdict, evidence_sha256=DIGEST, figures=figures, at=START)
+    stamped = WrittenStamp(verdict=verdict, evidence_sha256=DIGEST, figures=figures, at=START)
     waiver = Waiver(reason="agreed", by="jane", at=START, figures=figures)
+    first = FirstSight(at=START, auto_advance=True, finalizes_at=PERIOD_END + HOUR, status=InvoiceStatus.DRAFT)
     kept = KeptBack(since=START, verdict=verdict, reason=Reason.OVERBILLED, detail="before")
     fields: dict[str, st.SearchStrategy[object]] = {
-        "held": st.booleans(),
+        "position": st.sampled_from(POSITIONS),
         "held_at": st.sampled_from([None, START, PERIOD_END]),
-        "precaution": st.booleans(),
-        "blocked": st.booleans(),
-        "past": st.booleans(),
-        "finalized_by_us": st.booleans(),
-        "cleared": st.booleans(),
-        "stage": st.sampled_from([*Stage]),
-        "backstop_at": st.sampled_from([None, PERIOD_END + DAY, PERIOD_END]),
-        "released_at": st.sampled_from([None, PERIOD_END]),
+        "early_warning_id": st.sampled_from([None, "upcoming:sub_1:0"]),
+        "first": st.sampled_from([first, replace(first, origin=Origin.PAST)]),
+        "finalizer": st.sampled_from([None, *Finalizer]),
+        "backstop": st.sampled_from([None, *(Backstop(at=at, cause=cause) for at in BACKSTOPS for cause in HoldCause)]),
         "verdict": st.just(verdict),
         "reason": st.sampled_from([Reason.EXACT, Reason.OVERBILLED, Reason.NOT_SETTLED, Reason.LEDGER_UNAVAILABLE]),
         "attempts": st.sampled_from([0, 1, 9]),
         "failures": st.sampled_from([0, 6]),
-        "stamped": st.just(stamped),
+        "stamp": st.just(stamped),
         "evidence_sha256": st.just(DIGEST),
         "waiver": st.just(waiver),
         "kept_back": st.just(kept),

@@ -27,7 +27,19 @@ from alembic.script import ScriptDirectory
 import pacspace_stripe
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import (
+    Cleared,
+    Ended,
+    FirstSight,
+    Free,
+    Held,
+    HoldStep,
+    InvoiceState,
+    Position,
+    Released,
+    Stage,
+    Stamped,
+)
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
@@ -45,7 +57,7 @@ START = datetime(2026, 11, 1, 0, 0, 0, 123456, tzinfo=UTC)
 TTL, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=35)
 MICROSECOND, SECOND, DAY = timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=1)
 THREADS = 8
-HELD = InvoiceState(invoice_id="in_1", customer_id="cus_1", subscription_id="sub_1", stage=Stage.HELD, held=True)
+HELD = InvoiceState(invoice_id="in_1", customer_id="cus_1", subscription_id="sub_1", position=Held())
 
 Value = TypeVar("Value")
 
@@ -300,7 +312,7 @@ def test_the_longest_due_come_first(store: Store, clock: ManualClock) -> None:
 
 
 def test_what_has_ended_is_never_due(store: Store, clock: ManualClock) -> None:
-    saved(store, replace(HELD, stage=Stage.ENDED), next_check_at=None)
+    saved(store, replace(HELD, position=Ended()), next_check_at=None)
     clock.advance(10**8)
     assert not store.triggers.any_due()
     assert store.triggers.next_due_at() is None
@@ -526,9 +538,9 @@ def test_the_known_are_told_from_the_unknown(store: Store) -> None:
 def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store, clock: ManualClock) -> None:
     memories = [
         replace(HELD, invoice_id="in_held", verdict=Verdict.DRIFTED, reason=Reason.OVERBILLED),
-        replace(HELD, invoice_id="in_stamped", stage=Stage.STAMPED, verdict=Verdict.MATCHED),
-        replace(HELD, invoice_id="in_ended", stage=Stage.ENDED, verdict=Verdict.DRIFTED),
-        replace(HELD, invoice_id="in_free", held=False, verdict=None),
+        replace(HELD, invoice_id="in_stamped", position=Held(step=HoldStep.STAMPED), verdict=Verdict.MATCHED),
+        replace(HELD, invoice_id="in_ended", position=Ended(), verdict=Verdict.DRIFTED),
+        replace(HELD, invoice_id="in_free", position=Free(), verdict=None),
     ]
     for memory in memories:
         clock.advance(1)
@@ -557,10 +569,10 @@ def seen(*, auto_advance: bool) -> FirstSight:
     [
         pytest.param(replace(HELD, first=seen(auto_advance=True)), True, id="held by us"),
         pytest.param(replace(HELD, first=None), True, id="held by us, never read"),
-        pytest.param(replace(HELD, held=False, first=seen(auto_advance=False)), True, id="held by somebody else"),
-        pytest.param(replace(HELD, held=False, first=seen(auto_advance=True)), False, id="held by nobody"),
-        pytest.param(replace(HELD, held=False, first=None), False, id="never read"),
-        pytest.param(replace(HELD, stage=Stage.ENDED), False, id="ended"),
+        pytest.param(replace(HELD, position=Free(), first=seen(auto_advance=False)), True, id="held by somebody else"),
+        pytest.param(replace(HELD, position=Free(), first=seen(auto_advance=True)), False, id="held by nobody"),
+        pytest.param(replace(HELD, position=Free(), first=None), False, id="never read"),
+        pytest.param(replace(HELD, position=Ended()), False, id="ended"),
     ],
 )
 def test_drafts_that_were_kept_back_are_told(
@@ -582,7 +594,7 @@ BLOCK = InvoiceState(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", ver
         pytest.param(BLOCK, Kind.UPCOMING, True, id="a drift"),
         pytest.param(replace(BLOCK, verdict=Verdict.MATCHED), Kind.UPCOMING, False, id="a match"),
         pytest.param(replace(BLOCK, verdict=Verdict.UNPROVEN), Kind.UPCOMING, False, id="an open question"),
-        pytest.param(replace(BLOCK, stage=Stage.ENDED), Kind.UPCOMING, False, id="one that has ended"),
+        pytest.param(replace(BLOCK, position=Ended()), Kind.UPCOMING, False, id="one that has ended"),
         pytest.param(replace(BLOCK, subscription_id="sub_2"), Kind.UPCOMING, False, id="another subscription's"),
         pytest.param(BLOCK, Kind.INVOICE, False, id="an invoice is no early warning"),
     ],
@@ -620,7 +632,7 @@ def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Sto
 
 
 def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
-    saved(store, replace(HELD, stage=Stage.RELEASED, held=False), next_check_at=START + DAY)
+    saved(store, replace(HELD, position=Released(at=START)), next_check_at=START + DAY)
     assert store.jobs.finish_released("in_1")
     found = store.jobs.find("in_1")
     assert found is not None
@@ -628,13 +640,13 @@ def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
 
 
 def test_an_invoice_that_is_held_again_does_not_end_by_being_paid(store: Store) -> None:
-    saved(store, replace(HELD, stage=Stage.RELEASED, held=True))
+    saved(store, replace(HELD, position=Held(step=HoldStep.RELEASING)))
     assert not store.jobs.finish_released("in_1")
 
 
-@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.RELEASED])
-def test_no_other_invoice_ends_by_being_paid(store: Store, stage: Stage) -> None:
-    saved(store, replace(HELD, stage=stage, held=False))
+@pytest.mark.parametrize("position", [Free(), Held(), Held(step=HoldStep.FINALIZED), Stamped(), Cleared(), Ended()])
+def test_no_other_invoice_ends_by_being_paid(store: Store, position: Position) -> None:
+    saved(store, replace(HELD, position=position))
     before = store.jobs.find("in_1")
     assert not store.jobs.finish_released("in_1")
     assert not store.jobs.finish_released("in_2")
@@ -643,7 +655,7 @@ def test_no_other_invoice_ends_by_being_paid(store: Store, stage: Stage) -> None
 
 def test_another_policy_wakes_every_open_subject(store: Store) -> None:
     fill(store, ["in_1", "in_2"], next_check_at=START + DAY)
-    saved(store, replace(HELD, invoice_id="in_3", stage=Stage.ENDED))
+    saved(store, replace(HELD, invoice_id="in_3", position=Ended()))
     assert store.jobs.wake_all() == 2
     assert {job_id for job_id, _ in store.triggers.due_ids()} == {"in_1", "in_2"}
 
@@ -917,7 +929,7 @@ def test_invoices_beside_that_were_not_judged_are_found_once(store: Store) -> No
 
 SOON, APART = START + 5 * SECOND, 30 * SECOND
 WAITS = replace(HELD, verdict=Verdict.UNPROVEN)
-WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", stage=Stage.SEEN, held=False)
+WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", position=Free())
 
 
 def bills(
@@ -946,11 +958,11 @@ def tell(store: Store, event_id: str = "evt_1", account: str = "acme") -> int:
     [
         pytest.param(WAITS, True, id="a held invoice that is unproven"),
         pytest.param(replace(HELD, verdict=Verdict.DRIFTED), True, id="one that drifted"),
-        pytest.param(replace(WAITS, held=False, stage=Stage.SEEN), True, id="one that waits for its backstop"),
+        pytest.param(replace(WAITS, position=Free()), True, id="one that waits for its backstop"),
         pytest.param(HELD, False, id="one whose usage settles: it is looked at when that is over"),
         pytest.param(replace(HELD, verdict=Verdict.MATCHED), False, id="one that agreed before"),
-        pytest.param(replace(HELD, stage=Stage.ENDED), False, id="one that has ended"),
-        pytest.param(replace(HELD, stage=Stage.RELEASED, held=False), False, id="one that was let go"),
+        pytest.param(replace(HELD, position=Ended()), False, id="one that has ended"),
+        pytest.param(replace(HELD, position=Released(at=START)), False, id="one that was let go"),
         pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
         pytest.param(replace(WARNING, verdict=Verdict.UNPROVEN), True, id="one that could not say"),
         pytest.param(replace(WARNING, verdict=Verdict.MATCHED), False, id="one that had nothing to warn of"),

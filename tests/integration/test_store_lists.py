@@ -8,7 +8,7 @@ import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import Ended, FirstSight, InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Kind, ReceivedEvent, Store
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
@@ -53,8 +53,8 @@ def event(event_id: str, outcome: str = "queued", job: str | None = "in_1") -> R
 
 
 def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
-    keep(store, "in_read", replace(MATCHED, stage=Stage.ENDED))
-    keep(store, "in_unread", InvoiceState(invoice_id="-", customer_id="cus_1", stage=Stage.ENDED))
+    keep(store, "in_read", replace(MATCHED, position=Ended()))
+    keep(store, "in_unread", InvoiceState(invoice_id="-", customer_id="cus_1", position=Ended()))
     keep(store, "in_open", InvoiceState(invoice_id="-"))
     assert store.jobs.given_up(["in_read", "in_unread", "in_open", "in_unknown"]) == {"in_unread"}
 
@@ -76,8 +76,8 @@ def test_a_fact_is_what_was_last_said(store: Store) -> None:
 
 def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(store: Store) -> None:
     keep(store, "in_2", replace(MATCHED, customer_id="cus_2", amount=Money(amount=5, currency="jpy")))
-    keep(store, "in_1", replace(MATCHED, stage=Stage.ENDED))
-    keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, stage=Stage.ENDED, detail="nothing metered"))
+    keep(store, "in_1", replace(MATCHED, position=Ended()))
+    keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, position=Ended(), detail="nothing metered"))
     keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), Kind.UPCOMING)
     found = list(store.jobs.metered())
     assert [memory.invoice_id for memory in found] == ["in_1", "in_2"]

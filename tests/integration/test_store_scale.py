@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import Ended, InvoiceState
 from pacspace_stripe.store import Kind, Store
 from pacspace_stripe.store.records import ReceivedEvent
 from pacspace_stripe.store.tables import audit, claims, events, evidence, facts, jobs
@@ -24,7 +24,7 @@ LATER = timedelta(days=1)
 
 
 def _row(number: int) -> dict[str, Any]:
-    memory = InvoiceState(invoice_id=f"in_{number}", subscription_id=f"sub_{number}", stage=Stage.ENDED)
+    memory = InvoiceState(invoice_id=f"in_{number}", subscription_id=f"sub_{number}", position=Ended())
     return {**new_row(NOW, f"in_{number}", Kind.INVOICE, memory), "next_check_at": NOW + timedelta(seconds=number)}
 
 

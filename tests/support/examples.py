@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, Verdict, WindowResult, summarize
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage, Stamped
+from pacspace_stripe.gate.rules.state import Backstop, FirstSight, Held, InvoiceState, Released, Stamped, WrittenStamp
 from pacspace_stripe.usage.rules import BilledUsage
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
@@ -124,15 +124,15 @@ SEEN = InvoiceState(
     subscription_id="sub_1",
     first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=PLANNED),
 )
-HELD = replace(SEEN, stage=Stage.HELD, held=True, held_at=CREATED)
-BACKSTOPPED = replace(SEEN, stage=Stage.BACKSTOPPED, backstop_at=CREATED + timedelta(hours=24))
+HELD = replace(SEEN, position=Held(), held_at=CREATED)
+BACKSTOPPED = replace(SEEN, backstop=Backstop(at=CREATED + timedelta(hours=24)))
 FOREIGN = replace(SEEN, first=FirstSight(at=CREATED, auto_advance=False, finalizes_at=None))
 STAMPED = replace(
     SEEN,
-    stage=Stage.STAMPED,
-    stamped=Stamped(verdict=Verdict.MATCHED, evidence_sha256=SHA, figures=FIGURES, at=SETTLED),
+    position=Stamped(),
+    stamp=WrittenStamp(verdict=Verdict.MATCHED, evidence_sha256=SHA, figures=FIGURES, at=SETTLED),
 )
-RELEASED = replace(STAMPED, stage=Stage.RELEASED, released_at=PLANNED, cleared=True)
+RELEASED = replace(STAMPED, position=Released(at=PLANNED))
 
 
 def usage(**changes: Change) -> BilledUsage:

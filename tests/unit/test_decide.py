@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
 from pacspace_stripe.gate.rules.actions import (
     Action,
-    Backstop,
     Compare,
     Confirm,
     End,
@@ -19,6 +18,7 @@ from pacspace_stripe.gate.rules.actions import (
     Hold,
     RaiseAlert,
     Release,
+    SetBackstop,
     Step,
     Wait,
     WatchRelease,
@@ -33,7 +33,23 @@ from pacspace_stripe.gate.rules.decide import (
     with_waiver,
 )
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage, Stamped, Waiver
+from pacspace_stripe.gate.rules.state import (
+    Backstop,
+    Cleared,
+    Ended,
+    Finalizer,
+    FirstSight,
+    Free,
+    Held,
+    HoldCause,
+    HoldStep,
+    InvoiceState,
+    Position,
+    Released,
+    Stamped,
+    Waiver,
+    WrittenStamp,
+)
 from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, GIVE_UP_AFTER, ladder
 from pacspace_stripe.vocabulary.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
@@ -66,12 +82,13 @@ RIGHT_AWAY, LATER, MUCH_LATER = CREATED + SECOND, PLANNED + HOUR, CREATED + 30 *
 MATCHED, DRIFTED = finding(), finding(Reason.OVERBILLED)
 UNSETTLED, UNMAPPED = finding(Reason.NOT_SETTLED), finding(Reason.UNMAPPED)
 OURS = {EVIDENCE_KEY: SHA, "pacspace_verdict": "matched"}
-BLOCKED = replace(SEEN, blocked=True)
-INTENDED = replace(SEEN, held=True)
+WARNED = "upcoming:sub_1:0"
+BLOCKED = replace(SEEN, early_warning_id=WARNED)
+INTENDED = replace(SEEN, position=Held(step=HoldStep.REQUESTED))
 """A hold was written down but the crash came before Stripe answered."""
-HELD_STAMPED = replace(STAMPED, stage=Stage.STAMPED, held=True, held_at=CREATED)
-FINALIZED = replace(HELD_STAMPED, stage=Stage.FINALIZED, finalized_by_us=True)
-RELEASING = replace(FINALIZED, stage=Stage.RELEASED)
+HELD_STAMPED = replace(STAMPED, position=Held(step=HoldStep.STAMPED), held_at=CREATED)
+FINALIZED = replace(HELD_STAMPED, position=Held(step=HoldStep.FINALIZED), finalizer=Finalizer.US)
+RELEASING = replace(FINALIZED, position=Held(step=HoldStep.RELEASING))
 """A release was written down but the crash came before Stripe answered."""
 
 
@@ -84,8 +101,10 @@ RELEASING = replace(FINALIZED, stage=Stage.RELEASED)
         pytest.param(invoice(), SEEN, CLOSED, RIGHT_AWAY, Hold(), id="closed holds at first sight"),
         pytest.param(invoice(), SEEN, CLOSED, MUCH_LATER, Hold(), id="closed holds a draft found late"),
         pytest.param(invoice(), SEEN, FAST, RIGHT_AWAY, Hold(), id="fast holds too"),
-        pytest.param(invoice(), SEEN, OPEN, RIGHT_AWAY, Backstop(at=BACKSTOP), id="open gives Stripe a later time"),
-        pytest.param(invoice(), SEEN, OPEN, BACKSTOP, Backstop(at=PLANNED), id="open after its backstop changes none"),
+        pytest.param(invoice(), SEEN, OPEN, RIGHT_AWAY, SetBackstop(at=BACKSTOP), id="open gives Stripe a later time"),
+        pytest.param(
+            invoice(), SEEN, OPEN, BACKSTOP, SetBackstop(at=PLANNED), id="open after its backstop changes none"
+        ),
         pytest.param(invoice(), BLOCKED, OPEN, RIGHT_AWAY, Hold(), id="open holds what the early warning blocked"),
         pytest.param(held_draft(), HELD, CLOSED, SETTLED, Wait(until=PLANNED), id="held waits for Stripe's own time"),
         pytest.param(held_draft(), HELD, CLOSED, PLANNED, Compare(), id="held is compared at Stripe's own time"),
@@ -154,7 +173,7 @@ def test_a_grace_period_longer_than_the_backstop_is_kept() -> None:
     planned = CREATED + 2 * DAY
     memory = replace(SEEN, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=planned))
     made = invoice(automatically_finalizes_at=planned)
-    assert before_comparison(made, memory, OPEN, RIGHT_AWAY) == Backstop(at=planned)
+    assert before_comparison(made, memory, OPEN, RIGHT_AWAY) == SetBackstop(at=planned)
 
 
 # -- after it ---------------------------------------------------------------------------------------------------------
@@ -226,7 +245,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
         ),
         pytest.param(
             invoice(),
-            replace(BACKSTOPPED, attempts=len(OPEN.retry), backstop_at=LATER),
+            replace(BACKSTOPPED, attempts=len(OPEN.retry), backstop=Backstop(at=LATER)),
             OPEN,
             UNSETTLED,
             (RaiseAlert(kind="unproven"), Wait(until=LATER + HOUR)),
@@ -396,7 +415,7 @@ def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
 
 def test_open_leaves_the_time_alone_that_it_has_given_back() -> None:
     given_back = invoice(automatically_finalizes_at=PLANNED, metadata=OURS)
-    memory = replace(STAMPED, backstop_at=BACKSTOP)
+    memory = replace(STAMPED, backstop=Backstop(at=BACKSTOP))
     assert after_comparison(given_back, memory, OPEN, SETTLED, MATCHED) == (
         WriteStamp(footer=True),
         Wait(until=PLANNED + CONFIRM_MARGIN),
@@ -432,21 +451,31 @@ invoices = st.builds(
     st.sampled_from(CollectionMethod),
     st.booleans(),
 )
+positions: st.SearchStrategy[Position] = st.one_of(
+    st.just(Free()),
+    st.builds(Held, step=st.sampled_from(HoldStep), cause=st.sampled_from(HoldCause)),
+    st.just(Stamped()),
+    st.builds(Released, at=moments),
+    st.just(Cleared()),
+    st.just(Ended()),
+)
 memories = st.builds(
     InvoiceState,
     invoice_id=st.just("in_1"),
     first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
-    stage=st.sampled_from(Stage),
-    held=st.booleans(),
+    position=positions,
     held_at=st.none() | moments,
-    backstop_at=st.none() | moments,
-    blocked=st.booleans(),
-    finalized_by_us=st.booleans(),
-    stamped=st.none()
+    backstop=st.none() | st.builds(Backstop, at=moments, cause=st.sampled_from(HoldCause)),
+    early_warning_id=st.none() | st.just(WARNED),
+    finalizer=st.none() | st.sampled_from(Finalizer),
+    stamp=st.none()
     | st.builds(
-        Stamped, verdict=st.sampled_from(Verdict), evidence_sha256=st.just(SHA), figures=st.just(FIGURES), at=moments
+        WrittenStamp,
+        verdict=st.sampled_from(Verdict),
+        evidence_sha256=st.just(SHA),
+        figures=st.just(FIGURES),
+        at=moments,
     ),
-    cleared=st.booleans(),
     attempts=st.integers(min_value=0, max_value=10),
 )
 policies = st.builds(
@@ -478,7 +507,7 @@ def test_nobody_waits_for_the_past(made: Invoice, memory: InvoiceState, policy: 
 @given(invoices, memories, policies, moments)
 def test_observe_plans_no_write(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     step = before_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now)
-    assert not isinstance(step, Hold | Backstop)
+    assert not isinstance(step, Hold | SetBackstop)
 
 
 @given(invoices, memories, policies, moments)
@@ -486,7 +515,7 @@ def test_only_what_advances_by_itself_is_held(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime
 ) -> None:
     step = before_comparison(made, memory, policy, now)
-    assert not isinstance(step, Hold | Backstop) or made.auto_advance
+    assert not isinstance(step, Hold | SetBackstop) or made.auto_advance
 
 
 @given(invoices, memories, policies, moments, findings)
@@ -583,7 +612,7 @@ def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
         (Wait(until=PLANNED), "look again at 2026-11-01T01:00:00Z"),
         (Hold(), "hold (auto_advance=false)"),
         (Hold(again=True), "hold (auto_advance=false)"),
-        (Backstop(at=PLANNED), "let Stripe finalize at 2026-11-01T01:00:00Z at the latest"),
+        (SetBackstop(at=PLANNED), "let Stripe finalize at 2026-11-01T01:00:00Z at the latest"),
         (Compare(), "compare"),
         (Confirm(), "confirm the final lines"),
         (WatchRelease(), "watch the release"),

@@ -33,7 +33,7 @@ PAID = left(InvoiceStatus.PAID, auto_advance=False, attempted=True)
         (invoice(), WATCHED, OBSERVE, PLANNED, finding(), False),
         (invoice(), WATCHED, OBSERVE_OPEN, PLANNED, UNSETTLED, False),
         (invoice(), WATCHED, OBSERVE_OPEN, PLANNED, DRIFT, True),
-        (invoice(), replace(WATCHED, blocked=True), OBSERVE_OPEN, PLANNED, UNSETTLED, True),
+        (invoice(), replace(WATCHED, early_warning_id="upcoming:sub_1:0"), OBSERVE_OPEN, PLANNED, UNSETTLED, True),
         (held_draft(), STRANGERS, OBSERVE, PLANNED, DRIFT, False),
         (PAID, WATCHED, OBSERVE, LATER, DRIFT, True),
         (left(attempted=True), WATCHED, OBSERVE, LATER, UNSETTLED, True),

@@ -9,7 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage, Stamped, Waiver
+from pacspace_stripe.gate.rules.state import (
+    Backstop,
+    Cleared,
+    Ended,
+    Finalizer,
+    FirstSight,
+    Free,
+    Held,
+    HoldCause,
+    HoldStep,
+    InvoiceState,
+    Position,
+    Released,
+    Stamped,
+    Waiver,
+    WrittenStamp,
+)
 from pacspace_stripe.store.states import from_json, to_json
 from tests.support.examples import BACKSTOPPED, HELD, RELEASED, SEEN, STAMPED
 
@@ -19,6 +35,10 @@ moments = st.datetimes(
     max_value=datetime(2100, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
+POSITIONS: tuple[Position, ...] = (
+    *(Free(), Stamped(), Released(at=datetime(2026, 11, 1, 2, tzinfo=UTC)), Cleared(), Ended()),
+    *(Held(step=step, cause=cause) for step in HoldStep for cause in HoldCause),
+)
 figures = st.dictionaries(words, words, max_size=3)
 memories = st.builds(
     InvoiceState,
@@ -26,23 +46,20 @@ memories = st.builds(
     customer_id=st.none() | words,
     subscription_id=st.none() | words,
     first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
-    stage=st.sampled_from(Stage),
-    held=st.booleans(),
+    position=st.sampled_from(POSITIONS),
     held_at=st.none() | moments,
-    backstop_at=st.none() | moments,
-    blocked=st.booleans(),
-    finalized_by_us=st.booleans(),
+    backstop=st.none() | st.builds(Backstop, at=moments, cause=st.sampled_from(HoldCause)),
+    early_warning_id=st.none() | words,
+    finalizer=st.none() | st.sampled_from(Finalizer),
     verdict=st.none() | st.sampled_from(Verdict),
     reason=st.none() | st.sampled_from(Reason),
     detail=words,
     windows=st.lists(st.dictionaries(words, st.none() | words | st.integers(), max_size=3), max_size=3).map(tuple),
-    stamped=st.none()
-    | st.builds(Stamped, verdict=st.sampled_from(Verdict), evidence_sha256=words, figures=figures, at=moments),
+    stamp=st.none()
+    | st.builds(WrittenStamp, verdict=st.sampled_from(Verdict), evidence_sha256=words, figures=figures, at=moments),
     evidence_sha256=st.none() | words,
     evidence_core=st.none() | words,
     waiver=st.none() | st.builds(Waiver, reason=words, by=words, at=moments, figures=figures),
-    released_at=st.none() | moments,
-    cleared=st.booleans(),
     attempts=st.integers(min_value=0),
     failures=st.integers(min_value=0),
     alerted=st.lists(words, max_size=3).map(tuple),
@@ -86,4 +103,5 @@ def test_a_moment_of_another_zone_is_read_as_the_same_moment() -> None:
 
 
 def test_only_an_ended_invoice_has_ended() -> None:
-    assert [stage for stage in Stage if InvoiceState(invoice_id="in_1", stage=stage).ended] == [Stage.ENDED]
+    ended = [position for position in POSITIONS if InvoiceState(invoice_id="in_1", position=position).ended]
+    assert ended == [Cleared(), Ended()]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, KeptBack, Stage
+from pacspace_stripe.gate.rules.state import Ended, FirstSight, Held, InvoiceState, KeptBack
 from pacspace_stripe.report.csv_form import as_csv
 from pacspace_stripe.report.examples import reports
 from pacspace_stripe.report.json_form import as_json
@@ -102,9 +102,9 @@ def test_drift_is_exact_to_the_last_digit(billed: str, recorded: str | None, dri
         ({}, Holding.NO),
         ({"kept_back": kept()}, Holding.NOW),
         ({"kept_back": kept(until=NOW)}, Holding.A_WHILE),
-        ({"kept_back": kept(), "stage": Stage.ENDED}, Holding.TO_THE_END),
+        ({"kept_back": kept(), "position": Ended()}, Holding.TO_THE_END),
         ({"kept_back": kept(), "status": InvoiceStatus.PAID}, Holding.TO_THE_END),
-        ({"kept_back": kept(), "status": InvoiceStatus.OPEN, "held": True}, Holding.NOW),
+        ({"kept_back": kept(), "status": InvoiceStatus.OPEN, "position": Held()}, Holding.NOW),
         ({"kept_back": kept(), "status": InvoiceStatus.DRAFT}, Holding.NOW),
     ],
 )
@@ -119,7 +119,7 @@ def test_what_happened_when_its_time_came(changes: dict[str, object], holding: H
         (remembered(Reason.OVERBILLED), OBSERVE, True),
         (remembered(Reason.NOT_SETTLED), OBSERVE, True),
         (remembered(Reason.NOT_SETTLED), replace(OBSERVE, fail=FailPolicy.OPEN), False),
-        (remembered(Reason.OVERBILLED, stage=Stage.ENDED), OBSERVE, False),
+        (remembered(Reason.OVERBILLED, position=Ended()), OBSERVE, False),
         (remembered(Reason.UNMAPPED, status=InvoiceStatus.PAID), OBSERVE, False),
         (remembered(Reason.UNMAPPED, status=InvoiceStatus.DRAFT), OBSERVE, True),
         (
@@ -141,7 +141,7 @@ def test_what_would_be_held_today(memory: InvoiceState, policy: Policy, stops: b
         (remembered(), datetime(2026, 11, 1, tzinfo=UTC), False),
         (remembered(None), datetime(2026, 10, 31, tzinfo=UTC), True),
         (remembered(None), NOW, False),
-        (remembered(None, stage=Stage.ENDED), None, False),
+        (remembered(None, position=Ended()), None, False),
         (remembered(None, first=None), None, False),
     ],
 )
@@ -221,7 +221,7 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
             "coming",
             "1 invoice that Stripe will make soon",
         ),
-        (remembered(held=True), "inherited", "nobody releases them"),
+        (remembered(position=Held()), "inherited", "nobody releases them"),
         (remembered(None), "history", "observe one billing period"),
         (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),
     ],

@@ -322,5 +322,5 @@ def test_failing_open_holds_a_difference_that_would_leave_before_the_second_read
 
 
 def test_what_left_is_judged_by_its_final_lines() -> None:
-    actions = decide.after_comparison(left(), replace(SEEN, held=False), Policy(), PLANNED, finding(Reason.OVERBILLED))
+    actions = decide.after_comparison(left(), SEEN, Policy(), PLANNED, finding(Reason.OVERBILLED))
     assert Hold() in actions

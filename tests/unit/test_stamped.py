@@ -9,7 +9,7 @@ from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, 
 from pacspace_stripe.gate.rules.actions import WriteStamp
 from pacspace_stripe.gate.rules.carried_stamp import stamp_stays
 from pacspace_stripe.gate.rules.decide import after_comparison
-from pacspace_stripe.gate.rules.state import InvoiceState, Stamped
+from pacspace_stripe.gate.rules.state import InvoiceState, WrittenStamp
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Policy
 from tests.support.examples import (
@@ -49,8 +49,8 @@ def carrying(made: Invoice, verdict: Verdict, sha: str = SHA) -> Invoice:
 
 
 def knowing(memory: InvoiceState, verdict: Verdict, **figures: str) -> InvoiceState:
-    stamped = Stamped(verdict=verdict, evidence_sha256=SHA, figures=figures or FIGURES, at=SETTLED)
-    return replace(memory, stamped=stamped, evidence_sha256=SHA)
+    stamped = WrittenStamp(verdict=verdict, evidence_sha256=SHA, figures=figures or FIGURES, at=SETTLED)
+    return replace(memory, stamp=stamped, evidence_sha256=SHA)
 
 
 def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, summarize
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY, LONGEST_VALUE, MOST_KEYS, OURS, Sign, carried, metadata_stamp
+from pacspace_stripe.gate.rules.state import HoldCause
 from pacspace_stripe.vocabulary.ledger import Record
 from tests.support.examples import CREATED, OCTOBER, PLANNED, ROOT, SHA, WAIVED, finding, proof, result
 
@@ -222,7 +223,12 @@ def test_what_an_earlier_stamp_said_leaves_no_trace(
 
 
 def sign(invoice_id: str = "in_1", planned_at: datetime | None = None, *, precaution: bool = False) -> Sign:
-    return Sign(invoice_id=invoice_id, since=CREATED, planned_at=planned_at, precaution=precaution)
+    return Sign(
+        invoice_id=invoice_id,
+        since=CREATED,
+        planned_at=planned_at,
+        cause=HoldCause.PRECAUTION if precaution else HoldCause.METERED,
+    )
 
 
 @pytest.mark.parametrize("made", [sign(), sign(planned_at=PLANNED), sign(precaution=True, planned_at=PLANNED)])

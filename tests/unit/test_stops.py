@@ -9,7 +9,7 @@ from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.gate.rules.actions import Finalize, RaiseAlert, Release, Wait, WriteStamp
 from pacspace_stripe.gate.rules.decide import after_comparison, with_waiver
 from pacspace_stripe.gate.rules.footer import find_block, insert_block
-from pacspace_stripe.gate.rules.state import Finalizer, FirstSight, InvoiceState, Stamped, Waiver
+from pacspace_stripe.gate.rules.state import Finalizer, FirstSight, InvoiceState, Waiver, WrittenStamp
 from pacspace_stripe.gate.rules.stops import StopKind, stops
 from pacspace_stripe.vocabulary.invoices import Invoice, SubscriptionState, SubscriptionStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Policy
@@ -35,7 +35,7 @@ KNOWN_ACTIVE = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, fin
 FINALIZED = replace(HELD, finalizer=Finalizer.SOMEBODY)
 WHOLE_FOOTER = str(insert_block("Acme Ltd.", "Proof 0x1"))
 STAMP = {"pacspace_verdict": "matched", "pacspace_evidence_sha256": "e" * 64}
-WITH_FOOTER = Stamped(
+WITH_FOOTER = WrittenStamp(
     verdict=Verdict.MATCHED,
     evidence_sha256="e" * 64,
     figures={},
@@ -120,7 +120,10 @@ def in_state(status: str) -> SubscriptionState:
             id="somebody stopped it and let it go on again",
         ),
         pytest.param(
-            of(subscription_state()), replace(HELD, updates_unread=True), [UNKNOWN], id="an act that cannot be read"
+            of(subscription_state()),
+            replace(HELD, unread_updates=(CREATED,)),
+            [UNKNOWN],
+            id="an act that cannot be read",
         ),
         pytest.param(
             of(subscription_state()),
@@ -132,19 +135,19 @@ def in_state(status: str) -> SubscriptionState:
         pytest.param(left(auto_advance=False), HELD, [], id="finalized, and nobody asked by whom"),
         pytest.param(
             left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
-            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True),
+            replace(HELD, stamp=WITH_FOOTER, finalizer=Finalizer.US),
             [StopKind.FOOTER_CHANGED],
             id="finalized without the footer that somebody took off",
         ),
         pytest.param(
             left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
-            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True, undone_at=LATER),
+            replace(HELD, stamp=WITH_FOOTER, finalizer=Finalizer.US, undone_at=LATER),
             [],
             id="finalized without it, and somebody let it go on",
         ),
         pytest.param(
             left(auto_advance=False, footer=WHOLE_FOOTER, metadata=STAMP),
-            replace(HELD, stamped=WITH_FOOTER, finalized_by_us=True),
+            replace(HELD, stamp=WITH_FOOTER, finalizer=Finalizer.US),
             [],
             id="finalized with its footer",
         ),
@@ -155,7 +158,7 @@ def in_state(status: str) -> SubscriptionState:
         pytest.param(
             left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.STRIPE), [], id="finalized by Stripe"
         ),
-        pytest.param(left(auto_advance=False), replace(FINALIZED, finalized_by_us=True), [], id="finalized by us"),
+        pytest.param(left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.US), [], id="finalized by us"),
         pytest.param(
             left(auto_advance=False), replace(FINALIZED, undone_at=PLANNED), [], id="finalized by somebody to go out"
         ),
@@ -177,7 +180,7 @@ def test_a_release_with_a_reason_covers_the_stops_known_then_and_no_later_one() 
 def test_a_release_although_one_thing_is_not_known_does_not_cover_another() -> None:
     (unread,) = stops(held_draft(subscriptions=None), HELD)
     waiver = Waiver(reason="agreed", by="fin", at=LATER, figures={}, despite=(unread.key,))
-    released = replace(HELD, waiver=waiver, updates_unread=True)
+    released = replace(HELD, waiver=waiver, unread_updates=(CREATED,))
     (other,) = stops(held_draft(subscriptions=None), released)
     assert (other.kind, other.key != unread.key) == (UNKNOWN, True)
 
@@ -202,7 +205,7 @@ def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> 
         ),
         (of(subscription_state()), BACKSTOPPED, Policy(fail=FailPolicy.OPEN)),
         (left(auto_advance=False), FINALIZED, Policy()),
-        (left(auto_advance=False, subscriptions=(canceled(),)), replace(HELD, finalized_by_us=True), Policy()),
+        (left(auto_advance=False, subscriptions=(canceled(),)), replace(HELD, finalizer=Finalizer.US), Policy()),
     ],
 )
 def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(

@@ -71,7 +71,7 @@ class Papers:
     def _there(self, invoice_id: str, number: str | None) -> Path | None:
         """The file that was stamped with the evidence that the invoice carries."""
         job = self.app.store.jobs.find(invoice_id)
-        wanted = job.memory.stamped if job else None
+        wanted = job.memory.stamp if job else None
         if wanted is None:
             return None
         about = (invoice_id, wanted.evidence_sha256)

@@ -27,7 +27,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backstop:
+class SetBackstop:
     """Let Stripe itself finalize at ``at``, should we die: the customer is still billed."""
 
     at: datetime
@@ -117,5 +117,5 @@ class RaiseAlert:
         return f"alert {self.kind}"
 
 
-Step = Wait | Hold | Backstop | Compare | Confirm | WatchRelease | End
+Step = Wait | Hold | SetBackstop | Compare | Confirm | WatchRelease | End
 Action = Hold | WriteStamp | Finalize | Release | RaiseAlert | Wait | End

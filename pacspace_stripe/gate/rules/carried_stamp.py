@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, ROOT_KEY, SHA256, VERDICT_KEY, put_back
-from pacspace_stripe.gate.rules.state import InvoiceState, Stamped
+from pacspace_stripe.gate.rules.state import InvoiceState, WrittenStamp
 from pacspace_stripe.usage.rules import figures_of, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
@@ -24,14 +24,14 @@ class ChangedStamp:
         return ", ".join([*sorted(self.metadata), *(["footer"] if self.footer else [])])
 
 
-def changed_stamp(invoice: Invoice, memory: InvoiceState) -> ChangedStamp | None:
+def changed_stamp(invoice: Invoice, state: InvoiceState) -> ChangedStamp | None:
     """Return what is missing of our last stamp, or is not as we wrote it; None when nothing is, or nothing is known.
 
     A stamp that was never seen on the invoice may never have been written: a check decides about it again. Evidence
     that is not ours, and that the footer does not contradict, may be of a newer database: a check compares first.
     """
-    stamped = memory.stamped
-    if stamped is None or not stamped.metadata or not (stamped.written or carries_stamp(invoice, memory)):
+    stamped = state.stamp
+    if stamped is None or not stamped.metadata or not (stamped.written or carries_stamp(invoice, state)):
         return None
     block = find_block(invoice.footer)
     sha = invoice.metadata.get(EVIDENCE_KEY, "")
@@ -42,28 +42,28 @@ def changed_stamp(invoice: Invoice, memory: InvoiceState) -> ChangedStamp | None
     return ChangedStamp(metadata=metadata, footer=footer) if metadata or footer else None
 
 
-def footer_is_lost(invoice: Invoice, memory: InvoiceState) -> bool:
+def footer_is_lost(invoice: Invoice, state: InvoiceState) -> bool:
     """Return whether an invoice that we hold was finalized without our block in its footer, which is frozen now."""
-    changed = changed_stamp(invoice, memory) if memory.held and invoice.status is InvoiceStatus.OPEN else None
+    changed = changed_stamp(invoice, state) if state.held and invoice.status is InvoiceStatus.OPEN else None
     return changed is not None and changed.footer
 
 
-def carries_stamp(invoice: Invoice, memory: InvoiceState) -> bool:
+def carries_stamp(invoice: Invoice, state: InvoiceState) -> bool:
     """Return whether our last stamp is on the invoice."""
-    return memory.stamped is not None and invoice.metadata.get(EVIDENCE_KEY) == memory.stamped.evidence_sha256
+    return state.stamp is not None and invoice.metadata.get(EVIDENCE_KEY) == state.stamp.evidence_sha256
 
 
-def carries_good_stamp(invoice: Invoice, memory: InvoiceState) -> bool:
+def carries_good_stamp(invoice: Invoice, state: InvoiceState) -> bool:
     """Return whether our last stamp is on the invoice, and is one that lets it go."""
-    return stamped_good(memory) and carries_stamp(invoice, memory)
+    return stamped_good(state) and carries_stamp(invoice, state)
 
 
-def stamped_good(memory: InvoiceState) -> bool:
+def stamped_good(state: InvoiceState) -> bool:
     """Return whether our last stamp is one that lets an invoice go."""
-    return memory.stamped is not None and memory.stamped.verdict.may_leave
+    return state.stamp is not None and state.stamp.verdict.may_leave
 
 
-def stamp_stays(invoice: Invoice, memory: InvoiceState, finding: Finding) -> bool:
+def stamp_stays(invoice: Invoice, state: InvoiceState, finding: Finding) -> bool:
     """Return whether the stamp on an invoice outlives a finding: only a finding replaces a stamp (design 3.2).
 
     *Matched* and *drifted* are findings (a stamp that proves the same match is kept before this is asked). *Unproven*
@@ -76,10 +76,10 @@ def stamp_stays(invoice: Invoice, memory: InvoiceState, finding: Finding) -> boo
         return False
     match finding.verdict:
         case Verdict.UNPROVEN:
-            ours = memory.stamped if carries_stamp(invoice, memory) else None
+            ours = state.stamp if carries_stamp(invoice, state) else None
             return ours is None or _vouches_still(ours, finding)
         case Verdict.WAIVED:
-            left = invoice.status is not InvoiceStatus.DRAFT and not memory.held
+            left = invoice.status is not InvoiceStatus.DRAFT and not state.held
             unproven = finding.reason.verdict is Verdict.UNPROVEN
             return left and unproven and there[VERDICT_KEY] not in (Verdict.DRIFTED.value, Verdict.UNPROVEN.value)
         case Verdict.MATCHED | Verdict.DRIFTED:
@@ -92,7 +92,7 @@ def on_it(invoice: Invoice) -> str:
     return f"{verdict or 'no verdict'}, {f'evidence {sha[:12]}' if sha else 'no evidence'}"
 
 
-def _vouches_still(ours: Stamped, finding: Finding) -> bool:
+def _vouches_still(ours: WrittenStamp, finding: Finding) -> bool:
     return ours.verdict is not Verdict.UNPROVEN and not _other_quantities(ours.figures, figures_of(finding))
 
 

@@ -10,7 +10,6 @@ from typing import assert_never
 from pacspace_stripe.comparison.rules.verdicts import UNANSWERED, Finding, Verdict
 from pacspace_stripe.gate.rules.actions import (
     Action,
-    Backstop,
     Compare,
     Confirm,
     End,
@@ -18,6 +17,7 @@ from pacspace_stripe.gate.rules.actions import (
     Hold,
     RaiseAlert,
     Release,
+    SetBackstop,
     Step,
     Wait,
     WatchRelease,
@@ -26,7 +26,7 @@ from pacspace_stripe.gate.rules.actions import (
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp, stamp_stays, stamped_good
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
-from pacspace_stripe.gate.rules.state import InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState, Stamped
 from pacspace_stripe.gate.rules.stops import stops, told, withheld
 from pacspace_stripe.gate.rules.timing import (
     FOREIGN_HOLD_LOOK,
@@ -47,71 +47,71 @@ EFFECT_WITHIN = timedelta(hours=1)
 """A release that shows no attempt, no payment and no mail by then is alerted."""
 
 
-def fails_closed(memory: InvoiceState, policy: Policy) -> bool:
+def fails_closed(state: InvoiceState, policy: Policy) -> bool:
     """Blocked or already held invoices are treated as fail closed, whatever the policy."""
-    return policy.fail is FailPolicy.CLOSED or memory.blocked or memory.held
+    return policy.fail is FailPolicy.CLOSED or state.blocked or state.held
 
 
-def before_comparison(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> Step:
+def before_comparison(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> Step:
     """The next step before the two figures are compared."""
     match invoice.status:
         case InvoiceStatus.DRAFT:
-            return _draft(invoice, memory, policy, now)
+            return _draft(invoice, state, policy, now)
         case InvoiceStatus.OPEN:
-            return _open(invoice, memory, policy)
+            return _open(invoice, state, policy)
         case InvoiceStatus.PAID:
-            if memory.stage is Stage.RELEASED:
-                return Confirm() if memory.held else End(detail="paid")
-            return Confirm() if memory.stamped and not memory.held else Compare()
+            if state.released:
+                return Confirm() if state.held else End(detail="paid")
+            return Confirm() if state.stamp and not state.held else Compare()
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            return Compare() if memory.held and policy.mode is Mode.ENFORCE else End(detail=invoice.status.value)
+            return Compare() if state.held and policy.mode is Mode.ENFORCE else End(detail=invoice.status.value)
         case InvoiceStatus.UNKNOWN:
             return Compare()
         case _:
             assert_never(invoice.status)
 
 
-def _open(invoice: Invoice, memory: InvoiceState, policy: Policy) -> Step:
-    if memory.stage is Stage.RELEASED and invoice.auto_advance:
+def _open(invoice: Invoice, state: InvoiceState, policy: Policy) -> Step:
+    if state.released and invoice.auto_advance:
         return WatchRelease()
-    if memory.held and invoice.auto_advance and policy.mode is Mode.ENFORCE:
+    if state.held and invoice.auto_advance and policy.mode is Mode.ENFORCE:
         return Hold(again=True)
-    if memory.stamped and not memory.held:
+    if state.stamp and not state.held:
         return Confirm()
     return Compare()
 
 
-def _draft(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> Step:
-    if policy.mode is Mode.ENFORCE and invoice.auto_advance and not _let_go(invoice, memory, policy):
-        if memory.held:
-            return Hold(again=memory.held_at is not None)
-        if fails_closed(memory, policy):
+def _draft(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> Step:
+    if policy.mode is Mode.ENFORCE and invoice.auto_advance and not _let_go(invoice, state, policy):
+        if state.held:
+            return Hold(again=not state.requested)
+        if fails_closed(state, policy):
             return Hold()
-        if memory.backstop_at is None:
-            return _backstop(invoice, memory, policy, now)
-    until = look_at(invoice, memory, policy)
+        if state.backstop_at is None:
+            return _backstop(invoice, state, policy, now)
+    until = look_at(invoice, state, policy)
     return Compare() if until <= now else Wait(until=until)
 
 
-def _let_go(invoice: Invoice, memory: InvoiceState, policy: Policy) -> bool:
+def _let_go(invoice: Invoice, state: InvoiceState, policy: Policy) -> bool:
     """Our own stamp set it free, as the policy in force allows: it is no hold undone by somebody."""
-    if fails_closed(memory, policy) and policy.finalize is FinalizePolicy.STRICT:
+    if fails_closed(state, policy) and policy.finalize is FinalizePolicy.STRICT:
         return False
-    no_room = memory.stage is Stage.STAMPED and EVIDENCE_KEY not in invoice.metadata
-    return not memory.held and stamped_good(memory) and (carries_stamp(invoice, memory) or no_room)
+    no_room = isinstance(state.position, Stamped) and EVIDENCE_KEY not in invoice.metadata
+    return not state.held and stamped_good(state) and (carries_stamp(invoice, state) or no_room)
 
 
-def _backstop(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> Step:
-    planned = planned_finalization(invoice, memory)
+def _backstop(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> Step:
+    planned = planned_finalization(invoice, state)
     at = max(planned, invoice.created_at + policy.backstop)
     if at <= planned or at <= now:
-        return Backstop(at=planned)
-    return Backstop(at=at)
+        return SetBackstop(at=planned)
+    return SetBackstop(at=at)
 
 
-def with_waiver(finding: Finding, memory: InvoiceState) -> Finding:
+def with_waiver(finding: Finding, state: InvoiceState) -> Finding:
     """A waiver turns drifted or unproven into waived while it names exactly the quantities that will be billed."""
-    waiver = memory.waiver
+    waiver = state.waiver
     if waiver is None or not waiver.of_finding or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
         return finding
     if not same_figures(waiver.figures, figures_of(finding)):
@@ -120,71 +120,71 @@ def with_waiver(finding: Finding, memory: InvoiceState) -> Finding:
 
 
 def after_comparison(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     """What the finding asks for: actions in order, the last one says when to look again (or never)."""
-    asked = _asked_for(invoice, memory, policy, now, finding)
-    if not stamp_stays(invoice, memory, finding):
+    asked = _asked_for(invoice, state, policy, now, finding)
+    if not stamp_stays(invoice, state, finding):
         return asked
     return tuple(action for action in asked if not isinstance(action, WriteStamp))
 
 
 def _asked_for(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     if policy.mode is Mode.OBSERVE:
-        return _observed(invoice, memory, policy, now, finding)
+        return _observed(invoice, state, policy, now, finding)
     match invoice.status:
         case InvoiceStatus.DRAFT:
-            actions = _draft_found(invoice, memory, policy, now, finding)
+            actions = _draft_found(invoice, state, policy, now, finding)
         case InvoiceStatus.OPEN | InvoiceStatus.PAID:
-            actions = _left_found(invoice, memory, policy, now, finding)
+            actions = _left_found(invoice, state, policy, now, finding)
         case InvoiceStatus.VOID | InvoiceStatus.UNCOLLECTIBLE:
-            actions = _given_up(invoice, memory, policy, now, finding)
+            actions = _given_up(invoice, state, policy, now, finding)
         case InvoiceStatus.UNKNOWN:
-            actions = (RaiseAlert(kind="unknown_status"), _retry(memory, policy, now, finding))
+            actions = (RaiseAlert(kind="unknown_status"), _retry(state, policy, now, finding))
         case _:
             assert_never(invoice.status)
-    return withheld(actions, invoice, memory, policy, now)
+    return withheld(actions, invoice, state, policy, now)
 
 
 def _given_up(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
-    if finding.reason in UNANSWERED and memory.attempts < len(policy.retry):
-        return (_retry(memory, policy, now, finding),)
+    if finding.reason in UNANSWERED and state.attempts < len(policy.retry):
+        return (_retry(state, policy, now, finding),)
     mark: tuple[Action, ...] = () if finding.verdict.may_leave else (WriteStamp(footer=False),)
     status = invoice.status.value
     return *mark, RaiseAlert(kind=f"{status}_under_hold"), End(detail=f"a person made it {status}")
 
 
 def _draft_found(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     if finding.verdict.may_leave:
-        return _draft_good(invoice, memory, policy, now, finding)
-    hold = (Hold(),) if _must_hold(invoice, memory, policy, finding) else ()
+        return _draft_good(invoice, state, policy, now, finding)
+    hold = (Hold(),) if _must_hold(invoice, state, policy, finding) else ()
     says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
     mark = (WriteStamp(footer=False),) if says_otherwise else ()
-    goes_out = memory.backstop_at is not None and not fails_closed(memory, policy) and now < memory.backstop_at
-    told = () if goes_out and finding.is_transient else _told(memory, policy, finding)
-    return (*hold, *mark, *told, _retry(memory, policy, now, finding))
+    goes_out = state.backstop_at is not None and not fails_closed(state, policy) and now < state.backstop_at
+    told = () if goes_out and finding.is_transient else _told(state, policy, finding)
+    return (*hold, *mark, *told, _retry(state, policy, now, finding))
 
 
-def _told(memory: InvoiceState, policy: Policy, finding: Finding) -> tuple[Action, ...]:
+def _told(state: InvoiceState, policy: Policy, finding: Finding) -> tuple[Action, ...]:
     """A drift is told at once; an unproven one when it will not heal by itself, or has not.
 
     One that goes out at its backstop has until then to heal.
     """
-    waits = finding.is_transient and memory.attempts < len(policy.retry)
+    waits = finding.is_transient and state.attempts < len(policy.retry)
     return () if waits or finding.verdict.may_leave else (RaiseAlert(kind=finding.verdict.value),)
 
 
-def _must_hold(invoice: Invoice, memory: InvoiceState, policy: Policy, finding: Finding) -> bool:
+def _must_hold(invoice: Invoice, state: InvoiceState, policy: Policy, finding: Finding) -> bool:
     if not invoice.auto_advance:
         return False
-    return finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy) or _too_late_then(invoice, finding)
+    return finding.verdict is Verdict.DRIFTED or fails_closed(state, policy) or _too_late_then(invoice, finding)
 
 
 def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
@@ -194,98 +194,98 @@ def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
 
 
 def _draft_good(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    if not memory.held and not invoice.auto_advance:
-        stopped = stops(invoice, memory) if memory.backstop_at else ()
-        return WriteStamp(footer=True), *told(stopped, memory, policy, now)
+    if not state.held and not invoice.auto_advance:
+        stopped = stops(invoice, state) if state.backstop_at else ()
+        return WriteStamp(footer=True), *told(stopped, state, policy, now)
     lags = any(result.from_meter for result in finding.windows)
-    if memory.held and (lags or policy.finalize is FinalizePolicy.STRICT):
+    if state.held and (lags or policy.finalize is FinalizePolicy.STRICT):
         return WriteStamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
-    if memory.held:
+    if state.held:
         return WriteStamp(footer=True, auto_advance=True), Wait(until=now + EFFECT_WITHIN + CONFIRM_MARGIN)
-    given_back = carries_stamp(invoice, memory) and memory.backstop_at is None
-    if invoice.automatically_finalizes_at and (given_back or rescheduled(invoice, memory)):
+    given_back = carries_stamp(invoice, state) and state.backstop_at is None
+    if invoice.automatically_finalizes_at and (given_back or rescheduled(invoice, state)):
         return WriteStamp(footer=True), Wait(until=max(invoice.automatically_finalizes_at, now) + CONFIRM_MARGIN)
-    at = given_back_at(invoice, memory, now)
+    at = given_back_at(invoice, state, now)
     return WriteStamp(footer=True, finalizes_at=at), Wait(until=at + CONFIRM_MARGIN)
 
 
 def _left_found(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     """Finalized: the footer is frozen, so metadata only. Only what we held is released."""
-    free = memory.finalized_by_us and invoice.amount_due == 0
-    under_hold = memory.held and invoice.status is InvoiceStatus.PAID and not free
+    free = state.finalizer is Finalizer.US and invoice.amount_due == 0
+    under_hold = state.held and invoice.status is InvoiceStatus.PAID and not free
     alerts: tuple[Action, ...] = (RaiseAlert(kind="paid_under_hold"),) if under_hold else ()
     if finding.verdict.may_leave:
-        if memory.held and invoice.status is InvoiceStatus.OPEN:
-            footer = (RaiseAlert(kind="footer_outdated"),) if _footer_outdated(invoice, memory) else ()
+        if state.held and invoice.status is InvoiceStatus.OPEN:
+            footer = (RaiseAlert(kind="footer_outdated"),) if _footer_outdated(invoice, state) else ()
             return WriteStamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return WriteStamp(footer=False), *alerts, End(detail="verified after it was finalized")
-    stopped = (Hold(),) if must_stop(invoice, memory, policy, finding) else ()
-    told: tuple[Action, ...] = (*stopped, WriteStamp(footer=False), *alerts, RaiseAlert(kind=_left(memory, finding)))
-    return *told, _after_bad(invoice, memory, policy, now, finding)
+    stopped = (Hold(),) if must_stop(invoice, state, policy, finding) else ()
+    told: tuple[Action, ...] = (*stopped, WriteStamp(footer=False), *alerts, RaiseAlert(kind=_left(state, finding)))
+    return *told, _after_bad(invoice, state, policy, now, finding)
 
 
-def _left(memory: InvoiceState, finding: Finding) -> str:
+def _left(state: InvoiceState, finding: Finding) -> str:
     """What is told of one that left: failing open, it went out at its backstop, or somebody sent it before."""
-    went_out = finding.verdict is Verdict.UNPROVEN and memory.backstop_at is not None and not memory.held
+    went_out = finding.verdict is Verdict.UNPROVEN and state.backstop_at is not None and not state.held
     return "went_out_unproven" if went_out else finding.verdict.value
 
 
-def _footer_outdated(invoice: Invoice, memory: InvoiceState) -> bool:
+def _footer_outdated(invoice: Invoice, state: InvoiceState) -> bool:
     """The frozen footer names an earlier evidence than the one it leaves with."""
-    return find_block(invoice.footer) is not None and (memory.evidence_sha256 or "") not in (invoice.footer or "")
+    return find_block(invoice.footer) is not None and (state.evidence_sha256 or "") not in (invoice.footer or "")
 
 
-def must_stop(invoice: Invoice, memory: InvoiceState, policy: Policy, finding: Finding) -> bool:
+def must_stop(invoice: Invoice, state: InvoiceState, policy: Policy, finding: Finding) -> bool:
     """Whether a finalized invoice that still advances is held: a drift always, an unproven one when failing closed.
 
     First invoices are finalized at birth and can only be verified after the fact, as is what left long ago.
     """
-    if memory.past or invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
+    if state.past or invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
         return False
     at_birth = invoice.billing_reason is BillingReason.SUBSCRIPTION_CREATE
-    closed = fails_closed(memory, policy) and not invoice.attempted and not at_birth
+    closed = fails_closed(state, policy) and not invoice.attempted and not at_birth
     return finding.verdict is Verdict.DRIFTED or closed
 
 
-def _after_bad(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> Action:
-    held = memory.held or must_stop(invoice, memory, policy, finding)
+def _after_bad(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> Action:
+    held = state.held or must_stop(invoice, state, policy, finding)
     if held and invoice.status is InvoiceStatus.OPEN:
-        return _retry(memory, policy, now, finding)
+        return _retry(state, policy, now, finding)
     if finding.verdict is Verdict.DRIFTED:
         return End(detail="left with a drift")
     left_at = invoice.finalized_at or invoice.created_at
     if now >= left_at + GIVE_UP_AFTER:
         return End(detail="left unproven")
-    return _retry(memory, policy, now, finding)
+    return _retry(state, policy, now, finding)
 
 
 def _observed(
-    invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    inherited: tuple[Action, ...] = (RaiseAlert(kind="inherited_hold"),) if memory.held else ()
-    alert = (*inherited, *_told(memory, policy, finding))
+    inherited: tuple[Action, ...] = (RaiseAlert(kind="inherited_hold"),) if state.held else ()
+    alert = (*inherited, *_told(state, policy, finding))
     if invoice.status is InvoiceStatus.PAID and finding.verdict is not Verdict.UNPROVEN:
         return *alert, End(detail="observed")
-    if invoice.status is InvoiceStatus.OPEN and finding.verdict.may_leave and not memory.held:
+    if invoice.status is InvoiceStatus.OPEN and finding.verdict.may_leave and not state.held:
         return (End(detail="observed"),)
     given_up = now >= invoice.created_at + 2 * GIVE_UP_AFTER
-    if given_up and invoice.status is not InvoiceStatus.DRAFT and not memory.held:
+    if given_up and invoice.status is not InvoiceStatus.DRAFT and not state.held:
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.DRAFT and finding.verdict.may_leave:
         planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
-    planned = planned_finalization(invoice, memory)
-    again = _retry(memory, policy, now, finding)
+    planned = planned_finalization(invoice, state)
+    again = _retry(state, policy, now, finding)
     # When the gate would let it go or keep it: what is found then is what the report says.
     return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
-def _retry(memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> Wait:
-    return Wait(until=look_again_at(memory, policy, now, finding))
+def _retry(state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> Wait:
+    return Wait(until=look_again_at(state, policy, now, finding))
 
 
 def release_showed_effect(invoice: Invoice, *, mailed: bool) -> bool:

@@ -79,19 +79,19 @@ def shown_windows(finding: Finding) -> tuple[Shown, ...]:
 
 
 def result_of(
-    memory: InvoiceState, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
+    state: InvoiceState, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
 ) -> CheckResult:
     """The last finding, as remembered; of a waived invoice also who released it and why."""
-    detail = memory.detail
-    if memory.verdict is Verdict.WAIVED and memory.waiver:
-        detail = f"released by {memory.waiver.by}: {memory.waiver.reason}" + (f"; {detail}" if detail else "")
+    detail = state.detail
+    if state.verdict is Verdict.WAIVED and state.waiver:
+        detail = f"released by {state.waiver.by}: {state.waiver.reason}" + (f"; {detail}" if detail else "")
     return CheckResult(
-        invoice_id=memory.invoice_id,
+        invoice_id=state.invoice_id,
         status=status,
-        verdict=memory.verdict,
-        reason=memory.reason,
+        verdict=state.verdict,
+        reason=state.reason,
         detail=detail,
-        windows=memory.windows,
+        windows=state.windows,
         steps=steps,
         next_check_at=next_check_at,
     )

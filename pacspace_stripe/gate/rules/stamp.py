@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Self
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
+from pacspace_stripe.gate.rules.state import HoldCause
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import iso
 
@@ -60,13 +61,12 @@ class Sign:
     since: datetime
     planned_at: datetime | None
     """Stripe's own planned finalization, as first seen: the hold takes it off the invoice."""
-    precaution: bool
-    """Held before it could be read whether anything on it is metered."""
+    cause: HoldCause
 
     def written(self, existing: Mapping[str, str]) -> dict[str, str]:
         """The metadata change; empty when there is no room for another key."""
         planned = f" planned {iso(self.planned_at)}" if self.planned_at else ""
-        text = f"{self.invoice_id} since {iso(self.since)}{planned}{' precaution' if self.precaution else ''}"
+        text = f"{self.invoice_id} since {iso(self.since)}{planned}{' precaution' if self.cause is HoldCause.PRECAUTION else ''}"
         return {HOLD_KEY: text} if HOLD_KEY in existing or len(existing) < MOST_KEYS else {}
 
     @classmethod
@@ -80,9 +80,8 @@ class Sign:
             planned_at = datetime.fromisoformat(found["planned"]) if found["planned"] else None
         except ValueError:
             return None
-        return cls(
-            invoice_id=invoice_id, since=since, planned_at=planned_at, precaution=found["precaution"] is not None
-        )
+        cause = HoldCause.PRECAUTION if found["precaution"] else HoldCause.METERED
+        return cls(invoice_id=invoice_id, since=since, planned_at=planned_at, cause=cause)
 
 
 def metadata_stamp(

@@ -77,23 +77,23 @@ class Stop:
         return RaiseAlert(kind=f"not_released:{self.kind}", detail=self.detail)
 
 
-def stops(invoice: Invoice, memory: InvoiceState) -> tuple[Stop, ...]:
+def stops(invoice: Invoice, state: InvoiceState) -> tuple[Stop, ...]:
     """Return what keeps the invoice from being set free now; empty when it may be released.
 
     ``invoice`` must have been read with its subscription, or with its customer when it has none. A person's release
     with a reason covers the stops that were known when it was given.
     """
-    despite = memory.waiver.despite if memory.waiver else ()
-    return tuple(stop for stop in _found(invoice, memory) if stop.key not in despite)
+    despite = state.waiver.despite if state.waiver else ()
+    return tuple(stop for stop in _found(invoice, state) if stop.key not in despite)
 
 
-def _found(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
-    yield from _by_hand(invoice, memory)
+def _found(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
+    yield from _by_hand(invoice, state)
     finalized_at = invoice.finalized_at or invoice.created_at
-    if memory.stamped and footer_is_lost(invoice, memory) and not _resumed(memory, finalized_at):
+    if state.stamp and footer_is_lost(invoice, state) and not _resumed(state, finalized_at):
         yield Stop(
             kind=StopKind.FOOTER_CHANGED,
-            about=memory.stamped.evidence_sha256,
+            about=state.stamp.evidence_sha256,
             detail="somebody changed our block in its footer before it was finalized, and Stripe has frozen it: "
             f"the PDF would not name the proof. Void it and bill it again, {_OR_RELEASE}",
         )
@@ -113,9 +113,9 @@ def _found(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
         )
     states = invoice.subscriptions or ()
     for subscription in states:
-        yield from _of_subscription(subscription, invoice, memory)
+        yield from _of_subscription(subscription, invoice, state)
     ended = any(subscription.status is SubscriptionStatus.CANCELED for subscription in states)
-    if not ended and memory.stopped_at is None and not memory.held and memory.backstop_at and not invoice.auto_advance:
+    if not ended and state.stopped_at is None and not state.held and state.backstop_at and not invoice.auto_advance:
         yield _stopped(None)
 
 
@@ -124,28 +124,28 @@ def _stopped(at: datetime | None) -> Stop:
     return Stop(kind=StopKind.STOPPED_BY_SOMEBODY, at=at, detail=detail)
 
 
-def _by_hand(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
+def _by_hand(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
     """Yield what people did to the invoice itself."""
-    if memory.updates_unread:
+    if state.unread_updates:
         yield Stop(
             kind=StopKind.UNKNOWN,
             about="update",
             detail="somebody changed it under our hold, and Stripe does not say what. Give the key in STRIPE_API_KEY "
             f"rak_event_read, {_OR_RELEASE}",
         )
-    if memory.stopped_at is not None and not _resumed(memory, memory.stopped_at):
-        yield _stopped(memory.stopped_at)
-    if not memory.held or memory.finalized_by_us or invoice.status is InvoiceStatus.DRAFT:
+    if state.stopped_at is not None and not _resumed(state, state.stopped_at):
+        yield _stopped(state.stopped_at)
+    if not state.held or state.finalizer is Finalizer.US or invoice.status is InvoiceStatus.DRAFT:
         return
     finalized_at = invoice.finalized_at or invoice.created_at
-    if memory.finalizer is Finalizer.SOMEBODY and not _resumed(memory, finalized_at):
+    if state.finalizer is Finalizer.SOMEBODY and not _resumed(state, finalized_at):
         yield Stop(
             kind=StopKind.FINALIZED_BY_SOMEBODY,
             at=finalized_at,
             detail="somebody finalized it under our hold without letting it advance, as before a void. "
             f"{_BY_HAND}; otherwise void it or mark it as paid",
         )
-    elif memory.finalizer is Finalizer.UNKNOWN and not _resumed(memory, finalized_at):
+    elif state.finalizer is Finalizer.UNKNOWN and not _resumed(state, finalized_at):
         yield Stop(
             kind=StopKind.UNKNOWN,
             about="finalization",
@@ -154,16 +154,16 @@ def _by_hand(invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
         )
 
 
-def _resumed(memory: InvoiceState, since: datetime) -> bool:
+def _resumed(state: InvoiceState, since: datetime) -> bool:
     """Return whether somebody set ``auto_advance=true`` after that: resuming is a person's choice."""
-    return memory.undone_at is not None and memory.undone_at >= since
+    return state.undone_at is not None and state.undone_at >= since
 
 
-def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: InvoiceState) -> Iterator[Stop]:
+def _of_subscription(subscription: SubscriptionState, invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
     name, ended_at = subscription.subscription_id, subscription.ended_at
     if subscription.status is SubscriptionStatus.CANCELED:
-        resumed = ended_at is not None and _resumed(memory, ended_at)
-        if not resumed and not _is_final(subscription, invoice, memory):
+        resumed = ended_at is not None and _resumed(state, ended_at)
+        if not resumed and not _is_final(subscription, invoice, state):
             yield Stop(
                 kind=StopKind.CANCELED,
                 about=name,
@@ -186,7 +186,7 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, memory: 
         )
 
 
-def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: InvoiceState) -> bool:
+def _is_final(subscription: SubscriptionState, invoice: Invoice, state: InvoiceState) -> bool:
     """Return whether the cancellation itself made the invoice, which Stripe collects as usual.
 
     Seen with ``auto_advance=true`` and its subscription canceled already, it was not stopped by that. Otherwise the
@@ -194,7 +194,7 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: Invoice
     Stripe's times are whole seconds: in the very second in which the invoice was made, a subscription that was still
     there at first sight was canceled after that.
     """
-    first, canceled_at, ended_at = memory.first, subscription.canceled_at, subscription.ended_at
+    first, canceled_at, ended_at = state.first, subscription.canceled_at, subscription.ended_at
     if first is not None and first.auto_advance and first.canceled:
         return True
     if canceled_at is None or ended_at is None:
@@ -205,26 +205,26 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, memory: Invoice
 
 
 def withheld(
-    actions: tuple[Action, ...], invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime
+    actions: tuple[Action, ...], invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime
 ) -> tuple[Action, ...]:
     """Take out of ``actions`` what would set free an invoice that somebody else is stopping; say so instead."""
-    stopped = stops(invoice, memory) if any(map(_sets_free, actions)) else ()
+    stopped = stops(invoice, state) if any(map(_sets_free, actions)) else ()
     if not stopped:
         return actions
     stamps = tuple(replace(one, auto_advance=None, finalizes_at=None) for one in actions if isinstance(one, WriteStamp))
     alerts = tuple(one for one in actions if isinstance(one, RaiseAlert))
-    return *stamps, *alerts, *told(stopped, memory, policy, now)
+    return *stamps, *alerts, *told(stopped, state, policy, now)
 
 
-def told(stopped: tuple[Stop, ...], memory: InvoiceState, policy: Policy, now: datetime) -> tuple[Action, ...]:
+def told(stopped: tuple[Stop, ...], state: InvoiceState, policy: Policy, now: datetime) -> tuple[Action, ...]:
     """Return the alerts about stops, and when to check again."""
-    return *(stop.alert for stop in stopped), Wait(until=check_again_at(stopped, memory, policy, now))
+    return *(stop.alert for stop in stopped), Wait(until=check_again_at(stopped, state, policy, now))
 
 
-def check_again_at(stopped: tuple[Stop, ...], memory: InvoiceState, policy: Policy, now: datetime) -> datetime:
+def check_again_at(stopped: tuple[Stop, ...], state: InvoiceState, policy: Policy, now: datetime) -> datetime:
     """Return when a stopped invoice is checked again: by the retry ladder when its stop may end without an event."""
     lasting = all(stop.kind in _LASTING for stop in stopped)
-    return now + (FOREIGN_HOLD_LOOK if lasting else ladder(policy, memory.attempts))
+    return now + (FOREIGN_HOLD_LOOK if lasting else ladder(policy, state.attempts))
 
 
 def frees_unread(actions: tuple[Action, ...]) -> bool:

@@ -18,35 +18,35 @@ GIVE_UP_AFTER = timedelta(days=3)
 """How long an invoice that already left is looked at while nothing can be proven about it."""
 
 
-def planned_finalization(invoice: Invoice, memory: InvoiceState) -> datetime:
+def planned_finalization(invoice: Invoice, state: InvoiceState) -> datetime:
     """Stripe's own planned time as first seen; the creation when it had none."""
-    first = memory.first.finalizes_at if memory.first else None
+    first = state.first.finalizes_at if state.first else None
     return first or invoice.created_at
 
 
-def look_at(invoice: Invoice, memory: InvoiceState, policy: Policy) -> datetime:
+def look_at(invoice: Invoice, state: InvoiceState, policy: Policy) -> datetime:
     """When the draft may be compared: after settling and, when we finalize it, Stripe's own planned time."""
-    seen_at = memory.held_at or (memory.first.at if memory.first else invoice.created_at)
+    seen_at = state.held_at or (state.first.at if state.first else invoice.created_at)
     settled_at = seen_at + policy.settle
-    if policy.mode is Mode.ENFORCE and memory.held:
-        return max(settled_at, planned_finalization(invoice, memory))
+    if policy.mode is Mode.ENFORCE and state.held:
+        return max(settled_at, planned_finalization(invoice, state))
     return settled_at
 
 
-def may_compare(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> bool:
+def may_compare(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> bool:
     """Whether its usage has settled, as far as we wait for that."""
-    return invoice.status is not InvoiceStatus.DRAFT or look_at(invoice, memory, policy) <= now
+    return invoice.status is not InvoiceStatus.DRAFT or look_at(invoice, state, policy) <= now
 
 
-def given_back_at(invoice: Invoice, memory: InvoiceState, now: datetime) -> datetime:
+def given_back_at(invoice: Invoice, state: InvoiceState, now: datetime) -> datetime:
     """The finalization time first seen, or the nearest one that Stripe still takes."""
     soonest = floor_to(now + SOONEST_FINALIZATION, timedelta(seconds=1))
-    return max(planned_finalization(invoice, memory), soonest)
+    return max(planned_finalization(invoice, state), soonest)
 
 
-def rescheduled(invoice: Invoice, memory: InvoiceState) -> bool:
+def rescheduled(invoice: Invoice, state: InvoiceState) -> bool:
     """Return whether somebody moved the backstop that we set: the finalization time is theirs then."""
-    at, backstop_at = invoice.automatically_finalizes_at, memory.backstop_at
+    at, backstop_at = invoice.automatically_finalizes_at, state.backstop_at
     return at is not None and backstop_at is not None and abs(at - backstop_at) >= timedelta(seconds=1)
 
 
@@ -55,11 +55,11 @@ def by_real_time(wait: timedelta, real_now: datetime) -> datetime:
     return real_now + min(max(wait, SOONEST_CLOCK_LOOK), CLOCK_LOOK)
 
 
-def look_again_at(memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> datetime:
+def look_again_at(state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> datetime:
     """By the ladder; a new difference as soon as a second meter read counts, which is soon. One that moves climbs."""
-    if finding.second_read_at is not None and memory.attempts == 0:
+    if finding.second_read_at is not None and state.attempts == 0:
         return max(finding.second_read_at, now)
-    return now + ladder(policy, memory.attempts)
+    return now + ladder(policy, state.attempts)
 
 
 def ladder(policy: Policy, attempts: int) -> timedelta:

@@ -9,7 +9,17 @@ from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason
 from pacspace_stripe.gate.rules.carried_stamp import carries_good_stamp
 from pacspace_stripe.gate.rules.result import shown_windows
 from pacspace_stripe.gate.rules.stamp import MOST_KEYS, Sign
-from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, Stage
+from pacspace_stripe.gate.rules.state import (
+    Finalizer,
+    FirstSight,
+    Free,
+    Held,
+    HoldCause,
+    HoldStep,
+    InvoiceState,
+    Origin,
+    Stamped,
+)
 from pacspace_stripe.gate.rules.timing import ladder
 from pacspace_stripe.usage.rules import BilledUsage, bills_later
 from pacspace_stripe.usage.rules.accounts import CoveredPart, covered_part
@@ -21,13 +31,13 @@ GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
 """Nothing is collected for it any more: a person decided so."""
 
 
-def remembered(memory: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
+def remembered(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
     """InvoiceState with the invoice's ids and, at first sight, Stripe's own plan for it.
 
     Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate, and what was
     stamped meanwhile lets nothing go.
     """
-    lifted = memory.first is not None and not memory.first.auto_advance and not memory.held and invoice.auto_advance
+    lifted = state.first is not None and not state.first.auto_advance and not state.held and invoice.auto_advance
     seen = FirstSight(
         at=now,
         auto_advance=invoice.auto_advance,
@@ -35,26 +45,37 @@ def remembered(memory: InvoiceState, invoice: Invoice, now: datetime) -> Invoice
         status=invoice.status,
         canceled=_is_canceled(invoice),
     )
-    if invoice.status is InvoiceStatus.DRAFT and memory.finalized_by_us:
+    if invoice.status is InvoiceStatus.DRAFT and state.finalizer is Finalizer.US:
         # Our finalization did not take place: a later finalization is somebody else's.
-        memory = replace(memory, finalized_by_us=False)
+        state = replace(state, finalizer=None)
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
-    if sign and alive and not memory.held and not invoice.auto_advance:
+    if sign and alive and not state.held and not invoice.auto_advance:
         # Our database is a new one, or an older copy.
         draft = InvoiceStatus.DRAFT
         first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
-        adopted = replace(memory, first=first, precaution=sign.precaution, stage=Stage.HELD)
-        memory = replace(adopted, held=True, held_at=sign.since)
-    elif memory.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
-        memory = replace(memory, first=seen, stamped=None, backstop_at=None)
-    elif memory.held and memory.held_at is None and not invoice.auto_advance:
+        state = replace(state, first=first, position=Held(cause=sign.cause), held_at=sign.since)
+    elif state.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
+        state = replace(state, first=seen, position=Free(), stamp=None, backstop=None)
+    elif state.requested and not invoice.auto_advance:
         # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
-        ours = replace(memory, held_at=now, stage=Stage.HELD)
         could_sign = len(invoice.metadata) < MOST_KEYS
-        memory = replace(memory, first=seen, held=False) if could_sign and not sign else ours
-    known = replace(memory, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
+        ours = replace(state.at_step(HoldStep.HELD), held_at=state.held_at or now)
+        state = replace(state, first=seen, position=Free()) if could_sign and not sign else ours
+    known = replace(state, customer_id=invoice.customer_id, subscription_id=invoice.subscription_id)
     return as_read(known, invoice)
+
+
+def as_past(state: InvoiceState) -> InvoiceState:
+    """Return the state of an invoice that is only reported and stamped, and never held."""
+    return replace(state, first=replace(state.first, origin=Origin.PAST)) if state.first else state
+
+
+def stopped_for(state: InvoiceState, cause: HoldCause) -> InvoiceState:
+    """Return the state whose hold and backstop, as far as there are any, have this cause."""
+    position = replace(state.position, cause=cause) if isinstance(state.position, Held) else state.position
+    backstop = replace(state.backstop, cause=cause) if state.backstop else None
+    return replace(state, position=position, backstop=backstop)
 
 
 def _is_canceled(invoice: Invoice) -> bool | None:
@@ -63,63 +84,63 @@ def _is_canceled(invoice: Invoice) -> bool | None:
     return any(one.status is SubscriptionStatus.CANCELED for one in invoice.subscriptions)
 
 
-def undone(memory: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
+def undone(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
     """InvoiceState of a hold that is set on an invoice that advances although we held it, or after it was finalized.
 
     Whoever let a draft advance gave it a new finalization time, too: it goes no earlier.
     """
     at = max(now, invoice.finalized_at or now)
     planned_at = invoice.automatically_finalizes_at
-    if memory.first is None or planned_at is None:
-        return replace(memory, undone_at=at)
-    return replace(memory, undone_at=at, first=replace(memory.first, finalizes_at=planned_at))
+    if state.first is None or planned_at is None:
+        return replace(state, undone_at=at)
+    return replace(state, undone_at=at, first=replace(state.first, finalizes_at=planned_at))
 
 
-def as_read(memory: InvoiceState, invoice: Invoice) -> InvoiceState:
+def as_read(state: InvoiceState, invoice: Invoice) -> InvoiceState:
     """InvoiceState with what the report says of the invoice: no decision is made from it."""
     money = Money(amount=invoice.amount_due, currency=invoice.currency)
-    return replace(memory, status=invoice.status, amount=money)
+    return replace(state, status=invoice.status, amount=money)
 
 
-def let_go(memory: InvoiceState, invoice: Invoice, finalize: FinalizePolicy) -> InvoiceState:
+def let_go(state: InvoiceState, invoice: Invoice, finalize: FinalizePolicy) -> InvoiceState:
     """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
     moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
-    fast = finalize is FinalizePolicy.FAST and not memory.finalized_by_us
-    if fast and moving and memory.held and carries_good_stamp(invoice, memory):
-        return replace(memory, held=False, stage=Stage.STAMPED)
-    return memory
+    fast = finalize is FinalizePolicy.FAST and state.finalizer is not Finalizer.US
+    if fast and moving and state.held and carries_good_stamp(invoice, state):
+        return replace(state, position=Stamped())
+    return state
 
 
-def with_finding(memory: InvoiceState, finding: Finding, policy: Policy, now: datetime) -> InvoiceState:
+def with_finding(state: InvoiceState, finding: Finding, policy: Policy, now: datetime) -> InvoiceState:
     """InvoiceState with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
-    windows = shown_windows(finding) or memory.windows
-    same = (memory.verdict, memory.reason, memory.windows) == (finding.verdict, finding.reason, windows)
-    counts = memory.counted_at is None or now >= memory.counted_at + ladder(policy, memory.attempts)
+    windows = shown_windows(finding) or state.windows
+    same = (state.verdict, state.reason, state.windows) == (finding.verdict, finding.reason, windows)
+    counts = state.counted_at is None or now >= state.counted_at + ladder(policy, state.attempts)
     return replace(
-        memory,
+        state,
         verdict=finding.verdict,
         reason=finding.reason,
         detail=finding.detail,
         windows=windows,
-        reads=reads_of(memory, finding),
-        attempts=memory.attempts + counts if same else 0,
-        counted_at=now if counts or not same else memory.counted_at,
+        reads=reads_of(state, finding),
+        attempts=state.attempts + counts if same else 0,
+        counted_at=now if counts or not same else state.counted_at,
     )
 
 
-def reads_of(memory: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
+def reads_of(state: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
     """What is known of the meters that the finding is about: what it read, else what was read before."""
-    known = {result.key: result.metered or memory.reads.get(result.key) for result in finding.windows}
-    return {key: read for key, read in known.items() if read is not None} if finding.windows else memory.reads
+    known = {result.key: result.metered or state.reads.get(result.key) for result in finding.windows}
+    return {key: read for key, read in known.items() if read is not None} if finding.windows else state.reads
 
 
-def awaiting(memory: InvoiceState, until: datetime) -> InvoiceState:
+def awaiting(state: InvoiceState, until: datetime) -> InvoiceState:
     """InvoiceState that says when what is missing is looked for again."""
-    if memory.reason is not Reason.NOT_SETTLED or memory.verdict is not Verdict.UNPROVEN:
-        return memory
-    detail, kept = with_retry_time(memory.detail, until), memory.kept_back
+    if state.reason is not Reason.NOT_SETTLED or state.verdict is not Verdict.UNPROVEN:
+        return state
+    detail, kept = with_retry_time(state.detail, until), state.kept_back
     still = kept is not None and kept.until is None
-    return replace(memory, detail=detail, kept_back=replace(kept, detail=detail) if kept and still else kept)
+    return replace(state, detail=detail, kept_back=replace(kept, detail=detail) if kept and still else kept)
 
 
 def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, MeterRead]:
@@ -131,10 +152,10 @@ def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, Met
     }
 
 
-def forgotten(memory: InvoiceState, kind: str) -> InvoiceState:
+def forgotten(state: InvoiceState, kind: str) -> InvoiceState:
     """InvoiceState in which an alert was not given: it is about something that happens, not about what stays so."""
-    alerted = tuple(one for one in memory.alerted if one != kind)
-    return replace(memory, alerted=alerted, left_out=tuple(one for one in memory.left_out if one != kind))
+    alerted = tuple(one for one in state.alerted if one != kind)
+    return replace(state, alerted=alerted, left_out=tuple(one for one in state.left_out if one != kind))
 
 
 def covered_parts(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[CoveredPart]:

@@ -14,45 +14,45 @@ from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode, Policy
 
 
-def weighed(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> InvoiceState:
+def weighed(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> InvoiceState:
     """InvoiceState that knows whether this finding keeps the invoice back, and since when both sides agree."""
     if finding.verdict.may_leave:
-        kept = memory.kept_back
+        kept = state.kept_back
         ended = replace(kept, until=now) if kept is not None and kept.until is None else kept
-        return replace(memory, kept_back=ended, agreed_at=memory.agreed_at or now)
-    memory = replace(memory, agreed_at=None)
-    if not keeps_back(invoice, memory, policy, now, finding):
-        return memory
-    since = memory.kept_back.since if memory.kept_back else _since(invoice, memory, now)
+        return replace(state, kept_back=ended, agreed_at=state.agreed_at or now)
+    state = replace(state, agreed_at=None)
+    if not keeps_back(invoice, state, policy, now, finding):
+        return state
+    since = state.kept_back.since if state.kept_back else _since(invoice, state, now)
     kept = KeptBack(since=since, verdict=finding.verdict, reason=finding.reason, detail=finding.detail)
-    return replace(memory, kept_back=kept)
+    return replace(state, kept_back=kept)
 
 
-def keeps_back(invoice: Invoice, memory: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
+def keeps_back(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
     """Whether it stays although its time has come. What we cannot stop any more, or never may, is not kept back."""
-    stops = finding.verdict is Verdict.DRIFTED or fails_closed(memory, policy)
-    if finding.verdict.may_leave or not stops or now < planned_finalization(invoice, memory):
+    stops = finding.verdict is Verdict.DRIFTED or fails_closed(state, policy)
+    if finding.verdict.may_leave or not stops or now < planned_finalization(invoice, state):
         return False
     match invoice.status:
         case InvoiceStatus.DRAFT:
-            return memory.held or invoice.auto_advance
+            return state.held or invoice.auto_advance
         case InvoiceStatus.OPEN:
-            return memory.held or _got_away(memory, policy) or must_stop(invoice, memory, policy, finding)
+            return state.held or _got_away(state, policy) or must_stop(invoice, state, policy, finding)
         case InvoiceStatus.PAID:
-            return _got_away(memory, policy)
+            return _got_away(state, policy)
         case _:
             return False
 
 
-def _got_away(memory: InvoiceState, policy: Policy) -> bool:
+def _got_away(state: InvoiceState, policy: Policy) -> bool:
     """It went out because nobody enforced: the gate would have held it as a draft."""
-    first = memory.first
-    return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(memory)
+    first = state.first
+    return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(state)
 
 
-def _was_draft(memory: InvoiceState) -> bool:
-    return memory.first is not None and memory.first.status is InvoiceStatus.DRAFT
+def _was_draft(state: InvoiceState) -> bool:
+    return state.first is not None and state.first.status is InvoiceStatus.DRAFT
 
 
-def _since(invoice: Invoice, memory: InvoiceState, now: datetime) -> datetime:
-    return planned_finalization(invoice, memory) if _was_draft(memory) else now
+def _since(invoice: Invoice, state: InvoiceState, now: datetime) -> datetime:
+    return planned_finalization(invoice, state) if _was_draft(state) else now
