@@ -18,8 +18,7 @@ from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
-from pacspace_stripe.explain.after_check import Explaining
-from pacspace_stripe.explain.explainer import Explainer
+from pacspace_stripe.explain.explainer import Explainer, ExplanationKeeper
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.early_warning import EarlyWarning
 from pacspace_stripe.gate.gate_alerts import Alerts
@@ -154,7 +153,7 @@ def build(
     compared = _ledger(settings, ledger, stripe, now)
     comparer = Comparer(stripe=stripe, ledger=compared, store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
-    explaining = Explaining(explainer=explainer, store=store)
+    explaining = ExplanationKeeper(explain=explainer.explain_all, store=store)
     parts = Services(
         stripe=stripe,
         comparer=comparer,

@@ -14,6 +14,7 @@ from pacspace_stripe.cli.results import echo_result, exit_code
 from pacspace_stripe.cli.session import parts
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.typesetting import PictureKind
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.corrections import Correction, plan
 from pacspace_stripe.explain.rules.explanation import Explanation, explanation_of, fingerprint
 from pacspace_stripe.explain.rules.explanation_text import CAUSES, paragraphs, sentence, window_in_words
@@ -103,7 +104,7 @@ def _explained_now(app: App, read: Invoice) -> ExplainedInvoice:
     Takes no lease: nothing is decided, and the stored explanation names the figures that it explains.
     """
     compared = app.checker.compared(read)
-    explanations = app.explainer.explain_all(compared.invoice, compared.finding)
+    explanations = app.explainer.explain_all(BillingScope.of_invoice(compared.invoice), compared.finding)
     if explanations and app.store.jobs.find(read.invoice_id):
         figures = fingerprint(shown_windows(compared.finding))
         app.store.explanations.put(read.invoice_id, figures, explanations)

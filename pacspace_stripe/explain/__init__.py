@@ -1,4 +1,10 @@
-"""Why an invoice drifted, and where: both vendors are read within a budget of requests, ``domain.localise`` judges.
+"""Where and why the two sides of a drifted invoice differ, and what can be done about it.
 
-Owns: which requests are made, in which order, and when to stop. Does not own: what figures mean, nor what is told.
+A drift is explained once, after the gate acted on it. An explanation decides nothing: whatever goes wrong here, the
+verdict, the hold and the next check stay what they are. It only reads, at most 60 requests per invoice, and gives way
+to the requests of checks.
+
+``explainer`` tells the story; ``window_search`` reads the days and hours of one window, ``neighbours`` finds other
+accounts and meters that may have the usage, ``meter_account`` reads both sides of one of them. ``rules`` judges the
+figures (``drift_location``), puts the explanation in words and plans corrections; it reads nothing.
 """

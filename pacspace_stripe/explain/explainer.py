@@ -1,4 +1,4 @@
-"""Finds out where and why the two sides of a drifted invoice differ: reads only, within a budget of requests."""
+"""The explainer: finds where and why both sides of a drifted window differ, within a budget of requests."""
 
 import logging
 from collections.abc import Callable
@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
-from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.explain.budget import Budget, BudgetSpent
-from pacspace_stripe.explain.meter_account import Place, Unlisted
-from pacspace_stripe.explain.neighbours import candidates, meters_on
-from pacspace_stripe.explain.rules.drift_location import Diagnosis, diagnose
-from pacspace_stripe.explain.rules.explanation import Cause, Explanation
+from pacspace_stripe.errors import LeaseLost, RemoteError
+from pacspace_stripe.explain.meter_account import BillingScope, MeterAccount, RecordsNotListed
+from pacspace_stripe.explain.neighbours import NeighbourSearch
+from pacspace_stripe.explain.rules.drift_location.diagnosis import Diagnosis, diagnose
+from pacspace_stripe.explain.rules.explanation import Cause, Explanation, fingerprint
 from pacspace_stripe.explain.rules.rejections import checked_while
-from pacspace_stripe.explain.window_search import Look
+from pacspace_stripe.explain.window_search import BudgetSpent, RequestBudget, WindowSearch
+from pacspace_stripe.gate.rules.result import shown_windows
+from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.http.client import Transport
+from pacspace_stripe.http.ratelimit.priority import background
 from pacspace_stripe.ledger.rules.selection import Selection
 from pacspace_stripe.pacspace_api import PacSpaceApi
-from pacspace_stripe.store import Store
+from pacspace_stripe.store import Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.vocabulary.invoices import EventTimeWindow, Formula, Invoice, MeterStatus
+from pacspace_stripe.vocabulary.invoices import EventTimeWindow, Formula, MeterStatus
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import subtract
@@ -31,13 +33,13 @@ _RUNNING_TOTAL = (
     "Stripe bills the last running total that it was sent, and the ledger adds up its records: send the total again "
     "after the last record, or look for records that are missing"
 )
-_MOST_PIECES = 3
-"""Services that neighbours are asked about: the largest ones."""
+_MOST_FAULTS_BESIDE = 3
+"""Faults that neighbours are asked about: the largest ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """Asks nothing when nothing drifted, writes nowhere, and never raises for a vendor that does not answer."""
+    """Reads both vendors and writes nowhere; a vendor that does not answer makes a note, never an error."""
 
     stripe: StripeApi
     ledger: PacSpaceApi
@@ -46,25 +48,32 @@ class Explainer:
     policy: Policy
     now: Callable[[], datetime]
 
-    def explain_all(self, invoice: Invoice, finding: Finding, *, budget: int = 60) -> tuple[Explanation, ...]:
-        """Every drifted window of a finding; the budget is for all of them, in equal shares of what is left."""
+    def explain_all(self, scope: BillingScope, finding: Finding, *, budget: int = 60) -> tuple[Explanation, ...]:
+        """Explain every drifted window of a finding; they share the budget of requests equally."""
         drifted = [result for result in finding.windows if _has_drifted(result)]
         left = budget
-        found: list[Explanation] = []
+        explanations: list[Explanation] = []
         for place, result in enumerate(drifted):
-            explanation = self.explain(invoice, result, budget=left // (len(drifted) - place))
+            explanation = self.explain(scope, result, budget=left // (len(drifted) - place))
             left -= explanation.calls
             rejected = self.store.rejections.while_checked(checked_while(explanation.window))
-            found.append(explanation.with_rejections(rejected))
-        return tuple(found)
+            explanations.append(explanation.with_rejections(rejected))
+        return tuple(explanations)
 
-    def explain(self, invoice: Invoice, result: WindowResult, *, budget: int = 60) -> Explanation:
-        """Why this window drifted, where exactly, as far as ``budget`` requests tell."""
+    def explain(self, scope: BillingScope, result: WindowResult, *, budget: int = 60) -> Explanation:
+        """Explain one drifted window with at most ``budget`` requests.
+
+        1. Find the meter behind the drift. A settlement ledger keeps no times, and a running total or another formula
+           than a sum does not add up: nothing can be located there.
+        2. Read both sides by day, then by hour where days differ.
+        3. If a cause is not sure yet, read what lies beyond the window's edges, then other accounts and meters.
+        4. Name the main cause, with the places and records that make the difference.
+        """
         window = result.window
         if window is None or result.account is None or result.billed is None or result.recorded is None:
             message = "a window without both figures has not drifted"
             raise ValueError(message)
-        told = Explanation(
+        unexplained = Explanation(
             account=result.account,
             meter=result.meter,
             window=window,
@@ -73,123 +82,137 @@ class Explainer:
             cause=Cause.UNEXPLAINED,
         )
         if self.policy.ledger is LedgerProtocol.SETTLEMENT:
-            return replace(told, notes=("the settlement ledger keeps no times: nothing can be located in it",))
-        spending = Budget(most=budget)
-        with self.transport.counted(spending.count):
-            told = self._explained(invoice, told, _selection(self.policy, result), spending)
-        return replace(told, calls=spending.spent)
+            return replace(unexplained, notes=("the settlement ledger keeps no times: nothing can be located in it",))
+        requests = RequestBudget(most=budget)
+        with self.transport.counted(requests.count):
+            explanation = self._explained(scope, unexplained, self._selection_of(result), requests)
+        return replace(explanation, calls=requests.spent)
 
-    def _explained(self, invoice: Invoice, told: Explanation, selection: Selection, budget: Budget) -> Explanation:
-        place = None
-        why = "no line of the invoice has a price of its meter, so Stripe's figure cannot be split by time"
+    def _selection_of(self, result: WindowResult) -> Selection:
+        """Return how the comparison chose the window's records."""
+        selection = Selection.of(self.policy, result.meter)
+        if selection.attribution is Attribution.AUTO and selection.takes_all_of_a_time and result.selected is None:
+            # Automatic attribution that left nothing out was attribution by acceptance.
+            return replace(selection, attribution=Attribution.ACCEPTED)
+        return selection
+
+    def _explained(
+        self, scope: BillingScope, unexplained: Explanation, selection: Selection, requests: RequestBudget
+    ) -> Explanation:
+        # 1. The meter.
+        spent = f"stopped after {requests.most} requests"
         try:
-            place = self._place(invoice, told, selection)
+            meter_id = scope.meter_ids(self.stripe).get(unexplained.meter)
+            meter = self.stripe.meter(meter_id) if meter_id is not None else None
         except RemoteError as error:
-            why = str(error)
+            return replace(unexplained, notes=(str(error),))
         except BudgetSpent:
-            why = _stopped(budget)
-        if place is None:
-            return replace(told, notes=(why,))
-        if told.meter in self.policy.totals:
-            return replace(told, notes=(_RUNNING_TOTAL,))
-        if self.stripe.meter(place.meter_id).formula not in (Formula.SUM, Formula.COUNT):
-            return replace(told, notes=("the meter's hours do not add up to its figure",))
-        return self._looked(invoice, told, place, budget)
-
-    def _place(self, invoice: Invoice, told: Explanation, selection: Selection) -> Place | None:
-        meter_id = meters_on(invoice, self.stripe).get(told.meter)
-        if meter_id is None:
-            return None
-        self.stripe.meter(meter_id)
-        return Place(
-            stripe=self.stripe,
-            ledger=self.ledger,
-            meter=told.meter,
-            meter_id=meter_id,
-            customer_id=invoice.customer_id,
-            account=told.account,
-            selection=selection,
-        )
-
-    def _looked(self, invoice: Invoice, told: Explanation, place: Place, budget: Budget) -> Explanation:
-        meter = self.stripe.meter(place.meter_id)
-        look = Look(
-            place=place,
-            newest_of=_NEWEST_OF.get(meter.event_time_window),
-            window=told.window,
-            billed=told.billed,
+            return replace(unexplained, notes=(spent,))
+        if meter_id is None or meter is None:
+            why = "no line of the invoice has a price of its meter, so Stripe's figure cannot be split by time"
+            return replace(unexplained, notes=(why,))
+        if unexplained.meter in self.policy.totals:
+            return replace(unexplained, notes=(_RUNNING_TOTAL,))
+        if meter.formula not in (Formula.SUM, Formula.COUNT):
+            return replace(unexplained, notes=("the meter's hours do not add up to its figure",))
+        search = WindowSearch(
+            meter_account=MeterAccount(
+                stripe=self.stripe,
+                ledger=self.ledger,
+                meter=unexplained.meter,
+                meter_id=meter_id,
+                customer_id=scope.customer_id,
+                account=unexplained.account,
+                selection=selection,
+            ),
+            window=unexplained.window,
+            billed=unexplained.billed,
             slack=self.policy.edge_slack,
             now=self.now(),
-            budget=budget,
+            budget=requests,
+            newest_of=_NEWEST_OF.get(meter.event_time_window),
         )
         if meter.status is MeterStatus.INACTIVE:
-            look.notes.append("its meter is inactive: Stripe rejects every event for it")
+            search.notes.append("its meter is inactive: Stripe rejects every event for it")
         try:
-            self._read(invoice, told, look)
+            # 2. Days and hours.
+            search.read_days()
+            search.read_hours()
+            # 3. Beyond the window, as long as that may still correct a cause.
+            if diagnose(search.figures).unsure:
+                search.read_edges()
+            if diagnose(search.figures).unsure:
+                self._read_neighbours(scope, unexplained, search)
         except BudgetSpent:
-            look.notes.append(_stopped(budget))
-        return _concluded(told, look, diagnose(look.situation))
+            search.notes.append(spent)
+        # 4. The main cause.
+        return _concluded(unexplained, search, diagnose(search.figures))
 
-    def _read(self, invoice: Invoice, told: Explanation, look: Look) -> None:
-        """As much as it takes."""
-        look.read_days()
-        look.read_hours()
-        found = diagnose(look.situation)
-        if found.unsure:
-            look.read_edges()
-            found = diagnose(look.situation)
-        if found.unsure:
-            self._read_neighbours(invoice, told, look, found)
-
-    def _read_neighbours(self, invoice: Invoice, told: Explanation, look: Look, found: Diagnosis) -> None:
-        drift = subtract(told.billed, told.recorded)
-        largest = sorted(found.unsure, key=lambda piece: -piece.bucket.excess.copy_abs())[:_MOST_PIECES]
-        with look.noting("other accounts and meters could not be read"):
-            for candidate in candidates(
-                look.place,
-                invoice,
-                told.window,
-                drift=drift,
-                store=self.store,
-                policy=self.policy,
-                note=look.notes.append,
-            ):
-                with suppress(Unlisted):
-                    look.neighbours.append(candidate.beside(tuple(largest), self.policy.edge_slack))
-                if not diagnose(look.situation).unsure:
+    def _read_neighbours(self, scope: BillingScope, unexplained: Explanation, search: WindowSearch) -> None:
+        unsure = diagnose(search.figures).unsure
+        largest = sorted(unsure, key=lambda fault: -fault.part.excess.copy_abs())[:_MOST_FAULTS_BESIDE]
+        neighbours = NeighbourSearch(
+            ours=search.meter_account,
+            scope=scope,
+            window=unexplained.window,
+            drift=subtract(unexplained.billed, unexplained.recorded),
+            store=self.store,
+            policy=self.policy,
+            note=search.notes.append,
+        )
+        with search.noting("other accounts and meters could not be read"):
+            for candidate in neighbours.candidates():
+                with suppress(RecordsNotListed):
+                    search.neighbours.append(candidate.read(tuple(largest), self.policy.edge_slack))
+                if not diagnose(search.figures).unsure:
                     return
 
 
-def _selection(policy: Policy, result: WindowResult) -> Selection:
-    """Return how the window's records were told apart: with auto and nothing selected, acceptance placed them all."""
-    selection = Selection.of(policy, result.meter)
-    auto = selection.attribution is Attribution.AUTO and selection.takes_all_of_a_time
-    return replace(selection, attribution=Attribution.ACCEPTED) if auto and result.selected is None else selection
-
-
-def _stopped(budget: Budget) -> str:
-    return f"stopped after {budget.most} requests"
+def _concluded(unexplained: Explanation, search: WindowSearch, found: Diagnosis) -> Explanation:
+    main, notes = found.main, (*search.notes, *found.notes)
+    if main is None:
+        if not search.notes:
+            notes = (*notes, "both sides have the same figures in every part of the window now")
+        return replace(unexplained, days=search.day_figures, notes=notes)
+    return replace(
+        unexplained,
+        cause=main.cause,
+        located=found.located(unexplained.meter),
+        counterpart=main.counterpart,
+        factor=main.factor,
+        days=search.day_figures,
+        notes=notes,
+    )
 
 
 def _has_drifted(result: WindowResult) -> bool:
-    """Whether two figures differ there, of an account and a time."""
     known = None not in (result.window, result.account, result.billed, result.recorded)
     return known and result.reason.verdict is Verdict.DRIFTED
 
 
-def _concluded(told: Explanation, look: Look, found: Diagnosis) -> Explanation:
-    main = found.main
-    notes = (*look.notes, *found.notes)
-    days = look.figures()
-    if main is None:
-        silent = () if look.notes else ("both sides have the same figures in every part of the window now",)
-        return replace(told, days=days, notes=(*notes, *silent))
-    return replace(
-        told,
-        cause=main.cause,
-        located=found.located(told.meter),
-        counterpart=main.counterpart,
-        factor=main.factor,
-        days=days,
-        notes=notes,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationKeeper:
+    """Explains a drift once, under the lease of the check that found it, and keeps the explanation."""
+
+    explain: Callable[[BillingScope, Finding], tuple[Explanation, ...]]
+    store: Store
+
+    def explain_once(self, leased: Leased, state: InvoiceState, scope: BillingScope, finding: Finding) -> None:
+        """Explain a drift unless these very figures were explained before. Raises LeaseLost, nothing else."""
+        drifted = any(result.reason.verdict is Verdict.DRIFTED for result in finding.windows)
+        if finding.verdict is not Verdict.DRIFTED or not drifted:
+            return
+        try:
+            explained = fingerprint(shown_windows(finding))
+            if self.store.explanations.fingerprint_of(scope.job_id) == explained:
+                return
+            # The state first: explaining takes time, and a crash must not repeat the alert that it notes as sent.
+            leased.save(state)
+            with background():
+                explanations = self.explain(scope, finding)
+            leased.guard()
+            self.store.explanations.put(scope.job_id, explained, explanations)
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - what only explains must not change what was decided
+            _log.exception("invoice=%s its drift was not explained", scope.job_id)

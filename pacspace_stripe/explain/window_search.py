@@ -1,9 +1,9 @@
-"""One look at one drifted window: from its days to the hours that differ, then beyond its edges.
+"""The search of one drifted window: by days, then by the hours of days that differ, then beyond its edges.
 
-What a vendor does not answer is noted and left out; BudgetSpent ends the look.
+A figure that a vendor does not give is noted, and the search goes on without it; BudgetSpent ends the search.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,61 +11,87 @@ from decimal import Decimal
 from itertools import groupby
 
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.explain.bisection import Narrowing
-from pacspace_stripe.explain.budget import Budget
-from pacspace_stripe.explain.meter_account import Place, TooMany, Unlisted
-from pacspace_stripe.explain.rules.drift_location import (
+from pacspace_stripe.explain.meter_account import MeterAccount, RecordsNotListed, TooManyRecords
+from pacspace_stripe.explain.rules.drift_location.pattern_rules import pattern
+from pacspace_stripe.explain.rules.drift_location.window_parts import (
     DAY,
     HOUR,
-    Bucket,
+    DriftFigures,
     Neighbour,
-    Situation,
-    filled,
-    hours_tell,
-    joined,
-    parts_of,
-    pattern,
-    records_by_day,
+    WindowPart,
+    hours_are_comparable,
+    is_recorded_daily,
+    split,
+    with_figures,
 )
 from pacspace_stripe.explain.rules.explanation import DayFigures
+from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE
 from pacspace_stripe.vocabulary.quantities import subtract, text, total
 from pacspace_stripe.vocabulary.windows import Window, floor_to
 
-_BEFORE, _MINUTE = timedelta(days=1), timedelta(minutes=1)
+_MINUTE = timedelta(minutes=1)
+_BEFORE = timedelta(days=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
-"""How far behind the window's end late records are looked for: Stripe takes events of 35 days (FACTS 4.2)."""
-_DAYS_AT_ONCE = 4
+"""How far after the window's end late records are searched for: Stripe takes events of 35 days (FACTS 4.2)."""
+_DAYS_PER_ANSWER = 4
 """Whole days whose hours come in one answer."""
 _MOST_RUNS = 16
 """Runs of such days that are read by hour."""
+_KEPT_REQUESTS = 25
+"""Requests that the bisection leaves for what comes after it."""
+_PARTS_OF_A_PATTERN = 4
+"""Parts of one ratio that show a pattern."""
+_SAME_RATIO = Decimal("0.000001")
+
+
+class BudgetSpent(Exception):
+    """Another request would exceed the budget."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Look:
-    """What is known of one window so far."""
+class RequestBudget:
+    """The requests that one drift may take, to both vendors, retries included."""
 
-    place: Place
+    most: int
+    spent: int = 0
+
+    def count(self) -> None:
+        """Count a request right before it is sent. Raises BudgetSpent."""
+        if self.spent >= self.most:
+            raise BudgetSpent
+        self.spent += 1
+
+    @property
+    def left(self) -> int:
+        return self.most - self.spent
+
+
+@dataclass(slots=True, kw_only=True)
+class WindowSearch:
+    """The figures of one window that were read so far; each ``read_…`` method reads more."""
+
+    meter_account: MeterAccount
     window: Window
     billed: Decimal
     slack: timedelta
     now: datetime
-    budget: Budget
-    notes: list[str] = field(default_factory=list)
-    days: tuple[Bucket, ...] = ()
-    inside: tuple[Bucket, ...] = ()
-    before: tuple[Bucket, ...] = ()
-    after: tuple[Bucket, ...] = ()
-    neighbours: list[Neighbour] = field(default_factory=list)
-    once_a_day: bool = False
+    budget: RequestBudget
     newest_of: timedelta | None = None
     """The meter's event time window."""
-    minutes: dict[datetime, Decimal] = field(default_factory=dict)
-    at_the_edges: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
-    """What is billed in the minutes that the window's start and its end cut."""
+    notes: list[str] = field(default_factory=list)
+    days: tuple[WindowPart, ...] = ()
+    inside: tuple[WindowPart, ...] = ()
+    before: tuple[WindowPart, ...] = ()
+    after: tuple[WindowPart, ...] = ()
+    neighbours: list[Neighbour] = field(default_factory=list)
+    recorded_daily: bool = False
+    _edge_minutes: dict[datetime, Decimal] = field(default_factory=dict)
+    _billed_at_edges: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    """Usage that is billed in the minutes that the window's start and its end cut in two."""
 
     @property
-    def situation(self) -> Situation:
-        return Situation(
+    def figures(self) -> DriftFigures:
+        return DriftFigures(
             window=self.window,
             slack=self.slack,
             inside=self.inside,
@@ -75,77 +101,122 @@ class Look:
             newest_of=self.newest_of,
         )
 
-    @contextmanager
-    def noting(self, what: str) -> Iterator[None]:
-        """What fails inside is noted, and the look goes on with what it has."""
-        try:
-            yield
-        except (RemoteError, Unlisted) as error:
-            self.notes.append(f"{what}: {error}")
-
-    # -- days -----------------------------------------------------------------------------------------------------
-
-    def read_days(self) -> None:
-        """Both sides by UTC day."""
-        with self.noting("the window's days could not be read"):
-            parts, counted = parts_of(self.window, DAY), self.place.counted_by_day(self.window)
-            try:
-                entries = self.place.entries(self.window)
-            except TooMany:
-                unread = tuple(_as_billed(day) for day in filled(parts, counted, ()))
-                self._narrow(self._with_edge_minutes(unread))
-            else:
-                self.days = self.inside = self._with_edge_minutes(filled(parts, counted, entries))
-            self.once_a_day = records_by_day(self.inside)
-
-    def _narrow(self, days: tuple[Bucket, ...]) -> None:
-        if not self.place.selection.takes_all:
-            message = "too many records, and its balance says nothing of one meter"
-            raise Unlisted(message)
-        narrowing = Narrowing(place=self.place, budget=self.budget, notes=self.notes)
-        self.inside = narrowing.narrowed(days)
-
-    def figures(self) -> tuple[DayFigures, ...]:
-        """The days, for people."""
+    @property
+    def day_figures(self) -> tuple[DayFigures, ...]:
+        """The days of the window, for people."""
         return tuple(
             DayFigures(on=day.window.start.date(), billed=day.billed, recorded=day.recorded) for day in self.days
         )
 
-    def _with_edge_minutes(self, days: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
-        """What is billed and lies in no whole minute of the window is in the minutes at its edges."""
+    @contextmanager
+    def noting(self, problem: str) -> Iterator[None]:
+        """Note what a vendor does not give, and go on without it."""
+        try:
+            yield
+        except (RemoteError, RecordsNotListed) as error:
+            self.notes.append(f"{problem}: {error}")
+
+    # -- days -----------------------------------------------------------------------------------------------------
+
+    def read_days(self) -> None:
+        """Read both sides by UTC day."""
+        with self.noting("the window's days could not be read"):
+            windows, billed = split(self.window, DAY), self.meter_account.billed_by_day(self.window)
+            try:
+                entries = self.meter_account.entries(self.window)
+            except TooManyRecords:
+                # The ledger's figures are not known yet: until then, no day differs.
+                unread = (replace(day, recorded=day.billed) for day in with_figures(windows, billed, ()))
+                billed_days = self._with_edge_minutes(tuple(unread))
+                if not self.meter_account.selection.takes_all:
+                    message = "too many records, and the account's balance says nothing of one meter"
+                    raise RecordsNotListed(message) from None
+                self.inside = self._bisected(billed_days)
+            else:
+                self.days = self.inside = self._with_edge_minutes(with_figures(windows, billed, entries))
+            self.recorded_daily = is_recorded_daily(self.inside)
+
+    def _with_edge_minutes(self, days: tuple[WindowPart, ...]) -> tuple[WindowPart, ...]:
+        """Add what is billed in no whole minute of the window: it lies in the minutes that its edges cut."""
         rest = subtract(self.billed, total(day.billed for day in days))
         if rest == 0:
             return days
         if self.window.inner_minutes == self.window:
-            said = f"the invoice bills {text(self.billed)}, the meter says {text(subtract(self.billed, rest))} now"
-            self.notes.append(said)
+            now_billed = text(subtract(self.billed, rest))
+            self.notes.append(f"the invoice bills {text(self.billed)}, the meter says {now_billed} now")
             return days
-        self.at_the_edges = self._shared(rest, days[0])
-        at_the_start, at_the_end = self.at_the_edges
+        self._billed_at_edges = at_start, at_end = self._shared_between_edges(rest, days[0])
         if len(days) == 1:
-            return (_more(days[0], rest),)
-        return (_more(days[0], at_the_start), *days[1:-1], _more(days[-1], at_the_end))
+            return (_with_more_billed(days[0], rest),)
+        return (_with_more_billed(days[0], at_start), *days[1:-1], _with_more_billed(days[-1], at_end))
 
-    def _shared(self, rest: Decimal, first: Bucket) -> tuple[Decimal, Decimal]:
-        """How much of it lies at the start, and at the end: never more than Stripe counted in those minutes."""
-        start, end = (self._minute_of(edge) for edge in (self.window.start, self.window.end))
+    def _shared_between_edges(self, rest: Decimal, first: WindowPart) -> tuple[Decimal, Decimal]:
+        """Return how much lies at the start and at the end: never more than Stripe counted in those minutes."""
+        start, end = (self._billed_in_minute_of(edge) for edge in (self.window.start, self.window.end))
         for likely in (subtract(first.recorded, first.billed), start, subtract(rest, end), Decimal(0)):
             if 0 <= likely <= start and 0 <= subtract(rest, likely) <= end:
                 return likely, subtract(rest, likely)
         return Decimal(0), rest
 
-    def _minute_of(self, edge: datetime) -> Decimal:
-        """All that Stripe counted in the minute that an edge cuts, on both of its sides."""
-        if edge not in self.minutes:
+    def _billed_in_minute_of(self, edge: datetime) -> Decimal:
+        """Return all that Stripe counted in the minute that an edge cuts, on both of its sides."""
+        if edge not in self._edge_minutes:
             start = floor_to(edge, _MINUTE)
-            whole = start == edge
-            self.minutes[edge] = Decimal(0) if whole else self.place.counted(Window(start=start, end=start + _MINUTE))
-        return self.minutes[edge]
+            minute = Window(start=start, end=start + _MINUTE)
+            self._edge_minutes[edge] = Decimal(0) if start == edge else self.meter_account.billed(minute)
+        return self._edge_minutes[edge]
+
+    # -- bisection: a ledger with too many records to be listed ---------------------------------------------------
+
+    def _bisected(self, days: Sequence[WindowPart]) -> tuple[WindowPart, ...]:
+        """Return parts with both sides' figures, from days with Stripe's only; small ones with their records.
+
+        The ledger's balance is asked for one half of what differs at a time, and the other half is the rest. Halves
+        of the same ratio are not halved any further: they show a pattern.
+        """
+        recorded, count = self.meter_account.recorded(WindowPart.joined(days).window)
+        return tuple(self._search_in(tuple(days), recorded, count, depth=0))
+
+    def _search_in(
+        self, parts: tuple[WindowPart, ...], recorded: Decimal, count: int, *, depth: int
+    ) -> Iterator[WindowPart]:
+        """Yield parts of a time in which the ledger has ``recorded`` in ``count`` records."""
+        whole = replace(WindowPart.joined(parts), recorded=recorded)
+        if not whole.differs:
+            yield whole
+        elif self.budget.left <= _KEPT_REQUESTS:
+            self.notes.append(f"{whole.window} was not searched any closer: {count} records")
+            yield whole
+        elif count <= LARGEST_PAGE:
+            billed = {part.window.start: part.billed for part in parts}
+            yield from with_figures((part.window for part in parts), billed, self.meter_account.entries(whole.window))
+        elif len(parts) > 1:
+            first, second = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+            early, early_count = self.meter_account.recorded(WindowPart.joined(first).window)
+            late, late_count = subtract(recorded, early), count - early_count
+            halves = (
+                replace(WindowPart.joined(first), recorded=early),
+                replace(WindowPart.joined(second), recorded=late),
+            )
+            if 2 ** (depth + 1) >= _PARTS_OF_A_PATTERN and _have_same_ratio(*halves):
+                yield from halves
+            else:
+                yield from self._search_in(first, early, early_count, depth=depth + 1)
+                yield from self._search_in(second, late, late_count, depth=depth + 1)
+        elif whole.window.end - whole.window.start > HOUR:
+            yield from self._search_in(self._billed_hours(whole), recorded, count, depth=depth)
+        else:
+            yield whole
+
+    def _billed_hours(self, day: WindowPart) -> tuple[WindowPart, ...]:
+        """Return a day's hours on Stripe's side; what they lack of the day lies at its edge."""
+        *hours, last = with_figures(split(day.window, HOUR), self.meter_account.billed_by_hour(day.window), ())
+        return (*hours, replace(last, billed=total((day.billed, *(-hour.billed for hour in hours)))))
 
     # -- hours ----------------------------------------------------------------------------------------------------
 
     def read_hours(self) -> None:
-        """The hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
+        """Read the hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
         if self.newest_of == DAY:
             # The hours of such a meter do not add up to its days.
             return
@@ -153,22 +224,26 @@ class Look:
         through = self.newest_of is None and pattern(self.inside) is not None
         if through:
             ends = dict.fromkeys((differing[0], differing[-1]))
-            differing = [part for part in ends if _cut_short(part, self.inside)]
+            differing = [part for part in ends if _may_begin_or_end_within(part, self.inside)]
         differing = [part for part in differing if HOUR < part.window.end - part.window.start <= DAY]
         with self.noting("hours could not be read"):
             for count, run in enumerate(_runs(differing)):
                 if count >= _MOST_RUNS:
-                    self.notes.append(f"{len(differing)} days differ: not all of them were looked at by hour")
+                    self.notes.append(f"{len(differing)} days differ: not all of them were searched by hour")
                     return
                 self._read_hours_of(run, through=through)
 
-    def _read_hours_of(self, run: tuple[Bucket, ...], *, through: bool) -> None:
+    def _read_hours_of(self, run: tuple[WindowPart, ...], *, through: bool) -> None:
         span = Window(start=run[0].window.start, end=run[-1].window.end)
-        counted = self.place.counted_by_hour(span)
+        billed = self.meter_account.billed_by_hour(span)
         for day in run:
-            hours = list(filled(parts_of(day.window, HOUR), counted, day.entries))
-            hours = _adding_up(day, hours)
-            if hours_tell(day, hours, once_a_day=self.once_a_day):
+            hours = list(with_figures(split(day.window, HOUR), billed, day.entries))
+            rest = subtract(day.billed, total(hour.billed for hour in hours))
+            if rest > 0:
+                # It lies in an hour that the day's edge cuts, in seconds that Stripe cannot be asked for.
+                place = 0 if hours[0].window.end - hours[0].window.start < HOUR else -1
+                hours[place] = _with_more_billed(hours[place], rest)
+            if hours_are_comparable(day, hours, recorded_daily=self.recorded_daily):
                 place = self.inside.index(day)
                 parts = _outlined(hours) if through else hours
                 self.inside = (*self.inside[:place], *parts, *self.inside[place + 1 :])
@@ -176,83 +251,79 @@ class Look:
     # -- beyond the edges -----------------------------------------------------------------------------------------
 
     def read_edges(self) -> None:
-        """What both sides have just before the window, and since its end."""
-        step, start, end = DAY if self.once_a_day or self.newest_of == DAY else HOUR, self.window.start, self.window.end
+        """Read what both sides have just before the window, and since its end."""
+        step = DAY if self.recorded_daily or self.newest_of == DAY else HOUR
+        start, end = self.window.start, self.window.end
         until = min(floor_to(self.now, _MINUTE), end + _AFTER)
         with self.noting("the time before the window could not be read"):
-            near = Window(start=start - HOUR, end=start)
+            nearest = Window(start=start - HOUR, end=start)
             wide = Window(start=floor_to(start, step) - _BEFORE, end=start)
-            self.before = self._listed(near, lambda: self._read_around(wide, step))
+            self.before = self._read_or_nearest(nearest, lambda: self._read_around(wide, step))
         with self.noting("the time after the window could not be read"):
             if until > end:
-                near = Window(start=end, end=min(end + HOUR, until))
-                self.after = self._listed(near, lambda: self._read_after(until, step))
+                nearest = Window(start=end, end=min(end + HOUR, until))
+                self.after = self._read_or_nearest(nearest, lambda: self._read_after(until, step))
 
-    def _listed(self, near: Window, read: Callable[[], tuple[Bucket, ...]]) -> tuple[Bucket, ...]:
-        """What is read; of too many records those nearest to the edge."""
+    def _read_or_nearest(self, nearest: Window, read: Callable[[], tuple[WindowPart, ...]]) -> tuple[WindowPart, ...]:
+        """Return what is read; of too many records those nearest to the edge."""
         try:
             return read()
-        except TooMany as error:
-            self.notes.append(f"only {near} was looked at beside the window: {error}")
-            return self._read_around(near, HOUR)
+        except TooManyRecords as error:
+            self.notes.append(f"only {nearest} was searched beside the window: {error}")
+            return self._read_around(nearest, HOUR)
 
-    def _read_after(self, end: datetime, step: timedelta) -> tuple[Bucket, ...]:
-        near = floor_to(self.window.end + _AFTER_BY_HOUR, DAY)
-        if step is DAY or end <= near:
-            return self._read_around(Window(start=self.window.end, end=end), step)
-        soon = self._read_around(Window(start=self.window.end, end=near), step)
-        return (*soon, *self._read_around(Window(start=near, end=end), DAY))
+    def _read_after(self, until: datetime, step: timedelta) -> tuple[WindowPart, ...]:
+        """Read the first days after the window by ``step``, and what follows by day."""
+        end = self.window.end
+        near = floor_to(end + _AFTER_BY_HOUR, DAY)
+        if step is DAY or until <= near:
+            return self._read_around(Window(start=end, end=until), step)
+        soon = self._read_around(Window(start=end, end=near), step)
+        return (*soon, *self._read_around(Window(start=near, end=until), DAY))
 
-    def _read_around(self, span: Window, step: timedelta) -> tuple[Bucket, ...]:
-        entries = self.place.entries(span)
-        counted = self.place.counted_by_hour(span) if step is HOUR else self.place.counted_by_day(span)
-        parts = list(filled(parts_of(span, step), counted, entries))
+    def _read_around(self, span: Window, step: timedelta) -> tuple[WindowPart, ...]:
+        """Return the parts that differ in a time outside the window."""
+        entries = self.meter_account.entries(span)
+        by_step = self.meter_account.billed_by_hour if step is HOUR else self.meter_account.billed_by_day
+        parts = list(with_figures(split(span, step), by_step(span), entries))
+        at_start, at_end = self._billed_at_edges
         if span.end == self.window.start:
-            parts[-1] = _more(parts[-1], self._minute_of(span.end) - self.at_the_edges[0])
+            parts[-1] = _with_more_billed(parts[-1], self._billed_in_minute_of(span.end) - at_start)
         elif span.start == self.window.end:
-            parts[0] = _more(parts[0], self._minute_of(span.start) - self.at_the_edges[1])
+            parts[0] = _with_more_billed(parts[0], self._billed_in_minute_of(span.start) - at_end)
         return tuple(part for part in parts if part.differs)
 
 
-def _as_billed(part: Bucket) -> Bucket:
-    """Stripe's figure alone: the ledger's is not known yet."""
-    return replace(part, recorded=part.billed)
-
-
-def _more(part: Bucket, billed: Decimal) -> Bucket:
+def _with_more_billed(part: WindowPart, billed: Decimal) -> WindowPart:
     return replace(part, billed=total((part.billed, billed)))
 
 
-def _outlined(hours: list[Bucket]) -> list[Bucket]:
-    """A day's hours as three parts: what agrees before, all from the first to the last that differs, and after."""
+def _have_same_ratio(one: WindowPart, other: WindowPart) -> bool:
+    if not (one.recorded and other.recorded and one.billed and other.billed):
+        return False
+    ratio, other_ratio = one.billed / one.recorded, other.billed / other.recorded
+    return (ratio / other_ratio - 1).copy_abs() <= _SAME_RATIO
+
+
+def _outlined(hours: list[WindowPart]) -> list[WindowPart]:
+    """Return a day's hours as three parts: those before the first that differs, up to the last that differs, the rest."""
     places = [place for place, hour in enumerate(hours) if hour.differs]
     if not places:
         return hours
     first, last = places[0], places[-1] + 1
-    return [joined(part) for part in (hours[:first], hours[first:last], hours[last:]) if part]
+    return [WindowPart.joined(part) for part in (hours[:first], hours[first:last], hours[last:]) if part]
 
 
-def _cut_short(day: Bucket, days: tuple[Bucket, ...]) -> bool:
-    """Whether the fault may begin or end within this day: the days beside it agree."""
+def _may_begin_or_end_within(day: WindowPart, days: tuple[WindowPart, ...]) -> bool:
+    """Tell whether a fault may begin or end within this day: a day beside it agrees."""
     place = days.index(day)
     beside = [days[other] for other in (place - 1, place + 1) if 0 <= other < len(days)]
     return any(not other.differs for other in beside)
 
 
-def _runs(days: list[Bucket]) -> Iterator[tuple[Bucket, ...]]:
-    """Days that follow each other, at most four at a time: their hours fit one answer."""
-    numbered = list(enumerate(days))
-    for _, group in groupby(numbered, key=lambda each: each[1].window.start.toordinal() - each[0]):
+def _runs(days: list[WindowPart]) -> Iterator[tuple[WindowPart, ...]]:
+    """Yield days that follow each other, at most four at a time: their hours fit one answer."""
+    for _, group in groupby(enumerate(days), key=lambda each: each[1].window.start.toordinal() - each[0]):
         run = tuple(day for _, day in group)
-        for first in range(0, len(run), _DAYS_AT_ONCE):
-            yield run[first : first + _DAYS_AT_ONCE]
-
-
-def _adding_up(day: Bucket, hours: list[Bucket]) -> list[Bucket]:
-    """The hours with what the day has more, in an hour that its edge cuts: seconds that Stripe cannot be asked for."""
-    rest = subtract(day.billed, total(hour.billed for hour in hours))
-    if rest <= 0:
-        return hours
-    place = 0 if hours[0].window.end - hours[0].window.start < HOUR else len(hours) - 1
-    hours[place] = _more(hours[place], rest)
-    return hours
+        for first in range(0, len(run), _DAYS_PER_ANSWER):
+            yield run[first : first + _DAYS_PER_ANSWER]

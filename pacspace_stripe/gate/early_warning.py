@@ -17,7 +17,8 @@ from pacspace_stripe.comparison.finding import MOST_RATE_LIMITED_CHECKS, RATE_LI
 from pacspace_stripe.comparison.rules.reconcile import compare_figures, confirm_difference
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
-from pacspace_stripe.explain.after_check import Explaining, coming
+from pacspace_stripe.explain.explainer import ExplanationKeeper
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.gate.early_warning_proof import WarningProofs, checkpointed, not_checkpointed
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules import timing
@@ -66,7 +67,7 @@ class EarlyWarning:
     policy: Policy
     lease: timedelta
     now: Callable[[], datetime]
-    explaining: Explaining
+    explaining: ExplanationKeeper
 
     def check(self, job: str) -> CheckResult:
         """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
@@ -120,7 +121,8 @@ class EarlyWarning:
         proofs = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results), memory)
         found = proofs.finding
         remembered = self._remember(leased, memory, proofs)
-        self.explaining.after(leased, remembered, coming(subscription, memory.invoice_id, now), found)
+        scope = BillingScope.of_coming_invoice(subscription, memory.invoice_id)
+        self.explaining.explain_once(leased, remembered, scope, found)
         if found.verdict is Verdict.MATCHED and not proofs.missing:
             return remembered, now + self.policy.cadence
         again_at = timing.look_again_at(remembered, self.policy, now, found)

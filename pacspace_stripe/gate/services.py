@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pacspace_stripe.comparison.comparer import Comparer
 from pacspace_stripe.comparison.finding import Findings
-from pacspace_stripe.explain.after_check import Explaining
+from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.gate.stripe_writes import Rendering
@@ -42,7 +42,7 @@ class Services:
     store: Store
     alerts: Alerts
     policy: Policy
-    explaining: Explaining | None
+    explaining: ExplanationKeeper | None
     """None in a preview: it explains nothing."""
     log: logging.Logger = _log
 

@@ -17,6 +17,7 @@ from typing import assert_never
 from pacspace_stripe.comparison.finding import RATE_LIMIT_RETRY, mapped
 from pacspace_stripe.comparison.rules.verdicts import NOTHING_METERED, TRANSIENT, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import NotEditable, NotFound, RemoteError, RenderError
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.gate.check_parts import MAIL_UNKNOWN, MOST_PUT_BACK
 from pacspace_stripe.gate.release_guard import ReleaseGuard
 from pacspace_stripe.gate.rules import actions as steps
@@ -225,7 +226,8 @@ class Look(ReleaseGuard):
             return self._unrendered(invoice, error)
         # A backfill says what drifted among very many; what one of them comes from is found out when somebody asks.
         if self.parts.explaining and not self.back:
-            self.parts.explaining.after(self.leased, looked.memory, invoice, finding)
+            scope = BillingScope.of_invoice(invoice)
+            self.parts.explaining.explain_once(self.leased, looked.memory, scope, finding)
         return looked
 
     def _acted(self, invoice: Invoice, finding: Finding) -> Looked:

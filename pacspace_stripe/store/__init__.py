@@ -36,6 +36,7 @@ __all__ = [
     "Delivery",
     "Enqueue",
     "Explained",
+    "Job",
     "Kind",
     "Leased",
     "Outbox",
@@ -43,7 +44,6 @@ __all__ = [
     "Sent",
     "Shares",
     "Store",
-    "Job",
     "is_alive",
     "not_here",
 ]

@@ -11,6 +11,7 @@ import pytest
 
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.comparison.rules.verdicts import Verdict
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.corrections import Correction, CorrectionKind, plan
 from pacspace_stripe.simulator.planted_faults import Extent, PlantedKind, PlantedMonth, plant
 from tests.support.generated.attempts import folder
@@ -85,7 +86,7 @@ def test_a_draft_whose_plan_was_carried_out_matches(kind: PlantedKind, side: str
     with played(month, template, attribution="usage_time") as world:
         invoice, finding = world.compared(month.planted.customer)
         assert finding.verdict is Verdict.DRIFTED
-        (explanation,) = world.app.explainer.explain_all(invoice, finding)
+        (explanation,) = world.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
         policy = world.app.settings.policy
         carried_out(world, plan(explanation, invoice=invoice, now=world.clock.now(), policy=policy))
         _, after = world.compared(month.planted.customer)

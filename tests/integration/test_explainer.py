@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
-from pacspace_stripe.explain.meter_account import Place
-from pacspace_stripe.explain.neighbours import candidates
+from pacspace_stripe.explain.meter_account import BillingScope, MeterAccount
+from pacspace_stripe.explain.neighbours import NeighbourSearch
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.ledger.rules.selection import Selection
@@ -89,7 +89,7 @@ def test_another_meter_of_the_customer_on_an_invoice_of_its_own_is_found(tmp_pat
     wrong.account = f"{US}:storage"
     with month.told() as told:
         invoice = told.invoice()
-        found = told.app.explainer.explain_all(invoice, told.finding(invoice))
+        found = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), told.finding(invoice))
     ours = next(each for each in found if each.meter == METER)
     assert (ours.cause, ours.counterpart) == (Cause.WRONG_METER, "storage")
     theirs = next(each for each in found if each.meter == "storage")
@@ -224,7 +224,7 @@ def test_another_meter_of_the_customer_with_a_subscription_of_its_own_is_found(t
         ours, theirs = (told.subscribe_apart(meter) for meter in month.meters)
         told.app.checker.check(told.invoice(subscription=theirs).invoice_id)
         invoice = told.invoice(subscription=ours)
-        (found,) = told.app.explainer.explain_all(invoice, told.finding(invoice))
+        (found,) = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), told.finding(invoice))
     assert (found.cause, found.counterpart) == (Cause.WRONG_METER, "storage")
 
 
@@ -250,7 +250,7 @@ def test_of_too_many_records_since_the_end_the_nearest_are_looked_at(tmp_path: P
     month.uses.append(edge)
     found = explained(month)
     assert (found.cause, windows(found)) == (Cause.PERIOD_EDGE, [around(edge)])
-    assert any(note.startswith("only 2026-11-01T00:00:00Z/2026-11-01T01:00:00Z was looked at") for note in found.notes)
+    assert any(note.startswith("only 2026-11-01T00:00:00Z/2026-11-01T01:00:00Z was searched") for note in found.notes)
 
 
 @pytest.mark.soak
@@ -294,7 +294,7 @@ def test_a_budget_that_is_too_small_is_kept_and_said(tmp_path: Path, budget: int
         invoice = told.invoice()
         (result,) = told.finding(invoice).windows
         before = told.requests
-        found = told.app.explainer.explain(invoice, result, budget=budget)
+        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result, budget=budget)
         assert told.requests - before == found.calls == budget
     assert any(note.startswith(f"stopped after {budget} requests") for note in found.notes)
 
@@ -305,7 +305,7 @@ def test_a_budget_that_does_not_even_find_the_meter_is_said(tmp_path: Path) -> N
         invoice = told.invoice()
         (result,) = told.finding(invoice).windows
     with month.told() as forgetful:
-        found = forgetful.app.explainer.explain(invoice, result, budget=1)
+        found = forgetful.app.explainer.explain(BillingScope.of_invoice(invoice), result, budget=1)
     assert (found.cause, found.calls, found.notes) == (Cause.UNEXPLAINED, 1, ("stopped after 1 requests",))
 
 
@@ -321,7 +321,7 @@ def test_all_windows_of_an_invoice_share_one_budget(tmp_path: Path) -> None:
         invoice = told.invoice()
         finding = told.finding(invoice)
         before = told.requests
-        found = told.app.explainer.explain_all(invoice, finding, budget=20)
+        found = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding, budget=20)
         assert told.requests - before == sum(each.calls for each in found) <= 20
     assert {each.meter for each in found} == set(month.meters)
     assert all(each.calls >= 8 for each in found)
@@ -335,7 +335,7 @@ def test_nothing_is_asked_when_nothing_drifted(tmp_path: Path) -> None:
         finding = told.finding(invoice)
         before = told.requests
         assert finding.verdict is Verdict.MATCHED
-        assert told.app.explainer.explain_all(invoice, finding) == ()
+        assert told.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding) == ()
         assert told.requests == before
 
 
@@ -345,9 +345,9 @@ def test_a_window_without_both_figures_is_left_out(tmp_path: Path) -> None:
         invoice = told.invoice()
         finding = told.finding(invoice)
         unread = replace(finding, windows=tuple(replace(each, recorded=None) for each in finding.windows))
-        assert told.app.explainer.explain_all(invoice, unread) == ()
+        assert told.app.explainer.explain_all(BillingScope.of_invoice(invoice), unread) == ()
         with pytest.raises(ValueError, match="without both figures"):
-            told.app.explainer.explain(invoice, unread.windows[0])
+            told.app.explainer.explain(BillingScope.of_invoice(invoice), unread.windows[0])
 
 
 # -- vendors that do not answer ---------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_a_vendor_that_does_not_answer_is_noted(tmp_path: Path, vendor: str, fau
         invoice = told.invoice()
         (result,) = told.finding(invoice).windows
         getattr(told, vendor).add_fault(fault, skip=skip)
-        found = told.app.explainer.explain(invoice, result)
+        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert found.calls <= 60
     assert found.notes or found.cause is Cause.NOT_IN_LEDGER
     assert (found.billed, found.recorded) == (result.billed, result.recorded)
@@ -379,7 +379,7 @@ def test_figures_that_agree_now_are_said_to(tmp_path: Path) -> None:
         invoice = told.invoice()
         (result,) = told.finding(invoice).windows
         told.ledger.record(US, -quantity, lost.at, reason=METER)
-        found = told.app.explainer.explain(invoice, result)
+        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert (found.cause, found.located) == (Cause.UNEXPLAINED, ())
     assert found.notes == ("both sides have the same figures in every part of the window now",)
 
@@ -392,7 +392,7 @@ def test_a_meter_that_counted_more_since_is_said_to(tmp_path: Path) -> None:
         told.stripe.record_usage(US, METER, Decimal(5), MONTH_END - SECOND)
         told.ledger.record(US, Decimal(-5), MONTH_END - SECOND, reason=METER)
         (result,) = told.finding(invoice).windows
-        found = told.app.explainer.explain(invoice, result)
+        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert any("the meter says" in note for note in found.notes)
 
 
@@ -405,16 +405,16 @@ def test_a_settlement_record_keeps_no_times(tmp_path: Path) -> None:
         before = told.requests
         (result,) = told.finding(invoice).windows
         before = told.requests
-        found = told.app.explainer.explain(invoice, result)
+        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
         assert told.requests == before
     assert found.notes == ("the settlement ledger keeps no times: nothing can be located in it",)
 
 
-# -- what was not looked at is said -----------------------------------------------------------------------------------
+# -- what was not searched is noted -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("others", "said"), [(6, []), (9, ["3 accounts that drifted the other way were not looked at"])]
+    ("others", "said"), [(6, []), (9, ["3 accounts that drifted the other way were not searched"])]
 )
 def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: list[str]) -> None:
     month = Month(tmp_path)
@@ -433,7 +433,7 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
             )
             leased.save(drifted)
             store.coverage.put(f"in_{number}", [(f"cus_{number}", Window(start=MONTH_START, end=MONTH_END))])
-        place = Place(
+        ours = MeterAccount(
             stripe=told.app.stripe,
             ledger=told.app.explainer.ledger,
             meter=METER,
@@ -443,14 +443,14 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
             selection=Selection.of(Policy(), METER),
         )
         notes: list[str] = []
-        found = candidates(
-            place,
-            invoice(invoice_id="in_ours", line_items=()),
-            Window(start=MONTH_START, end=MONTH_END),
+        search = NeighbourSearch(
+            ours=ours,
+            scope=BillingScope.of_invoice(invoice(invoice_id="in_ours", line_items=())),
+            window=Window(start=MONTH_START, end=MONTH_END),
             drift=Decimal(4),
             store=store,
             policy=Policy(),
             note=notes.append,
         )
-        assert len(list(found)) == min(others, 6)
+        assert len(list(search.candidates())) == min(others, 6)
         assert notes == said

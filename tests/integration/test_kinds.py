@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.vocabulary.invoices import Invoice
@@ -136,7 +137,8 @@ def test_an_inactive_meter_is_compared_and_named_in_the_explanation(tmp_path: Pa
         made.record("130")
         made.run(DAY)
         assert verdict(made) == ("drifted", "UNDERBILLED")
-        [found] = made.app.explainer.explain_all(*finding_of(made))
+        invoice, finding = finding_of(made)
+        [found] = made.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
         assert "its meter is inactive: Stripe rejects every event for it" in found.notes
 
 

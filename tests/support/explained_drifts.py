@@ -12,6 +12,7 @@ import httpx
 
 from pacspace_stripe.app import App, build
 from pacspace_stripe.comparison.rules.verdicts import Finding
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Explanation
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
@@ -157,7 +158,7 @@ class Told:
         invoice = self.invoice(customer)
         finding = self.finding(invoice)
         before = self.requests
-        (found,) = self.app.explainer.explain_all(invoice, finding)
+        (found,) = self.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
         assert found.calls == self.requests - before
         return found
 

@@ -12,6 +12,7 @@ import httpx
 
 from pacspace_stripe.app import App, build
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
@@ -143,7 +144,7 @@ def judged(month: PlantedMonth, template: Path, *, others: bool) -> Judged:
             if customer == told.counterpart or (others and customer != told.customer):
                 world.app.checker.check(invoice_id)
         invoice, finding = world.compared(told.customer)
-        (explanation,) = world.app.explainer.explain_all(invoice, finding)
+        (explanation,) = world.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
     return Judged(planted=month, explanation=explanation, wrong=tuple(_wrong(month, finding, explanation)))
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.corrections import plan
 from pacspace_stripe.explain.rules.explanation import Explanation, Side
 from pacspace_stripe.gate.early_warning import upcoming_job_id
@@ -103,7 +104,7 @@ def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: M
     invoice = world.app.stripe.read_invoice(invoice_id)
     comparer = world.app.checker.parts.comparer.with_meter_reads(world.memory(invoice_id).reads)
     finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
-    explanations = world.app.explainer.explain_all(invoice, finding)
+    explanations = world.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
     if expected.located is not None:
         named = [{**_given(each), **_records(each, ids)} for each in expected.located]
         _pair(named, [place for each in explanations for place in _places(each)])

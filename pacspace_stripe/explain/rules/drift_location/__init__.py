@@ -1,40 +1,11 @@
-"""Where and why two records of the same usage differ: both sides' figures in, the cause and the places out. Pure.
+"""The rules that find where and why the two sides of a window differ: both sides' figures in, causes and places out.
 
-First what a meter with an event time window drops (``newest``), then the rules for a fault that runs through the
-window (``patterns``); then what is no fault is put aside (``lag``); then each part that differs is looked at
-(``singles``, with ``edges`` and ``mirrors``), in the order written there.
+``diagnosis.diagnose`` applies them in this order:
+
+1. a meter with an event time window drops all but the newest event of each hour or day (``cause_rules.newest_only``);
+2. one fault runs through all that differs: a sign, a unit, everything twice (``pattern_rules``);
+3. usage that the ledger accepted a little late, within the window, is put back: it is no fault (``diagnosis``);
+4. each part that still differs gets its own cause, by the first rule that holds (``cause_rules``).
+
+A rule that names records names only such as could not add up to the difference by accident.
 """
-
-from pacspace_stripe.explain.rules.drift_location.diagnosis import Diagnosis, diagnose
-from pacspace_stripe.explain.rules.drift_location.figures import (
-    Bucket,
-    Entry,
-    Neighbour,
-    Piece,
-    Situation,
-    bucket,
-    joined,
-)
-from pacspace_stripe.explain.rules.drift_location.lag import around
-from pacspace_stripe.explain.rules.drift_location.parts import DAY, HOUR, filled, hours_tell, parts_of, records_by_day
-from pacspace_stripe.explain.rules.drift_location.patterns import pattern
-
-__all__ = [
-    "DAY",
-    "HOUR",
-    "Bucket",
-    "Diagnosis",
-    "Entry",
-    "Neighbour",
-    "Piece",
-    "Situation",
-    "around",
-    "bucket",
-    "diagnose",
-    "filled",
-    "hours_tell",
-    "joined",
-    "parts_of",
-    "pattern",
-    "records_by_day",
-]

@@ -10,21 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.explain.rules.drift_location import (
+from pacspace_stripe.explain.rules.drift_location.diagnosis import Diagnosis, diagnose
+from pacspace_stripe.explain.rules.drift_location.window_parts import (
     DAY,
     HOUR,
-    Bucket,
-    Diagnosis,
-    Entry,
+    DriftFigures,
+    LedgerEntry,
     Neighbour,
-    Situation,
-    bucket,
-    diagnose,
-    filled,
-    hours_tell,
-    joined,
-    parts_of,
-    records_by_day,
+    WindowPart,
+    hours_are_comparable,
+    is_recorded_daily,
+    split,
+    with_figures,
 )
 from pacspace_stripe.explain.rules.explanation import Cause, Side
 from pacspace_stripe.vocabulary.quantities import total
@@ -40,36 +37,36 @@ def at(hour: float, day: datetime = FIFTEENTH) -> datetime:
     return day + timedelta(hours=hour)
 
 
-def entry(quantity: str, hour: float = 14.5, *, reference: str | None = None, day: datetime = FIFTEENTH) -> Entry:
+def entry(quantity: str, hour: float = 14.5, *, reference: str | None = None, day: datetime = FIFTEENTH) -> LedgerEntry:
     accepted = at(hour, day)
     name = f"rec_{quantity}_{accepted:%d%H%M%S}"
-    return Entry(quantity=Decimal(quantity), accepted_at=accepted, record_id=name, reference_id=reference)
+    return LedgerEntry(quantity=Decimal(quantity), accepted_at=accepted, record_id=name, reference_id=reference)
 
 
-def hour(start: int, billed: str, *recorded: str | Entry, day: datetime = FIFTEENTH) -> Bucket:
+def hour(start: int, billed: str, *recorded: str | LedgerEntry, day: datetime = FIFTEENTH) -> WindowPart:
     """An hour with Stripe's figure and the ledger's records; those given by quantity come in its middle."""
     window = Window(start=at(start, day), end=at(start + 1, day))
     listed = [
-        each if isinstance(each, Entry) else entry(each, start + 0.5 + place / 100, day=day)
+        each if isinstance(each, LedgerEntry) else entry(each, start + 0.5 + place / 100, day=day)
         for place, each in enumerate(recorded)
     ]
-    return bucket(window, Decimal(billed), listed)
+    return WindowPart.listed(window, Decimal(billed), listed)
 
 
-def month(*inside: Bucket, **around: tuple[Bucket, ...] | tuple[Neighbour, ...]) -> Situation:
-    return Situation(window=OCTOBER, slack=SLACK, inside=inside, **around)  # type: ignore[arg-type]  # by their names
+def month(*inside: WindowPart, **around: tuple[WindowPart, ...] | tuple[Neighbour, ...]) -> DriftFigures:
+    return DriftFigures(window=OCTOBER, slack=SLACK, inside=inside, **around)  # type: ignore[arg-type]  # by their names
 
 
-def found(*inside: Bucket, **around: tuple[Bucket, ...] | tuple[Neighbour, ...]) -> Diagnosis:
+def found(*inside: WindowPart, **around: tuple[WindowPart, ...] | tuple[Neighbour, ...]) -> Diagnosis:
     return diagnose(month(*inside, **around))
 
 
 def causes(diagnosis: Diagnosis) -> list[Cause]:
-    return [piece.cause for piece in diagnosis.pieces]
+    return [fault.cause for fault in diagnosis.faults]
 
 
 def named(diagnosis: Diagnosis) -> list[tuple[Side, str]]:
-    return [(record.side, str(record.quantity)) for piece in diagnosis.pieces for record in piece.records]
+    return [(record.side, str(record.quantity)) for fault in diagnosis.faults for record in fault.records]
 
 
 # -- one hour ---------------------------------------------------------------------------------------------------------
@@ -150,11 +147,11 @@ def named(diagnosis: Diagnosis) -> list[tuple[Side, str]]:
         pytest.param(hour(14, "100", "85", "176"), Cause.UNEXPLAINED, [], id="the ledger has more, but no such record"),
     ],
 )
-def test_one_hour_that_differs_tells_why(part: Bucket, cause: Cause, records: list[tuple[Side, str]]) -> None:
+def test_one_hour_that_differs_tells_why(part: WindowPart, cause: Cause, records: list[tuple[Side, str]]) -> None:
     diagnosis = found(hour(9, "12", "12"), part, hour(20, "7", "7"))
     assert causes(diagnosis) == [cause]
     assert named(diagnosis) == records
-    assert diagnosis.pieces[0].bucket.window == part.window
+    assert diagnosis.faults[0].part.window == part.window
 
 
 @pytest.mark.parametrize(
@@ -169,10 +166,10 @@ def test_one_hour_that_differs_tells_why(part: Bucket, cause: Cause, records: li
     ],
 )
 def test_a_well_known_factor_is_named(billed: str, recorded: str, factor: str | None) -> None:
-    (piece,) = found(hour(14, billed, recorded)).pieces
-    assert piece.cause is Cause.UNIT_FACTOR
-    assert piece.factor is not None
-    assert piece.factor == (Decimal(factor) if factor else 1 / Decimal(60))
+    (fault,) = found(hour(14, billed, recorded)).faults
+    assert fault.cause is Cause.UNIT_FACTOR
+    assert fault.factor is not None
+    assert fault.factor == (Decimal(factor) if factor else 1 / Decimal(60))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +182,7 @@ def test_a_well_known_factor_is_named(billed: str, recorded: str, factor: str | 
         ),
     ],
 )
-def test_figures_with_few_digits_are_no_evidence(part: Bucket, cause: Cause) -> None:
+def test_figures_with_few_digits_are_no_evidence(part: WindowPart, cause: Cause) -> None:
     assert causes(found(part)) == [cause]
 
 
@@ -200,16 +197,16 @@ def test_a_reference_seen_again_elsewhere_in_the_month_is_counted_twice() -> Non
     again = hour(21, "5", "5", entry("340", 21.2, reference="usage-94"))
     diagnosis = found(first, again)
     assert causes(diagnosis) == [Cause.TWICE_IN_LEDGER]
-    assert diagnosis.pieces[0].records[0].reference_id == "usage-94"
+    assert diagnosis.faults[0].records[0].reference_id == "usage-94"
     assert not diagnosis.unsure
 
 
 def test_everything_of_an_hour_sent_again_under_its_references_is_counted_twice() -> None:
     twice = [entry(each, 14.1, reference=f"r{each}") for each in ("11", "12", "13", "14")]
     again = [replace(each, accepted_at=at(14.6), record_id="again") for each in twice]
-    (piece,) = found(hour(14, "50", *twice, *again)).pieces
-    assert piece.cause is Cause.TWICE_IN_LEDGER
-    assert {record.record_id for record in piece.records} == {"again"}
+    (fault,) = found(hour(14, "50", *twice, *again)).faults
+    assert fault.cause is Cause.TWICE_IN_LEDGER
+    assert {record.record_id for record in fault.records} == {"again"}
 
 
 def test_records_alike_under_two_references_are_two_when_they_are_small() -> None:
@@ -223,9 +220,11 @@ DAYS = [FIFTEENTH + timedelta(days=number) for number in range(6)]
 FIGURES = ["1234", "981.5", "1100.25", "777", "1301", "64.75"]
 
 
-def days(*figures: tuple[Decimal | str, Decimal | str]) -> list[Bucket]:
+def days(*figures: tuple[Decimal | str, Decimal | str]) -> list[WindowPart]:
     return [
-        bucket(Window(start=on, end=on + DAY), Decimal(billed), [entry(str(recorded), 12, day=on)] if recorded else [])
+        WindowPart.listed(
+            Window(start=on, end=on + DAY), Decimal(billed), [entry(str(recorded), 12, day=on)] if recorded else []
+        )
         for on, (billed, recorded) in zip(DAYS, figures, strict=False)
     ]
 
@@ -259,17 +258,17 @@ def test_a_fault_through_the_month_is_one_place(
     figures: list[tuple[Decimal | str, Decimal | str]], cause: Cause, factor: str | None
 ) -> None:
     parts = days(*figures)
-    (piece,) = found(*parts).pieces
-    assert (piece.cause, piece.factor) == (cause, Decimal(factor) if factor else None)
+    (fault,) = found(*parts).faults
+    assert (fault.cause, fault.factor) == (cause, Decimal(factor) if factor else None)
     differing = [part.window for part in parts if part.differs]
-    assert piece.bucket.window == Window(start=differing[0].start, end=differing[-1].end)
+    assert fault.part.window == Window(start=differing[0].start, end=differing[-1].end)
 
 
 def test_a_unit_changes_within_a_day_and_the_day_before_it_agrees() -> None:
     parts = days(("500", "500"), ("1500", "1001"), ("1100", "1.1"), ("777", "0.777"), ("1301", "1.301"))
-    (piece,) = found(*parts).pieces
-    assert (piece.cause, piece.factor) == (Cause.UNIT_FACTOR, Decimal(1000))
-    assert piece.bucket.window.start == DAYS[1]
+    (fault,) = found(*parts).faults
+    assert (fault.cause, fault.factor) == (Cause.UNIT_FACTOR, Decimal(1000))
+    assert fault.part.window.start == DAYS[1]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +281,7 @@ def test_a_unit_changes_within_a_day_and_the_day_before_it_agrees() -> None:
 )
 def test_a_ratio_that_does_not_hold_throughout_is_no_unit_of_all(figures: list[tuple[str, str]]) -> None:
     diagnosis = found(*days(*figures))
-    assert len(diagnosis.pieces) > 1 or diagnosis.pieces[0].cause is not Cause.UNIT_FACTOR
+    assert len(diagnosis.faults) > 1 or diagnosis.faults[0].cause is not Cause.UNIT_FACTOR
 
 
 # -- beyond the edges -------------------------------------------------------------------------------------------------
@@ -300,13 +299,13 @@ LAST = datetime(2026, 10, 31, tzinfo=UTC)
     ],
 )
 def test_what_the_ledger_took_in_after_the_end_is_late_or_at_the_edge(
-    part: Bucket, accepted: float, cause: Cause
+    part: WindowPart, accepted: float, cause: Cause
 ) -> None:
     late = hour(int(accepted), "12", "12", entry("77", accepted, day=NOVEMBER_1), day=NOVEMBER_1)
-    (piece,) = found(hour(9, "12", "12"), part, after=(late,)).pieces
-    assert piece.cause is cause
-    assert [record.at for record in piece.records] == [at(accepted, NOVEMBER_1)]
-    assert piece.sure
+    (fault,) = found(hour(9, "12", "12"), part, after=(late,)).faults
+    assert fault.cause is cause
+    assert [record.at for record in fault.records] == [at(accepted, NOVEMBER_1)]
+    assert fault.sure
 
 
 @pytest.mark.parametrize(
@@ -329,17 +328,17 @@ def test_what_the_ledger_took_in_after_the_end_is_late_or_at_the_edge(
         ),
     ],
 )
-def test_usage_on_different_sides_of_an_edge(inside: Bucket, around: dict[str, tuple[Bucket, ...]]) -> None:
-    (piece,) = found(hour(9, "12", "12"), inside, **around).pieces
-    assert piece.cause is Cause.PERIOD_EDGE
-    assert [record.quantity for record in piece.records] == [Decimal(77)]
+def test_usage_on_different_sides_of_an_edge(inside: WindowPart, around: dict[str, tuple[WindowPart, ...]]) -> None:
+    (fault,) = found(hour(9, "12", "12"), inside, **around).faults
+    assert fault.cause is Cause.PERIOD_EDGE
+    assert [record.quantity for record in fault.records] == [Decimal(77)]
 
 
 def test_a_summary_of_the_month_before_says_so_itself() -> None:
     before = Window(start=OCTOBER.start - DAY, end=OCTOBER.start)
     summary = replace(entry("900", 9, day=OCTOBER.start), used=before)
-    (piece,) = found(hour(9, "12", "12", summary, day=OCTOBER.start)).pieces
-    assert piece.cause is Cause.PERIOD_EDGE
+    (fault,) = found(hour(9, "12", "12", summary, day=OCTOBER.start)).faults
+    assert fault.cause is Cause.PERIOD_EDGE
 
 
 def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
@@ -347,9 +346,9 @@ def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
     summary = replace(entry("900", 9, day=NOVEMBER_1), used=day)
     other = entry("55", 9.2, day=NOVEMBER_1)
     late = hour(9, "0", summary, other, day=NOVEMBER_1)
-    (piece,) = found(bucket(day, Decimal(900), []), after=(late,)).pieces
-    assert piece.cause is Cause.RECORDED_LATE
-    assert [record.record_id for record in piece.records] == [summary.record_id]
+    (fault,) = found(WindowPart.listed(day, Decimal(900), []), after=(late,)).faults
+    assert fault.cause is Cause.RECORDED_LATE
+    assert [record.record_id for record in fault.records] == [summary.record_id]
 
 
 def test_several_hours_that_were_caught_up_in_one_are_all_late() -> None:
@@ -369,8 +368,8 @@ def test_what_only_stripe_has_after_the_end_makes_nothing_late() -> None:
 # -- neighbours -------------------------------------------------------------------------------------------------------
 
 
-def beta(*parts: Bucket, cause: Cause = Cause.WRONG_CUSTOMER, name: str = "cus_beta") -> tuple[Neighbour, ...]:
-    return (Neighbour(name=name, cause=cause, buckets=parts),)
+def beta(*parts: WindowPart, cause: Cause = Cause.WRONG_CUSTOMER, name: str = "cus_beta") -> tuple[Neighbour, ...]:
+    return (Neighbour(name=name, cause=cause, parts=parts),)
 
 
 @pytest.mark.parametrize(
@@ -382,16 +381,16 @@ def beta(*parts: Bucket, cause: Cause = Cause.WRONG_CUSTOMER, name: str = "cus_b
         ),
     ],
 )
-def test_the_mirror_on_another_account_names_it(ours: Bucket, theirs: Bucket, record: str) -> None:
-    (piece,) = found(ours, neighbours=beta(theirs)).pieces
-    assert (piece.cause, piece.counterpart) == (Cause.WRONG_CUSTOMER, "cus_beta")
-    assert [str(each.quantity) for each in piece.records] == [record]
+def test_the_mirror_on_another_account_names_it(ours: WindowPart, theirs: WindowPart, record: str) -> None:
+    (fault,) = found(ours, neighbours=beta(theirs)).faults
+    assert (fault.cause, fault.counterpart) == (Cause.WRONG_CUSTOMER, "cus_beta")
+    assert [str(each.quantity) for each in fault.records] == [record]
 
 
 def test_the_mirror_on_another_meter_names_it() -> None:
     theirs = beta(hour(14, "60", "60", "340"), cause=Cause.WRONG_METER, name="storage")
-    (piece,) = found(hour(14, "425", "85"), neighbours=theirs).pieces
-    assert (piece.cause, piece.counterpart) == (Cause.WRONG_METER, "storage")
+    (fault,) = found(hour(14, "425", "85"), neighbours=theirs).faults
+    assert (fault.cause, fault.counterpart) == (Cause.WRONG_METER, "storage")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +402,7 @@ def test_the_mirror_on_another_meter_names_it() -> None:
         pytest.param(hour(15, "60", "60", "340"), id="another hour"),
     ],
 )
-def test_no_mirror_names_nobody(theirs: Bucket) -> None:
+def test_no_mirror_names_nobody(theirs: WindowPart) -> None:
     assert causes(found(hour(14, "425", "85"), neighbours=beta(theirs))) == [Cause.NOT_IN_LEDGER]
 
 
@@ -413,22 +412,22 @@ def test_no_mirror_names_nobody(theirs: Bucket) -> None:
 def test_a_record_taken_in_seconds_later_hides_nothing() -> None:
     parts = hour(14, "425", "85"), hour(15, "20", entry("340", 15.001), "20"), hour(18, "33")
     diagnosis = found(*parts)
-    assert [(piece.cause, piece.bucket.window.start) for piece in diagnosis.pieces] == [(Cause.NOT_IN_LEDGER, at(18))]
+    assert [(fault.cause, fault.part.window.start) for fault in diagnosis.faults] == [(Cause.NOT_IN_LEDGER, at(18))]
 
 
 def test_a_record_at_the_edge_of_an_hour_is_not_moved_into_a_difference() -> None:
     diagnosis = found(hour(14, "85", "85"), hour(15, "20", entry("340", 15.001), "20"))
-    assert [(piece.cause, piece.bucket.window.start) for piece in diagnosis.pieces] == [(Cause.NOT_IN_STRIPE, at(15))]
+    assert [(fault.cause, fault.part.window.start) for fault in diagnosis.faults] == [(Cause.NOT_IN_STRIPE, at(15))]
 
 
 def test_the_same_usage_at_two_times_of_the_month_makes_no_drift() -> None:
     diagnosis = found(hour(3, "340"), hour(14, "85", "85", "340"), hour(18, "33"))
-    assert [piece.bucket.window.start for piece in diagnosis.pieces] == [at(18)]
+    assert [fault.part.window.start for fault in diagnosis.faults] == [at(18)]
 
 
 def test_a_month_that_agrees_has_no_place() -> None:
     diagnosis = found(hour(3, "340", "340"), hour(14, "85", "85"))
-    assert (diagnosis.pieces, diagnosis.main, diagnosis.notes) == ((), None, ())
+    assert (diagnosis.faults, diagnosis.main, diagnosis.notes) == ((), None, ())
 
 
 # -- several faults ---------------------------------------------------------------------------------------------------
@@ -437,7 +436,7 @@ def test_a_month_that_agrees_has_no_place() -> None:
 def test_of_several_faults_the_largest_is_the_cause_and_the_rest_is_noted() -> None:
     diagnosis = found(hour(3, "680", "340"), hour(9, "50", "50"), hour(14, "85", "85", "12.5"), hour(18, "33"))
     assert causes(diagnosis) == [Cause.TWICE_IN_STRIPE, Cause.NOT_IN_STRIPE, Cause.NOT_IN_LEDGER]
-    assert diagnosis.main is diagnosis.pieces[0]
+    assert diagnosis.main is diagnosis.faults[0]
     assert len(diagnosis.notes) == 2
     assert "not_in_stripe in 2026-10-15T14:00:00Z/2026-10-15T15:00:00Z: differs by -12.5" in diagnosis.notes[0]
 
@@ -457,8 +456,8 @@ def test_places_of_one_kind_that_follow_each_other_are_one() -> None:
 def test_the_places_hold_all_of_the_difference(planted: int, others: list[Decimal], lost: Decimal) -> None:
     billed = [each + lost * (number == planted) for number, each in enumerate(others)]
     diagnosis = found(*(hour(number, str(billed[number]), str(each)) for number, each in enumerate(others)))
-    assert total(piece.bucket.excess for piece in diagnosis.pieces) == lost
-    assert [piece.bucket.window.start for piece in diagnosis.pieces] == [at(planted)]
+    assert total(fault.part.excess for fault in diagnosis.faults) == lost
+    assert [fault.part.window.start for fault in diagnosis.faults] == [at(planted)]
 
 
 # -- days and hours ---------------------------------------------------------------------------------------------------
@@ -474,7 +473,7 @@ def test_the_places_hold_all_of_the_difference(planted: int, others: list[Decima
     ],
 )
 def test_parts_cover_a_window_without_overlap(window: Window, step: timedelta, parts: int) -> None:
-    found_parts = parts_of(window, step)
+    found_parts = split(window, step)
     assert len(found_parts) == parts
     assert (found_parts[0].start, found_parts[-1].end) == (window.start, window.end)
     assert all(one.end == other.start for one, other in pairwise(found_parts))
@@ -484,29 +483,29 @@ def test_a_record_lies_in_the_part_it_was_accepted_in_unless_it_says_otherwise()
     plain = entry("5", 30)
     summary = replace(entry("900", 30), used=Window(start=at(0), end=at(24)))
     whole = Window(start=at(0), end=at(48))
-    first, second = filled(parts_of(whole, DAY), {}, [plain, summary])
+    first, second = with_figures(split(whole, DAY), {}, [plain, summary])
     assert (first.entries, second.entries) == ((summary,), (plain,))
 
 
-def one_a_day(quantities: Sequence[str], hour_of_day: float = 12) -> list[Bucket]:
+def one_a_day(quantities: Sequence[str], hour_of_day: float = 12) -> list[WindowPart]:
     return days_with([[entry(each, hour_of_day, day=on)] for on, each in zip(DAYS, quantities, strict=False)])
 
 
-def days_with(entries: list[list[Entry]]) -> list[Bucket]:
+def days_with(entries: list[list[LedgerEntry]]) -> list[WindowPart]:
     return [
-        bucket(Window(start=on, end=on + DAY), total(one.quantity for one in listed), listed)
+        WindowPart.listed(Window(start=on, end=on + DAY), total(one.quantity for one in listed), listed)
         for on, listed in zip(DAYS, entries, strict=False)
     ]
 
 
-def test_a_ledger_written_once_a_day_is_known() -> None:
-    assert records_by_day(one_a_day(FIGURES))
-    assert not records_by_day(days_with([[entry("1", 9, day=on), entry("2", 15, day=on)] for on in DAYS]))
-    assert not records_by_day([])
+def test_a_ledger_written_recorded_daily_is_known() -> None:
+    assert is_recorded_daily(one_a_day(FIGURES))
+    assert not is_recorded_daily(days_with([[entry("1", 9, day=on), entry("2", 15, day=on)] for on in DAYS]))
+    assert not is_recorded_daily([])
 
 
 @pytest.mark.parametrize(
-    ("hours", "once_a_day", "tell"),
+    ("hours", "recorded_daily", "tell"),
     [
         pytest.param([hour(9, "104"), hour(19, "42")], True, False, id="one record stands for several hours"),
         pytest.param([hour(9, "104")], True, True, id="all usage was in one hour"),
@@ -514,11 +513,13 @@ def test_a_ledger_written_once_a_day_is_known() -> None:
         pytest.param([hour(9, "104"), hour(19, "42")], False, True, id="records come as it happens"),
     ],
 )
-def test_hours_are_told_apart_only_where_records_are(hours: list[Bucket], *, once_a_day: bool, tell: bool) -> None:
-    assert hours_tell(joined(hours), hours, once_a_day=once_a_day) is tell
+def test_hours_are_told_apart_only_where_records_are(
+    hours: list[WindowPart], *, recorded_daily: bool, tell: bool
+) -> None:
+    assert hours_are_comparable(WindowPart.joined(hours), hours, recorded_daily=recorded_daily) is tell
 
 
 def test_hours_of_a_day_with_a_summary_taken_in_later_tell_nothing() -> None:
     summary = replace(entry("146", 30), used=Window(start=at(0), end=at(24)))
-    day = bucket(Window(start=at(0), end=at(24)), Decimal(150), [summary])
-    assert not hours_tell(day, [hour(9, "150")], once_a_day=False)
+    day = WindowPart.listed(Window(start=at(0), end=at(24)), Decimal(150), [summary])
+    assert not hours_are_comparable(day, [hour(9, "150")], recorded_daily=False)

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict
 from pacspace_stripe.errors import LeaseLost, StoreUnavailable
-from pacspace_stripe.explain.after_check import Explainer, Explaining
+from pacspace_stripe.explain.explainer import ExplanationKeeper
+from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.report.json_form import as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.store.explanations import Explained
-from pacspace_stripe.vocabulary.invoices import Invoice
 from tests.support.explanations import TWICE
 from tests.support.worlds import MIDDLE, PERIOD_END, World
 
@@ -52,8 +52,8 @@ def explained(made: World) -> Explained | None:
     return made.app.store.explanations.find(made.invoice_id)
 
 
-class Told:
-    """Explains in the words that it was given, and remembers what it was asked about."""
+class PlannedExplainer:
+    """Gives one fixed explanation, and remembers the findings that it was asked about."""
 
     def __init__(self, *, failing: Exception | None = None) -> None:
         self.asked: list[Finding] = []
@@ -61,21 +61,21 @@ class Told:
         self.failing = failing
         self.made: World | None = None
 
-    def explain_all(self, invoice: Invoice, finding: Finding) -> tuple[Explanation, ...]:
+    def explain_all(self, scope: BillingScope, finding: Finding) -> tuple[Explanation, ...]:
         self.asked.append(finding)
         if self.made is not None:
-            stripes = self.made.invoice(invoice.invoice_id)
-            job = self.made.app.store.jobs.find(invoice.invoice_id)
+            stripes = self.made.invoice(scope.job_id)
+            job = self.made.app.store.jobs.find(scope.job_id)
             self.known.append(not stripes["auto_advance"] and bool(job and job.memory.alerted))
         if self.failing:
             raise self.failing
         return (TWICE,)
 
 
-def explained_by(made: World, explainer: Explainer) -> None:
+def explained_by(made: World, explainer: PlannedExplainer) -> None:
     """From here on, this one explains."""
     parts = made.app.checker.parts
-    explaining = Explaining(explainer=explainer, store=made.app.store)
+    explaining = ExplanationKeeper(explain=explainer.explain_all, store=made.app.store)
     made.app = replace(made.app, checker=replace(made.app.checker, parts=replace(parts, explaining=explaining)))
 
 
@@ -97,7 +97,7 @@ def test_what_drifted_is_explained_where_and_why(tmp_path: Path, database_url: s
 
 def test_a_happy_path_asks_for_no_explanation_not_even_the_database(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
-        told, statements = Told(), list[str]()
+        told, statements = PlannedExplainer(), list[str]()
         explained_by(made, told)
         made.subscribe()
         made.use("100")
@@ -115,7 +115,7 @@ def test_a_happy_path_asks_for_no_explanation_not_even_the_database(tmp_path: Pa
 
 def test_it_is_held_and_told_before_it_is_explained(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = Told()
+        told = PlannedExplainer()
         told.made = made
         explained_by(made, told)
         overbilled(made).run()
@@ -124,7 +124,7 @@ def test_it_is_held_and_told_before_it_is_explained(tmp_path: Path) -> None:
 
 def test_the_same_drift_is_explained_once_and_another_again(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = Told()
+        told = PlannedExplainer()
         explained_by(made, told)
         overbilled(made).run(DAY)
         first = explained(made)
@@ -152,7 +152,7 @@ def test_who_only_observes_is_told_as_well(tmp_path: Path) -> None:
 def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, failing: Exception
 ) -> None:
-    def outcome(folder: Path, explainer: Explainer) -> tuple[object, ...]:
+    def outcome(folder: Path, explainer: PlannedExplainer) -> tuple[object, ...]:
         folder.mkdir()
         with world(folder) as made:
             explained_by(made, explainer)
@@ -162,17 +162,17 @@ def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
             return made.invoice()["auto_advance"], job.memory, job.next_check_at, explained(made) is not None
 
     with caplog.at_level(logging.ERROR):
-        *without, kept = outcome(tmp_path / "failing", Told(failing=failing))
+        *without, kept = outcome(tmp_path / "failing", PlannedExplainer(failing=failing))
     assert "its drift was not explained" in caplog.text
     assert not kept
-    *with_it, kept = outcome(tmp_path / "fine", Told())
+    *with_it, kept = outcome(tmp_path / "fine", PlannedExplainer())
     assert kept
     assert without == with_it
 
 
 def test_an_explanation_that_failed_is_tried_again_at_the_next_look(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = Told(failing=RuntimeError("a bug"))
+        told = PlannedExplainer(failing=RuntimeError("a bug"))
         explained_by(made, told)
         overbilled(made).run()
         told.failing = None
@@ -183,7 +183,7 @@ def test_an_explanation_that_failed_is_tried_again_at_the_next_look(tmp_path: Pa
 def test_without_the_lease_nothing_is_kept(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         overbilled(made)
-        explained_by(made, Told(failing=LeaseLost("somebody else has it")))
+        explained_by(made, PlannedExplainer(failing=LeaseLost("somebody else has it")))
         with pytest.raises(LeaseLost):
             made.run()
         assert explained(made) is None
@@ -205,7 +205,7 @@ def test_an_early_warning_says_why_days_before_the_invoice(tmp_path: Path, datab
 
 def test_a_dry_check_asks_and_keeps_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = Told()
+        told = PlannedExplainer()
         explained_by(made, told)
         overbilled(made)
         made.clock.advance(2 * HOUR)
@@ -217,7 +217,7 @@ def test_a_dry_check_asks_and_keeps_nothing(tmp_path: Path) -> None:
 
 def test_a_backfill_says_what_drifted_and_leaves_why_to_whoever_asks(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = Told()
+        told = PlannedExplainer()
         explained_by(made, told)
         overbilled(made)
         made.clock.advance(2 * HOUR)
