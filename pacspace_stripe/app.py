@@ -27,12 +27,12 @@ from pacspace_stripe.gate.services import Services
 from pacspace_stripe.gate.stripe_writes import Rendering
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.retries import Timeouts
-from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.ledger.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Job, Kind, Store
 from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.sweep import Sweep
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.wakeups import Wakeups

@@ -12,11 +12,11 @@ from pacspace_stripe.comparison.rules.period_edge import within_minutes
 from pacspace_stripe.comparison.rules.reconcile import Settling, apart, compare_figures, confirm_difference, lacking
 from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
-from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.ledger.ledgers import Ledger
 from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.usage.billing import Billing
 from pacspace_stripe.usage.rules import BilledUsage, below_zero, by_formula, cut_short, lagging, may_be_below_zero
 from pacspace_stripe.usage.rules.accounts import covered_part, on_records

@@ -16,9 +16,9 @@ from pacspace_stripe.evidence.rules.document import Evidence
 from pacspace_stripe.explain.rules.next_steps import next_step
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
-from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.store import not_here
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
 _WAIT = (

@@ -1,25 +1,28 @@
-"""Reading foreign JSON: numbers exactly, every field checked, every surprise an UnexpectedAnswer that names it."""
+"""Strict reading of foreign JSON: exact numbers, every field checked, every surprise an UnexpectedAnswer that names it.
+
+Answers are read through :class:`Fields`, and signed webhook bodies through :func:`json_object`: only their ids count.
+"""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from re import ASCII
-from re import compile as pattern
 from typing import NoReturn
 
 from pacspace_stripe.errors import UnexpectedAnswer
 
 _HINT = "Nothing was concluded from it. Check the base URL and the API version; if both are right, please report it."
-_NUMBER = pattern(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", ASCII)
+_NUMBER = re.compile(r"-?\d{1,60}(\.\d{1,60})?([eE][+-]?\d{1,3})?", re.ASCII)
 _MOST_DIGITS = 120
-"""Of one number: a double has 17, an exact sum of them a few more."""
+"""Digits of one number: a double has 17, an exact sum of doubles a few more."""
 _LARGEST_EXPONENT = 30
 """Usage has 15 significant digits; 10³⁰ is far outside, and keeps ``1e999999999`` from being written out."""
 _LARGEST_INTEGER = 2**53
 """JSON's whole numbers are exact below it; evidence (RFC 8785) takes no others."""
 _LAST_SECOND = 253402300799
+"""The end of the year 9999, where ``datetime`` ends."""
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -28,7 +31,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def exact_json(text: bytes | str) -> object:
-    """JSON with every fraction as the Decimal that was written. Raises ValueError, without the text, for all else."""
+    """Parse JSON, every fraction as the Decimal that was written.
+
+    Raises ValueError for everything else: no JSON, NaN and Infinity, a name that occurs twice in one object.
+    """
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=unique)
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -38,7 +44,7 @@ def exact_json(text: bytes | str) -> object:
 
 
 def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two values for one name: two readers could each see another answer."""
+    """Return the object of ``pairs``. Raises ValueError for a repeated name: two readers could see two answers."""
     if len(found := dict(pairs)) != len(pairs):
         message = "a name occurs twice"
         raise ValueError(message)
@@ -46,14 +52,33 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def json_answer(service: str, what: str, text: bytes | str) -> object:
-    """The same, for an answer that should be JSON."""
+    """Parse an answer by :func:`exact_json`. Raises UnexpectedAnswer when it is not JSON."""
     with suppress(ValueError):
         return exact_json(text)
     raise UnexpectedAnswer(service, f"{what}: the answer is not JSON", hint=_HINT)
 
 
+def json_object(body: bytes) -> Mapping[str, object] | None:
+    """Parse a signed body by :func:`exact_json`, as UTF-8 only; None unless it is one object."""
+    try:
+        data = exact_json(body.decode("utf-8"))
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """Return an object as it is, and an empty one in the place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def matching(form: re.Pattern[str], value: object) -> str | None:
+    """Return a text of this form; None for anything else."""
+    return value if isinstance(value, str) and form.fullmatch(value) else None
+
+
 def decimal_of(value: object) -> Decimal | None:
-    """The exact number that a JSON number or a numeric string is; None for anything else or beyond any usage."""
+    """Return the exact number of a JSON number or a numeric text; None for anything else or beyond any usage."""
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         return None
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
@@ -79,7 +104,7 @@ class Fields:
 
     @property
     def data(self) -> Mapping[str, object]:
-        """The object as it came."""
+        """Return the object as it came."""
         return self._data
 
     def __contains__(self, name: str) -> bool:
@@ -93,13 +118,13 @@ class Fields:
         self.reject(name, f"is {_kind(self._data[name])}, not {wanted}" if name in self._data else "is missing")
 
     def raw(self, name: str) -> object:
-        """Whatever is there; the field itself must be."""
+        """Return any value; the field itself must be there."""
         if name not in self._data:
             self.reject(name, "is missing")
         return self._data[name]
 
     def optional_text(self, name: str) -> str | None:
-        """A string that can be stored and printed anywhere: no NUL, no half of a surrogate pair."""
+        """Return a text that can be stored and printed anywhere (no NUL, no half of a surrogate pair), or None."""
         value = self._data.get(name)
         if value is None:
             return None
@@ -110,28 +135,26 @@ class Fields:
         return value
 
     def text(self, name: str) -> str:
-        """A string with something in it."""
+        """Return a text that is not empty."""
         value = self.optional_text(name)
         if value is None:
             self._misses(name, "text")
         return value or self.reject(name, "is empty")
 
     def flag(self, name: str) -> bool:
-        """True or false."""
         value = self.optional_flag(name)
         if value is None:
             self._misses(name, "true or false")
         return value
 
     def optional_flag(self, name: str) -> bool | None:
-        """True, false or None."""
         value = self._data.get(name)
         if value is not None and not isinstance(value, bool):
             self._misses(name, "true or false")
         return value
 
     def optional_integer(self, name: str) -> int | None:
-        """A whole number that a double keeps, or None."""
+        """Return a whole number that a double keeps, or None."""
         value = self._data.get(name)
         if value is None:
             return None
@@ -142,14 +165,14 @@ class Fields:
         return value
 
     def integer(self, name: str) -> int:
-        """A whole number that a double keeps."""
+        """Return a whole number that a double keeps."""
         value = self.optional_integer(name)
         if value is None:
             self._misses(name, "a whole number")
         return value
 
     def optional_number(self, name: str) -> Decimal | None:
-        """An exact number, sent as a JSON number or as text, or None."""
+        """Return an exact number, sent as a JSON number or as text, or None."""
         value = self._data.get(name)
         if value is None:
             return None
@@ -159,14 +182,13 @@ class Fields:
         return number
 
     def number(self, name: str) -> Decimal:
-        """An exact number."""
         value = self.optional_number(name)
         if value is None:
             self._misses(name, "a number")
         return value
 
     def optional_at(self, name: str) -> datetime | None:
-        """A Unix time in seconds as aware UTC, or None."""
+        """Return a Unix time in seconds as aware UTC, or None."""
         seconds = self.optional_integer(name)
         if seconds is None:
             return None
@@ -175,14 +197,14 @@ class Fields:
         return datetime.fromtimestamp(seconds, UTC)
 
     def at(self, name: str) -> datetime:
-        """A Unix time in seconds as aware UTC."""
+        """Return a Unix time in seconds as aware UTC."""
         value = self.optional_at(name)
         if value is None:
             self._misses(name, "a time")
         return value
 
     def optional_written_at(self, name: str) -> datetime | None:
-        """A time in ISO 8601 as aware UTC (without a zone it is UTC), or None."""
+        """Return an ISO 8601 time as aware UTC (UTC where it names no zone), or None."""
         written = self.optional_text(name)
         if written is None:
             return None
@@ -193,55 +215,49 @@ class Fields:
             self.reject(name, "is not an ISO 8601 time")
 
     def optional_fields(self, name: str) -> "Fields | None":
-        """An object or None."""
         value = self._data.get(name)
         return None if value is None else Fields(self.service, f"{self.where}.{name}", value)
 
     def nullable_text(self, name: str) -> str | None:
-        """A string or null; the field itself must be there."""
         self.raw(name)
         return self.optional_text(name)
 
     def nullable_id(self, name: str) -> str | None:
-        """An id or expanded object or null; the field itself must be there."""
         self.raw(name)
         return self.optional_id(name)
 
     def nullable_fields(self, name: str) -> "Fields | None":
-        """An object or null; the field itself must be there."""
         self.raw(name)
         return self.optional_fields(name)
 
     def fields(self, name: str) -> "Fields":
-        """An object."""
         return Fields(self.service, f"{self.where}.{name}", self.raw(name))
 
     def items(self, name: str) -> "list[Fields]":
-        """A list of objects."""
         value = self.raw(name)
         if not isinstance(value, list):
             self._misses(name, "a list")
         return [Fields(self.service, f"{self.where}.{name}[{number}]", item) for number, item in enumerate(value)]
 
     def length(self, name: str) -> int:
-        """How long a list of anything is."""
+        """Return the length of a list of anything."""
         value = self.raw(name)
         if not isinstance(value, list):
             self._misses(name, "a list")
         return len(value)
 
     def optional_id(self, name: str) -> str | None:
-        """An id: as it is, or of the object that was expanded in its place; or None."""
+        """Return an id, also that of the object that Stripe expanded in its place; or None."""
         return self.fields(name).text("id") if isinstance(self._data.get(name), Mapping) else self.optional_text(name)
 
     def texts(self, name: str) -> dict[str, str]:
-        """An object of strings, such as metadata; null is an empty one."""
+        """Return an object of texts, such as metadata; null is an empty one."""
         inner = self.optional_fields(name)
         return {} if inner is None else {key: inner.optional_text(key) or "" for key in inner.data}
 
 
 def _kind(value: object) -> str:
-    """How JSON calls it."""
+    """Return the name of a value's JSON type."""
     match value:
         case None:
             return "null"

@@ -13,16 +13,15 @@ from random import random as any_fraction
 import httpx
 
 from pacspace_stripe.errors import CadenceLimited, RateLimited, RemoteError, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.http.calls import Answer, Call
+from pacspace_stripe.http.calls import Answer, Call, error_body, wish
 from pacspace_stripe.http.connections import Connections, bounded
 from pacspace_stripe.http.failures import FOREIGN, httpx_failure
-from pacspace_stripe.http.ratelimit.backoff import Refusal, refusal
+from pacspace_stripe.http.ratelimit.backoff import RateRefusal, refusal
 from pacspace_stripe.http.ratelimit.limiter import RateLimiter, Turn
 from pacspace_stripe.http.ratelimit.priority import background
 from pacspace_stripe.http.ratelimit.rules.rate import Rate
 from pacspace_stripe.http.ratelimit.shares import Fleet
 from pacspace_stripe.http.redaction import secrets_in
-from pacspace_stripe.http.refusals import error_body, wish
 from pacspace_stripe.http.retries import Timeouts, pause, try_limits, worth_repeating
 
 _log = logging.getLogger(__name__)
@@ -250,7 +249,7 @@ def _told(turn: Turn | None) -> dict[str, object]:
     return {"trace": trace}
 
 
-def _refusal(outcome: Answer | RemoteUnavailable) -> Refusal | None:
+def _refusal(outcome: Answer | RemoteUnavailable) -> RateRefusal | None:
     if not isinstance(outcome, Answer):
         return None
     return refusal(outcome.status, outcome.headers, error_body(outcome.body), _retry_after(outcome))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from pacspace_stripe.errors import DeltaFailed, InvalidInput, RemoteUnavailable, StillInFlight
-from pacspace_stripe.http.refusals import shortened
+from pacspace_stripe.http.calls import shortened
 from pacspace_stripe.pacspace_api import inputs, records
 from pacspace_stripe.pacspace_api import parsing as reading
 from pacspace_stripe.pacspace_api.calls import Calls

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Never
 
 from pacspace_stripe.errors import UnreadableEvent
-from pacspace_stripe.http.strict_json import json_object, mapping, matching
+from pacspace_stripe.http.answers import json_object, mapping, matching
 
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")

@@ -13,8 +13,7 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.http.calls import Answer
-from pacspace_stripe.http.refusals import ErrorBody, wish
+from pacspace_stripe.http.calls import Answer, ErrorBody, wish
 
 PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "

@@ -12,11 +12,10 @@ from urllib.parse import quote, urlencode
 
 from pacspace_stripe import __version__
 from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFlight
-from pacspace_stripe.http.calls import Answer, Call
+from pacspace_stripe.http.calls import Answer, Call, wish
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE
 from pacspace_stripe.http.redaction import hidden, secrets_in
-from pacspace_stripe.http.refusals import wish
 from pacspace_stripe.pacspace_api.envelope import PENDING, is_pending
 from pacspace_stripe.pacspace_api.failures import PACSPACE, pacspace_failure
 from pacspace_stripe.vocabulary import quantities

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from pacspace_stripe.errors import StoreUnavailable
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, Holding, Share, Wish
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, FleetHolding, LimitShare, Wish
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN
 from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
 from pacspace_stripe.store.leases import is_alive, is_dead, process_name
 from pacspace_stripe.store.tables import rates
 
-Divide = Callable[[str, Mapping[str, Holding], datetime], Holding]
+Divide = Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]
 """What the named process holds from now on, given what all hold."""
 _KEPT = timedelta(minutes=1)
 """How long the row of a process that is gone stays."""
@@ -70,7 +70,7 @@ class Shares:
         now = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return datetime.fromtimestamp(now.timestamp(), UTC)
 
-    def _write(self, connection: sa.Connection, process: str, holding: Holding, *, known: bool) -> None:
+    def _write(self, connection: sa.Connection, process: str, holding: FleetHolding, *, known: bool) -> None:
         values = {"shares": {name: _written(share) for name, share in holding.shares.items()}, "until": holding.until}
         if known:
             connection.execute(self._mine(sa.update(rates), rates.c.process == process).values(**values))
@@ -81,7 +81,7 @@ class Shares:
         return statement.where(rates.c.service == self._service, which)
 
 
-def _written(share: Share) -> dict[str, object]:
+def _written(share: LimitShare) -> dict[str, object]:
     given_up = [[held, until.timestamp()] for held, until in share.given_up]
     return {
         "held": share.held,
@@ -91,14 +91,14 @@ def _written(share: Share) -> dict[str, object]:
     }
 
 
-def _holding(row: Any, now: datetime) -> Holding:  # noqa: ANN401 - a row
+def _holding(row: Any, now: datetime) -> FleetHolding:  # noqa: ANN401 - a row
     shares = {name: _share(share, now) for name, share in row.shares.items()}
-    return Holding(shares=shares, until=min(row.until, now + LASTS))
+    return FleetHolding(shares=shares, until=min(row.until, now + LASTS))
 
 
-def _share(written: Mapping[str, Any], now: datetime) -> Share:
+def _share(written: Mapping[str, Any], now: datetime) -> LimitShare:
     latest = now + SETTLES
-    return Share(
+    return LimitShare(
         held=written["held"],
         wish=Wish(urgent=written["urgent"], patient=written["patient"]),
         given_up=tuple((held, min(datetime.fromtimestamp(until, UTC), latest)) for held, until in written["given_up"]),

@@ -12,7 +12,6 @@ from pacspace_stripe.gate.rules.state import Finalizer
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST
-from pacspace_stripe.http.stripe_sdk import STRIPE
 from pacspace_stripe.stripe_api import requests as acts
 from pacspace_stripe.stripe_api.cache import Remembered
 from pacspace_stripe.stripe_api.calls import PAGE, Calls, key_livemode, segment, unix
@@ -26,6 +25,7 @@ from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stri
 from pacspace_stripe.stripe_api.rejections import rejection_reports
 from pacspace_stripe.stripe_api.requests import InvoiceUpdate
 from pacspace_stripe.stripe_api.rows import counted, event_from_stripe, listed, readable, require_object
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.vocabulary import quantities
 from pacspace_stripe.vocabulary.invoices import (
     Invoice,

@@ -12,9 +12,9 @@ from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields, json_answer
 from pacspace_stripe.http.client import Transport, quiet
 from pacspace_stripe.http.redaction import hidden
-from pacspace_stripe.http.stripe_sdk import STRIPE, StripeHttp
 from pacspace_stripe.stripe_api.failures import stripe_failure
 from pacspace_stripe.stripe_api.rows import require_object
+from pacspace_stripe.stripe_api.sdk import STRIPE, StripeHttp
 from pacspace_stripe.vocabulary.windows import floor_to
 
 API_VERSION = "2026-10-28.endive"

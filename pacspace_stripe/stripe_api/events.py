@@ -13,7 +13,7 @@ from typing import Never
 
 from pacspace_stripe.errors import UnreadableEvent
 from pacspace_stripe.gate.rules.stamp import OURS
-from pacspace_stripe.http.strict_json import json_object, mapping, matching
+from pacspace_stripe.http.answers import json_object, mapping, matching
 from pacspace_stripe.vocabulary.webhooks import SUBSCRIPTION_TYPES, EventType
 
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")

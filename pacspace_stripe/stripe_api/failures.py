@@ -14,9 +14,9 @@ from pacspace_stripe.errors import (
     SignatureError,
     UnexpectedAnswer,
 )
+from pacspace_stripe.http.calls import shortened
 from pacspace_stripe.http.redaction import Hide
-from pacspace_stripe.http.refusals import shortened
-from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.stripe_api.sdk import STRIPE
 
 _FROZEN = ("finalized invoices can't be updated", "already finalized", "no longer editable")
 """Stripe words a finalized invoice's refusal in several ways, most of them without ``invoice_not_editable``."""

@@ -10,7 +10,7 @@ import httpx
 from pacspace_stripe.errors import RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.http.calls import Answer, Call
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.stripe_api.sdk import STRIPE
 
 STRIPES_DOMAINS = ("stripe.com", "stripeusercontent.com", "stripecdn.com")
 """Stripe's own domains that files come from, with their subdomains.

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.vocabulary.invoices import (
     BillingScheme,
     EventTimeWindow,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection, RejectionReport
 from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.http.refusals import shortened
+from pacspace_stripe.http.calls import shortened
 from pacspace_stripe.stripe_api.calls import Calls, rfc3339
 from pacspace_stripe.stripe_api.prices import stripe_object
 from pacspace_stripe.stripe_api.rows import readable

@@ -6,12 +6,11 @@ from decimal import Decimal
 from typing import TypeVar
 
 from pacspace_stripe.errors import NotFound, UnexpectedAnswer, UnreadableEvent
-from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.http.strict_json import mapping, matching
-from pacspace_stripe.http.stripe_sdk import STRIPE
+from pacspace_stripe.http.answers import Fields, mapping, matching
 from pacspace_stripe.stripe_api.events import Event, event_in
 from pacspace_stripe.stripe_api.parsing import invoice_from_stripe
 from pacspace_stripe.stripe_api.prices import stripe_object
+from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.vocabulary.invoices import ListedInvoice
 
 Read = TypeVar("Read")

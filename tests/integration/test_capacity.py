@@ -12,11 +12,11 @@ from pacspace_stripe.capacity.rules.forecast import Anchor, Forecast, Load, fore
 from pacspace_stripe.http.calls import Call
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
-from pacspace_stripe.http.stripe_sdk import endpoint_of
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.simulator.stripe.admission import RateLimits
 from pacspace_stripe.simulator.stripe.errors import StripeError
+from pacspace_stripe.stripe_api.sdk import endpoint_of
 from pacspace_stripe.vocabulary.policy import FailPolicy
 from tests.support.worlds import World
 

@@ -21,9 +21,17 @@ from pacspace_stripe.http.calls import Call
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.limiter import RateLimiter
 from pacspace_stripe.http.ratelimit.priority import Waiter, background
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, Holding, Share, Wish, divide
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
+    LASTS,
+    RENEW,
+    SETTLES,
+    FleetHolding,
+    LimitShare,
+    Wish,
+    divide,
+)
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
-from pacspace_stripe.http.ratelimit.shares import STRANGERS, Fleet, Shares
+from pacspace_stripe.http.ratelimit.shares import STRANGERS, Fleet, FleetShares
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
@@ -58,7 +66,7 @@ def renewed(store: Store, process: str, wishes: Mapping[str, Wish], service: str
     """What a process holds after it asked."""
     held: dict[str, int] = {}
 
-    def taken(name: str, holdings: Mapping[str, Holding], now: datetime) -> Holding:
+    def taken(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
         holding = divide(RATE, name, wishes, holdings, now)
         held.update({endpoint: share.held for endpoint, share in holding.shares.items()})
         return holding
@@ -80,11 +88,13 @@ def test_processes_see_what_others_hold(database_url: str) -> None:
 
 
 def test_what_is_written_is_what_is_read(database_url: str) -> None:
-    share = Share(held=3, wish=Wish(urgent=1, patient=2), given_up=((7, datetime(2026, 11, 1, 0, 0, 1, 500000, UTC)),))
-    holding = Holding(shares={"": share, READ: share}, until=datetime.now(UTC) + timedelta(seconds=2))
-    seen: list[Mapping[str, Holding]] = []
+    share = LimitShare(
+        held=3, wish=Wish(urgent=1, patient=2), given_up=((7, datetime(2026, 11, 1, 0, 0, 1, 500000, UTC)),)
+    )
+    holding = FleetHolding(shares={"": share, READ: share}, until=datetime.now(UTC) + timedelta(seconds=2))
+    seen: list[Mapping[str, FleetHolding]] = []
 
-    def look(_: str, holdings: Mapping[str, Holding], __: datetime) -> Holding:
+    def look(_: str, holdings: Mapping[str, FleetHolding], __: datetime) -> FleetHolding:
         seen.append(holdings)
         return holding
 
@@ -254,7 +264,7 @@ def test_a_database_that_goes_away_and_comes_back_stops_nobody() -> None:
 
 def test_what_is_given_up_is_not_sent_while_the_database_commits(sqlite_url: str) -> None:
     with opened(sqlite_url) as store:
-        shares = Shares(Slow(store.shares("Stripe test", process="one")), RATE, wall_clock)
+        shares = FleetShares(Slow(store.shares("Stripe test", process="one")), RATE, wall_clock)
         shares.renew(lambda: BUSY)
         assert shares.of(READ, 25, wall_clock()) == 25
         renewed(store, "other", BUSY)
@@ -270,7 +280,7 @@ class Slow:
     fleet: Fleet
     asked: int = 0
 
-    def renew(self, divide: Callable[[str, Mapping[str, Holding], datetime], Holding]) -> None:
+    def renew(self, divide: Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]) -> None:
         self.asked += 1
         self.fleet.renew(divide)
         if self.asked > 1:
@@ -287,7 +297,7 @@ class Away:
 
 
 def test_who_never_could_ask_takes_a_cautious_part() -> None:
-    shares = Shares(Away(), RATE, wall_clock)
+    shares = FleetShares(Away(), RATE, wall_clock)
     shares.renew(dict)
     assert shares.of(READ, 25, wall_clock()) == 25 // STRANGERS
     assert not shares.due(READ, wall_clock(), wanting=True)
@@ -354,7 +364,7 @@ class Table:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.rows: dict[str, Holding] = {}
+        self.rows: dict[str, FleetHolding] = {}
 
     def fleet(self, name: str) -> "TableFleet":
         return TableFleet(self, name)
@@ -367,7 +377,7 @@ class TableFleet:
     table: Table
     name: str
 
-    def renew(self, divide: Callable[[str, Mapping[str, Holding], datetime], Holding]) -> None:
+    def renew(self, divide: Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]) -> None:
         self.table.rows[self.name] = divide(self.name, dict(self.table.rows), self.table.clock.now())
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields, decimal_of, exact_json, json_answer
-from pacspace_stripe.http.refusals import ErrorBody, error_body
+from pacspace_stripe.http.calls import ErrorBody, error_body
 
 
 def test_numbers_are_exactly_those_that_were_written() -> None:

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import RateLimited
-from pacspace_stripe.http.ratelimit.backoff import Refusal, TooMany, refusal
+from pacspace_stripe.http.calls import ErrorBody
+from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal, refusal
 from pacspace_stripe.http.ratelimit.limiter import RateLimiter
 from pacspace_stripe.http.ratelimit.priority import Waiter, background, in_background
-from pacspace_stripe.http.ratelimit.request_window import Window
+from pacspace_stripe.http.ratelimit.request_window import RequestWindow
 from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Pace, Rate, slowed
-from pacspace_stripe.http.refusals import ErrorBody
 from pacspace_stripe.simulator.clock import ManualClock
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-TOO_FAST = Refusal(too_many=TooMany.A_SECOND, everywhere=True)
-TOO_FAST_HERE = Refusal(too_many=TooMany.A_SECOND, everywhere=False)
+TOO_FAST = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True)
+TOO_FAST_HERE = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=False)
 READ, WRITE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"
 
 
@@ -109,7 +109,7 @@ def test_a_turn_is_not_used_when_silence_is_wanted_since() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
-    wanted = Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    wanted = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
     with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
         rates.refused(WRITE, wanted, asked_at=START)
         with pytest.raises(RateLimited) as refused:
@@ -201,7 +201,7 @@ def test_a_slowed_pace_is_back_within_seconds(limit: int, seconds: int) -> None:
 
 
 def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
-    clock, window = ManualClock(START), Window(20)
+    clock, window = ManualClock(START), RequestWindow(20)
     for seconds, allowed in ((0.01, 18), (0.01, 13), (0.01, 9), (9.9, 13)):
         clock.advance(seconds)
         window.slow(asked_at=clock.now(), now=clock.now())
@@ -212,7 +212,7 @@ def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
 
 
 def test_where_others_use_a_small_limit_too_refusals_go_on_slowing() -> None:
-    clock, window = ManualClock(START), Window(10)
+    clock, window = ManualClock(START), RequestWindow(10)
     for allowed in (9, 7, 6):
         window.slow(asked_at=clock.now(), now=clock.now())
         assert window.allowed(clock.now()) == allowed
@@ -248,7 +248,7 @@ def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the
 def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
     clock = ManualClock(START)
     rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
-    wanted = Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    wanted = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
     rates.refused(READ, wanted, asked_at=clock.now())
     assert wait(rates, clock, WRITE) == timedelta(seconds=5)
 
@@ -259,7 +259,7 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
     with ExitStack() as running:
         turns = [running.enter_context(rates.turn(READ, until=START + timedelta(minutes=1))) for _ in range(4)]
         clock.advance(0.01)
-        turns[-1].refused(Refusal(too_many=TooMany.AT_ONCE, everywhere=False))
+        turns[-1].refused(RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=False))
         assert wait(rates, clock, WRITE) == timedelta(0)
         assert timedelta(seconds=0.9) < wait(rates, clock) < timedelta(seconds=1.1)
     assert wait(rates, clock) == timedelta(0)
@@ -273,8 +273,8 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
     [
         ("endpoint-rate", "rate_limit", None, TOO_FAST_HERE),
         ("global-rate", "rate_limit", None, TOO_FAST),
-        ("endpoint-concurrency", "rate_limit", None, Refusal(too_many=TooMany.AT_ONCE, everywhere=False)),
-        ("global-concurrency", "rate_limit", None, Refusal(too_many=TooMany.AT_ONCE, everywhere=True)),
+        ("endpoint-concurrency", "rate_limit", None, RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=False)),
+        ("global-concurrency", "rate_limit", None, RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=True)),
         ("resource-specific", "rate_limit", None, None),
         ("something-new", "rate_limit", 3.0, None),
         (None, "lock_timeout", None, None),
@@ -283,12 +283,17 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
         (None, None, None, None),
         (None, "rate_limit", None, TOO_FAST),
         (None, "RATE_LIMITED", None, TOO_FAST),
-        (None, "RATE_LIMITED", 5.0, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(seconds=5))),
-        (None, None, 9e9, Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
+        (
+            None,
+            "RATE_LIMITED",
+            5.0,
+            RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5)),
+        ),
+        (None, None, 9e9, RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
     ],
 )
 def test_what_a_429_says_of_our_pace(
-    reason: str | None, code: str | None, asked: float | None, means: Refusal | None
+    reason: str | None, code: str | None, asked: float | None, means: RateRefusal | None
 ) -> None:
     headers = {"stripe-rate-limited-reason": reason} if reason else {}
     assert refusal(429, headers, ErrorBody(code=code), asked) == means
@@ -298,13 +303,13 @@ def test_what_a_429_says_of_our_pace(
 # Who goes first
 
 
-def queue(window: Window, *waiters: Waiter) -> None:
+def queue(window: RequestWindow, *waiters: Waiter) -> None:
     """They wait, in this order."""
     for waiter in waiters:
         window.join(waiter)
 
 
-def served(window: Window, waiters: list[Waiter], clock: ManualClock, seconds: float) -> list[Waiter]:
+def served(window: RequestWindow, waiters: list[Waiter], clock: ManualClock, seconds: float) -> list[Waiter]:
     """Who got a turn in so many seconds, when all look again all the time."""
     ends, order = clock.now() + timedelta(seconds=seconds), []
     while clock.now() < ends:
@@ -323,7 +328,7 @@ def waiters(patient: int, urgent: int) -> tuple[list[Waiter], list[Waiter]]:
 
 
 def test_in_line_each_has_its_turn_in_order() -> None:
-    clock, window = ManualClock(START), Window(5)
+    clock, window = ManualClock(START), RequestWindow(5)
     _, urgent = waiters(0, 12)
     queue(window, *urgent)
     order = served(window, urgent[::-1], clock, 3)
@@ -335,7 +340,7 @@ def test_in_line_each_has_its_turn_in_order() -> None:
 
 
 def test_background_work_goes_last_but_for_a_tenth() -> None:
-    clock, window = ManualClock(START), Window(20)
+    clock, window = ManualClock(START), RequestWindow(20)
     patient, urgent = waiters(40, 60)
     queue(window, *patient, *urgent)
     order = served(window, patient + urgent, clock, 3)
@@ -345,7 +350,7 @@ def test_background_work_goes_last_but_for_a_tenth() -> None:
 
 
 def test_background_work_has_it_all_when_nothing_else_waits() -> None:
-    clock, window = ManualClock(START), Window(20)
+    clock, window = ManualClock(START), RequestWindow(20)
     patient, _ = waiters(60, 0)
     queue(window, *patient)
     assert len(served(window, patient, clock, 3)) == 60
@@ -353,7 +358,7 @@ def test_background_work_has_it_all_when_nothing_else_waits() -> None:
 
 @given(st.integers(1, 30))
 def test_background_work_never_waits_for_ever(limit: int) -> None:
-    clock, window = ManualClock(START), Window(limit)
+    clock, window = ManualClock(START), RequestWindow(limit)
     patient, urgent = waiters(1, 5 * limit)
     late = Waiter(ticket=10_000, patient=True)
     queue(window, *patient, *urgent, late)

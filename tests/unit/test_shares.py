@@ -10,8 +10,8 @@ from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
     LASTS,
     SETTLES,
     TOTAL,
-    Holding,
-    Share,
+    FleetHolding,
+    LimitShare,
     Wish,
     divide,
     filled,
@@ -30,7 +30,7 @@ class Fleet:
 
     def __init__(self, rate: Rate = RATE) -> None:
         self.rate, self.now = rate, START
-        self.holdings: dict[str, Holding] = {}
+        self.holdings: dict[str, FleetHolding] = {}
 
     def wishes(self, name: str, wish: Wish, endpoint: str = READ) -> int:
         """A process renews with one wish; what it holds then."""
@@ -195,7 +195,7 @@ def test_no_second_ever_has_more_requests_than_the_limit_whoever_sends_them(
 
 
 def test_a_share_counts_at_least_what_is_held() -> None:
-    share = Share(held=3, wish=Wish(), given_up=((9, START), (7, START + timedelta(seconds=1))))
+    share = LimitShare(held=3, wish=Wish(), given_up=((9, START), (7, START + timedelta(seconds=1))))
     assert share.counts(START) == 7
     assert share.counts(START + timedelta(seconds=1)) == 3
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.errors import ConfigurationError, UnexpectedAnswer
-from pacspace_stripe.http.stripe_sdk import endpoint_of
 from pacspace_stripe.stripe_api import (
     invoice_from_stripe,
     key_livemode,
@@ -20,6 +19,7 @@ from pacspace_stripe.stripe_api import (
     price_from_stripe,
     subscription_from_stripe,
 )
+from pacspace_stripe.stripe_api.sdk import endpoint_of
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
     CollectionMethod,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 
-from pacspace_stripe.http.refusals import ErrorBody
+from pacspace_stripe.http.calls import ErrorBody
 
 _TOO_MANY = 429
 _LONGEST_REST = 60.0
@@ -16,7 +16,7 @@ _ABOUT_THE_RATE = {"rate_limit", "RATE_LIMITED"}
 """Stripe's and PacSpace's codes for too many requests, where nothing else says of what."""
 
 
-class TooMany(Enum):
+class ExceededLimit(Enum):
     """Of what there were too many."""
 
     A_SECOND = auto()
@@ -24,17 +24,17 @@ class TooMany(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RateRefusal:
     """Which limit was hit."""
 
-    too_many: TooMany
+    too_many: ExceededLimit
     everywhere: bool
     """Whether it is the limit on all endpoints together."""
     rest: timedelta | None = None
     """How long the vendor wants to hear nothing at all."""
 
 
-def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: float | None) -> Refusal | None:
+def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: float | None) -> RateRefusal | None:
     """What an answer says of our pace; None: nothing. ``asked``: seconds that it wants us to wait.
 
     A 429 without header, code or a time to wait is a lock timeout, or of a kind we do not know; ``resource-specific``
@@ -45,9 +45,9 @@ def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: flo
     reason = headers.get("stripe-rate-limited-reason", "")
     match reason.rpartition("-"):
         case ("global" | "endpoint" as where, "-", "rate" | "concurrency" as what):
-            too_many = TooMany.A_SECOND if what == "rate" else TooMany.AT_ONCE
-            return Refusal(too_many=too_many, everywhere=where == "global")
+            too_many = ExceededLimit.A_SECOND if what == "rate" else ExceededLimit.AT_ONCE
+            return RateRefusal(too_many=too_many, everywhere=where == "global")
         case ("", "", "") if asked or said.code in _ABOUT_THE_RATE:
             rest = timedelta(seconds=min(asked, _LONGEST_REST)) if asked else None
-            return Refusal(too_many=TooMany.A_SECOND, everywhere=True, rest=rest)
+            return RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=rest)
     return None

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pacspace_stripe.errors import RateLimited
-from pacspace_stripe.http.ratelimit.backoff import Refusal, TooMany
+from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal
 from pacspace_stripe.http.ratelimit.priority import Waiter, in_background
-from pacspace_stripe.http.ratelimit.request_window import Window
+from pacspace_stripe.http.ratelimit.request_window import RequestWindow
 from pacspace_stripe.http.ratelimit.rules.fleet_shares import TOTAL, Wish
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
-from pacspace_stripe.http.ratelimit.shares import Fleet, Shares
+from pacspace_stripe.http.ratelimit.shares import Fleet, FleetShares
 
 _ENDPOINTS_KEPT = 256
 _NAP = timedelta(seconds=0.25)
@@ -30,7 +30,7 @@ class Turn:
 
     limiter: "RateLimiter"
     endpoint: str
-    windows: tuple[Window, ...]
+    windows: tuple[RequestWindow, ...]
     at: datetime
     """When it may be sent; once it was, when that was."""
     given_at: datetime
@@ -44,7 +44,7 @@ class Turn:
         """It may have been under way until now, as on a new connection: so the vendor's second may begin here."""
         self.at = self.limiter.moved(self)
 
-    def refused(self, refusal: Refusal) -> None:
+    def refused(self, refusal: RateRefusal) -> None:
         """The vendor answered it with a 429."""
         self.limiter.refused(self.endpoint, refusal, asked_at=self.given_at)
 
@@ -69,11 +69,11 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._total = Window(rate.total)
-        self._endpoints: dict[str, Window] = {}
+        self._total = RequestWindow(rate.total)
+        self._endpoints: dict[str, RequestWindow] = {}
         self._tickets = itertools.count()
         self._resting_until: datetime | None = None
-        self._shares = Shares(fleet, rate, clock) if fleet else None
+        self._shares = FleetShares(fleet, rate, clock) if fleet else None
 
     @contextmanager
     def turn(self, endpoint: str, *, until: datetime) -> Iterator[Turn]:
@@ -92,7 +92,7 @@ class RateLimiter:
                 for window in windows:
                     window.end()
 
-    def _waited(self, endpoint: str, until: datetime) -> tuple[tuple[Window, ...], datetime]:
+    def _waited(self, endpoint: str, until: datetime) -> tuple[tuple[RequestWindow, ...], datetime]:
         waiter = Waiter(ticket=next(self._tickets), patient=in_background())
         windows = self._windows(endpoint)
         try:
@@ -145,11 +145,11 @@ class RateLimiter:
                 window.move(turn.at, now, patient=turn.patient)
         return now
 
-    def _alone(self, windows: tuple[Window, ...]) -> bool:
+    def _alone(self, windows: tuple[RequestWindow, ...]) -> bool:
         return self._shares is None and all(len(window.queue) <= 1 for window in windows)
 
     def _taken(
-        self, waiter: Waiter, windows: tuple[Window, ...], now: datetime, until: datetime
+        self, waiter: Waiter, windows: tuple[RequestWindow, ...], now: datetime, until: datetime
     ) -> tuple[datetime | None, timedelta]:
         """The moment of its turn, when that was given; and else how long to sleep before asking again."""
         with self._lock:
@@ -173,15 +173,15 @@ class RateLimiter:
                 window.begin(waiter, latest)
             return latest, latest - now
 
-    def _windows(self, endpoint: str) -> tuple[Window, Window]:
+    def _windows(self, endpoint: str) -> tuple[RequestWindow, RequestWindow]:
         with self._lock:
             if endpoint not in self._endpoints and len(self._endpoints) >= _ENDPOINTS_KEPT:
                 now = self._clock()
                 self._endpoints = {name: each for name, each in self._endpoints.items() if not each.idle(now)}
-            return self._total, self._endpoints.setdefault(endpoint, Window(self._rate.endpoint))
+            return self._total, self._endpoints.setdefault(endpoint, RequestWindow(self._rate.endpoint))
 
-    def _renew(self, endpoint: str, windows: tuple[Window, Window]) -> None:
-        """Shares are renewed by whoever sends: who sends nothing needs none."""
+    def _renew(self, endpoint: str, windows: tuple[RequestWindow, RequestWindow]) -> None:
+        """FleetShares are renewed by whoever sends: who sends nothing needs none."""
         if self._shares is None:
             return
         total, here = windows
@@ -200,16 +200,16 @@ class RateLimiter:
             wishes = {name: wish for name, window in named.items() if (wish := window.wish())}
         return {TOTAL: one, endpoint: one} | wishes
 
-    def refused(self, endpoint: str, refusal: Refusal, *, asked_at: datetime) -> None:
+    def refused(self, endpoint: str, refusal: RateRefusal, *, asked_at: datetime) -> None:
         """The vendor answered 429: send less for a while, as far as the refusal says of what."""
         total, here = self._windows(endpoint)
         now = self._clock()
         with self._lock:
             window = total if refusal.everywhere else here
             match refusal.too_many:
-                case TooMany.A_SECOND:
+                case ExceededLimit.A_SECOND:
                     window.slow(asked_at=asked_at, now=now)
-                case TooMany.AT_ONCE:
+                case ExceededLimit.AT_ONCE:
                     window.thin(asked_at=asked_at, now=now)
             if refusal.rest:
                 self._resting_until = max(self._resting_until or now, now + refusal.rest)

@@ -11,7 +11,7 @@ from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE, SPAN, Pace,
 
 
 @dataclass(slots=True)
-class Window:
+class RequestWindow:
     """The requests of the last second to one endpoint, or in all. Its owner's lock guards it."""
 
     limit: int

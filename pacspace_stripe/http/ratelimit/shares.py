@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pacspace_stripe.errors import PacspaceStripeError
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTAL, Holding, Wish, divide, free
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTAL, FleetHolding, Wish, divide, free
 from pacspace_stripe.http.ratelimit.rules.rate import Rate
 
 _GROW = timedelta(seconds=0.05)
@@ -21,7 +21,7 @@ STRANGERS = 4
 """How many processes there may be, for one that could never ask."""
 
 _log = logging.getLogger(__name__)
-Divide = Callable[[str, Mapping[str, Holding], datetime], Holding]
+Divide = Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]
 
 
 class Fleet(Protocol):
@@ -36,7 +36,7 @@ class Fleet(Protocol):
 
 
 @dataclass(slots=True)
-class Shares:
+class FleetShares:
     """What this process holds. While nobody can be asked, it takes an equal part among those seen last.
 
     That is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If the others
@@ -94,9 +94,9 @@ class Shares:
     def _ask(self, wishes: Mapping[str, Wish]) -> None:
         asked_at = self.clock()
 
-        agreed: list[tuple[Holding, dict[str, Holding], datetime]] = []
+        agreed: list[tuple[FleetHolding, dict[str, FleetHolding], datetime]] = []
 
-        def taken(name: str, holdings: Mapping[str, Holding], now: datetime) -> Holding:
+        def taken(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
             holding = divide(self.rate, name, wishes, holdings, now)
             agreed.append((holding, {**holdings, name: holding}, now))
             # What is given up is given up now: by when others know, the commit may have taken long.
@@ -116,6 +116,6 @@ class Shares:
             self.renew(dict)
 
 
-def _part(holding: Holding, endpoint: str) -> int:
+def _part(holding: FleetHolding, endpoint: str) -> int:
     share = holding.shares.get(endpoint)
     return share.held if share else 0

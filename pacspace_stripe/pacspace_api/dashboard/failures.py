@@ -11,8 +11,7 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
-from pacspace_stripe.http.calls import Answer
-from pacspace_stripe.http.refusals import ErrorBody
+from pacspace_stripe.http.calls import Answer, ErrorBody
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 
 LOGIN, MFA, REGISTER = "/dashboard/auth/login", "/dashboard/auth/login/mfa-verify", "/dashboard/auth/register"

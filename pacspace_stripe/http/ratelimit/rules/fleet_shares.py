@@ -36,7 +36,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class LimitShare:
     """One process's part of one limit. ``given_up``: larger parts it held before, each until it counts no more."""
 
     held: int
@@ -49,10 +49,10 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class FleetHolding:
     """One process's shares by endpoint, and until when they hold unless it renews them."""
 
-    shares: Mapping[str, Share]
+    shares: Mapping[str, LimitShare]
     until: datetime
 
     def counts(self, endpoint: str, now: datetime) -> int:
@@ -67,32 +67,34 @@ class Holding:
 
 
 def divide(
-    rate: Rate, name: str, wishes: Mapping[str, Wish], holdings: Mapping[str, Holding], now: datetime
-) -> Holding:
+    rate: Rate, name: str, wishes: Mapping[str, Wish], holdings: Mapping[str, FleetHolding], now: datetime
+) -> FleetHolding:
     """What the process ``name`` holds from now on, given what it wishes and what all hold."""
     mine = holdings.get(name)
     before, used_until = (mine.shares, min(mine.until, now)) if mine else ({}, now)
     others = {other: held for other, held in holdings.items() if other != name}
-    shares: dict[str, Share] = {}
+    shares: dict[str, LimitShare] = {}
     for endpoint in sorted({*wishes, *before}):
         limit = rate.total if endpoint == TOTAL else rate.endpoint
         wish = wishes.get(endpoint, Wish())
         fair = _fair(limit, {name: wish, **{other: held.wish(endpoint, now) for other, held in others.items()}}, now)
         held = min(fair[name], free(rate, others, endpoint, now))
         given_up = tuple(_given_up(before.get(endpoint), held, used_until, now))
-        share = Share(held=held, wish=wish, given_up=given_up)
+        share = LimitShare(held=held, wish=wish, given_up=given_up)
         if share.wish or share.counts(now):
             shares[endpoint] = share
-    return Holding(shares=shares, until=now + LASTS)
+    return FleetHolding(shares=shares, until=now + LASTS)
 
 
-def free(rate: Rate, holdings: Mapping[str, Holding], endpoint: str, now: datetime) -> int:
+def free(rate: Rate, holdings: Mapping[str, FleetHolding], endpoint: str, now: datetime) -> int:
     """What nobody holds of a limit."""
     limit = rate.total if endpoint == TOTAL else rate.endpoint
     return max(0, limit - sum(held.counts(endpoint, now) for held in holdings.values()))
 
 
-def _given_up(before: Share | None, held: int, used_until: datetime, now: datetime) -> Iterator[tuple[int, datetime]]:
+def _given_up(
+    before: LimitShare | None, held: int, used_until: datetime, now: datetime
+) -> Iterator[tuple[int, datetime]]:
     """Larger parts than what is held now, while their requests may be in the vendor's second."""
     if before is None:
         return
