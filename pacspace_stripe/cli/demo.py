@@ -39,7 +39,7 @@ DOCUMENTS = {
 
 @dataclass(slots=True, kw_only=True)
 class Player:
-    """The player of scenarios in one stack, which also checks their end states. Collects lines to print in ``lines``."""
+    """The player of scenarios in one stack, which checks their end states and collects the lines to print."""
 
     stack: Stack
     stage: ScenarioBuilder
@@ -151,7 +151,7 @@ def _verify(player: Player, scenario: Scenario, _: str) -> None:
 
 
 def send_late_usage(player: Player) -> None:
-    """Send late usage after the drafts were made and before they are finalized; at any other time it changes nothing."""
+    """Send late usage after the drafts were made and before they are finalized: only then is it late usage."""
     for scenario in (one for one in player.chosen(*CLOSED) if one.late_usage):
         player.wait("the draft", lambda: player.invoice(scenario))  # noqa: B023 - called at once
         player.stage.bill(scenario, scenario.late_usage)

@@ -53,16 +53,19 @@ def echo_result(result: CheckResult, *, planned: bool) -> None:
     for window in result.windows:
         if window.get("proof_root"):
             echo_line(f"  {window['meter']} up to {window['end']}: proof root {window['proof_root']}")
-    beside = {"The early warning said": result.early_warning, "Compared now, before the gate does": result.so_far}
-    for title, other in beside.items():
-        if other is not None:
-            echo_line(f"  {title}:")
-            echo_result(replace(other, next_check_at=None), planned=True)
+    _echo_beside("The early warning said", result.early_warning)
+    _echo_beside("Compared now, before the gate does", result.so_far)
     for step in result.steps:
         echo_line(f"  {'would ' if planned else 'did: '}{step}")
     if result.next_check_at:
         label = "would check again at" if planned else "next check"
         echo_line(f"  {label} {result.next_check_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _echo_beside(title: str, other: CheckResult | None) -> None:
+    if other is not None:
+        echo_line(f"  {title}:")
+        echo_result(replace(other, next_check_at=None), planned=True)
 
 
 def echo_windows(windows: Iterable[Mapping[str, object]]) -> None:

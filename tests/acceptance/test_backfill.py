@@ -131,7 +131,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         # Then nothing was left in the middle
         assert code == 130, terminal.shown
         assert "stopping after what is in flight" in terminal.shown
-        assert "the same command with --resume goes on" in terminal.shown
+        assert "the same command with --resume continues" in terminal.shown
         assert "Traceback" not in terminal.shown
         # and what it says it stamped is what Stripe has
         [stamped] = re.findall(r"([0-9]+) stamped in their metadata", terminal.shown)

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from pacspace_stripe.backfill.rows import Row
 from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
 from pacspace_stripe.cli import cli
-from pacspace_stripe.cli.backfill import progress
+from pacspace_stripe.backfill import progress
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError
 from pacspace_stripe.gate.rules.result import CheckResult
@@ -88,8 +88,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         (("--since", "2026-07-01T00:00:00"), "needs its zone"),
         (("--since", "2026-07-01T00:00:00.5Z"), "whole seconds"),
         (("--since", "2026-07-01", "--until", "2026-07-01"), "is not after --since"),
-        ((*SINCE, "--customer", "in_1"), "no customer's id"),
-        ((*SINCE, "--customer", "cus_1/../x"), "no customer's id"),
+        ((*SINCE, "--customer", "in_1"), "a customer's id starts with cus_"),
+        ((*SINCE, "--customer", "cus_1/../x"), "a customer's id starts with cus_"),
         ((*SINCE, "--status", "void"), "none of paid, open and draft"),
         ((*SINCE, "--resume"), "--resume goes with --apply"),
         ((*SINCE, "--jobs", "0"), "--jobs"),
@@ -156,7 +156,7 @@ def test_what_cannot_be_listed_is_an_error_that_says_how_to_go_on(desk: Desk) ->
     desk.stripe.forbid("GET /v1/invoices")
     done = desk.run(*SINCE, "--apply", "--json")
     assert isinstance(done.exception, PacspaceStripeError)
-    assert "the same command with --resume goes on" in done.stderr
+    assert "the same command with --resume continues" in done.stderr
     assert json.loads(done.stdout)["summary"]["finished"] is False
 
 

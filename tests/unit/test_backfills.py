@@ -16,7 +16,7 @@ from pacspace_stripe.backfill.rules.tally import (
     calls_for,
     shown,
 )
-from pacspace_stripe.cli.backfill.progress import written
+from pacspace_stripe.backfill.progress import rough_duration
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, Policy
@@ -112,7 +112,7 @@ def test_a_tally_is_good_until_one_is_not() -> None:
     ("seconds", "text"), [(0, "0s"), (59.6, "1m 00s"), (200, "3m 20s"), (3600, "1h 00m"), (400_000, "111h 06m")]
 )
 def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
-    assert written(timedelta(seconds=seconds)) == text
+    assert rough_duration(timedelta(seconds=seconds)) == text
 
 
 def test_a_selection_is_shown_in_json() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.cli.onboard.account_flow import Way, approval_token, way_in
 from pacspace_stripe.cli.onboard.env_file import Progress, values_of, with_progress, with_values
-from pacspace_stripe.cli.onboard.prompts import visible
+from pacspace_stripe.cli.onboard.prompts import public_half
 from pacspace_stripe.settings import env_example
 
 JANE = Progress(dashboard="https://app.pacspace.io", email="jane@example.com")
@@ -40,13 +40,13 @@ TEXTS = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINES, max
 )
 def test_the_way_in_follows_from_what_is_known(known: set[str], way: Way) -> None:
     facts = {name: name in known for name in ("requested", "registered", "token", "account")}
-    assert way_in(wanted=False, **facts) is way
+    assert way_in(request_access=False, **facts) is way
 
 
 def test_who_wants_to_request_access_does() -> None:
     for requested, registered, token, account in product([False, True], repeat=4):
         facts = {"requested": requested, "registered": registered, "token": token, "account": account}
-        assert way_in(wanted=True, **facts) is Way.REQUEST
+        assert way_in(request_access=True, **facts) is Way.REQUEST
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_token_is_taken_out_of_a_pasted_link(pasted: str, token: str) -> None:
     [("pk_test_abc.topsecret", "pk_test_abc.…"), ("pk_live_topsecret", "pk_live_…"), ("top.secret", "…")],
 )
 def test_of_a_key_only_the_public_half_is_visible(key: str, shown: str) -> None:
-    assert visible(key) == shown
+    assert public_half(key) == shown
 
 
 # -- the environment file -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What it came to: for people, and the same for machines."""
+"""The summary of a backfill, for people and for machines."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,16 +7,16 @@ import click
 
 from pacspace_stripe.app import App
 from pacspace_stripe.backfill.bookmarks import Bookmark
+from pacspace_stripe.backfill.progress import rough_duration
 from pacspace_stripe.backfill.rows import PaperState
 from pacspace_stripe.backfill.rules.tally import READS_A_MONTH, Outcome, Selection, shown
-from pacspace_stripe.cli.backfill.progress import written
 from pacspace_stripe.cli.output import echo_line
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.text import plural
 
 
 def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished: bool, act: bool) -> dict[str, Json]:
-    """Counts; of a dry run also what applying it would take."""
+    """Return the counts and, for a dry run, the requests that ``--apply`` would take."""
     tally = bookmark.tally
     found: dict[str, Json] = {
         **{name: value if isinstance(value, str) else list(value) for name, value in shown(selection).items()},
@@ -48,25 +48,26 @@ def summary_json(app: App, selection: Selection, bookmark: Bookmark, *, finished
 
 
 def _beyond(bookmark: Bookmark) -> dict[str, int]:
-    """Count what was written for invoices that a stop left uncounted."""
+    """Count the writes for invoices that an interrupted run could not count."""
     wrote = bookmark.beyond.values()
     return {"stamped": sum(one.stamped for one in wrote), "pdfs": sum(one.paper for one in wrote)}
 
 
 def echo_summary(app: App, selection: Selection, bookmark: Bookmark, *, act: bool, finished: bool) -> None:
-    """Counts by outcome, why the bad ones are bad, and what comes next."""
+    """Print counts by outcome, the reasons of invoices that did not match, and what to do next."""
     tally = bookmark.tally
     about = shown(selection)
     end = "" if finished else ", as far as it got"
-    what = "Applied" if act else "Dry run, nothing was written"
+    title = "Applied" if act else "Dry run, nothing was written"
     statuses = ", ".join(about["statuses"])
-    click.secho(f"{what}: {plural(tally.invoices, 'invoice')}{end}", bold=True)
+    click.secho(f"{title}: {plural(tally.invoices, 'invoice')}{end}", bold=True)
     click.echo(f"  created from {about['since']} to {about['until']}, {statuses}")
     for outcome in Outcome:
         if tally.outcomes[outcome]:
             click.echo(f"  {tally.outcomes[outcome]:>9,}  {outcome.value}{_reasons(bookmark, outcome)}")
-    _echo_bad(bookmark)
-    _echo_without_pdf(bookmark)
+    not_matched = sum(tally.outcomes[one] for one in Outcome if not one.good)
+    _echo_some("Not matched", tally.bad, not_matched, "--csv and --json name")
+    _echo_some("Without their PDF", tally.without_pdf, tally.pdfs.get(PaperState.FAILED, 0), "--json names")
     if act:
         _echo_done(bookmark)
     else:
@@ -79,20 +80,8 @@ def _reasons(bookmark: Bookmark, outcome: Outcome) -> str:
     return f": {said}" if said else ""
 
 
-def _echo_bad(bookmark: Bookmark) -> None:
-    tally = bookmark.tally
-    _echo_some(
-        "Not matched", tally.bad, sum(tally.outcomes[one] for one in Outcome if not one.good), "--csv and --json name"
-    )
-
-
-def _echo_without_pdf(bookmark: Bookmark) -> None:
-    tally = bookmark.tally
-    _echo_some("Without their PDF", tally.without_pdf, tally.pdfs.get(PaperState.FAILED, 0), "--json names")
-
-
 def _echo_some(title: str, lines: Sequence[str], count: int, where: str) -> None:
-    """The first lines of ``count``, and where all of them are named."""
+    """Print the first lines of ``count``, and which option names all of them."""
     if lines:
         click.echo(title)
     for line in lines:
@@ -111,7 +100,7 @@ def _echo_done(bookmark: Bookmark) -> None:
         beyond = _beyond(bookmark)
         click.echo(
             f"Beyond these, {beyond['stamped']:,} more were stamped and {plural(beyond['pdfs'], 'PDF')} written;"
-            " --resume looks at them again and counts them then"
+            " --resume checks them again and counts them then"
         )
     if tally.drafts:
         click.echo(f"{plural(tally.drafts, 'draft')}: `pacspace-stripe serve` (or `sweep`) goes on from here")
@@ -125,10 +114,10 @@ def _echo_plan(app: App, bookmark: Bookmark) -> None:
     if tally.pdfs:
         missing, there = tally.pdfs.get(PaperState.MISSING, 0), tally.pdfs.get(PaperState.THERE, 0)
         click.echo(f"  {plural(missing, 'stamped PDF')} written, {there:,} there already")
+    reads, writes = plural(calls.stripe_reads, "read"), plural(calls.stripe_writes, "write")
     click.echo(
-        f"  about {plural(calls.stripe_reads, 'read')} and {plural(calls.stripe_writes, 'write')} at Stripe,"
-        f" {plural(calls.ledger, 'call')} of"
-        f" PacSpace: {written(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
+        f"  about {reads} and {writes} at Stripe, {plural(calls.ledger, 'call')} of PacSpace:"
+        f" {rough_duration(calls.at_least(rate))} at least, at {rate.endpoint} requests a second to one endpoint and"
         f" {rate.total} in all"
     )
     click.echo(

@@ -1,6 +1,9 @@
-"""The environment file: its lines are kept, its values filled in, and nobody else can read it.
+"""The environment file: its lines are kept, its values filled in, and only its owner can read it.
 
-A line of its own, a comment, remembers how far somebody came. It holds nothing secret.
+A comment line stores how far the onboarding came; it holds nothing secret. The file is written to be loaded by a shell
+(``set -a; . ./.env``), so its values are quoted and read as a shell does, with ``shlex``. python-dotenv reads
+``'it'"'"'s'`` and a quoted value that ends in a backslash otherwise than a shell does, and writes a quote inside a
+value in a way that no shell can read.
 """
 
 import json
@@ -22,15 +25,15 @@ _PRIVATE = 0o600
 _VARIABLE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 _NOTE = "# pacspace-stripe onboard: "
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_QUOTES = frozenset("'\"")
+_QUOTES = ("'", '"')
 _HEADER = "# Load it with your shell or process manager; pacspace-stripe itself reads the environment only.\n"
-_AS_THEY_ARE = {"encoding": "utf-8", "errors": "surrogateescape"}
-"""Bytes of somebody's file that are no text come back as they were."""
+_ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""Keeps bytes of the operator's file that are no text as they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far somebody came: what PacSpace was told of them, and whether there is an account."""
+    """How far an onboarding came: what was sent to PacSpace, and whether there is an account."""
 
     dashboard: str
     email: str
@@ -41,7 +44,7 @@ class Progress:
 
     @classmethod
     def read(cls, line: str) -> Self | None:
-        """A noted line; None for any other, or one that somebody changed beyond reading."""
+        """Return the progress that a line stores; None for any other line, or one that was changed beyond reading."""
         try:
             noted = json.loads(line.removeprefix(_NOTE)) if line.startswith(_NOTE) else None
         except (ValueError, RecursionError):
@@ -52,16 +55,16 @@ class Progress:
         return cls(**noted) if all(isinstance(value, kinds[name]) for name, value in noted.items()) else None
 
     def line(self) -> str:
-        """As it is noted."""
+        """Return the line that stores this progress."""
         return f"{_NOTE}{json.dumps(asdict(self))}"
 
     def with_account(self) -> Self:
-        """The same, from now on with an account."""
+        """Return this progress with an account."""
         return replace(self, registered=True)
 
 
 def values_of(text: str) -> dict[str, str]:
-    """The variables of an environment file, the last of one name counting, as a shell would."""
+    """Return the variables of an environment file; of several with one name, the last counts, as in a shell."""
     found = map(_VARIABLE.match, _lines(text))
     return {match["name"]: _unquoted(match["value"]) for match in found if match}
 
@@ -76,48 +79,29 @@ def _unquoted(value: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines; a quoted value that goes on over several is one. A quote that is never closed is no quote."""
+    """Split a file into lines, where a quoted value over several lines is one. An unclosed quote is no quote."""
     physical, found = _LINE.findall(text), []
     while physical:
-        count = _extent(physical)
+        count = next((count for count in range(1, len(physical) + 1) if _is_whole("".join(physical[:count]))), 1)
         found.append("".join(physical[:count]))
         physical = physical[count:]
     return found
 
 
-def _extent(physical: list[str]) -> int:
-    """How many of the lines the first one goes on over."""
-    setting = _VARIABLE.match(physical[0])
-    if setting is None or setting["value"].lstrip(" \t")[:1] not in _QUOTES:
-        return 1
-    quote = _quote_after(setting["value"], "")
-    for count, line in enumerate(physical[1:], start=2):
-        if not quote:
-            return count - 1
-        quote = _quote_after(line, quote)
-    return 1 if quote else len(physical)
-
-
-def _quote_after(text: str, quote: str) -> str:
-    """The quote that is open behind a text, as a shell reads it, given the one that is before; empty for none."""
-    escaped, before = False, ""
-    for each in text:
-        if escaped:
-            escaped = False
-        elif each == "\\" and quote != "'":
-            escaped = True
-        elif quote:
-            quote = "" if each == quote else quote
-        elif each in _QUOTES:
-            quote = each
-        elif each == "#" and before.isspace():
-            return ""
-        before = each
-    return quote
+def _is_whole(lines: str) -> bool:
+    """Return whether every quote of a variable's value is closed; anything else than a quoted value is whole."""
+    variable = _VARIABLE.match(lines)
+    if variable is None or variable["value"].lstrip(" \t")[:1] not in _QUOTES:
+        return True
+    try:
+        shlex.split(variable["value"], comments=True)
+    except ValueError:
+        return False
+    return True
 
 
 def with_values(text: str, changes: Mapping[str, str]) -> str:
-    """The text with values set: where a name is set now, else below a line that only mentions it, else at the end."""
+    """Return the text with values set: where a name is set now, else below a comment that names it, else at the end."""
     lines = _lines(text)
     for name, value in changes.items():
         _set(lines, name, shlex.quote(value) if value else "")
@@ -138,7 +122,7 @@ def _set(lines: list[str], name: str, value: str) -> None:
 
 
 def with_progress(text: str, progress: Progress) -> str:
-    """The text with this, and no other, line of progress."""
+    """Return the text with this, and no other, line of progress."""
     lines = _lines(text)
     noted = [place for place, line in enumerate(lines) if line.startswith(_NOTE)]
     for place in reversed(noted[1:]):
@@ -161,50 +145,46 @@ def _ending(line: str) -> str:
     return line[len(line.rstrip("\r\n")) :]
 
 
-def _new_file() -> str:
-    return _HEADER + env_example().partition("\n")[2]
-
-
 class EnvFile:
-    """One environment file. Read anew before each change, replaced in one move, readable by its owner only."""
+    """One environment file: read anew before each change, replaced in one move, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def values(self) -> dict[str, str]:
-        """What it sets; empty when there is none yet."""
+        """Return the variables that the file sets; none when there is no file yet. Raises click.FileError."""
         return values_of(self._text())
 
     def progress(self) -> Progress | None:
-        """What it remembers."""
+        """Return the stored progress; None if none is stored. Raises click.FileError."""
         noted = (Progress.read(line) for line in _lines(self._text()))
         return next((progress for progress in noted if progress is not None), None)
 
     def fill(self, changes: Mapping[str, str]) -> None:
-        """Set variables; a new file starts as ``.env.example``."""
-        self._write(with_values(self._text() or _new_file(), changes))
+        """Set variables; a new file starts as ``.env.example``. Raises click.FileError."""
+        self._write(with_values(self._text() or _new_text(), changes))
 
     def note(self, progress: Progress) -> None:
-        """Remember it."""
-        self._write(with_progress(self._text() or _new_file(), progress))
+        """Store the progress. Raises click.FileError."""
+        self._write(with_progress(self._text() or _new_text(), progress))
 
     def _text(self) -> str:
         try:
-            return self.path.read_bytes().decode(**_AS_THEY_ARE)
+            return self.path.read_bytes().decode(**_ENCODING)
         except FileNotFoundError:
             return ""
         except OSError as error:
             raise self._failure(error) from error
 
     def _write(self, text: str) -> None:
-        """Beside it first: whoever looks sees the old file or the new one, and both are whole."""
+        """Write beside the file and move it there: at every moment, the old or the new file is there as a whole."""
         target = self.path.resolve()
         try:
             handle, beside = tempfile.mkstemp(prefix=f"{target.name}.", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
                     os.fchmod(file.fileno(), _PRIVATE)
-                    file.write(text.encode(**_AS_THEY_ARE))
+                    file.write(text.encode(**_ENCODING))
                     file.flush()
                     os.fsync(file.fileno())
                 Path(beside).replace(target)
@@ -217,3 +197,7 @@ class EnvFile:
 
     def _failure(self, error: OSError) -> click.FileError:
         return click.FileError(str(self.path), hint=error.strerror or str(error))
+
+
+def _new_text() -> str:
+    return _HEADER + env_example().partition("\n")[2]

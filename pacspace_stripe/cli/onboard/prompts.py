@@ -1,4 +1,4 @@
-"""Where answers come from: options, the environment, standard input, or a person. Secrets are never arguments."""
+"""Answers from options, the environment, standard input, or a person. Secrets are never arguments."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -17,19 +17,19 @@ SECRETS = (PASSWORD, MFA_CODE, APPROVAL_TOKEN, STRIPE_KEY, STRIPE_SECRET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """Answers that were given beforehand, and a person to ask for the rest, if there is one."""
+class Prompts:
+    """Answers that were given beforehand, and prompts for the rest if a person is at the terminal."""
 
     interactive: bool
     given: Mapping[str, str] = field(repr=False)
     """Secrets by the names of their variables."""
 
     def has(self, name: str) -> bool:
-        """Whether a secret was given beforehand."""
+        """Return whether a secret was given beforehand."""
         return bool(self.given.get(name))
 
     def secret(self, name: str, question: str, *, twice: bool = False) -> str:
-        """One that is needed. Nothing of it is shown while it is typed."""
+        """Return a required secret; a person types it unseen. Raises UsageError without a person."""
         if self.has(name):
             return self.given[name]
         if not self.interactive:
@@ -38,31 +38,29 @@ class Asking:
         return str(click.prompt(printable(question), hide_input=True, confirmation_prompt=twice))
 
     def optional_secret(self, name: str, question: str) -> str:
-        """One that may stay away: then it is empty."""
+        """Return a secret that may be left out: it is empty then."""
         if self.has(name):
             return self.given[name]
-        return (
-            str(click.prompt(printable(question), hide_input=True, default="", show_default=False))
-            if self.interactive
-            else ""
-        )
+        if not self.interactive:
+            return ""
+        return str(click.prompt(printable(question), hide_input=True, default="", show_default=False))
 
-    def checked_secret(self, name: str, question: str, read: Callable[[str], object]) -> str:
-        """The same for a setting: a person is asked again until ``read`` takes it. Raises ConfigurationError."""
+    def checked_secret(self, name: str, question: str, parse: Callable[[str], object]) -> str:
+        """Return an optional secret that ``parse`` accepts; ask a person until it does. Raises ConfigurationError."""
         while True:
             answer = self.optional_secret(name, question).strip()
             try:
                 if answer:
-                    read(answer)
+                    parse(answer)
             except ValueError as error:
                 if self.has(name) or not self.interactive:
                     raise ConfigurationError(name, str(error)) from None
-                echo_line(f"  that {error}", err=True)
+                echo_line(f"  It {error}. Try again.", err=True)
             else:
                 return answer
 
     def text(self, given: str | None, option: str, question: str, default: str | None = None) -> str:
-        """Anything else."""
+        """Return an answer that is no secret. Raises UsageError without an option, a default or a person."""
         if given:
             return given
         if self.interactive:
@@ -73,16 +71,16 @@ class Asking:
         raise click.UsageError(message)
 
     def agrees(self, question: str) -> bool:
-        """Yes or no; no when nobody is there."""
+        """Ask a yes-or-no question; the answer is no without a person."""
         return self.interactive and click.confirm(printable(question))
 
 
-def asking(environ: Mapping[str, str], *, no_input: bool, secrets_stdin: bool) -> Asking:
-    """What the environment and, if wanted, standard input give: ``NAME=value`` lines there."""
+def prompts(environ: Mapping[str, str], *, no_input: bool, secrets_stdin: bool) -> Prompts:
+    """Return prompts with the secrets of the environment and, if asked for, ``NAME=value`` lines of standard input."""
     given = {name: environ[name] for name in SECRETS if environ.get(name)}
     if secrets_stdin:
         given |= _from_stdin()
-    return Asking(interactive=not no_input and not secrets_stdin and sys.stdin.isatty(), given=given)
+    return Prompts(interactive=not no_input and not secrets_stdin and sys.stdin.isatty(), given=given)
 
 
 def _from_stdin() -> dict[str, str]:
@@ -90,7 +88,7 @@ def _from_stdin() -> dict[str, str]:
         message = "--secrets-stdin reads NAME=value lines from a pipe or a file: on a terminal they would show"
         raise click.UsageError(message)
     found: dict[str, str] = {}
-    # Not `splitlines`: a password may hold what Unicode calls a line's end.
+    # Not `splitlines`: a password may contain what Unicode calls a line's end.
     for number, ended in enumerate(sys.stdin.read().split("\n"), start=1):
         line = ended.removesuffix("\r")
         name, separator, value = line.partition("=")
@@ -102,8 +100,8 @@ def _from_stdin() -> dict[str, str]:
     return found
 
 
-def visible(key: str) -> str:
-    """A key without its secret half; of what looks like none, nothing."""
+def public_half(key: str) -> str:
+    """Return a key without its secret half; of a text in another form, return nothing but an ellipsis."""
     kind = next((kind for kind in ("pk_test_", "pk_live_") if key.startswith(kind)), "")
     public, dot, _ = key.partition(".")
     return f"{public}.…" if kind and dot else f"{kind}…"

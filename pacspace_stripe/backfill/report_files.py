@@ -1,4 +1,4 @@
-"""Every invoice for machines, written portion by portion: CSV, and JSON."""
+"""The reports of a backfill for machines, CSV and JSON, written portion by portion."""
 
 import csv
 import json
@@ -18,18 +18,18 @@ _OF_INVOICE = ("invoice", "status", "created", "customer", "subscription", "verd
 _OF_WINDOW = ("account", "meter", "start", "end", "billed", "recorded", "count")
 COLUMNS = (*_OF_INVOICE, *_OF_WINDOW, "window_reason", "stamped", "detail", "pdf")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would take for the beginning of a formula, in text that is not ours."""
+"""Characters that a spreadsheet takes for the start of a formula, in text that is not ours."""
 
 
 @dataclass(slots=True)
 class CsvReport:
-    """One row per invoice and window; one without window columns where there is none."""
+    """The CSV report: one row per invoice and window; an invoice without windows has one row without window columns."""
 
     _file: TextIOWrapper
 
     @classmethod
     def at(cls, path: Path, kept_bytes: int) -> Self:
-        """Begin anew, or go on after so many bytes of an earlier run: what follows them, it will say again."""
+        """Begin anew, or continue after ``kept_bytes`` of an earlier run, whose further rows will be written again."""
         going_on = kept_bytes > 0 and path.exists() and path.stat().st_size >= kept_bytes
         file = path.open("r+" if going_on else "w", encoding="utf-8", newline="")
         if going_on:
@@ -40,7 +40,7 @@ class CsvReport:
         return cls(file)
 
     def write(self, rows: Iterable[Row]) -> int:
-        """Write the rows of one portion to the disk; the file's length then, in bytes."""
+        """Write the rows of one portion to the disk; return the file's length in bytes."""
         text = StringIO()
         csv.writer(text).writerows(line for row in rows for line in _lines(row))
         self._file.write(text.getvalue())
@@ -74,18 +74,19 @@ def _lines(row: Row) -> Iterator[list[object]]:
 
 
 def _as_text(detail: str) -> str:
+    """Return a detail that no spreadsheet takes for a formula."""
     return f"'{detail}" if detail.startswith(_FORMULA) else detail
 
 
 @dataclass(slots=True)
 class JsonReport:
-    """One JSON document, ``{"invoices": […], "summary": {…}}``, that is never in memory as a whole."""
+    """The JSON report, ``{"invoices": […], "summary": {…}}``, which is never in memory as a whole."""
 
     _out: TextIO
     _begun: bool = False
 
     def write(self, rows: Iterable[Row]) -> None:
-        """The rows of one portion, in the shape of ``check --json``."""
+        """Write the rows of one portion, in the shape of ``check --json``."""
         for row in rows:
             shown: dict[str, Json] = {
                 **row.result.as_json(),
@@ -106,7 +107,7 @@ class JsonReport:
             self._begun = True
 
     def end(self, summary: Mapping[str, Json]) -> None:
-        """The rest of the document, however it ended."""
+        """Write the rest of the document, with the summary of a finished or interrupted run."""
         self._out.write("" if self._begun else '{"invoices": [')
         self._out.write(f'\n],\n"summary": {json.dumps(summary, indent=2, ensure_ascii=False)}}}\n')
         self._out.flush()

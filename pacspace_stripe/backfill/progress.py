@@ -1,4 +1,4 @@
-"""Progress on standard error: one line that is written over on a terminal, a line now and then elsewhere."""
+"""The progress of a backfill: one line on standard error, overwritten on a terminal and repeated elsewhere."""
 
 import shutil
 import sys
@@ -9,24 +9,22 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Lock
 
-import click
-
 from pacspace_stripe.backfill.rows import Row
 from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
 from pacspace_stripe.vocabulary.invoices import ListedInvoice
 from pacspace_stripe.vocabulary.text import plural
 
 _STEPS = 200
-"""Services of the selected time: the number of invoices is estimated where one of them ends."""
+"""Parts of the selected time: the number of invoices is estimated anew where one of them ends."""
 _EVERY = 0.1
-"""Seconds between two lines on a terminal."""
+"""Seconds between two updates on a terminal."""
 _SLOWER = 0.9
 """A rate below this share of the one before counts as slower: the remaining time may grow then."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ProgressLine:
-    """Invoices done of those listed, rate, remaining time and counts by verdict; heard of from several threads.
+    """The progress line: invoices done of those listed, rate, remaining time and counts by verdict. Thread-safe.
 
     Stripe does not count its invoices. Their number is estimated from how many fell into the part of the selected time
     that is listed, at steps of that time: a month's invoices are all made on its first day, and within that day nothing
@@ -35,9 +33,9 @@ class ProgressLine:
 
     selection: Selection
     before: Mapping[Outcome | str, int]
-    """Invoices by outcome that an earlier run did."""
+    """Invoices of an earlier run, by outcome."""
     plain_every: float = 10.0
-    """Seconds between two lines where nothing is written over."""
+    """Seconds between two lines where nothing is overwritten."""
     clock: Callable[[], float] = time.monotonic
     _began: float = 0.0
     _said: float | None = None
@@ -48,7 +46,7 @@ class ProgressLine:
     _step: int = 0
     _jumps: int = 0
     _expected: float | None = None
-    """Invoices in all, of this run."""
+    """The estimated number of invoices of this run."""
     _left: tuple[float, float] | None = None
     """The rate and the remaining seconds that were shown last."""
     _width: int = 0
@@ -58,7 +56,7 @@ class ProgressLine:
         self._began = self.clock()
 
     def listed(self, invoices: Sequence[ListedInvoice], place: Place, *, last: bool) -> None:
-        """Hear of a page, or of a part of it."""
+        """Count listed invoices of one page, or of a part of it."""
         with self._turn:
             for one in invoices:
                 self._estimate(replace(place, created_at=one.invoice.created_at) if one.invoice else place)
@@ -68,25 +66,25 @@ class ProgressLine:
             self._show()
 
     def done(self, row: Row) -> None:
-        """Hear of one invoice."""
+        """Count one invoice that is done."""
         with self._turn:
             self._done[row.outcome] += 1
             self._show()
 
     def end(self, *, finished: bool = False) -> None:
-        """Show where it ends, and leave the line as it is."""
+        """Show the final figures if the backfill is finished, and leave the line."""
         with self._turn:
             if finished:
                 self._show(finished=True)
             if self._width:
-                click.echo(err=True)
+                _write("\n")
                 self._width = 0
 
     def _estimate(self, place: Place) -> None:
-        """Estimate the number of all from those before this one, where it is the first of another part of the time.
+        """Estimate the number of all invoices when the place enters another part of the selected time.
 
-        As many are expected for the time that is left as came in the time since the first one, and once more as many as
-        came at a time: the last day of the selected time may have its share too.
+        The time that is left is expected to hold invoices at the rate since the first one, plus one more part's worth,
+        since the last day of the selected time may have its share too.
         """
         share = place.share(self.selection)
         step = int(share * _STEPS)
@@ -106,10 +104,10 @@ class ProgressLine:
         line = self._line(now - self._began, finished=finished)
         if terminal:
             fitting = line[: shutil.get_terminal_size().columns - 1]
-            click.echo("\r" + fitting.ljust(self._width), err=True, nl=False)
+            _write("\r" + fitting.ljust(self._width))
             self._width = len(fitting)
         else:
-            click.echo(line, err=True)
+            _write(line + "\n")
 
     def _line(self, took: float, *, finished: bool) -> str:
         done = self._done.total()
@@ -118,14 +116,14 @@ class ProgressLine:
         counts = "  ".join(f"{outcome.value} {count:,}" for outcome, count in sums.items() if count)
         many, listed = sum(sums.values()), sum(self.before.values()) + self._listed
         of = plural(many, "invoice") if finished else f"{many:,} of {plural(listed, 'invoice')} listed"
-        left = f"done in {written(timedelta(seconds=took))}" if finished else self._remaining(done, rate)
+        left = f"done in {rough_duration(timedelta(seconds=took))}" if finished else self._remaining(done, rate)
         return f"backfill: {of}  {rate:,.1f}/s  {left}  {counts}".rstrip()
 
     def _remaining(self, done: int, rate: float) -> str:
-        """Return the remaining time, which does not grow while nothing slows down.
+        """Return the remaining time, which does not grow while the rate does not fall.
 
-        A better estimate that is higher is not shown; when more invoices are listed than were estimated, none is until
-        there is another.
+        A new estimate that is higher is not shown. When more invoices were listed than estimated, the remaining time
+        is unknown until the next estimate.
         """
         listed = (self._listed - done) / rate if done else 0.0
         if self._expected is None or not done:
@@ -137,11 +135,16 @@ class ProgressLine:
             self._expected = self._left = None
             return "time left unknown"
         self._left = rate, seconds
-        return f"about {written(timedelta(seconds=seconds))} left"
+        return f"about {rough_duration(timedelta(seconds=seconds))} left"
 
 
-def written(span: timedelta) -> str:
-    """A duration for people: ``1h 04m``, ``3m 20s``, ``12s``."""
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def rough_duration(span: timedelta) -> str:
+    """Return a duration for people, such as ``1h 04m``, ``3m 20s`` or ``12s``."""
     seconds = round(span.total_seconds())
     hours, minutes = seconds // 3600, seconds % 3600 // 60
     if hours:

@@ -1,6 +1,6 @@
-"""``--pdf-dir``: the stamped PDF of every finalized invoice that is matched or waived, one file each.
+"""``--pdf-dir``: a folder with the stamped PDF of every finalized invoice that is matched or waived.
 
-A file that is there with the same evidence is left, without asking Stripe; one that is not ours is never replaced.
+A file that carries the same evidence is kept, without asking Stripe; a file that is not ours is never replaced.
 """
 
 import json
@@ -24,14 +24,14 @@ from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Numbers are merchants' text: all others would be paths, options or hidden files somewhere."""
+"""Invoice numbers that may be file names: numbers are merchants' text, and others could be paths or hidden files."""
 _PROVEN = (Outcome.MATCHED, Outcome.WAIVED)
 _FINALIZED = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Papers:
-    """Makes them, from several threads. Without ``act`` nothing is made, only counted."""
+class PdfFolder:
+    """The maker of the PDFs, called from several threads. Without ``act`` it only counts them."""
 
     app: App
     folder: Path
@@ -39,8 +39,11 @@ class Papers:
     act: bool
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, listed: ListedInvoice, row: Row) -> Row:
-        """The row, and what became of its PDF. Raises StoreUnavailable and Stopped; nothing else ends a backfill."""
+    def add(self, listed: ListedInvoice, row: Row) -> Row:
+        """Make the invoice's PDF, and return the row with its state.
+
+        Raises StoreUnavailable and Stopped. Any other failure is kept in the row, since it must not end the backfill.
+        """
         if row.outcome not in _PROVEN or row.status not in _FINALIZED:
             return row
         number = listed.invoice.number if listed.invoice else None
@@ -63,22 +66,22 @@ class Papers:
         return replace(row, paper=Paper(state=PaperState.WRITTEN, name=written.name))
 
     def _names(self, invoice_id: str, number: str | None) -> tuple[Path, ...]:
-        """Where it may be: by its number, or where another file has that name by both, or by its id."""
+        """Return possible names: by number, by number and id if another file has that name, or else by id."""
         if number is None or not _SAFE.fullmatch(number):
             return (self.folder / f"{invoice_id}.pdf",)
         return self.folder / f"{number}.pdf", self.folder / f"{number}-{invoice_id}.pdf"
 
     def _there(self, invoice_id: str, number: str | None) -> Path | None:
-        """The file that was stamped with the evidence that the invoice carries."""
+        """Return the file that carries the evidence of the invoice's stamp; None if there is none."""
         job = self.app.store.jobs.find(invoice_id)
-        wanted = job.memory.stamp if job else None
-        if wanted is None:
+        stamp = job.memory.stamp if job else None
+        if stamp is None:
             return None
-        about = (invoice_id, wanted.evidence_sha256)
+        about = (invoice_id, stamp.evidence_sha256)
         return next((path for path in self._names(invoice_id, number) if _stamped_with(path) == about), None)
 
     def _write(self, invoice_id: str, made: StampedInvoice) -> Path:
-        """One at a time: two invoices may have numbers that are one name to this file system."""
+        """Write one file at a time: the numbers of two invoices may be one name to this file system."""
         with self._turn:
             path = next((path for path in self._names(invoice_id, made.number) if _may_hold(path, invoice_id)), None)
             if path is None:
@@ -96,7 +99,7 @@ def _may_hold(path: Path, invoice_id: str) -> bool:
 
 
 def _stamped_with(path: Path) -> tuple[str, str] | None:
-    """The invoice and the SHA-256 of the evidence in a PDF of ours."""
+    """Return the invoice and the SHA-256 of the evidence in a PDF of ours; None for any other file."""
     if not path.is_file():
         return None
     try:
