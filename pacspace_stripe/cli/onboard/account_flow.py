@@ -92,7 +92,7 @@ class OnboardOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Onboarding:
-    """One run, from wherever the environment file says that the last one ended."""
+    """One run of the onboarding, from where the environment file says that the last run ended."""
 
     options: OnboardOptions
     file: EnvFile
@@ -259,7 +259,7 @@ class Onboarding:
         self._keep_address()
 
     def _keep_address(self) -> None:
-        """Keep the API's address. No page of PacSpace describes where it is shown, so failing to read it is no error."""
+        """Keep the API's address. No page of PacSpace documents where it is shown, so its absence is no error."""
         try:
             address = self.dashboard.api_address(self.options.environment)
         except RemoteError:
