@@ -1,4 +1,4 @@
-"""Settings written out for people: the command's rows, the README's table, ``.env.example``."""
+"""Settings for people: the rows of ``pacspace-stripe settings``, the documentation's table, ``.env.example``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ _HIDDEN = "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setting. ``current`` is what is in force, secrets hidden; None when settings could not be read."""
+class SettingRow:
+    """One setting. ``current`` is the value in force, secrets hidden; None if the settings could not be read."""
 
     name: str
     meaning: str
     required: bool
     default: str | None
-    """As a person would write it; None: unset."""
+    """As a person writes it; None: unset."""
     current: str | None
 
 
-def describe(settings: Settings | None) -> tuple[Row, ...]:
-    """Every setting in the order of the documentation."""
+def describe(settings: Settings | None) -> tuple[SettingRow, ...]:
+    """Return every setting, in the order of the documentation."""
     return tuple(
-        Row(
+        SettingRow(
             name=str(field.alias),
             meaning=str(field.description),
             required=field.is_required(),
@@ -42,8 +42,8 @@ def describe(settings: Settings | None) -> tuple[Row, ...]:
     )
 
 
-def readme_table() -> str:
-    """The README's settings table, in Markdown."""
+def markdown_table() -> str:
+    """Return the documentation's settings table, in Markdown."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for row in describe(None):
         default = "**required**" if row.required else f"`{row.default}`" if row.default else "unset"
@@ -52,7 +52,7 @@ def readme_table() -> str:
 
 
 def env_example() -> str:
-    """The content of ``.env.example``: credentials to fill in, everything else as its default, commented out."""
+    """Return ``.env.example``: required settings to fill in, all others with their defaults, commented out."""
     lines = ["# Copy to .env and load it with your process manager; pacspace-stripe itself reads the environment only."]
     for row in describe(None):
         lines += ["", f"# {row.meaning}", f"{'' if row.required else '# '}{row.name}={row.default or ''}"]
@@ -60,7 +60,7 @@ def env_example() -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as it would be written in the environment; of a secret only its kind."""
+    """Return a value as the environment would have it; of a secret, only its kind."""
     match value:
         case None:
             return ""
@@ -89,13 +89,13 @@ def _parts(value: tuple[object, ...] | frozenset[object] | Mapping[str, object] 
 
 
 def _hidden(secret: str) -> str:
-    """``sk_live_…``, ``whsec_…``, ``postgresql+psycopg://host/database``: enough to recognise, not enough to use."""
+    """Return a secret as ``sk_live_…`` or ``postgresql+psycopg://host/database``: recognisable, but of no use."""
     if "://" in secret:
         parts = urlsplit(secret)
         host = parts.netloc.rpartition("@")[2]
         user = _HIDDEN + "@" if "@" in parts.netloc else ""
         query = "?" + _HIDDEN if parts.query else ""
-        # The path of a receiver's address is often the only secret in it, as in Slack's.
+        # The path of a receiver's address is often its only secret, as with Slack.
         path = f"/{_HIDDEN}" if parts.scheme in {"http", "https"} else parts.path
         return f"{parts.scheme}://{user}{host}{path}{query}"
     kind = "_".join(secret.split("_")[: 1 if secret.startswith("whsec_") else 2])

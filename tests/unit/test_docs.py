@@ -18,7 +18,7 @@ from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
 from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
 from pacspace_stripe.explain.rules.explanation_text import CAUSES
-from pacspace_stripe.settings import describe, env_example, readme_table
+from pacspace_stripe.settings import describe, env_example, markdown_table
 from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def compare_or_write(request: pytest.FixtureRequest, name: str, generated: str) 
 
 
 def test_the_settings_table_is_up_to_date(request: pytest.FixtureRequest) -> None:
-    compare_or_write(request, "settings", readme_table())
+    compare_or_write(request, "settings", markdown_table())
 
 
 def test_the_list_of_events_is_up_to_date(request: pytest.FixtureRequest) -> None:

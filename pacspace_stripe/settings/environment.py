@@ -1,4 +1,4 @@
-"""The environment → ``Settings``, or one error that names every mistake and repeats no value."""
+"""``load_settings``: the environment becomes ``Settings``, or one error that names every mistake and no value."""
 
 import difflib
 import re
@@ -22,19 +22,20 @@ _OF_DELTAS = {
     f"{PREFIX}UNITS": ("",),
     f"{PREFIX}READINGS": ("",),
 }
-"""What chooses among deltas, and how it is written when it chooses nothing."""
+"""Settings that choose among deltas, and their values that choose nothing."""
 _FROM_KUBERNETES = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)?)")
-"""What Kubernetes sets in every pod beside a Service named ``pacspace-stripe…``: not ours, and no typo."""
+"""Variables that Kubernetes sets in every pod beside a Service named ``pacspace-stripe…``: neither ours nor a typo."""
 
 
 def load_settings(
     environ: Mapping[str, str], *, webhooks: bool = True, stripe: bool = True, pacspace: bool = True
 ) -> Settings:
-    """Read all settings. Without ``webhooks`` (commands that receive none) the signing secret may be missing.
+    """Read all settings.
 
-    Without ``stripe`` (commands that speak with PacSpace alone) Stripe's credentials are not read at all, and without
-    ``pacspace`` (those that ask it nothing, or what anyone may) PacSpace's key is not.
-    Raises ConfigurationError for the first mistake, its message listing all of them, without any value.
+    ``webhooks=False``: the webhook secret may be missing, for commands that receive none. ``stripe=False``: Stripe's
+    credentials are not read, for commands that ask PacSpace alone. ``pacspace=False``: PacSpace's key is not read, for
+    commands that ask it nothing, or only what is public. Raises ConfigurationError for the first mistake, with a
+    message that lists all of them, without any value.
     """
     unread: dict[str, Any] = {} if stripe else {"STRIPE_API_KEY": SecretStr(""), _WEBHOOK_SECRET: ()}
     unread |= {} if pacspace else {"PACSPACE_API_KEY": SecretStr("")}
@@ -45,14 +46,14 @@ def load_settings(
         settings = Settings(**({} if webhooks else {_WEBHOOK_SECRET: ()}) | unread | ours)
     except ValidationError as error:
         mistakes = [*_mistakes(error), *mistakes]
-    # Raised out here: inside the handler the foreign error, which holds the input, would stay attached as context.
+    # Raised outside the handler, where pydantic's error, which contains the input, would stay attached as context.
     if mistakes or settings is None:
         raise _as_one(mistakes)
     return settings
 
 
 def _mistakes(error: ValidationError) -> Iterator[tuple[str, str, str | None]]:
-    """Variable, problem, hint."""
+    """Yield variable, problem and hint of each mistake."""
     for detail in error.errors(include_url=False, include_input=False):
         variable = str(detail["loc"][0])
         raised = detail.get("ctx", {}).get("error", detail["msg"])
@@ -67,7 +68,7 @@ def _hint_of(variable: str) -> str | None:
 
 
 def _mixed_keys(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
-    """A test key next to a live one would compare a customer's real bill with an empty ledger."""
+    """Refuse a test key next to a live one: it would compare a customer's real bill with an empty ledger."""
     stripe, pacspace = ours.get("STRIPE_API_KEY"), ours.get("PACSPACE_API_KEY")
     if stripe and pacspace and is_live(stripe) != is_live(pacspace):
         kinds = ("live", "test") if is_live(pacspace) else ("test", "live")
@@ -76,7 +77,7 @@ def _mixed_keys(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]
 
 
 def _without_deltas(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
-    """The settlement ledger keeps one sum per record: nothing in it can be selected, so it would silently not be."""
+    """Refuse choices among deltas for the settlement ledger, which keeps one sum per record and would ignore them."""
     if ours.get(f"{PREFIX}LEDGER", "").strip() != LedgerProtocol.SETTLEMENT:
         return
     for name, usual in _OF_DELTAS.items():
@@ -85,14 +86,14 @@ def _without_deltas(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | N
 
 
 def _unsigned(ours: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
-    """A receiver that cannot tell our alerts from anybody's would believe anybody."""
+    """Refuse alerts without a signing secret: their receiver could not tell them from a stranger's."""
     secret = "PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
     if "PACSPACE_STRIPE_ALERT_WEBHOOK_URL" in ours and secret not in ours:
         yield secret, "is not set, and PACSPACE_STRIPE_ALERT_WEBHOOK_URL is", _hint_of(secret)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | None]]:
-    """A typo in a name would silently leave the default in force."""
+    """Refuse unknown names with our prefix: a typo would silently leave the default in force."""
     for name in sorted(environ):
         if not name.upper().startswith(PREFIX) or name in VARIABLES or _FROM_KUBERNETES.fullmatch(name):
             continue
