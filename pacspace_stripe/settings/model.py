@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     stripe_api_key: Annotated[SecretStr, parsed_by(parsers.stripe_key)] = credential(
         "STRIPE_API_KEY",
         "Stripe secret or restricted key (`sk_…` or `rk_…`), test or live.",
-        hint="Stripe dashboard, Developers, API keys; webhooks/README.md lists the permissions that a restricted key needs.",
+        hint="Stripe dashboard, Developers, API keys; webhooks/README.md lists the permissions that it needs.",
     )
     stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], parsed_by(parsers.webhook_secrets)] = credential(
         "STRIPE_WEBHOOK_SECRET",

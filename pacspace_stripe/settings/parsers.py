@@ -264,7 +264,7 @@ def account_template(written: str) -> str:
 
 
 def record_key_template(written: str) -> str:
-    """Parse the template of a record's key, which must name customer and window, or one record would prove all."""
+    """Parse the template of a record's key. It names customer and window, or one record would prove all."""
     text = written.strip()
     tells_apart = "{customer}" in text and any(time in text for time in _RECORD_TIMES)
     if not tells_apart or _ACCOUNT_TEXT.fullmatch(_RECORD_PLACEHOLDER.sub("", text)) is None:
