@@ -16,6 +16,8 @@ from pacspace_stripe.alerts.worker import AlertWorker
 from pacspace_stripe.comparison.comparer import Comparer
 from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.stamped_pdf import InvoiceStamper
+from pacspace_stripe.documents.statement import Statements
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.explain.explainer import Explainer, ExplanationKeeper
@@ -84,6 +86,28 @@ class App:
         """Return the stored state of a job in the shape of a check's result; ``status`` is its stage."""
         memory = job.memory
         return result_of(memory, status=memory.stage.value, next_check_at=job.next_check_at)
+
+    @property
+    def statements(self) -> Statements:
+        """The maker of usage statements."""
+        return Statements(
+            store=self.store,
+            stripe=self.stripe,
+            ledger=self.ledger,
+            documents=self.documents,
+            letterhead=self.settings.letterhead,
+        )
+
+    @property
+    def invoice_stamper(self) -> InvoiceStamper:
+        """The stamper of invoices' PDFs."""
+        return InvoiceStamper(
+            store=self.store,
+            stripe=self.stripe,
+            transport=self.transport,
+            documents=self.documents,
+            settings=self.settings,
+        )
 
     def wakeups_through(self, enqueue: Enqueue) -> Wakeups:
         """Return what takes events, with a queue for immediate checks."""

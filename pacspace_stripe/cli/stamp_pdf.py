@@ -8,7 +8,6 @@ from pacspace_stripe.cli.arguments import INVOICE_ID, PDF_OUTPUT
 from pacspace_stripe.cli.output import is_stdout, write_whole
 from pacspace_stripe.cli.session import parts
 from pacspace_stripe.documents.overlay import LARGEST_PDF
-from pacspace_stripe.documents.stamped_pdf import stamp_invoice
 from pacspace_stripe.errors import RemoteUnavailable
 from pacspace_stripe.vocabulary.text import plural
 
@@ -30,7 +29,7 @@ def stamp_pdf(what: str, invoice: str | None, output: Path, *, break_signature: 
     pdf = None if file is None else _read(file)
     with parts() as app:
         try:
-            made = stamp_invoice(app, invoice_id, pdf=pdf, break_signature=break_signature)
+            made = app.invoice_stamper.stamp(invoice_id, pdf=pdf, break_signature=break_signature)
         except RemoteUnavailable as error:
             # The general hint promises a retry, which only `serve` makes.
             if error.hint == RemoteUnavailable.hint:

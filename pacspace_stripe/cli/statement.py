@@ -7,7 +7,6 @@ import click
 from pacspace_stripe.cli.arguments import PDF_OUTPUT
 from pacspace_stripe.cli.output import echo_line, is_stdout, write_whole
 from pacspace_stripe.cli.session import parts
-from pacspace_stripe.documents.statement import statement_of
 
 
 @click.command()
@@ -16,7 +15,7 @@ from pacspace_stripe.documents.statement import statement_of
 def statement(invoice: str, output: Path) -> None:
     """Write the usage statement of an invoice as a PDF, with the invoice's footer on every page."""
     with parts() as app:
-        made = statement_of(app, invoice)
+        made = app.statements.of_invoice(invoice)
     write_whole(output, made.pdf)
     err = is_stdout(output)
     echo_line(f"{output}: {len(made.pdf):,} bytes", err=err)

@@ -13,11 +13,10 @@ import click
 
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.processes import COMMAND
-from pacspace_stripe.documents.examples import footers
+from pacspace_stripe.documents.examples import TemplateTrial, footers, try_template, try_templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates, built_in
-from pacspace_stripe.documents.trying import Tried, filled, tried
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.report.examples import reports
 from pacspace_stripe.report.json_form import as_json
@@ -91,28 +90,28 @@ def refuse_broken(settings: Settings) -> None:
         raise RenderError(message, hint=f"{problems[0]['hint']} {_HINT}".strip())
 
 
-def _all_tried(settings: Settings) -> list[Tried]:
+def _all_tried(settings: Settings) -> list[TemplateTrial]:
     documents = Templates(settings.templates, fonts=settings.fonts)
-    return [*tried(documents, settings.letterhead), *_reports(documents)]
+    return [*try_templates(documents, settings.letterhead), *_reports(documents)]
 
 
-def _reports(documents: Templates) -> Iterator[Tried]:
+def _reports(documents: Templates) -> Iterator[TemplateTrial]:
     """Render the report's page, which is made from the report's JSON."""
     for name, made in reports():
-        yield filled(REPORT_TEMPLATE, name, partial(_page, documents, made))
+        yield try_template(REPORT_TEMPLATE, name, partial(_page, documents, made))
 
 
 def _page(documents: Templates, made: Report) -> str:
     return f"{len(documents.render(REPORT_TEMPLATE, as_json(made))):,} characters"
 
 
-def _as_json(each: Tried) -> Json:
+def _as_json(each: TemplateTrial) -> Json:
     problem = None if each.problem is None else str(each.problem)
     hint = None if each.problem is None else each.problem.hint
     return {"template": each.template, "example": each.example, "problem": problem, "hint": hint}
 
 
-def _echo(each: Tried) -> None:
+def _echo(each: TemplateTrial) -> None:
     outcome = f"ok ({each.note})" if each.problem is None else str(each.problem)
     click.echo(f"{each.template}, {each.example}: {outcome}")
     if each.problem is not None and each.problem.hint:

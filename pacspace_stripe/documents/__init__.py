@@ -1,5 +1,11 @@
-"""The documents people read: the footer's text (Jinja2), statement and dispute summary (Typst), the picture of a drift.
+"""The documents: invoice footer, usage statement, dispute summary, chart of a drift, and the stamped invoice PDF.
 
-Owns finding templates and turning plain values into text and PDF, the same bytes for the same values. Does not own what
-is said (the caller fills the views), nor where in an invoice's footer the text goes (``domain.footer``).
+A document is made in two steps: ``views`` reads an evidence document into typed values, and one module for each
+document (``footer_text``, ``statement_values``, ``dispute_summary``, ``charts``) turns them into the texts that its
+template sees. ``templates`` fills Jinja2, ``typesetting`` compiles Typst, ``rendering`` is the entry to both.
+
+* The same input gives the same bytes: no clock, no machine's fonts, no network.
+* A value is text, never markup, and stays on one line: a customer's name cannot add lines to a document.
+* A document shows the evidence's figures. What it asks Stripe and PacSpace for besides (``statement``) is optional.
+* The names of template variables are public: users' own templates read them (templates/README.md).
 """

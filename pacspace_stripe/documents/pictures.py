@@ -1,4 +1,4 @@
-"""Pictures of a document as SVG: a logo of any kind, and QR codes."""
+"""The pictures of a document as SVG: a logo of any kind, and QR codes."""
 
 import base64
 import struct
@@ -10,19 +10,19 @@ import segno
 from pacspace_stripe.documents.rules.letterhead import Logo
 
 _LONGEST_LINK = 500
-"""Beyond, a code of 20 mm has modules that a telephone cannot tell apart."""
+"""Characters. With more, a code of 20 mm has modules that a telephone cannot tell apart."""
 _MASK = 2
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of the segments that say how large a JPEG is."""
+"""Markers of the segments that name a JPEG's width and height."""
 
 
 @lru_cache(maxsize=256)
 def qr_code(url: str) -> str | None:
-    """A QR code of a web address; None for what is none, or too long to be read from paper."""
+    """Return a QR code of a web address; None for other text, and for an address too long to be read from paper."""
     if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
         return None
     drawn = BytesIO()
-    # One mask instead of the best of eight: that search takes longer than the rest of the page.
+    # One fixed mask: the search for the best of eight takes longer than the rest of the page.
     segno.make_qr(url, error="m", boost_error=False, mask=_MASK).save(
         drawn, kind="svg", border=0, xmldecl=False, svgclass=None, lineclass=None
     )
@@ -31,9 +31,9 @@ def qr_code(url: str) -> str | None:
 
 @lru_cache(maxsize=8)
 def logo_svg(logo: Logo) -> str:
-    """The logo as SVG. Raises ValueError for a picture whose size cannot be read.
+    """Return the logo as SVG. Raises ValueError for a picture whose size cannot be read.
 
-    Typst takes text only, and a picture as a list of its bytes takes it fifty milliseconds.
+    Typst takes text only, and needs fifty milliseconds for a picture that is a list of its bytes.
     """
     if logo.media_type == "image/svg+xml":
         return logo.content.decode().removeprefix("\ufeff")

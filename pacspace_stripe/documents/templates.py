@@ -1,4 +1,4 @@
-"""Finding templates, ours and the user's, and filling those in Jinja2: sandboxed, and strict about names."""
+"""Templates, ours and the user's: where they are, and how those in Jinja2 are filled, in a sandbox and strictly."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -16,19 +16,30 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from pacspace_stripe.documents.failures import failure
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.vocabulary.text import group_thousands
 
-_KINDS = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
+_SUFFIXES = (".jinja", ".jinja2", ".j2", ".typ", ".json", ".html", ".txt")
 """Endings of the names of templates, and of the files that may lie beside them."""
 BUILT_IN = "builtin"
-"""What a user's template puts before a name to get ours: ``builtin/…`` in Jinja2, ``@builtin/…`` in Typst."""
+"""The prefix with which a user's template names ours: ``builtin/…`` in Jinja2, ``@builtin/…`` in Typst."""
 _PACKAGE = Path(__file__).parent.parent
 
 
+def built_in() -> Path:
+    """Return the folder of our templates: inside the package in a wheel, beside it in a checkout."""
+    shipped = _PACKAGE / "templates"
+    return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
+
+
+def template_error(path: Path, line: int | None, problem: str, *hints: str) -> RenderError:
+    """Return the error about the template at ``path``; its hint names the file to correct."""
+    where = path.name if line is None else f"{path.name} line {line}"
+    return RenderError(f"{where}: {problem}", hint=" ".join([f"Correct {path}.", *hints]))
+
+
 class Templates:
-    """Finds templates: those in ``override_dir`` first, then ours, which ``builtin/…`` always names.
+    """The folders of templates: first ``override_dir``, then ours, which ``builtin/…`` always names.
 
     ``fonts`` is a folder of more fonts, and so is ``override_dir / "fonts"``.
     """
@@ -52,7 +63,7 @@ class Templates:
         self._environment.filters["grouped"] = lambda written: group_thousands(str(written))
 
     def path(self, name: str) -> Path:
-        """Where the template ``name`` is; RenderError when no folder has it."""
+        """Return the path of the template ``name``. Raises RenderError when no folder has it."""
         for folder in self.folders:
             if (path := folder / name).is_file():
                 return path
@@ -60,15 +71,15 @@ class Templates:
         raise RenderError(message)
 
     def unused(self) -> Iterator[RenderError]:
-        """Name each file of the user's folder that looks like a template, and that no document and no other file uses.
+        """Yield an error for each template in the user's folder that neither a document nor another file there uses.
 
-        Its author believes that it takes the place of a built-in one.
+        Its author believes that it replaces a built-in template.
         """
         own, *theirs = self.folders
         if not theirs:
             return
         names = sorted(path.name for path in built_in().iterdir() if path.is_file())
-        texts = {path.name: path for path in sorted(own.iterdir()) if path.is_file() and path.name.endswith(_KINDS)}
+        texts = {path.name: path for path in sorted(own.iterdir()) if path.is_file() and path.name.endswith(_SUFFIXES)}
         for name in texts:
             others = (path.read_text(errors="replace") for other, path in texts.items() if other != name)
             if name in names or any(name in text for text in others):
@@ -78,26 +89,17 @@ class Templates:
             yield RenderError(f"{name}: {problem}", hint=f"Rename {own / name}, or move it to another folder.")
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
-        """The Jinja2 template ``name`` filled with ``values``; RenderError names template, line and problem."""
-        path = self.path(name)
+        """Return the Jinja2 template ``name`` filled with ``values``. RenderError names template, line and problem."""
+        path, line = self.path(name), None
         try:
             return self._environment.get_template(name).render(values)
         except Exception as error:  # a template of the user's may raise anything
-            raise self._failure(error, path) from error
-
-    def _failure(self, error: Exception, path: Path) -> RenderError:
-        """Jinja2 puts its templates' own lines into tracebacks; the innermost one is where it went wrong."""
-        line = None
-        for frame, number in walk_tb(error.__traceback__):
-            if any(folder in Path(frame.f_code.co_filename).parents for folder in self.folders):
-                path, line = Path(frame.f_code.co_filename), number
-        if isinstance(error, TemplateSyntaxError):
-            path, line = Path(error.filename or path), error.lineno
-        problem = f"no template {error.name}" if isinstance(error, TemplateNotFound) else str(error)
-        return failure(path, line, problem)
-
-
-def built_in() -> Path:
-    """The wheel carries our templates inside the package; a checkout has them beside it."""
-    shipped = _PACKAGE / "templates"
-    return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
+            # Jinja2 puts its templates' own lines into tracebacks: the innermost one is where it went wrong.
+            for frame, number in walk_tb(error.__traceback__):
+                file = Path(frame.f_code.co_filename)
+                if any(folder in file.parents for folder in self.folders):
+                    path, line = file, number
+            if isinstance(error, TemplateSyntaxError):
+                path, line = Path(error.filename or path), error.lineno
+            problem = f"no template {error.name}" if isinstance(error, TemplateNotFound) else str(error)
+            raise template_error(path, line, problem) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
 from pacspace_stripe.documents.rendering import Documents
-from pacspace_stripe.documents.views import FooterView, FooterWindow
+from pacspace_stripe.documents.views import footer_view
 from pacspace_stripe.errors import NotEditable
 from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.gate.rules.actions import WriteStamp
@@ -43,30 +43,8 @@ class Rendering:
     documents: Documents
 
     def footer(self, finding: Finding, evidence_sha256: str) -> str:
-        """Our block, from the template. Raises RenderError."""
-        windows = tuple(_footer_window(result) for result in finding.windows if _names_proof(result))
-        return self.documents.render_footer(FooterView(windows=windows, evidence_sha256=evidence_sha256))
-
-
-def _names_proof(result: WindowResult) -> bool:
-    """A record that is not verified proves nothing: no footer names it."""
-    return result.window is not None and (result.record is None or result.record.verified)
-
-
-def _footer_window(result: WindowResult) -> FooterWindow:
-    if result.window is None:
-        message = "a footer names only windows"
-        raise ValueError(message)
-    return FooterWindow(
-        meter=result.meter,
-        start=result.window.start,
-        end=result.window.end,
-        usage=result.recorded,
-        count=result.count,
-        proof_root=result.proof.proof_root if result.proof else None,
-        verify_url=result.proof.verify_url if result.proof else None,
-        record_key=result.record.key if result.record else None,
-    )
+        """Our block, from the template, told by the evidence like every other document. Raises RenderError."""
+        return self.documents.render_footer(footer_view(evidence.found(finding), evidence_sha256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

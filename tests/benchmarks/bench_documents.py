@@ -35,7 +35,7 @@ def in_turns(*acts: Callable[[int], object]) -> list[float]:
 
 def statement(windows: int, number: int, *, days: bool) -> StatementView:
     """Figures, root and link that no round had before."""
-    plain = examples.statement_window(number)
+    plain = examples.window_with_days(number)
     shown = tuple(
         Day(on=date(2026, 9, 1) + timedelta(days=at), billed=Decimal(number + at), recorded=Decimal(number + at))
         for at in range(30)

@@ -9,8 +9,6 @@ from click.testing import CliRunner, Result
 
 from pacspace_stripe.cli import cli
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.documents.stamped_pdf import stamp_invoice
-from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.report.rules.lines import Holding
@@ -67,7 +65,7 @@ def test_what_was_compared_again_is_evidence_and_never_said_to_be_the_stamped_on
 def test_no_document_is_made_that_the_stamp_would_not_vouch_for(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     app = lost.world.app
-    for make in (lambda: statement_pdf(app, invoice_id), lambda: stamp_invoice(app, invoice_id)):
+    for make in (lambda: app.statements.of_invoice(invoice_id).pdf, lambda: app.invoice_stamper.stamp(invoice_id)):
         with pytest.raises(NotFound, match=f"the one that {invoice_id} names is not in this database") as refused:
             make()
         assert "Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from" in refused.value.hint

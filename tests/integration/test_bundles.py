@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.bundle.archive import Bundle
 from pacspace_stripe.evidence.bundle.contents import make_bundle
@@ -324,7 +323,7 @@ def test_without_stripe_the_summary_is_made_of_the_evidence_alone(tmp_path: Path
         made.stripe.add_fault("500")
         there = opened(made)
         assert there.missing == ["stripe/invoice.json", "stripe/lines.json"]
-        assert there.entries["statement.pdf"] == statement_pdf(made.app, made.invoice_id)
+        assert there.entries["statement.pdf"] == made.app.statements.of_invoice(made.invoice_id).pdf
         [page] = there.text("summary.pdf")
         assert f"Usage record for invoice {made.invoice_id}" in page
         assert "The invoice names the same value" not in page

@@ -13,17 +13,18 @@ import pypdfium2
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
+from pacspace_stripe.documents.dispute_summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
-from pacspace_stripe.documents.summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.documents.views import SummaryView, SummaryWindow
+from pacspace_stripe.documents.views import SummaryView, UsageWindow
 from pacspace_stripe.errors import RenderError
 from tests.support.pdfs import pages, reopened, texts
 from tests.support.statement_views import A4, HOSTILE
 
 ROOT, SHA256 = "0x" + "ab" * 32, "12" * 32
-WINDOW = SummaryWindow(
+WINDOW = UsageWindow(
+    account="cus_1:api_calls",
     meter="api_calls",
     start=datetime(2026, 10, 1, tzinfo=UTC),
     end=datetime(2026, 11, 1, tzinfo=UTC),
@@ -67,7 +68,7 @@ def page(documents: Documents, view: SummaryView) -> str:
         return " ".join(document[0].get_textpage().get_text_range().split())
 
 
-def several(count: int, window: SummaryWindow = WINDOW) -> tuple[SummaryWindow, ...]:
+def several(count: int, window: UsageWindow = WINDOW) -> tuple[UsageWindow, ...]:
     return tuple(
         replace(window, meter=f"{window.meter}{number}", verify_url=f"{window.verify_url}{number}")
         for number in range(count)

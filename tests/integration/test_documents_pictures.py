@@ -12,7 +12,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from pacspace_stripe.documents.days import bars
+from pacspace_stripe.documents.charts import bars
 from pacspace_stripe.documents.pictures import qr_code
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo

@@ -9,12 +9,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values, days_of
+from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values
 from pacspace_stripe.documents.examples import drifts
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import PictureKind
+from pacspace_stripe.documents.views import days_of
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.evidence.bundle.summary import summary_view

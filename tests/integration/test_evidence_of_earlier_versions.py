@@ -8,8 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.documents.stamped_pdf import stamp_invoice
-from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation
 from pacspace_stripe.verify import Outcome, Report, Services, verify
@@ -80,8 +78,8 @@ def test_a_decision_of_an_earlier_version_is_shown_and_nothing_crashes(
     town.run()
     made = append_older(town, older(decision(town)))
     assert town.app.store.chains.decision_of(town.invoice_id) == made
-    assert statement_pdf(town.app, town.invoice_id).startswith(b"%PDF")
-    assert stamp_invoice(town.app, town.invoice_id).evidence_sha256 != made.sha256
+    assert town.app.statements.of_invoice(town.invoice_id).pdf.startswith(b"%PDF")
+    assert town.app.invoice_stamper.stamp(town.invoice_id).evidence_sha256 != made.sha256
     report = bundle_of(tmp_path, town)
     invoice = town.invoice_id
     town.app.close()

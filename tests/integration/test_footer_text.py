@@ -12,24 +12,26 @@ import pytest
 
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.documents.views import FooterView, FooterWindow
+from pacspace_stripe.documents.views import FooterView, UsageWindow
 from pacspace_stripe.gate.rules.footer import OPENING, find_block
 from tests.support.worlds import World, world
 
 LEGAL = "ACME GmbH · Amtsgericht München HRB 1\nחברת אקמי בע״מ"
 SHA256, ROOT = "12" * 32, "0x" + "ab" * 32
-WINDOW = FooterWindow(
+WINDOW = UsageWindow(
+    account="cus_1:api_calls",
     meter="api_calls",
     start=datetime(2026, 9, 1, tzinfo=UTC),
     end=datetime(2026, 10, 1, tzinfo=UTC),
-    usage=Decimal("1250.5"),
+    billed=Decimal("1250.5"),
+    recorded=Decimal("1250.5"),
     count=42,
     proof_root=ROOT,
     verify_url=f"https://app.pacspace.io/verify/{ROOT}",
 )
 
 
-def printed(*windows: FooterWindow) -> list[str]:
+def printed(*windows: UsageWindow) -> list[str]:
     view = FooterView(windows=windows, evidence_sha256=SHA256)
     return Documents(Templates()).render_footer(view).splitlines()
 

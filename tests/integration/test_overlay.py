@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Encryption, Name, Pdf
 from PIL.Image import Image
 
-from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, Stamp
+from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, PdfStamp
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import Typesetter
 from pacspace_stripe.errors import RenderError
@@ -75,7 +75,7 @@ def overlay() -> Overlay:
     return Overlay(Typesetter(Templates()))
 
 
-def upright_strip(overlay: Overlay, width: int, stamped: Stamp) -> Image:
+def upright_strip(overlay: Overlay, width: int, stamped: PdfStamp) -> Image:
     plain = pdf_of(page((0, 0, width, 100)))
     return parts(shown(plain)[0], shown(overlay.stamp(plain, stamped).pdf)[0])[1]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.documents.statement import statement_of
 from pacspace_stripe.verify import Outcome, Services, services, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.integration.test_verification_online import PACSPACE, STRIPE
@@ -92,7 +91,7 @@ def test_the_stamp_alone_names_a_root_of_more_records(town: World) -> None:
 
 
 def test_the_statement_shows_only_the_days_of_what_counts(town: World) -> None:
-    statement = statement_of(town.app, town.invoice_id)
+    statement = town.app.statements.of_invoice(town.invoice_id)
     assert statement.left_out == ()
 
 

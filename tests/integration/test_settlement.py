@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.documents.statement import statement_pdf
 from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
@@ -76,7 +75,7 @@ def test_the_statement_names_the_record(tmp_path: Path) -> None:
         made.bill("500")
         made.write("500")
         made.run()
-        assert statement_pdf(made.app, made.invoice_id).startswith(b"%PDF")
+        assert made.app.statements.of_invoice(made.invoice_id).pdf.startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(

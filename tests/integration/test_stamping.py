@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from pacspace_stripe.cli import main
-from pacspace_stripe.documents.stamped_pdf import stamp_invoice
 from pacspace_stripe.errors import (
     NotFound,
     RateLimited,
@@ -64,7 +63,7 @@ def attached(pdf: bytes) -> dict[str, Any]:
 
 
 def test_stripes_own_pdf_carries_the_stamped_decision(gated: World) -> None:
-    made = stamp_invoice(gated.app, gated.invoice_id)
+    made = gated.app.invoice_stamper.stamp(gated.invoice_id)
     invoice = gated.invoice()
     assert made.evidence_sha256 == invoice["metadata"]["pacspace_evidence_sha256"]
     assert attached(made.pdf)["confirms"] is None
@@ -77,7 +76,7 @@ def test_stripes_own_pdf_carries_the_stamped_decision(gated: World) -> None:
 
 
 def test_an_invoice_that_was_only_looked_at_gets_its_footer_this_way(observed: World) -> None:
-    made = stamp_invoice(observed.app, observed.invoice_id)
+    made = observed.app.invoice_stamper.stamp(observed.invoice_id)
     assert (observed.invoice()["footer"], observed.writes()) == ("Northwind GmbH, Berlin", [])
     assert dense(f"Evidence SHA-256: {made.evidence_sha256}") in texts(made.pdf)[0]
     assert "api_calls:1250.5in1record" in texts(made.pdf)[1]
@@ -86,7 +85,7 @@ def test_an_invoice_that_was_only_looked_at_gets_its_footer_this_way(observed: W
 def test_the_footer_told_from_evidence_is_the_one_that_was_stamped(gated: World) -> None:
     block = find_block(gated.invoice()["footer"])
     gated.stripe.account.invoices[gated.invoice_id].footer = None
-    assert dense(block or "?") in texts(stamp_invoice(gated.app, gated.invoice_id).pdf)[0]
+    assert dense(block or "?") in texts(gated.app.invoice_stamper.stamp(gated.invoice_id).pdf)[0]
 
 
 @pytest.mark.parametrize(("named", "by"), [("Evidence SHA-256: ", "Evidence SHA-256: 00"), ("0x", "0x00")])
@@ -94,7 +93,7 @@ def test_a_frozen_footer_that_names_another_record_is_not_repeated(gated: World,
     frozen = gated.stripe.account.invoices[gated.invoice_id]
     assert frozen.footer is not None
     frozen.footer = frozen.footer.replace(named, by)
-    made = stamp_invoice(gated.app, gated.invoice_id, pdf=pdf_of())
+    made = gated.app.invoice_stamper.stamp(gated.invoice_id, pdf=pdf_of())
     said = texts(made.pdf)[0]
     assert dense(f"Evidence SHA-256: {made.evidence_sha256}") in said
     assert dense(f"Proof root: {gated.invoice()['metadata']['pacspace_proof_root']}") in said
@@ -106,20 +105,20 @@ def test_the_settlement_ledgers_footer_names_its_record(tmp_path: Path) -> None:
         place.bill("7")
         place.write("7")
         place.run(DAY)
-        made = stamp_invoice(place.app, place.invoice_id)
+        made = place.app.invoice_stamper.stamp(place.invoice_id)
         assert "torecordusage-cus_acme-2026-10" in texts(made.pdf)[0]
 
 
 def test_neither_pacspace_nor_any_write_is_needed(gated: World) -> None:
     before = len(gated.ledger_calls()), gated.writes()
-    stamp_invoice(gated.app, gated.invoice_id)
+    gated.app.invoice_stamper.stamp(gated.invoice_id)
     assert (len(gated.ledger_calls()), gated.writes()) == before
 
 
 def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None:
-    first, second = (stamp_invoice(gated.app, gated.invoice_id) for _ in range(2))
+    first, second = (gated.app.invoice_stamper.stamp(gated.invoice_id) for _ in range(2))
     assert first == second
-    again = stamp_invoice(gated.app, gated.invoice_id, pdf=first.pdf)
+    again = gated.app.invoice_stamper.stamp(gated.invoice_id, pdf=first.pdf)
     assert (first.again, again.again) == (False, True)
     assert texts(again.pdf) == texts(first.pdf)
 
@@ -139,7 +138,7 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
             True, True, DAY, r"holds it as unproven \(LEDGER_UNAVAILABLE\)", "checked again by itself", id="unproven"
         ),
         pytest.param(
-            True, False, timedelta(hours=1, minutes=5), "holds it: held, compared from", "lets it go if", id="early"
+            True, False, timedelta(hours=1, minutes=5), "holds it: held, compared from", "releases it if", id="early"
         ),
     ],
 )
@@ -153,7 +152,7 @@ def test_a_held_draft_has_no_pdf_and_nobody_is_told_to_go_round_the_gate(
             place.ledger.add_fault("503", times=None)
         place.run(passed)
         with pytest.raises(NotFound, match=said) as refused:
-            stamp_invoice(place.app, place.invoice_id)
+            place.app.invoice_stamper.stamp(place.invoice_id)
     assert hint in refused.value.hint
     assert "finalize it" not in (str(refused.value) + refused.value.hint).lower()
 
@@ -163,11 +162,11 @@ def test_a_draft_that_nobody_holds_has_its_pdf_once_it_has_left(tmp_path: Path) 
         place.subscribe()
         place.run(timedelta(hours=1, minutes=5))
         with pytest.raises(NotFound, match="is a draft, so Stripe has no PDF of it yet") as refused:
-            stamp_invoice(place.app, place.invoice_id)
+            place.app.invoice_stamper.stamp(place.invoice_id)
         assert "Stripe plans to finalize it on 2026-11-01 01:" in refused.value.hint
         place.stripe.account.invoices[place.invoice_id].auto_advance = False
-        with pytest.raises(NotFound, match="somebody stopped it") as refused:
-            stamp_invoice(place.app, place.invoice_id)
+        with pytest.raises(NotFound, match="stopped outside pacspace-stripe") as refused:
+            place.app.invoice_stamper.stamp(place.invoice_id)
         assert "Ask who stopped it" in refused.value.hint
 
 
@@ -175,7 +174,7 @@ def test_what_was_never_compared_is_not_stamped(gated: World) -> None:
     gated.restart(PACSPACE_STRIPE_DATABASE_URL=f"sqlite:///{gated.folder / 'other.db'}")
     gated.stripe.account.invoices[gated.invoice_id].metadata.clear()
     with pytest.raises(NotFound, match="was not compared yet"):
-        stamp_invoice(gated.app, gated.invoice_id)
+        gated.app.invoice_stamper.stamp(gated.invoice_id)
 
 
 @pytest.mark.parametrize("named", ["ab" * 32, "of another invoice"])
@@ -187,7 +186,7 @@ def test_evidence_that_the_invoice_names_and_we_do_not_have_is_not_made_up(gated
         named = other.sha256
     frozen.metadata["pacspace_evidence_sha256"] = named
     with pytest.raises(NotFound, match="is not in this database"):
-        stamp_invoice(gated.app, gated.invoice_id)
+        gated.app.invoice_stamper.stamp(gated.invoice_id)
 
 
 # -- Stripe's link ------------------------------------------------------------------------------------------------
@@ -323,7 +322,7 @@ def test_what_is_no_pdf_is_said(answer: httpx.Response, kind: type[Exception], p
 def test_a_pdf_that_stripe_has_not_made_yet_is_asked_for_later(gated: World) -> None:
     gated.stripe.account.behaviour.pdfs_ready = False
     with pytest.raises(RemoteUnavailable, match="it is not ready"):
-        stamp_invoice(gated.app, gated.invoice_id)
+        gated.app.invoice_stamper.stamp(gated.invoice_id)
 
 
 # -- the command --------------------------------------------------------------------------------------------------

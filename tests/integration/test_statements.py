@@ -9,8 +9,8 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from pacspace_stripe.documents.statement import Statement, statement_of, statement_pdf
-from pacspace_stripe.documents.statement.daily import LeftOut, daily_figures
+from pacspace_stripe.documents.daily_usage import NoDailyFigures, daily_figures
+from pacspace_stripe.documents.statement import Statement
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.simulator.faults import FaultName
@@ -53,7 +53,7 @@ def embedded(statement: Statement) -> bytes:
 
 def test_it_carries_the_stamped_decision_and_says_when_it_was_confirmed(made: World) -> None:
     invoice_id = matched(made)
-    statement = statement_of(made.app, invoice_id)
+    statement = made.app.statements.of_invoice(invoice_id)
     document, sha256 = decision(made, invoice_id)
     assert embedded(statement) == document
     assert made.invoice()["metadata"]["pacspace_evidence_sha256"] == sha256
@@ -66,7 +66,7 @@ def test_it_carries_the_stamped_decision_and_says_when_it_was_confirmed(made: Wo
 
 
 def test_both_sides_are_shown_day_by_day_when_they_add_up(made: World) -> None:
-    (page,) = pages(statement_pdf(made.app, matched(made)))
+    (page,) = pages(made.app.statements.of_invoice(matched(made)).pdf)
     assert "Most in a day: 21" in page
     assert "2026-10-01 2026-10-31" in " ".join(page.split())
 
@@ -74,34 +74,34 @@ def test_both_sides_are_shown_day_by_day_when_they_add_up(made: World) -> None:
 def test_no_request_for_it_writes_anything(made: World) -> None:
     invoice_id = matched(made)
     stripe, ledger = len(made.stripe_calls()), len(made.ledger_calls())
-    statement_of(made.app, invoice_id)
+    made.app.statements.of_invoice(invoice_id)
     assert made.stripe_calls()[stripe:] == ["GET /v1/invoices/{id}", "GET /v1/billing/meters/{id}/event_summaries"]
     assert made.ledger_calls()[ledger:] == ["GET /api/v1/balance/derive/{customerId}"]
 
 
 def test_again_it_is_the_same_bytes_and_daily_figures_are_not_asked_for_again(made: World) -> None:
     invoice_id = matched(made)
-    first = statement_of(made.app, invoice_id)
+    first = made.app.statements.of_invoice(invoice_id)
     stripe, ledger = len(made.stripe_calls()), len(made.ledger_calls())
     made.clock.advance(3)
-    assert statement_of(made.app, invoice_id) == first
+    assert made.app.statements.of_invoice(invoice_id) == first
     assert made.stripe_calls()[stripe:] == ["GET /v1/invoices/{id}"]
     assert made.ledger_calls()[ledger:] == []
 
 
 def test_usage_that_came_later_changes_nothing_on_it(made: World) -> None:
     invoice_id = matched(made)
-    first = statement_pdf(made.app, invoice_id)
+    first = made.app.statements.of_invoice(invoice_id).pdf
     made.record("5", at=on(31))
     made.bill("7", at=on(31))
     made.run(3600)
-    assert statement_pdf(made.app, invoice_id) == first
+    assert made.app.statements.of_invoice(invoice_id).pdf == first
 
 
 def test_daily_figures_that_no_longer_add_up_are_left_out_and_it_says_so(made: World) -> None:
     invoice_id = matched(made)
     made.record("5", at=on(20))
-    statement = statement_of(made.app, invoice_id)
+    statement = made.app.statements.of_invoice(invoice_id)
     assert statement.left_out == (
         "no daily figures: PacSpace's records of api_calls no longer add up to what was compared",
     )
@@ -116,9 +116,9 @@ def silence(made: World) -> None:
 
 def test_when_nobody_answers_it_is_what_it_was(made: World) -> None:
     invoice_id = matched(made)
-    first = statement_of(made.app, invoice_id)
+    first = made.app.statements.of_invoice(invoice_id)
     silence(made)
-    again = statement_of(made.app, invoice_id)
+    again = made.app.statements.of_invoice(invoice_id)
     assert again.pdf == first.pdf
     (said,) = again.left_out
     assert said.startswith("the invoice's number, customer and footer are as last read: Stripe: ")
@@ -127,7 +127,7 @@ def test_when_nobody_answers_it_is_what_it_was(made: World) -> None:
 def test_when_nobody_ever_answered_the_evidence_alone_makes_one(made: World) -> None:
     invoice_id = matched(made)
     silence(made)
-    statement = statement_of(made.app, invoice_id)
+    statement = made.app.statements.of_invoice(invoice_id)
     document, sha256 = decision(made, invoice_id)
     assert embedded(statement) == document
     (page,) = pages(statement.pdf)
@@ -146,7 +146,7 @@ def test_when_nobody_ever_answered_the_evidence_alone_makes_one(made: World) -> 
 def test_a_ledger_that_does_not_answer_costs_the_daily_figures_only(made: World) -> None:
     invoice_id = matched(made)
     made.ledger.faults.add(FaultName.UNAVAILABLE, times=50)
-    statement = statement_of(made.app, invoice_id)
+    statement = made.app.statements.of_invoice(invoice_id)
     (said,) = statement.left_out
     assert said.startswith("no daily figures: PacSpace: ")
     assert made.invoice()["number"] in pages(statement.pdf)[0]
@@ -155,8 +155,8 @@ def test_a_ledger_that_does_not_answer_costs_the_daily_figures_only(made: World)
 def test_daily_figures_are_found_when_the_ledger_answers_again(made: World) -> None:
     invoice_id = matched(made)
     made.ledger.faults.add(FaultName.UNAVAILABLE, times=3)
-    assert statement_of(made.app, invoice_id).left_out
-    assert statement_of(made.app, invoice_id).left_out == ()
+    assert made.app.statements.of_invoice(invoice_id).left_out
+    assert made.app.statements.of_invoice(invoice_id).left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_period_may_begin_and_end_at_any_minute(made: World, start: datetime, 
         "recorded": "15",
         "count": 3,
     }
-    found = daily_figures(made.app, drafted(made), window, {"usage_sign": "negative"})
+    found = daily_figures(made.app.stripe, made.app.ledger, drafted(made), window, {"usage_sign": "negative"})
     assert len(found) == days
     assert found[0].on == start.date()
     assert {(day.billed, day.recorded) for day in found if day.billed} <= {(5, 5), (10, 10), (15, 15)}
@@ -219,8 +219,8 @@ def test_why_there_are_no_daily_figures_is_said(made: World, change: dict[str, o
         "recorded": "15",
         "count": 1,
     }
-    with pytest.raises(LeftOut, match=why):
-        daily_figures(made.app, invoice, window | change, {"usage_sign": "negative"})
+    with pytest.raises(NoDailyFigures, match=why):
+        daily_figures(made.app.stripe, made.app.ledger, invoice, window | change, {"usage_sign": "negative"})
 
 
 @pytest.mark.parametrize("unknown", ["account", "start", "billed", "recorded"])
@@ -228,14 +228,17 @@ def test_a_window_without_both_figures_has_no_days_and_needs_no_request(made: Wo
     invoice_id = matched(made)
     invoice = made.app.stripe.read_invoice(invoice_id)
     (window,) = json.loads(decision(made, invoice_id)[0])["windows"]
-    assert daily_figures(made.app, invoice, window | {unknown: None}, {"usage_sign": "negative"}) == ()
+    assert (
+        daily_figures(made.app.stripe, made.app.ledger, invoice, window | {unknown: None}, {"usage_sign": "negative"})
+        == ()
+    )
 
 
 def test_of_many_windows_daily_figures_are_not_asked_for(made: World) -> None:
     made.subscribe(prices=[made.stripe.add_price(made.stripe.add_meter(f"meter_{number}")) for number in range(7)])
     made.run()
     asked = len(made.stripe_calls())
-    assert statement_of(made.app, made.invoice_id).left_out == ("no daily figures: more than 6 windows",)
+    assert made.app.statements.of_invoice(made.invoice_id).left_out == ("no daily figures: more than 6 windows",)
     assert made.stripe_calls()[asked:] == ["GET /v1/invoices/{id}"]
 
 
@@ -259,7 +262,7 @@ def test_a_drifted_statement_shows_on_which_day(made: World) -> None:
     made.use("10", at=on(3))
     made.bill("4", at=on(9))
     made.run()
-    statement = statement_of(made.app, made.invoice_id)
+    statement = made.app.statements.of_invoice(made.invoice_id)
     (page,) = pages(statement.pdf)
     assert statement.left_out == ()
     assert "Drifted" in page
@@ -274,12 +277,12 @@ def test_a_waived_statement_prints_the_words_of_the_waiver(made: World) -> None:
     waiver = Waiver(reason="agreed by phone", by="fin", at=made.clock.now(), figures={})
     made.app.checker.check(made.invoice_id, waiver=waiver)
     made.run()
-    (page,) = pages(statement_pdf(made.app, made.invoice_id))
+    (page,) = pages(made.app.statements.of_invoice(made.invoice_id).pdf)
     assert "Waived" in page
     assert "Reason: agreed by phone" in page
 
 
 def test_an_invoice_that_was_never_compared_has_none(made: World) -> None:
     with pytest.raises(NotFound, match="it was not compared yet") as caught:
-        statement_of(made.app, "in_nobodyKnows")
+        made.app.statements.of_invoice("in_nobodyKnows")
     assert "pacspace-stripe check" in caught.value.hint

@@ -10,10 +10,9 @@ import pytest
 from pikepdf import Pdf
 
 from pacspace_stripe.documents import examples
-from pacspace_stripe.documents.from_evidence import footer_view, statement_windows
 from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.documents.views import StatementView
+from pacspace_stripe.documents.views import StatementView, footer_view, statement_windows
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
 from pacspace_stripe.verify import Outcome, Services, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
@@ -57,7 +56,7 @@ def view_of(evidence: bytes) -> StatementView:
         examples.statement(),
         verdict="matched",
         reason="EXACT",
-        windows=statement_windows(document, lambda _: ()),
+        windows=statement_windows(document),
         evidence=evidence,
         footer=documents.render_footer(footer_view(document, digest(evidence))),
     )

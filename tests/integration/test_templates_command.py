@@ -11,8 +11,8 @@ from pacspace_stripe.documents.examples import summary
 from pacspace_stripe.documents.overlay import Overlay
 from pacspace_stripe.documents.reference import MODELS, REPORT_TEMPLATE
 from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.statement_values import STATEMENT_TEXTS
 from pacspace_stripe.documents.templates import Templates, built_in
-from pacspace_stripe.documents.texts import STATEMENT_TEXTS
 from pacspace_stripe.errors import ConfigurationError, RenderError
 from tests.support.invoice_pdfs import pdf_of, stamp
 from tests.support.statement_views import footer, named, statement

@@ -14,7 +14,6 @@ from typing import Any
 import pikepdf
 import pytest
 
-from pacspace_stripe.documents.stamped_pdf import stamp_invoice
 from pacspace_stripe.verify import Outcome, Report, Services, verify
 from pacspace_stripe.verify.steps import PACSPACE
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
@@ -201,7 +200,7 @@ def test_papers_of_an_invoice_that_changed_after_its_footer_froze_are_genuine(tm
             town.run(timedelta(minutes=5))
         town.bill("5")
         found = papers(town.run())
-        stamped = stamp_invoice(town.app, town.invoice_id).pdf
+        stamped = town.app.invoice_stamper.stamp(town.invoice_id).pdf
     assert found.document["decision"]["reason"] == "CHANGED_AT_FINALIZATION"
     for paper in (found.statement, found.bundle):
         report = verified(tmp_path, paper)

@@ -12,7 +12,7 @@ import pypdfium2
 from pikepdf import Array, Dictionary, Name, Pdf
 from PIL import Image, ImageChops
 
-from pacspace_stripe.documents.overlay import Stamp
+from pacspace_stripe.documents.overlay import PdfStamp
 from tests.support.pdfs import written
 
 A4 = (0, 0, 595, 842)
@@ -125,7 +125,7 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def stamp(number: int = 1, footer: str | None = None) -> Stamp:
+def stamp(number: int = 1, footer: str | None = None) -> PdfStamp:
     """What is put on: the usual footer, or another one."""
     evidence = json.dumps({"format": "pacspace-stripe/evidence/1", "number": number}, separators=(",", ":")).encode()
     sha256 = hashlib.sha256(evidence).hexdigest()
@@ -134,7 +134,7 @@ def stamp(number: int = 1, footer: str | None = None) -> Stamp:
         f"api_calls: 1250.5 in 42 records\nProof root: {ROOT}\nVerify: https://app.pacspace.io/verify/{ROOT}\n"
         f"Evidence SHA-256: {sha256}"
     )
-    return Stamp(
+    return PdfStamp(
         footer=footer or usual,
         evidence=evidence,
         evidence_sha256=sha256,

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pacspace_stripe.documents import examples
-from pacspace_stripe.documents.examples import footer_window, statement_window
+from pacspace_stripe.documents.examples import window
 from pacspace_stripe.documents.rules.letterhead import Letterhead
-from pacspace_stripe.documents.views import FooterView, FooterWindow, StatementView, StatementWindow
+from pacspace_stripe.documents.views import FooterView, StatementView, UsageWindow
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
 OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
@@ -21,19 +21,19 @@ def root(number: int) -> str:
     return examples.root(number)
 
 
-def named(number: int = 0) -> FooterWindow:
-    return footer_window(number)
+def named(number: int = 0) -> UsageWindow:
+    return window(number)
 
 
-def row(number: int = 0) -> StatementWindow:
-    return replace(statement_window(number), days=())
+def row(number: int = 0) -> UsageWindow:
+    return window(number)
 
 
-def footer(*windows: FooterWindow) -> FooterView:
+def footer(*windows: UsageWindow) -> FooterView:
     return FooterView(windows=windows, evidence_sha256=SHA256)
 
 
-def statement(*windows: StatementWindow) -> StatementView:
+def statement(*windows: UsageWindow) -> StatementView:
     return replace(
         examples.statement(),
         letterhead=Letterhead(vendor="Northwind Data GmbH"),

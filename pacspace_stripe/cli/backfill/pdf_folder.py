@@ -17,7 +17,7 @@ from pacspace_stripe.backfill.rules.tally import Outcome
 from pacspace_stripe.backfill.waiting import Patience
 from pacspace_stripe.cli.output import write_whole
 from pacspace_stripe.documents.overlay import LARGEST_PDF
-from pacspace_stripe.documents.stamped_pdf import StampedInvoice, stamp_invoice
+from pacspace_stripe.documents.stamped_pdf import StampedInvoice
 from pacspace_stripe.errors import PacspaceStripeError, StoreUnavailable, UnreadableDocument
 from pacspace_stripe.verify.pdf import read_pdf
 from pacspace_stripe.vocabulary.canonical_json import digest
@@ -53,7 +53,7 @@ class PdfFolder:
         if not self.act:
             return replace(row, paper=Paper(state=PaperState.MISSING, name=self._names(row.invoice_id, number)[0].name))
         try:
-            made = self.patience.read(lambda: stamp_invoice(self.app, row.invoice_id))
+            made = self.patience.read(lambda: self.app.invoice_stamper.stamp(row.invoice_id))
             written = self._write(row.invoice_id, made)
         except StoreUnavailable:
             raise

@@ -1,18 +1,18 @@
-"""How the vendor's documents look: name, logo, paper and language."""
+"""The head of the vendor's documents: name, logo, paper and language."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Paper(StrEnum):
-    """``PACSPACE_STRIPE_PAPER``."""
+    """Paper size, ``PACSPACE_STRIPE_PAPER``."""
 
     A4 = "a4"
     LETTER = "letter"
 
 
 class Language(StrEnum):
-    """``PACSPACE_STRIPE_LANGUAGE``: the language of the statement's own texts."""
+    """Language of the statement's own texts, ``PACSPACE_STRIPE_LANGUAGE``."""
 
     ENGLISH = "en"
     GERMAN = "de"
@@ -22,7 +22,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logo:
-    """A picture for the head of a document; as text, the file that it was read from."""
+    """A picture for the head of a document. Its text form is the name of the file that it was read from."""
 
     file: str
     media_type: str
@@ -35,10 +35,10 @@ class Logo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """What the vendor chose for the head of its documents, their paper and their language."""
+    """The vendor's choices for the head of its documents, their paper and their language."""
 
     vendor: str | None = None
-    """The vendor's name; None: none is shown."""
+    """The vendor's name; with None, no name is shown."""
     logo: Logo | None = None
     paper: Paper = Paper.A4
     language: Language = Language.ENGLISH

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from pacspace_stripe.app import App
-from pacspace_stripe.documents.statement import statement_of
 from pacspace_stripe.evidence.bundle.archive import Bundle, Folder
 from pacspace_stripe.evidence.bundle.ledger_answers import LedgerFiles
 from pacspace_stripe.evidence.bundle.redaction import shareable_text
@@ -84,7 +83,7 @@ def _documents(
         folder.put(summary, page)
     # Not Stripe's to give: without it a statement is made of what is remembered.
     pdf = folder.asked(
-        _OURS, (statement,), lambda: statement_of(app, view.invoice_id, daily=folder.answers(PACSPACE)).pdf
+        _OURS, (statement,), lambda: app.statements.of_invoice(view.invoice_id, daily=folder.answers(PACSPACE)).pdf
     )
     if pdf is not None:
         folder.put(statement, pdf)

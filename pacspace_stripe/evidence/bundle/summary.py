@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from pacspace_stripe.documents.from_evidence import decided_at, summary_windows
 from pacspace_stripe.documents.rules.letterhead import Letterhead
-from pacspace_stripe.documents.views import SummaryView
+from pacspace_stripe.documents.views import SummaryView, decided_at, summary_windows
 from pacspace_stripe.evidence.bundle.redaction import shareable_text
 from pacspace_stripe.evidence.rules.document import Evidence
 from pacspace_stripe.explain.rules.explanation import Explanation

@@ -1,22 +1,22 @@
-"""The page for whoever reviews a card dispute: its view → the values that its template sees.
+"""The one-page summary for the reviewer of a card dispute: what its template sees.
 
-It is read by people who know neither the vendor nor a ledger, so it is one page whatever there is to say: names are cut
-here, and the template shows as many windows as fit.
+Its readers know neither the vendor nor a ledger, and most card networks take one page only. Long names are therefore
+shortened here, and the template shows as many windows as fit.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from pacspace_stripe.documents.days import DayValues, bars
+from pacspace_stripe.documents.charts import DayValues, bars
 from pacspace_stripe.documents.statement_values import keywords
-from pacspace_stripe.documents.views import SummaryView, SummaryWindow
-from pacspace_stripe.documents.wording import figure, one_line, optional, parts, utc
+from pacspace_stripe.documents.views import SummaryView, UsageWindow
+from pacspace_stripe.documents.wording import figure, one_line, optional, parts, shortened, utc
 from pacspace_stripe.vocabulary import quantities
 
 SUMMARY_TEMPLATE = "dispute_summary.typ"
 _LONGEST_NAME, _LONGEST_METER, _LONGEST_REASON, _LONGEST_SENTENCE = 120, 60, 300, 500
 _MOST_WINDOWS = 8
-"""Handed to the template; more never fit."""
+"""Number of windows that the template gets; more never fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,9 @@ class SummaryWindowValues:
     meter: str
     """The meter's event name, cut if it is very long."""
     start: str | None
-    """In UTC, like `1 November 2026, 01:00`, at midnight the day alone; none when it could not be told."""
+    """Start of the period in UTC, like `1 November 2026, 01:00`; at midnight the day alone; none when not known."""
     end: str | None
-    """The same; not part of the window."""
+    """End of the period, which is not part of it; none when it is not known."""
     billed: str | None
     """Usage billed, in the meter's unit, its exact digits; none when the billing system could not say."""
     recorded: str | None
@@ -40,26 +40,26 @@ class SummaryWindowValues:
     covered: str | None
     """Number of records that the root covers; none unless PacSpace's public answer named it."""
     net: str | None
-    """Their net change with its sign, as PacSpace's page shows it; none like it."""
+    """Net change of those records with its sign, as PacSpace's page shows it; none like `covered`."""
     stale: bool
-    """Whether the root covers other records than those that were compared."""
+    """True when the root covers other records than those that were compared."""
     verify_url: str | None
-    """Where a person can check the root; none without one."""
+    """The address where a person can check the root; none without one."""
     record_key: str | None
-    """Of the settlement ledger, which has no roots: the record that is the proof itself."""
+    """The key of the record that is the proof itself, with the settlement ledger, which has no roots."""
     sentence: str | None
-    """Where and most likely why both figures differ, naming no other customer; none when that was not found out."""
+    """Where and most likely why both figures differ, naming no other customer; none when the cause is not known."""
     days: list[DayValues]
     """Both sides day by day, where they differ; empty when daily figures are not known."""
     days_zero: int
-    """Where 0 is in the bars, in thousandths from the bottom; above 0 only when a day's usage is negative."""
+    """Position of 0 in the bars, in thousandths from the bottom; above 0 only when a day's usage is negative."""
     days_most: str
     """The largest figure of any day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryValues:
-    """The page in a dispute bundle for whoever reviews the dispute: the keys of `data`. It has to stay one page."""
+    """The page in a dispute bundle for the reviewer of the dispute: the keys of `data`. It has to stay one page."""
 
     invoice_id: str
     """Stripe's id of the invoice."""
@@ -68,7 +68,7 @@ class SummaryValues:
     number: str | None
     """The invoice's number; none before it is finalized, or when Stripe did not answer."""
     customer: str | None
-    """The customer's name; none when Stripe did not say."""
+    """The customer's name; none when Stripe did not answer."""
     customer_id: str
     """Stripe's id of the customer."""
     vendor: str | None
@@ -80,47 +80,47 @@ class SummaryValues:
     fonts: list[str]
     """Names of the font families in `PACSPACE_STRIPE_FONTS`, in order."""
     livemode: bool
-    """Whether it is about real money."""
+    """True when the invoice is of Stripe's live mode, about real money."""
     verdict: str
     """`matched`, `drifted`, `unproven` or `waived`."""
     reason: str
     """A reason code."""
     tolerance: str
-    """What the policy lets figures differ by, in the meter's unit."""
+    """The difference that the policy accepts, in the meter's unit."""
     waiver: str | None
-    """What the person wrote who let it go; none when nobody had to."""
+    """The reason that a person wrote for releasing the invoice; none without a waiver."""
     of_draft: bool
-    """Whether it was decided before the invoice was final."""
+    """True when the decision was made before the invoice was finalized."""
     decided: str
-    """In UTC, like `1 November 2026, 01:00`."""
+    """Time of the decision in UTC, like `1 November 2026, 01:00`."""
     confirmed: str | None
-    """The same: when the final invoice was found to bill what was decided about."""
+    """Time in UTC when the finalized invoice was found to bill the same; none before that."""
     windows: list[SummaryWindowValues]
     """One for each meter and period, at most eight."""
     total: int
-    """How many there are."""
+    """Number of all windows, also of those that are not among `windows`."""
     links: list[str]
     """Every different `verify_url`, of all windows."""
     evidence_sha256: str
     """SHA-256 of the evidence document, in lower-case hex."""
     stamped: bool
-    """Whether the invoice names this hash now."""
+    """True when the invoice names this hash at Stripe now."""
     keywords: list[str]
-    """For the PDF's metadata, which `pacspace-stripe verify` reads."""
+    """Keywords for the PDF's metadata, which `pacspace-stripe verify` reads."""
     date: dict[str, int]
-    """When it was decided, in parts from `year` to `second`."""
+    """Time of the decision in parts, from `year` to `second`."""
 
 
 def summary_values(view: SummaryView, *, fonts: list[str], logo: str | None = None) -> SummaryValues:
-    """The view's values as text, each on one line: dates in words, figures as their exact digits."""
+    """Return the view's values as text, each on one line: dates in words, figures with their exact digits."""
     shown = view.windows[:_MOST_WINDOWS]
     return SummaryValues(
         invoice_id=one_line(view.invoice_id),
-        invoice=_short(view.number or view.invoice_id, _LONGEST_METER),
-        number=_short(view.number, _LONGEST_METER) if view.number else None,
-        customer=_short(view.customer, _LONGEST_NAME) if view.customer else None,
-        customer_id=_short(view.customer_id, _LONGEST_NAME),
-        vendor=_short(view.letterhead.vendor, _LONGEST_NAME) if view.letterhead.vendor else None,
+        invoice=shortened(view.number or view.invoice_id, _LONGEST_METER),
+        number=shortened(view.number, _LONGEST_METER) if view.number else None,
+        customer=shortened(view.customer, _LONGEST_NAME) if view.customer else None,
+        customer_id=shortened(view.customer_id, _LONGEST_NAME),
+        vendor=shortened(view.letterhead.vendor, _LONGEST_NAME) if view.letterhead.vendor else None,
         logo=logo,
         paper=view.letterhead.paper.value,
         fonts=fonts,
@@ -128,7 +128,7 @@ def summary_values(view: SummaryView, *, fonts: list[str], logo: str | None = No
         verdict=one_line(view.verdict),
         reason=one_line(view.reason),
         tolerance=quantities.text(view.tolerance),
-        waiver=_short(view.waiver, _LONGEST_REASON) if view.waiver else None,
+        waiver=shortened(view.waiver, _LONGEST_REASON) if view.waiver else None,
         of_draft=view.of_draft,
         decided=_in_words(view.decided_at),
         confirmed=_in_words(view.confirmed_at) if view.confirmed_at else None,
@@ -142,10 +142,10 @@ def summary_values(view: SummaryView, *, fonts: list[str], logo: str | None = No
     )
 
 
-def _row(window: SummaryWindow) -> SummaryWindowValues:
-    shown = bars(window.days)
+def _row(window: UsageWindow) -> SummaryWindowValues:
+    daily = bars(window.days)
     return SummaryWindowValues(
-        meter=_short(window.meter, _LONGEST_METER),
+        meter=shortened(window.meter, _LONGEST_METER),
         start=_in_words(window.start) if window.start else None,
         end=_in_words(window.end) if window.end else None,
         billed=figure(window.billed),
@@ -157,21 +157,15 @@ def _row(window: SummaryWindow) -> SummaryWindowValues:
         stale=window.stale,
         verify_url=optional(window.verify_url),
         record_key=optional(window.record_key),
-        sentence=_short(window.sentence, _LONGEST_SENTENCE) if window.sentence else None,
-        days=shown.days,
-        days_zero=shown.zero,
-        days_most=shown.most,
+        sentence=shortened(window.sentence, _LONGEST_SENTENCE) if window.sentence else None,
+        days=daily.days,
+        days_zero=daily.zero,
+        days_most=daily.most,
     )
 
 
-def _short(words: str, longest: int) -> str:
-    """Words on one line, cut where a page for them ends."""
-    line = one_line(words)
-    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
-
-
 def _in_words(at: datetime) -> str:
-    """``1 November 2026, 01:00``; at midnight the day alone. UTC."""
+    """Return a time in UTC as ``1 November 2026, 01:00``; at midnight the day alone."""
     at = utc(at)
     day = f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
     return day if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{day}, {at:%H:%M}"
