@@ -15,7 +15,8 @@ from pacspace_stripe.cli.session import parts
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.typesetting import PictureKind
 from pacspace_stripe.explain.meter_account import BillingScope
-from pacspace_stripe.explain.rules.corrections import Correction, plan
+from pacspace_stripe.explain.rules.correction_plan import plan
+from pacspace_stripe.explain.rules.corrections import Correction
 from pacspace_stripe.explain.rules.explanation import Explanation, explanation_of, fingerprint
 from pacspace_stripe.explain.rules.explanation_text import CAUSES, paragraphs, sentence, window_in_words
 from pacspace_stripe.explain.rules.next_steps import next_step

@@ -306,7 +306,7 @@ def _have_same_ratio(one: WindowPart, other: WindowPart) -> bool:
 
 
 def _outlined(hours: list[WindowPart]) -> list[WindowPart]:
-    """Return a day's hours as three parts: those before the first that differs, up to the last that differs, the rest."""
+    """Return a day's hours as three parts: before the first that differs, up to the last that differs, after it."""
     places = [place for place, hour in enumerate(hours) if hour.differs]
     if not places:
         return hours

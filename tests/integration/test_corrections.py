@@ -12,7 +12,8 @@ import pytest
 from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.meter_account import BillingScope
-from pacspace_stripe.explain.rules.corrections import Correction, CorrectionKind, plan
+from pacspace_stripe.explain.rules.correction_plan import plan
+from pacspace_stripe.explain.rules.corrections import Correction, CorrectionKind
 from pacspace_stripe.simulator.planted_faults import Extent, PlantedKind, PlantedMonth, plant
 from tests.support.generated.attempts import folder
 from tests.support.planted_faults import Played, empty_database, played

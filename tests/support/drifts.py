@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from pacspace_stripe.explain.rules.corrections import Correction, plan
+from pacspace_stripe.explain.rules.correction_plan import plan
+from pacspace_stripe.explain.rules.corrections import Correction
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation, LocatedPart, LocatedRecord, Side
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Attribution, Policy

@@ -1,14 +1,14 @@
-"""Next steps of a person for each reason that keeps an invoice back. Pure.
+"""The next step of a person, for each reason that keeps an invoice back.
 
-No step leads past the gate: an invoice leaves because both sides agree, or because a person releases it with a reason.
+No step bypasses the gate: an invoice leaves because both sides agree, or because a person releases it with a reason.
 """
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 
-_BY_ITSELF = "Nothing to do at first: the invoice is checked again by itself."
+_BY_ITSELF = "Nothing to do at first: the invoice is checked again automatically."
 _DRIFTED = (
     "`pacspace-stripe explain {invoice}` says where the two sides differ and what can be done; once they agree, the"
-    " invoice goes on by itself."
+    " invoice goes on automatically."
 )
 _NEXT_STEPS: dict[Reason, str] = {
     Reason.STRIPE_MISSING: _DRIFTED,
@@ -27,7 +27,7 @@ _NEXT_STEPS: dict[Reason, str] = {
         " PacSpace about the records that are named."
     ),
     Reason.UNMAPPED: (
-        "Tell which ledger account has the usage: `pacspace_customer_id` in the subscription's metadata, or"
+        "Name the ledger account that has the usage: `pacspace_customer_id` in the subscription's metadata, or"
         " PACSPACE_STRIPE_LEDGER_ACCOUNT; with several meters on one account also PACSPACE_STRIPE_METER_FROM."
         " The next check reads both again."
     ),
@@ -46,23 +46,23 @@ _NEXT_STEPS: dict[Reason, str] = {
         " lists them."
     ),
     Reason.LEDGER_INCONSISTENT: (
-        "PacSpace gave two figures for the same records. The invoice is checked again by itself; if it stays so, send"
+        "PacSpace gave two figures for the same records. The invoice is checked again automatically; if it stays so, send"
         " PacSpace's support the figures that `pacspace-stripe evidence {invoice}` shows."
     ),
     Reason.UNKNOWN_SHAPE: (
-        "This version cannot compare what is named above. Look whether a newer pacspace-stripe can; until then compare"
+        "This version cannot compare what is named above. Check whether a newer pacspace-stripe can; until then compare"
         " that part by hand, and let the invoice go with `pacspace-stripe release {invoice} --reason TEXT` only if both"
         " sides agree."
     ),
     Reason.UNSUPPORTED_API_VERSION: (
         "Stripe answered in an API version that this version does not read. Install a newer pacspace-stripe; the"
-        " invoice is checked again by itself."
+        " invoice is checked again automatically."
     ),
 }
 
 
 def next_step(reason: Reason | None, invoice_id: str) -> str:
-    """Return what a person does next about an invoice; empty for a reason that keeps nothing back."""
+    """Return the next step about an invoice; empty for a reason that keeps nothing back."""
     if reason is None or reason.verdict is Verdict.MATCHED:
         return ""
     return _NEXT_STEPS[reason].format(invoice=invoice_id)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from pacspace_stripe.explain.meter_account import BillingScope
-from pacspace_stripe.explain.rules.corrections import plan
+from pacspace_stripe.explain.rules.correction_plan import plan
 from pacspace_stripe.explain.rules.explanation import Explanation, Side
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState

@@ -1,7 +1,7 @@
-"""The commands of a correction plan as text: quoted for a shell, without a secret, and never run by us.
+"""The commands of a correction plan as text: quoted for a shell, without secrets, and only ever run by a person.
 
-Pure. Keys and prices stay names of the reader's shell (``$STRIPE_API_KEY``, ``$AMOUNT``): nothing here knows them. What
-would count twice when it is sent twice carries a name of its own, so that sending it again changes nothing.
+Keys and prices stay variables of the reader's shell (``$STRIPE_API_KEY``, ``$AMOUNT``): nothing here knows them. A
+command that would count twice when it is sent twice carries an idempotency key or identifier of its own.
 """
 
 import json
@@ -15,16 +15,16 @@ from pacspace_stripe.vocabulary.quantities import round_to_source, text
 
 _STRIPE = "https://api.stripe.com/v1/"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
-"""What needs no form encoding."""
-_LONGEST_NAME = 100
-"""Of a meter event's ``identifier`` (FACTS 4.2)."""
+"""Values that need no form encoding."""
+_LONGEST_IDENTIFIER = 100
+"""Characters of a meter event's ``identifier`` (FACTS 4.2)."""
 
 
 def meter_event(
     *, event_name: str, customer_id: str, quantity: Decimal, at: datetime, identifier: str, times: int = 1
 ) -> str:
-    """Usage of ``quantity`` at a time; ``times`` such events where the meter counts events and not what they say."""
-    named = identifier[:_LONGEST_NAME]
+    """Return a meter event of a quantity; ``times`` such events for a meter that counts events, not their values."""
+    named = identifier[:_LONGEST_IDENTIFIER]
     fields = {
         "event_name": event_name,
         "payload[stripe_customer_id]": customer_id,
@@ -38,7 +38,7 @@ def meter_event(
 
 
 def cancel_meter_event(event_name: str) -> str:
-    """Stripe lists no meter events: whoever sent it knows the identifier."""
+    """Return the cancellation of one meter event. Stripe lists none: its sender knows the identifier."""
     fields = {"event_name": event_name, "type": "cancel"}
     return _curl("billing/meter_event_adjustments", fields, '-d cancel[identifier]="$IDENTIFIER"')
 
@@ -46,9 +46,10 @@ def cancel_meter_event(event_name: str) -> str:
 def invoice_item(
     *, customer_id: str, currency: str, description: str, less: bool, name: str, invoice_id: str | None
 ) -> str:
-    """A one-off line on a draft; without one, on the customer's next invoice.
+    """Return a one-off line on a draft; without ``invoice_id``, on the customer's next invoice.
 
-    Without its subscription: a line of one counts as usage of it that cannot be recognised, and holds the invoice.
+    It must not name the subscription: the gate would take such a line for usage that it cannot read, and hold the
+    invoice.
     """
     fields = {"customer": customer_id, "currency": currency, "description": description}
     amount = '-d amount="-$AMOUNT"' if less else '-d amount="$AMOUNT"'
@@ -57,7 +58,7 @@ def invoice_item(
 
 
 def credit_note(*, invoice_id: str, memo: str, paid: bool, name: str) -> str:
-    """Lowers what is due; of a paid one, what the customer has with the vendor for the next invoice."""
+    """Return a credit note: it lowers the amount due; of a paid invoice, it adds to the customer's balance."""
     to_balance = ['-d credit_amount="$AMOUNT"'] if paid else []
     return _curl("credit_notes", {"invoice": invoice_id, "memo": memo}, '-d amount="$AMOUNT"', *to_balance, name=name)
 
@@ -71,7 +72,7 @@ def ledger_record(
     metadata: Mapping[str, str],
     adjusts: str | None,
 ) -> str:
-    """A delta in PacSpace, raw and signed; needs ``$PACSPACE_API_KEY`` in the environment."""
+    """Return a delta, raw and signed, for PacSpace; it needs ``$PACSPACE_API_KEY`` in the environment."""
     words = ["pacspace-stripe", "ledger", "record", account, text(round_to_source(delta))]
     words += ["--reason", reason, "--reference", reference]
     if metadata:
@@ -82,18 +83,18 @@ def ledger_record(
 
 
 def ledger_write(*, key: str, bits: Decimal, account: str, description: str) -> str:
-    """A write of the settlement API, which adds up to the record whenever it comes."""
+    """Return a write of the settlement API, which adds to the record whenever it comes."""
     words = ["pacspace-stripe", "ledger", "write", key, text(bits), "--account", account]
     return shlex.join([*words, "--description", description])
 
 
 def release(invoice_id: str, reason: str) -> str:
-    """Let it go as it is, as a person's decision."""
+    """Return the release of an invoice as it is, by a person's decision."""
     return shlex.join(["pacspace-stripe", "release", invoice_id, "--reason", reason])
 
 
 def setting(name: str, value: str) -> str:
-    """A setting of ours, for the environment that ``serve`` starts with."""
+    """Return a setting for the environment that ``serve`` starts with."""
     return f"export {name}={shlex.quote(value)}"
 
 
