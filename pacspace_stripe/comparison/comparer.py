@@ -1,31 +1,51 @@
-"""Reading both sides and putting them before the rules of ``domain.reconcile``: I/O here, judgement there."""
+"""The comparison of one invoice: it reads both sides, and puts them before the rules of ``comparison.rules``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 
-from pacspace_stripe.comparison.coverage import Rivals
-from pacspace_stripe.comparison.period_edge_reader import EdgeReader
-from pacspace_stripe.comparison.rules.period_edge import within_minutes
-from pacspace_stripe.comparison.rules.reconcile import Settling, apart, compare_figures, confirm_difference, lacking
-from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.comparison.coverage import overlap_doubt
+from pacspace_stripe.comparison.rules.period_edge import EdgeRecord, EdgeShift, PeriodEdges, within_minutes
+from pacspace_stripe.comparison.rules.reconcile import (
+    Settling,
+    compare_figures,
+    confirm_difference,
+    reads_apart,
+    unless_awaited,
+)
+from pacspace_stripe.comparison.rules.verdicts import (
+    Finding,
+    MeterRead,
+    MeterTotals,
+    Reason,
+    Verdict,
+    WindowResult,
+    summarize,
+)
 from pacspace_stripe.errors import RateLimited, RemoteError, ScopeRefused
 from pacspace_stripe.ledger.ledgers import Ledger
-from pacspace_stripe.ledger.rules.selection import UnclearRecords
+from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, is_usage_of
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.usage.billing import Billing
-from pacspace_stripe.usage.rules import BilledUsage, below_zero, by_formula, cut_short, lagging, may_be_below_zero
-from pacspace_stripe.usage.rules.accounts import covered_part, on_records
+from pacspace_stripe.usage.rules import (
+    BilledUsage,
+    covered_part,
+    judge_below_zero,
+    judge_by_formula,
+    judge_lagging_lines,
+    judge_threshold,
+    may_be_below_zero,
+)
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, InvoiceStatus
-from pacspace_stripe.vocabulary.ledger import Balance, LedgerProtocol
 from pacspace_stripe.vocabulary.policy import FailPolicy, Policy
-from pacspace_stripe.vocabulary.quantities import equal, subtract
+from pacspace_stripe.vocabulary.quantities import subtract
 from pacspace_stripe.vocabulary.windows import Window
 
+ReadMeter = Callable[[Window], MeterTotals | None]
+"""Returns what Stripe's meter counted in a window; None if the meter cannot be asked about it."""
 _TOO_WIDE = (
     "No one checkpoint proves a period this long: ask PacSpace to raise the limit, bill shorter periods, or release it "
     "with a reason."
@@ -34,34 +54,27 @@ _TOO_WIDE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparer:
-    """Asks Stripe and PacSpace what the comparison needs, and no more."""
+    """Asks Stripe and PacSpace what the comparison needs, and no more. Only ``prove`` writes anything to either."""
 
     stripe: StripeApi
     ledger: Ledger
     store: Store
     policy: Policy
     now: Callable[[], datetime]
-    reads: Mapping[str, MeterRead] = field(default_factory=dict)
-    """What earlier looks at this invoice saw of its meters: only what one says twice makes a drift."""
+    meter_reads: Mapping[str, MeterRead] = field(default_factory=dict)
+    """Meter reads of earlier checks of this invoice, by ``WindowResult.key``: a drift needs two equal reads."""
 
     def with_meter_reads(self, reads: Mapping[str, MeterRead]) -> "Comparer":
-        """For one invoice, whose earlier looks saw this."""
-        return replace(self, reads=reads)
+        """Return the comparer for one invoice, of which earlier checks read this."""
+        return replace(self, meter_reads=reads)
 
     @property
     def billing(self) -> Billing:
-        """What an invoice bills, asked of Stripe."""
         return Billing(stripe=self.stripe, store=self.store, policy=self.policy)
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
-        """What the invoice bills per meter and window; empty when nothing on it is metered."""
-        usages = self.billing.usages(invoice)
-        by_record = self.policy.ledger is LedgerProtocol.SETTLEMENT
-        return on_records(invoice, usages, self.policy.record_key) if by_record else usages
-
-    def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
-        """Return the formula of each meter on the invoice, by the meter's name."""
-        return self.billing.formulas(invoice)
+        """Return what the invoice bills per meter and window; empty if nothing on it is metered."""
+        return self.billing.usages(invoice)
 
     def compare(
         self,
@@ -71,156 +84,205 @@ class Comparer:
         finalized_by_us: bool,
         raise_rate_limited: bool = True,
     ) -> Finding:
-        """Both figures per window, and what they mean. Writes nothing to either vendor.
+        """Compare both figures per window.
 
-        ``finalized_by_us``: the lines are read again after we finalize, so a draft line may lag behind its meter.
-        ``raise_rate_limited``: a 429 ends the look (RateLimited) instead of counting as a ledger that does not answer.
+        ``finalized_by_us``: the lines are read again after the gate finalizes, so a draft's line may lag behind its
+        meter until then.
+        ``raise_rate_limited``: a 429 raises RateLimited. Otherwise it counts as a ledger that does not answer.
         """
-        found = self._windows(invoice, usages, strict=finalized_by_us, raise_rate_limited=raise_rate_limited)
-        if self.billing.finds_thresholds(invoice, found):
-            return self._windows(
-                invoice, self.usages(invoice), strict=finalized_by_us, raise_rate_limited=raise_rate_limited
+        billing, results = self.billing, list[WindowResult]()
+        for usage in usages:
+            part = covered_part(usage)
+            if usage.problem is not None or part is None:
+                results.append(usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail))
+                continue
+            try:
+                # The ledger's records vouch for one invoice: none of them may be billed by another one too.
+                doubt = overlap_doubt(invoice, usage, part, stripe=self.stripe, ledger=self.ledger, store=self.store)
+                if doubt is not None:
+                    results.append(usage.result(*doubt))
+                    continue
+                read_meter = partial(billing.meter_totals, invoice, usage)
+                results.append(self.compare_usage(usage, read_meter, invoice=invoice, strict=finalized_by_us))
+            except RemoteError as error:
+                if raise_rate_limited and isinstance(error, RateLimited):
+                    raise
+                results.append(usage.result(*error_reason(error)))
+        finding = summarize(tuple(results))
+        if billing.finds_thresholds(invoice, finding):
+            # Only once: the threshold invoices are known now, and belong to what the invoice bills.
+            return self.compare(
+                invoice,
+                billing.usages(invoice),
+                finalized_by_us=finalized_by_us,
+                raise_rate_limited=raise_rate_limited,
             )
-        return found
+        return finding
 
-    def _windows(
-        self, invoice: Invoice, usages: tuple[BilledUsage, ...], *, strict: bool, raise_rate_limited: bool
-    ) -> Finding:
-        return summarize(
-            tuple(
-                self._window(invoice, usage, strict=strict, raise_rate_limited=raise_rate_limited) for usage in usages
-            )
-        )
-
-    def _window(self, invoice: Invoice, usage: BilledUsage, *, strict: bool, raise_rate_limited: bool) -> WindowResult:
-        claim = covered_part(usage)
-        if usage.problem is not None or usage.account is None or usage.window is None or claim is None:
-            return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
-        try:
-            rivals = Rivals(stripe=self.stripe, ledger=self.ledger, store=self.store)
-            doubt = rivals.doubt(invoice, usage, claim)
-            if doubt is not None:
-                return usage.result(*doubt)
-            return self._compared(invoice, usage, usage.account, usage.window, strict=strict)
-        except RemoteError as error:
-            if raise_rate_limited and isinstance(error, RateLimited):
-                raise
-            return usage.result(*error_reason(error))
-
-    def _compared(
-        self, invoice: Invoice, usage: BilledUsage, account: str, window: Window, *, strict: bool
+    def compare_usage(
+        self, usage: BilledUsage, read_meter: ReadMeter, *, invoice: Invoice | None, strict: bool
     ) -> WindowResult:
+        """Compare one usage with the ledger. Raises RemoteError's children.
+
+        1. read what the ledger recorded, and compare both figures
+        2. a meter below zero bills 0
+        3. confirm a difference: it counts once nothing has to settle any more
+        4. it does not count while exactly the ledger's last summary of the window is missing
+        5. lines that lag, meters that do not sum, and thresholds have rules of their own
+        6. name the records at the edge of the period if they explain a drift
+        7. store PacSpace's own answer to the comparison
+
+        ``invoice``: None for an early warning, which compares a part of the period before the invoice exists.
+        ``strict``: the final lines are read again before the invoice leaves.
+        """
+        account, window = usage.account, usage.window
+        if usage.problem is not None or account is None or window is None:
+            return usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail)
+        # 1.
         balance = self.ledger.recorded(account, window, usage.meter)
         if isinstance(balance, UnclearRecords):
-            return usage.result(balance.reason, balance.detail)
-        sign = self.policy.usage_sign
-        result = compare_figures(usage, balance, sign, self.policy.tolerance)
+            unclear = usage.result(balance.reason, balance.detail)
+            # An early warning fixes by a checkpoint what was read all the same.
+            return replace(unclear, selected=balance.read.whole) if balance.read and invoice is None else unclear
+        result = compare_figures(usage, balance, self.policy.usage_sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:
-            return lagging(result, usage, strict=strict)
+            return judge_lagging_lines(result, usage, strict=strict)
+        # 2.
         if may_be_below_zero(result):
-            result = below_zero(result, self.billing.meter_says(invoice, usage))
+            result = judge_below_zero(result, read_meter(window))
+        # 3.
         if result.reason.verdict is Verdict.DRIFTED:
-            draft = invoice.status is InvoiceStatus.DRAFT
+            unsettled = self.ledger.unsettled(account, window, usage.meter)
+            # Nothing about the lines of a final invoice settles any more: its meter may have gone on since.
+            settles = invoice is None or invoice.status is InvoiceStatus.DRAFT
             result = confirm_difference(
                 result,
-                self.ledger.unsettled(account, window, usage.meter),
-                self._meter_now(invoice, usage) if draft else None,
+                unsettled,
+                (usage.meter_totals or read_meter(window)) if settles else None,
                 strict=strict,
                 tolerance=self.policy.tolerance,
-                settling=self.settling(result.key) if draft else None,
+                settling=self._settling(result.key) if settles else None,
             )
-        metered = None if usage.formula is Formula.LAST else partial(self.billing.summed_over, invoice, usage)
-        result = self.unless_awaited(result, balance, metered)
-        result = by_formula(lagging(result, usage, strict=strict), usage)
-        result = cut_short(result) if usage.cut else result
-        if usage.formula is not Formula.LAST:
-            result = self.at_edge(result, lambda: self._meter_now(invoice, usage))
-        return self.ledger.asked(result, balance)
+        # 4.
+        reads_last, span = usage.formula is Formula.LAST, balance.awaited
+        drifted = result.reason.verdict is Verdict.DRIFTED
+        if span is not None and drifted and self.now() < span.end + self._longest_wait_for_summary:
+            what, counted = f"the ledger's record of {span}", None if reads_last else read_meter(span)
+            result = unless_awaited(result, what, counted, self.policy.tolerance, decides_alone=reads_last)
+        # 5.
+        result = judge_by_formula(judge_lagging_lines(result, usage, strict=strict), usage)
+        result = judge_threshold(result) if usage.ends_early else result
+        # 6.
+        if not reads_last:
+            result = self._at_period_edge(result, usage, read_meter)
+        # 7.
+        return self.ledger.compared(result, balance)
 
-    def unless_awaited(
-        self, result: WindowResult, balance: Balance, metered: Callable[[Window], tuple[Decimal, Decimal] | None] | None
-    ) -> WindowResult:
-        """Return a drift as not settled while exactly the ledger's last summary of the window explains it.
-
-        A ledger of daily records gets a day after the day has ended. ``metered``: what Stripe's meter counted over the
-        inner and the outer minutes of a time; it is asked only about a drift that awaits a summary. None for a meter of
-        readings: the last reading decides alone, whatever came before it.
-        """
-        span = balance.awaited
-        if span is None or result.reason.verdict is not Verdict.DRIFTED or self.now() >= span.end + self._patience:
-            return result
-        if metered is not None and not self._explains(metered(span), result):
-            return result
-        what = f"the ledger's record of {span}"
-        return replace(result, reason=Reason.NOT_SETTLED, detail=lacking(result.detail, [what]))
-
-    def _explains(self, counted: tuple[Decimal, Decimal] | None, result: WindowResult) -> bool:
-        """Return whether the ledger lacks as much as Stripe counted in some time, within the tolerance."""
-        if counted is None or result.billed is None or result.recorded is None:
-            return False
-        missing = subtract(result.billed, result.recorded)
-        nearest = min(max(missing, min(counted)), max(counted))
-        return missing > 0 and equal(nearest, missing, tolerance=self.policy.tolerance)
+    def _settling(self, key: str) -> Settling:
+        earlier = self.meter_reads.get(key)
+        return Settling(now=self.now(), apart=reads_apart(self.policy.settle), earlier=earlier)
 
     @property
-    def _patience(self) -> timedelta:
-        """Return how long after a time has ended its summary may come.
+    def _longest_wait_for_summary(self) -> timedelta:
+        """Longest time after a span has ended in which its summary may come: a daily record comes a day later.
 
-        With fail open it is over well before the backstop, which lets out what is not settled.
+        With fail open it ends well before the backstop, which lets out what is not settled.
         """
-        open_until = self.policy.backstop / 2
-        return self.policy.cadence if self.policy.fail is FailPolicy.CLOSED else min(self.policy.cadence, open_until)
+        before_backstop = self.policy.backstop / 2
+        closed = self.policy.fail is FailPolicy.CLOSED
+        return self.policy.cadence if closed else min(self.policy.cadence, before_backstop)
 
-    def at_edge(self, result: WindowResult, meter_now: Callable[[], tuple[Decimal, Decimal] | None]) -> WindowResult:
-        """A drift, with ``PERIOD_EDGE`` and the records when it lies at an edge of its window: see ``domain.edges``.
+    # -- the edges of the period -----------------------------------------------------------------------------------
 
-        What cannot be read here takes nothing from the drift that was found.
+    def _at_period_edge(self, result: WindowResult, usage: BilledUsage, read_meter: ReadMeter) -> WindowResult:
+        """Return a drift with ``PERIOD_EDGE`` and the records, if it lies at an edge: see ``rules.period_edge``.
+
+        A read that fails here takes nothing from the drift that was found.
         """
-        if result.reason.verdict is not Verdict.DRIFTED or result.window is None or result.recorded is None:
+        window = result.window
+        if result.reason.verdict is not Verdict.DRIFTED or window is None or result.recorded is None:
             return result
         try:
-            moved = EdgeReader(ledger=self.ledger, policy=self.policy, now=self.now()).moved(result)
-            metered = None if moved or not result.window.edge_minutes else _bounds(result.metered) or meter_now()
+            explained: EdgeShift | str | None = self._edge_shift(result, window)
+            if explained is None and window.edge_minutes:
+                read = result.metered
+                totals = MeterTotals(inner=read.inner, outer=read.outer) if read else None
+                totals = totals or usage.meter_totals or read_meter(window)
+                explained = within_minutes(window, result.recorded, totals) if totals else None
         except RemoteError as error:
             return replace(result, detail=f"{result.detail}; the records at its edges could not be read: {error}")
-        said = moved or (metered and within_minutes(result.window, result.recorded, *metered))
-        return replace(result, reason=Reason.PERIOD_EDGE, detail=f"{result.detail}; {said}") if said else result
+        if explained is None:
+            return result
+        return replace(result, reason=Reason.PERIOD_EDGE, detail=f"{result.detail}; {explained}")
 
-    def settling(self, key: str) -> Settling:
-        """What earlier looks know of one meter and window (``WindowResult.key``), for one that is made now."""
-        return Settling(now=self.now(), apart=apart(self.policy.settle), earlier=self.reads.get(key))
+    def _edge_shift(self, result: WindowResult, window: Window) -> EdgeShift | None:
+        """Return the records that make both sides agree on the other side of a bound.
 
-    def _meter_now(self, invoice: Invoice, usage: BilledUsage) -> tuple[Decimal, Decimal] | None:
-        says = usage.meter_totals or self.billing.meter_says(invoice, usage)
-        return (says.inner, says.outer) if says else None
+        The ledger lists the records on both sides of both bounds, in four requests at most. Each side is a request of
+        its own: which clock PacSpace places a record by is not documented (CONTRACT 4), so its own windows show on
+        which side it has one.
+        """
+        if result.account is None or result.billed is None or result.recorded is None:
+            return None
+        selection = Selection.of(self.policy, result.meter)
+        records: list[EdgeRecord] = []
+        for span, inside in self._edge_spans(window):
+            near = self.ledger.near(result.account, span)
+            if near is None:
+                return None
+            mine = (delta for delta in near if is_usage_of(delta, selection))
+            records += (EdgeRecord.of(delta, window, selection, inside=inside) for delta in mine)
+        edges = PeriodEdges(
+            window=window,
+            difference=subtract(result.billed, result.recorded),
+            records=tuple(records),
+            attribution=selection.attribution,
+            slack=self.policy.edge_slack,
+            tolerance=self.policy.tolerance,
+        )
+        return edges.shift()
+
+    def _edge_spans(self, window: Window) -> Iterator[tuple[Window, bool]]:
+        """Yield the spans near the bounds, each with whether it lies inside.
+
+        Before a bound they reach out by the slack; after it by a cadence and the slack, since a summary of the time
+        before a bound may be accepted that much later.
+        """
+        slack, start, end = self.policy.edge_slack, window.start, window.end
+        reach = self.policy.cadence + slack
+        first, last = min(start + reach, end), max(end - slack, start)
+        inside = [(start, end)] if first >= last else [(start, first), (last, end)]
+        outside = [(start - slack, start), (end, min(end + reach, self.now()))]
+        yield from ((Window(start=one, end=other), True) for one, other in inside if one < other)
+        yield from ((Window(start=one, end=other), False) for one, other in outside if one < other)
+
+    # -- proofs ----------------------------------------------------------------------------------------------------
 
     def prove(self, finding: Finding, *, raise_rate_limited: bool = True) -> Finding:
-        """The finding with the proof of every window. May freeze what it proves: never in observe mode."""
-        waived = finding.verdict is Verdict.WAIVED
-        proven = tuple(
-            self._proven(result, waived=waived, raise_rate_limited=raise_rate_limited) for result in finding.windows
-        )
+        """Return the finding with the proof of every window. This may freeze windows: never call it in observe mode.
+
+        A waived finding stays waived, with whatever proof there is.
+        """
+        waived, windows = finding.verdict is Verdict.WAIVED, list[WindowResult]()
+        for result in finding.windows:
+            try:
+                proven = self.ledger.proven(result)
+            except RemoteError as error:
+                if raise_rate_limited and isinstance(error, RateLimited):
+                    raise
+                reason, detail = error_reason(error)
+                proven = replace(result, reason=reason, detail=detail)
+            windows.append(replace(proven, reason=result.reason, detail=result.detail) if waived else proven)
         if waived:
-            return replace(finding, windows=proven)
-        return summarize(proven) if proven else finding
-
-    def _proven(self, result: WindowResult, *, waived: bool, raise_rate_limited: bool) -> WindowResult:
-        try:
-            proven = self.ledger.proven(result)
-        except RemoteError as error:
-            if raise_rate_limited and isinstance(error, RateLimited):
-                raise
-            reason, detail = error_reason(error)
-            proven = replace(result, reason=reason, detail=detail)
-        return replace(proven, reason=result.reason, detail=result.detail) if waived else proven
-
-
-def _bounds(read: MeterRead | None) -> tuple[Decimal, Decimal] | None:
-    return (read.inner, read.outer) if read else None
+            return replace(finding, windows=tuple(windows))
+        return summarize(tuple(windows)) if windows else finding
 
 
 def error_reason(error: RemoteError) -> tuple[Reason, str]:
-    """Return which vendor gave no answer, and what a person reads; a no that repeating does not change is no outage."""
+    """Return which vendor gave no answer, with the text for a person.
+
+    A refusal that repeating does not change is no outage: the window is unproven for a reason of its own.
+    """
     if isinstance(error, ScopeRefused):
         return Reason.UNKNOWN_SHAPE, f"{error} {_TOO_WIDE}"
     reason = Reason.STRIPE_UNAVAILABLE if error.service == STRIPE else Reason.LEDGER_UNAVAILABLE

@@ -1,104 +1,94 @@
 """Other invoices that bill the same part of the ledger, and whether any record is billed by both.
 
-The ledger's records of one account and time vouch for one invoice. Two that overlap in time bill the same only where
-the overlap holds a record: a move to a new subscription often overlaps by seconds without any. The ledger is asked
-about the overlap alone, and about what it still has to verify there. A record that comes later holds whichever of the
-two invoices has not left, as any other in the overlap does.
+The ledger's records of one account and time vouch for one invoice. Two that overlap in time bill the same only if the
+overlap holds a record: a move to a new subscription often overlaps by seconds without any. So the ledger is asked about
+the overlap alone, and about what it still has to verify there. A record that comes later holds whichever of the two
+invoices has not left, as any other record in the overlap does.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pacspace_stripe.comparison.rules.reconcile import unsettled_parts
 from pacspace_stripe.comparison.rules.verdicts import Reason
-from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.gate.rules.transitions import GIVEN_UP
 from pacspace_stripe.ledger.ledgers import Ledger
 from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Job, Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.usage.rules import THRESHOLD, BilledUsage, rival_detail
-from pacspace_stripe.usage.rules.accounts import CoveredPart
-from pacspace_stripe.vocabulary.invoices import Invoice
+from pacspace_stripe.usage.rules import THRESHOLD, BilledUsage, CoveredPart, overlap_detail
+from pacspace_stripe.vocabulary.invoices import GIVEN_UP, Invoice
 from pacspace_stripe.vocabulary.windows import Window
 
+Doubt = tuple[Reason, str]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rivals:
-    """Finds the invoices that bill what another one bills. Writes only that a voided one claims nothing any more."""
 
-    stripe: StripeApi
-    ledger: Ledger
-    store: Store
+def overlap_doubt(
+    invoice: Invoice, usage: BilledUsage, part: CoveredPart, *, stripe: StripeApi, ledger: Ledger, store: Store
+) -> Doubt | None:
+    """Return why the ledger cannot vouch for a usage because of another invoice; None if it can.
 
-    def doubt(self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart) -> tuple[Reason, str] | None:
-        """Return why the ledger cannot vouch for this usage because of another invoice; None when it can.
-
-        Raises RemoteError's children. An invoice that ended may have been voided unheard: Stripe is asked once.
-        """
-        claims, passed = self.store.coverage, _counted_with(usage)
-        while (rival := claims.overlapping_invoice(invoice.invoice_id, *claim, but=passed)) is not None:
-            job = self.store.jobs.find(rival)
-            if self._runs_with(invoice, usage, rival, job):
-                passed = (*passed, rival)
+    Raises RemoteError's children. It writes only that an invoice that was voided covers nothing any more.
+    """
+    # A record vouches for one invoice only; a running total includes the period's earlier invoices.
+    passed = () if usage.by_record else tuple(each.invoice_id for each in usage.billed_earlier)
+    while (other_id := store.coverage.overlapping_invoice(invoice.invoice_id, *part, but=passed)) is not None:
+        job = store.jobs.find(other_id)
+        if invoice.billing_reason == THRESHOLD and not usage.by_record:
+            # A later invoice of the period counts this one. A dry run knows only what the other one covers.
+            known = job.memory.subscription_id if job else stripe.read_invoice(other_id).subscription_id
+            if known == invoice.subscription_id:
+                passed = (*passed, other_id)
                 continue
-            ended = job is not None and job.memory.ended
-            if ended and self.stripe.read_invoice(rival).status in GIVEN_UP:
-                claims.put(rival, ())
-                continue
-            doubt = self._about(invoice, usage, claim, rival, job)
-            if doubt is not None:
-                return doubt
-            passed = (*passed, rival)
-        return None
-
-    def _runs_with(self, invoice: Invoice, usage: BilledUsage, rival: str, known: Job | None) -> bool:
-        """Return whether a later invoice of its period counts this one, which a threshold made.
-
-        A dry run knows only what the other one claims; Stripe says whose it is.
-        """
-        if invoice.billing_reason != THRESHOLD or usage.by_record:
-            return False
-        subscription = known.memory.subscription_id if known else self.stripe.read_invoice(rival).subscription_id
-        return subscription == invoice.subscription_id
-
-    def _about(
-        self, invoice: Invoice, usage: BilledUsage, claim: CoveredPart, rival: str, known: Job | None
-    ) -> tuple[Reason, str] | None:
-        """A settlement record has no time, and two customers must not share an account, whatever is recorded on it."""
-        memory = known.memory if known else InvoiceState(invoice_id=rival)
-        said = rival_detail(
-            invoice,
-            rival,
-            customer_id=memory.customer_id,
-            subscription_id=memory.subscription_id,
-            by_record=usage.by_record,
-        )
-        if usage.by_record or not self._of_one_customer(invoice, rival, known):
-            return Reason.UNMAPPED, said
-        for overlap in _joined(self.store.coverage.overlaps(rival, *claim)):
-            balance = self.ledger.recorded(claim.account, overlap, usage.meter)
-            if isinstance(balance, UnclearRecords) or balance.counted:
-                whole = overlap == usage.window
-                return Reason.UNMAPPED, said if whole else f"{said}; both bill what is recorded in {overlap}"
-            unsettled = self.ledger.unsettled(claim.account, overlap, usage.meter)
-            if unsettled.any:
-                missing = ", ".join(unsettled_parts(unsettled))
-                return Reason.NOT_SETTLED, f"{said}; missing before it is known to bill nothing in {overlap}: {missing}"
-        return None
-
-    def _of_one_customer(self, invoice: Invoice, rival: str, known: Job | None) -> bool:
-        remembered = known.memory.customer_id if known else None
-        return (remembered or self.stripe.read_invoice(rival).customer_id) == invoice.customer_id
+        if job is not None and job.memory.ended and stripe.read_invoice(other_id).status in GIVEN_UP:
+            # It may have been voided after the gate's last check of it, and without an event.
+            store.coverage.put(other_id, ())
+            continue
+        doubt = _doubt(invoice, usage, part, other_id, job, stripe=stripe, ledger=ledger, store=store)
+        if doubt is not None:
+            return doubt
+        passed = (*passed, other_id)
+    return None
 
 
-def _counted_with(usage: BilledUsage) -> tuple[str, ...]:
-    """Invoices of its period that its running total counts: a record vouches for one invoice only."""
-    return () if usage.by_record else tuple(each.invoice_id for each in usage.billed_earlier)
+def _doubt(
+    invoice: Invoice,
+    usage: BilledUsage,
+    part: CoveredPart,
+    other_id: str,
+    job: Job | None,
+    *,
+    stripe: StripeApi,
+    ledger: Ledger,
+    store: Store,
+) -> Doubt | None:
+    """Return why two invoices cannot both be proven.
+
+    A settlement record has no time, and two customers must not share an account, whatever is recorded on it. Otherwise
+    it depends on whether the overlap holds a record.
+    """
+    customer_id = job.memory.customer_id if job else None
+    detail = overlap_detail(
+        invoice,
+        other_id,
+        customer_id=customer_id,
+        subscription_id=job.memory.subscription_id if job else None,
+        by_record=usage.by_record,
+    )
+    if usage.by_record or (customer_id or stripe.read_invoice(other_id).customer_id) != invoice.customer_id:
+        return Reason.UNMAPPED, detail
+    for overlap in _joined(store.coverage.overlaps(other_id, *part)):
+        balance = ledger.recorded(part.account, overlap, usage.meter)
+        if isinstance(balance, UnclearRecords) or balance.counted:
+            whole = overlap == usage.window
+            return Reason.UNMAPPED, detail if whole else f"{detail}; both bill what is recorded in {overlap}"
+        unsettled = ledger.unsettled(part.account, overlap, usage.meter)
+        if unsettled.any:
+            missing = ", ".join(unsettled_parts(unsettled))
+            return Reason.NOT_SETTLED, f"{detail}; missing before it is known to bill nothing in {overlap}: {missing}"
+    return None
 
 
 def _joined(windows: Iterable[Window]) -> list[Window]:
-    """Windows as few as they can be: those that overlap or adjoin are one."""
+    """Return as few windows as possible: those that overlap or adjoin become one."""
     joined: list[Window] = []
     for window in sorted(windows):
         if joined and window.start <= joined[-1].end:

@@ -15,7 +15,6 @@ from pacspace_stripe.gate.rules.stamp import carried
 from pacspace_stripe.gate.rules.state import Cleared, Ended, HoldCause, InvoiceState, Waiver
 from pacspace_stripe.gate.rules.transitions import (
     as_past,
-    covered_parts,
     first_reads,
     forgotten,
     let_go,
@@ -27,7 +26,7 @@ from pacspace_stripe.gate.rules.would_hold import weighed
 from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.stripe_writes import StripeWrites
 from pacspace_stripe.store import Leased
-from pacspace_stripe.usage.rules import BilledUsage, may_bill_usage
+from pacspace_stripe.usage.rules import BilledUsage, covered_parts, may_bill_usage
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode
 from pacspace_stripe.vocabulary.webhooks import INVOICE_SENT_ARRIVES, EventType
@@ -91,14 +90,7 @@ class Pass:
     def _best(
         self, invoice: Invoice, usages: tuple[BilledUsage, ...], memory: InvoiceState
     ) -> tuple[Finding, InvoiceState]:
-        claims = self.parts.store.coverage
-        return self.parts.findings.best(
-            self.read or invoice,
-            invoice,
-            usages,
-            memory,
-            claim=lambda other, there: claims.put(other.invoice_id, covered_parts(other, there)),
-        )
+        return self.parts.findings.best(self.read or invoice, invoice, usages, memory)
 
     def _take_over_block(self, invoice: Invoice) -> None:
         """The early warning found drift: the draft of that period carries the block from here on."""

@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 
 from pacspace_stripe.comparison.comparer import Comparer, error_reason
 from pacspace_stripe.comparison.finding import MOST_RATE_LIMITED_CHECKS, RATE_LIMIT_RETRY
-from pacspace_stripe.comparison.rules.reconcile import compare_figures, confirm_difference
-from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.comparison.rules.verdicts import Finding, MeterTotals, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
 from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.explain.meter_account import BillingScope
@@ -26,11 +24,16 @@ from pacspace_stripe.gate.rules.result import CheckResult, result_of
 from pacspace_stripe.gate.rules.state import Ended, InvoiceState
 from pacspace_stripe.gate.rules.transitions import awaiting, reads_of
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.ledger.rules.selection import UnclearRecords
 from pacspace_stripe.store import Kind, Leased, Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.usage.rules import SHARED_ACCOUNT, BilledUsage, is_metered, ledger_account, shared_accounts
-from pacspace_stripe.usage.rules.accounts import covered_part
+from pacspace_stripe.usage.rules import (
+    SHARED_ACCOUNT,
+    BilledUsage,
+    covered_part,
+    is_metered,
+    ledger_account,
+    shared_accounts,
+)
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from pacspace_stripe.vocabulary.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
 from pacspace_stripe.vocabulary.policy import Mode, Policy
@@ -169,48 +172,29 @@ class EarlyWarning:
         return usage
 
     def _window(self, comparer: Comparer, subscription: Subscription, usage: BilledUsage) -> WindowResult:
-        if usage.problem is not None or usage.account is None or usage.window is None:
+        """Compare the usage so far. Summaries take whole minutes: outside the inner and the outer window it drifted."""
+        window = usage.window
+        if usage.problem is not None or window is None:
             return usage.result(usage.problem or Reason.UNMAPPED, usage.detail)
         try:
-            return self._compared(comparer, subscription, usage, usage.window, usage.account)
+            so_far = self._so_far(subscription.customer_id, usage, window)
+
+            def read_meter(span: Window) -> MeterTotals:
+                return so_far if span == window else self._so_far(subscription.customer_id, usage, span)
+
+            counted = replace(usage, quantity=so_far.inner)
+            return comparer.compare_usage(counted, read_meter, invoice=None, strict=True)
         except RateLimited:
             raise
         except RemoteError as error:
             return usage.result(*error_reason(error))
 
-    def _compared(
-        self, comparer: Comparer, subscription: Subscription, usage: BilledUsage, window: Window, account: str
-    ) -> WindowResult:
-        """Summaries take whole minutes: it drifted only if the ledger is outside the inner and the outer window."""
-        inner, outer = self._so_far(subscription.customer_id, usage, window)
-        balance = comparer.ledger.recorded(account, window, usage.meter)
-        if isinstance(balance, UnclearRecords):
-            unclear = usage.result(balance.reason, balance.detail)
-            return replace(unclear, selected=balance.read.whole) if balance.read else unclear
-        sign = self.policy.usage_sign
-        first = compare_figures(replace(usage, quantity=inner), balance, sign, self.policy.tolerance)
-        if first.reason is Reason.ZERO:
-            return first
-        if first.reason.verdict is Verdict.DRIFTED:
-            first = confirm_difference(
-                first,
-                comparer.ledger.unsettled(account, window, usage.meter),
-                (inner, outer),
-                strict=True,
-                tolerance=self.policy.tolerance,
-                settling=comparer.settling(first.key),
-            )
-            so_far = partial(self._so_far, subscription.customer_id, usage)
-            first = comparer.unless_awaited(first, balance, so_far)
-            first = comparer.at_edge(first, lambda: (inner, outer))
-        return comparer.ledger.asked(first, balance)
-
-    def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> tuple[Decimal, Decimal]:
+    def _so_far(self, customer_id: str, usage: BilledUsage, window: Window) -> MeterTotals:
         meter_id, inner, outer = usage.meter_id or "", window.inner_minutes, window.outer_minutes
         widest = self.stripe.meter_usage(meter_id, customer_id, outer)
         if inner is None or inner == outer:
-            return (Decimal(0) if inner is None else widest), widest
-        return self.stripe.meter_usage(meter_id, customer_id, inner), widest
+            return MeterTotals(inner=Decimal(0) if inner is None else widest, outer=widest)
+        return MeterTotals(inner=self.stripe.meter_usage(meter_id, customer_id, inner), outer=widest)
 
     def _proven(self, finding: Finding, memory: InvoiceState) -> WarningProofs:
         """Fix what the ledger says now, whatever the verdict; in observe mode nothing is checkpointed."""

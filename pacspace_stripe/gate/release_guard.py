@@ -33,7 +33,7 @@ class ReleaseGuard(Pass):
         """
         memory = self.memory
         if usages:
-            return memory.stopped_for is not HoldCause.METERED and all(usage.unsaid for usage in usages)
+            return memory.stopped_for is not HoldCause.METERED and all(usage.may_be_unmetered for usage in usages)
         unnamed = any(window["meter"] == UNNAMED for window in memory.windows)
         return memory.stopped_for is HoldCause.PRECAUTION and (names_metronome(invoice) or not unnamed)
 

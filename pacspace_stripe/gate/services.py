@@ -54,7 +54,7 @@ class Services:
         keeps the claims of a dry run over many.
         """
         stripe, store = RecordingStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
-        comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.recording())
+        comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.read_only())
         return replace(
             self,
             stripe=stripe,

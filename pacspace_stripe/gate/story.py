@@ -25,10 +25,10 @@ from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.carried_stamp import carries_stamp
 from pacspace_stripe.gate.rules.state import Held, HoldCause, Released
 from pacspace_stripe.gate.rules.stops import stops
-from pacspace_stripe.gate.rules.transitions import GIVEN_UP, as_read, awaiting, stopped_for, with_finding
+from pacspace_stripe.gate.rules.transitions import as_read, awaiting, stopped_for, with_finding
 from pacspace_stripe.gate.services import Looked
 from pacspace_stripe.usage.rules import BilledUsage, billed_figures, figures_of, same_figures
-from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
+from pacspace_stripe.vocabulary.invoices import GIVEN_UP, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.windows import iso_to_next_second
 
 UNSETTLED = "unsettled"

@@ -1,24 +1,29 @@
-"""What an invoice bills, asked of Stripe: prices and meters, and more only where its lines do not say it."""
+"""Stripe's side of the comparison: what an invoice bills, read from its lines, prices and meters.
 
-from collections.abc import Iterable, Iterator, Mapping
+It asks Stripe for prices and meters, which are cached, and for more only if the lines do not show what they bill: the
+meter's summaries, the metadata of another subscription, and earlier threshold invoices of the period.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from typing import TypeVar
 
-from pacspace_stripe.comparison.rules.verdicts import Finding, MeterTotals, Reason
+from pacspace_stripe.comparison.rules.verdicts import Finding, MeterTotals
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import (
     THRESHOLD,
     BilledUsage,
+    apply_meter,
     billed_usage,
-    earlier_of_period,
-    lacks_some,
+    bills_less,
     metered_lines,
+    on_records,
     open_question,
     other_subscriptions,
-    with_meter,
+    thresholds_of_period,
 )
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
@@ -29,26 +34,33 @@ from pacspace_stripe.vocabulary.invoices import (
     Meter,
     Price,
 )
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.windows import Window
 
-_BILLS_NO_USE_BEFORE_IT = (BillingReason.SUBSCRIPTION_CREATE, BillingReason.UPCOMING)
+_NOTHING_BILLED_BEFORE = (BillingReason.SUBSCRIPTION_CREATE, BillingReason.UPCOMING)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
-    """Reads what an invoice bills. A plain price costs its own reading and its meter's, both remembered."""
+    """Reads what an invoice bills. The journal remembers which subscriptions have threshold invoices."""
 
     stripe: StripeApi
     store: Store
     policy: Policy
 
     def usages(self, invoice: Invoice) -> tuple[BilledUsage, ...]:
-        """Per meter and window; empty when nothing on it is metered."""
+        """Return what the invoice bills per meter and window; empty if nothing on it is metered.
+
+        Raises RemoteError's children.
+        """
+        policy = self.policy
         prices = self._prices(invoice)
         meters = self._meters(prices)
-        earlier = self._earlier(invoice) if metered_lines(invoice, prices) else ()
-        policy = self.policy
+        earlier = self._earlier_thresholds(invoice) if metered_lines(invoice, prices) else ()
+        others = other_subscriptions(invoice, prices, policy.usage_items)
+        subscriptions = _known(others, self.stripe.read_subscription)
         usages = billed_usage(
             invoice,
             prices,
@@ -58,15 +70,25 @@ class Billing:
             readings=policy.readings | policy.totals,
             earlier=earlier,
             items=policy.usage_items,
-            subscriptions=self._metadata(other_subscriptions(invoice, prices, policy.usage_items)),
+            subscriptions={subscription_id: each.metadata for subscription_id, each in subscriptions.items()},
         )
-        question = open_question(earlier)
-        return tuple(self._told(invoice, usage, question) for usage in usages)
+        question, draft = open_question(earlier), invoice.status is InvoiceStatus.DRAFT
+        found: list[BilledUsage] = []
+        for usage in usages:
+            if question is not None and usage.problem is None and usage.billed_earlier:
+                found.append(replace(usage, problem=question[0], detail=question[1]))
+            elif usage.needs_meter:
+                found.append(apply_meter(usage, self.meter_totals(invoice, usage), draft=draft))
+            else:
+                found.append(usage)
+        if policy.ledger is LedgerProtocol.SETTLEMENT:
+            return on_records(invoice, tuple(found), policy.record_key)
+        return tuple(found)
 
     def formulas(self, invoice: Invoice) -> Mapping[str, Formula]:
         """Return the formula of each meter on the invoice, by the meter's name.
 
-        UNKNOWN for a meter that counts the newest event of each hour or day: one event more does not add up there.
+        UNKNOWN for a meter that counts the newest event of each hour or day: one more event does not add up there.
         """
         meters = self._meters(self._prices(invoice)).values()
         adds_up = EventTimeWindow.NONE
@@ -76,101 +98,86 @@ class Billing:
         }
 
     def _prices(self, invoice: Invoice) -> Mapping[str, Price]:
-        found: dict[str, Price] = {}
-        for price_id in {line.price_id for line in invoice.line_items if line.price_id}:
-            with suppress(NotFound):
-                found[price_id] = self.stripe.price(price_id)
-        return found
+        return _known({line.price_id for line in invoice.line_items if line.price_id}, self.stripe.price)
 
     def _meters(self, prices: Mapping[str, Price]) -> Mapping[str, Meter]:
-        found: dict[str, Meter] = {}
-        for meter_id in {price.meter_id for price in prices.values() if price.meter_id}:
-            with suppress(NotFound):
-                found[meter_id] = self.stripe.meter(meter_id)
-        return found
+        return _known({price.meter_id for price in prices.values() if price.meter_id}, self.stripe.meter)
 
-    def _metadata(self, subscription_ids: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
-        found: dict[str, Mapping[str, str]] = {}
-        for subscription_id in subscription_ids:
-            with suppress(NotFound):
-                found[subscription_id] = self.stripe.read_subscription(subscription_id).metadata
-        return found
+    def meter_totals(self, invoice: Invoice, usage: BilledUsage, window: Window | None = None) -> MeterTotals | None:
+        """Return what the usage's meter counted in its window, or in ``window``, a part of it.
 
-    def _told(self, invoice: Invoice, usage: BilledUsage, question: tuple[Reason, str] | None) -> BilledUsage:
-        if question is not None and usage.problem is None and usage.billed_earlier:
-            return replace(usage, problem=question[0], detail=question[1])
-        if not usage.asks_meter:
-            return usage
-        return with_meter(usage, self.meter_says(invoice, usage), draft=invoice.status is InvoiceStatus.DRAFT)
-
-    def meter_says(self, invoice: Invoice, usage: BilledUsage) -> MeterTotals | None:
-        """The meter's summaries of a usage's window; None when whole minutes cannot bound it."""
-        if usage.meter_id is None or usage.window is None:
+        None if there is no meter, or if whole minutes, which the summaries take (FACTS 4.3), cannot bound the window.
+        The last reading of a window is not bounded by those of a shorter and a longer one.
+        """
+        window = window or usage.window
+        if usage.meter_id is None or window is None:
             return None
-        return self._summed(usage.meter_id, invoice.customer_id, usage.window, usage.formula)
-
-    def summed_over(self, invoice: Invoice, usage: BilledUsage, span: Window) -> tuple[Decimal, Decimal] | None:
-        """Return what the usage's meter counted over the inner and the outer minutes of a part of its window."""
-        if usage.meter_id is None or usage.formula not in (Formula.SUM, Formula.COUNT):
-            return None
-        says = self._summed(usage.meter_id, invoice.customer_id, span, usage.formula)
-        return (says.inner, says.outer) if says else None
-
-    def _summed(self, meter_id: str, customer_id: str, window: Window, formula: Formula) -> MeterTotals | None:
         inner, outer = window.inner_minutes, window.outer_minutes
         if inner == outer:
-            exact = self.stripe.meter_usage(meter_id, customer_id, outer)
+            exact = self.stripe.meter_usage(usage.meter_id, invoice.customer_id, outer)
             return MeterTotals(inner=exact, outer=exact)
-        if inner is None or formula is Formula.LAST:
+        if inner is None or usage.formula is Formula.LAST:
             return None
         return MeterTotals(
-            inner=self.stripe.meter_usage(meter_id, customer_id, inner),
-            outer=self.stripe.meter_usage(meter_id, customer_id, outer),
+            inner=self.stripe.meter_usage(usage.meter_id, invoice.customer_id, inner),
+            outer=self.stripe.meter_usage(usage.meter_id, invoice.customer_id, outer),
         )
 
-    # -- several invoices of one period --------------------------------------------------------------------------
+    # -- several invoices of one period ----------------------------------------------------------------------------
 
-    def _earlier(self, invoice: Invoice) -> tuple[Invoice, ...]:
-        """Return the period's earlier threshold invoices, asked only where the subscription is known to have any.
+    def _earlier_thresholds(self, invoice: Invoice) -> tuple[Invoice, ...]:
+        """Return the period's earlier threshold invoices; Stripe is asked only if the subscription has had any.
 
-        Why an invoice was made does not say that it ends its period: that of a cancellation (``invoice_now``) does too,
-        and Stripe does not document its reason.
+        The billing reason does not show whether an invoice ends its period: that of a cancellation (``invoice_now``)
+        ends it too, and Stripe does not document its reason.
         """
-        if invoice.subscription_id is None or invoice.billing_reason in _BILLS_NO_USE_BEFORE_IT:
+        if invoice.subscription_id is None or invoice.billing_reason in _NOTHING_BILLED_BEFORE:
             return ()
-        name = _fact(invoice.subscription_id)
-        known = self.store.journal.fact(name) is not None
+        fact = _fact(invoice.subscription_id)
+        known = self.store.journal.fact(fact) is not None
         if invoice.billing_reason == THRESHOLD and not known:
-            self.store.journal.remember_fact(name, invoice.invoice_id)
+            self.store.journal.remember_fact(fact, invoice.invoice_id)
         if invoice.billing_reason != THRESHOLD and not known:
             return ()
         return tuple(self._thresholds(invoice, invoice.subscription_id))
 
     def _thresholds(self, invoice: Invoice, subscription_id: str) -> Iterator[Invoice]:
-        """Yield all of them with all their lines, however many; a list shows only the first lines of each."""
+        """Yield the period's threshold invoices with all their lines: a list shows only the first lines of each."""
         complete: dict[str, bool] = {}
 
         def newest_first() -> Iterator[Invoice]:
             for row in self.stripe.invoices_of_subscription(subscription_id):
                 complete[row.invoice_id] = row.complete
-                # One that cannot be read in the list cannot be read by itself: the error says why.
+                # An invoice that cannot be read in the list cannot be read by itself either: the error says why.
                 yield row.invoice or self.stripe.read_invoice(row.invoice_id)
 
-        for other in earlier_of_period(invoice, newest_first()):
+        for other in thresholds_of_period(invoice, newest_first()):
             yield other if complete[other.invoice_id] else self.stripe.read_invoice(other.invoice_id)
 
     def finds_thresholds(self, invoice: Invoice, finding: Finding) -> bool:
-        """Return whether an invoice's lines lack what thresholds that we never saw have billed: noted for good."""
-        if invoice.subscription_id is None or invoice.billing_reason in (*_BILLS_NO_USE_BEFORE_IT, THRESHOLD):
+        """Return whether an invoice bills too little because of threshold invoices that the gate never saw.
+
+        The journal notes them for good.
+        """
+        if invoice.subscription_id is None or invoice.billing_reason in (*_NOTHING_BILLED_BEFORE, THRESHOLD):
             return False
-        lacking = any(lacks_some(result) for result in finding.windows)
-        if not lacking or self.store.journal.fact(_fact(invoice.subscription_id)) is not None:
+        fact = _fact(invoice.subscription_id)
+        if not any(map(bills_less, finding.windows)) or self.store.journal.fact(fact) is not None:
             return False
         found = next(self._thresholds(invoice, invoice.subscription_id), None)
         if found is None:
             return False
-        self.store.journal.remember_fact(_fact(invoice.subscription_id), found.invoice_id)
+        self.store.journal.remember_fact(fact, found.invoice_id)
         return True
+
+
+def _known(ids: Iterable[str], read: Callable[[str], Found]) -> dict[str, Found]:
+    """Return what Stripe knows of some ids. An unknown one is missing, and the rules report what depends on it."""
+    found: dict[str, Found] = {}
+    for each in ids:
+        with suppress(NotFound):
+            found[each] = read(each)
+    return found
 
 
 def _fact(subscription_id: str) -> str:

@@ -28,6 +28,10 @@ class InvoiceStatus(StripeKind):
     UNKNOWN = "unknown"
 
 
+GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
+"""Statuses of an invoice for which nothing is collected any more: a person decided so."""
+
+
 class CollectionMethod(StripeKind):
     """Stripe's ``invoice.collection_method``."""
 

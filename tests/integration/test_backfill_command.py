@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from pacspace_stripe.backfill import progress
 from pacspace_stripe.backfill.rows import Row
 from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
 from pacspace_stripe.cli import cli
-from pacspace_stripe.backfill import progress
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError
 from pacspace_stripe.gate.rules.result import CheckResult

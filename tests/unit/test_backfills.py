@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pacspace_stripe.backfill.progress import rough_duration
 from pacspace_stripe.backfill.rules.tally import (
     STATUSES,
     Calls,
@@ -16,7 +17,6 @@ from pacspace_stripe.backfill.rules.tally import (
     calls_for,
     shown,
 )
-from pacspace_stripe.backfill.progress import rough_duration
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE, STRIPE_TEST
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, Policy

@@ -16,24 +16,24 @@ from pacspace_stripe.comparison.rules.verdicts import (
     Reason,
     WindowResult,
 )
-from pacspace_stripe.gate.rules.transitions import covered_parts
 from pacspace_stripe.usage.rules import (
     SHARED_ACCOUNT,
     THRESHOLD,
     BilledUsage,
-    below_zero,
+    apply_meter,
     billed_figures,
     billed_usage,
-    by_formula,
-    cut_short,
-    earlier_of_period,
-    lagging,
+    covered_parts,
+    judge_below_zero,
+    judge_by_formula,
+    judge_lagging_lines,
+    judge_threshold,
     may_be_below_zero,
     may_bill_usage,
     open_question,
     other_subscriptions,
-    rival_detail,
-    with_meter,
+    overlap_detail,
+    thresholds_of_period,
 )
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
@@ -92,11 +92,11 @@ def one(*lines: LineItem, prices: tuple[Price, ...] = (PLAIN,), **changes: Chang
     ("prices", "asks"), [((PLAIN,), False), ((TIERED,), True), ((PACKED,), True), ((price(tiered=True),), True)]
 )
 def test_only_where_quantities_may_be_something_else_is_the_meter_asked(prices: tuple[Price, ...], asks: bool) -> None:  # noqa: FBT001  # a column
-    assert one(bills(), prices=prices).asks_meter is asks
+    assert one(bills(), prices=prices).needs_meter is asks
 
 
 def test_what_has_a_problem_asks_nothing() -> None:
-    assert not one(bills(quantity=None), prices=(TIERED,)).asks_meter
+    assert not one(bills(quantity=None), prices=(TIERED,)).needs_meter
 
 
 # -- kinds that are not known -----------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_the_lines_of_tiers_add_up_without_their_fees(
 def test_final_tiers_go_together_with_their_meter_or_are_not_known(
     meter_says: MeterTotals | None, figure: str, problem: Reason | None
 ) -> None:
-    asked = with_meter(one(bills(1, "100"), bills(2, "34"), prices=(TIERED,)), meter_says, draft=False)
+    asked = apply_meter(one(bills(1, "100"), bills(2, "34"), prices=(TIERED,)), meter_says, draft=False)
     assert (asked.quantity, asked.problem, asked.billed_as) == (Decimal(figure), problem, BilledAs.SUM)
 
 
@@ -308,7 +308,7 @@ def test_a_fee_that_costs_what_a_unit_costs_is_not_guessed() -> None:
     tiers = (replace(TIERS[0], flat_amount=Decimal(3)), TIERS[1])
     unclear = one(bills(1, "99"), bills(2, "1", amount=3), prices=(price(tiered=True, tiers=tiers),))
     for meter_says in (says("100"), says("99")):
-        asked = with_meter(unclear, meter_says, draft=True)
+        asked = apply_meter(unclear, meter_says, draft=True)
         assert (asked.problem, asked.lags) == (Reason.UNKNOWN_SHAPE, False)
         assert "flat fee or one unit" in asked.detail
 
@@ -332,7 +332,7 @@ def test_a_fee_that_costs_what_a_unit_costs_is_not_guessed() -> None:
 def test_a_package_line_counts_usage_or_packages_as_its_meter_says(
     on_line: str, meter_says: MeterTotals, figure: str | None, billed_as: BilledAs | None
 ) -> None:
-    asked = with_meter(one(bills(1, on_line), prices=(PACKED,)), meter_says, draft=False)
+    asked = apply_meter(one(bills(1, on_line), prices=(PACKED,)), meter_says, draft=False)
     if figure is None:
         assert asked.problem is Reason.UNKNOWN_SHAPE
     else:
@@ -341,13 +341,13 @@ def test_a_package_line_counts_usage_or_packages_as_its_meter_says(
 
 def test_packages_may_be_rounded_down() -> None:
     down = price(package=replace(HUNDREDS, round_up=False))
-    assert with_meter(one(bills(1, "12"), prices=(down,)), says("1234"), draft=False).quantity == Decimal(1234)
+    assert apply_meter(one(bills(1, "12"), prices=(down,)), says("1234"), draft=False).quantity == Decimal(1234)
 
 
 @given(quantities)
 def test_however_a_package_line_counts_the_figure_is_the_meters(used: Decimal) -> None:
     for on_line in (used, HUNDREDS.count(used)):
-        asked = with_meter(
+        asked = apply_meter(
             one(line(quantity=on_line), prices=(PACKED,)), MeterTotals(inner=used, outer=used), draft=False
         )
         assert (asked.quantity, asked.problem) == (used, None)
@@ -360,9 +360,9 @@ def behind(
     meter_says: MeterTotals, reason: Reason, recorded: str, *, strict: bool, on_line: str = "100", made: Price = TIERED
 ) -> WindowResult:
     """A draft of 100 whose meter says more, as the comparison found it."""
-    asked = with_meter(one(bills(1, on_line), prices=(made,)), meter_says, draft=True)
+    asked = apply_meter(one(bills(1, on_line), prices=(made,)), meter_says, draft=True)
     assert (asked.lags, asked.problem) == (True, None)
-    return lagging(asked.result(reason, "", recorded=Decimal(recorded), count=1), asked, strict=strict)
+    return judge_lagging_lines(asked.result(reason, "", recorded=Decimal(recorded), count=1), asked, strict=strict)
 
 
 def test_a_lagging_draft_is_billed_by_its_meter_where_the_final_lines_are_read_again() -> None:
@@ -400,7 +400,7 @@ def test_lines_that_agree_with_the_ledger_and_not_with_the_meter_prove_nothing()
 
 
 def test_a_lagging_package_without_exact_minutes_is_not_known() -> None:
-    asked = with_meter(one(bills(1, "13"), prices=(PACKED,)), says("1401", "1450"), draft=True)
+    asked = apply_meter(one(bills(1, "13"), prices=(PACKED,)), says("1401", "1450"), draft=True)
     assert (asked.problem, asked.lags) == (Reason.UNKNOWN_SHAPE, False)
 
 
@@ -411,13 +411,13 @@ def test_no_tiers_match_a_ledger_that_their_meter_contradicts(
     draft: bool,  # noqa: FBT001  # drawn
     strict: bool,  # noqa: FBT001  # drawn
 ) -> None:
-    asked = with_meter(
+    asked = apply_meter(
         one(line(quantity=on_line), prices=(TIERED,)), MeterTotals(inner=on_meter, outer=on_meter), draft=draft
     )
     agrees = equal(on_line, on_meter)
     assert agrees == (asked.problem is None and not asked.lags)
     if asked.problem is None:
-        seen = lagging(asked.result(Reason.EXACT, recorded=asked.quantity, count=1), asked, strict=strict)
+        seen = judge_lagging_lines(asked.result(Reason.EXACT, recorded=asked.quantity, count=1), asked, strict=strict)
         assert (seen.reason is Reason.EXACT) == (agrees or strict)
 
 
@@ -464,7 +464,7 @@ def test_a_meter_settles_what_two_prices_count(
 ) -> None:
     packed = price(price_id="price_2", package=HUNDREDS)
     both = one(bills(1, on_plain), bills(2, on_packed, price_id="price_2"), prices=(PLAIN, packed))
-    assert with_meter(both, meter_says, draft=False).problem is problem
+    assert apply_meter(both, meter_says, draft=False).problem is problem
 
 
 def test_two_prices_in_different_windows_are_two_results() -> None:
@@ -657,12 +657,12 @@ def test_what_another_price_billed_before_is_not_counted() -> None:
 )
 def test_a_threshold_ends_where_it_was_made(reason: str, end: datetime, cut: bool) -> None:  # noqa: FBT001  # a column
     only = one(bills(), billing_reason=reason, created_at=MIDDLE)
-    assert (only.window, only.cut) == (Window(start=OCTOBER.start, end=end), cut)
+    assert (only.window, only.ends_early) == (Window(start=OCTOBER.start, end=end), cut)
 
 
 def test_where_a_cut_period_differs_nobody_knows_why() -> None:
-    assert cut_short(result(Reason.OVERBILLED)).reason is Reason.UNKNOWN_SHAPE
-    assert cut_short(result()) == result()
+    assert judge_threshold(result(Reason.OVERBILLED)).reason is Reason.UNKNOWN_SHAPE
+    assert judge_threshold(result()) == result()
 
 
 def test_earlier_invoices_reach_back_to_the_last_renewal() -> None:
@@ -676,7 +676,7 @@ def test_earlier_invoices_reach_back_to_the_last_renewal() -> None:
         invoice(invoice_id="in_renewal", created_at=OCTOBER.start),
         threshold(0, "1", FIRST, created_at=OCTOBER.start - timedelta(days=9)),
     ]
-    assert [each.invoice_id for each in earlier_of_period(now, listed)] == ["in_t2", "in_t1"]
+    assert [each.invoice_id for each in thresholds_of_period(now, listed)] == ["in_t2", "in_t1"]
 
 
 @pytest.mark.parametrize(
@@ -721,8 +721,8 @@ def test_an_aggregation_is_compared_as_the_ledger_can(formula: Formula, readings
 
 def test_seats_without_a_reading_in_the_period_are_not_known() -> None:
     missing = result(Reason.LEDGER_MISSING, recorded=Decimal(0), count=0)
-    assert by_formula(missing, usage(formula=Formula.LAST)).reason is Reason.UNKNOWN_SHAPE
-    assert by_formula(missing, usage()) == missing
+    assert judge_by_formula(missing, usage(formula=Formula.LAST)).reason is Reason.UNKNOWN_SHAPE
+    assert judge_by_formula(missing, usage()) == missing
 
 
 # -- below zero, and meters that count --------------------------------------------------------------------------------
@@ -744,7 +744,7 @@ def test_a_meter_below_zero_bills_nothing(
 ) -> None:
     first = result(Reason.OVERBILLED, billed=Decimal(0), recorded=Decimal(recorded))
     assert may_be_below_zero(first)
-    seen = below_zero(first, meter_says)
+    seen = judge_below_zero(first, meter_says)
     assert (seen.reason, seen.billed) == (reason, Decimal(figure))
     assert (seen.billed_as is BilledAs.METER) == (reason is Reason.EXACT)
 
@@ -773,7 +773,7 @@ def test_a_meter_that_by_formula_is_told_from_a_ledger_that_adds_them_up(
     reason: Reason,
     told: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    seen = by_formula(result(reason, count=count), usage(formula=formula))
+    seen = judge_by_formula(result(reason, count=count), usage(formula=formula))
     assert ("counts reports" in seen.detail) is told
 
 
@@ -796,7 +796,7 @@ def test_a_rival_is_named_with_what_can_be_done(
     by_record: bool,  # noqa: FBT001  # a column of the table
     said: str,
 ) -> None:
-    detail = rival_detail(invoice(), "in_9", customer_id=customer, subscription_id=subscription, by_record=by_record)
+    detail = overlap_detail(invoice(), "in_9", customer_id=customer, subscription_id=subscription, by_record=by_record)
     assert detail.startswith("invoice in_9 bills")
     assert said in detail
 
@@ -857,7 +857,7 @@ def test_which_subscriptions_have_to_be_read() -> None:
 
 def test_an_invoice_of_the_period_that_nobody_can_place_leaves_a_question() -> None:
     other = threshold(1, "40", FIRST, billing_reason=BillingReason.UNKNOWN)
-    assert list(earlier_of_period(invoice(), [other])) == [other]
+    assert list(thresholds_of_period(invoice(), [other])) == [other]
     assert open_question([other]) == (
         Reason.UNKNOWN_SHAPE,
         "invoice in_t1 of the same time has an unknown billing_reason",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE, Placement, placement, usage_time
-from pacspace_stripe.ledger.rules.selection import Selection, as_it_stands, awaited, may_count
+from pacspace_stripe.ledger.rules.selection import Selection, awaited_summary, may_count, unless_trivial
 from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOut, LeftOutBy
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.windows import Window
@@ -110,12 +110,12 @@ def test_no_record_counts_in_two_neighbouring_periods(accepted_at: datetime, ref
     ],
 )
 def test_the_last_summary_of_a_period_is_awaited(records: list[LedgerDelta], expected: Window | None) -> None:
-    assert awaited(records, OCTOBER, SELECTION, DAY) == expected
+    assert awaited_summary(records, OCTOBER, SELECTION, DAY) == expected
 
 
 def test_a_deposit_awaits_nothing() -> None:
     deposit = replace(delta(at(31), "2026-10-30"), reason="deposit")
-    assert awaited([deposit], OCTOBER, replace(SELECTION, exclude_reasons=frozenset({"deposit"})), DAY) is None
+    assert awaited_summary([deposit], OCTOBER, replace(SELECTION, exclude_reasons=frozenset({"deposit"})), DAY) is None
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_an_unverified_record_is_placed_by_what_it_says(record: LedgerDelta, *, 
 
 def test_without_anything_to_select_a_balance_stays_as_it_is() -> None:
     plain = replace(balance("-10", 1), left_out=())
-    assert as_it_stands(plain, SELECTION).selected is None
+    assert unless_trivial(plain, SELECTION).selected is None
     left_out = (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-1)),)
-    assert as_it_stands(replace(plain, left_out=left_out), SELECTION).selected is not None
-    assert as_it_stands(replace(plain, by_usage_time=1), SELECTION).selected is not None
-    assert as_it_stands(plain, replace(SELECTION, unit=Decimal(2))).selected is not None
+    assert unless_trivial(replace(plain, left_out=left_out), SELECTION).selected is not None
+    assert unless_trivial(replace(plain, by_usage_time=1), SELECTION).selected is not None
+    assert unless_trivial(plain, replace(SELECTION, unit=Decimal(2))).selected is not None
 
 
 def test_auto_is_the_default() -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.comparison.rules.period_edge import MOST_NAMED, Bound, EdgeRecord, Edges, Moved, within_minutes
+from pacspace_stripe.comparison.rules.period_edge import (
+    MOST_NAMED,
+    Bound,
+    EdgeRecord,
+    EdgeShift,
+    PeriodEdges,
+    within_minutes,
+)
+from pacspace_stripe.comparison.rules.verdicts import MeterTotals
 from pacspace_stripe.ledger.rules.selection import Selection, is_usage_of
 from pacspace_stripe.vocabulary.ledger import LedgerDelta
 from pacspace_stripe.vocabulary.policy import Attribution
@@ -40,22 +48,22 @@ def edges(
     selection: Selection = SELECTION,
     slack: timedelta = 5 * MINUTE,
     tolerance: str = "0",
-) -> Moved | None:
+) -> EdgeShift | None:
     """What explains that much billed too much, of records that PacSpace places by when it accepted them."""
     records = (
         EdgeRecord.of(each, window, selection, inside=window.start <= each.accepted_at < window.end) for each in deltas
     )
-    return Edges(
+    return PeriodEdges(
         window=window,
         difference=Decimal(difference),
         records=tuple(records),
         attribution=selection.attribution,
         slack=slack,
         tolerance=Decimal(tolerance),
-    ).moved()
+    ).shift()
 
 
-def ids(moved: Moved | None) -> set[str]:
+def ids(moved: EdgeShift | None) -> set[str]:
     return {record.delta.record_id for record in moved.records} if moved else set()
 
 
@@ -339,12 +347,12 @@ def test_minutes_at_a_bound_with_seconds_may_lie_on_either_side(
     outer: str,
     found: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
-    said = within_minutes(SECONDS, Decimal(recorded), Decimal(inner), Decimal(outer))
+    said = within_minutes(SECONDS, Decimal(recorded), MeterTotals(inner=Decimal(inner), outer=Decimal(outer)))
     assert (said is not None) is found
 
 
 def test_the_minutes_are_named() -> None:
-    assert within_minutes(SECONDS, Decimal(95), Decimal(90), Decimal(100)) == (
+    assert within_minutes(SECONDS, Decimal(95), MeterTotals(inner=Decimal(90), outer=Decimal(100))) == (
         "they may agree: Stripe counted 10 in the minutes at the period's edge "
         "(2026-10-01T12:34:00Z/2026-10-01T12:35:00Z and 2026-11-01T12:34:00Z/2026-11-01T12:35:00Z)"
     )

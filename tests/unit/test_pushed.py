@@ -49,7 +49,7 @@ def test_an_item_bills_the_meter_that_the_setting_finds(
 ) -> None:
     (only,) = billed(bills, items=items, metadata=metadata)
     assert (only.meter, only.window, only.account) == ("tokens", OCTOBER, "cus_1:tokens")
-    assert (only.quantity, only.problem, only.meter_id, only.asks_meter) == (Decimal(100), None, None, False)
+    assert (only.quantity, only.problem, only.meter_id, only.needs_meter) == (Decimal(100), None, None, False)
 
 
 def test_items_of_one_meter_and_period_add_up() -> None:

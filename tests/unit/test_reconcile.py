@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.reconcile import after_compare, after_verify, compare_figures, confirm_difference
-from pacspace_stripe.comparison.rules.verdicts import BilledLine, Reason, Verdict, WindowResult
+from pacspace_stripe.comparison.rules.verdicts import BilledLine, MeterTotals, Reason, Verdict, WindowResult
 from pacspace_stripe.usage.rules import (
     BilledUsage,
     billed_figures,
@@ -92,7 +92,7 @@ def test_an_invoice_without_metered_lines_bills_no_usage() -> None:
 
 def test_a_line_bills_its_quantity_in_its_own_period() -> None:
     (only,) = billed(line())
-    assert replace(only, shares=()) == usage()
+    assert replace(only, price_lines=()) == usage()
 
 
 def ids_of(lines: tuple[BilledLine, ...]) -> list[str]:
@@ -327,16 +327,16 @@ def different(on_line: str = "90", on_ledger: str = "100") -> WindowResult:
     return compare_figures(usage(quantity=Decimal(on_line)), balance(f"-{on_ledger}"), UsageSign.NEGATIVE, NONE)
 
 
-def says(inner: str, outer: str | None = None) -> tuple[Decimal, Decimal]:
-    return Decimal(inner), Decimal(outer or inner)
+def totals(inner: str, outer: str | None = None) -> MeterTotals:
+    return MeterTotals(inner=Decimal(inner), outer=Decimal(outer or inner))
 
 
 @pytest.mark.parametrize("unsettled", [Unsettled(unverified=1, gaps=0), Unsettled(unverified=0, gaps=1)])
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("meter_now", [None, says("100"), says("90")])
+@pytest.mark.parametrize("meter_now", [None, totals("100"), totals("90")])
 def test_a_difference_while_the_ledger_settles_is_no_drift(
     unsettled: Unsettled,
-    meter_now: tuple[Decimal, Decimal] | None,
+    meter_now: MeterTotals | None,
     strict: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     seen = confirm_difference(different(), unsettled, meter_now, strict=strict)
@@ -348,22 +348,22 @@ def test_a_difference_while_the_ledger_settles_is_no_drift(
     ("meter_now", "tolerance", "reason", "figure"),
     [
         pytest.param(None, "0", Reason.UNDERBILLED, "90", id="the lines are final"),
-        pytest.param(says("90"), "0", Reason.UNDERBILLED, "90", id="the meter says what the line says"),
-        pytest.param(says("100"), "0", Reason.EXACT, "100", id="the meter has what the ledger has"),
-        pytest.param(says("99.9999999999999991"), "0", Reason.EXACT, "100", id="in fifteen digits"),
-        pytest.param(says("99", "101"), "0", Reason.EXACT, "100", id="between its whole minutes"),
-        pytest.param(says("101", "99"), "0", Reason.EXACT, "100", id="in any order"),
-        pytest.param(says("90", "99"), "0", Reason.UNDERBILLED, "90", id="outside both"),
-        pytest.param(says("101", "110"), "0", Reason.UNDERBILLED, "90", id="outside both, above"),
-        pytest.param(says("99"), "1", Reason.WITHIN_TOLERANCE, "99", id="the meter within the tolerance"),
-        pytest.param(says("101"), "1", Reason.WITHIN_TOLERANCE, "101", id="the meter above within the tolerance"),
-        pytest.param(says("98"), "1", Reason.UNDERBILLED, "90", id="the meter outside the tolerance"),
-        pytest.param(says("90", "99"), "1", Reason.WITHIN_TOLERANCE, "99", id="the nearer of its minutes"),
-        pytest.param(says("100"), "1", Reason.EXACT, "100", id="a tolerance that was not needed"),
+        pytest.param(totals("90"), "0", Reason.UNDERBILLED, "90", id="the meter says what the line says"),
+        pytest.param(totals("100"), "0", Reason.EXACT, "100", id="the meter has what the ledger has"),
+        pytest.param(totals("99.9999999999999991"), "0", Reason.EXACT, "100", id="in fifteen digits"),
+        pytest.param(totals("99", "101"), "0", Reason.EXACT, "100", id="between its whole minutes"),
+        pytest.param(totals("101", "99"), "0", Reason.EXACT, "100", id="in any order"),
+        pytest.param(totals("90", "99"), "0", Reason.UNDERBILLED, "90", id="outside both"),
+        pytest.param(totals("101", "110"), "0", Reason.UNDERBILLED, "90", id="outside both, above"),
+        pytest.param(totals("99"), "1", Reason.WITHIN_TOLERANCE, "99", id="the meter within the tolerance"),
+        pytest.param(totals("101"), "1", Reason.WITHIN_TOLERANCE, "101", id="the meter above within the tolerance"),
+        pytest.param(totals("98"), "1", Reason.UNDERBILLED, "90", id="the meter outside the tolerance"),
+        pytest.param(totals("90", "99"), "1", Reason.WITHIN_TOLERANCE, "99", id="the nearer of its minutes"),
+        pytest.param(totals("100"), "1", Reason.EXACT, "100", id="a tolerance that was not needed"),
     ],
 )
 def test_a_draft_line_may_lag_behind_its_meter(
-    meter_now: tuple[Decimal, Decimal] | None, tolerance: str, reason: Reason, figure: str
+    meter_now: MeterTotals | None, tolerance: str, reason: Reason, figure: str
 ) -> None:
     seen = confirm_difference(different(), NOTHING_UNSETTLED, meter_now, strict=True, tolerance=Decimal(tolerance))
     assert (seen.reason, seen.billed) == (reason, Decimal(figure))
@@ -372,23 +372,23 @@ def test_a_draft_line_may_lag_behind_its_meter(
 
 
 def test_a_figure_of_the_meter_says_so() -> None:
-    assert confirm_difference(different(), NOTHING_UNSETTLED, says("100"), strict=True).detail == (
+    assert confirm_difference(different(), NOTHING_UNSETTLED, totals("100"), strict=True).detail == (
         "the draft's line says 90, its meter 100"
     )
-    tolerant = confirm_difference(different(), NOTHING_UNSETTLED, says("99"), strict=True, tolerance=Decimal(1))
+    tolerant = confirm_difference(different(), NOTHING_UNSETTLED, totals("99"), strict=True, tolerance=Decimal(1))
     assert tolerant.detail == "the draft's line says 90, its meter 99, the ledger 100"
 
 
 def test_where_nobody_reads_the_final_lines_a_lagging_line_is_not_settled() -> None:
-    assert confirm_difference(different(), NOTHING_UNSETTLED, says("100"), strict=False).reason is Reason.NOT_SETTLED
+    assert confirm_difference(different(), NOTHING_UNSETTLED, totals("100"), strict=False).reason is Reason.NOT_SETTLED
 
 
 def test_where_nobody_reads_the_final_lines_a_line_that_is_up_to_date_drifted() -> None:
-    assert confirm_difference(different(), NOTHING_UNSETTLED, says("85", "100"), strict=False) == different()
+    assert confirm_difference(different(), NOTHING_UNSETTLED, totals("85", "100"), strict=False) == different()
 
 
 def test_a_real_difference_stays_what_it_was() -> None:
-    assert confirm_difference(different(), NOTHING_UNSETTLED, says("90"), strict=True) == different()
+    assert confirm_difference(different(), NOTHING_UNSETTLED, totals("90"), strict=True) == different()
 
 
 @given(quantities, quantities, quantities, st.booleans())
@@ -399,7 +399,7 @@ def test_no_second_look_matches_against_the_ledger(
     strict: bool,  # noqa: FBT001  # drawn
 ) -> None:
     first = replace(different(), recorded=on_ledger)
-    seen = confirm_difference(first, NOTHING_UNSETTLED, (inner, outer), strict=strict)
+    seen = confirm_difference(first, NOTHING_UNSETTLED, MeterTotals(inner=inner, outer=outer), strict=strict)
     between = min(inner, outer) <= on_ledger <= max(inner, outer)
     alike = {f"{one:.15g}" for one in (inner, outer)} & {f"{on_ledger:.15g}"}
     current = not strict and min(inner, outer) <= Decimal(90) <= max(inner, outer)

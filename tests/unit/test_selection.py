@@ -15,7 +15,7 @@ from pacspace_stripe.ledger.rules.selection import (
     CountedRecords,
     Selection,
     UnclearRecords,
-    chosen,
+    balance_of,
     may_count,
     meter_of,
     named_meters,
@@ -290,7 +290,7 @@ def test_an_unverified_delta_may_count_unless_it_says_otherwise(
     ],
 )
 def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: int, what: str) -> None:
-    found = chosen(balance(net, count), [delta()], OCTOBER, CALLS)
+    found = balance_of(balance(net, count), [delta()], OCTOBER, CALLS)
     assert isinstance(found, UnclearRecords)
     assert found.reason is Reason.LEDGER_INCONSISTENT
     assert what in found.detail
@@ -299,7 +299,7 @@ def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: in
 def test_a_balance_says_what_of_it_counts() -> None:
     deltas = [delta("-2048"), delta("500", reason="deposit")]
     selection = replace(CALLS, exclude_reasons=frozenset({"deposit"}), unit=Decimal(1024))
-    found = chosen(balance("-1548", 2), deltas, OCTOBER, selection)
+    found = balance_of(balance("-1548", 2), deltas, OCTOBER, selection)
     assert isinstance(found, Balance)
     assert (found.usage(UsageSign.NEGATIVE), found.counted) == (Decimal(2), 1)
     assert found.selected is not None

@@ -10,14 +10,22 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.comparison.rules.reconcile import (
     Settling,
-    apart,
     compare_figures,
     confirm_difference,
     lacking,
+    reads_apart,
     unsettled_parts,
     with_retry_time,
 )
-from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict, WindowResult, summarize
+from pacspace_stripe.comparison.rules.verdicts import (
+    Finding,
+    MeterRead,
+    MeterTotals,
+    Reason,
+    Verdict,
+    WindowResult,
+    summarize,
+)
 from pacspace_stripe.gate.rules import decide, timing
 from pacspace_stripe.gate.rules.actions import Hold, Wait
 from pacspace_stripe.gate.rules.state import KeptBack
@@ -64,7 +72,7 @@ def judged(
     unsettled: Unsettled = NOTHING_UNSETTLED,
     strict: bool = True,
 ) -> WindowResult:
-    now = None if meter is None else (Decimal(meter), Decimal(outer or meter))
+    now = None if meter is None else MeterTotals(inner=Decimal(meter), outer=Decimal(outer or meter))
     return confirm_difference(different(), unsettled, now, strict=strict, settling=settling)
 
 
@@ -76,7 +84,7 @@ def judged(
     [(timedelta(0), timedelta(0)), (20 * SECOND, 20 * SECOND), (MINUTE, MINUTE), (10 * MINUTE, MINUTE), (HOUR, MINUTE)],
 )
 def test_two_reads_are_a_settle_interval_apart_and_never_more_than_a_minute(settle: timedelta, wait: timedelta) -> None:
-    assert apart(settle) == wait
+    assert reads_apart(settle) == wait
 
 
 @pytest.mark.parametrize(

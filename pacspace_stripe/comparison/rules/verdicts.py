@@ -1,7 +1,10 @@
-"""Verdicts and reason codes: what a check found, in words that never change their meaning."""
+"""Verdicts, reason codes and results: the outcome of a comparison, in words that never change their meaning.
+
+A ``WindowResult`` is about one ledger account, meter and window; a ``Finding`` about one invoice, all windows together.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +19,7 @@ NOTHING_METERED = "nothing metered"
 
 
 class Verdict(StrEnum):
-    """Agree, differ, cannot say yet, released by a person."""
+    """The two sides agree, they differ, it is not known yet, or a person released the invoice."""
 
     MATCHED = "matched"
     DRIFTED = "drifted"
@@ -25,12 +28,12 @@ class Verdict(StrEnum):
 
     @property
     def may_leave(self) -> bool:
-        """Return whether an invoice with this verdict may go to the customer."""
+        """True if an invoice with this verdict may go to the customer."""
         return self in (Verdict.MATCHED, Verdict.WAIVED)
 
 
 class Reason(StrEnum):
-    """Why a verdict is what it is."""
+    """The cause of a verdict; each reason stands for one verdict."""
 
     EXACT = "EXACT"
     WITHIN_TOLERANCE = "WITHIN_TOLERANCE"
@@ -55,7 +58,7 @@ class Reason(StrEnum):
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict this reason stands for."""
+        """Verdict that this reason stands for."""
         if self in _MATCHED:
             return Verdict.MATCHED
         return Verdict.DRIFTED if self in _DRIFTED else Verdict.UNPROVEN
@@ -75,13 +78,13 @@ _DRIFTED = frozenset(
 )
 
 UNANSWERED = frozenset({Reason.LEDGER_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE})
-"""A vendor did not answer: nothing was found out about the invoice itself."""
+"""Reasons that a vendor did not answer: they are no finding about the invoice itself."""
 TRANSIENT = UNANSWERED | {Reason.NOT_SETTLED}
-"""Reasons that usually go away without anybody doing anything."""
+"""Reasons that usually go away by themselves."""
 
 
 class LineKind(StrEnum):
-    """What a line of a metered price bills."""
+    """The kind of amount that a line of a metered price bills."""
 
     USAGE = "usage"
     FLAT_FEE = "flat_fee"
@@ -93,58 +96,65 @@ class LineKind(StrEnum):
 
 
 class BilledAs(StrEnum):
-    """How the lines of a window say what they bill."""
+    """The way in which the lines of a window show what they bill."""
 
     SUM = "sum"
     """Their quantities add up to it."""
     EACH = "each"
-    """Several prices bill one meter: those of each price add up to all of it."""
+    """Several prices bill one meter: the lines of each price add up to all of it."""
     METER = "meter"
-    """Their quantities are not raw usage: it is what the meter's summaries say."""
+    """Their quantities are not raw usage: the meter's summaries have the figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledLine:
-    """One metered line of an invoice, and the usage it bills in the meter's unit; None when it names none."""
+    """One metered line of an invoice, and the usage that it bills in the meter's unit; None if it has no quantity."""
 
     line_id: str
     quantity: Decimal | None
     kind: LineKind = LineKind.USAGE
     price: str | None = None
-    """Whose line it is, and which subscription item's, where several bill one meter."""
+    """Price and subscription item of the line, if several bill one meter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterTotals:
-    """What a meter's summaries say of a window: over its inner and its outer whole minutes (FACTS 4.3)."""
+    """A meter's summaries of a window, over its inner and its outer whole minutes (FACTS 4.3).
+
+    Summaries take whole minutes only. So the figure of a window with seconds in its bounds lies between the two.
+    """
 
     inner: Decimal
     outer: Decimal
 
     @property
     def exact(self) -> Decimal | None:
-        """The window's own figure, when nothing happened in the minutes at its edges."""
+        """Figure of the window itself, if nothing happened in the minutes at its edges."""
         return self.inner if self.inner == self.outer else None
 
     def allows(self, quantity: Decimal) -> bool:
-        """Whether the window's own figure may be this one."""
+        """Return whether the window's own figure may be this one."""
+        return equal(self.nearest(quantity), quantity)
+
+    def nearest(self, quantity: Decimal) -> Decimal:
+        """Clamp a quantity to the range between both totals, in whichever order they are."""
         least, most = sorted((self.inner, self.outer))
-        return least <= quantity <= most or equal(quantity, least) or equal(quantity, most)
+        return min(max(quantity, least), most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterRead:
-    """What Stripe said of one meter and window, and since when it has been saying so."""
+    """A read of one meter and window: the totals that Stripe returned, and since when it has been returning them."""
 
     at: datetime
     inner: Decimal
     """Over the whole minutes inside the window."""
     outer: Decimal
-    """Over the whole minutes around it; the same where the window's bounds are whole minutes."""
+    """Over the whole minutes around it; equal to ``inner`` if the window's bounds are whole minutes."""
 
-    def says(self, inner: Decimal, outer: Decimal) -> bool:
-        """Whether these figures are the same ones."""
-        return equal(self.inner, inner) and equal(self.outer, outer)
+    def shows(self, totals: MeterTotals) -> bool:
+        """Return whether the meter showed these totals."""
+        return equal(self.inner, totals.inner) and equal(self.outer, totals.outer)
 
     def __str__(self) -> str:
         return text(self.inner) if self.inner == self.outer else f"{text(self.inner)} to {text(self.outer)}"
@@ -152,67 +162,67 @@ class MeterRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierBilling:
-    """What an earlier invoice of the same period has billed already, in the meter's unit."""
+    """Usage that an earlier invoice of the same period billed already, in the meter's unit."""
 
     invoice_id: str
     quantity: Decimal
 
 
 def window_key(meter: str, window: Window | None, subscription_id: str | None = None) -> str:
-    """Return what names one window of an invoice, in stamps, waivers and evidence."""
+    """Return the name of one window of an invoice in stamps, waivers and evidence."""
     key = f"{meter}|{window or '-'}"
     return f"{key}|{subscription_id}" if subscription_id else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowResult:
-    """One (ledger account, meter, window) of an invoice: both figures and what they mean."""
+    """One ledger account, meter and window of an invoice: both figures and what they mean."""
 
     account: str | None
-    """The ledger account, or the key of the record in its place; None when it could not be told (UNMAPPED)."""
+    """The ledger account, or with the settlement ledger the record's key; None if it could not be mapped (UNMAPPED)."""
     meter: str
-    """The meter's ``event_name``; the price's id when its meter is not known."""
+    """The meter's ``event_name``; the price's id if its meter is not known."""
     window: Window | None
     billed: Decimal | None
     """Usage on Stripe's side, in the meter's unit."""
     recorded: Decimal | None
-    """Usage in the ledger, same unit; None when it was not read."""
+    """Usage in the ledger, in the same unit; None if it was not read."""
     count: int | None
     """Number of ledger records behind ``recorded``."""
     reason: Reason
     detail: str = ""
-    """For a person: what exactly is wrong or missing."""
+    """Text for a person: what exactly is wrong or missing."""
     from_meter: bool = False
-    """``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
+    """True if ``billed`` was read from the meter because the draft's line lags behind it (strict only)."""
     lines: tuple[BilledLine, ...] = ()
-    """Stripe's lines that ``billed`` sums, in a fixed order; none before there is an invoice."""
+    """Stripe's lines that ``billed`` sums, in a fixed order; empty before there is an invoice."""
     billed_as: BilledAs = BilledAs.SUM
     meter_totals: MeterTotals | None = None
-    """Where the lines alone do not say what they bill."""
+    """The meter's summaries, if the lines alone do not show what they bill."""
     billed_earlier: tuple[EarlierBilling, ...] = ()
-    """``billed`` counts these too: a threshold makes several invoices of one period."""
+    """Included in ``billed``: a threshold makes several invoices of one period."""
     comparison: Comparison | None = None
     proof: Proof | None = None
     record: Record | None = None
-    """With the settlement ledger, what proves it in the place of a checkpoint."""
+    """The settlement ledger's record, which proves the usage instead of a checkpoint."""
     selected: SelectedScope | None = None
-    """What the counted records were chosen from, or converted; None: all of the window count as they stand."""
+    """The scope that the counted records were chosen from; None if all of the window count as they stand."""
     metered: MeterRead | None = None
-    """What Stripe said of the meter when it was asked about a difference, for the next look; never evidence."""
+    """The meter read of a difference, kept for the next check; never evidence."""
     second_read_at: datetime | None = None
-    """When a second meter read is due that a difference awaits."""
+    """Time of the second meter read that a difference awaits."""
     subscription_id: str | None = None
-    """The subscription that its lines name, where that is not the invoice's own."""
+    """The subscription that its lines name, if that is not the invoice's own."""
 
     @property
     def key(self) -> str:
-        """What this result is about, the same at every look."""
+        """Name of the window, the same at every check."""
         return window_key(self.meter, self.window, self.subscription_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found out about one invoice, all windows together."""
+    """The outcome of one check of one invoice, all windows together."""
 
     verdict: Verdict
     reason: Reason
@@ -221,16 +231,16 @@ class Finding:
 
     @property
     def is_transient(self) -> bool:
-        """Whether another look may well find something else, without anybody doing anything."""
+        """True if a later check may well find something else by itself."""
         return self.verdict is Verdict.UNPROVEN and self.reason in TRANSIENT
 
     @property
     def second_read_at(self) -> datetime | None:
-        """When a second meter read is due, where only a settled difference is missing."""
+        """Time of the second meter read, if a difference only has to settle."""
         return min((result.second_read_at for result in self.windows if result.second_read_at), default=None)
 
     def shifted(self, by: timedelta) -> "Finding":
-        """Return it with its due second reads told by another clock."""
+        """Return the finding with the times of its second reads shifted to another clock."""
         windows = (
             replace(one, second_read_at=one.second_read_at + by) if one.second_read_at else one for one in self.windows
         )
@@ -238,9 +248,9 @@ class Finding:
 
 
 def summarize(windows: tuple[WindowResult, ...]) -> Finding:
-    """One finding of several windows: opposite errors never cancel, the worst window speaks for all.
+    """Return one finding of several windows: opposite errors never cancel, and the worst window decides.
 
-    Of an invoice on which nothing is metered, nothing can be wrong.
+    An invoice on which nothing is metered is matched.
     """
     if not windows:
         return Finding(verdict=Verdict.MATCHED, reason=Reason.ZERO, detail=NOTHING_METERED, windows=())
@@ -254,51 +264,45 @@ _MOST_NAMED = 5
 
 
 def describe(windows: tuple[WindowResult, ...]) -> str:
-    """Say what is wrong with an invoice: how many of its windows differ and the largest, or all that are unproven.
+    """Return what is wrong with an invoice: how many of its windows differ and the largest, or all that are unproven.
 
-    All, since a person who sees to one window should not find the next one then.
+    All of them, so that an operator who repairs one window does not find the next one only afterwards.
     """
-    drifted = [result for result in windows if result.reason.verdict is Verdict.DRIFTED]
-    unproven = [result for result in windows if result.reason.verdict is Verdict.UNPROVEN]
     if len(windows) == 1:
         return windows[0].detail
     names = _names(windows)
+    drifted = [result for result in windows if result.reason.verdict is Verdict.DRIFTED]
+    unproven = [result for result in windows if result.reason.verdict is Verdict.UNPROVEN]
     if not drifted:
-        said = _by_detail(unproven[:_MOST_NAMED], names)
+        windows_of: dict[str, list[str]] = {}
+        for one in unproven[:_MOST_NAMED]:
+            windows_of.setdefault(one.detail, []).append(names[one.key])
+        parts = [f"{', '.join(named)}: {detail}" for detail, named in windows_of.items()]
         more = [f"{len(unproven) - _MOST_NAMED} more"] if len(unproven) > _MOST_NAMED else []
-        return f"{_of(unproven, windows, 'is unproven', 'are unproven')}: {'; '.join([*said, *more])}"
+        are = "is unproven" if len(unproven) == 1 else "are unproven"
+        return f"{len(unproven)} of {len(windows)} windows {are}: {'; '.join([*parts, *more])}"
     largest = max(drifted, key=_difference)
+    differ = "differs" if len(drifted) == 1 else "differ"
     beside = f" and {len(unproven)} {'is' if len(unproven) == 1 else 'are'} unproven" if unproven else ""
     which = ", the largest" if len(drifted) > 1 else ""
-    return f"{_of(drifted, windows, 'differs', 'differ')}{beside}{which}: {names[largest.key]}: {largest.detail}"
+    named = f"{names[largest.key]}: {largest.detail}"
+    return f"{len(drifted)} of {len(windows)} windows {differ}{beside}{which}: {named}"
 
 
 def _names(windows: Sequence[WindowResult]) -> dict[str, str]:
-    """Return each window's name for people, by its key: the meter, and the time where the meter has several windows."""
+    """Return each window's name for people, by its key: the meter, and the time if the meter has several windows."""
     often = Counter((one.meter, one.subscription_id) for one in windows)
     names = {}
     for one in windows:
-        several = often[one.meter, one.subscription_id] > 1 and one.window is not None
+        several = often[one.meter, one.subscription_id] > 1
         when = f" from {iso(one.window.start)} to {iso(one.window.end)}" if several and one.window else ""
-        whose = f" of {one.subscription_id}" if one.subscription_id else ""
-        names[one.key] = f"{one.meter}{whose}{when}"
+        subscription = f" of {one.subscription_id}" if one.subscription_id else ""
+        names[one.key] = f"{one.meter}{subscription}{when}"
     return names
 
 
-def _by_detail(unproven: Sequence[WindowResult], names: Mapping[str, str]) -> list[str]:
-    """Return one text per detail, with the names of all windows that it is about."""
-    about: dict[str, list[str]] = {}
-    for one in unproven:
-        about.setdefault(one.detail, []).append(names[one.key])
-    return [f"{', '.join(named)}: {detail}" for detail, named in about.items()]
-
-
-def _of(some: Sequence[WindowResult], windows: Sequence[WindowResult], one: str, many: str) -> str:
-    return f"{len(some)} of {len(windows)} windows {one if len(some) == 1 else many}"
-
-
 def _difference(result: WindowResult) -> Decimal:
-    """Return the distance between both figures; zero where one is not known."""
+    """Return the distance between both figures; zero if one is not known."""
     if result.billed is None or result.recorded is None:
         return Decimal(0)
     return abs(subtract(result.billed, result.recorded))

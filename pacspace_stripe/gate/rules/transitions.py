@@ -1,6 +1,6 @@
 """What a new look makes of what we remember: whose hold it is, what was found, what it claims. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,14 +21,10 @@ from pacspace_stripe.gate.rules.state import (
     Stamped,
 )
 from pacspace_stripe.gate.rules.timing import ladder
-from pacspace_stripe.usage.rules import BilledUsage, bills_later
-from pacspace_stripe.usage.rules.accounts import CoveredPart, covered_part
-from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, SubscriptionStatus
+from pacspace_stripe.usage.rules import BilledUsage
+from pacspace_stripe.vocabulary.invoices import GIVEN_UP, Invoice, InvoiceStatus, SubscriptionStatus
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.policy import FinalizePolicy, Policy
-
-GIVEN_UP = (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE)
-"""Nothing is collected for it any more: a person decided so."""
 
 
 def remembered(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
@@ -156,12 +152,3 @@ def forgotten(state: InvoiceState, kind: str) -> InvoiceState:
     """InvoiceState in which an alert was not given: it is about something that happens, not about what stays so."""
     alerted = tuple(one for one in state.alerted if one != kind)
     return replace(state, alerted=alerted, left_out=tuple(one for one in state.left_out if one != kind))
-
-
-def covered_parts(invoice: Invoice, usages: tuple[BilledUsage, ...]) -> Iterator[CoveredPart]:
-    """Which ledger accounts it bills, for which times. What was voided may be billed again: its claims are free.
-
-    So is what bills nothing of a period that is not over: the invoice that ends the period bills its usage.
-    """
-    bills = () if invoice.status in GIVEN_UP else (usage for usage in usages if not bills_later(usage, invoice))
-    return (claim for usage in bills if (claim := covered_part(usage)))

@@ -1,18 +1,18 @@
-"""The clock that places a delta in a window: its own statement of when the usage happened, or its acceptance. Pure.
+"""The clock that places a delta in a window: the usage time that the delta names itself, or its acceptance. Pure.
 
-PacSpace itself knows acceptance only (CONTRACT 4). Its metering example records each day after that day has ended
-and names the day in the record. With ``Attribution.AUTO`` such a summary is placed by the time that it names:
+PacSpace knows acceptance only (CONTRACT 4). Its metering example records each day after that day has ended, and names
+the day in the record (FACTS 12.14). With ``Attribution.AUTO`` such a summary is placed by the time that it names:
 
-* ``summaryWindowStart`` and ``summaryWindowEnd`` in its metadata are its usage time. A summary that was sent before
-  its window ended covers the part up to its acceptance.
+* ``summaryWindowStart`` and ``summaryWindowEnd`` in its metadata are its usage time. A summary that was sent before its
+  window ended covers the part up to its acceptance.
 * A date in its ``referenceId``, else in its ``reason``, is its usage day if PacSpace accepted it after that day ended.
   A record accepted on that day (or, for local dates, on the day before) is no summary of it: acceptance places it.
-* A date that is more than ``LATEST_ACCEPTANCE`` before acceptance, or a time more than a day after it, contradicts acceptance.
-  Where the two then disagree about a window, the record's place is unknown.
+* A date that is more than ``LATEST_ACCEPTANCE`` before acceptance, or a time more than a day after it, contradicts
+  acceptance. If the two then disagree about a window, the record's place is unknown.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
@@ -21,8 +21,7 @@ from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.windows import Window
 
 LATEST_ACCEPTANCE = timedelta(days=35)
-"""Longest time between usage and its record's acceptance: Stripe takes events that old (FACTS 4)."""
-_START, _END = "summaryWindowStart", "summaryWindowEnd"
+"""Longest time between usage and its record's acceptance: Stripe takes meter events that old (FACTS 4.2)."""
 _DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
 _DAY = timedelta(days=1)
 
@@ -33,7 +32,7 @@ class Placement(StrEnum):
     INSIDE = "inside"
     OUTSIDE = "outside"
     ACROSS = "across"
-    """The usage window crosses a bound: an unknown part of it is inside."""
+    """The usage time crosses a bound: an unknown part of the usage is inside."""
     CONTRADICTED = "contradicted"
     """The record's own time and its acceptance lie far apart and disagree about this window (auto only)."""
 
@@ -48,41 +47,35 @@ def placement(delta: LedgerDelta, window: Window, attribution: Attribution, *, l
     span = usage_time(delta, attribution)
     if span is None:
         return by_acceptance
-    where = _place_of(span, window)
-    contradicted = attribution is Attribution.AUTO and where is not by_acceptance and contradicts(delta)
-    return Placement.CONTRADICTED if contradicted else where
-
-
-def _place_of(span: Window, window: Window) -> Placement:
     if window.start <= span.start and span.end <= window.end:
-        return Placement.INSIDE
-    return Placement.OUTSIDE if span.end <= window.start or window.end <= span.start else Placement.ACROSS
+        by_usage = Placement.INSIDE
+    elif span.end <= window.start or window.end <= span.start:
+        by_usage = Placement.OUTSIDE
+    else:
+        by_usage = Placement.ACROSS
+    contradicted = attribution is Attribution.AUTO and by_usage is not by_acceptance and _contradicts(delta)
+    return Placement.CONTRADICTED if contradicted else by_usage
 
 
 def usage_time(delta: LedgerDelta, attribution: Attribution) -> Window | None:
-    """Return the usage time that places a delta under ``attribution``; None: its acceptance places it."""
+    """Return the usage time that places a delta under ``attribution``; None if its acceptance places it."""
     match attribution:
         case Attribution.ACCEPTED:
             return None
         case Attribution.USAGE_TIME:
             return usage_window(delta)
         case Attribution.AUTO:
-            return _summarized_time(delta)
+            at, stated = delta.accepted_at, _summary_window(delta.metadata)
+            if stated is not None:
+                return Window(start=stated.start, end=at) if stated.start < at < stated.end else stated
+            day = _named_day(delta)
+            return None if day is None or day.start - _DAY <= at < day.end else day
 
 
-def _summarized_time(delta: LedgerDelta) -> Window | None:
-    """Return the time that a delta summarizes (see the module's rules)."""
-    at, stated = delta.accepted_at, _summary_window(delta.metadata)
-    if stated is not None:
-        return Window(start=stated.start, end=at) if stated.start < at < stated.end else stated
-    day = _day_named(delta)
-    return None if day is None or day.start - _DAY <= at < day.end else day
-
-
-def contradicts(delta: LedgerDelta) -> bool:
-    """Return whether the time that a delta names is too far from its acceptance to be taken for its usage time."""
-    stated, day = _summary_window(delta.metadata), _day_named(delta)
-    span = stated or day
+def _contradicts(delta: LedgerDelta) -> bool:
+    """Return whether the time that a delta names is too far from its acceptance to be its usage time."""
+    stated = _summary_window(delta.metadata)
+    span = stated or _named_day(delta)
     if span is None:
         return False
     too_late = stated is None and delta.accepted_at - span.end > LATEST_ACCEPTANCE
@@ -90,50 +83,46 @@ def contradicts(delta: LedgerDelta) -> bool:
 
 
 def usage_window(delta: LedgerDelta) -> Window | None:
-    """Return when the delta's usage happened, as the delta itself says; None when it does not say.
+    """Return when the usage of a delta happened, as the delta itself names it; None if it names no time.
 
-    ``metadata.summaryWindowStart`` and ``…End`` (CONTRACT 3.2), else the one UTC day that the ``referenceId``
-    names, else the ``reason``: PacSpace recommends ``usage:{customerId}:{YYYY-MM-DD}`` (CONTRACT 1.7). Malformed values count
-    as absent.
+    That is ``metadata.summaryWindowStart`` and ``…End`` (CONTRACT 3.2), else the one UTC day that the ``referenceId``
+    names, else the ``reason``. PacSpace recommends ``usage:{customerId}:{YYYY-MM-DD}`` (CONTRACT 1.7). Malformed values
+    count as absent.
     """
-    return _summary_window(delta.metadata) or _day_named(delta)
-
-
-def _day_named(delta: LedgerDelta) -> Window | None:
-    return _day_in(delta.reference_id) or _day_in(delta.reason)
+    return _summary_window(delta.metadata) or _named_day(delta)
 
 
 def _summary_window(metadata: Mapping[str, object]) -> Window | None:
-    start, end = _moment(metadata.get(_START)), _moment(metadata.get(_END))
+    start, end = _moment(metadata.get("summaryWindowStart")), _moment(metadata.get("summaryWindowEnd"))
     return Window(start=start, end=end) if start is not None and end is not None and start < end else None
 
 
-def _moment(written: object) -> datetime | None:
-    """Return an aware time, in UTC."""
-    if not isinstance(written, str):
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
         return None
     try:
-        at = datetime.fromisoformat(written)
+        at = datetime.fromisoformat(value)
         return at.astimezone(UTC) if at.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
 
 
-def _day_in(written: str | None) -> Window | None:
-    """Return the UTC day that a text names; None when it names none or several different ones."""
-    days = set(_days(written or ""))
+def _named_day(delta: LedgerDelta) -> Window | None:
+    return _day_in(delta.reference_id or "") or _day_in(delta.reason or "")
+
+
+def _day_in(value: str) -> Window | None:
+    """Return the UTC day that a text names; None if it names none, or several different ones."""
+    days: set[date] = set()
+    for found in _DATE.findall(value):
+        try:
+            days.add(date.fromisoformat(found))
+        except ValueError:
+            continue
+    # The first and the last day of the calendar have no neighbours to compare with.
+    days -= {date.min, date.max}
     if len(days) != 1:
         return None
     day = days.pop()
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return Window(start=start, end=start + _DAY)
-
-
-def _days(written: str) -> Iterator[date]:
-    for found in _DATE.findall(written):
-        try:
-            day = date.fromisoformat(found)
-        except ValueError:
-            continue
-        if date.min < day < date.max:
-            yield day

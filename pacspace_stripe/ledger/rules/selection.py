@@ -1,11 +1,14 @@
-"""Which of a ledger account's deltas count for one meter and window, and the usage they add up to.
+"""The deltas of a ledger account that count for one meter and window, and the usage that they add up to. Pure.
 
-Pure. A delta that cannot be placed, or whose meter cannot be told, makes the whole window ``UnclearRecords``: never a guess.
+A ledger account may hold other things than one meter's usage: another meter's deltas, deposits, summaries of another
+time, earlier readings. What the policy selects counts; everything else of a scope is named with its sum, so that the
+figures can be recomputed. A delta that cannot be placed in time, or whose meter is unknown, makes the whole window
+``UnclearRecords``: never a guess.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from pacspace_stripe.comparison.rules.verdicts import Reason
@@ -19,28 +22,29 @@ from pacspace_stripe.vocabulary.windows import Window, floor_to, iso_to_second
 BY_REASON, BY_METADATA = "reason", "metadata."
 _TICK = timedelta(milliseconds=1)
 """PacSpace shows times to the millisecond, and its windows end before their end."""
+_CHOOSE_A_CLOCK = "set PACSPACE_STRIPE_ATTRIBUTION to accepted or usage_time to say which of the two counts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """How the deltas of one meter are told from the others of its ledger account."""
+    """Rules that tell the deltas of one meter from the others of its ledger account."""
 
     meter: str
-    """Its ``event_name``."""
+    """The meter's ``event_name``."""
     meter_from: str = BY_ACCOUNT
     exclude_reasons: frozenset[str] = frozenset()
     attribution: Attribution = Attribution.ACCEPTED
     unit: Decimal = Decimal(1)
-    """How many of the ledger's units are one of the meter's."""
+    """Number of the ledger's units in one of the meter's."""
     reads: bool = False
-    """Each delta carries a reading, and the last one is what is used: Stripe's aggregation ``last``."""
+    """True if each delta carries a reading and the last one is what is used: Stripe's aggregation ``last``."""
     usage_sign: UsageSign = UsageSign.NEGATIVE
     others: frozenset[str] = frozenset()
-    """Names of other meters that Stripe has: a delta of one of these is no usage of this one."""
+    """Names of Stripe's other meters: a delta of one of these is no usage of this one."""
 
     @classmethod
     def of(cls, policy: Policy, meter: str, others: Iterable[str] = ()) -> "Selection":
-        """What the policy says of one meter."""
+        """Return what the policy sets for one meter."""
         return cls(
             meter=meter,
             meter_from=policy.meter_from,
@@ -54,39 +58,39 @@ class Selection:
 
     @property
     def takes_all(self) -> bool:
-        """Every delta that PacSpace places in the window counts: its balance says all there is to say."""
+        """True if every delta that PacSpace places in the window counts: its balance needs no list of deltas."""
         return self.attribution is Attribution.ACCEPTED and self.takes_all_of_a_time
 
     @property
     def takes_all_of_a_time(self) -> bool:
-        """Every delta counts whose place in time is the window, whichever clock places it."""
+        """True if every delta counts whose place in time is the window, whichever clock places it."""
         return self.meter_from == BY_ACCOUNT and not self.exclude_reasons and not self.reads
 
     @property
     def plain(self) -> bool:
-        """The net of PacSpace's window is usage as it stands, but for its sign."""
+        """True if the net of PacSpace's window is usage as it stands, but for its sign."""
         return self.takes_all and self.unit == 1
 
     @property
     def splits(self) -> bool:
-        """One ledger account holds several meters."""
+        """True if one ledger account holds several meters."""
         return self.meter_from != BY_ACCOUNT
 
     def usage(self, net: Decimal) -> Decimal:
-        """Raw net of counted deltas → usage in the meter's unit; rounded as both sources keep it if it must be."""
+        """Return the usage, in the meter's unit, of counted deltas by their raw net."""
         return self.usage_sign.in_meter_units(net, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedRecords:
-    """The deltas that count, and the sums of those that don't, in a fixed order."""
+    """The deltas that count, and the sums of those that do not, in a fixed order."""
 
     deltas: tuple[LedgerDelta, ...]
     usage: Decimal
     """In the meter's unit."""
     left_out: tuple[LeftOut, ...] = ()
     by_usage_time: int = 0
-    """Number of them that their own usage time places, not their acceptance."""
+    """Number of the deltas that their own usage time places, not their acceptance."""
 
     @property
     def count(self) -> int:
@@ -95,7 +99,7 @@ class CountedRecords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclearRecords:
-    """What counts cannot be told: unproven, with the record that it is about."""
+    """Records of which it is unknown what counts: the window is unproven, and ``detail`` names the record."""
 
     reason: Reason
     detail: str
@@ -114,79 +118,68 @@ def select(
     counted: list[LedgerDelta] = []
     sums: dict[tuple[LeftOutBy, str], list[Decimal]] = {}
     for listed, delta in (*((True, each) for each in deltas), *((False, each) for each in later)):
-        match _judged(delta, window, selection, listed=listed):
+        match _left_out_by(delta, window, selection, listed=listed):
             case UnclearRecords() as unclear:
                 return unclear
             case None:
                 counted.append(delta)
             case why:
                 sums.setdefault(why, []).append(delta.amount)
-    if selection.reads:
-        last = _last(counted, selection)
-        if isinstance(last, UnclearRecords):
-            return last
-        earlier = [delta.amount for delta in counted if delta not in last]
-        counted, sums = last, sums | ({(LeftOutBy.READING, ""): earlier} if earlier else {})
+    if selection.reads and counted:
+        # Of several readings the last one counts, by the clock that places them.
+        spans = [(usage_time(delta, selection.attribution), delta) for delta in counted]
+        timed = [(span.end if span else delta.accepted_at, delta) for span, delta in spans]
+        latest = max(at for at, _ in timed)
+        last = [delta for at, delta in timed if at == latest]
+        if len({delta.amount for delta in last}) > 1:
+            return _unclear(Reason.UNKNOWN_SHAPE, last[0], "is one of several different readings at its time")
+        if earlier := [delta.amount for delta in counted if delta != last[-1]]:
+            sums[LeftOutBy.READING, ""] = earlier
+        counted = last[-1:]
     left_out = tuple(
         LeftOut(by=by, name=name, count=len(amounts), net=total(amounts))
         for (by, name), amounts in sorted(sums.items(), key=lambda each: each[0])
     )
     usage = selection.usage(total(delta.amount for delta in counted))
-    own = sum(usage_time(delta, selection.attribution) is not None for delta in counted)
-    return CountedRecords(deltas=tuple(counted), usage=usage, left_out=left_out, by_usage_time=own)
+    by_usage_time = sum(usage_time(delta, selection.attribution) is not None for delta in counted)
+    return CountedRecords(deltas=tuple(counted), usage=usage, left_out=left_out, by_usage_time=by_usage_time)
 
 
-def _last(deltas: list[LedgerDelta], selection: Selection) -> list[LedgerDelta] | UnclearRecords:
-    """The last of several readings, by the clock that places them; none of none."""
-    if not deltas:
-        return []
-    latest = max(_read_at(delta, selection) for delta in deltas)
-    last = [delta for delta in deltas if _read_at(delta, selection) == latest]
-    if len({delta.amount for delta in last}) > 1:
-        return _unclear(Reason.UNKNOWN_SHAPE, last[0], "is one of several different readings at its time")
-    return last[-1:]
-
-
-def _read_at(delta: LedgerDelta, selection: Selection) -> datetime:
-    span = usage_time(delta, selection.attribution)
-    return span.end if span else delta.accepted_at
-
-
-def _judged(
+def _left_out_by(  # noqa: PLR0911  # one return per rule, in the order in which they decide
     delta: LedgerDelta, window: Window, selection: Selection, *, listed: bool
 ) -> "tuple[LeftOutBy, str] | UnclearRecords | None":
-    """None: it counts. What is no usage at all, or another meter's, need not be placed in time."""
+    """Return why a delta does not count; None if it counts.
+
+    A delta that is no usage at all, or another meter's, need not be placed in time.
+    """
     if delta.reason is not None and delta.reason in selection.exclude_reasons:
         return LeftOutBy.REASON, delta.reason
-    where = placement(delta, window, selection.attribution, listed=listed)
-    if where is Placement.OUTSIDE:
+    place = placement(delta, window, selection.attribution, listed=listed)
+    if place is Placement.OUTSIDE:
         return LeftOutBy.TIME, ""
-    other = _of_another_meter(delta, selection) if selection.splits else None
-    if other is None and where is Placement.ACROSS:
+    if selection.splits:
+        meter, source = meter_of(delta, selection.meter_from), selection.meter_from
+        if meter is None:
+            return _unclear(Reason.UNMAPPED, delta, f"names no meter in its {source}")
+        if meter != selection.meter:
+            if meter in selection.others:
+                return LeftOutBy.METER, meter
+            return _unclear(Reason.UNMAPPED, delta, f"names {meter!r} in its {source}, no meter of Stripe's")
+    if place is Placement.ACROSS:
         what = f"is usage of {usage_window(delta)}, which crosses the edge of {window}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
-    if other is None and where is Placement.CONTRADICTED:
+    if place is Placement.CONTRADICTED:
         at = iso_to_second(delta.accepted_at)
         what = f"names {usage_window(delta)} as its time and was accepted {at}: {_CHOOSE_A_CLOCK}"
         return _unclear(Reason.UNKNOWN_SHAPE, delta, what)
-    return other
+    return None
 
 
-_CHOOSE_A_CLOCK = "set PACSPACE_STRIPE_ATTRIBUTION to accepted or usage_time to say which of the two counts"
+def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> UnclearRecords:
+    return UnclearRecords(reason=reason, detail=f"{name_of(delta)} {what}")
 
 
-def _of_another_meter(delta: LedgerDelta, selection: Selection) -> "tuple[LeftOutBy, str] | UnclearRecords | None":
-    meter, told_by = meter_of(delta, selection.meter_from), selection.meter_from
-    if meter is None:
-        return _unclear(Reason.UNMAPPED, delta, f"names no meter in its {told_by}")
-    if meter == selection.meter:
-        return None
-    if meter in selection.others:
-        return LeftOutBy.METER, meter
-    return _unclear(Reason.UNMAPPED, delta, f"names {meter!r} in its {told_by}, no meter of Stripe's")
-
-
-def chosen(
+def balance_of(
     balance: Balance,
     deltas: Sequence[LedgerDelta],
     window: Window,
@@ -194,8 +187,9 @@ def chosen(
     *,
     later: Sequence[LedgerDelta] = (),
 ) -> Balance | UnclearRecords:
-    """Return the balance of a scope with what of it does not count, when the deltas are the ones that it is made of.
+    """Return the balance of a scope with the sums of its deltas that do not count.
 
+    PacSpace's own balance has to be the sum of the deltas that it lists, else the ledger is inconsistent.
     ``later``: those of them that PacSpace places after the window's end.
     """
     net, count = total(delta.amount for delta in (*deltas, *later)), len(deltas) + len(later)
@@ -206,12 +200,12 @@ def chosen(
     match select(deltas, window, selection, later=later):
         case UnclearRecords() as unclear:
             return unclear
-        case CountedRecords(left_out=left_out, by_usage_time=own):
-            return replace(balance, left_out=left_out, unit=selection.unit, by_usage_time=own)
+        case CountedRecords(left_out=left_out, by_usage_time=by_usage_time):
+            return replace(balance, left_out=left_out, unit=selection.unit, by_usage_time=by_usage_time)
 
 
-def as_it_stands(balance: Balance, selection: Selection) -> Balance:
-    """Return the balance without a selection where auto found nothing to select: acceptance placed every record."""
+def unless_trivial(balance: Balance, selection: Selection) -> Balance:
+    """Return the balance without its selection if auto had nothing to select: acceptance placed every record."""
     auto = selection.attribution is Attribution.AUTO and selection.takes_all_of_a_time and selection.unit == 1
     nothing = not balance.left_out and not balance.by_usage_time
     return replace(balance, left_out=None) if auto and nothing else balance
@@ -226,12 +220,14 @@ def proof_scope(counted: Iterable[LedgerDelta], window: Window) -> Window:
     return Window(start=window.start, end=max(window.end, last + _TICK))
 
 
-def awaited(deltas: Iterable[LedgerDelta], window: Window, selection: Selection, cadence: timedelta) -> Window | None:
-    """Return the end of a window whose summary the ledger does not have yet; None when nothing is awaited.
+def awaited_summary(
+    deltas: Iterable[LedgerDelta], window: Window, selection: Selection, cadence: timedelta
+) -> Window | None:
+    """Return the end of a window whose summary the ledger does not have yet; None if no summary is awaited.
 
-    ``deltas``: all that are listed in the window and after it. A ledger whose records summarize times of their own
-    gets the last one after that time has ended. It is awaited when no record covers the window's last ``cadence`` to
-    its end, and none is of a later time.
+    A ledger whose records summarize times of their own gets the last one after that time has ended. It is awaited while
+    no record covers the window's last ``cadence`` to its end, and none is of a later time.
+    ``deltas``: all that are listed in the window and after it.
     """
     mine = [delta for delta in deltas if is_usage_of(delta, selection)]
     spans = [span for delta in mine if (span := usage_time(delta, selection.attribution))]
@@ -253,7 +249,7 @@ def is_usage_of(delta: LedgerDelta, selection: Selection) -> bool:
 
 
 def may_count(delta: LedgerDelta, window: Window, selection: Selection) -> bool:
-    """Return whether an unverified delta might be usage of the window: what it does not say cannot rule it out.
+    """Return whether an unverified delta might be usage of the window: what it does not name cannot rule it out.
 
     With auto, a delta that names no time of its own is placed by its acceptance, as it will be once it is verified.
     """
@@ -267,18 +263,14 @@ def may_count(delta: LedgerDelta, window: Window, selection: Selection) -> bool:
     return placement(delta, window, selection.attribution) is not Placement.OUTSIDE
 
 
-def _unclear(reason: Reason, delta: LedgerDelta, what: str) -> UnclearRecords:
-    return UnclearRecords(reason=reason, detail=f"{name_of(delta)} {what}")
-
-
 def name_of(delta: LedgerDelta) -> str:
-    """A record for people."""
+    """Return the name of a record for people: its id, and its reference if it has one."""
     reference = f" ({delta.reference_id})" if delta.reference_id else ""
     return f"record {delta.record_id}{reference}"
 
 
 def named_meters(deltas: Iterable[LedgerDelta], selection: Selection) -> frozenset[str]:
-    """Other meters that the deltas name: whoever has some must know whether they are Stripe's."""
+    """Return the other meters that the deltas name; the caller finds out which of them are Stripe's."""
     if not selection.splits:
         return frozenset()
     usage = (delta for delta in deltas if delta.reason not in selection.exclude_reasons)
@@ -287,7 +279,7 @@ def named_meters(deltas: Iterable[LedgerDelta], selection: Selection) -> frozens
 
 
 def meter_of(delta: LedgerDelta, meter_from: str) -> str | None:
-    """The meter that a delta names in its ``reason`` or ``metadata.KEY``; None when it names none there."""
+    """Return the meter that a delta names in its ``reason`` or ``metadata.KEY``; None if it names none there."""
     if meter_from == BY_REASON:
         named: object = delta.reason
     else:

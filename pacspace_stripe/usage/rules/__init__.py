@@ -1,40 +1,50 @@
-"""What one invoice bills: its metered lines per meter, window and ledger account, and the figures that name them.
+"""Rules of Stripe's side: from an invoice's lines to the usage that they bill per meter and window. Pure.
 
-Pure. Every metered line is mapped and recognised first; what is not, is a problem of its own and never a guess.
-
-    lines      which lines bill usage, which do not, and which are of a kind that is not known
-    shares     what one price bills of a meter in one window: plain, tiered, in packages
-    prorations which lines bill usage, and which only correct money
-    pushed     what invoice items bill of usage that another system counted
-    usages     those of all prices on one meter and window, mapped to their ledger account
-    metering   where the lines alone do not say it: what the meter's summaries make of them
-    running    what earlier invoices of the same period have billed: thresholds
-    accounts   the ledger account, and who else bills it
-    figures    the exact quantities that a stamp and a waiver name
+lines           which lines bill usage, which only correct money, and which are of an unknown kind
+billed_usage    the values: lines of one price, usage of one meter and window, and the figures that a stamp names
+thresholds      several invoices of one period: what earlier ones have billed
+accounts        the ledger account or settlement record of a usage, and what vouches for one invoice only
+invoice_items   usage that another system counted
+invoice_usage   all of these together: what one invoice bills
+line_reading    what the meter's summaries add, where the lines alone do not show what is billed
 """
 
 from pacspace_stripe.usage.rules.accounts import (
     ACCOUNT_METADATA_KEY,
     SHARED_ACCOUNT,
+    CoveredPart,
+    covered_part,
+    covered_parts,
     ledger_account,
-    rival_detail,
+    on_records,
+    overlap_detail,
     shared_accounts,
 )
-from pacspace_stripe.usage.rules.billed_usage import billed_usage, other_subscriptions
-from pacspace_stripe.usage.rules.figures import billed_figures, figures_of, same_figures
-from pacspace_stripe.usage.rules.line_reading import Share
+from pacspace_stripe.usage.rules.billed_usage import (
+    BilledUsage,
+    PriceLines,
+    billed_figures,
+    figures_of,
+    same_figures,
+)
+from pacspace_stripe.usage.rules.invoice_items import UNNAMED, names_metronome
+from pacspace_stripe.usage.rules.invoice_usage import billed_usage, other_subscriptions
+from pacspace_stripe.usage.rules.line_reading import (
+    apply_meter,
+    judge_below_zero,
+    judge_by_formula,
+    judge_lagging_lines,
+    may_be_below_zero,
+)
 from pacspace_stripe.usage.rules.lines import is_metered, may_bill_usage, metered_lines
-from pacspace_stripe.usage.rules.metering import below_zero, by_formula, lagging, may_be_below_zero, with_meter
-from pacspace_stripe.usage.rules.pushed import UNNAMED, names_metronome
-from pacspace_stripe.usage.rules.running import (
+from pacspace_stripe.usage.rules.thresholds import (
     THRESHOLD,
     bills_later,
-    cut_short,
-    earlier_of_period,
-    lacks_some,
+    bills_less,
+    judge_threshold,
     open_question,
+    thresholds_of_period,
 )
-from pacspace_stripe.usage.rules.usage import BilledUsage
 
 __all__ = [
     "ACCOUNT_METADATA_KEY",
@@ -42,27 +52,31 @@ __all__ = [
     "THRESHOLD",
     "UNNAMED",
     "BilledUsage",
-    "Share",
-    "below_zero",
+    "CoveredPart",
+    "PriceLines",
+    "apply_meter",
     "billed_figures",
     "billed_usage",
     "bills_later",
-    "by_formula",
-    "cut_short",
-    "earlier_of_period",
+    "bills_less",
+    "covered_part",
+    "covered_parts",
     "figures_of",
     "is_metered",
-    "lacks_some",
-    "lagging",
+    "judge_below_zero",
+    "judge_by_formula",
+    "judge_lagging_lines",
+    "judge_threshold",
     "ledger_account",
     "may_be_below_zero",
     "may_bill_usage",
     "metered_lines",
     "names_metronome",
+    "on_records",
     "open_question",
     "other_subscriptions",
-    "rival_detail",
+    "overlap_detail",
     "same_figures",
     "shared_accounts",
-    "with_meter",
+    "thresholds_of_period",
 ]

@@ -1,164 +1,138 @@
-"""What one price bills of a meter in one window: the lines of one subscription item and price. Pure."""
+"""Reading of lines together with their meter, where the lines alone do not show what is billed. Pure.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+1. Tiers and packages   Stripe does not document what the quantities of their lines are (FACTS 4.4). The meter's figure
+                        is Stripe's own, and the lines have to agree with it.
+2. A draft's lines      They may lag behind the meter until finalization, which brings them up to date (FACTS 2.1).
+3. A meter below zero   It bills nothing, and its line shows 0 (FACTS 4.2).
+4. Counts and readings  A meter that does not sum explains some differences by itself.
+"""
 
-from pacspace_stripe.comparison.rules.verdicts import EarlierBilling, LineKind, MeterTotals
-from pacspace_stripe.vocabulary.invoices import Formula, LineItem, Meter, Price, UsageType
-from pacspace_stripe.vocabulary.quantities import equal, text, total
-from pacspace_stripe.vocabulary.windows import Window
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
-_COMPARED = (Formula.SUM, Formula.COUNT)
-"""Aggregations that a ledger's sum of records can agree with."""
-LAST = (
-    "its meter bills the last value reported, and a ledger account adds its records up: name it in "
-    "PACSPACE_STRIPE_READINGS if each record carries a reading, as METER:total if Stripe is sent a running total, "
-    "else bill it by a meter that sums"
-)
+from pacspace_stripe.comparison.rules.verdicts import BilledAs, MeterTotals, Reason, Verdict, WindowResult
+from pacspace_stripe.usage.rules.billed_usage import BilledUsage, PriceLines
+from pacspace_stripe.vocabulary.invoices import Formula
+from pacspace_stripe.vocabulary.quantities import equal, text
+
 NO_READING = "no reading in its period: whether Stripe goes on with an earlier one is not known"
-_REST = "what its lines count after a threshold is not documented"
+_AFTER_THRESHOLD = "what its lines count after a threshold is not documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One price's lines in one window, and what earlier invoices of the same period billed for it."""
-
-    price_id: str | None
-    item_id: str | None
-    price: Price | None
-    window: Window | None
-    lines: tuple[LineItem, ...]
-    earlier: tuple[EarlierBilling, ...] = ()
-    subscription_id: str | None = None
-    """The subscription that its lines name, where that is another than the invoice's own."""
-    doubt: str | None = None
-    """Why it is not known what a line bills, where its own quantity and window do not show it."""
-
-    @property
-    def name(self) -> str:
-        """Whose lines these are: one price may be on two items of a subscription."""
-        return "/".join(part for part in (self.price_id, self.item_id) if part)
-
-    @property
-    def asks_meter(self) -> bool:
-        """Whether Stripe does not say that its quantities are raw usage (FACTS 4.4)."""
-        return self.price is not None and (self.price.tiered or self.price.package is not None)
-
-    @property
-    def quantity(self) -> Decimal | None:
-        """Its quantities of usage added up, with those billed earlier; None when a line has none."""
-        quantities = usage_quantities(self.lines, self.price)
-        return None if quantities is None else total([*quantities, *(each.quantity for each in self.earlier)])
-
-    def kind(self, line: LineItem) -> LineKind:
-        return LineKind.FLAT_FEE if is_flat_fee(line, self.price) else LineKind.USAGE
-
-
-def usage_quantities(lines: Iterable[LineItem], price: Price | None) -> list[Decimal] | None:
-    """The quantities of the lines that bill usage; None when one has none."""
-    found = [line.quantity for line in lines if not is_flat_fee(line, price)]
-    known = [quantity for quantity in found if quantity is not None]
-    return known if len(known) == len(found) else None
-
-
-def is_flat_fee(line: LineItem, price: Price | None) -> bool:
-    """Whether a line surely bills the fixed part of a tier: its amount is that, and not the price of one unit."""
-    if price is None or line.amount is None or line.quantity not in (None, Decimal(0), Decimal(1)):
-        return False
-    fees = {_whole(tier.flat_amount) for tier in price.tiers if tier.flat_amount}
-    units = {_whole(tier.unit_amount) for tier in price.tiers}
-    return line.amount in fees and (line.quantity != 1 or line.amount not in units)
-
-
-def is_unclear(line: LineItem, price: Price | None) -> bool:
-    """Whether a line may as well bill a tier's flat fee as one unit of usage: both cost the same."""
-    if price is None or line.amount is None or line.quantity != 1:
-        return False
-    fees = {_whole(tier.flat_amount) for tier in price.tiers if tier.flat_amount}
-    return line.amount in fees and not is_flat_fee(line, price)
-
-
-def _whole(amount: Decimal) -> int:
-    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
-
-
-def shape_problem(share: Share) -> str | None:
-    """Whatever makes its lines' quantities something else than usage of one meter in one window."""
-    price, lines = share.price, share.lines
-    negative = any(line.quantity is not None and line.quantity < 0 for line in lines)
-    problems = {
-        "its price could not be read": price is None,
-        f"its price is of a kind that is not known: {', '.join(price.unknown) if price else ''}": bool(
-            price and price.unknown
-        ),
-        "the price's usage type is not known": price is not None and price.usage_type is not UsageType.METERED,
-        "a metered price without a meter (legacy usage records)": price is not None and price.meter_id is None,
-        share.doubt or "": share.doubt is not None,
-        "a line without a quantity": usage_quantities(lines, price) is None,
-        "a negative quantity": negative,
-        "a line without a period": share.window is None,
-    }
-    return next((text for text, present in problems.items() if present), None)
-
-
-def formula_problem(meter: Meter, *, reads: bool) -> str | None:
-    """Return why a ledger's records cannot be compared with how a meter adds up what it is sent."""
-    if meter.formula is Formula.LAST:
-        return None if reads else LAST
-    if meter.formula not in _COMPARED:
-        return "the meter's aggregation is not compared yet"
-    return f"PACSPACE_STRIPE_READINGS names it, and its meter bills a {meter.formula.value}" if reads else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a share's lines say beside what its meter says."""
+class LineReading:
+    """The usage that the lines of one price bill, read together with their meter's totals."""
 
     quantity: Decimal | None
-    """None: they do not agree, or nobody can tell."""
+    """None if lines and meter do not agree, or if it cannot be known."""
     doubt: str = ""
-    unlike: bool = False
-    """They say something else than the meter: a draft's lines may lag behind it."""
+    """Why ``quantity`` is None, for a person."""
+    differs: bool = False
+    """True if the lines contradict the meter: a draft's lines may lag behind it."""
 
 
-def told(share: Share, says: MeterTotals) -> Told:
-    """The usage that the lines bill. Of packages they may count usage or packages: the meter tells which."""
-    billed = share.quantity or Decimal(0)
-    if any(is_unclear(line, share.price) for line in share.lines):
+def read_lines(lines: PriceLines, totals: MeterTotals) -> LineReading:
+    """Return the usage that lines bill. Those of a package price may count usage or packages: the meter tells which."""
+    billed = lines.quantity or Decimal(0)
+    if lines.ambiguous:
         doubt = "a tiered price: a line of quantity 1 may be a tier's flat fee or one unit, which cost the same"
-        return Told(quantity=None, doubt=doubt)
-    raw = says.allows(billed)
-    packed = _is_packed(share, billed, says)
-    if not raw and not packed:
-        doubt, unlike = _unlike(share, billed, says), not _may_be_a_rest(share)
-        return Told(quantity=None, doubt=doubt if unlike else f"{doubt}; {_REST}", unlike=unlike)
-    if packed and says.exact is None:
-        doubt = f"a package price whose meter says {_between(says)} over whole minutes: which of these is not known"
-        return Told(quantity=None, doubt=doubt)
-    return Told(quantity=says.exact if packed else billed)
+        return LineReading(quantity=None, doubt=doubt)
+    package = lines.price.package if lines.price else None
+    least, most = sorted((totals.inner, totals.outer))
+    between = text(least) if equal(least, most) else f"{text(least)} to {text(most)}"
+    # After a threshold the lines may count the packages that it left over: no sign of a draft that lags.
+    may_be_rest = bool(lines.billed_earlier) and package is not None
+    packed = package is not None and not may_be_rest and package.count(least) <= billed <= package.count(most)
+    if not totals.allows(billed) and not packed:
+        shown = "its line says" if len(lines.lines) == 1 else "its lines add up to"
+        doubt = f"a {'package' if package else 'tiered'} price: {shown} {text(billed)}, its meter says {between}"
+        doubt = f"{doubt}; {_AFTER_THRESHOLD}" if may_be_rest else doubt
+        return LineReading(quantity=None, doubt=doubt, differs=not may_be_rest)
+    if packed and totals.exact is None:
+        doubt = f"a package price whose meter says {between} over whole minutes: which of these is not known"
+        return LineReading(quantity=None, doubt=doubt)
+    return LineReading(quantity=totals.exact if packed else billed)
 
 
-def _is_packed(share: Share, billed: Decimal, says: MeterTotals) -> bool:
-    """Whether the lines may count packages."""
-    package = share.price.package if share.price else None
-    if package is None or _may_be_a_rest(share):
-        return False
-    least, most = sorted((package.count(says.inner), package.count(says.outer)))
-    return least <= billed <= most
+def apply_meter(usage: BilledUsage, totals: MeterTotals | None, *, draft: bool) -> BilledUsage:
+    """Return the usage with the figure that its lines and its meter agree on, or with its problem."""
+    if totals is None:
+        return _unknown(usage, "the meter's summaries take whole minutes, and its period has none")
+    metered = replace(usage, meter_totals=totals)
+    billable = MeterTotals(inner=max(totals.inner, Decimal(0)), outer=max(totals.outer, Decimal(0)))
+    readings = [read_lines(lines, billable) for lines in usage.price_lines]
+    if doubts := [reading for reading in readings if reading.quantity is None]:
+        lagging = draft and all(reading.differs for reading in doubts)
+        return (_lagging(metered, doubts[0], billable) if lagging else None) or _doubted(metered, doubts, draft=draft)
+    quantity, *others = [reading.quantity for reading in readings if reading.quantity is not None]
+    if not all(equal(other, quantity) for other in others):
+        return _unknown(metered, "two prices bill one meter, and not the same usage for the same time")
+    raw = all(lines.quantity is not None and equal(lines.quantity, quantity) for lines in usage.price_lines)
+    return replace(metered, quantity=quantity, billed_as=usage.billed_as if raw else BilledAs.METER)
 
 
-def _may_be_a_rest(share: Share) -> bool:
-    """Whether they may count the packages that a threshold left over: no sign of a draft that lags behind its meter."""
-    return bool(share.earlier) and share.price is not None and share.price.package is not None
+def _lagging(usage: BilledUsage, doubt: LineReading, billable: MeterTotals) -> BilledUsage | None:
+    """Return a draft's usage as its meter says it will be billed, as far as whole minutes tell; None if they do not."""
+    lagging = replace(usage, lags=True, detail=doubt.doubt)
+    if billable.exact is not None:
+        return replace(lagging, quantity=billable.exact, billed_as=BilledAs.METER)
+    in_packages = any(lines.price and lines.price.package for lines in usage.price_lines)
+    return lagging if usage.quantity is not None and not in_packages else None
 
 
-def _unlike(share: Share, billed: Decimal, says: MeterTotals) -> str:
-    kind = "package" if share.price and share.price.package else "tiered"
-    lines = "its line says" if len(share.lines) == 1 else "its lines add up to"
-    return f"a {kind} price: {lines} {text(billed)}, its meter says {_between(says)}"
+def _doubted(usage: BilledUsage, doubts: list[LineReading], *, draft: bool) -> BilledUsage:
+    # A draft's lines that only differ may still catch up with the meter: any other doubt is the one to name.
+    doubt = next((each for each in doubts if draft and not each.differs), doubts[0])
+    unconfirmed = "; what the lines of such a price count is not documented" if doubt.differs else ""
+    return _unknown(usage, f"{doubt.doubt}{unconfirmed}")
 
 
-def _between(says: MeterTotals) -> str:
-    least, most = sorted((says.inner, says.outer))
-    return text(least) if equal(least, most) else f"{text(least)} to {text(most)}"
+def _unknown(usage: BilledUsage, detail: str) -> BilledUsage:
+    return replace(usage, problem=Reason.UNKNOWN_SHAPE, detail=detail)
+
+
+def judge_lagging_lines(result: WindowResult, usage: BilledUsage, *, strict: bool) -> WindowResult:
+    """Judge lines that lag behind their meter: they may leave only if the final lines are read again (``strict``)."""
+    if not usage.lags:
+        return result
+    if result.reason.verdict is Verdict.MATCHED:
+        if strict and (result.from_meter or usage.billed_as is BilledAs.METER):
+            return replace(result, from_meter=True, detail=result.detail or usage.detail)
+        return replace(result, reason=Reason.NOT_SETTLED, detail=usage.detail)
+    recorded = result.recorded if result.reason.verdict is Verdict.DRIFTED else None
+    sums = [lines.quantity for lines in usage.price_lines]
+    if recorded is not None and any(each is not None and equal(each, recorded) for each in sums):
+        return replace(result, reason=Reason.NOT_SETTLED, detail=f"{usage.detail}, the ledger {text(recorded)}")
+    return result
+
+
+def may_be_below_zero(result: WindowResult) -> bool:
+    """Return whether nothing is billed and less than nothing recorded: only the meter can explain that."""
+    return result.billed == 0 and result.recorded is not None and result.recorded < 0
+
+
+def judge_below_zero(result: WindowResult, totals: MeterTotals | None) -> WindowResult:
+    """Match a period whose usage nets below zero, and is billed as 0, if its meter says what the ledger says."""
+    recorded = result.recorded
+    if totals is None or recorded is None or max(totals.inner, totals.outer) >= 0 or not totals.allows(recorded):
+        return result
+    return replace(
+        result,
+        reason=Reason.EXACT,
+        detail=f"its meter is below zero, at {text(recorded)}: Stripe bills 0",
+        billed=recorded,
+        billed_as=BilledAs.METER,
+        meter_totals=totals,
+    )
+
+
+def judge_by_formula(result: WindowResult, usage: BilledUsage) -> WindowResult:
+    """Explain a difference by a meter that does not sum: a count of reports, or the last of several readings."""
+    if usage.formula is Formula.LAST and result.reason is Reason.LEDGER_MISSING and not result.count:
+        # No record is no reading of zero: Stripe may bill an earlier reading that the ledger never had to repeat.
+        return replace(result, reason=Reason.UNKNOWN_SHAPE, detail=NO_READING)
+    as_many = usage.formula is Formula.COUNT and result.count is not None and result.billed == result.count
+    if result.reason.verdict is not Verdict.DRIFTED or not as_many:
+        return result
+    detail = f"{result.detail}; the meter counts reports, and the ledger has as many records: record 1 for each"
+    return replace(result, detail=detail)
