@@ -9,10 +9,9 @@ from random import random as any_fraction
 
 import httpx
 
-from pacspace_stripe.alerts.rules.messages import Place, Why, why_of
-from pacspace_stripe.alerts.rules.throttle import Alert, Channel
-from pacspace_stripe.alerts.sender import Receiver, Sender, patience
-from pacspace_stripe.alerts.worker import AlertWorker
+from pacspace_stripe.alerts.delivery import AlertReceiver, AlertSender, alert_timeouts
+from pacspace_stripe.alerts.rules.alert import Alert, Channel
+from pacspace_stripe.alerts.rules.messages import AlertLinks, DriftCause, cause_of
 from pacspace_stripe.comparison.comparer import Comparer
 from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.documents.rendering import Documents
@@ -32,7 +31,7 @@ from pacspace_stripe.http.retries import Timeouts
 from pacspace_stripe.ledger.ledgers import BalanceLedger, Ledger, SettlementLedger
 from pacspace_stripe.pacspace_api import PacSpaceApi
 from pacspace_stripe.settings import Settings
-from pacspace_stripe.store import Enqueue, Job, Kind, Store
+from pacspace_stripe.store import Enqueue, Job, JobKind, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.sweep import Sweep
@@ -64,7 +63,7 @@ class App:
     sweep: Sweep
     now: Callable[[], datetime]
 
-    def check(self, kind: Kind, job_id: str, requested: int) -> None:
+    def check(self, kind: JobKind, job_id: str, requested: int) -> None:
         """Check a job until every request, this one included, is answered by a check that began after it."""
         for _ in range(_CHECKS_IN_A_ROW):
             job = self.store.jobs.find(job_id)
@@ -72,13 +71,13 @@ class App:
                 return
             self._check_once(kind, job_id)
 
-    def _check_once(self, kind: Kind, job_id: str) -> None:
+    def _check_once(self, kind: JobKind, job_id: str) -> None:
         match kind:
-            case Kind.INVOICE:
+            case JobKind.INVOICE:
                 self.checker.check(job_id)
-            case Kind.UPCOMING:
+            case JobKind.UPCOMING:
                 self.early_warning.check(job_id)
-            case Kind.SWEEP:
+            case JobKind.SWEEP:
                 self.sweep.run()
 
     @staticmethod
@@ -113,19 +112,19 @@ class App:
         """Return what takes events, with a queue for immediate checks."""
         return replace(self.sweep.wakeups, enqueue=enqueue)
 
-    def alert_workers(self) -> tuple[AlertWorker, ...]:
-        """Return one worker per alert channel that is set. Each has connections of its own, which the caller closes."""
+    def alert_senders(self) -> tuple[AlertSender, ...]:
+        """Return one sender per alert channel that is set. Each has connections of its own, which the caller closes."""
         settings = self.settings
-        place = Place(livemode=settings.livemode, console_url=settings.console_url)
+        links = AlertLinks(livemode=settings.livemode, console_url=settings.console_url)
         return tuple(
-            AlertWorker(
+            AlertSender(
                 store=self.store,
-                sender=Sender(
-                    transport=Transport(timeouts=patience()), place=place, now=self.now, why=partial(_why, self.store)
-                ),
+                transport=Transport(timeouts=alert_timeouts()),
                 receiver=receiver,
+                links=links,
                 now=self.now,
                 chance=any_fraction,
+                cause=partial(_drift_cause, self.store),
             )
             for receiver in _receivers(settings)
         )
@@ -135,7 +134,7 @@ class App:
         checks = 0
         for job_id, kind in self.store.triggers.due_ids():
             with contextlib.suppress(LeaseBusy, LeaseLost):
-                if kind is not Kind.SWEEP:
+                if kind is not JobKind.SWEEP:
                     self._check_once(kind, job_id)
                     checks += 1
         return checks
@@ -232,18 +231,18 @@ def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi, now: Callab
             return SettlementLedger(api=api)
 
 
-def _why(store: Store, alert: Alert) -> Why | None:
+def _drift_cause(store: Store, alert: Alert) -> DriftCause | None:
     stored = store.explanations.find(alert.job_id)
-    return why_of(alert, stored.fingerprint, stored.explanations) if stored else None
+    return cause_of(alert, stored.fingerprint, stored.explanations) if stored else None
 
 
-def _receivers(settings: Settings) -> Iterator[Receiver]:
+def _receivers(settings: Settings) -> Iterator[AlertReceiver]:
     if settings.alert_webhook_url:
         secrets = tuple(secret.get_secret_value() for secret in settings.alert_webhook_secrets or ())
         url = settings.alert_webhook_url.get_secret_value()
-        yield Receiver(channel=Channel.WEBHOOK, url=url, secrets=secrets)
+        yield AlertReceiver(channel=Channel.WEBHOOK, url=url, secrets=secrets)
     if settings.alert_slack_url:
-        yield Receiver(channel=Channel.SLACK, url=settings.alert_slack_url.get_secret_value())
+        yield AlertReceiver(channel=Channel.SLACK, url=settings.alert_slack_url.get_secret_value())
 
 
 def _transport(
@@ -257,7 +256,7 @@ def _transport(
     timeouts = Timeouts(connect=min(3.0, total / 3), read=min(8.0, total / 2), total=total)
     limits = {STRIPE: settings.request_rate}
     # All processes on one database share one account's limits; Stripe limits test and live mode separately.
-    fleets = {STRIPE: store.shares(f"{STRIPE} {'live' if settings.livemode else 'test'}")}
+    fleets = {STRIPE: store.rate_shares(f"{STRIPE} {'live' if settings.livemode else 'test'}")}
     if sleep is None:
         return Transport(httpx_transport=httpx_transport, limits=limits, fleets=fleets, timeouts=timeouts)
     return Transport(

@@ -29,7 +29,7 @@ from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused, Unexpe
 from pacspace_stripe.explain.rules.rejections import Rejection, RejectionReport
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.carried_stamp import changed_stamp
-from pacspace_stripe.store import Kind, Leased, Store
+from pacspace_stripe.store import JobKind, JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import is_metered
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus, Subscription
@@ -79,7 +79,7 @@ class Sweep:
     def plan(self) -> None:
         """Sweep soon, widely and for three days back: ``serve`` does at every start. Each sweep plans the next one."""
         self._forget()
-        self.store.triggers.request(Kind.SWEEP, SWEEP_ID)
+        self.store.triggers.request(JobKind.SWEEP, SWEEP_ID)
 
     def run(self, *, widely: bool = False) -> list[str]:
         """One sweep, now: what it found, each once. Raises LeaseBusy when another process sweeps.
@@ -87,7 +87,7 @@ class Sweep:
         ``widely``: everything, for three days back, as at the start of ``serve``.
         A list that Stripe does not give hides no other one: RemoteError is raised when everything else was looked at.
         """
-        leased = self.store.jobs.acquire(Kind.SWEEP, SWEEP_ID, max(self.lease, SHORTEST_LEASE))
+        leased = self.store.jobs.acquire(JobKind.SWEEP, SWEEP_ID, max(self.lease, SHORTEST_LEASE))
         if leased is None:
             message = "another process is sweeping"
             raise LeaseBusy(message)
@@ -103,7 +103,7 @@ class Sweep:
             raise failures[0]
         return list(found)
 
-    def _search(self, leased: Leased, found: dict[str, None]) -> list[RemoteError]:
+    def _search(self, leased: JobLease, found: dict[str, None]) -> list[RemoteError]:
         began, failures, last = self.now(), list[RemoteError](), self._mark(_WIDE)
         wide = last is None or last + WIDELY <= began
         always = (self._drafts, self._undelivered)
@@ -122,14 +122,14 @@ class Sweep:
 
     # -- what is looked for -----------------------------------------------------------------------------------------
 
-    def _drafts(self, leased: Leased, _: datetime) -> Iterator[str]:
+    def _drafts(self, leased: JobLease, _: datetime) -> Iterator[str]:
         for chunk in _chunks(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value), leased):
             yield from self._unknown(chunk)
             kept_back = self.store.jobs.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
-            yield from self._requested(Kind.INVOICE, kept_back)
+            yield from self._requested(JobKind.INVOICE, kept_back)
             yield from self._changed(chunk)
 
-    def _undelivered(self, leased: Leased, began: datetime) -> Iterator[str]:
+    def _undelivered(self, leased: JobLease, began: datetime) -> Iterator[str]:
         listed = self.stripe.list_undelivered_events(_HANDLED, created_since=self._since(_EVENTS, began))
         for chunk in _chunks(listed, leased):
             received = self.store.triggers.received([event.event_id for event in chunk])
@@ -139,7 +139,7 @@ class Sweep:
                     yield woken
         self._reached(_EVENTS, began)
 
-    def _finalized(self, leased: Leased, began: datetime) -> Iterator[str]:
+    def _finalized(self, leased: JobLease, began: datetime) -> Iterator[str]:
         recent = self.stripe.list_invoices(created_since=self._since(_FINALIZED, began))
         finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.UNKNOWN)
         for chunk in _chunks(recent, leased):
@@ -148,7 +148,7 @@ class Sweep:
             yield from self._changed(left)
         self._reached(_FINALIZED, began)
 
-    def _rejections(self, leased: Leased, began: datetime) -> Iterator[str]:
+    def _rejections(self, leased: JobLease, began: datetime) -> Iterator[str]:
         """Keep what Stripe rejected. What cannot be read of it is told once, and is no failure of the sweep."""
         since = max(began - REMEMBERED, (self._mark(_REJECTIONS) or began - REMEMBERED) - OVERLAP)
         journal = self.store.journal
@@ -172,14 +172,14 @@ class Sweep:
                 meter = self.stripe.meter(meter).event_name
         return (replace(one, meter=meter) for one in report.rejections)
 
-    def _unwarned(self, leased: Leased, began: datetime) -> Iterator[str]:
+    def _unwarned(self, leased: JobLease, began: datetime) -> Iterator[str]:
         if not self.warning:
             return
         soon = self.stripe.list_subscriptions(ends_after=began, ends_before=began + self.warning)
         for chunk in _chunks(soon, leased):
             due = [job for subscription in chunk for job in self._warnings_due(subscription, began)]
             known = self.store.jobs.known(due)
-            yield from self._requested(Kind.UPCOMING, (job for job in due if job not in known))
+            yield from self._requested(JobKind.UPCOMING, (job for job in due if job not in known))
 
     def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
         """The early warnings that should have begun: now where no event names the period, else where it is late."""
@@ -198,7 +198,7 @@ class Sweep:
     def _unheard(self, listed: list[str]) -> Iterator[str]:
         known, given_up = self.store.jobs.known(listed), self.store.jobs.given_up(listed)
         missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
-        yield from self._requested(Kind.INVOICE, missing)
+        yield from self._requested(JobKind.INVOICE, missing)
 
     def _unread(self, error: RemoteError) -> Iterator[str]:
         """Invoices in a list that could not be read: the check of each one says what is wrong with it."""
@@ -210,9 +210,9 @@ class Sweep:
         listed = {invoice.invoice_id: invoice for invoice in invoices}
         stamped = self.store.jobs.stamped(list(listed))
         changed = [memory.invoice_id for memory in stamped if changed_stamp(listed[memory.invoice_id], memory)]
-        yield from self._requested(Kind.INVOICE, changed)
+        yield from self._requested(JobKind.INVOICE, changed)
 
-    def _requested(self, kind: Kind, job_ids: Iterable[str]) -> Iterator[str]:
+    def _requested(self, kind: JobKind, job_ids: Iterable[str]) -> Iterator[str]:
         for job in job_ids:
             self.store.triggers.request(kind, job)
             yield job
@@ -235,7 +235,7 @@ class Sweep:
         self.store.journal.remember_fact(mark, iso(at))
 
 
-def _chunks(rows: Iterable[Row], leased: Leased) -> Iterator[list[Row]]:
+def _chunks(rows: Iterable[Row], leased: JobLease) -> Iterator[list[Row]]:
     """In pieces, each under the lease; what was read before Stripe's list broke off is handed on first."""
     chunk: list[Row] = []
     try:

@@ -20,7 +20,7 @@ from threading import Lock
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.pacspace_api.events import LedgerEvent, LedgerEventType
-from pacspace_stripe.store import Enqueue, Kind, ReceivedEvent, Store
+from pacspace_stripe.store import Enqueue, JobKind, ReceivedEvent, Store
 from pacspace_stripe.stripe_api import OUR_KEY_PREFIX
 from pacspace_stripe.stripe_api.events import Event
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
@@ -86,7 +86,7 @@ class Wakeup:
 
     job_id: str | None = None
     """Job to check; None when there is nothing to check."""
-    kind: Kind = Kind.INVOICE
+    kind: JobKind = JobKind.INVOICE
     checks: bool = True
     """False when the event is only recorded as one about its job."""
     idle_outcome: str = "nothing to look at"
@@ -159,9 +159,9 @@ class Wakeups:
             case EventType.INVOICE_UPCOMING:
                 named = upcoming_job_id(event.subscription_id, event.period_end) if event.subscription_id else None
                 if named is not None:
-                    return Wakeup(kind=Kind.UPCOMING, job_id=named)
+                    return Wakeup(kind=JobKind.UPCOMING, job_id=named)
                 return Wakeup(
-                    kind=Kind.UPCOMING,
+                    kind=JobKind.UPCOMING,
                     idle_outcome=LEFT_TO_THE_SWEEP,
                     then=lambda: journal.remember_fact(UPCOMING_WITHOUT_PERIOD, "yes"),
                 )
@@ -184,7 +184,7 @@ class Wakeups:
                 return Wakeup(idle_outcome=outcome)  # _write wakes the held invoices of the subscription
             case EventType.METER_ERRORS | EventType.METER_NOT_FOUND:
                 return Wakeup(
-                    kind=Kind.SWEEP, job_id=SWEEP_ID, then=lambda: journal.remember_fact(REJECTIONS_WANTED, "yes")
+                    kind=JobKind.SWEEP, job_id=SWEEP_ID, then=lambda: journal.remember_fact(REJECTIONS_WANTED, "yes")
                 )
             case EventType.INVOICE_OTHER:
                 # An unknown type may stop or free what we hold, and says nothing about what has ended.

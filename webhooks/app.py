@@ -38,7 +38,7 @@ from pacspace_stripe.documents.examples import footers
 from pacspace_stripe.errors import SignatureError, StoreUnavailable, UnreadableEvent
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.wakeups import Receipt, ReceiptOutcome
-from pacspace_stripe.worker import Engine
+from pacspace_stripe.worker import Worker
 from webhooks.access_log import AccessLog
 from webhooks.inboxes import open_inboxes
 
@@ -140,8 +140,8 @@ class GateService:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._engine = Engine(store=app.store, url=app.settings.database_url.get_secret_value(), look=app.check)
-        self._alert_workers = app.alert_workers()
+        url = app.settings.database_url.get_secret_value()
+        self._worker = Worker(store=app.store, url=url, run_job=app.check, alert_senders=app.alert_senders())
 
     @classmethod
     def from_environment(cls) -> "GateService":
@@ -151,28 +151,22 @@ class GateService:
         return cls(app)
 
     def start(self) -> None:
-        """Start the queue and the workers, and plan a wide sweep. One process starts one service."""
-        self._engine.start()
+        """Start the worker and plan a wide sweep. One process starts one service."""
+        self._worker.start()
         if self._app.adopt_policy():
             _log.warning("the policy changed: every open invoice is checked again")
         self._app.sweep.plan()
-        for worker in self._alert_workers:
-            worker.start()
 
     def stop(self) -> int:
-        """Stop the workers; return how many checks are still not done. Another process delivers an alert under way."""
-        for worker in self._alert_workers:
-            worker.stop()
-        unfinished = self._engine.stop()
-        for worker in self._alert_workers:
-            worker.close(seconds=1)
+        """Stop the worker, and return how many checks are still not done."""
+        unfinished = self._worker.stop()
         if unfinished:
             _log.warning("stopped in the middle of %d checks: they are made again", unfinished)
         return unfinished
 
     def endpoint(self, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
         """Return the application for a caller that starts and stops this service itself."""
-        stripe, pacspace = open_inboxes(self._app, self._engine.enqueue)
+        stripe, pacspace = open_inboxes(self._app, self._worker.enqueue)
         return create_app(stripe, pacspace=pacspace, lifespan=lifespan)
 
     def application(self) -> Starlette:

@@ -5,12 +5,12 @@ import uuid
 
 import click
 
-from pacspace_stripe.alerts.rules.throttle import Alert
+from pacspace_stripe.alerts.rules.alert import Alert
 from pacspace_stripe.app import App
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_table
 from pacspace_stripe.cli.session import database, parts
 from pacspace_stripe.errors import ConfigurationError
-from pacspace_stripe.store import Delivery, Sent
+from pacspace_stripe.store import AlertDelivery, SentAlert
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
 
@@ -28,7 +28,7 @@ def alerts(*, failed: bool, testing: bool, as_json: bool) -> None:
         _test(as_json=as_json)
         return
     with database() as store:
-        sent = store.outbox.sent(failed=failed)
+        sent = store.alerts.sent(failed=failed)
     if as_json:
         echo_json([_as_json(one) for one in sent])
     elif sent:
@@ -62,25 +62,25 @@ def _test(*, as_json: bool) -> None:
 
 def _test_messages(app: App) -> list[tuple[str, str | None]]:
     """Send a test message over each channel and return what went wrong there. Raises ConfigurationError for none."""
-    workers = app.alert_workers()
-    if not workers:
+    senders = app.alert_senders()
+    if not senders:
         variable = "PACSPACE_STRIPE_ALERT_WEBHOOK_URL"
         problem = "is not set, and neither is PACSPACE_STRIPE_ALERT_SLACK_URL: alerts go to the log alone"
         raise ConfigurationError(variable, problem, hint="Set one of them, then try again.")
     problems: list[tuple[str, str | None]] = []
-    for worker in workers:
+    for sender in senders:
         alert = Alert(alert_id=f"msg_{uuid.uuid4().hex}", job_id="-", kind="test", at=app.now())
-        problems.append((worker.receiver.channel.value, worker.test(alert).problem))
-        worker.close()
+        problems.append((sender.receiver.channel.value, sender.test(alert).problem))
+        sender.close()
     return problems
 
 
-def _delivery(delivery: Delivery) -> str:
+def _delivery(delivery: AlertDelivery) -> str:
     state = f"{delivery.channel}: {delivery.state}"
     return f"{state} after {delivery.attempts}, {delivery.problem}" if delivery.problem else state
 
 
-def _as_json(sent: Sent) -> dict[str, Json]:
+def _as_json(sent: SentAlert) -> dict[str, Json]:
     alert = sent.alert
     return {
         "id": alert.alert_id,

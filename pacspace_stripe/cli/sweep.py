@@ -6,7 +6,7 @@ from pacspace_stripe.cli.output import JSON_OPTION
 from pacspace_stripe.cli.results import report_results
 from pacspace_stripe.cli.session import parts, when_free, with_causes
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.vocabulary.text import plural
 
 
@@ -21,7 +21,7 @@ def sweep(*, as_json: bool) -> None:
         except RemoteError as error:
             # A list that Stripe did not give is reported at the end: what is due is checked anyway.
             found, failure = [], error
-        due = [job for job, kind in app.store.triggers.due_ids() if kind is Kind.INVOICE]
+        due = [job for job, kind in app.store.triggers.due_ids() if kind is JobKind.INVOICE]
         app.drain()
         jobs = [app.store.jobs.find(job) for job in due]
         results = with_causes(app, *(app.last_result(job) for job in jobs if job))

@@ -20,7 +20,7 @@ from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.priority import background
 from pacspace_stripe.ledger.rules.selection import Selection
 from pacspace_stripe.pacspace_api import PacSpaceApi
-from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.store import JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import EventTimeWindow, Formula, MeterStatus
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
@@ -197,7 +197,7 @@ class ExplanationKeeper:
     explain: Callable[[BillingScope, Finding], tuple[Explanation, ...]]
     store: Store
 
-    def explain_once(self, leased: Leased, state: InvoiceState, scope: BillingScope, finding: Finding) -> None:
+    def explain_once(self, leased: JobLease, state: InvoiceState, scope: BillingScope, finding: Finding) -> None:
         """Explain a drift unless these very figures were explained before. Raises LeaseLost, nothing else."""
         drifted = any(result.reason.verdict is Verdict.DRIFTED for result in finding.windows)
         if finding.verdict is not Verdict.DRIFTED or not drifted:

@@ -25,7 +25,7 @@ from pacspace_stripe.gate.rules.transitions import (
 from pacspace_stripe.gate.rules.would_hold import weighed
 from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.stripe_writes import StripeWrites
-from pacspace_stripe.store import Leased
+from pacspace_stripe.store import JobLease
 from pacspace_stripe.usage.rules import BilledUsage, covered_parts, may_bill_usage
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode
@@ -51,7 +51,7 @@ class Pass:
     """What one pass knows so far. Lives as long as its lease."""
 
     parts: Services
-    leased: Leased
+    leased: JobLease
     memory: InvoiceState
     now: datetime
     waiver: Waiver | None

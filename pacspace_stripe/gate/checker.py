@@ -18,7 +18,7 @@ from pacspace_stripe.gate.rules.transitions import with_finding
 from pacspace_stripe.gate.services import Looked, Services
 from pacspace_stripe.gate.story import Look
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.store import Coverage, Kind, Leased
+from pacspace_stripe.store import Coverage, JobKind, JobLease
 from pacspace_stripe.usage.rules import billed_figures, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
@@ -65,7 +65,7 @@ class Checker:
         return self._check(invoice_id, None, LookBack(patient=patient))
 
     def _check(self, invoice_id: str, waiver: Waiver | None, back: LookBack | None) -> CheckResult:
-        leased = self.parts.store.jobs.acquire(Kind.INVOICE, invoice_id, self.lease)
+        leased = self.parts.store.jobs.acquire(JobKind.INVOICE, invoice_id, self.lease)
         if leased is None:
             message = f"{invoice_id} is being looked at by another process"
             raise LeaseBusy(message)
@@ -73,7 +73,7 @@ class Checker:
         leased.give_back(looked.memory, looked.next_check_at)
         return result_of(looked.memory, status=looked.status, steps=looked.steps, next_check_at=looked.next_check_at)
 
-    def _looked(self, leased: Leased, waiver: Waiver | None, back: LookBack | None) -> Looked:
+    def _looked(self, leased: JobLease, waiver: Waiver | None, back: LookBack | None) -> Looked:
         memory = leased.job.memory
         # A backfill has all the time there is: to it, a 429 never counts as no answer.
         begun = replace(memory, failures=0) if back else memory
@@ -158,7 +158,7 @@ class Checker:
     def compared(self, read: Invoice) -> Compared:
         """Compare both sides of an invoice now, also one that a check would not compare yet; change nothing."""
         parts = self._recording(read).parts
-        leased = parts.store.jobs.acquire(Kind.INVOICE, read.invoice_id, self.lease)
+        leased = parts.store.jobs.acquire(JobKind.INVOICE, read.invoice_id, self.lease)
         if leased is None:
             message = "a recording store gives every lease"
             raise AssertionError(message)

@@ -24,7 +24,7 @@ from pacspace_stripe.gate.rules.result import CheckResult, result_of
 from pacspace_stripe.gate.rules.state import Ended, InvoiceState
 from pacspace_stripe.gate.rules.transitions import awaiting, reads_of
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.store import Kind, Leased, Store
+from pacspace_stripe.store import JobKind, JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import (
     SHARED_ACCOUNT,
@@ -74,7 +74,7 @@ class EarlyWarning:
 
     def check(self, job: str) -> CheckResult:
         """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
-        leased = self.store.jobs.acquire(Kind.UPCOMING, job, self.lease)
+        leased = self.store.jobs.acquire(JobKind.UPCOMING, job, self.lease)
         if leased is None:
             message = f"{job} is being looked at by another process"
             raise LeaseBusy(message)
@@ -84,7 +84,7 @@ class EarlyWarning:
         leased.give_back(memory, next_check_at)
         return result_of(memory, status="upcoming", next_check_at=next_check_at)
 
-    def _looked(self, leased: Leased) -> tuple[InvoiceState, datetime | None]:
+    def _looked(self, leased: JobLease) -> tuple[InvoiceState, datetime | None]:
         memory = leased.job.memory
         if memory.ended:
             return memory, None
@@ -103,7 +103,7 @@ class EarlyWarning:
             waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or error_reason(error)[1])
             return waited, self.now() + timing.ladder(self.policy, memory.attempts)
 
-    def _look(self, leased: Leased, memory: InvoiceState) -> tuple[InvoiceState, datetime | None]:
+    def _look(self, leased: JobLease, memory: InvoiceState) -> tuple[InvoiceState, datetime | None]:
         _, subscription_id, period_end = leased.job.job_id.split(":")
         subscription = self.stripe.read_subscription(subscription_id)
         memory = replace(memory, subscription_id=subscription_id, customer_id=subscription.customer_id)
@@ -202,7 +202,7 @@ class EarlyWarning:
             return not_checkpointed(finding)
         return checkpointed(self.comparer.ledger, finding, memory)
 
-    def _remember(self, leased: Leased, memory: InvoiceState, proofs: WarningProofs) -> InvoiceState:
+    def _remember(self, leased: JobLease, memory: InvoiceState, proofs: WarningProofs) -> InvoiceState:
         finding = proofs.finding
         if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
             # Only a match lifts a block: what cannot be said now does not.

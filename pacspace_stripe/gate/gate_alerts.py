@@ -8,11 +8,18 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 
-from pacspace_stripe.alerts.rules import throttle as alerting
-from pacspace_stripe.alerts.rules.throttle import Alert, Channel, LeaveOut
+from pacspace_stripe.alerts.rules.alert import (
+    Alert,
+    Channel,
+    Throttle,
+    alerted_after_recovery,
+    calls_for_recovery,
+    fingerprint,
+    throttled,
+)
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.store import JobLease, Store
 
 _log = logging.getLogger("pacspace_stripe.alerts")
 
@@ -25,54 +32,54 @@ class Alerts:
     channels: tuple[Channel, ...] = ()
     log: logging.Logger = _log
 
-    def tell(self, leased: Leased, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
+    def tell(self, leased: JobLease, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
         """Alert once per kind: the memory that knows it was told. Raises LeaseLost: whoever looks now tells it.
 
         Of one that goes back and forth, only that it was left out is remembered: if it stays so, a later look tells it.
         """
         if kind in memory.alerted:
             return memory
-        figures = alerting.fingerprint(memory.windows)
-        decided = alerting.weigh(kind, figures, leased.jobs.now(), self.store.outbox.past(memory.invoice_id))
-        if isinstance(decided, LeaveOut):
+        figures = fingerprint(memory.windows)
+        decided = throttled(kind, figures, leased.jobs.now(), self.store.alerts.recent(memory.invoice_id))
+        if isinstance(decided, Throttle):
             return self._leave_out(leased, memory, kind, detail)
         alert = self._alert(leased, memory, kind, detail, decided.left_out)
         left_out = tuple(one for one in memory.left_out if one != kind)
         return self._told(leased, replace(memory, alerted=(*memory.alerted, kind), left_out=left_out), alert)
 
-    def recovered(self, leased: Leased, memory: InvoiceState, kind: str | None = None) -> InvoiceState:
+    def recovered(self, leased: JobLease, memory: InvoiceState, kind: str | None = None) -> InvoiceState:
         """Both sides agree again, or a person let it go: told if what was wrong had been told."""
         if memory.verdict is None or not memory.verdict.may_leave:
             return memory
-        over = replace(memory, alerted=alerting.once_good(memory.alerted), left_out=())
-        if not alerting.recovers(memory.alerted):
+        over = replace(memory, alerted=alerted_after_recovery(memory.alerted), left_out=())
+        if not calls_for_recovery(memory.alerted):
             return over
-        decided = alerting.weigh("recovered", "", leased.jobs.now(), self.store.outbox.past(memory.invoice_id))
-        left_out = 0 if isinstance(decided, LeaveOut) else decided.left_out
+        decided = throttled("recovered", "", leased.jobs.now(), self.store.alerts.recent(memory.invoice_id))
+        left_out = 0 if isinstance(decided, Throttle) else decided.left_out
         alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", _how(memory), left_out)
         return self._told(leased, over, alert)
 
-    def _leave_out(self, leased: Leased, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
+    def _leave_out(self, leased: JobLease, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
         if kind in memory.left_out:
             return memory
         known = replace(memory, left_out=(*memory.left_out, kind))
         alert = self._alert(leased, memory, kind, detail, 0)
         self.log.info("alert=%s invoice=%s left out: it goes back and forth", kind, memory.invoice_id)
-        also = self.store.outbox.leaving_out(alert, alerting.fingerprint(memory.windows))
+        also = self.store.alerts.throttling(alert, fingerprint(memory.windows))
         leased.save(_beside(leased, known), also=also)
         return known
 
-    def _told(self, leased: Leased, memory: InvoiceState, alert: Alert) -> InvoiceState:
+    def _told(self, leased: JobLease, memory: InvoiceState, alert: Alert) -> InvoiceState:
         # Before it is remembered: a crash in between may say it twice here, and never not at all.
         self.log.warning("alert=%s invoice=%s detail=%r", alert.kind, memory.invoice_id, alert.detail)
         # A backfill finds the drifts of years: its report tells them.
         channels = () if memory.past else self.channels
-        also = self.store.outbox.telling(alert, alerting.fingerprint(memory.windows), channels)
+        also = self.store.alerts.sending(alert, fingerprint(memory.windows), channels)
         leased.save(_beside(leased, memory), also=also)
         return memory
 
     @staticmethod
-    def _alert(leased: Leased, memory: InvoiceState, kind: str, detail: str, left_out: int) -> Alert:
+    def _alert(leased: JobLease, memory: InvoiceState, kind: str, detail: str, left_out: int) -> Alert:
         return Alert(
             alert_id=f"msg_{uuid.uuid4().hex}",
             job_id=memory.invoice_id,
@@ -96,6 +103,6 @@ def _how(memory: InvoiceState) -> str:
     return "both sides agree"
 
 
-def _beside(leased: Leased, memory: InvoiceState) -> InvoiceState:
+def _beside(leased: JobLease, memory: InvoiceState) -> InvoiceState:
     """What was last written down, and what was told since: the rest of the look is not done yet."""
     return replace(leased.saved, alerted=memory.alerted, left_out=memory.left_out)

@@ -27,7 +27,7 @@ from pacspace_stripe.gate.rules.state import (
     Stamped,
     WrittenStamp,
 )
-from pacspace_stripe.store import Leased, Store
+from pacspace_stripe.store import JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import BilledUsage, figures_of, same_figures
 from pacspace_stripe.vocabulary.canonical_json import digest
@@ -58,7 +58,7 @@ class StripeWrites:
     stripe: StripeApi
     store: Store
     rendering: Rendering
-    leased: Leased
+    leased: JobLease
     now: datetime
 
     def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:

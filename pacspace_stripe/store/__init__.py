@@ -1,48 +1,54 @@
-"""Our tables and queries (SQLAlchemy Core), on SQLite and PostgreSQL.
+"""The store: our tables and their queries (SQLAlchemy Core), on SQLite and PostgreSQL.
 
-Owns: what we remember of each invoice, the lease on it, the counters that let no wake-up get lost, the events
-received, the evidence chains, what drifts come from, what Stripe rejected, the audit trail, the alerts on their way,
-each process's share of the rate limits. Does not own: what any of it means. Every method is one transaction;
-everything is safe to use from several threads.
+Owns the jobs with their invoice states and leases, the triggers that make them due, the events received, the evidence
+chains, coverage, explanations, alerts and their deliveries, the audit log, and each process's share of the rate limits.
+Does not own what any of it means: that is decided by the rules of the rooms above.
+
+Invariants:
+
+* Every method is one transaction, and may be called from several threads and processes.
+* A state is saved only under its job's lease. What belongs to it, such as an alert, is written in the same transaction.
+* Whatever has to happen is a row with a due time. A lease moves the due time behind its own end, so that a row whose
+  process dies is found again.
+* Evidence and audit log are append-only; triggers of the database see to it for evidence.
+* Processes of the previous version run beside this one while a deployment rolls: a migration only adds, and stored
+  documents stay readable for that version.
 """
 
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime, timedelta
 
+from pacspace_stripe.store.alerts import AlertDelivery, LeasedDelivery, SentAlert, StoredAlerts
 from pacspace_stripe.store.chains import Chains, not_here
 from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
-from pacspace_stripe.store.explanations import Explained, Explanations
-from pacspace_stripe.store.jobs import Jobs
+from pacspace_stripe.store.explanations import Explained, Explanations, Rejections
+from pacspace_stripe.store.jobs import Job, JobKind, JobLease, Jobs
 from pacspace_stripe.store.journal import Journal
-from pacspace_stripe.store.leases import Leased, is_alive
-from pacspace_stripe.store.outbox import Claimed, Delivery, Outbox, Sent
-from pacspace_stripe.store.recording import (
+from pacspace_stripe.store.preview import (
+    PreviewChains,
+    PreviewCoverage,
+    PreviewJobs,
+    PreviewJournal,
     ReadingDatabase,
-    RecordingChains,
-    RecordingCoverage,
-    RecordingJobs,
-    RecordingJournal,
 )
-from pacspace_stripe.store.records import Job, Kind, ReceivedEvent
-from pacspace_stripe.store.rejections import Rejections
-from pacspace_stripe.store.shares import Shares
-from pacspace_stripe.store.triggers import Enqueue, Triggers
+from pacspace_stripe.store.processes import is_alive
+from pacspace_stripe.store.rate_shares import RateShares
+from pacspace_stripe.store.triggers import Enqueue, ReceivedEvent, Triggers
 
 __all__ = [
-    "Claimed",
+    "AlertDelivery",
     "Coverage",
-    "Delivery",
     "Enqueue",
     "Explained",
     "Job",
-    "Kind",
-    "Leased",
-    "Outbox",
+    "JobKind",
+    "JobLease",
+    "LeasedDelivery",
+    "RateShares",
     "ReceivedEvent",
-    "Sent",
-    "Shares",
+    "SentAlert",
     "Store",
     "is_alive",
     "not_here",
@@ -50,7 +56,7 @@ __all__ = [
 
 
 class Store:
-    """The database behind six doors. ``lost_after``: when a trigger counts as lost by the queue."""
+    """The database, one attribute per subject. ``lost_after``: when a trigger counts as lost by the queue."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime], lost_after: timedelta) -> None:
         with mapped_errors():
@@ -64,27 +70,27 @@ class Store:
         self.coverage = Coverage(database)
         self.explanations = Explanations(database)
         self.rejections = Rejections(database)
-        self.outbox = Outbox(database)
+        self.alerts = StoredAlerts(database)
 
-    def shares(self, service: str, *, process: str | None = None) -> Shares:
-        """What the processes on this database agree on about the limits of ``service``; by default for this one."""
-        return Shares(self._database, service, process)
+    def rate_shares(self, service: str, *, process: str | None = None) -> RateShares:
+        """Return the shares of a vendor's limits that the processes on this database agree on."""
+        return RateShares(self._database, service, process)
 
     def recording(self, *, beside: Coverage | None = None) -> "Store":
-        """Return this store for one preview: it reads what is there and keeps to itself what would be written.
+        """Return this store for one preview: it reads the database and keeps in memory what would be written.
 
-        ``beside`` also keeps the claims of a dry run over many invoices.
+        ``beside`` also keeps the coverage of a dry run over many invoices.
         """
         seen, database = copy(self), ReadingDatabase(engine=self.engine, now=self._database.now)
-        seen.jobs = RecordingJobs(database, lost_after=self._lost_after)
-        seen.chains, seen.journal = RecordingChains(database), RecordingJournal(database)
-        seen.coverage = RecordingCoverage(database, beside)
-        seen.explanations, seen.outbox = Explanations(database), Outbox(database)
+        seen.jobs = PreviewJobs(database, lost_after=self._lost_after)
+        seen.chains, seen.journal = PreviewChains(database), PreviewJournal(database)
+        seen.coverage = PreviewCoverage(database, beside)
+        seen.explanations, seen.alerts = Explanations(database), StoredAlerts(database)
         seen.triggers = Triggers(database, lost_after=self._lost_after)
         return seen
 
     def stamped_elsewhere(self, invoice_id: str) -> str | None:
-        """The SHA-256 of the evidence that the invoice carries, when that is not in this database."""
+        """Return the SHA-256 of the evidence that an invoice carries, if that is not in this database."""
         job = self.jobs.find(invoice_id)
         carried = job.memory.evidence_sha256 if job else None
         return carried if carried is not None and self.chains.find(carried) is None else None

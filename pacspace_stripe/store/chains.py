@@ -21,21 +21,21 @@ _NOT_HERE = (
 
 
 class Chains:
-    """The evidence of every decision, one chain per subscription."""
+    """Rows of ``pacspace_evidence``: the evidence of every decision, in one chain per subscription."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def append(self, core: Mapping[str, Json], *, chain: str, job_id: str, decided_at: datetime) -> Evidence:
-        """Seal the core as the next link of its chain and keep it.
+        """Seal ``core`` as the next link of its chain and return it, or return the last link if that says the same.
 
         Processes that append to one chain at once do so one after the other.
         """
         with self._database.writing() as connection:
             one_at_a_time(connection, chain)
-            said = last_said(connection, core, chain=chain, job_id=job_id)
-            if said is not None:
-                return said
+            same = last_link(connection, core, chain=chain, job_id=job_id)
+            if same is not None:
+                return same
             sequence, previous = next_place(connection, chain)
             sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
             row = {"chain_id": chain, "sequence": sequence, "sha256": sealed.sha256, "job_id": job_id}
@@ -44,22 +44,22 @@ class Chains:
         return sealed
 
     def find(self, sha256: str) -> Evidence | None:
-        """The evidence with this hash."""
+        """Return the evidence with this hash, or None."""
         query = sa.select(evidence).where(evidence.c.sha256 == sha256)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Evidence(sha256=row.sha256, document=bytes(row.document))
 
     def of_chain(self, chain: str) -> list[Evidence]:
-        """Every decision of one chain, the first one first."""
+        """Return every decision of one chain, the first one first."""
         return self._in_order(evidence.c.chain_id == chain)
 
     def of_job(self, job_id: str) -> list[Evidence]:
-        """Every decision about one invoice, in order."""
+        """Return every decision about one job, the first one first."""
         return self._in_order(evidence.c.job_id == job_id)
 
     def decision_of(self, invoice_id: str) -> Evidence:
-        """The decision about an invoice that a stamp names. Raises NotFound when there is none."""
+        """Return the decision about an invoice that its stamp names. Raises NotFound if there is none."""
         decision = decision_of(self.of_job(invoice_id))
         if decision is None and self._has_nothing_metered(invoice_id):
             message = f"none about {invoice_id}: nothing on it is metered"
@@ -86,14 +86,14 @@ class Chains:
             return [Evidence(sha256=row.sha256, document=bytes(row.document)) for row in connection.execute(query)]
 
 
-def last_said(connection: sa.Connection, core: Mapping[str, Json], *, chain: str, job_id: str) -> Evidence | None:
-    """Return the job's last link when it says what ``core`` says: then there is nothing to append."""
+def last_link(connection: sa.Connection, core: Mapping[str, Json], *, chain: str, job_id: str) -> Evidence | None:
+    """Return the last link of a job if it says what ``core`` says, so that there is nothing to append."""
     mine = (evidence.c.chain_id == chain, evidence.c.job_id == job_id)
     query = sa.select(evidence.c.sha256, evidence.c.document).where(*mine)
-    said = connection.execute(query.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
-    if said is None or meaning(json.loads(said.document)) != meaning(core):
+    last = connection.execute(query.order_by(evidence.c.sequence.desc()).limit(1)).one_or_none()
+    if last is None or meaning(json.loads(last.document)) != meaning(core):
         return None
-    return Evidence(sha256=said.sha256, document=bytes(said.document))
+    return Evidence(sha256=last.sha256, document=bytes(last.document))
 
 
 def next_place(connection: sa.Connection, chain: str) -> tuple[int, str | None]:
@@ -104,5 +104,5 @@ def next_place(connection: sa.Connection, chain: str) -> tuple[int, str | None]:
 
 
 def not_here(invoice_id: str) -> NotFound:
-    """Its evidence is an earlier database's: no document can be made that its stamp vouches for."""
+    """Return the error for an invoice that was stamped from another database: no document here matches its stamp."""
     return NotFound(_EVIDENCE, f"the one that {invoice_id} names is not in this database", hint=_NOT_HERE)

@@ -1,12 +1,18 @@
-"""Opening the database: SQLite tuned for durability beside readers, PostgreSQL as it comes."""
+"""The database: opening, migrating, and one transaction per ``with``.
+
+SQLite is tuned for durability beside readers, PostgreSQL is used as it comes. SQLite has one writer at a time, so the
+writers of a process queue in memory, those first that somebody waits for.
+"""
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,19 +21,29 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.store.failures import is_the_databases, unavailable
-from pacspace_stripe.store.writers import Writers
 
-_BUSY_SECONDS = 10
-_LOOK_AGAIN = 0.001
-"""Seconds until a writer looks again whether another process, or the queue's own connection, is done."""
+NEWEST = "0009"
+"""The newest revision in ``migrations/versions``."""
 READING = "pacspace_reading"
-"""Execution option of a connection that only reads: it need not wait for writers."""
-_OURS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
-"""Errors in what was asked. All others are the database's: gone, locked, full, broken, a read-only standby."""
+"""Execution option of a connection that only reads, and so need not wait for writers."""
+_BUSY_SECONDS = 10
+_BUSY_POLL_SECONDS = 0.001
+"""Pause of a writer before it tries again, while another process or the queue's own connection writes."""
+_URGENT_IN_A_ROW = 9
+"""Urgent writers after which a patient one goes, if one waits, so that none waits for ever."""
+_OUR_ERRORS = (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError)
+"""Errors in a query or its values. All others are the database's: gone, locked, full, broken, a read-only standby."""
+_VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.String))
+
+AlsoWrite = Callable[[sa.Connection], None]
+"""A write that joins the transaction of another one."""
+
+
+# -- opening and migrating --------------------------------------------------------------------------------------------
 
 
 def open_engine(url: str) -> sa.Engine:
-    """An engine for ``sqlite:///…`` or ``postgresql+psycopg://…``. Nothing is read yet, except SQLite's mode."""
+    """Return an engine for ``sqlite:///…`` or ``postgresql+psycopg://…``, without reading anything yet."""
     if sa.make_url(url).get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
@@ -36,8 +52,45 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def migrate(engine: sa.Engine) -> None:
+    """Bring the schema to the newest version. Raises StoreUnavailable if a newer version of this package made it."""
+    with mapped_errors(), engine.connect() as plain:
+        connection = plain.execution_options(**{READING: True})
+        if sa.inspect(connection).has_table(_VERSION.name):
+            versions = connection.execute(sa.select(_VERSION.c.version_num)).scalars().all()
+            if versions == [NEWEST]:
+                return
+    # Alembic costs 8 MB and 0.1 s: only a process that migrates pays for it.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with mapped_errors(), engine.connect() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            message = "the database was made by a newer version of pacspace-stripe"
+            raise StoreUnavailable(message, hint="Install that version again, or name another database.") from error
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Raise StoreUnavailable for a failure of the database; leave the error of a wrong query or value as it is."""
+    try:
+        yield
+    except _OUR_ERRORS as error:
+        if is_the_databases(error):
+            raise unavailable(error) from error
+        raise
+    except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
+        raise unavailable(error) from error
+
+
 def _tune_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    """WAL before anything else runs: in ``delete`` mode a reader blocks the receiver for seconds."""
+    """Set WAL before anything else runs: in ``delete`` mode, a reader blocks the webhook endpoint for seconds."""
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -61,9 +114,10 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 
 def _begun(driver: Any) -> bool:  # noqa: ANN401 - the driver's own cursor
-    """Whether the lock was had in time. SQLite's own waiting sleeps longer and longer, while others come and go.
+    """Try to begin for as long as SQLite would wait, and return whether the transaction began.
 
-    Any other error comes again when SQLAlchemy asks, and is then one of its own.
+    SQLite's own waiting sleeps longer and longer, while other writers come and go. Any error but "busy" is left to
+    SQLAlchemy, which gets it again when it begins, and raises it as one of its own.
     """
     ends = time.monotonic() + _BUSY_SECONDS
     while time.monotonic() < ends:
@@ -72,56 +126,66 @@ def _begun(driver: Any) -> bool:  # noqa: ANN401 - the driver's own cursor
         except sqlite3.Error as error:
             if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
                 return False
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_BUSY_POLL_SECONDS)
         else:
             return True
     return False
 
 
-@contextmanager
-def mapped_errors() -> Iterator[None]:
-    """Raise StoreUnavailable for a database that does not do its work; a wrong query or value stays what it is."""
-    try:
-        yield
-    except _OURS as error:
-        if is_the_databases(error):
-            raise unavailable(error) from error
-        raise
-    except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
-        raise unavailable(error) from error
+# -- transactions -----------------------------------------------------------------------------------------------------
 
 
-NEWEST = "0008"
-"""The newest revision in ``migrations/versions``."""
-_VERSION = sa.table("pacspace_alembic_version", sa.column("version_num", sa.String))
+class WriterQueue:
+    """A queue for one place: urgent writers go before the others, and otherwise the first to come."""
 
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._taken = False
+        self._urgent: deque[Lock] = deque()
+        self._patient: deque[Lock] = deque()
+        """Writers that wait, each for a lock of its own, which the writer before it opens."""
+        self._in_a_row = 0
 
-def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to the newest version (Alembic). Raises StoreUnavailable when a newer one of us made it."""
-    if _is_newest(engine):
-        return
-    # Alembic costs 8 MB and 0.1 s: only a process that migrates pays for it.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with mapped_errors(), engine.connect() as connection:
-        config.attributes["connection"] = connection
+    @contextmanager
+    def turn(self, *, urgent: bool) -> Iterator[None]:
+        """Wait for the place, and keep it until the ``with`` block ends."""
+        self._enter(self._urgent if urgent else self._patient)
         try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            message = "the database was made by a newer version of pacspace-stripe"
-            raise StoreUnavailable(message, hint="Install that version again, or name another database.") from error
+            yield
+        finally:
+            self._leave()
 
+    def _enter(self, line: deque[Lock]) -> None:
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return
+            mine = Lock()
+            mine.acquire()
+            line.append(mine)
+        try:
+            mine.acquire()  # returns once the writer before this one opens it
+        except BaseException:
+            # Interrupted while it waited, or when its turn had just come.
+            with self._lock:
+                waits = mine in line
+                if waits:
+                    line.remove(mine)
+            if not waits:
+                self._leave()
+            raise
 
-def _is_newest(engine: sa.Engine) -> bool:
-    with mapped_errors(), engine.connect() as plain:
-        connection = plain.execution_options(**{READING: True})
-        if not sa.inspect(connection).has_table(_VERSION.name):
-            return False
-        return connection.execute(sa.select(_VERSION.c.version_num)).scalars().all() == [NEWEST]
+    def _leave(self) -> None:
+        with self._lock:
+            if self._patient and (not self._urgent or self._in_a_row >= _URGENT_IN_A_ROW):
+                self._in_a_row, line = 0, self._patient
+            else:
+                self._in_a_row = self._in_a_row + 1 if self._patient else 0
+                line = self._urgent
+            if line:
+                line.popleft().release()
+            else:
+                self._taken = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,21 +194,20 @@ class Database:
 
     engine: sa.Engine
     now: Callable[[], datetime]
-    _writers: Writers = field(default_factory=Writers)
+    _writers: WriterQueue = field(default_factory=WriterQueue)
 
     @contextmanager
     def writing(self, *, urgent: bool = False) -> Iterator[sa.Connection]:
-        """A transaction that writes. ``urgent``: somebody waits for an answer meanwhile."""
+        """Open a transaction that writes; an ``urgent`` one, which a vendor waits for, goes before others."""
         with self._one_writer(urgent=urgent), mapped_errors(), self.engine.begin() as connection:
             yield connection
 
     def _one_writer(self, *, urgent: bool) -> AbstractContextManager[object]:
-        """SQLite lets one write and the others sleep and try again, some for seconds: within a process they queue."""
         return self._writers.turn(urgent=urgent) if self.engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads: it waits for no writer."""
+        """Open a transaction that only reads: it waits for no writer."""
         with mapped_errors(), self.engine.connect() as plain:
             connection = plain.execution_options(**{READING: True})
             with connection.begin():
@@ -152,13 +215,13 @@ class Database:
 
 
 def one_at_a_time(connection: sa.Connection, name: str) -> None:
-    """Until its end, no other transaction passes here with the same name. SQLite has one writer anyway."""
+    """Let no other transaction pass here with the same name until this one ends. SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
-    """Insert a row unless its key is there already; whether it was inserted."""
+    """Insert a row unless its key exists, and return whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(**row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(statement).rowcount == 1

@@ -1,4 +1,9 @@
-"""Our tables. Truth lives here; the queue's own tables only carry triggers."""
+"""Our tables. They hold every state; the tables of the queue only carry triggers.
+
+A job was called a subject in earlier versions, its counters ``wanted`` and ``checked``, coverage was called claims, and
+a lease on a delivery a claim. The database keeps these names behind the keys of the columns: processes of the previous
+version run beside this one while a deployment rolls, and would not find renamed tables or columns.
+"""
 
 from datetime import UTC, datetime
 
@@ -18,7 +23,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            message = "a moment without a zone"
+            message = "a time without a zone"
             raise ValueError(message)
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
@@ -30,9 +35,6 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 
 metadata = sa.MetaData()
-
-# A job was called a subject, and its two counters `wanted` and `checked`. The database keeps these names: a process of
-# an earlier version runs beside this one while a deployment rolls, and would not find renamed tables or columns.
 
 jobs = sa.Table(
     "pacspace_subjects",
@@ -57,7 +59,7 @@ jobs = sa.Table(
     sa.Index("ix_pacspace_subjects_verdict", "kind", "verdict"),
     sa.Index("ix_pacspace_subjects_lease", "lease_owner"),
 )
-"""What we look after: invoices, early warnings, and the sweep itself. ``memory`` is the domain's InvoiceState."""
+"""Invoices, early warnings, and the sweep: everything that is checked until it ends. ``memory`` is its InvoiceState."""
 
 events = sa.Table(
     "pacspace_events",
@@ -83,7 +85,7 @@ evidence = sa.Table(
     sa.Column("decided_at", UtcDateTime, nullable=False),
     sa.Index("ix_pacspace_evidence_subject", "job_id"),
 )
-"""Append-only, which triggers see to (migration 0002). One chain per subscription, in decision order."""
+"""Evidence, append-only by triggers of the database (migration 0002). One chain per subscription, in decision order."""
 
 audit = sa.Table(
     "pacspace_audit",
@@ -97,7 +99,7 @@ audit = sa.Table(
 )
 """Append-only: every write sent to Stripe, every alert, every decision of a person."""
 
-claims = sa.Table(
+coverage = sa.Table(
     "pacspace_claims",
     metadata,
     sa.Column("account", sa.String(128), primary_key=True),
@@ -108,9 +110,9 @@ claims = sa.Table(
     sa.Column("customer_id", sa.String(255), nullable=False, server_default=""),
     sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which invoice bills which ledger account for which time: two at a time prove nothing.
+"""Which invoice bills which ledger account for which window.
 
-``meter`` and ``customer_id`` are empty where the whole account is claimed, whoever's and whatever is in it.
+``meter`` and ``customer_id`` are empty where an invoice covers the whole account.
 """
 
 facts = sa.Table(
@@ -129,7 +131,7 @@ explanations = sa.Table(
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("made_at", UtcDateTime, nullable=False),
 )
-"""What the last drift of a job comes from. ``fingerprint`` is that of the figures: the same drift, the same row."""
+"""Explanation of the last drift of a job. ``fingerprint`` is that of the figures: equal for the same drift."""
 
 rejections = sa.Table(
     "pacspace_rejections",
@@ -151,7 +153,7 @@ rates = sa.Table(
     sa.Column("shares", sa.JSON, nullable=False),
     sa.Column("until", UtcDateTime, nullable=False),
 )
-"""Who may send how much of a vendor's rate limits, over all processes: one row per process, renewed while it sends."""
+"""Shares of a vendor's rate limits: one row per process, renewed while it sends."""
 
 alerts = sa.Table(
     "pacspace_alerts",
@@ -160,13 +162,13 @@ alerts = sa.Table(
     sa.Column("subject_id", sa.String(255), key="job_id", nullable=False),
     sa.Column("kind", sa.String(128), nullable=False),
     sa.Column("figures", sa.String(64), nullable=False),
-    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("told", sa.Boolean, key="sent", nullable=False),
     sa.Column("alert", sa.JSON, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Index("ix_pacspace_alerts_subject", "job_id", "at"),
     sa.Index("ix_pacspace_alerts_at", "at"),
 )
-"""What people were told, and what was left out because it went back and forth. ``alert`` is the domain's Alert."""
+"""Alerts that were sent, and those that were throttled. ``alert`` is the Alert as JSON."""
 
 deliveries = sa.Table(
     "pacspace_deliveries",
@@ -176,10 +178,11 @@ deliveries = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("due_at", UtcDateTime),
-    sa.Column("claim", sa.String(255)),
+    sa.Column("claim", sa.String(255), key="lease_owner"),
     sa.Column("problem", sa.String(512)),
     sa.Column("tried_at", UtcDateTime),
     sa.Index("ix_pacspace_deliveries_due", "channel", "due_at"),
     sa.Index("ix_pacspace_deliveries_state", "state"),
+    sa.Index("ix_pacspace_deliveries_lease", "lease_owner"),
 )
-"""Each alert on its way to each channel. ``due_at``: when the next attempt is; while one is made, when it is lost."""
+"""Each alert on each channel. ``due_at`` is the time of the next attempt, or during an attempt the end of its lease."""

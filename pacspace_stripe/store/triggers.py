@@ -1,10 +1,11 @@
-"""Triggers: no wake-up is lost.
+"""Triggers: events, requested checks and due jobs. No wake-up is lost.
 
-A trigger bumps the job's ``requested`` counter and enqueues a look at it in one transaction; whoever looks
-notes which ``requested`` it answered. What the queue loses is found as due.
+A trigger increments the ``requested`` counter of a job and enqueues a check of it, in one transaction; a check writes
+down which count it answered. If the queue loses a trigger, the job is found as due.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,48 +14,92 @@ import sqlalchemy as sa
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.gate.rules.state import InvoiceState, Stage
 from pacspace_stripe.store.database import Database, insert_once
-from pacspace_stripe.store.records import Kind, ReceivedEvent, memory_columns
-from pacspace_stripe.store.tables import claims, events, jobs
+from pacspace_stripe.store.jobs import JobKind, new_row
+from pacspace_stripe.store.tables import coverage, events, jobs
 
-Enqueue = Callable[[sa.Connection, Kind, str, int], None]
-"""Puts a trigger for ``(kind, job, requested)`` into the queue within the given transaction."""
+Enqueue = Callable[[sa.Connection, JobKind, str, int], None]
+"""Put the check of a job (its kind, id and ``requested`` count) into the queue within the given transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedEvent:
+    """A verified webhook event: ids only. ``job_id`` is the job it is about, None if it is about none.
+
+    With ``wakes`` false, the event is recorded and its job is not checked for it.
+    """
+
+    event_id: str
+    type: str
+    job_id: str | None
+    kind: JobKind
+    subscription_id: str | None
+    customer_id: str | None
+    outcome: str
+    wakes: bool = True
 
 
 class Triggers:
-    """Events, wake-ups and what is due. ``lost_after``: when we look ourselves, should the queue lose a trigger."""
+    """Everything that makes a job due. ``lost_after`` is the time after which a trigger counts as lost by the queue."""
 
     def __init__(self, database: Database, *, lost_after: timedelta) -> None:
         self._database = database
         self._lost_after = lost_after
 
-    # -- triggers: no wake-up is lost ---------------------------------------------------------------------------
+    # -- events -----------------------------------------------------------------------------------------------------
 
     def receive(self, event: ReceivedEvent, enqueue: Enqueue | None) -> bool:
-        """Record an event and wake its job, in one transaction. False: this event was here before.
+        """Record an event and request a check of its job, in one transaction. Return False if it was recorded before.
 
-        Without a queue, the job is found as due.
+        Without a queue, the job is due now.
         """
         with self._database.writing(urgent=True) as connection:
             if not insert_once(connection, events, self._event_row(event)):
                 return False
             if event.job_id is not None and event.wakes:
-                requested, kind = self._request(connection, event, due_at=None if enqueue else self._database.now())
-                if enqueue:
-                    enqueue(connection, kind, event.job_id, requested)
+                state = InvoiceState(
+                    invoice_id=event.job_id, customer_id=event.customer_id, subscription_id=event.subscription_id
+                )
+                self._request(connection, event.job_id, event.kind, state, enqueue)
             return True
 
-    def wake_subscription(self, event: ReceivedEvent, *, soon: timedelta, apart: timedelta) -> bool:
-        """Record a subscription's event and look soon at what of it does not agree; whether it woke anything.
+    def received(self, event_ids: Sequence[str]) -> set[str]:
+        """Return those of the given events that were recorded before."""
+        query = sa.select(events.c.event_id).where(events.c.event_id.in_(event_ids))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
-        What agrees, or waits for its usage to settle, reads the subscription again before it is released anyway.
+    def wake_subscription(self, event: ReceivedEvent, *, soon: timedelta, apart: timedelta) -> bool:
+        """Record a subscription's event and check its invoices that do not agree soon. Return whether any is woken.
+
+        An invoice that agrees, or waits for its usage to settle, reads the subscription before its release anyway.
         """
         with self._database.writing(urgent=True) as connection:
             if not insert_once(connection, events, self._event_row(event)):
                 return False
-            query = _waiting(jobs.c.subscription_id == event.subscription_id)
-            woken = _sooner_ones(connection, query, self._database.now(), soon, apart)
+            query = _disagreeing(jobs.c.subscription_id == event.subscription_id)
+            woken = _lock_sooner(connection, query, self._database.now(), soon, apart)
             _bring_forward(connection, woken)
             return bool(woken)
+
+    def wake_account(self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta) -> int:
+        """Check what does not agree with a ledger account soon, but ``apart`` from its last check. Return how many.
+
+        An invoice that agrees, or waits for its usage to settle, gains nothing from another check, and the events of a
+        busy account never end. An event that brings no check forward is not even recorded: the first event of a burst
+        did bring it forward, and was recorded.
+        """
+        now = self._database.now()
+        query = _disagreeing(jobs.c.job_id.in_(sa.select(coverage.c.invoice_id).where(coverage.c.account == account)))
+        with self._database.reading() as connection:
+            if not any(_sooner(row, now, soon, apart) for row in connection.execute(query)):
+                return 0
+        outcome = {"job_id": None, "outcome": "woke its ledger account", "received_at": now}
+        with self._database.writing(urgent=True) as connection:
+            woken = _lock_sooner(connection, query, now, soon, apart)
+            if not woken or not insert_once(connection, events, {"event_id": event_id, "type": kind, **outcome}):
+                return 0
+            _bring_forward(connection, woken)
+        return len(woken)
 
     def _event_row(self, event: ReceivedEvent) -> dict[str, Any]:
         return {
@@ -65,139 +110,104 @@ class Triggers:
             "received_at": self._database.now(),
         }
 
-    def received(self, event_ids: Sequence[str]) -> set[str]:
-        """Those of the given events that were recorded before."""
-        query = sa.select(events.c.event_id).where(events.c.event_id.in_(event_ids))
-        with self._database.reading() as connection:
-            return set(connection.execute(query).scalars())
+    # -- requested checks -------------------------------------------------------------------------------------------
 
-    def wake_account(self, event_id: str, kind: str, account: str, *, soon: timedelta, apart: timedelta) -> int:
-        """Look soon at what does not agree with a ledger account, but ``apart`` from the look before; how many wake.
-
-        What agrees, or waits for its usage to settle, gains nothing from another look: a busy account's events never
-        end. An event that brings no look forward is not even recorded: of a burst, the first one did, and it was.
-        """
-        now = self._database.now()
-        query = _open_on(account)
-        with self._database.reading() as connection:
-            if not any(_sooner(row, now, soon, apart) for row in connection.execute(query)):
-                return 0
-        row = {
-            "event_id": event_id,
-            "type": kind,
-            "job_id": None,
-            "outcome": "woke its ledger account",
-            "received_at": now,
-        }
-        with self._database.writing(urgent=True) as connection:
-            woken = _sooner_ones(connection, query, now, soon, apart)
-            if not woken or not insert_once(connection, events, row):
-                return 0
-            _bring_forward(connection, woken)
-        return len(woken)
-
-    def request(self, kind: Kind, job_id: str, enqueue: Enqueue | None = None) -> None:
-        """Ask for a look at a job; without a queue it is found as due."""
-        event = ReceivedEvent(
-            event_id="", type="", job_id=job_id, kind=kind, subscription_id=None, customer_id=None, outcome=""
-        )
+    def request(self, kind: JobKind, job_id: str, enqueue: Enqueue | None = None) -> None:
+        """Request a check of a job, making its row if it is new. Without a queue, the job is due now."""
         with self._database.writing() as connection:
-            requested, kind = self._request(connection, event, due_at=None if enqueue else self._database.now())
-            if enqueue:
-                enqueue(connection, kind, job_id, requested)
+            self._request(connection, job_id, kind, InvoiceState(invoice_id=job_id), enqueue)
 
     def _request(
-        self, connection: sa.Connection, event: ReceivedEvent, *, due_at: datetime | None = None
-    ) -> tuple[int, Kind]:
-        job_id = event.job_id or ""
-        found = self._bump(connection, job_id, due_at)
+        self, connection: sa.Connection, job_id: str, kind: JobKind, state: InvoiceState, enqueue: Enqueue | None
+    ) -> None:
+        now = self._database.now()
+        due_at = now + self._lost_after if enqueue else now
+        found = _increment(connection, job_id, due_at)
         if found is None:
-            memory = InvoiceState(
-                invoice_id=job_id, customer_id=event.customer_id, subscription_id=event.subscription_id
-            )
-            insert_once(connection, jobs, new_row(self._database.now(), job_id, event.kind, memory))
-            found = self._bump(connection, job_id, due_at)
+            insert_once(connection, jobs, new_row(now, job_id, kind, state))
+            found = _increment(connection, job_id, due_at)
         if found is None:
             message = f"job {job_id} can be neither found nor made"
             raise RuntimeError(message)
-        return found
+        if enqueue:
+            # A job keeps the kind it was made with, whatever a later event takes it for.
+            requested, kept_kind = found
+            enqueue(connection, kept_kind, job_id, requested)
 
-    def _bump(self, connection: sa.Connection, job_id: str, due_at: datetime | None) -> tuple[int, Kind] | None:
-        statement = (
-            sa.update(jobs)
-            .where(jobs.c.job_id == job_id)
-            .values(requested=jobs.c.requested + 1, next_check_at=due_at or self._database.now() + self._lost_after)
-            .returning(jobs.c.requested, jobs.c.kind)
-        )
-        row = connection.execute(statement).one_or_none()
-        return None if row is None else (row.requested, Kind(row.kind))
+    # -- due jobs ---------------------------------------------------------------------------------------------------
 
     def take_due(self, enqueue: Enqueue, *, limit: int = 100) -> list[str]:
-        """Wake every job whose time has come, whatever the queue believes; one process gets each."""
-        due = (
-            sa.select(jobs.c.job_id)
-            .where(jobs.c.next_check_at <= self._database.now())
-            .order_by(jobs.c.next_check_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        """Enqueue a check of each due job, whatever the queue believes, and return their ids.
+
+        Each due job is taken by one process.
+        """
+        now = self._database.now()
+        due = _due(now).with_only_columns(jobs.c.job_id).limit(limit).with_for_update(skip_locked=True)
         with self._database.writing() as connection:
             found = connection.execute(due).scalars().all()
             for job_id in found:
-                bumped = self._bump(connection, job_id, None)
-                if bumped:
-                    enqueue(connection, bumped[1], job_id, bumped[0])
+                incremented = _increment(connection, job_id, now + self._lost_after)
+                if incremented:
+                    requested, kind = incremented
+                    enqueue(connection, kind, job_id, requested)
             return list(found)
 
     def any_due(self) -> bool:
-        """Whether ``take_due`` would find something, without taking any lock."""
+        """Return whether ``take_due`` would find a job, without taking a lock."""
         query = sa.select(sa.exists().where(jobs.c.next_check_at <= self._database.now()))
         with self._database.reading() as connection:
             return bool(connection.execute(query).scalar())
 
-    def due_ids(self, limit: int = 1000) -> list[tuple[str, Kind]]:
-        """Jobs whose time has come, earliest first, without waking them."""
-        query = (
-            sa.select(jobs.c.job_id, jobs.c.kind)
-            .where(jobs.c.next_check_at <= self._database.now())
-            .order_by(jobs.c.next_check_at)
-            .limit(limit)
-        )
+    def due_ids(self, limit: int = 1000) -> list[tuple[str, JobKind]]:
+        """Return the due jobs, the earliest first, and leave them due."""
         with self._database.reading() as connection:
-            return [(row.job_id, Kind(row.kind)) for row in connection.execute(query)]
+            rows = connection.execute(_due(self._database.now()).limit(limit))
+            return [(row.job_id, JobKind(row.kind)) for row in rows]
 
     def next_due_at(self) -> datetime | None:
-        """When the next look is planned."""
+        """Return the time of the next planned check."""
         query = sa.select(sa.func.min(jobs.c.next_check_at, type_=jobs.c.next_check_at.type))
         with self._database.reading() as connection:
             return connection.execute(query).scalar()
 
 
-def _open_on(account: str) -> sa.Select[Any]:
-    """Select what is open on a ledger account, does not agree with it, or is being checked."""
-    return _waiting(jobs.c.job_id.in_(sa.select(claims.c.invoice_id).where(claims.c.account == account)))
+def _due(now: datetime) -> sa.Select[Any]:
+    query = sa.select(jobs.c.job_id, jobs.c.kind).where(jobs.c.next_check_at <= now)
+    return query.order_by(jobs.c.next_check_at)
 
 
-def _waiting(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return what is open, does not agree, or is being checked; always in the same order."""
-    waits = jobs.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
-    looked_at = sa.and_(jobs.c.kind == Kind.INVOICE.value, jobs.c.lease_owner.is_not(None))
+def _increment(connection: sa.Connection, job_id: str, due_at: datetime) -> tuple[int, JobKind] | None:
+    """Count one more requested check and return the count and kind; None for an unknown job."""
+    statement = (
+        sa.update(jobs)
+        .where(jobs.c.job_id == job_id)
+        .values(requested=jobs.c.requested + 1, next_check_at=due_at)
+        .returning(jobs.c.requested, jobs.c.kind)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else (row.requested, JobKind(row.kind))
+
+
+def _disagreeing(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Select the open jobs that do not agree, or are being checked; always in the same order, so that locks are too."""
+    disagrees = jobs.c.verdict.in_((Verdict.DRIFTED.value, Verdict.UNPROVEN.value))
+    in_check = sa.and_(jobs.c.kind == JobKind.INVOICE.value, jobs.c.lease_owner.is_not(None))
     columns = (jobs.c.job_id, jobs.c.next_check_at, jobs.c.lease_until, jobs.c.updated_at)
     query = sa.select(*columns).where(
         which,
         jobs.c.stage.not_in((Stage.ENDED.value, Stage.RELEASED.value)),
         jobs.c.next_check_at.is_not(None),
-        sa.or_(waits, looked_at),
+        sa.or_(disagrees, in_check),
     )
     return query.order_by(jobs.c.job_id)
 
 
-def _sooner_ones(
+def _lock_sooner(
     connection: sa.Connection, query: sa.Select[Any], now: datetime, soon: timedelta, apart: timedelta
 ) -> dict[str, datetime]:
-    """When to look at each of these jobs that a look is not planned for as soon; their rows are locked."""
+    """Lock the selected jobs, and return the new time of each whose next check is planned later than it."""
     found = connection.execute(query.with_for_update()).all()
-    return {one.job_id: at for one in found if (at := _sooner(one, now, soon, apart))}
+    return {row.job_id: at for row in found if (at := _sooner(row, now, soon, apart))}
 
 
 def _bring_forward(connection: sa.Connection, woken: Mapping[str, datetime]) -> None:
@@ -206,21 +216,9 @@ def _bring_forward(connection: sa.Connection, woken: Mapping[str, datetime]) -> 
 
 
 def _sooner(row: Any, now: datetime, soon: timedelta, apart: timedelta) -> datetime | None:  # noqa: ANN401 - a row
-    """When to look at a job now, if that is sooner than planned."""
+    """Return the time to check a job for a trigger that comes now, if that is sooner than planned."""
     at = max(now + soon, row.updated_at + apart)
     if row.lease_until is None or row.lease_until <= now:
         return at if at < row.next_check_at else None
-    # It is looked at now, perhaps too early to see what this is about: a time within the lease asks for another look.
+    # A check is under way, perhaps too early to see what this is about: a time within the lease requests another one.
     return min(at, row.lease_until) if row.next_check_at > row.lease_until else None
-
-
-def new_row(now: datetime, job_id: str, kind: Kind, memory: InvoiceState) -> dict[str, Any]:
-    """A job nobody has looked at yet."""
-    return {
-        "job_id": job_id,
-        "kind": kind.value,
-        "requested": 0,
-        "answered": 0,
-        "updated_at": now,
-        **memory_columns(memory),
-    }

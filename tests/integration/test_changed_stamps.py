@@ -11,7 +11,7 @@ import pytest
 from pacspace_stripe.gate.check_parts import MOST_PUT_BACK
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from tests.integration.test_gate import kinds
 from tests.integration.test_sweep import request
 from tests.support.pasts import Past
@@ -76,7 +76,7 @@ def test_a_stamp_of_an_earlier_version_is_put_back_as_the_pdf_names_it(tmp_path:
     with world(tmp_path, sweep="6h") as made:
         before = paid(made)
         # An earlier version kept no metadata of its stamps, and its evidence said nothing of the attribution.
-        leased = made.app.store.jobs.acquire(Kind.INVOICE, made.invoice_id, MINUTE)
+        leased = made.app.store.jobs.acquire(JobKind.INVOICE, made.invoice_id, MINUTE)
         stamped = made.memory().stamp
         assert leased is not None
         assert stamped is not None

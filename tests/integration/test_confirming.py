@@ -9,14 +9,14 @@ import pytest
 from pacspace_stripe.errors import LeaseLost
 from pacspace_stripe.evidence.rules.document import confirmation_of
 from pacspace_stripe.gate.stripe_writes import StripeWrites
-from pacspace_stripe.store import Kind, Leased
+from pacspace_stripe.store import JobKind, JobLease
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from tests.support.worlds import World
 
 LEASE = timedelta(seconds=30)
 
 
-def actor(town: World, leased: Leased) -> StripeWrites:
+def actor(town: World, leased: JobLease) -> StripeWrites:
     app = town.app
     return StripeWrites(
         stripe=app.stripe,
@@ -27,8 +27,8 @@ def actor(town: World, leased: Leased) -> StripeWrites:
     )
 
 
-def lease(town: World) -> Leased:
-    found = town.app.store.jobs.acquire(Kind.INVOICE, town.invoice_id, LEASE)
+def lease(town: World) -> JobLease:
+    found = town.app.store.jobs.acquire(JobKind.INVOICE, town.invoice_id, LEASE)
     assert found is not None
     return found
 

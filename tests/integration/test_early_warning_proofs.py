@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pacspace_stripe.alerts.rules.messages import Place, slack_body, webhook_body
+from pacspace_stripe.alerts.rules.messages import AlertLinks, slack_body, webhook_body
 from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.check import early_warning_of
 from pacspace_stripe.gate.early_warning import upcoming_job_id
@@ -74,9 +74,9 @@ def test_a_drift_is_checkpointed_and_shown_in_row_audit_log_and_alert(tmp_path: 
         entry = audited(made)[-1]
         assert entry["decision"]["verdict"] == "drifted"
         assert entry["windows"][0]["proof"]["proof_root"] == root
-        [alert] = [one.alert for one in made.app.store.outbox.sent()]
+        [alert] = [one.alert for one in made.app.store.alerts.sent()]
         assert f"the ledger up to {AS_OF} has proof root {root}" in alert.detail
-        place = Place(livemode=False)
+        place = AlertLinks(livemode=False)
         assert json.loads(webhook_body(alert, place))["windows"][0]["proof_root"] == root
         assert root in json.loads(slack_body(alert, place))["text"]
 

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
-from pacspace_stripe.store import Kind, ReceivedEvent, Store
-from pacspace_stripe.worker import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Engine
+from pacspace_stripe.store import JobKind, ReceivedEvent, Store
+from pacspace_stripe.worker import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Worker
 from tests.integration.test_store import fill, normal
 from tests.support.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
 
@@ -34,16 +34,16 @@ class Bench:
     """An engine of this process, and what it looked at."""
 
     url: str
-    looks: list[tuple[Kind, str, int]] = field(default_factory=list)
+    looks: list[tuple[JobKind, str, int]] = field(default_factory=list)
     troubles: dict[str, Exception] = field(default_factory=dict)
     """What a look at a job raises."""
 
     def __post_init__(self) -> None:
         self.store = Store(self.url, now=wall_clock, lost_after=LOST_AFTER)
         self.store.migrate()
-        self.engine = Engine(store=self.store, url=self.url, look=self._look)
+        self.engine = Worker(store=self.store, url=self.url, run_job=self._look)
 
-    def _look(self, kind: Kind, job_id: str, requested: int) -> None:
+    def _look(self, kind: JobKind, job_id: str, requested: int) -> None:
         self.looks.append((kind, job_id, requested))
         if job_id in self.troubles:
             raise self.troubles[job_id]
@@ -107,7 +107,7 @@ def event(name: str) -> ReceivedEvent:
         event_id=f"evt_{name}",
         type="invoice.created",
         job_id=f"in_{name}",
-        kind=Kind.INVOICE,
+        kind=JobKind.INVOICE,
         subscription_id=None,
         customer_id=None,
         outcome="queued",
@@ -157,7 +157,7 @@ def test_a_trigger_becomes_one_look(bench: Bench) -> None:
 
 
 def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
-    def fail_afterwards(connection: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
+    def fail_afterwards(connection: sa.Connection, kind: JobKind, job_id: str, requested: int) -> None:
         bench.engine.enqueue(connection, kind, job_id, requested)
         message = "the disk is full"
         raise RuntimeError(message)
@@ -173,22 +173,22 @@ def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
 def test_many_triggers_become_one_look_each(bench: Bench) -> None:
     job_ids = [f"in_many_{number}" for number in range(60)]
     for job_id in job_ids:
-        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
+        bench.store.triggers.request(JobKind.INVOICE, job_id, bench.engine.enqueue)
     eventually(lambda: all(map(bench.finished, job_ids)))
     assert [bench.of(job_id) for job_id in job_ids] == [[1]] * 60
 
 
 def test_triggers_that_meet_on_one_subject_are_all_answered(bench: Bench) -> None:
     for _ in range(20):
-        bench.store.triggers.request(Kind.INVOICE, "in_wanted", bench.engine.enqueue)
+        bench.store.triggers.request(JobKind.INVOICE, "in_wanted", bench.engine.enqueue)
     eventually(lambda: bench.answered("in_wanted") and bench.finished("in_wanted"))
     assert set(range(1, 21)) <= set(bench.of("in_wanted"))
 
 
 def test_what_is_due_is_looked_at_within_two_seconds(bench: Bench) -> None:
-    bench.store.triggers.request(Kind.UPCOMING, "upcoming:sub_1:0")
+    bench.store.triggers.request(JobKind.UPCOMING, "upcoming:sub_1:0")
     eventually(lambda: bench.of("upcoming:sub_1:0"), within=2.5)
-    assert (Kind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
+    assert (JobKind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
 
 
 TROUBLES = {
@@ -202,7 +202,7 @@ TROUBLES = {
 def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
     bench.troubles = {job_id: trouble for job_id, (trouble, _) in TROUBLES.items()}
     for job_id in TROUBLES:
-        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
+        bench.store.triggers.request(JobKind.INVOICE, job_id, bench.engine.enqueue)
     eventually(lambda: all(map(bench.finished, TROUBLES)))
     bench.troubles.clear()
     assert {one: bench.outcome(f"check:{one}:1") for one in TROUBLES} == {
@@ -213,7 +213,7 @@ def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
 
 def test_a_database_that_is_away_for_a_moment_is_survived(bench: Bench) -> None:
     """Nothing is found as due meanwhile, and everything afterwards."""
-    bench.store.triggers.request(Kind.UPCOMING, "upcoming:away:0")
+    bench.store.triggers.request(JobKind.UPCOMING, "upcoming:away:0")
     with away(bench):
         time.sleep(2)
     eventually(lambda: bench.answered("upcoming:away:0"), within=LOST_AFTER.total_seconds() + 5)
@@ -231,7 +231,11 @@ def away(bench: Bench) -> Iterator[None]:
 
 
 def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
-    for kind, job_id in [(Kind.INVOICE, "in_queued"), (Kind.INVOICE, "in_queued"), (Kind.UPCOMING, "upcoming:q:0")]:
+    for kind, job_id in [
+        (JobKind.INVOICE, "in_queued"),
+        (JobKind.INVOICE, "in_queued"),
+        (JobKind.UPCOMING, "upcoming:q:0"),
+    ]:
         bench.store.triggers.request(kind, job_id, bench.engine.enqueue)
     eventually(lambda: bench.of("in_queued") and bench.of("upcoming:q:0"))
     assert {row.workflow_uuid: row.queue_name for row in bench.rows("in_queued")} == {
@@ -242,7 +246,7 @@ def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
 
 
 def test_what_the_queue_stores_is_json_that_anyone_can_read(bench: Bench) -> None:
-    bench.store.triggers.request(Kind.INVOICE, "in_json", bench.engine.enqueue)
+    bench.store.triggers.request(JobKind.INVOICE, "in_json", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_json"))
     (row,) = bench.rows("in_json")
     (inputs,) = bench.stored("workflow_input", "inputs", row.workflow_uuid)
@@ -253,7 +257,7 @@ def test_what_the_queue_stores_is_json_that_anyone_can_read(bench: Bench) -> Non
 
 
 def test_one_application_version_for_ever_and_one_executor_per_start(bench: Bench) -> None:
-    bench.store.triggers.request(Kind.INVOICE, "in_version", bench.engine.enqueue)
+    bench.store.triggers.request(JobKind.INVOICE, "in_version", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_version"))
     (row,) = bench.rows("in_version")
     assert row.application_version == APPLICATION_VERSION
@@ -268,7 +272,7 @@ def age(bench: Bench, job_id: str, by: timedelta) -> None:
 def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
     job_ids = ["in_old", "in_young", "in_killed"]
     for job_id in job_ids:
-        bench.store.triggers.request(Kind.INVOICE, job_id, bench.engine.enqueue)
+        bench.store.triggers.request(JobKind.INVOICE, job_id, bench.engine.enqueue)
     eventually(lambda: all(map(bench.finished, job_ids)))
     age(bench, "in_old", KEPT + DAY)
     age(bench, "in_young", KEPT - DAY)
@@ -286,10 +290,10 @@ def test_only_old_rows_are_pruned_finished_or_not(bench: Bench) -> None:
 
 
 def test_a_sweep_prunes_too(bench: Bench) -> None:
-    bench.store.triggers.request(Kind.INVOICE, "in_swept", bench.engine.enqueue)
+    bench.store.triggers.request(JobKind.INVOICE, "in_swept", bench.engine.enqueue)
     eventually(lambda: bench.finished("in_swept"))
     age(bench, "in_swept", KEPT + DAY)
-    bench.store.triggers.request(Kind.SWEEP, "sweep", bench.engine.enqueue)
+    bench.store.triggers.request(JobKind.SWEEP, "sweep", bench.engine.enqueue)
     eventually(lambda: bench.finished("sweep"))
     assert bench.rows("in_swept") == []
     assert bench.outcome("check:sweep:1") == "done"

@@ -13,7 +13,7 @@ from pacspace_stripe.explain.neighbours import NeighbourSearch
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.ledger.rules.selection import Selection
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.windows import Window
 from tests.support.examples import invoice
@@ -421,7 +421,7 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
     with month.told() as told:
         store = told.app.store
         for number in range(others):
-            leased = store.jobs.acquire(Kind.INVOICE, f"in_{number}", HOUR)
+            leased = store.jobs.acquire(JobKind.INVOICE, f"in_{number}", HOUR)
             assert leased is not None
             shown = {"account": f"cus_{number}", "meter": METER, "billed": "5", "recorded": "9"}
             drifted = InvoiceState(

@@ -14,7 +14,7 @@ import pacspace_stripe
 from pacspace_stripe.explain.rules.explanation import Cause
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store import JobKind, Store
 from tests.support.explanations import TWICE
 
 START, MINUTE = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=1)
@@ -77,7 +77,7 @@ def test_many_are_found_at_once(store: Store) -> None:
 def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for_explanations(store: Store) -> None:
     revision(store, "downgrade", "0003")
     assert "pacspace_explanations" not in sa.inspect(store.engine).get_table_names()
-    leased = store.jobs.acquire(Kind.INVOICE, "in_1", MINUTE)
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_1", MINUTE)
     assert leased is not None
     leased.give_back(InvoiceState(invoice_id="in_1", detail="kept"), START)
     store.migrate()

@@ -35,7 +35,7 @@ from pacspace_stripe.http.ratelimit.shares import STRANGERS, Fleet, FleetShares
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.store import Kind, Store
+from pacspace_stripe.store import JobKind, Store
 from pacspace_stripe.store.database import one_at_a_time
 from pacspace_stripe.store.tables import jobs
 from tests.support import senders
@@ -71,7 +71,7 @@ def renewed(store: Store, process: str, wishes: Mapping[str, Wish], service: str
         held.update({endpoint: share.held for endpoint, share in holding.shares.items()})
         return holding
 
-    store.shares(service, process=process).renew(taken)
+    store.rate_shares(service, process=process).renew(taken)
     return held
 
 
@@ -99,8 +99,8 @@ def test_what_is_written_is_what_is_read(database_url: str) -> None:
         return holding
 
     with opened(database_url) as store:
-        store.shares("Stripe test", process="a").renew(look)
-        store.shares("Stripe test", process="b").renew(look)
+        store.rate_shares("Stripe test", process="a").renew(look)
+        store.rate_shares("Stripe test", process="b").renew(look)
     assert seen == [{}, {"a": holding}]
 
 
@@ -162,7 +162,7 @@ def test_rows_of_processes_long_gone_are_swept(sqlite_url: str) -> None:
 
 def test_renewing_waits_for_no_transaction_of_the_store(postgresql_url: str) -> None:
     with opened(postgresql_url) as store:
-        store.triggers.request(Kind.INVOICE, "in_1")
+        store.triggers.request(JobKind.INVOICE, "in_1")
         with store.engine.begin() as connection:
             connection.execute(sa.update(jobs).values(requested=jobs.c.requested + 1))
             assert renewed(store, "one", BUSY)[READ] == 25
@@ -180,7 +180,7 @@ def test_renewing_beside_busy_transactions_never_deadlocks(database_url: str) ->
             return count
 
         renewing = [pool.submit(repeat, partial(renewed, store, name, BUSY)) for name in "abc"]
-        storing = [pool.submit(repeat, lambda: store.triggers.request(Kind.INVOICE, "in_1")) for _ in range(3)]
+        storing = [pool.submit(repeat, lambda: store.triggers.request(JobKind.INVOICE, "in_1")) for _ in range(3)]
         assert all(each.result() for each in (*renewing, *storing))
 
 
@@ -210,7 +210,7 @@ def call() -> Call:
 
 @contextmanager
 def transport(vendor: Vendor, store: Store, process: str, rate: Rate = RATE) -> Iterator[Transport]:
-    fleets = {"Stripe": store.shares("Stripe test", process=process)}
+    fleets = {"Stripe": store.rate_shares("Stripe test", process=process)}
     made = Transport(httpx_transport=httpx.MockTransport(vendor), limits={"Stripe": rate}, fleets=fleets)
     try:
         yield made
@@ -264,7 +264,7 @@ def test_a_database_that_goes_away_and_comes_back_stops_nobody() -> None:
 
 def test_what_is_given_up_is_not_sent_while_the_database_commits(sqlite_url: str) -> None:
     with opened(sqlite_url) as store:
-        shares = FleetShares(Slow(store.shares("Stripe test", process="one")), RATE, wall_clock)
+        shares = FleetShares(Slow(store.rate_shares("Stripe test", process="one")), RATE, wall_clock)
         shares.renew(lambda: BUSY)
         assert shares.of(READ, 25, wall_clock()) == 25
         renewed(store, "other", BUSY)

@@ -24,8 +24,8 @@ from pacspace_stripe.errors import StoreUnavailable, UnreadableEvent
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Held, InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.store.tables import claims
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.store.tables import coverage
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.vocabulary.windows import Window
 from pacspace_stripe.wakeups import LEDGER_APART, LEDGER_SOON, Receipt, ReceiptOutcome, Wakeups
@@ -210,7 +210,7 @@ def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
         made.stripe.send_upcoming(subscription)
         made.run(MINUTE)
         warning = upcoming_job_id(subscription, PERIOD_END)
-        listening = sa.select(claims.c.account).where(claims.c.invoice_id == warning)
+        listening = sa.select(coverage.c.account).where(coverage.c.invoice_id == warning)
         with made.app.store.engine.connect() as connection:
             assert connection.execute(listening).scalars().all() == ["cus_acme"]
         made.record("50")
@@ -346,7 +346,7 @@ def place(sqlite_url: str) -> Iterator[Place]:
     store = Store(sqlite_url, now=clock.now, lost_after=MINUTE)
     store.migrate()
     store.coverage.put("in_1", [("cus_acme", Window(start=PERIOD_START, end=PERIOD_END))])
-    lease = store.jobs.acquire(Kind.INVOICE, "in_1", MINUTE)
+    lease = store.jobs.acquire(JobKind.INVOICE, "in_1", MINUTE)
     assert lease is not None
     lease.give_back(InvoiceState(invoice_id="in_1", position=Held(), verdict=Verdict.UNPROVEN), NOW + DAY)
     clock.advance_to(NOW)

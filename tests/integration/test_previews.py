@@ -33,7 +33,7 @@ from pacspace_stripe.gate.rules.state import (
     WrittenStamp,
 )
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from tests.support.generated.attempts import folder
 from tests.support.generated.plans import Crash, Outage, Person, Plan, Stall
@@ -100,7 +100,7 @@ def test_a_preview_needs_no_lease_and_takes_none(tmp_path: Path) -> None:
         made.subscribe()
         made.bill("10")
         made.run(3 * HOUR)
-        leased = made.app.store.jobs.acquire(Kind.INVOICE, made.invoice_id, HOUR)
+        leased = made.app.store.jobs.acquire(JobKind.INVOICE, made.invoice_id, HOUR)
         assert leased is not None
         assert made.app.checker.preview(made.invoice_id).verdict == "drifted"
         leased.guard()
@@ -234,7 +234,7 @@ class Stated(Previewed):
         self.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
 
     def remember(self, changes: dict[str, object]) -> None:
-        leased = self.app.store.jobs.acquire(Kind.INVOICE, self.invoice_id, HOUR)
+        leased = self.app.store.jobs.acquire(JobKind.INVOICE, self.invoice_id, HOUR)
         assert leased is not None
         known: InvoiceState = replace(leased.saved, **changes)  # type: ignore[arg-type]  # by name
         leased.give_back(known, self.clock.now())

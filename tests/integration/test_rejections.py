@@ -9,7 +9,7 @@ import pytest
 import stripe
 from stripe.events import V1BillingMeterErrorReportTriggeredEvent
 
-from pacspace_stripe.alerts.rules.messages import Place, webhook_body, why_of
+from pacspace_stripe.alerts.rules.messages import AlertLinks, cause_of, webhook_body
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import paragraphs, sentence
 from pacspace_stripe.report.csv_form import as_csv
@@ -92,8 +92,8 @@ def test_alert_and_report_tell_it(tmp_path: Path) -> None:
         known = made.app.store.explanations.find(made.invoice_id)
         assert known is not None
         (alert,) = (one for one in told(made) if one.kind.startswith("drifted"))
-        why = why_of(alert, known.fingerprint, known.explanations)
-        message = json.loads(webhook_body(alert, Place(livemode=False), why))
+        why = cause_of(alert, known.fingerprint, known.explanations)
+        message = json.loads(webhook_body(alert, AlertLinks(livemode=False), why))
         assert "rejected 2 meter events" in message["explanation"]["sentence"]
         assert message["explanation"]["windows"][0]["rejections"][0]["code"] == "meter_event_customer_not_found"
         report = make_report(made.app.store, made.app.settings, now=made.clock.now())

@@ -19,7 +19,7 @@ from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from tests.support.worlds import ENVIRONMENT, METER
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -76,7 +76,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def compare(desk: Desk) -> None:
     """Compare each held draft, as if the time had come at which Stripe had planned to finalize it."""
     for invoice_id in desk.stripe.invoices():
-        leased = desk.app.store.jobs.acquire(Kind.INVOICE, invoice_id, HOUR)
+        leased = desk.app.store.jobs.acquire(JobKind.INVOICE, invoice_id, HOUR)
         assert leased is not None
         assert leased.saved.first is not None
         planned = replace(leased.saved.first, finalizes_at=datetime.now(UTC) - HOUR)

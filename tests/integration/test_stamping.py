@@ -135,7 +135,12 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
             id="drifted",
         ),
         pytest.param(
-            True, True, DAY, r"holds it as unproven \(LEDGER_UNAVAILABLE\)", "checked again automatically", id="unproven"
+            True,
+            True,
+            DAY,
+            r"holds it as unproven \(LEDGER_UNAVAILABLE\)",
+            "checked again automatically",
+            id="unproven",
         ),
         pytest.param(
             True, False, timedelta(hours=1, minutes=5), "holds it: held, compared from", "releases it if", id="early"

@@ -42,9 +42,9 @@ from pacspace_stripe.gate.rules.state import (
 )
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, Leased, ReceivedEvent, Store
+from pacspace_stripe.store import JobKind, JobLease, ReceivedEvent, Store
 from pacspace_stripe.store.database import NEWEST, Database
-from pacspace_stripe.store.leases import process_name
+from pacspace_stripe.store.processes import process_name
 from pacspace_stripe.store.tables import jobs, metadata
 from pacspace_stripe.usage.rules.accounts import CoveredPart
 from pacspace_stripe.vocabulary.windows import Window
@@ -112,20 +112,20 @@ class Queue:
     """Remembers what was enqueued; safe from several threads, as appending to a list is."""
 
     def __init__(self) -> None:
-        self.looks: list[tuple[Kind, str, int]] = []
+        self.looks: list[tuple[JobKind, str, int]] = []
 
-    def __call__(self, connection: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
+    def __call__(self, connection: sa.Connection, kind: JobKind, job_id: str, requested: int) -> None:
         assert connection.in_transaction()
         self.looks.append((kind, job_id, requested))
 
 
-def broken(_: sa.Connection, _kind: Kind, _job_id: str, _requested: int) -> None:
+def broken(_: sa.Connection, _kind: JobKind, _job_id: str, _requested: int) -> None:
     """A queue that fails."""
     message = "the queue is full"
     raise RuntimeError(message)
 
 
-def event(number: int = 1, job_id: str | None = "in_1", kind: Kind = Kind.INVOICE) -> ReceivedEvent:
+def event(number: int = 1, job_id: str | None = "in_1", kind: JobKind = JobKind.INVOICE) -> ReceivedEvent:
     return ReceivedEvent(
         event_id=f"evt_{number}",
         type="invoice.created",
@@ -150,14 +150,14 @@ def at_once(work: Callable[[int], Value], times: int = THREADS) -> list[Value]:
         return list(threads.map(begin, range(times)))
 
 
-def leased(store: Store, job_id: str = "in_1", kind: Kind = Kind.INVOICE) -> Leased:
+def leased(store: Store, job_id: str = "in_1", kind: JobKind = JobKind.INVOICE) -> JobLease:
     found = store.jobs.acquire(kind, job_id, TTL)
     assert found is not None
     return found
 
 
 def saved(
-    store: Store, memory: InvoiceState, *, kind: Kind = Kind.INVOICE, next_check_at: datetime | None = None
+    store: Store, memory: InvoiceState, *, kind: JobKind = JobKind.INVOICE, next_check_at: datetime | None = None
 ) -> None:
     """A job as a finished look leaves it."""
     leased(store, memory.invoice_id, kind).give_back(memory, next_check_at)
@@ -217,10 +217,10 @@ def test_processes_that_migrate_at_once_do_not_disturb_each_other(database_url: 
 def test_an_event_wakes_its_subject_and_makes_it_known(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(), queue)
-    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
     found = store.jobs.find("in_1")
     assert found is not None
-    assert (found.requested, found.answered, found.kind) == (1, 0, Kind.INVOICE)
+    assert (found.requested, found.answered, found.kind) == (1, 0, JobKind.INVOICE)
     assert (found.memory.customer_id, found.memory.subscription_id) == ("cus_1", "sub_1")
 
 
@@ -234,13 +234,13 @@ def test_an_event_delivered_many_times_at_once_is_received_once(store: Store) ->
     queue = Queue()
     received = at_once(lambda _: store.triggers.receive(event(), queue))
     assert sorted(received) == [False] * (THREADS - 1) + [True]
-    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
 
 
 def test_events_at_once_each_ask_for_a_look_of_their_own(store: Store) -> None:
     queue = Queue()
     assert all(at_once(lambda number: store.triggers.receive(event(number), queue), times=40))
-    assert sorted(queue.looks) == [(Kind.INVOICE, "in_1", requested) for requested in range(1, 41)]
+    assert sorted(queue.looks) == [(JobKind.INVOICE, "in_1", requested) for requested in range(1, 41)]
     found = store.jobs.find("in_1")
     assert found is not None
     assert found.requested == 40
@@ -267,26 +267,26 @@ def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> Non
         store.triggers.receive(event(2), broken)
     queue = Queue()
     assert store.triggers.receive(event(2), queue)
-    assert queue.looks == [(Kind.INVOICE, "in_1", 2)]
+    assert queue.looks == [(JobKind.INVOICE, "in_1", 2)]
 
 
 def test_a_wish_without_a_queue_is_due_at_once(store: Store) -> None:
-    store.triggers.request(Kind.UPCOMING, "upcoming:sub_1:0")
-    assert store.triggers.due_ids() == [("upcoming:sub_1:0", Kind.UPCOMING)]
+    store.triggers.request(JobKind.UPCOMING, "upcoming:sub_1:0")
+    assert store.triggers.due_ids() == [("upcoming:sub_1:0", JobKind.UPCOMING)]
 
 
 def test_a_wish_with_a_queue_is_queued(store: Store) -> None:
     queue = Queue()
-    store.triggers.request(Kind.INVOICE, "in_1", queue)
-    assert queue.looks == [(Kind.INVOICE, "in_1", 1)]
+    store.triggers.request(JobKind.INVOICE, "in_1", queue)
+    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
     assert not store.triggers.any_due()
 
 
 def test_a_subject_keeps_the_kind_it_was_made_with(store: Store) -> None:
     queue = Queue()
-    store.triggers.request(Kind.SWEEP, "sweep", queue)
-    store.triggers.receive(event(job_id="sweep", kind=Kind.INVOICE), queue)
-    assert [kind for kind, _, _ in queue.looks] == [Kind.SWEEP, Kind.SWEEP]
+    store.triggers.request(JobKind.SWEEP, "sweep", queue)
+    store.triggers.receive(event(job_id="sweep", kind=JobKind.INVOICE), queue)
+    assert [kind for kind, _, _ in queue.looks] == [JobKind.SWEEP, JobKind.SWEEP]
 
 
 def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: ManualClock) -> None:
@@ -298,7 +298,7 @@ def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: Man
     queue = Queue()
     assert store.triggers.any_due()
     assert store.triggers.take_due(queue) == ["in_1"]
-    assert queue.looks == [(Kind.INVOICE, "in_1", 2)]
+    assert queue.looks == [(JobKind.INVOICE, "in_1", 2)]
     assert not store.triggers.any_due()
 
 
@@ -332,7 +332,7 @@ def test_each_due_subject_goes_to_one_taker(store: Store, clock: ManualClock) ->
 
     taken = [job_id for part in at_once(take) for job_id in part]
     assert sorted(taken) == ids
-    assert sorted(queue.looks) == [(Kind.INVOICE, job_id, 1) for job_id in ids]
+    assert sorted(queue.looks) == [(JobKind.INVOICE, job_id, 1) for job_id in ids]
 
 
 def test_due_subjects_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
@@ -363,8 +363,8 @@ def fill(store: Store, ids: list[str], *, next_check_at: datetime | None = START
 # -- the lease --------------------------------------------------------------------------------------------------------
 
 
-def asking(store: Store, job_id: str) -> Callable[[int], Leased | None]:
-    return lambda _: store.jobs.acquire(Kind.INVOICE, job_id, TTL)
+def asking(store: Store, job_id: str) -> Callable[[int], JobLease | None]:
+    return lambda _: store.jobs.acquire(JobKind.INVOICE, job_id, TTL)
 
 
 def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
@@ -388,9 +388,9 @@ def test_a_lease_is_free_again_when_it_was_given_back(store: Store) -> None:
 def test_a_lease_is_free_again_when_it_ran_out(store: Store, clock: ManualClock) -> None:
     leased(store)
     clock.advance(TTL.total_seconds() - 0.000001)
-    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is None
+    assert store.jobs.acquire(JobKind.INVOICE, "in_1", TTL) is None
     clock.advance(0.000001)
-    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is not None
+    assert store.jobs.acquire(JobKind.INVOICE, "in_1", TTL) is not None
 
 
 def test_a_guarded_lease_lasts(store: Store, clock: ManualClock) -> None:
@@ -398,7 +398,7 @@ def test_a_guarded_lease_lasts(store: Store, clock: ManualClock) -> None:
     for _ in range(5):
         clock.advance(20)
         lease.guard()
-    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is None
+    assert store.jobs.acquire(JobKind.INVOICE, "in_1", TTL) is None
 
 
 def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
@@ -480,8 +480,8 @@ def test_a_subject_under_lease_is_looked_at_again_should_its_owner_die(store: St
     saved(store, HELD, next_check_at=START + DAY)
     leased(store)
     clock.advance(LOST_AFTER.total_seconds())
-    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
-    assert store.jobs.acquire(Kind.INVOICE, "in_1", TTL) is not None
+    assert store.triggers.due_ids() == [("in_1", JobKind.INVOICE)]
+    assert store.jobs.acquire(JobKind.INVOICE, "in_1", TTL) is not None
 
 
 def own(store: Store, job_id: str, owner: str) -> None:
@@ -500,7 +500,7 @@ def test_a_starting_process_frees_the_leases_of_the_dead_on_its_host_alone(store
     assert owners["in_alive"] == "here/200/aaaa/1"
     assert owners["in_elsewhere"] == "there/100/aaaa/1"
     assert owners["in_odd"] == "here"
-    assert store.triggers.due_ids() == [("in_dead", Kind.INVOICE)]
+    assert store.triggers.due_ids() == [("in_dead", JobKind.INVOICE)]
 
 
 def test_a_starting_process_frees_what_the_one_before_held_under_the_same_id(store: Store) -> None:
@@ -508,7 +508,7 @@ def test_a_starting_process_frees_what_the_one_before_held_under_the_same_id(sto
     own(store, "in_before", f"{host}/{pid}/{started[::-1]}x/1")
     own(store, "in_mine", f"{host}/{pid}/{started}/1")
     assert store.jobs.free_leases_of_the_dead(host, lambda _: True) == 1
-    assert store.triggers.due_ids() == [("in_before", Kind.INVOICE)]
+    assert store.triggers.due_ids() == [("in_before", JobKind.INVOICE)]
 
 
 def test_a_lease_names_host_and_process(store: Store) -> None:
@@ -546,8 +546,8 @@ def test_invoices_are_listed_by_verdict_stage_and_hold_newest_first(store: Store
         clock.advance(1)
         saved(store, memory)
     clock.advance(1)
-    saved(store, InvoiceState(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=Kind.UPCOMING)
-    saved(store, InvoiceState(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=Kind.UPCOMING)
+    saved(store, InvoiceState(invoice_id="upcoming:sub_1:0", verdict=Verdict.DRIFTED), kind=JobKind.UPCOMING)
+    saved(store, InvoiceState(invoice_id="upcoming:sub_2:0", verdict=Verdict.MATCHED), kind=JobKind.UPCOMING)
 
     def listed(*, status: str | None = None, held: bool | None = None) -> list[str]:
         return [found.job_id for found in store.jobs.invoices(status=status, held=held)]
@@ -591,18 +591,18 @@ BLOCK = InvoiceState(invoice_id="upcoming:sub_1:0", subscription_id="sub_1", ver
 @pytest.mark.parametrize(
     ("memory", "kind", "blocks"),
     [
-        pytest.param(BLOCK, Kind.UPCOMING, True, id="a drift"),
-        pytest.param(replace(BLOCK, verdict=Verdict.MATCHED), Kind.UPCOMING, False, id="a match"),
-        pytest.param(replace(BLOCK, verdict=Verdict.UNPROVEN), Kind.UPCOMING, False, id="an open question"),
-        pytest.param(replace(BLOCK, position=Ended()), Kind.UPCOMING, False, id="one that has ended"),
-        pytest.param(replace(BLOCK, subscription_id="sub_2"), Kind.UPCOMING, False, id="another subscription's"),
-        pytest.param(BLOCK, Kind.INVOICE, False, id="an invoice is no early warning"),
+        pytest.param(BLOCK, JobKind.UPCOMING, True, id="a drift"),
+        pytest.param(replace(BLOCK, verdict=Verdict.MATCHED), JobKind.UPCOMING, False, id="a match"),
+        pytest.param(replace(BLOCK, verdict=Verdict.UNPROVEN), JobKind.UPCOMING, False, id="an open question"),
+        pytest.param(replace(BLOCK, position=Ended()), JobKind.UPCOMING, False, id="one that has ended"),
+        pytest.param(replace(BLOCK, subscription_id="sub_2"), JobKind.UPCOMING, False, id="another subscription's"),
+        pytest.param(BLOCK, JobKind.INVOICE, False, id="an invoice is no early warning"),
     ],
 )
 def test_a_draft_is_blocked_by_a_drift_that_the_early_warning_found(
     store: Store,
     memory: InvoiceState,
-    kind: Kind,
+    kind: JobKind,
     blocks: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     saved(store, memory, kind=kind)
@@ -610,7 +610,7 @@ def test_a_draft_is_blocked_by_a_drift_that_the_early_warning_found(
 
 
 def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock) -> None:
-    saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
+    saved(store, BLOCK, kind=JobKind.UPCOMING, next_check_at=START + DAY)
     store.jobs.end_block(BLOCK.invoice_id)
     assert store.jobs.block_on("sub_1") is None
     clock.advance(10**6)
@@ -618,8 +618,8 @@ def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock
 
 
 def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Store) -> None:
-    saved(store, BLOCK, kind=Kind.UPCOMING, next_check_at=START + DAY)
-    leased = store.jobs.acquire(Kind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
+    saved(store, BLOCK, kind=JobKind.UPCOMING, next_check_at=START + DAY)
+    leased = store.jobs.acquire(JobKind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
     assert leased is not None
     store.jobs.end_block(BLOCK.invoice_id)
     with pytest.raises(LeaseLost):
@@ -666,7 +666,7 @@ def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: St
     saved(store, replace(HELD, invoice_id="in_3"))
     clock.advance(1)
     assert store.jobs.wake_unanswered() == 1
-    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+    assert store.triggers.due_ids() == [("in_1", JobKind.INVOICE)]
 
 
 # -- moments ----------------------------------------------------------------------------------------------------------
@@ -936,7 +936,7 @@ def bills(
     store: Store, memory: InvoiceState, *, account: str = "acme", next_check_at: datetime | None = START + DAY
 ) -> None:
     """A job that bills an account, was looked at long ago and is looked at again later."""
-    kind = Kind.UPCOMING if memory.invoice_id.startswith("upcoming:") else Kind.INVOICE
+    kind = JobKind.UPCOMING if memory.invoice_id.startswith("upcoming:") else JobKind.INVOICE
     store.coverage.put(memory.invoice_id, [(account, OCTOBER)])
     saved(store, memory, kind=kind, next_check_at=next_check_at)
     with store.engine.begin() as connection:
@@ -1059,7 +1059,7 @@ def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, 
     clock.advance(TTL.total_seconds())
     assert tell(store) == 0
     clock.advance(5)
-    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+    assert store.triggers.due_ids() == [("in_1", JobKind.INVOICE)]
 
 
 def test_a_look_that_nobody_brought_forward_says_itself_when_to_look_again(store: Store) -> None:
@@ -1116,12 +1116,12 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
     "append": append,
     "evidence": lambda store: store.chains.of_job("in_1"),
     "receive": lambda store: store.triggers.receive(event(), Queue()),
-    "request": lambda store: store.triggers.request(Kind.INVOICE, "in_1"),
+    "request": lambda store: store.triggers.request(JobKind.INVOICE, "in_1"),
     "take": lambda store: store.triggers.take_due(Queue()),
     "any": lambda store: store.triggers.any_due(),
     "due": lambda store: store.triggers.due_ids(),
     "next": lambda store: store.triggers.next_due_at(),
-    "acquire": lambda store: store.jobs.acquire(Kind.INVOICE, "in_1", TTL),
+    "acquire": lambda store: store.jobs.acquire(JobKind.INVOICE, "in_1", TTL),
     "renew": lambda store: store.jobs.renew("in_1", "me", TTL),
     "save": lambda store: store.jobs.save("in_1", "me", HELD, TTL),
     "free": lambda store: store.jobs.free_leases_of_the_dead("here", lambda _: True),
@@ -1311,7 +1311,7 @@ def test_a_writer_does_not_keep_a_reader_waiting(store: Store, clock: ManualCloc
 def test_writers_wait_for_each_other(store: Store) -> None:
     def work(number: int) -> bool:
         store.journal.note("hold", f"in_{number % 3}", str(number))
-        lease = store.jobs.acquire(Kind.INVOICE, f"in_{number}", TTL)
+        lease = store.jobs.acquire(JobKind.INVOICE, f"in_{number}", TTL)
         return lease is not None and not lease.give_back(HELD, None)
 
     assert all(at_once(work, times=80))

@@ -10,7 +10,7 @@ from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.explain.rules.rejections import RejectedSample, Rejection
 from pacspace_stripe.gate.rules.state import Ended, FirstSight, InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, ReceivedEvent, Store
+from pacspace_stripe.store import JobKind, ReceivedEvent, Store
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.windows import Window
@@ -34,7 +34,7 @@ def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
     made.close()
 
 
-def keep(store: Store, invoice_id: str, memory: InvoiceState, kind: Kind = Kind.INVOICE) -> None:
+def keep(store: Store, invoice_id: str, memory: InvoiceState, kind: JobKind = JobKind.INVOICE) -> None:
     leased = store.jobs.acquire(kind, invoice_id, MINUTE)
     assert leased is not None
     leased.give_back(replace(memory, invoice_id=invoice_id), None if memory.ended else START)
@@ -45,7 +45,7 @@ def event(event_id: str, outcome: str = "queued", job: str | None = "in_1") -> R
         event_id=event_id,
         type="invoice.created",
         job_id=job,
-        kind=Kind.INVOICE,
+        kind=JobKind.INVOICE,
         subscription_id=None,
         customer_id="cus_1",
         outcome=outcome,
@@ -62,7 +62,7 @@ def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
 def test_an_event_without_a_queue_is_found_as_due_and_taken_once(store: Store) -> None:
     assert store.triggers.receive(event("evt_1", "found by the sweep"), None)
     assert not store.triggers.receive(event("evt_1"), None)
-    assert store.triggers.due_ids() == [("in_1", Kind.INVOICE)]
+    assert store.triggers.due_ids() == [("in_1", JobKind.INVOICE)]
     assert store.triggers.received(["evt_1", "evt_2"]) == {"evt_1"}
     assert store.journal.events_received() == {("invoice.created", "found by the sweep"): 1}
 
@@ -78,7 +78,7 @@ def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(
     keep(store, "in_2", replace(MATCHED, customer_id="cus_2", amount=Money(amount=5, currency="jpy")))
     keep(store, "in_1", replace(MATCHED, position=Ended()))
     keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, position=Ended(), detail="nothing metered"))
-    keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), Kind.UPCOMING)
+    keep(store, "upcoming:sub_1:1", replace(MATCHED, verdict=Verdict.DRIFTED), JobKind.UPCOMING)
     found = list(store.jobs.metered())
     assert [memory.invoice_id for memory in found] == ["in_1", "in_2"]
     assert found[1].amount == Money(amount=5, currency="jpy")

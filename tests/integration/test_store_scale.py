@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from pacspace_stripe.gate.rules.state import Ended, InvoiceState
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.store.records import ReceivedEvent
-from pacspace_stripe.store.tables import audit, claims, events, evidence, facts, jobs
-from pacspace_stripe.store.triggers import new_row
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.store.jobs import new_row
+from pacspace_stripe.store.tables import audit, coverage, events, evidence, facts, jobs
+from pacspace_stripe.store.triggers import ReceivedEvent
 from pacspace_stripe.vocabulary.windows import Window
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ LATER = timedelta(days=1)
 
 def _row(number: int) -> dict[str, Any]:
     memory = InvoiceState(invoice_id=f"in_{number}", subscription_id=f"sub_{number}", position=Ended())
-    return {**new_row(NOW, f"in_{number}", Kind.INVOICE, memory), "next_check_at": NOW + timedelta(seconds=number)}
+    return {**new_row(NOW, f"in_{number}", JobKind.INVOICE, memory), "next_check_at": NOW + timedelta(seconds=number)}
 
 
 def _fill(store: Store) -> None:
@@ -34,7 +34,7 @@ def _fill(store: Store) -> None:
     with store.engine.begin() as connection:
         connection.execute(sa.insert(jobs), [_row(number) for number in numbers])
         connection.execute(
-            sa.insert(claims), [{"account": f"cus_{one}", "invoice_id": f"in_{one}", **window} for one in numbers]
+            sa.insert(coverage), [{"account": f"cus_{one}", "invoice_id": f"in_{one}", **window} for one in numbers]
         )
         links = [
             {
@@ -69,7 +69,7 @@ def store(module_database_url: str) -> Iterator[Store]:
 
 
 def _whole_look(store: Store) -> None:
-    leased = store.jobs.acquire(Kind.INVOICE, "in_7", timedelta(seconds=30))
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_7", timedelta(seconds=30))
     assert leased is not None
     leased.guard()
     leased.save(leased.job.memory)
@@ -81,7 +81,7 @@ def _receive(store: Store) -> None:
         event_id="evt_of_today",
         type="invoice.updated",
         job_id="in_7",
-        kind=Kind.INVOICE,
+        kind=JobKind.INVOICE,
         subscription_id=None,
         customer_id=None,
         outcome="queued",
@@ -100,7 +100,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "whether anything is due": lambda store: store.triggers.any_due(),
     "when the next is due": lambda store: store.triggers.next_due_at(),
     "what to take": lambda store: store.triggers.take_due(lambda *_: None, limit=5),
-    "a wish": lambda store: store.triggers.request(Kind.INVOICE, "in_7"),
+    "a wish": lambda store: store.triggers.request(JobKind.INVOICE, "in_7"),
     "an event": _receive,
     "an event about an account": lambda store: store.triggers.wake_account(
         "evt_new", "delta.verified", "cus_7", soon=timedelta(seconds=1), apart=timedelta(seconds=1)

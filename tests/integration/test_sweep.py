@@ -15,7 +15,7 @@ from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED, EventType
 from pacspace_stripe.wakeups import SWEEP_ID
 from tests.integration.test_gate import ask, kinds, verdict
@@ -352,14 +352,14 @@ def test_a_list_that_broke_off_is_read_again_from_where_it_began(tmp_path: Path)
 
 def test_two_processes_do_not_sweep_at_once(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        assert made.app.store.jobs.acquire(Kind.SWEEP, SWEEP_ID, HOUR) is not None
+        assert made.app.store.jobs.acquire(JobKind.SWEEP, SWEEP_ID, HOUR) is not None
         with pytest.raises(LeaseBusy):
             made.app.sweep.run()
 
 
 def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        made.app.store.triggers.request(Kind.INVOICE, "in_1")
+        made.app.store.triggers.request(JobKind.INVOICE, "in_1")
         url = f"sqlite:///{tmp_path / 'world.db'}"
         done = CliRunner().invoke(cli, ["sweep"], env=ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url})
         assert isinstance(done.exception, RemoteUnavailable)

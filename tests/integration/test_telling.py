@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pacspace_stripe.alerts.rules.messages import Place, webhook_body
-from pacspace_stripe.alerts.rules.throttle import MOST_A_DAY, Alert, Channel, Type
+from pacspace_stripe.alerts.rules.alert import MOST_A_DAY, Alert, AlertType, Channel
+from pacspace_stripe.alerts.rules.messages import AlertLinks, webhook_body
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import Waiver
@@ -40,14 +40,14 @@ def alerted(folder: Path, **settings: str) -> Iterator[World]:
 
 def told(made: World) -> list[Alert]:
     """Oldest first."""
-    sent = made.app.store.outbox.sent()
+    sent = made.app.store.alerts.sent()
     for one in sent:
         expected = () if made.memory().past else (Channel.SLACK, Channel.WEBHOOK)
         assert tuple(way.channel for way in one.deliveries) == expected
     return sorted((one.alert for one in sent), key=lambda alert: alert.at)
 
 
-def types(made: World) -> list[Type]:
+def types(made: World) -> list[AlertType]:
     return [alert.type for alert in told(made)]
 
 
@@ -57,11 +57,11 @@ def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.L
         made.record("90")
         made.run(4 * HOUR)
         drift = told(made)[0]
-        assert types(made) == [Type.DRIFTED]
+        assert types(made) == [AlertType.DRIFTED]
         made.record("10")
         made.run(2 * HOUR)
         end = told(made)[1]
-        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED]
         assert (drift.job_id, drift.customer_id, drift.detail) == (
             *(made.invoice_id, "cus_acme"),
             "billed 100, recorded 90: differs by 10",
@@ -79,7 +79,7 @@ def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
         made.bill("100")
         made.record("90")
         made.run(HELD)
-        body = json.loads(webhook_body(told(made)[0], Place(livemode=False)))
+        body = json.loads(webhook_body(told(made)[0], AlertLinks(livemode=False)))
         shown = made.app.checker.preview(made.invoice_id).as_json()
         assert {name: body[name] for name in ("invoice", "verdict", "reason", "windows", "detail")} == {
             name: shown[name] for name in ("invoice", "verdict", "reason", "windows", "detail")
@@ -95,14 +95,14 @@ def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same
         (alert,) = told(made)
         stored = made.app.store.explanations.find(made.invoice_id)
         assert stored is not None
-        for courier in made.app.alert_workers():
-            with closing(courier):
-                why = courier.sender.why(alert)
-                assert why is not None
-                assert why.sentence == sentence(stored.explanations[0])
+        for sender in made.app.alert_senders():
+            with closing(sender):
+                cause = sender.cause(alert)
+                assert cause is not None
+                assert cause.sentence == sentence(stored.explanations[0])
                 other = replace(alert, windows=({**alert.windows[0], "billed": "101"},))
-                assert courier.sender.why(other) is None
-                assert courier.sender.why(replace(alert, job_id="in_unknown")) is None
+                assert sender.cause(other) is None
+                assert sender.cause(replace(alert, job_id="in_unknown")) is None
 
 
 def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
             made.invoice_id, waiver=Waiver(reason="agreed", by="fin", at=made.clock.now(), figures={})
         )
         made.run(HOUR)
-        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED]
         assert (told(made)[1].kind, told(made)[1].detail) == ("recovered:waived", "a person released it: agreed")
 
 
@@ -137,10 +137,10 @@ def test_an_unproven_that_does_not_is_told_after_the_ladders_first_hour(tmp_path
         made.run(HELD)
         assert types(made) == []
         made.run(2 * HOUR)
-        assert types(made) == [Type.UNPROVEN]
+        assert types(made) == [AlertType.UNPROVEN]
         made.ledger.verify_all()
         made.run(3 * HOUR)
-        assert types(made) == [Type.UNPROVEN, Type.RECOVERED]
+        assert types(made) == [AlertType.UNPROVEN, AlertType.RECOVERED]
 
 
 def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all
         made.run(timedelta(hours=4, minutes=30))
         assert types(made) == []
         made.run(2 * HOUR)
-        assert types(made) == [Type.WENT_OUT_UNPROVEN]
+        assert types(made) == [AlertType.WENT_OUT_UNPROVEN]
         made.ledger.verify_all()
         made.run(3 * HOUR)
-        assert types(made) == [Type.WENT_OUT_UNPROVEN, Type.RECOVERED]
+        assert types(made) == [AlertType.WENT_OUT_UNPROVEN, AlertType.RECOVERED]
 
 
 def test_a_block_is_told_and_its_end_on_the_invoice_it_was_about(tmp_path: Path) -> None:
@@ -163,15 +163,15 @@ def test_a_block_is_told_and_its_end_on_the_invoice_it_was_about(tmp_path: Path)
         made.record("90")
         made.stripe.send_upcoming(subscription)
         made.run(timedelta(minutes=30))
-        (block,) = made.app.store.outbox.sent()
+        (block,) = made.app.store.alerts.sent()
         assert (block.alert.type, block.alert.invoice_id, block.alert.subscription_id) == (
-            *(Type.BLOCKED, None),
+            *(AlertType.BLOCKED, None),
             subscription,
         )
         made.run(timedelta(minutes=35))
         made.record("10")
         made.run(3 * HOUR)
-        assert types(made) == [Type.BLOCKED, Type.RECOVERED]
+        assert types(made) == [AlertType.BLOCKED, AlertType.RECOVERED]
         assert told(made)[-1].invoice_id == made.invoice_id
 
 
@@ -184,7 +184,7 @@ def test_a_block_that_is_lifted_is_told(tmp_path: Path) -> None:
         made.run(timedelta(minutes=10))
         made.record("10")
         made.run(timedelta(minutes=10))
-        kinds = [one.alert.kind for one in made.app.store.outbox.sent()]
+        kinds = [one.alert.kind for one in made.app.store.alerts.sent()]
         assert sorted(kinds) == ["upcoming_blocked:OVERBILLED", "upcoming_recovered"]
 
 
@@ -217,7 +217,7 @@ def test_the_same_drift_again_within_an_hour_is_no_news(tmp_path: Path) -> None:
     with undecided(tmp_path) as made:
         flapping(made)
         flapping(made)
-        assert types(made) == [Type.DRIFTED, Type.RECOVERED]
+        assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED]
         assert made.memory().verdict is Verdict.DRIFTED
 
 
@@ -227,7 +227,7 @@ def test_a_drift_that_stays_is_told_later_with_what_was_left_out(tmp_path: Path)
         flapping(made)
         made.run(HOUR)
         made.app.checker.check(made.invoice_id)
-        assert types(made) == [Type.DRIFTED, Type.RECOVERED, Type.DRIFTED]
+        assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED, AlertType.DRIFTED]
         assert told(made)[-1].left_out == 2
         made.run(DAY)
         assert len(told(made)) == 3
@@ -239,9 +239,9 @@ def test_another_figure_is_news_but_a_day_has_few_messages(tmp_path: Path) -> No
             made.bill("1")
             made.record("1")
             flapping(made)
-        assert types(made).count(Type.DRIFTED) == types(made).count(Type.RECOVERED) == MOST_A_DAY
+        assert types(made).count(AlertType.DRIFTED) == types(made).count(AlertType.RECOVERED) == MOST_A_DAY
         made.run(26 * HOUR)
-        assert types(made).count(Type.DRIFTED) == MOST_A_DAY + 1
+        assert types(made).count(AlertType.DRIFTED) == MOST_A_DAY + 1
         assert told(made)[-1].left_out == 4
 
 
@@ -253,7 +253,7 @@ def test_a_hold_that_somebody_undoes_again_and_again_is_told_now_and_then(tmp_pa
         for _ in range(4):
             made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
             made.run(timedelta(minutes=2))
-        assert types(made) == [Type.DRIFTED, Type.ATTENTION]
+        assert types(made) == [AlertType.DRIFTED, AlertType.ATTENTION]
         made.run(HOUR)
         made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
         made.run(timedelta(minutes=2))
@@ -273,7 +273,7 @@ def test_invoices_of_the_past_are_told_to_the_log_alone(tmp_path: Path) -> None:
         made.stripe.run_due()
         made.app.checker.look_back(made.invoice_id, patient=False)
         assert made.memory().past
-        assert types(made) == [Type.DRIFTED]
+        assert types(made) == [AlertType.DRIFTED]
 
 
 def test_what_an_earlier_version_told_is_not_told_again(tmp_path: Path) -> None:

@@ -18,19 +18,17 @@ from typing import Any
 import httpx
 from standardwebhooks import Webhook
 
-from pacspace_stripe.alerts.rules.messages import Place, Why
-from pacspace_stripe.alerts.rules.throttle import Channel
-from pacspace_stripe.alerts.sender import Receiver as Address
-from pacspace_stripe.alerts.sender import Sender
-from pacspace_stripe.alerts.worker import AlertWorker
+from pacspace_stripe.alerts.delivery import AlertReceiver, AlertSender
+from pacspace_stripe.alerts.rules.alert import Channel
+from pacspace_stripe.alerts.rules.messages import AlertLinks, DriftCause
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.retries import Timeouts
 from pacspace_stripe.simulator.serve import serve
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.store.outbox import State
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.store.alerts import DeliveryState
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LEASE = timedelta(seconds=30)
@@ -101,7 +99,7 @@ def drifted(invoice_id: str) -> InvoiceState:
 
 def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> InvoiceState:
     """A look that tells one alert on both channels."""
-    leased = store.jobs.acquire(Kind.INVOICE, invoice_id, LEASE)
+    leased = store.jobs.acquire(JobKind.INVOICE, invoice_id, LEASE)
     assert leased is not None
     known = drifted(invoice_id)
     memory = Alerts(store=store, channels=BOTH).tell(leased, known, kind, known.detail)
@@ -122,29 +120,34 @@ def opened(url: str, now: Callable[[], datetime] = wall_clock) -> Store:
 
 
 @contextmanager
-def courier(
+def sending(
     store: Store,
     receiver: Receiver,
     channel: Channel = Channel.WEBHOOK,
     *,
     timeouts: Timeouts = PATIENT,
     url: str | None = None,
-    why: Why | None = None,
-) -> Iterator[AlertWorker]:
-    """Delivers what is due when told to; chance adds nothing."""
-    now = store.jobs.now
-    sender = Sender(transport=Transport(timeouts=timeouts), place=Place(livemode=False), now=now, why=lambda _: why)
+    cause: DriftCause | None = None,
+) -> Iterator[AlertSender]:
+    """A sender of one channel, without jitter."""
     secrets = (SECRET,) if channel is Channel.WEBHOOK else ()
-    address = Address(channel=channel, url=url or receiver.url, secrets=secrets)
-    made = AlertWorker(store=store, sender=sender, receiver=address, now=now, chance=lambda: 0.0)
-    with closing(made):
-        yield made
+    sender = AlertSender(
+        store=store,
+        transport=Transport(timeouts=timeouts),
+        receiver=AlertReceiver(channel=channel, url=url or receiver.url, secrets=secrets),
+        links=AlertLinks(livemode=False),
+        now=store.jobs.now,
+        chance=lambda: 0.0,
+        cause=lambda _: cause,
+    )
+    with closing(sender):
+        yield sender
 
 
-def delivery(store: Store, channel: Channel = Channel.WEBHOOK) -> tuple[State, int, str | None]:
-    """How far the newest alert came: state, attempts, what went wrong last."""
-    (way,) = [way for way in store.outbox.sent()[0].deliveries if way.channel is channel]
-    return way.state, way.attempts, way.problem
+def delivery(store: Store, channel: Channel = Channel.WEBHOOK) -> tuple[DeliveryState, int, str | None]:
+    """Return state, attempts and last problem of the newest alert on a channel."""
+    (found,) = [one for one in store.alerts.sent()[0].deliveries if one.channel is channel]
+    return found.state, found.attempts, found.problem
 
 
 def teller(url: str) -> "subprocess.Popen[str]":

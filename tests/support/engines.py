@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.worker import Engine
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.worker import Worker
 
 LEASE, LOST_AFTER = timedelta(seconds=30), timedelta(seconds=6)
 PATIENCE = 60.0
@@ -83,7 +83,7 @@ def main(url: str) -> None:
     store.migrate()
     seconds = 0.0
 
-    def look(kind: Kind, job_id: str, requested: int) -> None:
+    def look(kind: JobKind, job_id: str, requested: int) -> None:
         lease = store.jobs.acquire(kind, job_id, LEASE)
         if lease is None:
             return
@@ -97,13 +97,13 @@ def main(url: str) -> None:
             print(said.get(), flush=True)  # noqa: T201  # this is how it tells
 
     threading.Thread(target=talk, daemon=True).start()
-    engine = Engine(store=store, url=url, look=look)
+    engine = Worker(store=store, url=url, run_job=look)
     engine.start()
     said.put("started")
     for line in sys.stdin:
         match line.split():
             case ["want", job_id]:
-                store.triggers.request(Kind.INVOICE, job_id, engine.enqueue)
+                store.triggers.request(JobKind.INVOICE, job_id, engine.enqueue)
             case ["work", written]:
                 seconds = float(written)
             case _:

@@ -21,7 +21,7 @@ from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.chain import place
 from pacspace_stripe.verify.consistency import problems
@@ -64,7 +64,7 @@ class World:
         self.stripe.pages_url = ENVIRONMENT["STRIPE_API_BASE_URL"]
         self._at_stripe = Checked(self.stripe) if self.validated else self.stripe
         self.ledger = PacSpaceSimulator(self.clock, base_url=ENVIRONMENT["PACSPACE_API_BASE_URL"], seed=self.seed)
-        self.queue: list[tuple[Kind, str, int]] = []
+        self.queue: list[tuple[JobKind, str, int]] = []
         self.app = self.restart()
         self.meter = self.stripe.add_meter(METER)
         self.price = self.stripe.add_price(self.meter)
@@ -88,7 +88,7 @@ class World:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         return self._at_stripe(request) if request.url.port == STRIPE_PORT else self.ledger(request)
 
-    def _enqueue(self, _: sa.Connection, kind: Kind, job_id: str, requested: int) -> None:
+    def _enqueue(self, _: sa.Connection, kind: JobKind, job_id: str, requested: int) -> None:
         self.queue.append((kind, job_id, requested))
 
     def _deliver(self, request: httpx.Request) -> httpx.Response:

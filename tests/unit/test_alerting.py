@@ -6,29 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacspace_stripe.alerts.rules.throttle import (
+from pacspace_stripe.alerts.rules.alert import (
     DAY,
     DELIVERED_WITHIN,
     JITTER,
     MOST_A_DAY,
     QUIET_FOR,
-    SCHEDULE,
-    Again,
+    RETRY_SCHEDULE,
     Alert,
+    AlertType,
     Delivered,
+    DeliveryOutcome,
+    EarlierAlert,
     GivenUp,
-    LeaveOut,
-    Outcome,
-    Past,
+    RetryAt,
+    Send,
     SwitchedOff,
-    Tell,
-    Type,
-    after_attempt,
+    Throttle,
+    alerted_after_recovery,
+    calls_for_recovery,
+    delivery_outcome,
     fingerprint,
-    once_good,
-    recovers,
-    too_old,
-    weigh,
+    is_too_old,
+    throttled,
 )
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -36,12 +36,12 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 DRIFT = "drifted:OVERBILLED"
 
 
-def past(ago: timedelta, kind: str = DRIFT, figures: str = "10", *, told: bool = True) -> Past:
-    return Past(kind=kind, figures=figures, at=NOW - ago, told=told)
+def past(ago: timedelta, kind: str = DRIFT, figures: str = "10", *, sent: bool = True) -> EarlierAlert:
+    return EarlierAlert(kind=kind, figures=figures, at=NOW - ago, sent=sent)
 
 
-def left_out(ago: timedelta, kind: str = DRIFT) -> Past:
-    return past(ago, kind, told=False)
+def left_out(ago: timedelta, kind: str = DRIFT) -> EarlierAlert:
+    return past(ago, kind, sent=False)
 
 
 OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
@@ -50,55 +50,55 @@ OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
 @pytest.mark.parametrize(
     ("before", "kind", "figures", "decided"),
     [
-        pytest.param([], DRIFT, "10", Tell(left_out=0), id="the first is told"),
-        pytest.param([past(5 * MINUTE)], DRIFT, "10", LeaveOut(), id="the same within an hour is no news"),
-        pytest.param([past(5 * MINUTE)], DRIFT, "11", Tell(left_out=0), id="other figures are"),
-        pytest.param([past(5 * MINUTE)], "drifted:UNDERBILLED", "10", Tell(left_out=0), id="another reason is"),
-        pytest.param([past(5 * MINUTE)], "unproven:UNMAPPED", "10", Tell(left_out=0), id="another kind is"),
-        pytest.param([past(QUIET_FOR)], DRIFT, "10", Tell(left_out=0), id="after an hour it is news again"),
+        pytest.param([], DRIFT, "10", Send(left_out=0), id="the first is told"),
+        pytest.param([past(5 * MINUTE)], DRIFT, "10", Throttle(), id="the same within an hour is no news"),
+        pytest.param([past(5 * MINUTE)], DRIFT, "11", Send(left_out=0), id="other figures are"),
+        pytest.param([past(5 * MINUTE)], "drifted:UNDERBILLED", "10", Send(left_out=0), id="another reason is"),
+        pytest.param([past(5 * MINUTE)], "unproven:UNMAPPED", "10", Send(left_out=0), id="another kind is"),
+        pytest.param([past(QUIET_FOR)], DRIFT, "10", Send(left_out=0), id="after an hour it is news again"),
         pytest.param(
             [past(2 * HOUR), left_out(90 * MINUTE), left_out(80 * MINUTE)],
-            *(DRIFT, "10", Tell(left_out=2)),
+            *(DRIFT, "10", Send(left_out=2)),
             id="what was left out is counted",
         ),
         pytest.param(
             [left_out(3 * HOUR), past(2 * HOUR), left_out(90 * MINUTE)],
-            *(DRIFT, "10", Tell(left_out=1)),
+            *(DRIFT, "10", Send(left_out=1)),
             id="what was counted before is not counted again",
         ),
         pytest.param(
             [past(2 * HOUR), left_out(90 * MINUTE, "unproven:UNMAPPED")],
-            *(DRIFT, "10", Tell(left_out=0)),
+            *(DRIFT, "10", Send(left_out=0)),
             id="each kind has its own count",
         ),
-        pytest.param([left_out(5 * MINUTE)], DRIFT, "10", Tell(left_out=1), id="left out is not told"),
-        pytest.param(OFTEN, DRIFT, "99", LeaveOut(), id="five a day are enough, whatever the figures do"),
-        pytest.param(OFTEN[1:], DRIFT, "99", Tell(left_out=0), id="the fifth is told"),
-        pytest.param(OFTEN, "unproven:UNMAPPED", "99", Tell(left_out=0), id="another kind has its own five"),
-        pytest.param([*OFTEN[1:], past(DAY)], DRIFT, "99", Tell(left_out=0), id="those of yesterday do not count"),
+        pytest.param([left_out(5 * MINUTE)], DRIFT, "10", Send(left_out=1), id="left out is not told"),
+        pytest.param(OFTEN, DRIFT, "99", Throttle(), id="five a day are enough, whatever the figures do"),
+        pytest.param(OFTEN[1:], DRIFT, "99", Send(left_out=0), id="the fifth is told"),
+        pytest.param(OFTEN, "unproven:UNMAPPED", "99", Send(left_out=0), id="another kind has its own five"),
+        pytest.param([*OFTEN[1:], past(DAY)], DRIFT, "99", Send(left_out=0), id="those of yesterday do not count"),
         pytest.param(
-            [past(MINUTE, "recovered:matched", "")] * 9, "recovered:matched", "", Tell(left_out=0), id="an end is told"
+            [past(MINUTE, "recovered:matched", "")] * 9, "recovered:matched", "", Send(left_out=0), id="an end is told"
         ),
-        pytest.param([past(-MINUTE)], DRIFT, "10", LeaveOut(), id="a clock that was set back repeats nothing"),
+        pytest.param([past(-MINUTE)], DRIFT, "10", Throttle(), id="a clock that was set back repeats nothing"),
     ],
 )
-def test_what_is_told(before: list[Past], kind: str, figures: str, decided: Tell | LeaveOut) -> None:
-    assert weigh(kind, figures, NOW, before) == decided
+def test_what_is_told(before: list[EarlierAlert], kind: str, figures: str, decided: Send | Throttle) -> None:
+    assert throttled(kind, figures, NOW, before) == decided
 
 
 @given(st.lists(st.sampled_from(["10", "11", "12"]), min_size=1, max_size=60), st.integers(1, 90))
 def test_however_it_flaps_a_day_has_few_messages_and_none_is_lost_count_of(figures: list[str], minutes: int) -> None:
-    told: list[Past] = []
+    told: list[EarlierAlert] = []
     for place, figure in enumerate(figures):
         at = NOW + place * minutes * MINUTE
-        decided = weigh(DRIFT, figure, at, told)
-        if isinstance(decided, Tell):
-            since = [one.told for one in told]
+        decided = throttled(DRIFT, figure, at, told)
+        if isinstance(decided, Send):
+            since = [one.sent for one in told]
             trailing = len(since) - 1 - max((n for n, was in enumerate(since) if was), default=-1)
             assert decided.left_out == trailing
-        told.append(Past(kind=DRIFT, figures=figure, at=at, told=isinstance(decided, Tell)))
+        told.append(EarlierAlert(kind=DRIFT, figures=figure, at=at, sent=isinstance(decided, Send)))
     for one in told:
-        day = [other for other in told if other.told and one.at <= other.at < one.at + DAY]
+        day = [other for other in told if other.sent and one.at <= other.at < one.at + DAY]
         assert len(day) <= MOST_A_DAY
         same = [other for other in day if other.figures == one.figures and other.at < one.at + QUIET_FOR]
         assert len(same) <= 1
@@ -107,19 +107,19 @@ def test_however_it_flaps_a_day_has_few_messages_and_none_is_lost_count_of(figur
 @pytest.mark.parametrize(
     ("kind", "type_"),
     [
-        ("drifted:OVERBILLED", Type.DRIFTED),
-        ("upcoming_blocked:UNDERBILLED", Type.BLOCKED),
-        ("unproven:UNMAPPED", Type.UNPROVEN),
-        ("went_out_unproven:NOT_SETTLED", Type.WENT_OUT_UNPROVEN),
-        ("recovered:waived", Type.RECOVERED),
-        ("upcoming_recovered", Type.RECOVERED),
-        ("hold_undone", Type.ATTENTION),
-        ("finalization_failed:customer_tax_location_invalid", Type.ATTENTION),
-        ("of_a_later_version", Type.ATTENTION),
-        ("test", Type.TEST),
+        ("drifted:OVERBILLED", AlertType.DRIFTED),
+        ("upcoming_blocked:UNDERBILLED", AlertType.BLOCKED),
+        ("unproven:UNMAPPED", AlertType.UNPROVEN),
+        ("went_out_unproven:NOT_SETTLED", AlertType.WENT_OUT_UNPROVEN),
+        ("recovered:waived", AlertType.RECOVERED),
+        ("upcoming_recovered", AlertType.RECOVERED),
+        ("hold_undone", AlertType.ATTENTION),
+        ("finalization_failed:customer_tax_location_invalid", AlertType.ATTENTION),
+        ("of_a_later_version", AlertType.ATTENTION),
+        ("test", AlertType.TEST),
     ],
 )
-def test_the_type_of_a_message(kind: str, type_: Type) -> None:
+def test_the_type_of_a_message(kind: str, type_: AlertType) -> None:
     assert Alert(alert_id="msg_1", job_id="in_1", kind=kind, at=NOW).type is type_
 
 
@@ -138,8 +138,8 @@ def test_the_type_of_a_message(kind: str, type_: Type) -> None:
 def test_what_is_over_once_both_sides_agree(
     told: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]
 ) -> None:
-    assert recovers(told) is calls_for_it
-    assert once_good(told) == stays
+    assert calls_for_recovery(told) is calls_for_it
+    assert alerted_after_recovery(told) == stays
 
 
 @pytest.mark.parametrize(
@@ -147,36 +147,38 @@ def test_what_is_over_once_both_sides_agree(
     [
         pytest.param(200, 1, None, Delivered(), id="200"),
         pytest.param(204, 10, None, Delivered(), id="204 at the last"),
-        pytest.param(None, 1, None, Again(at=NOW + timedelta(seconds=5)), id="no answer"),
-        pytest.param(500, 2, None, Again(at=NOW + 5 * MINUTE), id="500"),
-        pytest.param(404, 9, None, Again(at=NOW + DAY), id="404"),
-        pytest.param(302, 1, None, Again(at=NOW + timedelta(seconds=5)), id="a redirect is a failure"),
-        pytest.param(429, 1, MINUTE, Again(at=NOW + MINUTE), id="as late as it asks"),
-        pytest.param(503, 3, MINUTE, Again(at=NOW + 30 * MINUTE), id="not sooner than planned"),
-        pytest.param(503, 1, 30 * DAY, Again(at=NOW + DAY), id="nobody may ask for a month"),
+        pytest.param(None, 1, None, RetryAt(at=NOW + timedelta(seconds=5)), id="no answer"),
+        pytest.param(500, 2, None, RetryAt(at=NOW + 5 * MINUTE), id="500"),
+        pytest.param(404, 9, None, RetryAt(at=NOW + DAY), id="404"),
+        pytest.param(302, 1, None, RetryAt(at=NOW + timedelta(seconds=5)), id="a redirect is a failure"),
+        pytest.param(429, 1, MINUTE, RetryAt(at=NOW + MINUTE), id="as late as it asks"),
+        pytest.param(503, 3, MINUTE, RetryAt(at=NOW + 30 * MINUTE), id="not sooner than planned"),
+        pytest.param(503, 1, 30 * DAY, RetryAt(at=NOW + DAY), id="nobody may ask for a month"),
         pytest.param(500, 10, None, GivenUp(), id="the tenth was the last"),
         pytest.param(None, 11, None, GivenUp(), id="and one more, after a crash"),
         pytest.param(410, 1, None, SwitchedOff(at=NOW + timedelta(seconds=5)), id="gone"),
         pytest.param(410, 10, None, SwitchedOff(at=NOW + DAY), id="gone at the last"),
     ],
 )
-def test_what_an_attempt_means(status: int | None, attempts: int, asked: timedelta | None, outcome: Outcome) -> None:
-    assert after_attempt(status, attempts, NOW, 0.0, asked=asked) == outcome
+def test_what_an_attempt_means(
+    status: int | None, attempts: int, asked: timedelta | None, outcome: DeliveryOutcome
+) -> None:
+    assert delivery_outcome(status, attempts, NOW, 0.0, retry_after=asked) == outcome
 
 
-@given(st.integers(1, len(SCHEDULE)), st.floats(0, 1))
+@given(st.integers(1, len(RETRY_SCHEDULE)), st.floats(0, 1))
 def test_chance_only_ever_adds_its_share(attempts: int, chance: float) -> None:
-    outcome = after_attempt(500, attempts, NOW, chance)
-    assert isinstance(outcome, Again)
-    plain = SCHEDULE[attempts - 1]
+    outcome = delivery_outcome(500, attempts, NOW, chance)
+    assert isinstance(outcome, RetryAt)
+    plain = RETRY_SCHEDULE[attempts - 1]
     assert plain <= outcome.at - NOW <= plain * (1 + JITTER) + timedelta(microseconds=1)
 
 
 def test_the_attempts_span_more_than_a_day_and_end_before_a_message_is_old() -> None:
-    assert DAY < sum(SCHEDULE, timedelta(0)) * (1 + JITTER) <= DELIVERED_WITHIN
+    assert DAY < sum(RETRY_SCHEDULE, timedelta(0)) * (1 + JITTER) <= DELIVERED_WITHIN
     alert = Alert(alert_id="msg_1", job_id="in_1", kind=DRIFT, at=NOW)
-    assert not too_old(alert, NOW + DELIVERED_WITHIN)
-    assert too_old(alert, NOW + DELIVERED_WITHIN + MINUTE)
+    assert not is_too_old(alert, NOW + DELIVERED_WITHIN)
+    assert is_too_old(alert, NOW + DELIVERED_WITHIN + MINUTE)
 
 
 WINDOW = {"account": "cus_1", "meter": "api_calls", "start": "a", "end": "b", "billed": "100", "recorded": "90"}

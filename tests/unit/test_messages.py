@@ -10,17 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pacspace_stripe.alerts.rules.alert import Alert
 from pacspace_stripe.alerts.rules.messages import (
     MOST_WINDOWS,
-    Place,
-    Why,
+    AlertLinks,
+    DriftCause,
+    cause_of,
     escaped,
     headline,
     slack_body,
     webhook_body,
-    why_of,
 )
-from pacspace_stripe.alerts.rules.throttle import Alert
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.explain.rules.explanation import Cause, DayFigures, Explanation, fingerprint
 from pacspace_stripe.explain.rules.explanation_text import sentence
@@ -45,16 +45,16 @@ DRIFT = Alert(
 BLOCK = replace(DRIFT, job_id="upcoming:sub_1:1", kind="upcoming_blocked:OVERBILLED", amount=None)
 LIFTED = replace(BLOCK, kind="upcoming_recovered", verdict=Verdict.MATCHED)
 TEST = Alert(alert_id="msg_2", job_id="-", kind="test", at=AT)
-LIVE, TEST_MODE = Place(livemode=True), Place(livemode=False)
-OWN = Place(livemode=True, console_url="https://billing.example")
-WHY = Why(sentence="On 17 October, 10 were sent to Stripe twice.", document=[{"cause": "twice_in_stripe"}])
+LIVE, TEST_MODE = AlertLinks(livemode=True), AlertLinks(livemode=False)
+OWN = AlertLinks(livemode=True, console_url="https://billing.example")
+WHY = DriftCause(sentence="On 17 October, 10 were sent to Stripe twice.", document=[{"cause": "twice_in_stripe"}])
 
 
-def body(alert: Alert, place: Place = LIVE, why: Why | None = None) -> Any:  # noqa: ANN401 - JSON
+def body(alert: Alert, place: AlertLinks = LIVE, why: DriftCause | None = None) -> Any:  # noqa: ANN401 - JSON
     return json.loads(webhook_body(alert, place, why))
 
 
-def slack(alert: Alert, place: Place = LIVE, why: Why | None = None) -> list[str]:
+def slack(alert: Alert, place: AlertLinks = LIVE, why: DriftCause | None = None) -> list[str]:
     message = json.loads(slack_body(alert, place, why))
     (block,) = message["blocks"]
     assert block == {"type": "section", "text": {"type": "mrkdwn", "text": message["text"], "verbatim": True}}
@@ -119,7 +119,7 @@ FIGURES: dict[str, str | int | None] = {
 @pytest.mark.parametrize(("windows", "more"), [(1, ""), (3, " And 2 more.")])
 def test_what_is_known_of_a_drift_is_told_of_its_own_figures(windows: int, more: str) -> None:
     alert = replace(DRIFT, windows=(FIGURES,))
-    known = why_of(alert, fingerprint([FIGURES]), (FOUND,) * windows)
+    known = cause_of(alert, fingerprint([FIGURES]), (FOUND,) * windows)
     assert known is not None
     assert known.sentence == sentence(FOUND) + more
     assert [one["cause"] for one in body(alert, why=known)["explanation"]["windows"]] == ["twice_in_stripe"] * windows
@@ -128,8 +128,8 @@ def test_what_is_known_of_a_drift_is_told_of_its_own_figures(windows: int, more:
 
 def test_what_is_known_of_other_figures_is_not() -> None:
     alert = replace(DRIFT, windows=({**FIGURES, "billed": "101"},))
-    assert why_of(alert, fingerprint([FIGURES]), (FOUND,)) is None
-    assert why_of(alert, fingerprint(alert.windows), ()) is None
+    assert cause_of(alert, fingerprint([FIGURES]), (FOUND,)) is None
+    assert cause_of(alert, fingerprint(alert.windows), ()) is None
 
 
 def test_every_type_has_the_same_fields() -> None:
@@ -148,7 +148,7 @@ def test_every_type_has_the_same_fields() -> None:
         (TEST, OWN, "https://billing.example"),
     ],
 )
-def test_where_the_reader_goes_on(alert: Alert, place: Place, link: str | None) -> None:
+def test_where_the_reader_goes_on(alert: Alert, place: AlertLinks, link: str | None) -> None:
     assert body(alert, place)["link"] == link
     assert any(f"<{link}|" in line for line in slack(alert, place)) is (link is not None)
 
@@ -162,7 +162,7 @@ def test_where_the_reader_goes_on(alert: Alert, place: Place, link: str | None) 
         (replace(DRIFT, kind="went_out_unproven:NOT_SETTLED"), "Invoice in_1 went out unproven"),
         (replace(DRIFT, kind="recovered:waived", verdict=Verdict.WAIVED), "Invoice in_1 has recovered: waived"),
         (LIFTED, "The coming invoice of sub_1 has recovered: matched"),
-        (replace(DRIFT, kind="release_without_effect"), "Invoice in_1 needs a look: release without effect"),
+        (replace(DRIFT, kind="release_without_effect"), "Invoice in_1 needs attention: release without effect"),
         (TEST, "A test of pacspace-stripe's alerts: nothing happened"),
     ],
 )
@@ -171,7 +171,7 @@ def test_the_first_line_says_what_happened(alert: Alert, said: str) -> None:
 
 
 def test_what_was_left_out_is_counted() -> None:
-    assert "2 more like this were left out: it goes back and forth" in slack(replace(DRIFT, left_out=2))
+    assert "2 more like this were not sent, because the invoice is flapping" in slack(replace(DRIFT, left_out=2))
 
 
 def test_of_hundreds_of_windows_the_worst_are_named() -> None:
@@ -199,7 +199,7 @@ def test_slack_reads_no_markup_but_ours(said: str, shown: str) -> None:
 @given(st.text(max_size=2000), st.text(max_size=2000))
 @example("&" * 2000, "<" * 2000)
 def test_whatever_is_said_slack_takes_it(detail: str, sentence: str) -> None:
-    for why in (None, Why(sentence=sentence, document=[])):
+    for why in (None, DriftCause(sentence=sentence, document=[])):
         lines = slack(replace(DRIFT, detail=detail), why=why)
         assert len("\n".join(lines)) <= 3000
         assert sum(line.count("<") for line in lines) == 1

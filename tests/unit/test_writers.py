@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from pacspace_stripe.store.writers import Writers
+from pacspace_stripe.store.database import WriterQueue
 
 
 class Line:
     """Threads that come one after the other while somebody is inside."""
 
     def __init__(self) -> None:
-        self.writers = Writers()
+        self.writers = WriterQueue()
         self.order: list[str] = []
         self.threads: list[threading.Thread] = []
 
@@ -63,7 +63,7 @@ def test_nobody_waits_for_ever() -> None:
 
 
 def test_an_error_inside_lets_the_next_one_in() -> None:
-    writers = Writers()
+    writers = WriterQueue()
 
     def fail() -> None:
         with writers.turn(urgent=True):
@@ -75,7 +75,7 @@ def test_an_error_inside_lets_the_next_one_in() -> None:
 
 
 def test_only_one_is_inside() -> None:
-    writers, inside, most = Writers(), [0], [0]
+    writers, inside, most = WriterQueue(), [0], [0]
 
     def write(number: int) -> None:
         for _ in range(200):

@@ -1,11 +1,11 @@
-"""Alerts as messages: the JSON body of the signed webhook, and Slack's."""
+"""The text of an alert: the JSON body of the signed webhook, and Slack's message."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pacspace_stripe.alerts.rules.throttle import Alert, Type, head
+from pacspace_stripe.alerts.rules.alert import Alert, AlertType, kind_word
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.explain.rules.explanation import Explanation, fingerprint
 from pacspace_stripe.explain.rules.explanation_text import sentence
@@ -14,66 +14,62 @@ from pacspace_stripe.vocabulary.text import printable
 from pacspace_stripe.vocabulary.windows import iso
 
 MOST_WINDOWS = 20
-"""Windows in one message: receivers expect a few kilobytes. The worst come first; the link leads to the others."""
+"""Windows in one message: receivers expect a few kilobytes. Drifted ones come first; the link leads to the others."""
 _LONGEST_TEXT = 1000
 """Characters of one line in Slack, which refuses a block of more than 3,000."""
 _DASHBOARD = "https://dashboard.stripe.com"
 
-Shown = Mapping[str, str | int | None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """What a drift comes from, as far as that was found out: for a person, and as ``explain --json`` has it."""
+class DriftCause:
+    """The known cause of a drift: a sentence for people, and the windows of ``explain --json``."""
 
     sentence: str
     document: list[Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the reader of a message goes on. ``console_url``: pages of your own, in the place of Stripe's dashboard."""
+class AlertLinks:
+    """The links from a message: to Stripe's dashboard, or to the operator's own console if ``console_url`` is set."""
 
     livemode: bool
     console_url: str | None = None
 
     def link(self, alert: Alert) -> str | None:
-        """The page of the invoice; of a coming one, that of its subscription."""
-        path = _path(alert)
-        if path is None:
+        """Return the page of the invoice, or for a coming one the page of its subscription."""
+        if alert.invoice_id:
+            path = f"invoices/{alert.invoice_id}"
+        elif alert.subscription_id:
+            path = f"subscriptions/{alert.subscription_id}"
+        else:
             return self.console_url
         return f"{self.console_url or (_DASHBOARD if self.livemode else f'{_DASHBOARD}/test')}/{path}"
 
 
-def why_of(alert: Alert, explained: str, explanations: tuple[Explanation, ...]) -> Why | None:
-    """What is stored about its job, if it is about the figures of this alert. ``explained``: their fingerprint.
+def cause_of(alert: Alert, explained: str, explanations: tuple[Explanation, ...]) -> DriftCause | None:
+    """Return the stored explanation of an alert's drift, without its days, which are for charts.
 
-    Without the days: those are for a chart.
+    ``explained`` is the fingerprint of the figures that were explained. An explanation of other figures than those of
+    the alert explains nothing.
     """
     if not explanations or fingerprint(alert.windows) != explained:
         return None
     more = f" And {len(explanations) - 1} more." if explanations[1:] else ""
-    told = [one.as_json() for one in explanations[:MOST_WINDOWS]]
-    document: list[Json] = [{name: value for name, value in one.items() if name != "days"} for one in told]
-    return Why(sentence=sentence(explanations[0]) + more, document=document)
+    windows = [one.as_json() for one in explanations[:MOST_WINDOWS]]
+    document: list[Json] = [{name: value for name, value in one.items() if name != "days"} for one in windows]
+    return DriftCause(sentence=sentence(explanations[0]) + more, document=document)
 
 
-def _path(alert: Alert) -> str | None:
-    if alert.invoice_id:
-        return f"invoices/{alert.invoice_id}"
-    return f"subscriptions/{alert.subscription_id}" if alert.subscription_id else None
-
-
-def webhook_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
-    """Ids, figures and words; never a secret, a name or an address of anybody."""
-    windows = _worst_first(alert.windows)
+def webhook_body(alert: Alert, links: AlertLinks, cause: DriftCause | None = None) -> bytes:
+    """Return the JSON body: ids, figures and sentences, never a secret, a person's name or an address."""
+    windows = sorted(alert.windows, key=lambda window: _verdict(window) is Verdict.MATCHED)
     money = alert.amount
     document: dict[str, object] = {
         "type": alert.type.value,
         "id": alert.alert_id,
         "at": iso(alert.at),
         "kind": alert.kind,
-        "livemode": place.livemode,
+        "livemode": links.livemode,
         "invoice": alert.invoice_id,
         "customer": alert.customer_id,
         "subscription": alert.subscription_id,
@@ -83,45 +79,48 @@ def webhook_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
         "amount_due": {"amount": money.amount, "currency": money.currency, "written": money.plain} if money else None,
         "windows": [dict(window) for window in windows[:MOST_WINDOWS]],
         "more_windows": max(0, len(windows) - MOST_WINDOWS),
-        "explanation": {"sentence": why.sentence, "windows": why.document} if why else None,
+        "explanation": {"sentence": cause.sentence, "windows": cause.document} if cause else None,
         "left_out": alert.left_out,
-        "link": place.link(alert),
+        "link": links.link(alert),
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def slack_body(alert: Alert, place: Place, why: Why | None = None) -> bytes:
-    """Text for a notification, blocks for the channel. Also what speaks Slack's language takes it, reading the text."""
-    lines = [f"*{escaped(headline(alert))}*", *map(escaped, _lines(alert, why))]
-    link = place.link(alert)
+def slack_body(alert: Alert, links: AlertLinks, cause: DriftCause | None = None) -> bytes:
+    """Return Slack's body: text for the notification, blocks for the channel.
+
+    Services that accept Slack's format but ignore blocks, such as Mattermost, read the text.
+    """
+    lines = [f"*{escaped(headline(alert))}*", *map(escaped, _lines(alert, cause))]
+    link = links.link(alert)
     if link:
-        lines.append(f"<{escaped(link)}|Open {'it' if place.console_url else 'in Stripe'}>")
+        lines.append(f"<{escaped(link)}|Open {'it' if links.console_url else 'in Stripe'}>")
     text = "\n".join(lines)
-    # Verbatim: else Slack makes links of addresses and mentions of names, wherever they stand in what a vendor said.
+    # Verbatim: otherwise Slack turns addresses and names in a vendor's message into links and mentions.
     section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
     return json.dumps({"text": text, "blocks": [section]}, ensure_ascii=False).encode()
 
 
 def headline(alert: Alert) -> str:
-    """What happened, in one line."""
+    """Return the first line of a message."""
     who = f"Invoice {alert.invoice_id}" if alert.invoice_id else f"The coming invoice of {alert.subscription_id}"
-    what = head(alert.kind).replace("_", " ")
+    what = kind_word(alert.kind).replace("_", " ")
     return _HEADLINES[alert.type].format(who=who, what=what, verdict=alert.verdict or Verdict.MATCHED)
 
 
 _HEADLINES = {
-    Type.DRIFTED: "{who} has drifted",
-    Type.BLOCKED: "{who} is blocked: it has drifted already",
-    Type.UNPROVEN: "{who} is still unproven",
-    Type.WENT_OUT_UNPROVEN: "{who} went out unproven",
-    Type.RECOVERED: "{who} has recovered: {verdict}",
-    Type.ATTENTION: "{who} needs a look: {what}",
-    Type.TEST: "A test of pacspace-stripe's alerts: nothing happened",
+    AlertType.DRIFTED: "{who} has drifted",
+    AlertType.BLOCKED: "{who} is blocked: it has drifted already",
+    AlertType.UNPROVEN: "{who} is still unproven",
+    AlertType.WENT_OUT_UNPROVEN: "{who} went out unproven",
+    AlertType.RECOVERED: "{who} has recovered: {verdict}",
+    AlertType.ATTENTION: "{who} needs attention: {what}",
+    AlertType.TEST: "A test of pacspace-stripe's alerts: nothing happened",
 }
 
 
 def escaped(text: str) -> str:
-    """One line in which Slack sees no link, mention or entity that is not ours."""
+    """Return one line in which Slack reads no link, mention or entity that is not ours."""
     shown = [_ENTITIES.get(character, character) for character in printable(" ".join(text.split()))]
     room = sum(length <= _LONGEST_TEXT for length in accumulate(map(len, shown)))
     return "".join(shown[:room])
@@ -130,24 +129,20 @@ def escaped(text: str) -> str:
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def _lines(alert: Alert, why: Why | None) -> Iterator[str]:
+def _lines(alert: Alert, cause: DriftCause | None) -> Iterator[str]:
     if alert.detail:
         yield alert.detail
-    if why:
-        yield why.sentence
+    if cause:
+        yield cause.sentence
     facts = [f"{alert.amount} due"] if alert.amount else []
     facts += [alert.customer_id] if alert.customer_id else []
     facts += [alert.reason.value] if alert.reason else []
     if facts:
         yield " · ".join(facts)
     if alert.left_out:
-        yield f"{alert.left_out} more like this were left out: it goes back and forth"
+        yield f"{alert.left_out} more like this were not sent, because the invoice is flapping"
 
 
-def _worst_first(windows: tuple[Shown, ...]) -> list[Shown]:
-    return sorted(windows, key=lambda window: _reason(window) is Verdict.MATCHED)
-
-
-def _reason(window: Shown) -> Verdict | None:
-    said = window.get("reason")
-    return Reason(said).verdict if isinstance(said, str) and said in set(Reason) else None
+def _verdict(window: Mapping[str, str | int | None]) -> Verdict | None:
+    reason = window.get("reason")
+    return Reason(reason).verdict if isinstance(reason, str) and reason in set(Reason) else None

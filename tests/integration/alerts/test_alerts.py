@@ -12,13 +12,20 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from pacspace_stripe.alerts.rules.messages import Why
-from pacspace_stripe.alerts.rules.throttle import SCHEDULE, Alert, Channel
-from pacspace_stripe.alerts.worker import Round
+from pacspace_stripe.alerts.rules.alert import (
+    RETRY_SCHEDULE,
+    Alert,
+    Channel,
+    Delivered,
+    GivenUp,
+    RetryAt,
+    SwitchedOff,
+)
+from pacspace_stripe.alerts.rules.messages import DriftCause
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.store.outbox import State
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.store.alerts import DeliveryState
 from tests.support.alert_receivers import (
     BOTH,
     IMPATIENT,
@@ -27,10 +34,10 @@ from tests.support.alert_receivers import (
     PATIENT,
     SECRET,
     Reply,
-    courier,
     delivery,
     drifted,
     receiving,
+    sending,
     tell,
 )
 from tests.support.leaks import parts
@@ -43,22 +50,22 @@ SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 def test_a_message_arrives_once_signed_as_the_official_library_reads_it(store: Store) -> None:
     tell(store, "in_1")
-    with receiving() as receiver, courier(store, receiver) as courier_:
-        assert [courier_.deliver() for _ in range(3)] == [Round.DELIVERED, Round.NOTHING_DUE, Round.NOTHING_DUE]
+    with receiving() as receiver, sending(store, receiver) as sender:
+        assert [sender.deliver() for _ in range(3)] == [Delivered(), None, None]
     (body,) = receiver.verified()
     assert (body["type"], body["invoice"], body["detail"]) == (
         *("invoice.drifted", "in_1"),
         "billed 100, recorded 90: differs by 10",
     )
     assert receiver.ids == [body["id"]]
-    assert delivery(store) == (State.DELIVERED, 1, None)
-    assert delivery(store, Channel.SLACK) == (State.WAITING, 0, None)
+    assert delivery(store) == (DeliveryState.DELIVERED, 1, None)
+    assert delivery(store, Channel.SLACK) == (DeliveryState.WAITING, 0, None)
 
 
 def test_the_signature_is_what_the_specification_says(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.deliver()
+    with receiving() as receiver, sending(sqlite_store, receiver) as sender:
+        sender.deliver()
     (request,) = receiver.requests
     signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.content
     digest = hmac.digest(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256)
@@ -68,9 +75,9 @@ def test_the_signature_is_what_the_specification_says(sqlite_store: Store) -> No
 def test_while_a_secret_is_rolled_both_sign(sqlite_store: Store) -> None:
     other = "whsec_" + base64.b64encode(b"x" * 32).decode()
     tell(sqlite_store, "in_1")
-    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.receiver = replace(courier_.receiver, secrets=(other, SECRET))
-        courier_.deliver()
+    with receiving() as receiver, sending(sqlite_store, receiver) as sender:
+        sender.receiver = replace(sender.receiver, secrets=(other, SECRET))
+        sender.deliver()
     (request,) = receiver.requests
     for secret in (SECRET, other):
         Webhook(secret).verify(request.content, dict(request.headers))
@@ -78,16 +85,16 @@ def test_while_a_secret_is_rolled_both_sign(sqlite_store: Store) -> None:
 
 def test_slack_gets_its_own_form_and_no_signature(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    with receiving() as receiver, courier(sqlite_store, receiver, Channel.SLACK) as courier_:
-        assert courier_.deliver() is Round.DELIVERED
+    with receiving() as receiver, sending(sqlite_store, receiver, Channel.SLACK) as sender:
+        assert isinstance(sender.deliver(), Delivered)
     assert set(receiver.bodies[0]) == {"text", "blocks"}
     assert "webhook-signature" not in receiver.requests[0].headers
 
 
 def test_nothing_of_the_vendors_goes_along(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.deliver()
+    with receiving() as receiver, sending(sqlite_store, receiver) as sender:
+        sender.deliver()
     names = set(receiver.requests[0].headers)
     assert not names & {"authorization", "cookie", "x-api-key", "stripe-version", "idempotency-key"}
     assert receiver.requests[0].method == "POST"
@@ -97,33 +104,33 @@ def test_the_credentials_in_an_address_are_used(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     with receiving() as receiver:
         url = receiver.url.replace("http://", "http://me:open-sesame@")
-        with courier(sqlite_store, receiver, url=url) as courier_:
-            courier_.deliver()
+        with sending(sqlite_store, receiver, url=url) as sender:
+            sender.deliver()
     expected = base64.b64encode(b"me:open-sesame").decode()
     assert receiver.requests[0].headers["authorization"] == f"Basic {expected}"
 
 
 def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    why = Why(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
-    with receiving() as receiver, courier(sqlite_store, receiver, why=why) as courier_:
-        courier_.deliver()
+    cause = DriftCause(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
+    with receiving() as receiver, sending(sqlite_store, receiver, cause=cause) as sender:
+        sender.deliver()
     assert receiver.bodies[0]["explanation"]["sentence"] == "10 were sent twice."
 
 
 def test_a_message_waits_for_the_end_of_the_look_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
-    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     memory = Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
-    with receiving() as receiver, courier(store, receiver) as courier_:
-        assert courier_.deliver() is Round.NOTHING_DUE
+    with receiving() as receiver, sending(store, receiver) as sender:
+        assert sender.deliver() is None
         leased.give_back(memory, None)
-        assert courier_.deliver() is Round.DELIVERED
-        assert store.jobs.acquire(Kind.INVOICE, "in_2", LEASE) is not None
+        assert isinstance(sender.deliver(), Delivered)
+        assert store.jobs.acquire(JobKind.INVOICE, "in_2", LEASE) is not None
         tell(store, "in_3")
-        assert courier_.deliver() is Round.DELIVERED
+        assert isinstance(sender.deliver(), Delivered)
         clock.advance(LEASE)
-        assert courier_.deliver() is Round.NOTHING_DUE
+        assert sender.deliver() is None
 
 
 # -- what goes wrong ------------------------------------------------------------------------------------------------
@@ -155,98 +162,98 @@ def test_a_failure_is_tried_again_on_schedule_until_it_arrives(
 ) -> None:
     tell(sqlite_store, "in_1")
     timeouts = IMPATIENT if callable(reply) else PATIENT
-    with receiving(reply, reply, 204) as receiver, courier(sqlite_store, receiver, timeouts=timeouts) as courier_:
-        assert courier_.deliver() is Round.FAILED
+    with receiving(reply, reply, 204) as receiver, sending(sqlite_store, receiver, timeouts=timeouts) as sender:
+        assert isinstance(sender.deliver(), RetryAt)
         state, attempts, said = delivery(sqlite_store)
-        assert (state, attempts) == (State.WAITING, 1)
+        assert (state, attempts) == (DeliveryState.WAITING, 1)
         assert (said or "").startswith(problem)
-        assert courier_.deliver() is Round.NOTHING_DUE
-        clock.advance(SCHEDULE[0])
-        assert courier_.deliver() is Round.FAILED
-        clock.advance(SCHEDULE[1] - SECOND)
-        assert courier_.deliver() is Round.NOTHING_DUE
+        assert sender.deliver() is None
+        clock.advance(RETRY_SCHEDULE[0])
+        assert isinstance(sender.deliver(), RetryAt)
+        clock.advance(RETRY_SCHEDULE[1] - SECOND)
+        assert sender.deliver() is None
         clock.advance(SECOND)
-        with courier(sqlite_store, receiver) as patient:
-            assert patient.deliver() is Round.DELIVERED
+        with sending(sqlite_store, receiver) as patient:
+            assert isinstance(patient.deliver(), Delivered)
     assert len(set(receiver.ids)) == 1
     assert len(receiver.requests) == 3
     assert len({request.headers["webhook-timestamp"] for request in receiver.requests}) == 3
-    assert delivery(sqlite_store) == (State.DELIVERED, 3, None)
+    assert delivery(sqlite_store) == (DeliveryState.DELIVERED, 3, None)
 
 
 def test_nobody_there_is_a_failure_like_any_other(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     with receiving() as receiver:
         pass
-    with courier(sqlite_store, receiver) as courier_:
-        assert courier_.deliver() is Round.FAILED
-    assert delivery(sqlite_store) == (State.WAITING, 1, "alerts to webhook: no connection (ConnectError)")
+    with sending(sqlite_store, receiver) as sender:
+        assert isinstance(sender.deliver(), RetryAt)
+    assert delivery(sqlite_store) == (DeliveryState.WAITING, 1, "alerts to webhook: no connection (ConnectError)")
 
 
 def test_a_receiver_that_asks_for_time_gets_it(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
     asks = httpx.Response(429, headers={"retry-after": "3600"})
-    with receiving(asks, 200) as receiver, courier(sqlite_store, receiver) as courier_:
-        assert courier_.deliver() is Round.FAILED
+    with receiving(asks, 200) as receiver, sending(sqlite_store, receiver) as sender:
+        assert isinstance(sender.deliver(), RetryAt)
         clock.advance(HOUR - SECOND)
-        assert courier_.deliver() is Round.NOTHING_DUE
+        assert sender.deliver() is None
         clock.advance(SECOND)
-        assert courier_.deliver() is Round.DELIVERED
+        assert isinstance(sender.deliver(), Delivered)
 
 
 def test_after_ten_attempts_over_three_days_it_has_failed(
     sqlite_store: Store, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     tell(sqlite_store, "in_1")
-    with receiving(500) as receiver, courier(sqlite_store, receiver) as courier_:
-        for wait in (*SCHEDULE, 30 * DAY):
-            assert courier_.deliver() is Round.FAILED
+    with receiving(500) as receiver, sending(sqlite_store, receiver) as sender:
+        for wait in (*RETRY_SCHEDULE, 30 * DAY):
+            assert isinstance(sender.deliver(), GivenUp if wait > DAY else RetryAt)
             clock.advance(wait)
-        assert courier_.deliver() is Round.NOTHING_DUE
+        assert sender.deliver() is None
     assert len(receiver.requests) == 10
-    assert delivery(sqlite_store) == (State.FAILED, 10, "alerts to webhook: POST: HTTP 500")
-    assert [one.alert.job_id for one in sqlite_store.outbox.sent(failed=True)] == ["in_1"]
+    assert delivery(sqlite_store) == (DeliveryState.FAILED, 10, "alerts to webhook: POST: HTTP 500")
+    assert [one.alert.job_id for one in sqlite_store.alerts.sent(failed=True)] == ["in_1"]
     assert "failed for good" in caplog.text
 
 
 def test_what_nobody_delivered_for_days_is_no_news_any_more(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
     clock.advance(5 * DAY)
-    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.deliver()
+    with receiving() as receiver, sending(sqlite_store, receiver) as sender:
+        sender.deliver()
     assert receiver.requests == []
-    assert delivery(sqlite_store) == (State.FAILED, 1, "older than four days")
+    assert delivery(sqlite_store) == (DeliveryState.FAILED, 1, "older than four days")
 
 
 def test_an_answer_too_large_to_read_has_arrived(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
-    with receiving(httpx.Response(200, text="x" * 1_000_000)) as receiver, courier(sqlite_store, receiver) as courier_:
-        assert courier_.deliver() is Round.DELIVERED
+    with receiving(httpx.Response(200, text="x" * 1_000_000)) as receiver, sending(sqlite_store, receiver) as sender:
+        assert isinstance(sender.deliver(), Delivered)
     assert len(receiver.requests) == 1
 
 
 def test_gone_switches_an_address_off_until_it_is_another_one(store: Store, clock: ManualClock) -> None:
     for invoice_id in ("in_1", "in_2"):
         tell(store, invoice_id)
-    with receiving(410, 200) as receiver, courier(store, receiver) as gone:
-        assert gone.deliver() is Round.FAILED
+    with receiving(410, 200) as receiver, sending(store, receiver) as gone:
+        assert isinstance(gone.deliver(), SwitchedOff)
         clock.advance(HOUR)
-        assert gone.deliver() is Round.NOTHING_DUE
+        assert gone.deliver() is None
         assert len(receiver.requests) == 1
-        with courier(store, receiver, url=f"{receiver.url}/new") as other:
-            assert [other.deliver() for _ in range(3)] == [Round.DELIVERED, Round.DELIVERED, Round.NOTHING_DUE]
+        with sending(store, receiver, url=f"{receiver.url}/new") as other:
+            assert [other.deliver() for _ in range(3)] == [Delivered(), Delivered(), None]
 
 
 def test_a_test_message_that_arrives_switches_it_on_again(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
-    with receiving(410, 500, 200) as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.deliver()
+    with receiving(410, 500, 200) as receiver, sending(sqlite_store, receiver) as sender:
+        sender.deliver()
         clock.advance(HOUR)
         test = Alert(alert_id="msg_test", job_id="-", kind="test", at=clock.now())
-        assert courier_.test(test).status == 500
-        assert courier_.deliver() is Round.NOTHING_DUE
-        assert courier_.test(test).status == 200
-        assert courier_.deliver() is Round.DELIVERED
+        assert sender.test(test).status == 500
+        assert sender.deliver() is None
+        assert sender.test(test).status == 200
+        assert isinstance(sender.deliver(), Delivered)
 
 
 @pytest.mark.parametrize("reply", [500, 410, 302, slowly], ids=["500", "410", "302", "slow"])
@@ -258,11 +265,11 @@ def test_no_address_and_no_secret_is_ever_said(
     echo = httpx.Response(400, text="no such path /in/T0123456789/tellnobody-here")
     with receiving(reply, echo) as receiver:
         url = receiver.url.replace("http://", "http://me:tellnobody1@") + "/tellnobody-here?key=tellnobody2"
-        with courier(sqlite_store, receiver, url=url, timeouts=IMPATIENT) as courier_:
-            courier_.deliver()
-            courier_.test(Alert(alert_id="msg_test", job_id="-", kind="test", at=sqlite_store.jobs.now()))
+        with sending(sqlite_store, receiver, url=url, timeouts=IMPATIENT) as sender:
+            sender.deliver()
+            sender.test(Alert(alert_id="msg_test", job_id="-", kind="test", at=sqlite_store.jobs.now()))
             ours = [one.getMessage() for one in caplog.records if ".simulator" not in one.name]
-            shown = f"{delivery(sqlite_store)} {courier_!r} {courier_.receiver!r}"
+            shown = f"{delivery(sqlite_store)} {sender!r} {sender.receiver!r}"
     said = " ".join([*ours, shown])
     assert "tellnobody" not in said
     assert [part for secret in (SECRET, "T0123456789") for part in parts(secret) if part in said] == []
@@ -281,8 +288,8 @@ def test_no_part_of_an_address_is_said_when_its_receiver_repeats_it(
     tell(sqlite_store, "in_1")
     with receiving(echoing) as receiver:
         url = receiver.url.replace("http://", "http://me:tell%40nobody@") + "/tell%C3%A9nobody?v=1&token=tell-nobody"
-        with courier(sqlite_store, receiver, url=url) as courier_:
-            courier_.deliver()
+        with sending(sqlite_store, receiver, url=url) as sender:
+            sender.deliver()
     _, _, problem = delivery(sqlite_store)
     assert problem is not None
     assert problem.startswith("HTTP 403, ")

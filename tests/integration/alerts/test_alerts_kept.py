@@ -11,25 +11,24 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from pacspace_stripe.alerts.rules.throttle import Channel, GivenUp
-from pacspace_stripe.alerts.worker import Round
+from pacspace_stripe.alerts.rules.alert import Channel, Delivered, GivenUp
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseLost
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Kind, Store
-from pacspace_stripe.store.outbox import CLAIMED_FOR, State
+from pacspace_stripe.store import JobKind, Store
+from pacspace_stripe.store.alerts import DELIVERY_LEASE, DeliveryState
 from pacspace_stripe.store.tables import alerts, deliveries
 from tests.support.alert_receivers import (
     BOTH,
     LEASE,
     NO_SERVICE,
     SECRET,
-    courier,
     delivery,
     drifted,
     opened,
     receiving,
+    sending,
     tell,
     teller,
 )
@@ -45,11 +44,11 @@ def test_told_is_remembered_together_with_its_message(store: Store) -> None:
     memory = tell(store, "in_1")
     assert memory.alerted == ("drifted:OVERBILLED",)
     assert tell_again(store) == memory.alerted
-    assert len(store.outbox.sent()) == 1
+    assert len(store.alerts.sent()) == 1
 
 
 def tell_again(store: Store) -> tuple[str, ...]:
-    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     memory = Alerts(store=store, channels=BOTH).tell(leased, leased.job.memory, "drifted:OVERBILLED", "")
     leased.give_back(memory, None)
@@ -57,21 +56,21 @@ def tell_again(store: Store) -> tuple[str, ...]:
 
 
 def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualClock) -> None:
-    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     clock.advance(LEASE)
     assert tell_again(store) == ("drifted:OVERBILLED",)
-    assert len(store.outbox.sent()) == 1
+    assert len(store.alerts.sent()) == 1
 
 
 def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> None:
-    leased = store.jobs.acquire(Kind.INVOICE, "in_1", LEASE)
+    leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     clock.advance(LEASE)
     with pytest.raises(LeaseLost):
         Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
-    assert store.outbox.sent() == []
+    assert store.alerts.sent() == []
     assert store.journal.audit_trail("in_1") == []
 
 
@@ -93,27 +92,27 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: 
 
 def test_who_dies_while_sending_leaves_it_to_the_next_under_the_same_id(store: Store, clock: ManualClock) -> None:
     tell(store, "in_1")
-    with receiving() as receiver, courier(store, receiver) as dies, courier(store, receiver) as next_one:
-        claimed = store.outbox.claim(Channel.WEBHOOK)
+    with receiving() as receiver, sending(store, receiver) as dies, sending(store, receiver) as next_one:
+        claimed = store.alerts.lease_due(Channel.WEBHOOK)
         assert claimed is not None
-        dies.sender.send(claimed.alert, dies.receiver)
-        assert next_one.deliver() is Round.NOTHING_DUE
-        clock.advance(CLAIMED_FOR)
-        assert next_one.deliver() is Round.DELIVERED
+        dies.post(claimed.alert)
+        assert next_one.deliver() is None
+        clock.advance(DELIVERY_LEASE)
+        assert isinstance(next_one.deliver(), Delivered)
     assert len(receiver.requests) == 2
     assert len(set(receiver.ids)) == 1
-    assert delivery(store) == (State.DELIVERED, 2, None)
+    assert delivery(store) == (DeliveryState.DELIVERED, 2, None)
 
 
 def test_who_comes_back_too_late_changes_nothing(store: Store, clock: ManualClock) -> None:
     tell(store, "in_1")
-    with receiving(200) as receiver, courier(store, receiver) as next_one:
-        slept = store.outbox.claim(Channel.WEBHOOK)
+    with receiving(200) as receiver, sending(store, receiver) as next_one:
+        slept = store.alerts.lease_due(Channel.WEBHOOK)
         assert slept is not None
-        clock.advance(CLAIMED_FOR)
+        clock.advance(DELIVERY_LEASE)
         next_one.deliver()
-        assert not store.outbox.settle(slept, GivenUp(), "too late")
-    assert delivery(store) == (State.DELIVERED, 2, None)
+        assert not store.alerts.settle(slept, GivenUp(), "too late")
+    assert delivery(store) == (DeliveryState.DELIVERED, 2, None)
 
 
 def test_several_processes_send_each_message_once(store: Store) -> None:
@@ -122,8 +121,8 @@ def test_several_processes_send_each_message_once(store: Store) -> None:
     with receiving() as receiver:
 
         def work() -> None:
-            with courier(store, receiver) as mine:
-                while mine.deliver() is not Round.NOTHING_DUE:
+            with sending(store, receiver) as mine:
+                while mine.deliver() is not None:
                     pass
 
         threads = [threading.Thread(target=work) for _ in range(4)]
@@ -134,15 +133,15 @@ def test_several_processes_send_each_message_once(store: Store) -> None:
     assert len(receiver.ids) == len(set(receiver.ids)) == 12
 
 
-def test_started_it_delivers_and_stops(sqlite_store: Store) -> None:
-    with receiving() as receiver, courier(sqlite_store, receiver) as courier_:
-        courier_.start()
+def test_a_started_sender_delivers_and_stops(sqlite_store: Store) -> None:
+    with receiving() as receiver, sending(sqlite_store, receiver) as sender:
         tell(sqlite_store, "in_1")
+        sender.start_if_due()
         deadline = time.monotonic() + 60
         while not receiver.requests and time.monotonic() < deadline:
             time.sleep(0.02)
-        courier_.stop()
-        courier_.close(seconds=30)
+        sender.stop()
+        sender.close(seconds=30)
     assert len(receiver.requests) == 1
 
 
@@ -163,8 +162,8 @@ def test_the_command_lists_what_was_told_and_where_it_is(
 ) -> None:
     with closing(opened(sqlite_url, clock.now)) as made, receiving(500) as receiver:
         tell(made, "in_1")
-        with courier(made, receiver) as courier_:
-            courier_.deliver()
+        with sending(made, receiver) as sender:
+            sender.deliver()
     code, said = commanded(monkeypatch, sqlite_url)
     assert code == 0
     assert "drifted:OVERBILLED" in said

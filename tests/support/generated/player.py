@@ -22,7 +22,7 @@ from pacspace_stripe.simulator.pacspace.scopes import ScopeWindow
 from pacspace_stripe.simulator.stripe import lifecycle
 from pacspace_stripe.simulator.stripe.invoice_endpoints import show
 from pacspace_stripe.simulator.stripe.world import StoredInvoice
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from tests.support.generated.plans import Act, Crash, Other, Outage, Person, Plan, Restart, Stall, Subscription, Usage
 from tests.support.generated.worlds import COUNTED, LEVEL, TIERED
 from tests.support.worlds import START, STRIPE_PORT, World
@@ -443,7 +443,7 @@ class Player(World):
         self._look_at(todo)
         return bool(todo)
 
-    def _look_at(self, todo: list[tuple[Kind, str, int]]) -> None:
+    def _look_at(self, todo: list[tuple[JobKind, str, int]]) -> None:
         for kind, job, requested in todo:
             try:
                 with self.working():

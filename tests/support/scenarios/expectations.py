@@ -10,7 +10,7 @@ from pacspace_stripe.explain.rules.correction_plan import plan
 from pacspace_stripe.explain.rules.explanation import Explanation, Side
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.store import Kind
+from pacspace_stripe.store import JobKind
 from pacspace_stripe.vocabulary.windows import iso
 from tests.support.scenarios.tables import Expected, ExpectedPlace, ExpectedWindow, Scenario
 from tests.support.worlds import World
@@ -30,7 +30,7 @@ def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str
     _judge_windows(memory, expected.windows)
     if expected.calls is not None:
         assert len(world.ledger_calls()) <= expected.calls, world.ledger_calls()
-    if not job.startswith(f"{Kind.UPCOMING.value}:"):
+    if not job.startswith(f"{JobKind.UPCOMING.value}:"):
         _judge_invoice(world, job, expected)
         _judge_explanation(world, job, expected, ids)
 

@@ -1,7 +1,7 @@
-"""The store as a preview sees it: read as it is, written nowhere.
+"""The store of a preview: it reads the database and writes nothing.
 
-What a check writes and reads again within one pass (its state, evidence, facts, claims) is kept in memory. Every other
-write reaches :class:`ReadingDatabase` and raises, so that a new one is not forgotten here.
+Everything that a check writes and reads again within one pass (its state, evidence, facts, coverage) is kept in memory.
+Every other write reaches :class:`ReadingDatabase` and raises, so that a new one is not forgotten here.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,15 +12,12 @@ import sqlalchemy as sa
 
 from pacspace_stripe.evidence.rules.document import Evidence, seal
 from pacspace_stripe.gate.rules.state import InvoiceState
-from pacspace_stripe.store.chains import Chains, last_said, next_place
+from pacspace_stripe.store.chains import Chains, last_link, next_place
 from pacspace_stripe.store.coverage import Coverage
-from pacspace_stripe.store.database import Database
-from pacspace_stripe.store.jobs import Jobs
+from pacspace_stripe.store.database import AlsoWrite, Database
+from pacspace_stripe.store.jobs import Job, JobKind, JobLease, Jobs
 from pacspace_stripe.store.journal import Journal
-from pacspace_stripe.store.leases import Leased
-from pacspace_stripe.store.outbox import Also
-from pacspace_stripe.store.records import Job, Kind
-from pacspace_stripe.usage.rules.accounts import CoveredPart
+from pacspace_stripe.usage.rules import CoveredPart
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import Window
 
@@ -35,10 +32,10 @@ class ReadingDatabase(Database):
         yield  # pragma: no cover - makes this a generator
 
 
-class RecordingJobs(Jobs):
-    """States without leases: anybody may look, and what is saved is kept by who looks."""
+class PreviewJobs(Jobs):
+    """Jobs without leases: every preview may check, and its lease keeps what it saves."""
 
-    def acquire(self, kind: Kind, job_id: str, ttl: timedelta) -> Leased | None:
+    def acquire(self, kind: JobKind, job_id: str, ttl: timedelta) -> JobLease | None:
         now = self.now()
         job = self.find(job_id) or Job(
             job_id=job_id,
@@ -51,22 +48,22 @@ class RecordingJobs(Jobs):
             lease_until=None,
             updated_at=now,
         )
-        return Leased(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.memory, renewed_at=now)
+        return JobLease(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.memory, renewed_at=now)
 
-    def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - nobody else is kept out
+    def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - there is no lease to lose
         return True
 
-    def has(self, job_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - nobody else is kept out
+    def has_lease(self, job_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - as above
         return True
 
     def save(
         self,
         job_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
         owner: str,  # noqa: ARG002 - as above
-        memory: InvoiceState,  # noqa: ARG002 - as above
+        state: InvoiceState,  # noqa: ARG002 - as above
         ttl: timedelta,  # noqa: ARG002 - as above
         *,
-        also: Also = lambda _: None,  # noqa: ARG002 - nobody is told
+        also: AlsoWrite = lambda _: None,  # noqa: ARG002 - a preview alerts nobody
     ) -> bool:
         return True
 
@@ -74,7 +71,7 @@ class RecordingJobs(Jobs):
         self,
         job: Job,  # noqa: ARG002 - nothing was taken
         owner: str,  # noqa: ARG002 - as above
-        memory: InvoiceState | None,  # noqa: ARG002 - as above
+        state: InvoiceState | None,  # noqa: ARG002 - as above
         next_check_at: datetime | None,  # noqa: ARG002 - as above
     ) -> bool | None:
         return False
@@ -83,8 +80,8 @@ class RecordingJobs(Jobs):
         """Leave the early warning as it is."""
 
 
-class RecordingChains(Chains):
-    """Chains with the links that one preview would append."""
+class PreviewChains(Chains):
+    """Evidence chains with the links that one preview would append."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -92,9 +89,9 @@ class RecordingChains(Chains):
 
     def append(self, core: Mapping[str, Json], *, chain: str, job_id: str, decided_at: datetime) -> Evidence:
         with self._database.reading() as connection:
-            said = last_said(connection, core, chain=chain, job_id=job_id)
-            if said is not None:
-                return said
+            same = last_link(connection, core, chain=chain, job_id=job_id)
+            if same is not None:
+                return same
             sequence, previous = next_place(connection, chain)
         sealed = seal(core, chain=chain, sequence=sequence, previous=previous, decided_at=decided_at)
         return self._sealed.setdefault(sealed.sha256, sealed)
@@ -103,8 +100,8 @@ class RecordingChains(Chains):
         return self._sealed.get(sha256) or super().find(sha256)
 
 
-class RecordingJournal(Journal):
-    """The audit log and the facts, with the facts that one preview would remember."""
+class PreviewJournal(Journal):
+    """The journal with the facts that one preview would store."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -125,11 +122,11 @@ class RecordingJournal(Journal):
         self._facts[name] = ""
 
 
-class RecordingCoverage(Coverage):
-    """Coverage with those that previews would make.
+class PreviewCoverage(Coverage):
+    """Coverage with what previews would write.
 
-    ``beside`` keeps them for a dry run over many invoices, so that two that bill the same usage are found; without it
-    only what one preview would free is kept.
+    ``beside`` keeps it for a dry run over many invoices, so that two which bill the same usage are found; without
+    ``beside``, only the invoices whose coverage one preview would delete are kept.
     """
 
     def __init__(self, database: Database, beside: Coverage | None) -> None:
@@ -137,12 +134,12 @@ class RecordingCoverage(Coverage):
         self._beside = beside
         self._freed: set[str] = set()
 
-    def put(self, invoice_id: str, wanted: Iterable[CoveredPart | tuple[str, Window]]) -> None:
-        claimed = tuple(wanted)
-        if not claimed:
+    def put(self, invoice_id: str, parts: Iterable[CoveredPart | tuple[str, Window]]) -> None:
+        covered = tuple(parts)
+        if not covered:
             self._freed.add(invoice_id)
         if self._beside:
-            self._beside.put(invoice_id, claimed)
+            self._beside.put(invoice_id, covered)
 
     def overlapping_invoice(
         self,
@@ -161,7 +158,7 @@ class RecordingCoverage(Coverage):
         return found
 
     def overlaps(
-        self, rival_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
+        self, other_id: str, account: str, window: Window, meter: str = "", customer_id: str = ""
     ) -> list[Window]:
-        found = super().overlaps(rival_id, account, window, meter, customer_id)
-        return found + (self._beside.overlaps(rival_id, account, window, meter, customer_id) if self._beside else [])
+        found = super().overlaps(other_id, account, window, meter, customer_id)
+        return found + (self._beside.overlaps(other_id, account, window, meter, customer_id) if self._beside else [])

@@ -1,7 +1,7 @@
-"""Shares of a vendor's limits: which process may send how much, agreed on in one table.
+"""Shares of a vendor's rate limits: how much each process may send, agreed on in one table.
 
-Each renewal is a short transaction of its own that reads all processes' rows and writes one, by the database's clock
-on PostgreSQL. It holds no other lock of ours, and nothing is asked of anybody meanwhile.
+Each renewal is a short transaction of its own that reads the rows of all processes and writes one, by the database's
+clock on PostgreSQL. It holds no other lock of ours, and no request is sent during it.
 """
 
 import socket
@@ -16,20 +16,20 @@ from pacspace_stripe.errors import StoreUnavailable
 from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, FleetHolding, LimitShare, Wish
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN
 from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
-from pacspace_stripe.store.leases import is_alive, is_dead, process_name
+from pacspace_stripe.store.processes import is_alive, is_dead, process_name
 from pacspace_stripe.store.tables import rates
 
 Divide = Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]
-"""What the named process holds from now on, given what all hold."""
+"""Return what the named process holds from now on, given what every process holds."""
 _KEPT = timedelta(minutes=1)
-"""How long the row of a process that is gone stays."""
+"""Time for which the row of a process that is gone stays."""
 _UNSENT = LASTS - RENEW - SPAN
-"""A process that is killed sent nothing later than when it should have renewed; what is left of its share then."""
+"""Rest of a share when its renewal is overdue: a killed process sent nothing after that."""
 _LONGEST_WAIT = "1s"
 
 
-class Shares:
-    """The shares of one vendor's limits, of one account and mode: ``service`` names all three."""
+class RateShares:
+    """Rows of ``pacspace_rates`` for one vendor, account and mode, which ``service`` names together."""
 
     def __init__(self, database: Database, service: str, process: str | None = None) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class Shares:
         self._process = process or process_name()
 
     def renew(self, divide: Divide) -> None:
-        """Replace this process's shares by what ``divide`` makes of everybody's. Raises StoreUnavailable."""
+        """Replace the shares of this process by what ``divide`` makes of all shares. Raises StoreUnavailable."""
         try:
             with self._database.writing() as connection:
                 _wait_briefly(connection)
@@ -50,7 +50,7 @@ class Shares:
                 found = {row.process: _holding(row, now) for row in rows if row.process not in gone}
                 for row in rows:
                     if row.until > now + LASTS and row.process in found:
-                        # The clock was set back: else a dead process's share would hold until it is there again.
+                        # The clock was set back: a dead process's share would hold until the clock has caught up.
                         self._write(connection, row.process, found[row.process], known=True)
                 mine = divide(self._process, found, now)
                 self._write(connection, self._process, mine, known=self._process in found)
@@ -59,19 +59,22 @@ class Shares:
             raise StoreUnavailable(message) from error
 
     def _is_gone(self, row: Any, now: datetime) -> bool:  # noqa: ANN401 - a row
-        """Long silent; or killed on this host, and whatever it sent has left the vendor's second."""
+        """Return whether a process is long silent, or was killed here so long ago that nothing it sent still counts."""
         killed = is_dead(row.process, socket.gethostname(), is_alive)
         return row.until < now - _KEPT or (killed and row.until < now + _UNSENT)
 
     def _now(self, connection: sa.Connection) -> datetime:
-        """The database's clock where machines share it; SQLite's processes share the machine's."""
+        """Return the time of the database's clock, which machines share; on SQLite, the time of the machine."""
         if connection.dialect.name != "postgresql":
             return self._database.now()
         now = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return datetime.fromtimestamp(now.timestamp(), UTC)
 
     def _write(self, connection: sa.Connection, process: str, holding: FleetHolding, *, known: bool) -> None:
-        values = {"shares": {name: _written(share) for name, share in holding.shares.items()}, "until": holding.until}
+        values = {
+            "shares": {name: _share_as_json(share) for name, share in holding.shares.items()},
+            "until": holding.until,
+        }
         if known:
             connection.execute(self._mine(sa.update(rates), rates.c.process == process).values(**values))
         else:
@@ -81,7 +84,7 @@ class Shares:
         return statement.where(rates.c.service == self._service, which)
 
 
-def _written(share: LimitShare) -> dict[str, object]:
+def _share_as_json(share: LimitShare) -> dict[str, object]:
     given_up = [[held, until.timestamp()] for held, until in share.given_up]
     return {
         "held": share.held,
@@ -96,16 +99,16 @@ def _holding(row: Any, now: datetime) -> FleetHolding:  # noqa: ANN401 - a row
     return FleetHolding(shares=shares, until=min(row.until, now + LASTS))
 
 
-def _share(written: Mapping[str, Any], now: datetime) -> LimitShare:
+def _share(stored: Mapping[str, Any], now: datetime) -> LimitShare:
     latest = now + SETTLES
     return LimitShare(
-        held=written["held"],
-        wish=Wish(urgent=written["urgent"], patient=written["patient"]),
-        given_up=tuple((held, min(datetime.fromtimestamp(until, UTC), latest)) for held, until in written["given_up"]),
+        held=stored["held"],
+        wish=Wish(urgent=stored["urgent"], patient=stored["patient"]),
+        given_up=tuple((held, min(datetime.fromtimestamp(until, UTC), latest)) for held, until in stored["given_up"]),
     )
 
 
 def _wait_briefly(connection: sa.Connection) -> None:
-    """A process that stopped in the middle of this makes nobody wait for ever: it is as if the database were away."""
+    """Limit the wait for a process that was paused during a renewal: the database then counts as unavailable."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.set_config("lock_timeout", _LONGEST_WAIT, True)))  # noqa: FBT003 - SQL
