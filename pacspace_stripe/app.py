@@ -29,7 +29,7 @@ from pacspace_stripe.gate.stripe_writes import Rendering
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.retries import Timeouts
 from pacspace_stripe.ledger.ledgers import BalanceLedger, Ledger, SettlementLedger
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Job, JobKind, Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -55,7 +55,7 @@ class App:
     store: Store
     transport: Transport
     stripe: StripeApi
-    ledger: PacSpaceApi
+    ledger: ReconciliationApi
     documents: Documents
     checker: Checker
     early_warning: EarlyWarning
@@ -169,7 +169,8 @@ def build(
         store.migrate()
     transport = _transport(settings, store, now, httpx_transport, sleep)
     stripe = StripeApi(transport, settings.stripe_api_key.get_secret_value(), settings.stripe_api_base_url)
-    ledger = PacSpaceApi(transport, settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url)
+    key, address = settings.pacspace_api_key.get_secret_value(), settings.pacspace_api_base_url
+    ledger = PacSpace(key, base_url=address, transport=transport).reconciliation
     documents = Documents(Templates(settings.templates, fonts=settings.fonts))
     channels = tuple(receiver.channel for receiver in _receivers(settings))
     policy, alerts = settings.policy, Alerts(store=store, channels=channels)
@@ -223,7 +224,7 @@ def build(
     )
 
 
-def _ledger(settings: Settings, api: PacSpaceApi, stripe: StripeApi, now: Callable[[], datetime]) -> Ledger:
+def _ledger(settings: Settings, api: ReconciliationApi, stripe: StripeApi, now: Callable[[], datetime]) -> Ledger:
     match settings.ledger:
         case LedgerProtocol.BALANCE:
             return BalanceLedger(api=api, policy=settings.policy, meters_among=stripe.meters_among, now=now)

@@ -19,7 +19,7 @@ from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.priority import background
 from pacspace_stripe.ledger.rules.selection import Selection
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import ReconciliationApi
 from pacspace_stripe.store import JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import EventTimeWindow, Formula, MeterStatus
@@ -42,7 +42,7 @@ class Explainer:
     """Reads both vendors and writes nowhere; a vendor that does not answer makes a note, never an error."""
 
     stripe: StripeApi
-    ledger: PacSpaceApi
+    ledger: ReconciliationApi
     store: Store
     transport: Transport
     policy: Policy

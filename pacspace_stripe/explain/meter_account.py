@@ -14,7 +14,7 @@ from pacspace_stripe.errors import ScopeRefused
 from pacspace_stripe.explain.rules.drift_location.window_parts import DAY, HOUR, LedgerEntry
 from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE, Placement, placement, usage_window
 from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, named_meters, select
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import ReconciliationApi
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import Invoice, Subscription
@@ -80,7 +80,7 @@ class MeterAccount:
     """Reads both sides of one meter and customer; writes nowhere. Raises RemoteError's children."""
 
     stripe: StripeApi
-    ledger: PacSpaceApi
+    ledger: ReconciliationApi
     meter: str
     meter_id: str
     customer_id: str

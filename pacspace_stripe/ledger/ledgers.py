@@ -25,7 +25,7 @@ from pacspace_stripe.ledger.rules.selection import (
     select,
     unless_trivial,
 )
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import ReconciliationApi
 from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, LedgerDelta, Proof, Unsettled
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
@@ -77,7 +77,7 @@ class BalanceLedger:
     the proof cover all of them, since PacSpace cannot be asked about a part.
     """
 
-    api: PacSpaceApi
+    api: ReconciliationApi
     policy: Policy
     meters_among: Callable[[frozenset[str]], frozenset[str]]
     """Returns those of some names that are Stripe's meters; called only if deltas name another than the invoice's."""
@@ -158,7 +158,8 @@ class BalanceLedger:
         return after_compare(result, balance, comparison)
 
     def near(self, account: str, window: Window) -> tuple[LedgerDelta, ...] | None:
-        return self.api.near(account, window)
+        count, deltas = self.api.page_of_deltas(account, window)
+        return deltas if len(deltas) == count else None
 
     def proven(self, result: WindowResult) -> WindowResult:
         """Return the result with its checkpoint, cross-checked by public verify, if there are records to prove.
@@ -220,7 +221,7 @@ class BalanceLedger:
 class SettlementLedger:
     """The older settlement API: ``account`` is a record's key. It compares nothing and makes no checkpoint."""
 
-    api: PacSpaceApi
+    api: ReconciliationApi
 
     @property
     def has_windows(self) -> bool:

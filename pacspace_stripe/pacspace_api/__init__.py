@@ -1,54 +1,61 @@
-"""PacSpace's two ledgers: the Balance API and the settlement API; and, apart, the ``dashboard`` that makes keys.
+"""PacSpace's two ledgers, the Balance API and the settlement API, behind one client; and the ``dashboard`` that makes keys.
 
-Owns the requests, once, in ``calls``, and the reading of PacSpace's answers in all their documented spellings: for the
-gate into ``domain.ledger`` (``PacSpaceApi``), for everybody else into typed results (``PacSpace``). Does not own how
-requests travel (``transport``), webhooks, or any decision. Section numbers are those of the contract.
+* ``client`` is the entry: ``PacSpace`` for a key, ``PublicPacSpace`` for public verify. Its parts are one module each.
+* ``inputs`` checks everything that is sent; ``models`` reads everything that comes back, strictly, in every documented
+  spelling; ``http`` sends one request and opens its envelope; ``failures`` maps error answers to ``errors.py``.
+* ``reconciliation`` serves the gate: it reads no more than a comparison judges by.
+* ``events`` reads signed webhooks. No event decides anything: it says whose figures to read again.
+
+The room does not own connections, retries or rate limits (``pacspace_stripe.http``), nor any decision. Facts about
+PacSpace are cited as ``CONTRACT n.n``: see CONTRACT.md beside this file. README.md tells how to use the client.
 """
 
-from pacspace_stripe.pacspace_api.api import PacSpaceApi
-from pacspace_stripe.pacspace_api.balance import BalanceApi, NewDelta
 from pacspace_stripe.pacspace_api.client import PacSpace, PublicPacSpace
-from pacspace_stripe.pacspace_api.customers import Customer, CustomerPage, CustomersApi, CustomersSummary, NewCustomer
-from pacspace_stripe.pacspace_api.failures import pacspace_failure
-from pacspace_stripe.pacspace_api.parsing import (
-    balance_from_pacspace,
-    checkpoint_from_pacspace,
-    comparison_from_pacspace,
-    invoice_proof_from_pacspace,
-    proof_summary_from_pacspace,
+from pacspace_stripe.pacspace_api.inputs import (
+    CheckpointName,
+    CurrentMonth,
+    Granularity,
+    Month,
+    NewDelta,
+    Scope,
+    Since,
+    Source,
+    Span,
+    Write,
 )
-from pacspace_stripe.pacspace_api.proofs import ProofsApi
-from pacspace_stripe.pacspace_api.results import (
+from pacspace_stripe.pacspace_api.models import (
+    AcceptedWrites,
     Batch,
     BatchItem,
+    Bucket,
     CheckpointPage,
     CheckpointRecord,
+    Customer,
+    CustomerPage,
     CustomerReceipt,
+    CustomersSummary,
+    DeliveryPage,
     DeliveryStatus,
     Delta,
-    Derived,
-    InvoiceProofRecord,
-    PeriodSummary,
-    ReceiptDocument,
-    Source,
-    Status,
-    Verification,
-)
-from pacspace_stripe.pacspace_api.scopes import CheckpointName, CurrentMonth, Granularity, Month, Scope, Since, Span
-from pacspace_stripe.pacspace_api.settlement import Bucket, Fact, SettlementApi, Write, Written
-from pacspace_stripe.pacspace_api.tenant import (
-    DeliveryPage,
+    DeltaStatus,
+    DerivedBalance,
     Gap,
     Gaps,
+    InvoiceProofRecord,
     Limits,
-    TenantApi,
-    Usage,
+    NewCustomer,
+    PeriodSummary,
+    PlanUsage,
+    PostedFact,
+    ReceiptDocument,
+    Verification,
     WebhookDelivery,
 )
+from pacspace_stripe.pacspace_api.reconciliation import ReconciliationApi
 from pacspace_stripe.vocabulary.windows import Window
 
 __all__ = [
-    "BalanceApi",
+    "AcceptedWrites",
     "Batch",
     "BatchItem",
     "Bucket",
@@ -59,13 +66,12 @@ __all__ = [
     "Customer",
     "CustomerPage",
     "CustomerReceipt",
-    "CustomersApi",
     "CustomersSummary",
     "DeliveryPage",
     "DeliveryStatus",
     "Delta",
-    "Derived",
-    "Fact",
+    "DeltaStatus",
+    "DerivedBalance",
     "Gap",
     "Gaps",
     "Granularity",
@@ -75,28 +81,18 @@ __all__ = [
     "NewCustomer",
     "NewDelta",
     "PacSpace",
-    "PacSpaceApi",
     "PeriodSummary",
-    "ProofsApi",
+    "PlanUsage",
+    "PostedFact",
     "PublicPacSpace",
     "ReceiptDocument",
+    "ReconciliationApi",
     "Scope",
-    "SettlementApi",
     "Since",
     "Source",
     "Span",
-    "Status",
-    "TenantApi",
-    "Usage",
     "Verification",
     "WebhookDelivery",
     "Window",
     "Write",
-    "Written",
-    "balance_from_pacspace",
-    "checkpoint_from_pacspace",
-    "comparison_from_pacspace",
-    "invoice_proof_from_pacspace",
-    "pacspace_failure",
-    "proof_summary_from_pacspace",
 ]

@@ -1,76 +1,34 @@
-"""The Balance API's ledger: deltas, balances, comparisons, checkpoints (3.1 to 3.7, 3.12)."""
+"""The Balance API's ledger: deltas, balances, comparisons and checkpoints (CONTRACT 3.1 to CONTRACT 3.7)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 from pacspace_stripe.errors import DeltaFailed, InvalidInput, RemoteUnavailable, StillInFlight
+from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.calls import shortened
-from pacspace_stripe.pacspace_api import inputs, records
-from pacspace_stripe.pacspace_api import parsing as reading
-from pacspace_stripe.pacspace_api.calls import Calls
+from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.pacspace_api.results import (
+from pacspace_stripe.pacspace_api.http import BALANCE, Body, Data, PacSpaceHttp
+from pacspace_stripe.pacspace_api.inputs import Granularity, NewDelta, Scope, Span, scope_fields, span_fields
+from pacspace_stripe.pacspace_api.models import (
     Batch,
+    BatchFigures,
     CheckpointPage,
     CheckpointRecord,
+    CompareFigures,
     Delta,
-    Derived,
-    Status,
+    DeltaStatus,
+    DerivedBalance,
 )
-from pacspace_stripe.pacspace_api.scopes import Granularity, Scope, Span, scope_fields, span_fields
+from pacspace_stripe.pacspace_api.parsing import about, read, rows, total_of
 from pacspace_stripe.vocabulary.ledger import Comparison
-from pacspace_stripe.vocabulary.quantities import text
+from pacspace_stripe.vocabulary.quantities import equal, text
 
-_MOST_IN_A_BATCH = 100
 LARGEST_PAGE, _MOST_PAGES = 1000, 1000
 """Deltas in one answer, and answers for one list."""
+_MOST_IN_A_BATCH = 100
 _MOST_OFFSET = 10**9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDelta:
-    """A delta to be recorded. Making one checks it; raises InvalidInput."""
-
-    customer_id: str
-    """Letters, digits and ``_ - . :``, at most 128; its first delta creates the customer."""
-    delta: Decimal | int
-    """Signed, not zero, within ±1,000,000,000, in the unit you record in. Usage and charges are negative."""
-    reason: str
-    """1 to 500 characters."""
-    reference_id: str | None = None
-    """Your own name for it; in a batch PacSpace knows a repeated one again."""
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    adjusts_record: str | None = None
-    """The record id of the committed delta that this one adjusts."""
-    adjusts_reference: str | None = None
-    """The same by its reference."""
-
-    def __post_init__(self) -> None:
-        inputs.customer_id(self.customer_id)
-        inputs.delta(self.delta)
-        inputs.reason(self.reason)
-        inputs.mapping("metadata", self.metadata)
-        for name in ("reference_id", "adjusts_record", "adjusts_reference"):
-            if getattr(self, name) is not None:
-                inputs.text(name, getattr(self, name))
-        if self.adjusts_record is not None and self.adjusts_reference is not None:
-            message = "a delta adjusts one record: name it by its id or by its reference"
-            raise InvalidInput(message)
-
-    def body(self) -> dict[str, object]:
-        """As PacSpace takes it (CONTRACT 3.1)."""
-        adjusts = {"recordId": self.adjusts_record, "referenceId": self.adjusts_reference}
-        adjusts = {name: value for name, value in adjusts.items() if value is not None}
-        optional = {"referenceId": self.reference_id, "metadata": self.metadata, "adjusts": adjusts}
-        given = {name: value for name, value in optional.items() if value}
-        return {
-            "customerId": self.customer_id,
-            "delta": Decimal(self.delta),
-            "reason": self.reason,
-            **given,
-        }
 
 
 class BalanceApi:
@@ -80,17 +38,17 @@ class BalanceApi:
     idempotency key, yours or a new one, the same for all its tries: it happens once.
     """
 
-    def __init__(self, calls: Calls, new_key: Callable[[], str]) -> None:
-        self._calls = calls
+    def __init__(self, http: PacSpaceHttp, new_key: Callable[[], str]) -> None:
+        self._http = http
         self._new_key = new_key
 
     def emit(self, delta: NewDelta, *, idempotency_key: str | None = None) -> Delta:
-        """Record a delta (CONTRACT 3.1): QUEUED, and verified a little later.
+        """Record a delta (CONTRACT 3.1): it is QUEUED, and verified a little later.
 
         Raises CadenceLimited, PlanLimitReached, NotProvisioned, Conflict; StillInFlight when the same key is in flight.
         """
-        data = self._calls.emit(delta.body(), key=self._key(idempotency_key))
-        return records.emitted_from_pacspace(data, delta.customer_id, Decimal(delta.delta))
+        data = self._http.post("emit", f"{BALANCE}/delta", delta.body(), key=self._key(idempotency_key))
+        return emitted_of(data, delta)
 
     def emit_and_wait(
         self,
@@ -100,28 +58,30 @@ class BalanceApi:
         timeout: timedelta = timedelta(seconds=60),
         poll: timedelta = timedelta(seconds=2),
     ) -> Delta:
-        """Record a delta and return it once it is VERIFIED. Raises what ``emit`` and ``wait_for_verified`` do."""
+        """Record a delta and return it once it is VERIFIED. Raises what ``emit`` and ``wait_for_verified`` raise."""
         emitted = self.emit(delta, idempotency_key=idempotency_key)
         verified = self.wait_for_verified(emitted.record_id or "", timeout=timeout, poll=poll)
-        known = {name: getattr(verified, name) for name in ("receipt_id", "customer_id", "amount", "reason")}
-        # A status may be no more than an id and a word (CONTRACT 3.3); what the emit said stays true.
-        return replace(verified, **{name: getattr(emitted, name) for name, value in known.items() if value is None})
+        # A status may be no more than an id and a word (CONTRACT 3.3); the answer to the emit fills the rest in.
+        known = ("receipt_id", "customer_id", "amount", "reason")
+        missing = {name: getattr(emitted, name) for name in known if getattr(verified, name) is None}
+        return verified.model_copy(update=missing)
 
     def emit_batch(self, deltas: Sequence[NewDelta], *, idempotency_key: str | None = None) -> Batch:
-        """Record 1 to 100 deltas at once (CONTRACT 3.2); each succeeds or fails alone: look at ``Batch.items``."""
+        """Record 1 to 100 deltas at once (CONTRACT 3.2). Each succeeds or fails alone: see ``Batch.items``."""
         if not 1 <= len(deltas) <= _MOST_IN_A_BATCH:
             message = f"a batch has 1 to {_MOST_IN_A_BATCH} deltas"
             raise InvalidInput(message)
-        data = self._calls.emit_batch([each.body() for each in deltas], key=self._key(idempotency_key))
-        return records.batch_from_pacspace(data, len(deltas))
+        body = {"deltas": [each.body() for each in deltas]}
+        data = self._http.post("batch", f"{BALANCE}/delta/batch", body, key=self._key(idempotency_key))
+        return batch_of(data, len(deltas))
 
     def delta(self, record_id: str) -> Delta:
-        """Where a delta stands (CONTRACT 3.3). NotFound for an unknown id."""
-        found = self._calls.delta(inputs.text("record_id", record_id))
-        delta = records.delta_from_pacspace(found)
+        """Return the current state of a delta (CONTRACT 3.3). Raises NotFound for an unknown id."""
+        data = self._http.get("delta", f"{BALANCE}/delta/{{id}}", inputs.text("record_id", record_id))
+        delta = read(Delta, "delta", data)
         if delta.record_id not in {None, record_id}:
-            found.reject("recordId", "is not the one asked for")
-        return replace(delta, record_id=record_id)
+            Fields(PACSPACE, "delta", data).reject("recordId", "is not the one asked for")
+        return delta.model_copy(update={"record_id": record_id})
 
     def wait_for_verified(
         self,
@@ -130,18 +90,18 @@ class BalanceApi:
         timeout: timedelta = timedelta(seconds=60),
         poll: timedelta = timedelta(seconds=2),
     ) -> Delta:
-        """The delta once it is VERIFIED, asked about every ``poll``.
+        """Return the delta once it is VERIFIED, asking about it every ``poll``.
 
-        Raises DeltaFailed when PacSpace gave it up, StillInFlight when it is not verified within ``timeout``.
+        Raises DeltaFailed when PacSpace could not verify it, StillInFlight when it is not verified within ``timeout``.
         """
-        transport = self._calls.wire.transport
+        transport = self._http.transport
         until = transport.deadline(timeout.total_seconds())
         while True:
             delta = self.delta(record_id)
-            if delta.status is Status.VERIFIED:
+            if delta.status is DeltaStatus.VERIFIED:
                 return delta
-            if delta.status is Status.FAILED:
-                why = shortened(self._calls.wire.hide(delta.error)) if delta.error else ""
+            if delta.status is DeltaStatus.FAILED:
+                why = shortened(self._http.hide(delta.error)) if delta.error else ""
                 message = f"delta {record_id} failed{why and f': {why}'}"
                 raise DeltaFailed(PACSPACE, message, code="DELTA_FAILED")
             if not transport.rest(max(poll.total_seconds(), 0.001), until=until):
@@ -157,10 +117,11 @@ class BalanceApi:
         granularity: Granularity | None = None,
         limit: int = 100,
         offset: int = 0,
-    ) -> Derived:
-        """The balance over all verified deltas of a scope (CONTRACT 3.4), and one page of them, up to 1,000.
+    ) -> DerivedBalance:
+        """Return the balance over all verified deltas of a scope (CONTRACT 3.4), and one page of them, up to 1,000.
 
-        Without a scope it is the current month in UTC. NotFound for a customer PacSpace does not know; ScopeRefused.
+        Without a scope it is the current month in UTC. Raises NotFound for a customer that PacSpace does not know, and
+        ScopeRefused.
         """
         query = {
             **scope_fields(scope),
@@ -170,14 +131,15 @@ class BalanceApi:
         }
         if granularity is not None:
             query["granularity"] = inputs.choice(Granularity, "granularity", granularity).value
-        return records.derived_from_pacspace(self._calls.derive(inputs.customer_id(customer_id), query), customer_id)
+        data = self._http.get("derive", f"{BALANCE}/derive/{{id}}", inputs.customer_id(customer_id), query)
+        return read(DerivedBalance, "derive", data, customerId=customer_id)
 
     def derive_all(
         self, customer_id: str, scope: Scope | None = None, *, starting_balance: Decimal | int = 0
-    ) -> Derived:
-        """The same with every delta of the scope, however many pages that takes.
+    ) -> DerivedBalance:
+        """Return the balance with every delta of the scope, however many pages that takes.
 
-        Raises RemoteUnavailable when records came in between the pages: what they show would not add up.
+        Raises RemoteUnavailable when deltas came in between the pages: what they show would not add up.
         """
         found: list[Delta] = []
         for _ in range(_MOST_PAGES):
@@ -186,9 +148,15 @@ class BalanceApi:
             )
             found += page.deltas
             if len(found) >= page.count or not page.deltas:
-                return _whole(page, found)
-        message = f"more than {LARGEST_PAGE * _MOST_PAGES} deltas in one scope"
-        raise RemoteUnavailable(PACSPACE, message, hint="Ask for a shorter span of time.")
+                break
+        else:
+            message = f"more than {LARGEST_PAGE * _MOST_PAGES} deltas in one scope"
+            raise RemoteUnavailable(PACSPACE, message, hint="Ask for a shorter span of time.")
+        ids = {delta.record_id for delta in found if delta.record_id is not None}
+        if len(found) != page.count or len(ids) not in {0, len(found)}:
+            message = f"{len(found)} deltas were listed of {page.count}: records came in meanwhile"
+            raise RemoteUnavailable(PACSPACE, message, hint="Ask again.")
+        return page.model_copy(update={"deltas": tuple(found)})
 
     def compare(
         self,
@@ -199,17 +167,18 @@ class BalanceApi:
         starting_balance: Decimal | int = 0,
         scope: Scope | None = None,
     ) -> Comparison:
-        """What PacSpace says of two balances of a scope (CONTRACT 3.5); changes nothing. Without a customer: of all of them."""
-        sent = Comparison(
-            your_balance=inputs.number("yours", yours),
-            their_balance=inputs.number("theirs", theirs),
-            neutral_balance=None,
-            matches_yours=None,
-            matches_theirs=None,
+        """Have PacSpace compare two balances of a scope with its own (CONTRACT 3.5). Changes nothing there.
+
+        Without a customer it is about all of them.
+        """
+        return compared(
+            self._http,
+            {} if customer_id is None else {"customerId": inputs.customer_id(customer_id)},
+            yours=inputs.number("yours", yours),
+            theirs=inputs.number("theirs", theirs),
+            starting=inputs.number("starting_balance", starting_balance),
+            scope=scope_fields(scope),
         )
-        named = None if customer_id is None else inputs.customer_id(customer_id)
-        starting = inputs.number("starting_balance", starting_balance)
-        return reading.comparison_from_pacspace(self._calls.compare(named, sent, starting, scope_fields(scope)), sent)
 
     def checkpoint(
         self,
@@ -222,34 +191,86 @@ class BalanceApi:
     ) -> CheckpointRecord:
         """Freeze the verified deltas of a span under one root (CONTRACT 3.6), which may come later.
 
-        Without a customer: of every active one. ``mode`` and ``fingerprints`` select deltas, as PacSpace defines them.
+        Without a customer it covers every active one. ``mode`` and ``fingerprints`` select deltas, as PacSpace defines
+        them.
         """
         named = {} if customer_id is None else {"customerId": inputs.customer_id(customer_id)}
         chosen = {} if mode is None else {"mode": inputs.text("mode", mode)}
         listed = {"fingerprints": [inputs.text("fingerprint", each) for each in fingerprints]} if fingerprints else {}
         body = {**named, **span_fields(scope), **chosen, **listed}
-        data = self._calls.checkpoint(body, key=self._key(idempotency_key))
-        return records.checkpoint_record_from_pacspace(data, customer_id)
+        data = self._http.post("checkpoint", f"{BALANCE}/checkpoint", body, key=self._key(idempotency_key))
+        return read(CheckpointRecord, "checkpoint", about("checkpoint", data, **named))
 
     def checkpoints(
         self, customer_id: str | None = None, scope: Span | None = None, *, limit: int = 25, offset: int = 0
     ) -> CheckpointPage:
-        """Checkpoints made before (CONTRACT 3.7), those of one customer or all."""
+        """List earlier checkpoints (CONTRACT 3.7), of one customer or of all."""
         named = {} if customer_id is None else {"customerId": inputs.customer_id(customer_id)}
         paging = {
             "limit": inputs.whole("limit", limit, least=1, most=100),
             "offset": inputs.whole("offset", offset, least=0, most=_MOST_OFFSET),
         }
-        data = self._calls.checkpoints({**named, **span_fields(scope), **paging})
-        return records.checkpoints_from_pacspace(data, customer_id)
+        query = {**named, **span_fields(scope), **paging}
+        data = self._http.get_rows("checkpoints", f"{BALANCE}/checkpoints", None, query, "checkpoints", "items")
+        found = rows(CheckpointRecord, "checkpoints.checkpoints", data["checkpoints"])
+        for row in found:
+            about("checkpoints", {"customerId": row.customer_id}, **named)
+        return CheckpointPage(checkpoints=found, total=total_of(data, unnamed=len(found)))
 
     def _key(self, given: str | None) -> str:
         return self._new_key() if given is None else inputs.idempotency_key(given)
 
 
-def _whole(page: Derived, found: list[Delta]) -> Derived:
-    ids = {delta.record_id for delta in found if delta.record_id is not None}
-    if len(found) != page.count or len(ids) not in {0, len(found)}:
-        message = f"{len(found)} deltas were listed of {page.count}: records came in meanwhile"
-        raise RemoteUnavailable(PACSPACE, message, hint="Ask again.")
-    return replace(page, deltas=tuple(found))
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def emitted_of(data: Data, sent: NewDelta) -> Delta:
+    """Return the delta of an answer to an emit. It must be about what was sent, and have an id to ask by."""
+    emitted, fields = read(Delta, "emit", data), Fields(PACSPACE, "emit", data)
+    if emitted.record_id is None:
+        fields.reject("recordId", "is missing")
+    if emitted.customer_id not in {None, sent.customer_id}:
+        fields.reject("customerId", "is not the one that was sent")
+    if emitted.amount is not None and not equal(emitted.amount, Decimal(sent.delta)):
+        fields.reject("delta", "is not the one that was sent")
+    return emitted
+
+
+def batch_of(data: Data, sent: int) -> Batch:
+    """Return the outcome of a batch of ``sent`` deltas. No delta may be answered twice, and no other than those sent."""
+    found, fields = read(BatchFigures, "batch", data), Fields(PACSPACE, "batch", data)
+    answered = {item.index for item in found.results}
+    if not answered <= set(range(sent)):
+        fields.reject("index", "is not that of a delta that was sent")
+    if len(answered) != len(found.results):
+        fields.reject("results", "answer one delta twice")
+    failed = sum(item.status is DeltaStatus.FAILED for item in found.results)
+    return Batch(
+        queued=len(found.results) - failed if found.total_queued is None else found.total_queued,
+        failed=failed if found.total_failed is None else found.total_failed,
+        items=found.results,
+        unanswered=tuple(index for index in range(sent) if index not in answered),
+    )
+
+
+def compared(
+    http: PacSpaceHttp, customer: Body, *, yours: Decimal, theirs: Decimal, starting: Decimal, scope: Body
+) -> Comparison:
+    """Send a comparison and return PacSpace's answer beside the figures that were sent (CONTRACT 3.5)."""
+    figures = {"yourBalance": yours, "theirBalance": theirs, "startingBalance": starting}
+    data = http.post("compare", f"{BALANCE}/compare", {**customer, **figures, **scope})
+    return comparison_of(data, yours=yours, theirs=theirs)
+
+
+def comparison_of(data: Data, *, yours: Decimal, theirs: Decimal) -> Comparison:
+    """Return PacSpace's answer to a comparison. An answer that names no figure and no match is refused."""
+    found = read(CompareFigures, "compare", data)
+    if found == CompareFigures():
+        Fields(PACSPACE, "compare", data).reject("neutralBalance", "is missing")
+    return Comparison(
+        your_balance=yours,
+        their_balance=theirs,
+        neutral_balance=found.neutral_balance,
+        matches_yours=found.matches_yours,
+        matches_theirs=found.matches_theirs,
+    )

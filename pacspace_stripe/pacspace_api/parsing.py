@@ -1,171 +1,219 @@
-"""PacSpace's answers → the domain's values, for the gate. Pure; surprises are UnexpectedAnswer.
+"""The reading of PacSpace's answers: field types, spellings, and errors that name a field and repeat no value.
 
-Reads no more than the gate judges by: a surprise in anything else must not hold an invoice.
+Fields that nobody documented are ignored. A missing or ill-typed field, and two spellings of one field that contradict
+each other, raise UnexpectedAnswer: neither value is believed. Pure.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
-from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.pacspace_api.envelope import (
-    COUNTS,
-    RECORD_IDS,
-    ROOTS,
-    check_same,
-    count_of,
-    root_of,
-    safe_name,
-    url_of,
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
 )
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Record
-from pacspace_stripe.vocabulary.windows import Window
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
-_SETTLED = {"verified", "failed"}
-_SHOWN = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
-"""What is shown to a person as an id or a number: nothing else was ever seen in one."""
+from pacspace_stripe.http.answers import Fields, decimal_of
+from pacspace_stripe.pacspace_api.failures import PACSPACE
 
-
-def balance_from_pacspace(data: Fields, account: str, window: Window) -> Balance:
-    """A derive answer (CONTRACT 3.4)."""
-    net, count = net_and_count(data, account)
-    if net and not count:
-        data.reject("computedBalance", "is made of no records")
-    return Balance(account=account, window=window, net=net, count=count)
-
-
-def net_and_count(data: Fields, account: str) -> tuple[Decimal, int]:
-    """The figures of a derive answer (CONTRACT 3.4): the balance, and the number of deltas behind it."""
-    check_same(data, "customerId", account)
-    count = count_of(data, *COUNTS)
-    if count is None:
-        data.reject("deltasCount", "is missing")
-    return data.number("computedBalance"), count
-
-
-def bucket_figures(data: Fields, key: str) -> tuple[Decimal, int, bool]:
-    """The figures of a settlement record (7): the sum, the number of writes, and whether all of them are verified."""
-    check_same(data, "key", key)
-    writes = count_of(data, "totalWrites")
-    if writes is None:
-        data.reject("totalWrites", "is missing")
-    bits = data.number("currentBits")
-    if bits != bits.to_integral_value():
-        data.reject("currentBits", "is not a whole number")
-    if bits and not writes:
-        data.reject("currentBits", "is made of no writes")
-    return bits, writes, data.flag("verified")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+"""Roots and checkpoint ids go into metadata and footers, so other characters are refused; none was ever seen."""
+_LARGEST = 2**53
+"""JSON's whole numbers are exact below it."""
+_LONGEST_SEQUENCE = 18
+_WANTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "an object",
+    "mapping_type": "an object",
+    "datetime_type": "a time",
+    "decimal_type": "a number",
+}
+_PROBLEMS = {
+    "missing": "is missing",
+    "string_too_short": "is empty",
+    "greater_than_equal": "is negative",
+    "greater_than": "is out of range",
+    "less_than": "is out of range",
+}
 
 
-def comparison_from_pacspace(data: Fields, sent: Comparison) -> Comparison:
-    """A compare answer (CONTRACT 3.5), beside the figures that were sent. Something of it must be there."""
-    neutral = data.optional_number("neutralBalance")
-    yours, theirs = data.optional_flag("matchesYours"), data.optional_flag("matchesTheirs")
-    if neutral is None and yours is None and theirs is None:
-        data.reject("neutralBalance", "is missing")
-    return Comparison(
-        your_balance=sent.your_balance,
-        their_balance=sent.their_balance,
-        neutral_balance=neutral,
-        matches_yours=yours,
-        matches_theirs=theirs,
+def refuse(words: str) -> NoReturn:
+    """Refuse a field, from within its validator, in words that follow its name."""
+    kind = "pacspace"
+    raise PydanticCustomError(kind, words)
+
+
+def _printable(value: str) -> str:
+    if "\x00" in value or (not value.isascii() and value.encode(errors="replace").decode() != value):
+        refuse("has characters that are not text")
+    return value
+
+
+def _safe_name(value: str) -> str:
+    if not _SAFE_NAME.fullmatch(value):
+        refuse("has characters or a length that no such name has")
+    return value
+
+
+def _web_address(value: str) -> str:
+    try:
+        scheme = urlsplit(value).scheme
+    except ValueError:
+        scheme = ""
+    if not (value.isascii() and value.isprintable()) or " " in value or scheme not in {"http", "https"}:
+        refuse("is not a web address")
+    return value
+
+
+def _number(value: object) -> object:
+    """Return the exact number of a JSON number or of numeric text; both vendors' balances come as either."""
+    if value is None:
+        return None
+    found = decimal_of(value)
+    if found is None:
+        refuse("is no usable number")
+    return found
+
+
+def _sequence(value: object) -> object:
+    """Return a sequence number, which PacSpace sends as text (CONTRACT 1.9)."""
+    is_text = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_SEQUENCE
+    if is_text or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST):
+        return int(str(value))
+    refuse("is no sequence number")
+
+
+def _moment(value: object) -> object:
+    """Return an ISO 8601 time as aware UTC; without a zone it is UTC."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        at = datetime.fromisoformat(value)  # type: ignore[arg-type]  # its TypeError is caught
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    refuse("is not an ISO 8601 time")
+
+
+Text = Annotated[str, Strict(), AfterValidator(_printable)]
+FilledText = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_printable)]
+SafeName = Annotated[str, Strict(), AfterValidator(_safe_name)]
+WebAddress = Annotated[str, Strict(), AfterValidator(_web_address)]
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict(), Field(gt=-_LARGEST, lt=_LARGEST)]
+Count = Annotated[int, Strict(), Field(ge=0, lt=_LARGEST)]
+Number = Annotated[Decimal, BeforeValidator(_number)]
+Sequence = Annotated[int, BeforeValidator(_sequence)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Metadata = Annotated[Mapping[str, object], BeforeValidator(lambda value: {} if value is None else value)]
+OptionalRows = BeforeValidator(lambda value: () if value is None else value)
+"""Marks a list of rows that PacSpace may leave out or send as null."""
+
+
+def spelled(*names: str, default: Any = None) -> Any:  # noqa: ANN401  # stands in for pydantic's Field
+    """Declare a field that PacSpace spells in several ways; ``default`` ``...``: it must be there."""
+    return Field(default, validation_alias=AliasChoices(*names))
+
+
+class PacSpaceModel(BaseModel):
+    """A part of an answer. Python code builds it by field names, ``read`` by PacSpace's spellings."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        alias_generator=AliasGenerator(validation_alias=to_camel),
     )
 
-
-def checkpoint_from_pacspace(data: Fields, account: str | None) -> Checkpoint:
-    """A checkpoint (CONTRACT 3.6), with its root once there is one. ``account`` None: of everybody."""
-    if account is not None:
-        check_same(data, "customerId", account)
-    checkpoint_id = safe_name(data, "checkpointId", data.text("checkpointId"))
-    return Checkpoint(checkpoint_id=checkpoint_id, proof_root=root_of(data))
-
-
-def has_failed(data: Fields) -> bool:
-    """Whether PacSpace gave up on it: such a checkpoint has no proof and will have none."""
-    return (data.optional_text("status") or "").upper() == "FAILED"
-
-
-def invoice_proof_from_pacspace(data: Fields, account: str) -> InvoiceProof:
-    """An invoice-proof answer (CONTRACT 3.9). Its access hint is a secret of the payer and is not even read."""
-    check_same(data, "customerId", account)
-    if not any(name in data for name in ("customerId", *ROOTS)):
-        data.reject("proofRoot", "is missing")
-    return InvoiceProof(
-        proof_root=root_of(data),
-        verify_url=url_of(data, "verifyUrl"),
-        verification_api_url=url_of(data, "verificationApiUrl"),
-    )
+    @model_validator(mode="before")
+    @classmethod
+    def _one_value_per_field(cls, data: object) -> object:
+        """Keep the one value that all spellings of a field agree on; null counts as left out where another is there."""
+        if not isinstance(data, Mapping):
+            return data
+        kept = dict(data)
+        for field in cls.model_fields.values():
+            if not isinstance(field.validation_alias, AliasChoices):
+                continue
+            names = [name for name in field.validation_alias.choices if isinstance(name, str)]
+            values = [kept.pop(name) for name in names if name in kept]
+            found = [value for value in values if value is not None]
+            if any(_comparable(value) != _comparable(found[0]) for value in found):
+                refuse(f"{'/'.join(names)} contradict each other")
+            if values:
+                kept[names[0]] = found[0] if found else None
+        return kept
 
 
-def proof_summary_from_pacspace(data: Fields, proof_root: str) -> ProofSummary:
-    """A public verify answer (CONTRACT 3.13)."""
-    named = data.optional_text("proofRoot")
-    if named is not None and named.lower() != proof_root.lower():
-        data.reject("proofRoot", "is not the one asked for")
-    summary = data.optional_fields("summary")
-    return ProofSummary(
-        proof_root=proof_root,
-        verified=data.flag("verified"),
-        record_count=summary.optional_integer("recordCount") if summary else None,
-        net_change=summary.optional_number("netChange") if summary else None,
-        message=data.optional_text("message"),
-    )
+def _comparable(value: object) -> object:
+    number = decimal_of(value)
+    return (isinstance(value, bool), value if number is None else number)
 
 
-def is_unsettled(item: Fields, since: datetime, before: datetime) -> bool:
-    """Whether a row of recent activity (CONTRACT 3.11) lies between two moments and may still change the balance."""
-    if item.text("status").lower() in _SETTLED:
-        return False
-    at = item.optional_written_at("time")
-    return at is None or since <= at < before
+Model = TypeVar("Model", bound=PacSpaceModel)
 
 
-def gaps_of(data: Fields) -> int:
-    """How many gaps a gaps answer (CONTRACT 3.12) names. Its shape is not published: any of these, and nothing else.
+def about(what: str, data: object, **asked: str) -> Mapping[str, object]:
+    """Return the data of an answer. Raises UnexpectedAnswer when it names another id than the request did."""
+    fields = Fields(PACSPACE, what, data)
+    for name, value in asked.items():
+        if fields.data.get(name) not in (None, value):
+            fields.reject(name, "is not the one asked for")
+    return fields.data
 
-    They must agree on whether there is any: a page of none is no gap less.
+
+def read(model: type[Model], what: str, data: object, **asked: str) -> Model:
+    """Return the data of an answer about ``what`` as a model. Raises UnexpectedAnswer, which repeats no value.
+
+    ``asked`` are the ids that the request named. An answer about another one is refused; one that names none is about
+    the one that was asked for.
     """
-    counts = [data.optional_integer(name) for name in ("totalGaps", "gapCount", "missingCount")]
-    lists = [data.length(name) for name in ("gaps", "missing", "missingSequences") if name in data]
-    named = [count for count in (*counts, *lists) if count is not None]
-    if not named:
-        data.reject("gaps", "is missing")
-    if not named[0] and (any(named) or data.optional_flag("hasGaps")):
-        data.reject("gaps", "contradict each other")
-    return named[0]
+    found = about(what, data, **asked)
+    given = {**found, **asked}
+    if "body" in model.model_fields:
+        given["body"] = dict(found)
+    try:
+        return model.model_validate(given, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+    # Raised out here: pydantic's error holds the answer, secrets included, and would stay attached as context.
+    words = first["msg"] if first["type"] == "pacspace" else _PROBLEMS.get(first["type"])
+    if words is None:
+        wanted = _WANTED.get(first["type"], "what is documented")
+        words = f"is null, not {wanted}" if first["input"] is None else f"is not {wanted}"
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+    where, _, name = f"{what}{path}".rpartition(".")
+    return Fields(PACSPACE, where or what, {}).reject(name if where else "", words)
 
 
-def named(rows: Iterable[Fields], *, most: int) -> tuple[str, ...]:
-    """The ids of the first few records, where they have any."""
-    ids = (next((row.data[name] for name in RECORD_IDS if row.data.get(name)), None) for row in rows)
-    return tuple(islice((one for one in ids if isinstance(one, str) and _SHOWN.fullmatch(one)), most))
+def rows(model: type[Model], what: str, found: object, **asked: str) -> tuple[Model, ...]:
+    """Return a list of rows as models. Raises UnexpectedAnswer."""
+    if not isinstance(found, list | tuple):
+        Fields(PACSPACE, what, {}).reject("the list", "is not a list")
+    return tuple(read(model, f"{what}[{number}]", row, **asked) for number, row in enumerate(found))
 
 
-def gaps_named(data: Fields, *, most: int) -> tuple[str, ...]:
-    """The first few gaps of a gaps answer, ``4`` or ``4 to 7``, where it has them as the simulator has.
-
-    Its shape is not published (CONTRACT 3.12), and nothing is judged by these names: what is otherwise is left out.
-    """
-    rows = data.data.get("gaps")
-    spans = ((row.get("fromSequence"), row.get("toSequence")) for row in _mappings(rows))
-    return tuple(islice((_span(first, last) for first, last in spans if _is_sequence(first, last)), most))
-
-
-def _mappings(rows: object) -> list[Mapping[str, object]]:
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-
-
-def _is_sequence(*bounds: object) -> bool:
-    return all(isinstance(bound, (int, str)) and _SHOWN.fullmatch(str(bound)) for bound in bounds)
-
-
-def _span(first: object, last: object) -> str:
-    return str(first) if str(first) == str(last) else f"{first} to {last}"
-
-
-def record_from_pacspace(data: Fields, key: str) -> Record:
-    """A ``reads/bucket`` answer (7)."""
-    bits, writes, verified = bucket_figures(data, key)
-    return Record(key=key, bits=bits, writes=writes, verified=verified)
+def total_of(listing: object, *, unnamed: int) -> int:
+    """Return the number of all rows of a list; ``unnamed`` where the list does not name it."""
+    found = Fields(PACSPACE, "list", listing)
+    page = found.optional_fields("pagination") or found
+    total = page.optional_integer("total")
+    return unnamed if total is None else total

@@ -1,148 +1,130 @@
-"""What PacSpace says of us: plan, limits, sequence gaps, and the webhooks it sent (CONTRACT 3.12)."""
+"""The tenant's own data: customers, plan, limits, sequence gaps and webhooks (CONTRACT 3.11, CONTRACT 3.12)."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.pacspace_api import inputs
-from pacspace_stripe.pacspace_api.calls import Calls
-from pacspace_stripe.pacspace_api.envelope import check_same, count_of, text_of, total_of
-from pacspace_stripe.pacspace_api.parsing import gaps_of
-from pacspace_stripe.pacspace_api.records import plain, rows_of, sequence_of, status_word
-from pacspace_stripe.pacspace_api.results import DeliveryStatus
+from pacspace_stripe.pacspace_api.http import BALANCE, PacSpaceHttp
+from pacspace_stripe.pacspace_api.inputs import Month, scope_fields
+from pacspace_stripe.pacspace_api.models import (
+    Customer,
+    CustomerPage,
+    CustomersSummary,
+    DeliveryPage,
+    Gap,
+    GapFigures,
+    Gaps,
+    Limits,
+    NewCustomer,
+    PlanUsage,
+    WebhookDelivery,
+)
+from pacspace_stripe.pacspace_api.parsing import about, read, rows, total_of
 
-_LAST = 10**15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """How much of the plan is left (CONTRACT 3.12), in deltas. ``body`` is all that came, numbers exact."""
-
-    allowed: bool | None
-    """Whether a further delta would be taken."""
-    remaining: int | None
-    consumed: int | None
-    limit: int | None
-    body: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How far one request may look."""
-
-    scope_months: int | None
-    last_days: int | None
-    retention_days: int | None
+_LAST_PAGE, _LAST_ROW = 10**9, 10**15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """Sequence numbers without a record, from ``first`` to ``last``."""
+class CustomersApi:
+    """``PacSpace.customers``. Thread-safe.
 
-    first: int | None
-    last: int | None
-    missing: int | None
+    Raises InvalidInput before anything is sent, RemoteError's children after.
+    """
 
+    def __init__(self, http: PacSpaceHttp, new_key: Callable[[], str]) -> None:
+        self._http = http
+        self._new_key = new_key
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gaps:
-    """Where a customer's sequence numbers have holes. 0: none, so no record is missing."""
+    def list(self, *, page: int = 1, limit: int = 25, search: str | None = None) -> CustomerPage:
+        """List a page of the customers whose id contains ``search``."""
+        query = {
+            "page": inputs.whole("page", page, least=1, most=_LAST_PAGE),
+            "limit": inputs.whole("limit", limit, least=1, most=100),
+        }
+        if search is not None:
+            query["search"] = inputs.text("search", search)
+        data = self._http.get_rows("customers", f"{BALANCE}/customers", None, query, "customers", "items")
+        found = rows(Customer, "customers.customers", data["customers"])
+        return CustomerPage(customers=found, total=total_of(data, unnamed=len(found)))
 
-    count: int
-    gaps: tuple[Gap, ...]
+    def summary(self) -> CustomersSummary:
+        """Return counts and totals over all customers."""
+        what = "customers summary"
+        return read(CustomersSummary, what, self._http.get(what, f"{BALANCE}/customers/summary"))
 
+    def get(
+        self, customer_id: str, *, period: Month | None = None, delta_page: int = 1, delta_limit: int = 20
+    ) -> Customer:
+        """Return one customer with a page of its deltas, of a month if given. Raises NotFound for an unknown one."""
+        query = {
+            "deltaPage": inputs.whole("delta_page", delta_page, least=1, most=_LAST_PAGE),
+            "deltaLimit": inputs.whole("delta_limit", delta_limit, least=1, most=100),
+            **scope_fields(period),
+        }
+        path = f"{BALANCE}/customers/{{id}}"
+        data = self._http.get("customer", path, inputs.customer_id(customer_id), query)
+        return read(Customer, "customer", about("customer", data, customerId=customer_id))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookDelivery:
-    """What became of a webhook that PacSpace sent. Its shape is not published: ``body`` is what came."""
+    def create(
+        self, display_name: str, *, dashboard_token: str, customer_id: str | None = None, unit_label: str | None = None
+    ) -> NewCustomer:
+        """Make a customer before its first delta, through the dashboard (CONTRACT 8), so with a session's token.
 
-    event_id: str | None
-    event: str | None
-    """Such as ``delta.verified``."""
-    status: DeliveryStatus
-    attempts: int | None
-    body: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryPage:
-    """Some of the deliveries there are."""
-
-    deliveries: tuple[WebhookDelivery, ...]
-    total: int
+        Rarely needed: a customer's first delta creates it. Raises Conflict for an id that is taken.
+        """
+        body = {"displayName": inputs.text("display_name", display_name)}
+        if customer_id is not None:
+            body["customerId"] = inputs.customer_id(customer_id)
+        if unit_label is not None:
+            body["unitLabel"] = inputs.text("unit_label", unit_label)
+        headers = {"Authorization": f"Bearer {inputs.token(dashboard_token)}", "X-Pacspace-CSRF": "1"}
+        data = self._http.post("customer", "/dashboard/customers", body, key=self._new_key(), headers=headers)
+        asked = {} if customer_id is None else {"customerId": customer_id}
+        return read(NewCustomer, "customer", about("customer", data, **asked))
 
 
 class TenantApi:
     """``PacSpace.tenant``. Thread-safe. Raises InvalidInput before anything is sent, RemoteError's children after."""
 
-    def __init__(self, calls: Calls, new_key: Callable[[], str]) -> None:
-        self._calls = calls
+    def __init__(self, http: PacSpaceHttp, new_key: Callable[[], str]) -> None:
+        self._http = http
         self._new_key = new_key
 
-    def usage(self) -> Usage:
-        """How much of the plan is left."""
-        data = self._calls.usage()
-        return Usage(
-            allowed=data.optional_flag("allowed"),
-            remaining=data.optional_integer("remaining"),
-            consumed=data.optional_integer("consumed"),
-            limit=data.optional_integer("limit"),
-            body=plain(data),
-        )
+    def usage(self) -> PlanUsage:
+        """Return the rest of the plan."""
+        return read(PlanUsage, "usage", self._http.get("usage", f"{BALANCE}/usage"))
 
     def limits(self) -> Limits:
-        """How far one request may look."""
-        data = self._calls.limits()
-        return Limits(
-            scope_months=data.optional_integer("maxScopeMonths"),
-            last_days=data.optional_integer("maxLastNDays"),
-            retention_days=data.optional_integer("maxRetentionDays"),
-        )
+        """Return the largest scope of one request."""
+        return read(Limits, "limits", self._http.get("limits", f"{BALANCE}/limits"))
 
     def gaps(
         self, customer_id: str, *, first: int | None = None, last: int | None = None, limit: int | None = None
     ) -> Gaps:
-        """Holes in a customer's sequence numbers, between two of them if wanted."""
+        """Return the gaps in a customer's sequence numbers, between two of them if given."""
         wishes = {"fromSequence": first, "toSequence": last, "limit": limit}
         query = {
-            name: inputs.whole(name, value, least=0, most=_LAST) for name, value in wishes.items() if value is not None
+            name: inputs.whole(name, value, least=0, most=_LAST_ROW)
+            for name, value in wishes.items()
+            if value is not None
         }
-        data = self._calls.gaps(inputs.customer_id(customer_id), query)
-        check_same(data, "customerId", customer_id)
-        count = gaps_of(data)
-        listed = isinstance(data.data.get("gaps"), list)
-        return Gaps(count=count, gaps=tuple(map(_gap, rows_of(data, "gaps"))) if listed else ())
+        data = self._http.get("gaps", f"{BALANCE}/gaps/{{id}}", inputs.customer_id(customer_id), query)
+        found = read(GapFigures, "gaps", data, customerId=customer_id)
+        return Gaps(count=found.count, gaps=rows(Gap, "gaps.gaps", found.gaps or []))
 
     def webhook_deliveries(self, *, status: str | None = None, limit: int = 50, offset: int = 0) -> DeliveryPage:
-        """The webhooks PacSpace sent, or tried to."""
+        """List the webhooks that PacSpace sent or tried to send."""
         query = {
             "limit": inputs.whole("limit", limit, least=1, most=100),
-            "offset": inputs.whole("offset", offset, least=0, most=_LAST),
+            "offset": inputs.whole("offset", offset, least=0, most=_LAST_ROW),
         }
         if status is not None:
             query["status"] = inputs.text("status", status)
-        data = self._calls.webhook_deliveries(query)
-        rows = tuple(map(_delivery, data.items("webhooks")))
-        return DeliveryPage(deliveries=rows, total=total_of(data, unnamed=len(rows)))
+        names = ("webhooks", "deliveries", "events", "items")
+        data = self._http.get_rows("webhook deliveries", f"{BALANCE}/webhooks", None, query, *names)
+        found = rows(WebhookDelivery, "webhook deliveries.webhooks", data["webhooks"])
+        return DeliveryPage(deliveries=found, total=total_of(data, unnamed=len(found)))
 
     def retry_webhook(self, event_id: str) -> WebhookDelivery:
-        """Have PacSpace send a webhook again. NotFound for an event it does not know."""
-        return _delivery(self._calls.retry_webhook(inputs.text("event_id", event_id), key=self._new_key()))
-
-
-def _gap(row: Fields) -> Gap:
-    return Gap(
-        first=sequence_of(row, "fromSequence"),
-        last=sequence_of(row, "toSequence"),
-        missing=count_of(row, "missingCount"),
-    )
-
-
-def _delivery(row: Fields) -> WebhookDelivery:
-    return WebhookDelivery(
-        event_id=text_of(row, "eventId", "id"),
-        event=text_of(row, "event", "eventType"),
-        status=DeliveryStatus(status_word(row)),
-        attempts=count_of(row, "attempts", "attemptCount"),
-        body=plain(row),
-    )
+        """Have PacSpace send a webhook again. Raises NotFound for an event that PacSpace does not know."""
+        path, named = f"{BALANCE}/webhooks/{{id}}/retry", inputs.text("event_id", event_id)
+        data = self._http.post("webhook retry", path, {}, named=named, key=self._new_key())
+        return read(WebhookDelivery, "webhook retry", data)

@@ -7,9 +7,10 @@ from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.format.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
 from pacspace_stripe.http.answers import Fields, exact_json
 from pacspace_stripe.ledger.rules.selection import BY_REASON, CountedRecords, Selection, named_meters, select
-from pacspace_stripe.pacspace_api import proof_summary_from_pacspace
-from pacspace_stripe.pacspace_api.envelope import COUNTS, count_of, root_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.pacspace_api.models import ReceiptFigures
+from pacspace_stripe.pacspace_api.parsing import read as read_answer
+from pacspace_stripe.pacspace_api.proofs import summary_of
 from pacspace_stripe.verify.consistency import name_of
 from pacspace_stripe.verify.report import Outcome, Result, cannot_tell, holds, refuted, together, unless
 from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOutBy, Proof, ProofSummary, UsageSign
@@ -173,7 +174,8 @@ def _record_of(window: WindowModel) -> Read:
 
 def _receipt_of(proof: Proof) -> Read:
     def read(file: Fields) -> Result:
-        root, count = root_of(file), count_of(file, *COUNTS)
+        receipt = read_answer(ReceiptFigures, file.where, file.data)
+        root, count = receipt.proof_root, receipt.count
         if root is None or root.lower() != proof.proof_root.lower():
             return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
         if count is not None and count > proof.count and not proof.stale:
@@ -188,7 +190,7 @@ def _receipt_of(proof: Proof) -> Read:
 
 def _verify_of(proof: Proof) -> Read:
     def read(file: Fields) -> Result:
-        return agrees(proof_summary_from_pacspace(file, proof.proof_root), proof)
+        return agrees(summary_of(file.data, proof.proof_root), proof)
 
     return read
 

@@ -14,7 +14,7 @@ from pacspace_stripe.errors import ConfigurationError, NotFound, RemoteError
 from pacspace_stripe.evidence.format.models import EvidenceDocument, WindowModel
 from pacspace_stripe.evidence.format.reading import ReadEvidence
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PublicPacSpace
 from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS
 from pacspace_stripe.settings import parsers as written
 from pacspace_stripe.stripe_api import StripeApi
@@ -44,7 +44,7 @@ class Services:
     """Whom to ask; ``no_stripe`` and ``no_pacspace`` say why one is missing."""
 
     stripe: StripeApi | None = None
-    pacspace: PacSpaceApi | None = None
+    pacspace: PublicPacSpace | None = None
     no_stripe: str = _OFFLINE
     no_pacspace: str = _OFFLINE
     clock: Callable[[], float] = time.monotonic
@@ -61,7 +61,7 @@ def services(environ: Mapping[str, str], transport: Transport | None = None) -> 
     try:
         yield Services(
             stripe=StripeApi(opened, key, address) if key else None,
-            pacspace=PacSpaceApi(opened, "", pacspace_address),
+            pacspace=PublicPacSpace(base_url=pacspace_address, transport=opened),
             no_stripe="" if key else _NO_KEY,
         )
     finally:

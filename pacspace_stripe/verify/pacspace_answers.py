@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from pacspace_stripe.errors import InvalidInput, RemoteError, RemoteUnavailable
 from pacspace_stripe.http.retries import Timeouts
-from pacspace_stripe.pacspace_api import PacSpaceApi
-from pacspace_stripe.pacspace_api.results import Source
+from pacspace_stripe.pacspace_api import PublicPacSpace, Source
 from pacspace_stripe.verify.report import Outcome, Result, SourceAnswer, cannot_tell, printable, together
 from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text
@@ -88,7 +87,7 @@ def _in_words(summary: ProofSummary) -> str:
 class Roots:
     """PacSpace's answers about the roots of one document, each asked about once."""
 
-    def __init__(self, pacspace: PacSpaceApi, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pacspace: PublicPacSpace, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pacspace = pacspace
         self._clock = clock
         self._until = clock() + LONGEST
@@ -126,6 +125,6 @@ class Roots:
 
     def _ask(self, root: str, source: Source) -> tuple[Said, bool]:
         try:
-            return self._pacspace.verify(root, source), True
+            return self._pacspace.proof_summary(root, source), True
         except (RemoteError, InvalidInput) as error:
             return cannot_tell(str(error)), not isinstance(error, RemoteUnavailable)

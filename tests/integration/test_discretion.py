@@ -11,8 +11,9 @@ import pytest
 
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import NewDelta, PacSpace, PacSpaceApi
+from pacspace_stripe.pacspace_api import NewDelta, PacSpace
 from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment
+from pacspace_stripe.pacspace_api.http import PacSpaceHttp
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.stripe_api import StripeApi
 from tests.support.leaks import ECHOES, assert_discreet
@@ -83,7 +84,7 @@ def test_no_answer_makes_the_client_repeat_its_key(caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize("reply", REPLIES)
 def test_no_call_repeats_a_key_or_a_token(caplog: pytest.LogCaptureFixture, reply: str) -> None:
     pac = PacSpace(KEY, base_url="https://pacspace.test", transport=transport(REPLIES[reply], KEY))
-    gate = PacSpaceApi(transport(REPLIES[reply], KEY), KEY, "https://pacspace.test")
+    gate = PacSpace(KEY, base_url="https://pacspace.test", transport=transport(REPLIES[reply], KEY)).reconciliation
     names = Names()
     asks = [partial(call, pac, names) for name, call in CALLS.items() if name not in PUBLIC]
     asks += [partial(call, gate, names) for name, call in GATE_CALLS.items() if name not in PUBLIC]
@@ -165,6 +166,6 @@ def test_no_answer_makes_stripe_repeat_its_key(caplog: pytest.LogCaptureFixture,
 def test_a_key_that_cannot_be_sent_is_in_no_error(caplog: pytest.LogCaptureFixture, key: str) -> None:
     over = Transport(sleep=lambda _: None)
     with pytest.raises(RemoteError) as failed:
-        PacSpaceApi(over, key, "http://127.0.0.1:9").derive("a", None)  # type: ignore[arg-type]  # never looked at
+        PacSpaceHttp(over, key, "http://127.0.0.1:9").get("derive", "/api/v1/balance/derive/{id}", "a")
     over.close()
     assert_discreet(failed.value, caplog, key)

@@ -24,7 +24,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
 from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
@@ -48,7 +48,9 @@ class World:
             return self.ledger(request)
 
         self.transport = transport(watched, self.clock)
-        self.api = PacSpaceApi(self.transport, self.ledger.api_key, "https://pacspace.test")
+        self.api = PacSpace(
+            self.ledger.api_key, base_url="https://pacspace.test", transport=self.transport
+        ).reconciliation
 
     def use(self, account: str = "acme", total: str = "1250.5") -> None:
         self.ledger.emit_daily_usage(account, WINDOW.start, WINDOW.end, total)
@@ -77,9 +79,9 @@ class Replies:
         return httpx.Response(status, content=body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def api_over(*planned: tuple[int, Any], clock: ManualClock | None = None) -> tuple[PacSpaceApi, Replies]:
+def api_over(*planned: tuple[int, Any], clock: ManualClock | None = None) -> tuple[ReconciliationApi, Replies]:
     replies = Replies(list(planned))
-    return PacSpaceApi(transport(replies, clock), KEY, "https://pacspace.test/"), replies
+    return PacSpace(KEY, base_url="https://pacspace.test/", transport=transport(replies, clock)).reconciliation, replies
 
 
 def good(**data: object) -> dict[str, object]:
@@ -486,7 +488,7 @@ def test_activity_that_cannot_be_read_is_not_taken_for_settled(data: object) -> 
 # Trouble
 
 
-def every_call(api: PacSpaceApi) -> list[Callable[[], object]]:
+def every_call(api: ReconciliationApi) -> list[Callable[[], object]]:
     return [
         lambda: api.derive("acme", WINDOW),
         lambda: api.compare("acme", WINDOW, yours=Decimal(1), theirs=Decimal(1)),
@@ -543,7 +545,7 @@ def test_passing_trouble_is_not_noticed(fault: str) -> None:
 def test_a_wrong_key_says_what_to_do(key: str, code: str, hint: str) -> None:
     world = World()
     with pytest.raises(RemoteRefused) as refused:
-        PacSpaceApi(world.transport, key, "https://pacspace.test").derive("acme", WINDOW)
+        PacSpace(key, base_url="https://pacspace.test", transport=world.transport).reconciliation.derive("acme", WINDOW)
     assert refused.value.code == code
     assert hint in refused.value.hint
     assert key not in f"{refused.value}{refused.value.hint}"
@@ -560,7 +562,7 @@ WIDE = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=WINDOW.end)
         lambda api: api.page_of_deltas("acme", WIDE),
     ],
 )
-def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code(ask: Callable[[PacSpaceApi], object]) -> None:
+def test_a_window_that_is_too_wide_is_refused_with_pacspaces_code(ask: Callable[[ReconciliationApi], object]) -> None:
     world = World(max_scope_months=1)
     with pytest.raises(RemoteRefused) as refused:
         ask(world.api)

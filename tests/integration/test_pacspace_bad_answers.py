@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError, UnexpectedAnswer
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, ProofSummary
 from tests.support.pacspace_calls import ADDRESS, CALLS, CUSTOMER, GATE_CALLS, NOW, Names, client, populated, transport
@@ -66,7 +66,7 @@ Answers = list[tuple[int, str, bytes]]
 def good_answers() -> tuple[Names, dict[str, Answers]]:
     """What the simulator answers to each call, to be broken."""
     world, names = populated()
-    gate = PacSpaceApi(world.transport, world.ledger.api_key, ADDRESS)
+    gate = PacSpace(world.ledger.api_key, base_url=ADDRESS, transport=world.transport).reconciliation
     asked: dict[str, Callable[[], object]] = {name: partial(call, world.pac, names) for name, call in CALLS.items()}
     asked |= {f"gate.{name}": partial(call, gate, names) for name, call in GATE_CALLS.items()}
     found: dict[str, Answers] = {}
@@ -156,7 +156,9 @@ def test_whatever_comes_back_the_gate_never_takes_it_for_agreement(name: str, da
     names, good = good_answers()
     answers = [data.draw(broken(each)) for each in good[f"gate.{name}"]]
     try:
-        result = GATE_CALLS[name](PacSpaceApi(over(answers), "pk_test_a.b", ADDRESS), names)
+        result = GATE_CALLS[name](
+            PacSpace("pk_test_a.b", base_url=ADDRESS, transport=over(answers)).reconciliation, names
+        )
     except RemoteError:
         return
     said = [opened(content) for _, _, content in answers]

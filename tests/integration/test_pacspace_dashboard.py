@@ -21,7 +21,7 @@ from pacspace_stripe.errors import (
 )
 from pacspace_stripe.http.calls import Answer, Call
 from pacspace_stripe.http.cookies import Cookies
-from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Status
+from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, EnvironmentStatus
 from tests.support.dashboards import (
     ADDRESS,
     COOKIE,
@@ -55,8 +55,8 @@ def test_from_a_request_to_a_key_that_works(token: bool, mfa: bool) -> None:  # 
         key = at.dashboard.create_key("mine", SANDBOX)
         assert key.kind == "test"
         assert [row.name for row in at.dashboard.listed_keys() if row.active] == ["mine"]
-        assert at.dashboard.status(SANDBOX) is Status.ACTIVE
-        assert at.dashboard.status(PRODUCTION) is Status.NONE
+        assert at.dashboard.status(SANDBOX) is EnvironmentStatus.ACTIVE
+        assert at.dashboard.status(PRODUCTION) is EnvironmentStatus.NONE
         assert at.dashboard.api_address(SANDBOX) == "https://sandbox.pacspace.test"
         assert at.dashboard.api_address(PRODUCTION) is None
         balance = httpx.Request("GET", f"{ADDRESS}/api/v1/balance/usage", headers={"X-Api-Key": key.full})
@@ -207,13 +207,13 @@ def test_an_environment_is_provisioned_and_waited_for() -> None:
     with simulated(environment_ready=False, activation_delay=30) as (at, ledger):
         registered(at, ledger)
         at.dashboard.log_in(EMAIL, PASSWORD)
-        assert at.dashboard.status(SANDBOX) is Status.NONE
+        assert at.dashboard.status(SANDBOX) is EnvironmentStatus.NONE
         at.dashboard.provision(SANDBOX)
         at.dashboard.provision(SANDBOX)
-        said: list[Status] = []
+        said: list[EnvironmentStatus] = []
         with pytest.raises(StillInFlight, match="not active yet: activating"):
             at.dashboard.wait_until_active(SANDBOX, timedelta(seconds=10), waiting=said.append)
-        assert said == [Status.ACTIVATING]
+        assert said == [EnvironmentStatus.ACTIVATING]
         assert timedelta(seconds=6) < at.clock.now() - START <= timedelta(seconds=10)
         at.dashboard.wait_until_active(SANDBOX, timedelta(minutes=1))
         assert at.clock.now() - START < timedelta(seconds=34)

@@ -22,7 +22,7 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
-from pacspace_stripe.pacspace_api.dashboard import Status
+from pacspace_stripe.pacspace_api.dashboard import EnvironmentStatus
 from tests.integration.test_pacspace_bad_answers import JUNK, RAW, STATUSES, TYPES
 from tests.support.dashboards import EMAIL, KEY, PASSWORD, SANDBOX, STEPS, desk, replies
 
@@ -58,15 +58,15 @@ def test_what_is_no_key_is_not_taken_for_one(data: object) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"sandbox": {"status": "active"}, "production": {"status": "none"}}, Status.ACTIVE),
-        ({"success": True, "data": {"sandbox": {"status": "activating"}}}, Status.ACTIVATING),
-        ({"statusCode": 200, "data": {"sandbox": {"status": "DEPLOYING"}}}, Status.DEPLOYING),
-        ({"sandbox": {"status": "failed"}}, Status.FAILED),
-        ({"sandbox": "none"}, Status.NONE),
-        ({"sandbox": {"status": "hibernating"}}, Status.UNKNOWN),
+        ({"sandbox": {"status": "active"}, "production": {"status": "none"}}, EnvironmentStatus.ACTIVE),
+        ({"success": True, "data": {"sandbox": {"status": "activating"}}}, EnvironmentStatus.ACTIVATING),
+        ({"statusCode": 200, "data": {"sandbox": {"status": "DEPLOYING"}}}, EnvironmentStatus.DEPLOYING),
+        ({"sandbox": {"status": "failed"}}, EnvironmentStatus.FAILED),
+        ({"sandbox": "none"}, EnvironmentStatus.NONE),
+        ({"sandbox": {"status": "hibernating"}}, EnvironmentStatus.UNKNOWN),
     ],
 )
-def test_a_status_is_read_in_every_spelling(body: dict[str, Any], status: Status) -> None:
+def test_a_status_is_read_in_every_spelling(body: dict[str, Any], status: EnvironmentStatus) -> None:
     with desk(replies({"/environment-status": httpx.Response(200, json=body)})) as at:
         assert at.dashboard.status(SANDBOX) is status
 
@@ -84,7 +84,7 @@ def test_the_list_of_environments_is_read_in_any_likely_shape(page: object) -> N
     body = json.dumps(page).replace("{}", "https://sandbox.pacspace.test/")
     with desk(replies({"/dashboard/environments": httpx.Response(200, content=body)})) as at:
         assert at.dashboard.api_address(SANDBOX) == "https://sandbox.pacspace.test"
-        assert at.dashboard.status(SANDBOX) is Status.ACTIVE
+        assert at.dashboard.status(SANDBOX) is EnvironmentStatus.ACTIVE
 
 
 @pytest.mark.parametrize("shown", ["http://elsewhere.test", "ftp://a", "https://user:pass@a.test", "x", None, 7])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vcr.errors import CannotOverwriteExistingCassetteException
 
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace
 from tests.support.recordings import (
     CASSETTES,
     SIMULATOR,
@@ -54,7 +54,7 @@ def test_another_question_is_not_answered_by_a_recording() -> None:
     folder = CASSETTES / SIMULATOR
     world = PacSpaceWorld.read(folder / "pacspace.world.json")
     with connected() as way, cassette(folder / "pacspace.yaml", record=False):
-        api = PacSpaceApi(way, "pk_test_replayed", "https://pacspace.recorded")
+        api = PacSpace("pk_test_replayed", base_url="https://pacspace.recorded", transport=way).reconciliation
         with pytest.raises(CannotOverwriteExistingCassetteException):
             talk_to_pacspace(api, "somebody-else", world.window, lambda _: None)
 

@@ -14,7 +14,7 @@ from pacspace_stripe.errors import RateLimited, RemoteRefused, RemoteUnavailable
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.vocabulary.ledger import Record
@@ -315,13 +315,13 @@ def test_observe_reads_the_record_and_writes_nothing(tmp_path: Path) -> None:
 # -- the adapter ------------------------------------------------------------------------------------------------------
 
 
-def api(answer: Callable[[httpx.Request], httpx.Response]) -> PacSpaceApi:
+def api(answer: Callable[[httpx.Request], httpx.Response]) -> ReconciliationApi:
     clock = ManualClock(START)
     transport = Transport(httpx_transport=httpx.MockTransport(answer), clock=clock.now, sleep=clock.advance)
-    return PacSpaceApi(transport, "pk_test_simulator.secret", "https://pacspace.test")
+    return PacSpace("pk_test_simulator.secret", base_url="https://pacspace.test", transport=transport).reconciliation
 
 
-def answering(status: int, body: object) -> PacSpaceApi:
+def answering(status: int, body: object) -> ReconciliationApi:
     return api(lambda _: httpx.Response(status, content=body if isinstance(body, bytes) else json.dumps(body)))
 
 

@@ -12,7 +12,7 @@ import pytest
 from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api.results import Source
+from pacspace_stripe.pacspace_api import Source
 from pacspace_stripe.verify import Outcome, Report, services, verify
 from pacspace_stripe.verify.pacspace_answers import MOST_ROOTS
 from pacspace_stripe.vocabulary.canonical_json import canonical

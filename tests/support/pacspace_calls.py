@@ -9,7 +9,7 @@ from itertools import count
 import httpx
 
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import Month, NewDelta, PacSpace, PacSpaceApi, Source, Write
+from pacspace_stripe.pacspace_api import Month, NewDelta, PacSpace, ReconciliationApi, Source, Write
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
 from pacspace_stripe.vocabulary.windows import Window
@@ -72,7 +72,7 @@ CALLS: Mapping[str, Callable[[PacSpace, Names], object]] = {
     "settlement.fact": lambda pac, names: pac.settlement.fact(names.fact),
     "settlement.verify_fact": lambda pac, names: pac.settlement.verify_fact(names.fact),
 }
-GATE_CALLS: Mapping[str, Callable[[PacSpaceApi, Names], object]] = {
+GATE_CALLS: Mapping[str, Callable[[ReconciliationApi, Names], object]] = {
     "derive": lambda api, _: api.derive(CUSTOMER, WINDOW),
     "compare": lambda api, _: api.compare(CUSTOMER, WINDOW, yours=Decimal("-42.50"), theirs=Decimal(-42)),
     "checkpoint": lambda api, _: api.checkpoint(CUSTOMER, WINDOW, idempotency_key="key-1"),

@@ -26,7 +26,7 @@ from vcr.request import Request
 
 from pacspace_stripe.errors import NotEditable, NotFound
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
 from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
@@ -85,7 +85,7 @@ def talk_to_stripe(api: StripeApi) -> None:
     assert draft.invoice_id in {found.invoice_id for found in since}
 
 
-def talk_to_pacspace(api: PacSpaceApi, account: str, window: Window, sleep: Callable[[float], object]) -> None:
+def talk_to_pacspace(api: ReconciliationApi, account: str, window: Window, sleep: Callable[[float], object]) -> None:
     """Everything the gate asks of PacSpace for one account with verified usage."""
     assert not api.derive(NOBODY, window).known
     balance = api.derive(account, window)
@@ -206,7 +206,7 @@ def _pacspace_test_mode(base_url: str, api_key: str) -> PacSpaceWorld:
     headers = {"X-Api-Key": api_key, "Idempotency-Key": f"recording:{world.account}"}
     httpx.post(f"{base_url}/api/v1/balance/delta", json=body, headers=headers, timeout=30).raise_for_status()
     with connected() as transport:
-        api = PacSpaceApi(transport, api_key, base_url)
+        api = PacSpace(api_key, base_url=base_url, transport=transport).reconciliation
         for _ in range(120):
             if api.derive(world.account, world.window).count:
                 return world
@@ -234,7 +234,12 @@ def record_pacspace(folder: Path, base_url: str, api_key: str, world: PacSpaceWo
     """Talk to PacSpace at ``base_url`` and keep what was said in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with connected() as transport, cassette(folder / "pacspace.yaml", record=True):
-        talk_to_pacspace(PacSpaceApi(transport, api_key, base_url), world.account, world.window, time.sleep)
+        talk_to_pacspace(
+            PacSpace(api_key, base_url=base_url, transport=transport).reconciliation,
+            world.account,
+            world.window,
+            time.sleep,
+        )
     world.write(folder / "pacspace.world.json")
 
 
@@ -249,7 +254,7 @@ def replay_pacspace(folder: Path) -> Cassette:
     """The same conversation with the recording; a request that is not in it raises."""
     world = PacSpaceWorld.read(folder / "pacspace.world.json")
     with connected() as transport, cassette(folder / "pacspace.yaml", record=False) as tape:
-        api = PacSpaceApi(transport, "pk_test_replayed", PACSPACE)
+        api = PacSpace("pk_test_replayed", base_url=PACSPACE, transport=transport).reconciliation
         talk_to_pacspace(api, world.account, world.window, lambda _: None)
     return tape
 

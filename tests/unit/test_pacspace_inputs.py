@@ -22,7 +22,7 @@ from pacspace_stripe.pacspace_api import (
     inputs,
 )
 from pacspace_stripe.pacspace_api.http import exact_json, segment
-from pacspace_stripe.pacspace_api.scopes import scope_fields
+from pacspace_stripe.pacspace_api.inputs import scope_fields
 from pacspace_stripe.vocabulary.windows import Window
 
 

@@ -21,38 +21,24 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.calls import Answer
-from pacspace_stripe.pacspace_api import (
-    balance_from_pacspace,
-    checkpoint_from_pacspace,
-    comparison_from_pacspace,
-    invoice_proof_from_pacspace,
-    pacspace_failure,
-    proof_summary_from_pacspace,
-)
-from pacspace_stripe.pacspace_api.envelope import data_of, is_pending, total_of
-from pacspace_stripe.pacspace_api.parsing import gaps_of, is_unsettled
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary
+from pacspace_stripe.pacspace_api.balance import comparison_of
+from pacspace_stripe.pacspace_api.failures import pacspace_failure
+from pacspace_stripe.pacspace_api.http import data_of, is_pending
+from pacspace_stripe.pacspace_api.models import DeltaFigures, GapFigures
+from pacspace_stripe.pacspace_api.parsing import read, total_of
+from pacspace_stripe.pacspace_api.proofs import summary_of
+from pacspace_stripe.pacspace_api.reconciliation import balance_of, checkpoint_of, links_of
+from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, InvoiceProof, ProofSummary
 from pacspace_stripe.vocabulary.windows import Window
 
 WINDOW = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
-SENT = Comparison(
-    your_balance=Decimal(-5),
-    their_balance=Decimal(-6),
-    neutral_balance=None,
-    matches_yours=None,
-    matches_theirs=None,
-)
+YOURS, THEIRS = Decimal(-5), Decimal(-6)
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Answer(status=status, headers=httpx.Headers(headers or {}), body=content)
-
-
-def fields(data: object) -> Fields:
-    return Fields("PacSpace", "answer", data)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +51,11 @@ def fields(data: object) -> Fields:
     ],
 )
 def test_both_envelopes_are_opened(body: object) -> None:
-    assert data_of("derive", answer(body)).data == {"a": 1}
+    assert data_of("derive", answer(body)) == {"a": 1}
 
 
 def test_only_where_documented_there_may_be_no_envelope() -> None:
-    assert data_of("verify", answer({"verified": True}), bare=True).data == {"verified": True}
+    assert data_of("verify", answer({"verified": True}), bare=True) == {"verified": True}
     with pytest.raises(UnexpectedAnswer, match="derive: success is missing"):
         data_of("derive", answer({"computedBalance": -5, "deltasCount": 1}))
 
@@ -118,10 +104,8 @@ def test_a_200_without_success_keeps_the_code() -> None:
         ({"computedBalance": "-12.5", "deltasCount": 2, "customerId": "acme"}, Decimal("-12.5"), 2),
     ],
 )
-def test_balances_in_every_spelling(data: object, net: Decimal, count: int) -> None:
-    assert balance_from_pacspace(fields(data), "acme", WINDOW) == Balance(
-        account="acme", window=WINDOW, net=net, count=count
-    )
+def test_balances_in_every_spelling(data: Mapping[str, object], net: Decimal, count: int) -> None:
+    assert balance_of(data, "acme", WINDOW) == Balance(account="acme", window=WINDOW, net=net, count=count)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +125,9 @@ def test_balances_in_every_spelling(data: object, net: Decimal, count: int) -> N
         ({"computedBalance": -5, "deltasCount": 5, "customerId": "other"}, "customerId is not the one"),
     ],
 )
-def test_no_other_balance_is_believed(data: object, named: str) -> None:
+def test_no_other_balance_is_believed(data: Mapping[str, object], named: str) -> None:
     with pytest.raises(UnexpectedAnswer, match=named):
-        balance_from_pacspace(fields(data), "acme", WINDOW)
+        balance_of(data, "acme", WINDOW)
 
 
 @pytest.mark.parametrize(
@@ -154,18 +138,18 @@ def test_no_other_balance_is_believed(data: object, named: str) -> None:
         ({"neutralBalance": Decimal("-5.25"), "discrepancy": 1}, (Decimal("-5.25"), None, None)),
     ],
 )
-def test_comparisons_are_kept_as_given(data: object, expected: tuple[object, ...]) -> None:
-    read = comparison_from_pacspace(fields(data), SENT)
-    assert (read.neutral_balance, read.matches_yours, read.matches_theirs) == expected
-    assert (read.your_balance, read.their_balance) == (Decimal(-5), Decimal(-6))
+def test_comparisons_are_kept_as_given(data: Mapping[str, object], expected: tuple[object, ...]) -> None:
+    found = comparison_of(data, yours=YOURS, theirs=THEIRS)
+    assert (found.neutral_balance, found.matches_yours, found.matches_theirs) == expected
+    assert (found.your_balance, found.their_balance) == (Decimal(-5), Decimal(-6))
 
 
 @pytest.mark.parametrize(
     "data", [{}, {"matchesYours": None}, {"matchesYours": "true"}, {"matchesYours": 1}, {"neutralBalance": "five"}]
 )
-def test_no_other_comparison_is_believed(data: object) -> None:
+def test_no_other_comparison_is_believed(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        comparison_from_pacspace(fields(data), SENT)
+        comparison_of(data, yours=YOURS, theirs=THEIRS)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +164,8 @@ def test_no_other_comparison_is_believed(data: object) -> None:
     ],
 )
 def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None) -> None:
-    read = checkpoint_from_pacspace(fields({"checkpointId": "chk_1", **data}), "acme")
-    assert read == Checkpoint(checkpoint_id="chk_1", proof_root=root)
+    found = checkpoint_of({"checkpointId": "chk_1", **data}, "acme")
+    assert found == Checkpoint(checkpoint_id="chk_1", proof_root=root)
 
 
 @pytest.mark.parametrize(
@@ -199,9 +183,9 @@ def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None
         {"checkpointId": "chk_1", "customerId": "other"},
     ],
 )
-def test_no_other_checkpoint_is_believed(data: object) -> None:
+def test_no_other_checkpoint_is_believed(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        checkpoint_from_pacspace(fields(data), "acme")
+        checkpoint_of(data, "acme")
 
 
 def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
@@ -214,24 +198,24 @@ def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
         "accessHint": "A1B2C3",
         "customerLinkUrl": "https://customer-links.pacspace.io/c/cus_abc123",
     }
-    read = invoice_proof_from_pacspace(fields(data), "cust_1")
-    assert read == InvoiceProof(
+    found = links_of(data, "cust_1")
+    assert found == InvoiceProof(
         proof_root="0xproof",
         verify_url="https://customer-links.pacspace.io/c/cus_abc123",
         verification_api_url="https://app.pacspace.io/api/v1/verify/0xproof",
     )
-    assert "A1B2C3" not in repr(read)
+    assert "A1B2C3" not in repr(found)
 
 
 def test_all_but_the_root_may_be_absent() -> None:
-    assert invoice_proof_from_pacspace(fields({"proofRoot": "0xab"}), "acme") == InvoiceProof(
+    assert links_of({"proofRoot": "0xab"}, "acme") == InvoiceProof(
         proof_root="0xab", verify_url=None, verification_api_url=None
     )
 
 
 def test_a_proof_of_nothing_is_not_believed() -> None:
     with pytest.raises(UnexpectedAnswer, match="proofRoot is missing"):
-        invoice_proof_from_pacspace(fields({"verifyUrl": "https://app.pacspace.io/x"}), "acme")
+        links_of({"verifyUrl": "https://app.pacspace.io/x"}, "acme")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +224,7 @@ def test_a_proof_of_nothing_is_not_believed() -> None:
 )
 def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
     with pytest.raises(UnexpectedAnswer, match="verifyUrl"):
-        invoice_proof_from_pacspace(fields({"proofRoot": "0xab", "verifyUrl": url}), "acme")
+        links_of({"proofRoot": "0xab", "verifyUrl": url}, "acme")
 
 
 @pytest.mark.parametrize(
@@ -253,9 +237,11 @@ def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
         ({"verified": True, "summary": None}, (True, None, None)),
     ],
 )
-def test_public_verify_in_every_spelling(data: object, expected: tuple[bool, int | None, Decimal | None]) -> None:
+def test_public_verify_in_every_spelling(
+    data: Mapping[str, object], expected: tuple[bool, int | None, Decimal | None]
+) -> None:
     verified, count, net = expected
-    assert proof_summary_from_pacspace(fields(data), "0xab") == ProofSummary(
+    assert summary_of(data, "0xab") == ProofSummary(
         proof_root="0xab", verified=verified, record_count=count, net_change=net
     )
 
@@ -274,9 +260,9 @@ def test_public_verify_in_every_spelling(data: object, expected: tuple[bool, int
         {"verified": True, "summary": 5},
     ],
 )
-def test_nothing_else_counts_as_verified(data: object) -> None:
+def test_nothing_else_counts_as_verified(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        proof_summary_from_pacspace(fields(data), "0xab")
+        summary_of(data, "0xab")
 
 
 @pytest.mark.parametrize(
@@ -296,13 +282,13 @@ def test_nothing_else_counts_as_verified(data: object) -> None:
     ],
 )
 def test_what_may_still_change_a_balance(item: object, unsettled: bool) -> None:  # noqa: FBT001
-    assert is_unsettled(fields(item), WINDOW.start, WINDOW.end) is unsettled
+    assert read(DeltaFigures, "row", item).may_still_count(WINDOW.start, WINDOW.end) is unsettled
 
 
 @pytest.mark.parametrize("item", [{}, {"status": None}, {"status": "queued", "time": "yesterday"}, {"status": 5}])
 def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
     with pytest.raises(UnexpectedAnswer):
-        is_unsettled(fields(item), WINDOW.start, WINDOW.end)
+        read(DeltaFigures, "row", item).may_still_count(WINDOW.start, WINDOW.end)
 
 
 @pytest.mark.parametrize(
@@ -315,8 +301,8 @@ def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
         ({"missingSequences": []}, 0),
     ],
 )
-def test_gaps_in_the_shapes_we_know(data: object, gaps: int) -> None:
-    assert gaps_of(fields(data)) == gaps
+def test_gaps_in_the_shapes_we_know(data: Mapping[str, object], gaps: int) -> None:
+    assert read(GapFigures, "gaps", data).count == gaps
 
 
 @pytest.mark.parametrize(
@@ -326,16 +312,16 @@ def test_gaps_in_the_shapes_we_know(data: object, gaps: int) -> None:
         *({"totalGaps": 0, "gaps": [{}]}, {"missingCount": 0, "missing": [3]}, {"totalGaps": 0, "hasGaps": True}),
     ],
 )
-def test_gaps_in_another_shape_are_unexpected(data: object) -> None:
+def test_gaps_in_another_shape_are_unexpected(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        gaps_of(fields(data))
+        read(GapFigures, "gaps", data)
 
 
 @pytest.mark.parametrize(
     ("listing", "total"), [({"pagination": {"total": 7}}, 7), ({"total": 8}, 8), ({"pagination": {}}, 5), ({}, 5)]
 )
 def test_how_many_rows_there_are_in_all(listing: object, total: int) -> None:
-    assert total_of(fields(listing), unnamed=5) == total
+    assert total_of(listing, unnamed=5) == total
 
 
 @pytest.mark.parametrize(
@@ -415,7 +401,7 @@ def test_a_refusal_says_how_long_to_wait_if_pacspace_does(asked: object, seconds
 @pytest.mark.parametrize("count", [0, 2**53, 2**63 - 1])
 def test_a_balance_of_no_records_or_of_more_than_anybody_can_count_is_refused(count: int) -> None:
     with pytest.raises(UnexpectedAnswer):
-        balance_from_pacspace(fields({"computedBalance": Decimal(-100), "deltasCount": count}), "acme", WINDOW)
+        balance_of({"computedBalance": Decimal(-100), "deltasCount": count}, "acme", WINDOW)
 
 
 def test_an_answer_that_says_two_things_is_none() -> None:

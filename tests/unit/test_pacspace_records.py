@@ -1,39 +1,39 @@
 """PacSpace's answers → the client's results: the contract's own samples, every spelling, and what is never believed."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from pacspace_stripe.errors import UnexpectedAnswer
-from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.pacspace_api.envelope import listing_of
-from pacspace_stripe.pacspace_api.records import (
-    batch_from_pacspace,
-    checkpoint_record_from_pacspace,
-    delta_from_pacspace,
-    derived_from_pacspace,
-    document_from_pacspace,
-    emitted_from_pacspace,
-    ledger_delta,
-    proof_record_from_pacspace,
-    receipt_from_pacspace,
-    sequence_of,
-    status_of,
-    verification_from_pacspace,
+from pacspace_stripe.pacspace_api import NewDelta
+from pacspace_stripe.pacspace_api.balance import batch_of, emitted_of
+from pacspace_stripe.pacspace_api.http import listing_of
+from pacspace_stripe.pacspace_api.models import (
+    CheckpointRecord,
+    CustomerReceipt,
+    Delta,
+    DeltaStatus,
+    DerivedBalance,
+    Gap,
+    InvoiceProofRecord,
+    ReceiptDocument,
+    read_links,
 )
-from pacspace_stripe.pacspace_api.results import Delta, Status
-from tests.unit.test_pacspace_reading import answer, fields
+from pacspace_stripe.pacspace_api.parsing import read
+from pacspace_stripe.pacspace_api.proofs import verification_of
+from pacspace_stripe.pacspace_api.reconciliation import ledger_delta
+from tests.unit.test_pacspace_reading import answer
 
 
-def sample(text: str) -> Fields:
-    return fields(json.loads(text, parse_float=Decimal))
+def sample(text: str) -> Any:  # noqa: ANN401  # any JSON
+    return json.loads(text, parse_float=Decimal)
 
 
 WHOLE = Delta(
-    status=Status.VERIFIED,
+    status=DeltaStatus.VERIFIED,
     record_id="rec_1",
     amount=Decimal("-2.5"),
     reason="usage",
@@ -44,19 +44,21 @@ WHOLE = Delta(
 
 
 def test_a_listed_delta_is_placed_by_what_it_says() -> None:
-    read = ledger_delta(WHOLE)
-    assert (read.record_id, read.amount, read.accepted_at) == ("rec_1", Decimal("-2.5"), WHOLE.recorded_at)
-    assert (read.reason, read.reference_id, read.metadata) == ("usage", "r1", {"meter": "api_calls"})
+    found = ledger_delta(WHOLE)
+    assert (found.record_id, found.amount, found.accepted_at) == ("rec_1", Decimal("-2.5"), WHOLE.recorded_at)
+    assert (found.reason, found.reference_id, found.metadata) == ("usage", "r1", {"meter": "api_calls"})
 
 
 @pytest.mark.parametrize("lacking", ["record_id", "amount", "recorded_at"])
 def test_a_listed_delta_that_cannot_be_placed_is_not_guessed_at(lacking: str) -> None:
     with pytest.raises(UnexpectedAnswer, match="without its id, amount or time"):
-        ledger_delta(replace(WHOLE, **{lacking: None}))  # type: ignore[arg-type]  # one of its own fields
+        ledger_delta(WHOLE.model_copy(update={lacking: None}))
 
 
 def test_the_receipt_of_the_oldest_documents() -> None:
-    read = receipt_from_pacspace(
+    found = read_links(
+        CustomerReceipt,
+        "receipt",
         sample("""{"customerId":"cust_12345","generatedAt":"2026-02-11T12:00:00Z","deltasCount":127,"finalBalance":48500,
         "receiptId":"rcpt_abc123def456",
         "deltas":[{"anchorId":"a_1234567890","delta":-1000,"reason":"Monthly subscription charge",
@@ -67,30 +69,32 @@ def test_the_receipt_of_the_oldest_documents() -> None:
         "deltasCount":42}],"verification":{}}"""),
         "cust_12345",
     )
-    assert (read.proof_root, read.receipt_id) == (None, "rcpt_abc123def456")
-    assert (read.count, read.final_balance) == (127, Decimal(48500))
-    assert [(each.record_id, each.amount) for each in read.deltas] == [
+    assert (found.proof_root, found.receipt_id) == (None, "rcpt_abc123def456")
+    assert (found.count, found.final_balance) == (127, Decimal(48500))
+    assert [(each.record_id, each.amount) for each in found.deltas] == [
         ("a_1234567890", Decimal(-1000)),
         ("a_1234567891", Decimal(500)),
     ]
-    (month,) = read.summaries
+    (month,) = found.summaries
     assert (month.credits, month.debits, month.net, month.count) == (Decimal(10000), Decimal(-8500), Decimal(1500), 42)
-    assert read.generated_at == datetime(2026, 2, 11, 12, tzinfo=UTC)
+    assert found.generated_at == datetime(2026, 2, 11, 12, tzinfo=UTC)
 
 
 def test_the_receipt_of_the_middle_documents() -> None:
     root = "0x7f3a"
-    read = receipt_from_pacspace(
-        fields(
-            {"itemsRoot": root, "latestCheckpoint": "0xcd", "receiptId": root, "deltaCount": 1, "startingBalance": 0}
-        ),
+    found = read_links(
+        CustomerReceipt,
+        "receipt",
+        {"itemsRoot": root, "latestCheckpoint": "0xcd", "receiptId": root, "deltaCount": 1, "startingBalance": 0},
         "c",
     )
-    assert (read.proof_root, read.receipt_id, read.latest_checkpoint, read.count) == (root, root, "0xcd", 1)
+    assert (found.proof_root, found.receipt_id, found.latest_checkpoint, found.count) == (root, root, "0xcd", 1)
 
 
 def test_the_invoice_proof_of_the_sdks_tests() -> None:
-    read = proof_record_from_pacspace(
+    found = read_links(
+        InvoiceProofRecord,
+        "invoice-proof",
         sample("""{"customerId":"cust_1","period":"2026-04","proofRoot":"0xproof",
         "verificationApiUrl":"https://app.pacspace.io/api/v1/verify/0xproof",
         "verifyUrl":"https://customer-links.pacspace.io/c/cus_abc123","accessHint":"A1B2C3",
@@ -98,8 +102,8 @@ def test_the_invoice_proof_of_the_sdks_tests() -> None:
         "customerLinkHost":"customer-links.pacspace.io"}"""),
         "cust_1",
     )
-    assert (read.period, read.proof_root, read.access_hint) == ("2026-04", "0xproof", "A1B2C3")
-    assert read.customer_link_url == read.verify_url
+    assert (found.period, found.proof_root, found.access_hint) == ("2026-04", "0xproof", "A1B2C3")
+    assert found.customer_link_url == found.verify_url
     assert "A1B2C3" not in repr(read)
 
 
@@ -127,23 +131,23 @@ def test_the_invoice_proof_of_the_sdks_tests() -> None:
     ],
 )
 def test_public_verify_of_every_generation(text: str, expected: tuple[object, ...]) -> None:
-    read = verification_from_pacspace(sample(text), "0xroot")
-    found = (read.verified, read.record_count, read.net_change, len(read.records), read.reference)
-    assert found == expected
-    for record in read.records:
-        assert (record.amount, record.status) == (Decimal(-150), Status.VERIFIED)
+    found = verification_of(sample(text), "0xroot")
+    figures = (found.verified, found.record_count, found.net_change, len(found.records), found.reference)
+    assert figures == expected
+    for record in found.records:
+        assert (record.amount, record.status) == (Decimal(-150), DeltaStatus.VERIFIED)
         assert record.recorded_at == datetime(2026, 2, 1, 10, tzinfo=UTC)
 
 
 def test_the_batch_of_the_sdks_tests() -> None:
-    read = batch_from_pacspace(
+    found = batch_of(
         sample("""{"totalQueued":1,"totalFailed":1,"results":[
         {"index":0,"customerId":"cust_1","delta":-1,"status":"FAILED","error":"CADENCE_LIMIT"},
         {"index":1,"customerId":"cust_2","delta":-2,"status":"QUEUED","idempotent":true}],"_efficiency":{}}"""),
         2,
     )
-    assert (read.queued, read.failed, read.unanswered) == (1, 1, ())
-    assert [(item.error, item.replayed) for item in read.items] == [("CADENCE_LIMIT", False), (None, True)]
+    assert (found.queued, found.failed, found.unanswered) == (1, 1, ())
+    assert [(item.error, item.replayed) for item in found.items] == [("CADENCE_LIMIT", False), (None, True)]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +160,8 @@ def test_the_batch_of_the_sdks_tests() -> None:
     ],
 )
 def test_what_emit_answers(data: dict[str, object]) -> None:
-    read = emitted_from_pacspace(fields(data), "cust_1", Decimal(-5))
-    assert (read.record_id, read.receipt_id, read.status) == ("rec_123", "0xabc", Status.QUEUED)
+    found = emitted_of(data, NewDelta(customer_id="cust_1", delta=-5, reason="usage"))
+    assert (found.record_id, found.receipt_id, found.status) == ("rec_123", "0xabc", DeltaStatus.QUEUED)
 
 
 @pytest.mark.parametrize(
@@ -170,36 +174,36 @@ def test_what_emit_answers(data: dict[str, object]) -> None:
     ],
 )
 def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None) -> None:
-    assert checkpoint_record_from_pacspace(fields(data), None).proof_root == root
+    assert read(CheckpointRecord, "checkpoint", data).proof_root == root
 
 
 @pytest.mark.parametrize(
     ("word", "status"),
     [
-        ("VERIFIED", Status.VERIFIED),
-        ("verified", Status.VERIFIED),
-        ("Queued", Status.QUEUED),
-        ("COMMITTED", Status.COMMITTED),
-        ("recording", Status.UNKNOWN),
-        ("", Status.UNKNOWN),
-        (None, Status.UNKNOWN),
+        ("VERIFIED", DeltaStatus.VERIFIED),
+        ("verified", DeltaStatus.VERIFIED),
+        ("Queued", DeltaStatus.QUEUED),
+        ("COMMITTED", DeltaStatus.COMMITTED),
+        ("recording", DeltaStatus.UNKNOWN),
+        ("", DeltaStatus.UNKNOWN),
+        (None, DeltaStatus.UNKNOWN),
     ],
 )
-def test_a_status_that_nobody_documented_is_unknown_and_not_final(word: str | None, status: Status) -> None:
-    read = status_of(fields({"status": word}))
-    assert read is status
-    assert read.final is (status is Status.VERIFIED)
+def test_a_status_that_nobody_documented_is_unknown_and_not_final(word: str | None, status: DeltaStatus) -> None:
+    found = read(Delta, "delta", {"status": word}).status
+    assert found is status
+    assert found.final is (status is DeltaStatus.VERIFIED)
 
 
 @pytest.mark.parametrize(("value", "number"), [("7", 7), (7, 7), (None, None), ("9" * 18, 10**18 - 1)])
 def test_sequence_numbers_are_text_or_numbers(value: object, number: int | None) -> None:
-    assert sequence_of(fields({"n": value}), "n") == number
+    assert read(Gap, "gap", {"fromSequence": value}).first == number
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "\uff11", 1.5, True, [1]])
 def test_nothing_else_is_a_sequence_number(value: object) -> None:
     with pytest.raises(UnexpectedAnswer):
-        sequence_of(fields({"n": value}), "n")
+        read(Gap, "gap", {"fromSequence": value})
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_nothing_else_is_a_sequence_number(value: object) -> None:
 )
 def test_a_delta_that_contradicts_itself_is_not_believed(data: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        delta_from_pacspace(fields(data))
+        read(Delta, "delta", data)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def test_a_delta_that_contradicts_itself_is_not_believed(data: dict[str, object]
 )
 def test_a_balance_with_something_odd_beside_it_is_not_believed(more: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        derived_from_pacspace(fields({"computedBalance": 1, "deltasCount": 1, **more}), "a")
+        read(DerivedBalance, "derive", {"computedBalance": 1, "deltasCount": 1, **more}, customerId="a")
 
 
 def test_a_document_is_kept_as_it_came() -> None:
@@ -234,8 +238,8 @@ def test_a_document_is_kept_as_it_came() -> None:
         "links": {"permalink": "https://app.pacspace.io/receipt/chk_1"},
         "total": Decimal("0.10"),
     }
-    read = document_from_pacspace(fields(body))
-    assert (read.receipt_id, read.permalink, read.body) == ("chk_1", "https://app.pacspace.io/receipt/chk_1", body)
+    found = read(ReceiptDocument, "document", body)
+    assert (found.receipt_id, found.permalink, found.body) == ("chk_1", "https://app.pacspace.io/receipt/chk_1", body)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +247,7 @@ def test_a_document_is_kept_as_it_came() -> None:
 )
 def test_a_list_is_found_under_its_names(data: object) -> None:
     found = listing_of("list", answer({"success": True, "data": data}), "rows", "items")
-    assert [row.data for row in found.items("rows")] == [{"a": 1}]
+    assert found["rows"] == [{"a": 1}]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pacspace_stripe.cli.ledger.group import KEY_OPTION, client, ledger, once, p
 from pacspace_stripe.cli.ledger.output import amount, coverage, records, say
 from pacspace_stripe.cli.output import JSON_OPTION, echo_table, is_stdout, write_whole
 from pacspace_stripe.errors import RemoteRefused, StillInFlight
-from pacspace_stripe.pacspace_api import Granularity, Month, NewDelta, Since, Source, Status
+from pacspace_stripe.pacspace_api import DeltaStatus, Granularity, Month, NewDelta, Since, Source
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.quantities import equal, subtract
@@ -173,11 +173,11 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
     """
     with client() as pacspace:
         made = pacspace.balance.checkpoint(customer, scope)
-    if made.proof_root is not None and made.status is not Status.FAILED:
+    if made.proof_root is not None and made.status is not DeltaStatus.FAILED:
         say(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
         return
     say(made, f"Checkpoint {made.checkpoint_id}: {made.status.value}", as_json=as_json)
-    if made.status is Status.FAILED:
+    if made.status is DeltaStatus.FAILED:
         message = "PacSpace could not make this checkpoint"
         raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
     message = "its proof root is not there yet"

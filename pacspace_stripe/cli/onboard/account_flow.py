@@ -26,7 +26,7 @@ from pacspace_stripe.errors import (
     RemoteError,
     UnexpectedAnswer,
 )
-from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment, NewKey, Status
+from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Environment, EnvironmentStatus, NewKey
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.settings import parsers
 from pacspace_stripe.settings.model import is_live
@@ -244,7 +244,7 @@ class Onboarding:
     def _see_environment(self) -> None:
         environment, dashboard = self.options.environment, self.dashboard
         status = dashboard.status(environment)
-        if status in {Status.NONE, Status.FAILED}:
+        if status in {EnvironmentStatus.NONE, EnvironmentStatus.FAILED}:
             if not self._may_provision(status):
                 message = f"the {environment} environment is not there: {status}"
                 raise NotProvisioned(PACSPACE, message, hint="Run it again with --provision to have it made.")
@@ -273,7 +273,7 @@ class Onboarding:
         elif there != address:
             self.echo(f"Its API is at {address}; {self.file.path} has another {_ADDRESS}: kept.")
 
-    def _may_provision(self, status: Status) -> bool:
+    def _may_provision(self, status: EnvironmentStatus) -> bool:
         question = f"The {self.options.environment} environment is not there: {status}. Have it made?"
         return self.options.provision or self.prompts.agrees(question)
 

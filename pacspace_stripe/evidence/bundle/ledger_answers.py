@@ -9,7 +9,7 @@ from typing import Any
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.bundle.archive import Folder
 from pacspace_stripe.evidence.bundle.redaction import shareable, shareable_text
-from pacspace_stripe.pacspace_api import Delta, Derived, PacSpace
+from pacspace_stripe.pacspace_api import Delta, DerivedBalance, PacSpace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol, UsageSign
@@ -54,7 +54,7 @@ class LedgerFiles:
             known = (chosen_from["net_change"], chosen_from["record_count"])
             self._compared(name, known, derived.balance, derived.count)
 
-    def _derived(self, account: str, span: Window) -> Derived:
+    def _derived(self, account: str, span: Window) -> DerivedBalance:
         """Every record of a window; none of an account that PacSpace does not know."""
         try:
             return self.pacspace.balance.derive_all(account, span)
@@ -118,20 +118,16 @@ def _span(window: dict[str, Any]) -> Window:
     return Window(start=datetime.fromisoformat(scope["start"]), end=datetime.fromisoformat(scope["end"]))
 
 
-def _nothing(account: str) -> Derived:
+def _nothing(account: str) -> DerivedBalance:
     """The balance of an account that PacSpace does not know."""
-    return Derived(
+    return DerivedBalance(
         customer_id=account,
         balance=Decimal(0),
         count=0,
-        starting_balance=None,
-        latest_receipt_id=None,
-        deltas=(),
-        summaries=(),
     )
 
 
-def _rows(account: str, span: Window, derived: Derived) -> dict[str, Json]:
+def _rows(account: str, span: Window, derived: DerivedBalance) -> dict[str, Json]:
     return {
         "account": account,
         "start": iso(span.start),

@@ -5,6 +5,6 @@ kept.
 """
 
 from pacspace_stripe.pacspace_api.dashboard.client import AccessRequest, Dashboard
-from pacspace_stripe.pacspace_api.dashboard.parsing import Environment, KeyRow, NewKey, Status
+from pacspace_stripe.pacspace_api.dashboard.parsing import Environment, EnvironmentStatus, KeyRow, NewKey
 
-__all__ = ["AccessRequest", "Dashboard", "Environment", "KeyRow", "NewKey", "Status"]
+__all__ = ["AccessRequest", "Dashboard", "Environment", "EnvironmentStatus", "KeyRow", "NewKey"]

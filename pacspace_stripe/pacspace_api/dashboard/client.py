@@ -10,9 +10,9 @@ from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.dashboard.failures import LOGIN, MFA, REGISTER
 from pacspace_stripe.pacspace_api.dashboard.parsing import (
     Environment,
+    EnvironmentStatus,
     KeyRow,
     NewKey,
-    Status,
     fields,
     keys_of,
     listed_address,
@@ -108,7 +108,7 @@ class Dashboard:
         body = {"name": inputs.text("the key's name", name), **live}
         return new_key_of(fields("key", self._session.post(_KEYS, body)))
 
-    def status(self, environment: Environment) -> Status:
+    def status(self, environment: Environment) -> EnvironmentStatus:
         """How far an environment is."""
         try:
             return status_of(fields("environment status", self._session.get(_STATUS)), environment)
@@ -116,7 +116,7 @@ class Dashboard:
             # The Quick Start knows the list only; a dashboard without the newer page says the same there.
             if error.status != _ABSENT:
                 raise
-        return listed_status(self._session.get(_ENVIRONMENTS), environment) or Status.UNKNOWN
+        return listed_status(self._session.get(_ENVIRONMENTS), environment) or EnvironmentStatus.UNKNOWN
 
     def api_address(self, environment: Environment) -> str | None:
         """Where the environment's API is, if the dashboard shows it."""
@@ -131,15 +131,15 @@ class Dashboard:
         environment: Environment,
         patience: timedelta,
         *,
-        waiting: Callable[[Status], object] = lambda _status: None,
+        waiting: Callable[[EnvironmentStatus], object] = lambda _status: None,
     ) -> None:
         """Look until the environment is active; ``waiting`` is told once that it is not yet.
 
         Raises StillInFlight after ``patience``, RemoteRefused when PacSpace gave it up.
         """
         until, told = self._transport.deadline(patience.total_seconds()), False
-        while (status := self.status(environment)) is not Status.ACTIVE:
-            if status is Status.FAILED:
+        while (status := self.status(environment)) is not EnvironmentStatus.ACTIVE:
+            if status is EnvironmentStatus.FAILED:
                 message = f"the {environment} environment failed to come up"
                 raise RemoteRefused(PACSPACE, message, hint="See PacSpace's dashboard, or ask PacSpace.")
             if not told:

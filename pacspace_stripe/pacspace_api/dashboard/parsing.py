@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.calls import Answer
-from pacspace_stripe.pacspace_api.envelope import success_of
 from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.pacspace_api.http import success_of
 from pacspace_stripe.settings import parsers as written
 
 _NO_CONTENT = 204
@@ -30,7 +30,7 @@ class Environment(StrEnum):
         return "test" if self is Environment.SANDBOX else "live"
 
 
-class Status(StrEnum):
+class EnvironmentStatus(StrEnum):
     """How far an environment is. ``UNKNOWN`` is any other word: not active, at least."""
 
     ACTIVE = "active"
@@ -41,7 +41,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "Status":
+    def _missing_(cls, value: object) -> "EnvironmentStatus":
         known = value.strip().lower() if isinstance(value, str) else ""
         return next((status for status in cls if status.value == known), cls.UNKNOWN)
 
@@ -118,16 +118,20 @@ def keys_of(data: Fields) -> tuple[KeyRow, ...]:
     )
 
 
-def status_of(data: Fields, environment: Environment) -> Status:
+def status_of(data: Fields, environment: Environment) -> EnvironmentStatus:
     """One environment of the status page: ``{"sandbox": {"status": "active"}, …}``, or the word alone."""
     there = data.raw(environment.value)
-    return Status(there) if isinstance(there, str) else Status(data.fields(environment.value).text("status"))
+    return (
+        EnvironmentStatus(there)
+        if isinstance(there, str)
+        else EnvironmentStatus(data.fields(environment.value).text("status"))
+    )
 
 
-def listed_status(data: object, environment: Environment) -> Status | None:
+def listed_status(data: object, environment: Environment) -> EnvironmentStatus | None:
     """The same from the environments page; None when it does not say."""
     named = (row.get("status") for row in _rows(data, environment))
-    return next((Status(status) for status in named if isinstance(status, str)), None)
+    return next((EnvironmentStatus(status) for status in named if isinstance(status, str)), None)
 
 
 def listed_address(data: object, environment: Environment) -> str | None:
