@@ -16,7 +16,7 @@ from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.processes import Stack, wait_for
 from pacspace_stripe.errors import InvalidInput, NotFound
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "pacspace_stripe/pacspace_api/README.md"
 IDS = re.compile(r"0x[0-9a-f]{64}|(?:rec|chk|batch)_[0-9a-f]+")
 
 

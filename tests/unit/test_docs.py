@@ -27,6 +27,7 @@ DOCUMENTS = [
     README,
     *ROOT.glob(".github/*.md"),
     ROOT / "webhooks/README.md",
+    ROOT / "pacspace_stripe/pacspace_api/README.md",
     ROOT / "templates/README.md",
     ROOT / "CHANGELOG.md",
 ]
