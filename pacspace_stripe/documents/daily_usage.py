@@ -16,7 +16,7 @@ from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.ledger.rules.attribution import usage_time
 from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, name_of, named_meters, select
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import ReconciliationApi
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import Formula, Invoice, Meter
 from pacspace_stripe.vocabulary.ledger import LedgerDelta
@@ -34,7 +34,7 @@ class NoDailyFigures(Exception):
 
 
 def daily_figures(
-    stripe: StripeApi, ledger: PacSpaceApi, invoice: Invoice, window: dict[str, Any], policy: Mapping[str, str]
+    stripe: StripeApi, ledger: ReconciliationApi, invoice: Invoice, window: dict[str, Any], policy: Mapping[str, str]
 ) -> tuple[Day, ...]:
     """Return the days of an evidence window in order, also those without usage; empty when one figure is not known.
 
@@ -110,7 +110,7 @@ def _meter(stripe: StripeApi, invoice: Invoice, event_name: str) -> Meter:
     raise NoDailyFigures(message)
 
 
-def _recorded(ledger: PacSpaceApi, window: dict[str, Any], span: Window, selection: Selection) -> dict[date, Decimal]:
+def _recorded(ledger: ReconciliationApi, window: dict[str, Any], span: Window, selection: Selection) -> dict[date, Decimal]:
     """Return the usage of PacSpace's records that count, by the UTC day of the clock that places them."""
     _, deltas = ledger.listed(window["account"], _span(window.get("selection") or window))
     within = [delta for delta in deltas if delta.accepted_at < span.end]

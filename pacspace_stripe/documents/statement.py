@@ -26,7 +26,7 @@ from pacspace_stripe.documents.views import (
 from pacspace_stripe.errors import NotFound, RemoteUnavailable
 from pacspace_stripe.evidence.rules.document import confirmation_of
 from pacspace_stripe.gate.rules.footer import find_block
-from pacspace_stripe.pacspace_api import PacSpaceApi
+from pacspace_stripe.pacspace_api import ReconciliationApi
 from pacspace_stripe.store import Store, not_here
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import Invoice
@@ -64,7 +64,7 @@ class Statements:
 
     store: Store
     stripe: StripeApi
-    ledger: PacSpaceApi
+    ledger: ReconciliationApi
     documents: Documents
     letterhead: Letterhead
 
