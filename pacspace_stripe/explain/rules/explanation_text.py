@@ -129,7 +129,7 @@ def paragraphs(explanation: Explanation) -> tuple[str, ...]:
         ),
         *explanation.notes,
     )
-    return tuple(map(printable, found))
+    return tuple(printable(paragraph) for paragraph in found if paragraph)
 
 
 def rejection_sentence(rejection: Rejection) -> str:
