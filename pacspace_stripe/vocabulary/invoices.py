@@ -1,4 +1,9 @@
-"""What we know of Stripe's side: invoices, line items, prices, meters. Values only."""
+"""Stripe's objects, as far as the gate knows them: invoices, line items, prices, meters, subscriptions. Values only.
+
+One class per enumeration that decides what is compared or done. A word that is not listed reads as UNKNOWN: the gate
+holds and names it, and never takes it for the absence of something. NONE is null at Stripe; no word of Stripe's reads
+as it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +15,7 @@ from pacspace_stripe.vocabulary.windows import Window
 
 
 class StripeKind(StrEnum):
-    """A list of Stripe's words with UNKNOWN for every other one."""
+    """A list of Stripe's words; every other word reads as UNKNOWN."""
 
     @classmethod
     def _missing_(cls, value: object) -> "StripeKind":
@@ -41,7 +46,7 @@ class CollectionMethod(StripeKind):
 
 
 class BillingReason(StripeKind):
-    """Stripe's ``invoice.billing_reason``: why an invoice was made."""
+    """Stripe's ``invoice.billing_reason``: the cause for which an invoice was made."""
 
     AUTOMATIC_PENDING_INVOICE_ITEM_INVOICE = "automatic_pending_invoice_item_invoice"
     MANUAL = "manual"
@@ -163,17 +168,17 @@ class SubscriptionStatus(StripeKind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """A Stripe billing meter. ``event_name`` is what we call the meter everywhere."""
+    """A Stripe billing meter. Its ``event_name`` is the meter's name everywhere in this package."""
 
     meter_id: str
     event_name: str
     display_name: str
+    """Stripe's name for people when the meter was read; it may change."""
     formula: Formula
     event_time_window: EventTimeWindow = EventTimeWindow.NONE
     status: MeterStatus = MeterStatus.ACTIVE
-    """Display name when the meter was read; it may change."""
     unknown: tuple[str, ...] = ()
-    """Kinds that we do not know, as ``field=word``."""
+    """Unknown kinds, as ``field=word``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,20 +186,20 @@ class Tier:
     """One step of a tiered price; amounts are in minor units of its currency and may have a fraction."""
 
     up_to: Decimal | None
-    """None is without end."""
+    """None for the last tier, which has no end."""
     unit_amount: Decimal
     flat_amount: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A price's ``transform_quantity``: whether a line then shows units or packages is not known (FACTS 4.4)."""
+    """A price's ``transform_quantity``. Stripe does not document whether a line shows units or packages (FACTS 4.4)."""
 
     size: Decimal
     round_up: bool
 
     def count(self, quantity: Decimal) -> Decimal:
-        """How many packages a quantity is."""
+        """Return the number of packages of a quantity."""
         rounding = ROUND_CEILING if self.round_up else ROUND_FLOOR
         with localcontext() as context:
             context.prec = 60
@@ -211,9 +216,9 @@ class Price:
     tiered: bool
     package: Package | None = None
     tiers: tuple[Tier, ...] = ()
-    """Empty when the price is not tiered."""
+    """Empty if the price is not tiered."""
     unknown: tuple[str, ...] = ()
-    """Kinds that we do not know, as ``field=word``."""
+    """Unknown kinds, as ``field=word``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,42 +231,42 @@ class LineItem:
     proration: bool
     quantity: Decimal | None
     window: Window | None
-    """The line's own period; None when Stripe's start and end are equal (one-off items)."""
+    """The line's own period; None if Stripe's start and end are equal (one-off items)."""
     item_id: str | None = None
     """The subscription item that it bills."""
     amount: int | None = None
-    """Minor units of the invoice's currency. It tells a tier's flat fee from usage, and is compared with nothing."""
+    """Minor units of the invoice's currency. It only tells a tier's flat fee from usage, and is never compared."""
     parent: LineParent = LineParent.NONE
     """Object that generated the line."""
     unknown: tuple[str, ...] = ()
-    """Kinds that we do not know, as ``field=word``: nobody can say whether such a line bills usage."""
+    """Unknown kinds, as ``field=word``: such a line may bill usage."""
     product_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """The invoice item's own; a line of a subscription shows the subscription's."""
+    """The invoice item's own metadata; a line of a subscription shows the subscription's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionState:
-    """A subscription as far as it decides whether an invoice of it may be set free."""
+    """A subscription, as far as it decides whether an invoice of it may be released."""
 
     subscription_id: str
     status: SubscriptionStatus
     said: str
     """Stripe's own word for the status."""
     paused: bool
-    """``pause_collection`` is set."""
+    """True if ``pause_collection`` is set."""
     canceled_at: datetime | None
-    """When the cancellation was asked for, not when it took effect."""
+    """Time at which the cancellation was requested, not at which it took effect."""
     ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestClock:
-    """A Stripe test clock: the objects that belong to it live by its time."""
+    """A Stripe test clock; its time counts for the objects that belong to it (FACTS 12.12)."""
 
     clock_id: str
     frozen_at: datetime | None
-    """None when the clock itself could not be read."""
+    """None if the clock itself could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,13 +298,13 @@ class Invoice:
     """Stripe's ``last_finalization_error.code``, or its type."""
     line_items: tuple[LineItem, ...]
     unknown: tuple[str, ...] = ()
-    """Kinds of the invoice itself that we do not know, as ``field=word``: it may bill usage on any of its lines."""
+    """Unknown kinds of the invoice itself, as ``field=word``: it may bill usage on any of its lines."""
     account_name: str | None = None
     """The vendor's public name, as the invoice shows it."""
     subscriptions: tuple[SubscriptionState, ...] | None = None
-    """The subscriptions that it bills, as read with it; None when they were not read, or could not be."""
+    """The subscriptions that it bills, as read with it; None if they were not read, or could not be."""
     customer_deleted: bool | None = None
-    """None when that was not asked: an invoice of a subscription does not need it, as its deletion cancels that."""
+    """None if Stripe was not asked: a deletion cancels the customer's subscriptions, so their invoices need no read."""
     test_clock: TestClock | None = None
 
 
@@ -309,9 +314,9 @@ class ListedInvoice:
 
     invoice_id: str
     invoice: Invoice | None
-    """None when this one cannot be read; that hides no other."""
+    """None if this one cannot be read; that hides no other."""
     complete: bool
-    """Whether all its lines are there: a list shows only the first ones."""
+    """True if all its lines are there: a list shows only the first ones (FACTS 4.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +345,7 @@ class Subscription:
     status: SubscriptionStatus
     collection_method: CollectionMethod
     paused: bool
-    """``pause_collection`` is set: its invoices are made, and nothing is collected for them."""
+    """True if ``pause_collection`` is set: its invoices are made, and nothing is collected for them."""
     metadata: Mapping[str, str]
     livemode: bool
     items: tuple[SubscriptionItem, ...]

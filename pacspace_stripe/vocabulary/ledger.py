@@ -1,6 +1,6 @@
-"""What we know of PacSpace's side: balances, comparisons, checkpoints, proofs. Values only.
+"""PacSpace's objects: deltas, balances, comparisons, checkpoints, proofs, records. Values only.
 
-Balances are raw and signed as PacSpace keeps them; ``recorded_usage`` turns one into usage.
+Balances are raw and signed as PacSpace keeps them; ``UsageSign.recorded_usage`` turns one into usage.
 """
 
 from collections.abc import Mapping
@@ -14,40 +14,40 @@ from pacspace_stripe.vocabulary.windows import Window
 
 
 class UsageSign(StrEnum):
-    """Which sign usage has in the ledger (``PACSPACE_STRIPE_USAGE_SIGN``)."""
+    """The sign of usage in the ledger (``PACSPACE_STRIPE_USAGE_SIGN``)."""
 
     NEGATIVE = "negative"
     POSITIVE = "positive"
 
     def recorded_usage(self, balance: Decimal) -> Decimal:
-        """Raw net balance → usage in the meter's unit."""
+        """Return the usage of a raw net balance, in the ledger's unit."""
         return balance if self is UsageSign.POSITIVE or balance == 0 else balance.copy_negate()
 
     def raw_balance(self, usage: Decimal) -> Decimal:
-        """Usage → the raw net balance it should have in the ledger."""
+        """Return the raw net balance that a usage should have in the ledger."""
         return self.recorded_usage(usage)
 
     def in_meter_units(self, net: Decimal, unit: Decimal) -> Decimal:
-        """Raw net → usage, where ``unit`` of the ledger's units are one of the meter's."""
+        """Return the usage of a raw net in the meter's unit; ``unit`` of the ledger's units are one of the meter's."""
         usage = self.recorded_usage(net)
         return usage if unit == 1 else divide(usage, unit)
 
     def in_ledger_units(self, usage: Decimal, unit: Decimal) -> Decimal:
-        """Usage → the raw net that it should have in the ledger."""
+        """Return the raw net that a usage, in the meter's unit, should have in the ledger."""
         return self.raw_balance(usage if unit == 1 else multiply(usage, unit))
 
 
 class LedgerProtocol(StrEnum):
-    """``PACSPACE_STRIPE_LEDGER``: which of PacSpace's protocols the usage is recorded with."""
+    """The PacSpace protocol that usage is recorded with (``PACSPACE_STRIPE_LEDGER``)."""
 
     BALANCE = "balance"
-    """Deltas of a customer, placed in time; checkpoints and proof roots."""
+    """Deltas of a customer, placed in time; it has checkpoints and proof roots."""
     SETTLEMENT = "settlement"
-    """Records that writes add up in: no time, no checkpoint, so the record itself is the proof."""
+    """Records in which writes add up. It has no time and no checkpoint, so the record itself is the proof."""
 
     @property
     def usual_sign(self) -> "UsageSign":
-        """The sign of usage in PacSpace's own examples (CONTRACT 3.1, basic settlement)."""
+        """Sign of usage in PacSpace's own examples (CONTRACT 3.1; the basic settlement example)."""
         return UsageSign.POSITIVE if self is LedgerProtocol.SETTLEMENT else UsageSign.NEGATIVE
 
 
@@ -79,12 +79,12 @@ class LedgerDelta:
 
 
 class LeftOutBy(StrEnum):
-    """Why a delta of the scope is no usage of the meter and window that are compared."""
+    """The cause for which a delta of a scope is no usage of the meter and window that are compared."""
 
     METER = "meter"
-    """It is another meter's."""
+    """The delta belongs to another meter."""
     REASON = "reason"
-    """Its reason says that it is no usage: a deposit."""
+    """Its reason names no usage, such as a deposit (``PACSPACE_STRIPE_EXCLUDE_REASONS``)."""
     TIME = "time"
     """Its usage happened at another time than it was accepted."""
     READING = "reading"
@@ -93,7 +93,7 @@ class LeftOutBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Deltas of a scope that do not count, added up by why."""
+    """Deltas of a scope that do not count for one cause, added up."""
 
     by: LeftOutBy
     name: str
@@ -105,7 +105,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedScope:
-    """What the counted deltas were chosen from: all of a scope, and those of it that do not count.
+    """A scope of the ledger, and the deltas in it that do not count.
 
     The balance, PacSpace's compare and the proof are about the whole scope; usage is about the rest.
     """
@@ -137,30 +137,30 @@ class SelectedScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """PacSpace's ``derive`` over one window: verified deltas only (CONTRACT 3.4). Or a whole record's sum."""
+    """PacSpace's ``derive`` over one window, of verified deltas only (CONTRACT 3.4), or the sum of a whole record."""
 
     account: str
     window: Window
     net: Decimal
     """Raw and signed, over all deltas of the window."""
     count: int
-    """Number of verified deltas, or of writes, it was computed from."""
+    """Number of verified deltas, or of writes, that it was computed from."""
     known: bool = True
-    """False when PacSpace does not know the account: zero of nothing."""
+    """False if PacSpace does not know the account: zero of nothing."""
     record: Record | None = None
-    """The record that this is the sum of, with the settlement ledger."""
+    """The settlement ledger's record that this is the sum of."""
     left_out: tuple[LeftOut, ...] | None = None
-    """Those of its deltas that do not count; None: it is usage as it stands."""
+    """The deltas that do not count; None if the balance is usage as it stands."""
     unit: Decimal = Decimal(1)
-    """How many of the ledger's units are one of the meter's."""
+    """Number of the ledger's units in one of the meter's."""
     by_usage_time: int = 0
     """Number of the counted deltas that their own usage time places; acceptance places the others."""
     awaited: Window | None = None
-    """The end of the window whose summary the ledger does not have yet; None: nothing is awaited."""
+    """The end of the window whose summary the ledger does not have yet; None if nothing is awaited."""
 
     @property
     def selected(self) -> SelectedScope | None:
-        """What was chosen from what; None when there was nothing to choose or to convert."""
+        """The scope that usage was chosen from; None if there was nothing to choose or to convert."""
         if self.left_out is None:
             return None
         own = self.by_usage_time
@@ -170,7 +170,7 @@ class Balance:
 
     @property
     def whole(self) -> SelectedScope:
-        """All of the balance, where what of it counts is unknown."""
+        """All of the balance, if it is unknown what of it counts."""
         return SelectedScope(scope=self.window, count=self.count, net=self.net)
 
     @property
@@ -179,7 +179,7 @@ class Balance:
         return self.selected.counted if self.selected else self.count
 
     def usage(self, sign: UsageSign) -> Decimal:
-        """What they add up to, in the meter's unit."""
+        """Return the usage that counts, in the meter's unit."""
         net = self.selected.net_counted if self.selected else self.net
         return sign.in_meter_units(net, self.unit)
 
@@ -197,7 +197,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """PacSpace's ``checkpoint`` answer (CONTRACT 3.6). ``proof_root`` is None until the commit is there."""
+    """PacSpace's ``checkpoint`` answer (CONTRACT 3.6). ``proof_root`` is None until PacSpace has committed it."""
 
     checkpoint_id: str
     proof_root: str | None
@@ -205,26 +205,26 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofSummary:
-    """PacSpace's public ``verify`` of a root (CONTRACT 3.13); count and net are None when it sends no summary."""
+    """PacSpace's public ``verify`` of a root (CONTRACT 3.13); count and net are None if it sends no summary."""
 
     proof_root: str
     verified: bool
     record_count: int | None
     net_change: Decimal | None
     unknown: bool = False
-    """PacSpace says that there is no such root."""
+    """True if PacSpace says that there is no such root."""
     message: str | None = field(default=None, compare=False)
-    """PacSpace's own words for a person."""
+    """PacSpace's own text for a person."""
 
     @property
     def denied(self) -> bool:
-        """Not confirmed, and said of the root itself: without figures it may be that PacSpace cannot look just now."""
+        """True if PacSpace denies the root itself; without figures it may only be unable to look it up now."""
         return not self.verified and (self.unknown or self.record_count is not None or self.net_change is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """A checkpoint that was cross-checked with public verify, and where a person can check it."""
+    """A checkpoint whose root public verify confirmed, with the address where a person can check it."""
 
     account: str
     window: Window
@@ -237,21 +237,21 @@ class Proof:
     verify_url: str
     """For people; opaque (CONTRACT 3.9)."""
     cross_checked: bool
-    """False when public verify named no count and net to compare with: the evidence says so."""
+    """False if public verify named no count and net to compare with: the evidence shows it."""
     stale: bool = False
-    """The root covers other records than derive found; only ever kept on a waived invoice."""
+    """True if the root covers other records than derive found; kept on a waived invoice only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsettled:
-    """What a ledger account still has to settle before a difference means anything."""
+    """Records and gaps that a ledger account still has to settle before a difference means anything."""
 
     unverified: int
     gaps: int
     records: tuple[str, ...] = field(default=(), compare=False)
-    """Ids of the first few that are not verified, where PacSpace names them."""
+    """Ids of the first few records that are not verified, if PacSpace names them."""
     sequences: tuple[str, ...] = field(default=(), compare=False)
-    """The first few gaps, ``4`` or ``4 to 7``, where PacSpace names them."""
+    """The first few gaps, ``4`` or ``4 to 7``, if PacSpace names them."""
 
     @property
     def any(self) -> bool:
@@ -260,7 +260,7 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceProof:
-    """PacSpace's ``invoice-proof`` of one window (CONTRACT 3.9): where its proof is shown. All None: no checkpoint yet."""
+    """PacSpace's ``invoice-proof`` of one window (CONTRACT 3.9): its proof's addresses; None without a checkpoint."""
 
     proof_root: str | None
     verify_url: str | None

@@ -1,10 +1,10 @@
-"""Money as Stripe has it: whole minor units of a currency, never a float.
+"""Money as Stripe keeps it: whole minor units of a currency, never a float.
 
-How many of them make one is Stripe's own table (docs.stripe.com/currencies), which departs from ISO 4217: ISK and UGX
-have no minor unit, and Stripe still counts them in hundredths.
+Stripe has its own table of minor units (docs.stripe.com/currencies), which departs from ISO 4217: ISK and UGX have no
+minor unit, and Stripe still counts them in hundredths.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _NO_DECIMALS = frozenset(
@@ -29,7 +29,7 @@ class Money:
 
     @property
     def plain(self) -> str:
-        """Return it for machines, with no thousands separated: ``1234.50 EUR``, ``500 JPY``."""
+        """The amount for machines, without separated thousands: ``1234.50 EUR``, ``500 JPY``."""
         code = self.currency.upper()
         digits = decimals(code)
         if digits == 0:
@@ -39,7 +39,7 @@ class Money:
 
 
 def decimals(currency: str) -> int:
-    """How many decimals Stripe's minor unit of a currency has."""
+    """Return the number of decimals of Stripe's minor unit of a currency."""
     code = currency.upper()
     if code in _NO_DECIMALS:
         return 0
@@ -47,19 +47,14 @@ def decimals(currency: str) -> int:
 
 
 def totals(amounts: Iterable[Money | None]) -> tuple[Money, ...]:
-    """The exact sum per currency, by its letters: different currencies never add up."""
+    """Return the exact sum per currency, in alphabetical order: different currencies never add up."""
     sums: dict[str, int] = {}
     for money in amounts:
         if money is not None:
             sums[money.currency] = sums.get(money.currency, 0) + money.amount
-    return of_sums(sums)
-
-
-def of_sums(sums: Mapping[str, int]) -> tuple[Money, ...]:
-    """Sums by currency, in a fixed order."""
     return tuple(Money(amount=sums[currency], currency=currency) for currency in sorted(sums))
 
 
 def join_amounts(amounts: Iterable[Money]) -> str:
-    """Several currencies side by side: ``120.00 EUR + 500 JPY``; ``-`` for none."""
+    """Return amounts of several currencies side by side: ``120.00 EUR + 500 JPY``; ``-`` for none."""
     return " + ".join(map(str, amounts)) or "-"

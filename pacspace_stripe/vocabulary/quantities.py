@@ -1,6 +1,7 @@
 """Quantities: exact decimals in a meter's own unit, compared as their sources keep them.
 
-Both vendors keep doubles, of which 15 significant digits are exact; so that is how far equality looks.
+Both vendors keep doubles, of which 15 significant digits are exact (FACTS 4.2). So two quantities are equal if they
+agree on these digits; a ``float`` never touches a quantity here.
 """
 
 from collections.abc import Iterable
@@ -9,18 +10,18 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 SIGNIFICANT_DIGITS = 15
 _SOURCE = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
 _WIDE = 60
-"""Digits kept while summing: no sum of usage on one invoice can lose one."""
+"""Digits of intermediate results: no sum of the usage on one invoice can lose one."""
 
 
 def round_to_source(quantity: Decimal) -> Decimal:
-    """The quantity rounded to the significant digits that both sources keep."""
+    """Round a quantity to the significant digits that both sources keep."""
     return _SOURCE.plus(quantity)
 
 
 def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> bool:
-    """Whether two quantities agree on 15 significant digits, or differ there by no more than ``tolerance``.
+    """Return whether two quantities agree on 15 significant digits, or differ there by no more than ``tolerance``.
 
-    Two that are closer than half of the last digit agree also when the edge of rounding lies between them.
+    Two quantities that are closer than half of the last digit also agree if rounding would part them.
     """
     one, other = round_to_source(left), round_to_source(right)
     if one == other or (tolerance > 0 and subtract(one, other).copy_abs() <= tolerance):
@@ -29,33 +30,33 @@ def equal(left: Decimal, right: Decimal, *, tolerance: Decimal = Decimal(0)) -> 
 
 
 def _half_a_digit(quantity: Decimal) -> Decimal:
-    """Half of what a quantity's last significant digit counts."""
+    """Return half of the value of a quantity's last significant digit."""
     return Decimal(5).scaleb(quantity.adjusted() - SIGNIFICANT_DIGITS) if quantity else Decimal(0)
 
 
 def total(quantities: Iterable[Decimal]) -> Decimal:
-    """Their exact sum."""
+    """Return the exact sum."""
     with localcontext() as context:
         context.prec = _WIDE
         return sum(quantities, Decimal(0))
 
 
 def subtract(left: Decimal, right: Decimal) -> Decimal:
-    """Their exact difference."""
+    """Return the exact difference."""
     with localcontext() as context:
         context.prec = _WIDE
         return left - right
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:
-    """Their exact product."""
+    """Return the exact product."""
     with localcontext() as context:
         context.prec = _WIDE
         return left * right
 
 
 def divide(quantity: Decimal, unit: Decimal) -> Decimal:
-    """Their exact quotient; where there is none, rounded to the digits that both sources keep."""
+    """Return the exact quotient; if there is none, the quotient rounded to the digits that both sources keep."""
     with localcontext() as context:
         context.prec = _WIDE
         context.clear_flags()
@@ -66,7 +67,7 @@ def divide(quantity: Decimal, unit: Decimal) -> Decimal:
 
 
 def text(quantity: Decimal) -> str:
-    """Plain digits, no exponent, no trailing zeros: ``1250``, ``0.1``."""
+    """Return plain digits without an exponent and trailing zeros: ``1250``, ``0.1``."""
     if quantity == 0:
         return "0"
     with localcontext() as context:

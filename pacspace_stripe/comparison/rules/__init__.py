@@ -1,1 +1,1 @@
-"""Rules of the comparison: equal, different, not settled, or at the edge of a period."""
+"""Rules of the comparison: results and reasons, both figures against each other, and the edge of a period."""

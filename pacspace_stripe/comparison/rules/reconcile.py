@@ -81,7 +81,7 @@ def reads_apart(settle: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """What earlier checks of a draft read of one meter. Final lines have none: their figure settles no more."""
+    """The meter reads of earlier checks of a draft. Final lines have none: their figure settles no more."""
 
     now: datetime
     apart: timedelta

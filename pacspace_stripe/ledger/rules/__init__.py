@@ -1,1 +1,1 @@
-"""Rules of the ledger: which deltas belong to a window, and what a record vouches for."""
+"""Rules of the ledger: the clock that places a delta (``attribution``), and the deltas that count (``selection``)."""
