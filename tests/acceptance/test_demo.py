@@ -9,6 +9,7 @@ import httpx
 from pacspace_stripe.cli.processes import COMMAND, wait_for
 from pacspace_stripe.simulator.scenarios import CLOSED, DISORDER, KILLED, UPCOMING
 from tests.support.bundles import Opened
+from tests.support.documents import is_cut_from, part
 from tests.support.town import PATIENCE
 
 SECONDS = 90
@@ -20,26 +21,28 @@ def demo(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def checked(paper: str, output: Path) -> subprocess.CompletedProcess[str]:
-    """As its receiver does, without settings."""
-    arguments = [*COMMAND, "verify", f"demo-output/{paper}", "--offline"]
+def verified(document: str, output: Path) -> subprocess.CompletedProcess[str]:
+    """Verify a document as its receiver does, without settings."""
+    arguments = [*COMMAND, "verify", f"demo-output/{document}", "--offline"]
     return subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=output.parent, env={})
 
 
-def shown() -> str:
-    """What README says that it prints."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    block = re.search(
-        r"<!-- verify: begin[^>]*-->\n```console\n\$[^\n]*\n(.*?)```\n<!-- verify: end -->", text, re.DOTALL
-    )
-    assert block
-    return block[1]
+def documented(name: str) -> str:
+    """Return the output that a document shows, without the command above it."""
+    output = re.fullmatch(r"```(?:console\n\$[^\n]*|text)\n(.*?)```\n", part(name), re.DOTALL)
+    assert output, name
+    return output[1]
 
 
-def told_apart(said: str) -> str:
-    """With what differs from demo to demo left out."""
+def alike(text: str) -> str:
+    """Return an output without what differs from demo to demo: hashes, ids, times and the widths of their columns."""
     times = r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?"
-    return re.sub(r" {2,}", "  ", re.sub(rf"\b[0-9a-f]{{64}}\b|\b(?:in|sub)_\w+|{times}", "…", said))
+    return re.sub(r" {2,}", "  ", re.sub(rf"\b(?:0x)?[0-9a-f]{{64}}\b|\b(?:in|sub)_\w+|{times}", "~", text))
+
+
+def shows(name: str, printed: str) -> bool:
+    """Return whether the documented output is what was printed, cut at its dots."""
+    return is_cut_from(alike(documented(name)).splitlines(), alike(printed))
 
 
 def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
@@ -54,10 +57,12 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
     bundle = Opened.of((output / "bundle.zip").read_bytes())
     assert bundle.missing == []
     assert bundle.entries["statement.pdf"] == (output / "statement.pdf").read_bytes()
-    for paper in ("statement.pdf", "invoice.pdf", "bundle.zip"):
-        verified = checked(paper, output)
-        assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
-    assert told_apart(checked("statement.pdf", output).stdout) == told_apart(shown())
+    for document in ("statement.pdf", "invoice.pdf", "bundle.zip"):
+        done = verified(document, output)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert shows("demo output", said), said
+    assert shows("verify", verified("statement.pdf", output).stdout)
+    assert shows("verify in short", verified("invoice.pdf", output).stdout)
     for log in output.glob("*/*.log"):
         assert "Traceback" not in log.read_text(), log
 

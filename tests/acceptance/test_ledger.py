@@ -15,8 +15,8 @@ import pytest
 from pacspace_stripe.cli import cli
 from pacspace_stripe.cli.processes import Stack, wait_for
 from pacspace_stripe.errors import InvalidInput, NotFound
+from tests.support.documents import part
 
-README = Path(__file__).parents[2] / "pacspace_stripe/pacspace_api/README.md"
 IDS = re.compile(r"0x[0-9a-f]{64}|(?:rec|chk|batch)_[0-9a-f]+")
 
 
@@ -49,18 +49,18 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield Desk(stack)
 
 
-def steps(part: str) -> list[tuple[list[str], str]]:
-    """The README's commands, each with what it prints."""
-    found = re.search(rf"<!-- {part}: begin[^>]*-->\n```console\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found, part
-    commands = re.split(r"^\$ pacspace-stripe ledger ", found[1], flags=re.MULTILINE)[1:]
+def steps(name: str) -> list[tuple[list[str], str]]:
+    """Return the documented commands, each with its output."""
+    console = part(name).removeprefix("```console\n").removesuffix("```\n")
+    commands = re.split(r"^\$ pacspace-stripe ledger ", console, flags=re.MULTILINE)[1:]
+    assert commands, name
     return [(shlex.split(line), said) for line, _, said in (command.partition("\n") for command in commands)]
 
 
-def played(desk: Desk, part: str) -> None:
-    """Run the README's commands; ids are ours where they were the README's."""
+def played(desk: Desk, name: str) -> None:
+    """Run the documented commands, with our ids in place of the documented ones."""
     ours: dict[str, str] = {}
-    for arguments, expected in steps(part):
+    for arguments, expected in steps(name):
         if arguments[0] == "bucket":
             until_verified(desk, arguments[1])
         done = desk.run(*(ours.get(argument, argument) for argument in arguments))

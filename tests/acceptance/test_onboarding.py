@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.documents import part
 from tests.support.office import (
     ADDRESS,
     EMAIL,
@@ -22,8 +23,6 @@ from tests.support.office import (
     complaint,
     office,
 )
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_a_person_is_led_from_nothing_to_a_key(jane: Office) -> None:
 
 
 def test_the_readme_leads_to_settings_that_load(jane: Office) -> None:
-    found = re.search(r"<!-- onboarding: begin[^>]*-->\n```sh\n(.*?)\n\n(.*?)```", README.read_text(), re.DOTALL)
+    found = re.fullmatch(r"```sh\n(.*?)\n\n(.*?)```\n", part("onboarding"), re.DOTALL)
     assert found
     first, second = (shlex.split(line, comments=True) for line in found[1].splitlines())
     assert (first[:2], second) == (["pacspace-stripe", "onboard"], ["pacspace-stripe", "onboard"])

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from inspect import getmembers, isfunction
-from pathlib import Path
 
 import pacspace_sdk
 
@@ -15,16 +14,10 @@ from pacspace_stripe.simulator.clock import WallClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from tests.integration.test_pacspace_both_clients import public_calls
+from tests.support.documents import part, split
 
-README = (Path(__file__).parents[2] / "pacspace_stripe/pacspace_api/README.md").read_text()
 OUR_CALL = re.compile(r"`pac\.([a-z_.]+)`")
 ROUTE = re.compile(r"(?:GET|POST) (/[^`]*)")
-
-
-def part(name: str) -> str:
-    match = re.search(rf"<!-- {name}: begin[^>]*-->\n(.*)<!-- {name}: end -->", README, re.DOTALL)
-    assert match, f"README has no part named {name}"
-    return match[1]
 
 
 def rows(name: str) -> list[list[str]]:
@@ -74,7 +67,7 @@ def test_every_call_in_the_tables_exists_and_every_call_is_in_one() -> None:
 
 
 def test_every_error_that_is_named_exists() -> None:
-    section = README.partition("## PacSpace's two pages")[0]
+    section = split("pages")[1].partition("## PacSpace's two pages")[0]
     named = set(re.findall(r"`([A-Z][a-zA-Z]+)`", section)) - {
         "CurrentMonth",
         "Decimal",

@@ -8,30 +8,13 @@ from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
 from tests.integration.test_backfill_command import Desk, desk
+from tests.support.documents import block, is_cut_from
 from tests.support.report_rows import street
 from tests.support.worlds import ENVIRONMENT, METER
 
 __all__ = ["desk"]
-README = Path(__file__).parents[2] / "README.md"
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in (6, 7, 8)]
 DONE = re.compile(r"invoices  [\d.,]+/s  done in \S+")
-
-
-def block(first_line: str) -> list[str]:
-    """The lines of the block that begins so; of a command, what it printed."""
-    found = re.search(rf"```text\n({re.escape(first_line)}.*?)\n```", README.read_text(), re.DOTALL)
-    assert found, f"README has no block that begins with {first_line}"
-    return found[1].splitlines()
-
-
-def is_cut_from(shown: list[str], printed: str) -> bool:
-    """Whether the parts between dots are all there, in order and unchanged; empty lines aside."""
-    parts = (re.escape(_dense(part)) for part in "\n".join(shown).split("…"))
-    return re.fullmatch(".*".join(parts), _dense(printed), re.DOTALL) is not None
-
-
-def _dense(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if line.strip())
 
 
 def test_capacity() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import JobKind
+from tests.support.documents import is_cut_from, part
 from tests.support.worlds import ENVIRONMENT, METER
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -95,6 +97,27 @@ def test_what_would_go_is_listed_with_the_money_and_nothing_goes(desk: Desk) -> 
     told = json.loads(desk.run("release", "--all-held", "--reason", REASON, "--dry-run", "--json").stdout)
     assert sorted(one["invoice"] for one in told["would_release"]) == held
     assert told["amounts"] == {"usd": total}
+
+
+VARIES = re.compile(r"in_\w+|\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?|\d\d? [A-Z][a-z]{2} \d{4}, \d\d:\d\d.\d\d:\d\d")
+"""Parts of an output that differ from run to run: ids and times."""
+
+
+def alike(printed: str) -> str:
+    """Return an output without what differs from run to run: ids, times and the widths of their columns."""
+    return re.sub(r" {2,}", "  ", VARIES.sub("~", printed))
+
+
+def test_the_readme_shows_a_held_invoice_and_how_it_is_released(desk: Desk) -> None:
+    compare(desk)
+    console = part("held").removeprefix("```console\n").removesuffix("```\n")
+    commands = re.split(r"^\$ pacspace-stripe ", console, flags=re.MULTILINE)[1:]
+    assert [command.split()[0] for command in commands] == ["check", "release"]
+    for command in commands:
+        line, _, shown = command.partition("\n")
+        name, _, *options = shlex.split(line)
+        done = desk.run(name, desk.stripe.invoices()[0], *options)
+        assert is_cut_from(alike(shown).splitlines(), alike(done.stdout)), done.stdout
 
 
 def test_without_a_terminal_and_without_yes_nothing_goes(desk: Desk) -> None:

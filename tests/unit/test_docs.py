@@ -20,30 +20,13 @@ from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
 from pacspace_stripe.explain.rules.explanation_text import CAUSES
 from pacspace_stripe.settings import describe, env_example, markdown_table
 from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
-
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-DOCUMENTS = [
-    README,
-    *ROOT.glob(".github/*.md"),
-    ROOT / "webhooks/README.md",
-    ROOT / "pacspace_stripe/pacspace_api/README.md",
-    ROOT / "templates/README.md",
-    ROOT / "CHANGELOG.md",
-]
-
-
-def split(name: str) -> tuple[str, str, str]:
-    """The README before, between and after a part's markers."""
-    match = re.fullmatch(rf"(.*<!-- {name}: [^>]*-->\n)(.*)(<!-- {name}: end -->.*)", README.read_text(), re.DOTALL)
-    assert match, f"README has no part named {name}"
-    return match[1], match[2], match[3]
+from tests.support.documents import DOCUMENTS, README, ROOT, part, relative_name, split
 
 
 def compare_or_write(request: pytest.FixtureRequest, name: str, generated: str) -> None:
-    before, there, after = split(name)
+    document, before, there, after = split(name)
     if request.config.getoption("--write-docs"):
-        README.write_text(before + generated + after)
+        document.write_text(before + generated + after)
         there = generated
     assert there == generated, "run `make docs`"
 
@@ -74,10 +57,7 @@ def test_the_example_environment_is_up_to_date(request: pytest.FixtureRequest) -
 
 
 def test_the_reference_of_the_templates_is_up_to_date(request: pytest.FixtureRequest) -> None:
-    written = ROOT / "templates/README.md"
-    if request.config.getoption("--write-docs"):
-        written.write_text(reference())
-    assert written.read_text() == reference(), "run `make docs`"
+    compare_or_write(request, "reference", reference())
 
 
 @pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
@@ -102,29 +82,51 @@ def test_every_meaning_is_one_sentence_that_says_something() -> None:
 
 
 def test_the_code_map_names_every_module_and_nothing_else() -> None:
-    named = set(re.findall(r"`(pacspace_stripe/[a-z_]+(?:\.py|/))`", split("code map")[1]))
+    named = set(re.findall(r"`(pacspace_stripe/[a-z_]+(?:\.py|/))`", part("code map")))
     package = Path(pacspace_stripe.__file__).parent
     there = {f"pacspace_stripe/{path.name}" for path in package.glob("[a-z]*.py")}
     there |= {f"pacspace_stripe/{path.parent.name}/" for path in package.glob("[a-z]*/__init__.py")}
     assert named == there
-    for folder in re.findall(r"^\| `([a-z_]+/)`", split("code map")[1], re.MULTILINE):
+    for folder in re.findall(r"^\| `([a-z_]+/)`", part("code map"), re.MULTILINE):
         assert (ROOT / folder).is_dir()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative_name)
 def test_every_link_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target
 
 
-def test_every_command_in_the_readme_exists_and_every_command_is_in_it() -> None:
-    assert re.findall(r"^\| `pacspace-stripe ([a-z-]+)", README.read_text(), re.MULTILINE) == list(COMMANDS)
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.read_bytes()) <= 10 * 1024
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, waiting = set(), [README]
+    while waiting:
+        document = waiting.pop()
+        reached.add(document)
+        targets = re.findall(r"\]\(([^)#]+\.md)\)", document.read_text())
+        linked = {(document.parent / target).resolve() for target in targets if not target.startswith("https://")}
+        waiting += linked - reached
+    assert set(DOCUMENTS) - reached == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative_name)
+def test_every_path_that_a_document_names_exists(document: Path) -> None:
+    for path in re.findall(r"`((?:pacspace_stripe|webhooks|templates|tests)/[A-Za-z0-9_./-]+)`", document.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_command_in_its_readme_exists_and_every_command_is_in_it() -> None:
+    table = (ROOT / "pacspace_stripe/cli/README.md").read_text()
+    assert re.findall(r"^\| `pacspace-stripe ([a-z-]+)", table, re.MULTILINE) == list(COMMANDS)
 
 
 LEDGER = sorted(ledger.commands)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative_name)
 def test_every_command_that_a_document_names_exists(document: Path) -> None:
     text = document.read_text()
     named = set(re.findall(r"(?:`|^\$ |^)pacspace-stripe ([a-z]+(?:-[a-z]+)*)", text, re.MULTILINE))
@@ -134,9 +136,9 @@ def test_every_command_that_a_document_names_exists(document: Path) -> None:
 
 
 def test_every_command_of_the_ledger_is_named_where_it_does_the_step() -> None:
-    tables = split("pages")[1] + split("sdk")[1]
+    tables = part("pages") + part("sdk")
     assert sorted(set(re.findall(r"`pacspace-stripe ledger ([a-z]+)`", tables))) == LEDGER
-    assert set(re.findall(r"`pacspace-stripe ([a-z]+)", split("pages")[1])) == {"onboard", "ledger"}
+    assert set(re.findall(r"`pacspace-stripe ([a-z]+)", part("pages"))) == {"onboard", "ledger"}
 
 
 @pytest.mark.parametrize("name", LEDGER)
@@ -168,6 +170,6 @@ def test_every_make_target_in_the_documents_exists() -> None:
         assert set(named) <= targets, document.name
 
 
-def test_the_readme_explains_every_verdict() -> None:
+def test_the_words_explain_every_verdict() -> None:
     for verdict in Verdict:
-        assert f"*{verdict}*" in README.read_text()
+        assert f"*{verdict}*" in (ROOT / "pacspace_stripe/README.md").read_text()
