@@ -14,11 +14,10 @@ from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import KeptBack
-from pacspace_stripe.report.csv_form import as_csv
-from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.forms import as_csv, as_json
 from pacspace_stripe.report.report import Report, make_report
 from pacspace_stripe.report.rules.checklist import Standing
-from pacspace_stripe.report.rules.lines import Holding, InvoiceLine, Row
+from pacspace_stripe.report.rules.lines import Holding, InvoiceLine, ReportRow
 from pacspace_stripe.vocabulary.money import join_amounts
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.text import group_thousands, plural, printable
@@ -111,7 +110,7 @@ def _echo_usage(made: Report) -> None:
         echo_table(names, rows, right=frozenset({"billed", "recorded", "drift"}))
 
 
-def _usage(line: InvoiceLine, row: Row) -> tuple[str, ...]:
+def _usage(line: InvoiceLine, row: ReportRow) -> tuple[str, ...]:
     figures = ("-" if one is None else group_thousands(text(one)) for one in (row.billed, row.recorded, row.drift))
     return line.customer_id, row.meter, _day(row.start), _day(row.end), *figures, row.reason.value, line.invoice_id
 
@@ -173,7 +172,9 @@ def _echo_checklist(made: Report) -> None:
     click.secho("Before you enforce" if made.observing else "While you enforce", bold=True)
     for point in made.checklist:
         mark = "ok" if point.standing is Standing.FINE else "look"
-        click.echo(textwrap.fill(point.says, room(PARAGRAPH), initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8))
+        click.echo(
+            textwrap.fill(point.sentence, room(PARAGRAPH), initial_indent=f"  {mark:<6}", subsequent_indent=" " * 8)
+        )
         for name in point.about:
             echo_line(f"          {name}")
 

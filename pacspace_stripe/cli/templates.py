@@ -19,7 +19,7 @@ from pacspace_stripe.documents.rendering import Documents
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.report.examples import reports
-from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.forms import as_json
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.settings import Settings, load_settings
 from pacspace_stripe.vocabulary.canonical_json import Json

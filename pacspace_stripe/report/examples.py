@@ -1,4 +1,4 @@
-"""Reports made up for trying the page: nothing yet, looking on with some wrong, and enforcing."""
+"""Example reports for trying a template: an empty one, one of observe mode with drifts, one of enforce mode."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +16,9 @@ from pacspace_stripe.vocabulary.policy import Mode, Policy
 
 _MADE = datetime(2026, 11, 2, 5, tzinfo=UTC)
 _SENT = datetime(2026, 11, 1, 1, tzinfo=UTC)
-_FINE = CheckPoint(name="held_today", standing=Standing.FINE, says="No open invoice would be held today.", about=())
+_FINE = CheckPoint(name="held_today", standing=Standing.FINE, sentence="No open invoice would be held today.", about=())
 _LOOK = CheckPoint(
-    name="unmapped", standing=Standing.LOOK, says="Usage without a ledger account.", about=("cus_4, api_calls",)
+    name="unmapped", standing=Standing.LOOK, sentence="Usage without a ledger account.", about=("cus_4, api_calls",)
 )
 
 
@@ -35,7 +35,7 @@ _REJECTED = Rejection(
 
 
 def reports() -> Iterator[tuple[str, Report]]:
-    """Name of each example, and the report."""
+    """Yield the name of each example and its report."""
     observing = Report(made_at=_MADE, since=None, policy=Policy(mode=Mode.OBSERVE), lines=(), checklist=(_FINE, _LOOK))
     yield "nothing yet", replace(observing, checklist=())
     yield "observing", replace(observing, lines=tuple(_lines(observing.policy)), rejections=(_REJECTED,))
@@ -46,17 +46,17 @@ def reports() -> Iterator[tuple[str, Report]]:
 def _lines(policy: Policy) -> Iterator[InvoiceLine]:
     over = KeptBack(since=_SENT, verdict=Reason.OVERBILLED.verdict, reason=Reason.OVERBILLED, detail="differs by 10")
     late = KeptBack(since=_SENT, verdict=Reason.NOT_SETTLED.verdict, reason=Reason.NOT_SETTLED, detail="not verified")
-    for memory in (
-        _memory(1, Reason.EXACT),
-        replace(_memory(2, Reason.OVERBILLED), kept_back=over),
-        replace(_memory(3, Reason.EXACT), kept_back=replace(late, until=_SENT + timedelta(hours=4)), agreed_at=_MADE),
-        replace(_memory(4, Reason.UNMAPPED), amount=None),
-        replace(_memory(5, None), windows=()),
+    for state in (
+        _state(1, Reason.EXACT),
+        replace(_state(2, Reason.OVERBILLED), kept_back=over),
+        replace(_state(3, Reason.EXACT), kept_back=replace(late, until=_SENT + timedelta(hours=4)), agreed_at=_MADE),
+        replace(_state(4, Reason.UNMAPPED), amount=None),
+        replace(_state(5, None), windows=()),
     ):
-        yield InvoiceLine(memory=memory, policy=policy)
+        yield InvoiceLine(state=state, policy=policy)
 
 
-def _memory(number: int, reason: Reason | None) -> InvoiceState:
+def _state(number: int, reason: Reason | None) -> InvoiceState:
     recorded = None if reason is Reason.UNMAPPED else "90" if reason is Reason.OVERBILLED else "100"
     window: dict[str, str | int | None] = {
         "account": f"cus_{number}",

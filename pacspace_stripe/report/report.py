@@ -1,4 +1,4 @@
-"""The report: everything we know of metered invoices, in the order in which a person needs it."""
+"""The report: all metered invoices with their figures, what follows from them, and the checklist before enforcing."""
 
 import json
 from dataclasses import dataclass, replace
@@ -8,9 +8,8 @@ from functools import cached_property
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.rules.explanation import has_drifted
 from pacspace_stripe.explain.rules.rejections import Rejection
-from pacspace_stripe.report.rules.checklist import CheckPoint, Known, checklist
-from pacspace_stripe.report.rules.lines import InvoiceLine
-from pacspace_stripe.report.rules.trend import Month, counted, held_ones, trend
+from pacspace_stripe.report.rules.checklist import ChecklistInput, CheckPoint, checklist
+from pacspace_stripe.report.rules.lines import InvoiceLine, TrendMonth, held_lines, trend, verdict_counts
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Store
 from pacspace_stripe.sweep import REJECTIONS_REFUSED
@@ -27,7 +26,7 @@ from pacspace_stripe.vocabulary.webhooks import (
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Invoices by customer, with what follows from them. Times are aware UTC."""
+    """Invoices by customer, and what follows from them. Times are aware UTC."""
 
     made_at: datetime
     since: datetime | None
@@ -43,44 +42,46 @@ class Report:
 
     @cached_property
     def held(self) -> tuple[InvoiceLine, ...]:
-        """Was held, or would have been, the one that waits longest first."""
-        held = held_ones(self.lines)
+        """Return the invoices that were, or would have been, held, the longest wait first."""
+        held = held_lines(self.lines)
         return tuple(sorted(held, key=lambda line: (line.kept.since if line.kept else self.made_at, line.invoice_id)))
 
     @property
     def at_stake(self) -> tuple[Money, ...]:
-        """What the held ones ask for, per currency."""
+        """Return the amounts due of the held invoices, per currency."""
         return totals(line.money for line in self.held)
 
     @property
     def asked_for(self) -> tuple[Money, ...]:
-        """What all invoices ask for, per currency."""
+        """Return the amounts due of all invoices, per currency."""
         return totals(line.money for line in self.lines)
 
     @cached_property
     def verdicts(self) -> dict[Verdict, int]:
-        return counted(self.lines)
+        return verdict_counts(self.lines)
 
     @property
     def waiting(self) -> int:
-        """Not compared yet."""
-        return sum(line.memory.verdict is None for line in self.lines)
+        """Return the number of invoices that were not compared yet."""
+        return sum(line.state.verdict is None for line in self.lines)
 
     @cached_property
-    def trend(self) -> tuple[Month, ...]:
+    def trend(self) -> tuple[TrendMonth, ...]:
         return trend(self.lines)
 
 
 def make_report(store: Store, settings: Settings, *, now: datetime, since: datetime | None = None) -> Report:
-    """From the database alone. Raises StoreUnavailable."""
+    """Return the report, made from the database alone: neither vendor is asked. Raises StoreUnavailable."""
     policy = settings.policy
-    remembered = (InvoiceLine(memory=memory, policy=policy) for memory in store.jobs.metered(since=since))
-    lines = _explained(store, tuple(line for line in remembered if line.belongs(since)))
-    known = Known(
-        settings=settings,
+    every = (InvoiceLine(state=state, policy=policy) for state in store.jobs.metered(since=since))
+    lines = _explained(store, tuple(line for line in every if line.belongs(since)))
+    given = ChecklistInput(
+        policy=policy,
         lines=lines,
         blocks=tuple(store.jobs.blocks()),
         events=store.journal.events_received(),
+        ledger_webhook=bool(settings.pacspace_webhook_secrets),
+        database_is_a_file=settings.database_url.get_secret_value().startswith("sqlite"),
         refused=_refused(store),
         ignored=tuple(json.loads(store.journal.fact(ignored_fact(STRIPE_SENDER)) or "[]")),
         unreadable=store.journal.noted("unreadable_event", "-"),
@@ -88,7 +89,7 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
     )
     rejections = store.rejections.since(since)
     return Report(
-        made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(known)), rejections=rejections
+        made_at=now, since=since, policy=policy, lines=lines, checklist=tuple(checklist(given)), rejections=rejections
     )
 
 
@@ -99,8 +100,8 @@ def _refused(store: Store) -> tuple[RefusedWebhooks, ...]:
 
 
 def _explained(store: Store, lines: tuple[InvoiceLine, ...]) -> tuple[InvoiceLine, ...]:
-    """With what their drifts come from; nothing is looked up where nothing drifted."""
-    known = store.explanations.of(line.invoice_id for line in lines if any(map(has_drifted, line.memory.windows)))
+    """Return the lines with the explanations of their drifts."""
+    known = store.explanations.of(line.invoice_id for line in lines if any(map(has_drifted, line.state.windows)))
     return tuple(
         replace(line, explanations=known[line.invoice_id].explanations) if line.invoice_id in known else line
         for line in lines

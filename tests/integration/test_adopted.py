@@ -74,7 +74,7 @@ def test_no_document_is_made_that_the_stamp_would_not_vouch_for(lost: Past, data
 def test_the_report_knows_it_as_matched(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     (line,) = [line for line in reported(lost.world).lines if line.invoice_id == invoice_id]
-    assert (line.memory.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
+    assert (line.state.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
 
 
 def test_where_a_person_took_the_old_hash_off_it_comes_back_too(lost: Past, databases: Databases) -> None:

@@ -19,7 +19,7 @@ from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.early_warning import upcoming_job_id
-from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.forms import as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.store.explanations import Explained
 from tests.support.explanations import TWICE

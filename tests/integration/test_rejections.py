@@ -12,8 +12,7 @@ from stripe.events import V1BillingMeterErrorReportTriggeredEvent
 from pacspace_stripe.alerts.rules.messages import AlertLinks, cause_of, webhook_body
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import paragraphs, sentence
-from pacspace_stripe.report.csv_form import as_csv
-from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.forms import as_csv, as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.simulator.serve import serve
 from tests.integration.test_telling import ADDRESSES, told

@@ -98,7 +98,7 @@ def test_a_draft_put_right_before_stripe_sends_it_would_not_have_been_held(tmp_p
         made.record("10")
         made.run(3 * DAY)
         (line,) = reported(made).lines
-        assert (line.memory.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
+        assert (line.state.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
 
 
 def test_a_waived_invoice_was_held_until_a_person_let_it_go(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_waived_invoice_was_held_until_a_person_let_it_go(tmp_path: Path) -> N
         )
         made.run(DAY)
         (line,) = reported(made).lines
-        assert (line.memory.verdict, line.holding) == (Verdict.WAIVED, Holding.A_WHILE)
+        assert (line.state.verdict, line.holding) == (Verdict.WAIVED, Holding.A_WHILE)
         assert line.waited == 3 * HOUR
 
 
@@ -139,7 +139,7 @@ def test_a_coming_invoice_that_is_known_to_be_wrong_is_told(tmp_path: Path) -> N
         made.record("90")
         made.run(HOUR)
         point = next(point for point in reported(made).checklist if point.name == "coming")
-        assert point.says.startswith("1 invoice that Stripe will make soon would be held")
+        assert point.sentence.startswith("1 invoice that Stripe will make soon would be held")
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

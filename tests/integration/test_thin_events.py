@@ -241,7 +241,7 @@ def test_events_of_the_other_mode_are_ignored_and_told(tmp_path: Path, caplog: p
         told = [record.getMessage() for record in caplog.records if "live mode" in record.getMessage()]
         assert told == ["Stripe events of live mode are answered and ignored: STRIPE_API_KEY is of test mode"]
         assert points(made)["ignored_events"].about == ("live mode",)
-        assert "3 of the other mode" in points(made)["ignored_events"].says
+        assert "3 of the other mode" in points(made)["ignored_events"].sentence
 
 
 @pytest.mark.parametrize("invoice_id", ["in_1/../x", None, 7])
@@ -255,7 +255,7 @@ def test_a_signed_event_that_cannot_be_read_is_told(
         created = next(event for event in made.stripe.events if event["type"] == "invoice.created")
         posted(made, created | {"id": "evt_odd", "data": {"object": {"object": "invoice", "id": invoice_id}}})
         assert [one for one in caplog.records if "unreadable event of Stripe" in one.getMessage()]
-        assert "1 event signed by Stripe" in points(made)["unreadable_events"].says
+        assert "1 event signed by Stripe" in points(made)["unreadable_events"].sentence
 
 
 # -- refused requests --------------------------------------------------------------------------------------------------
@@ -274,8 +274,8 @@ def test_a_wrong_secret_is_diagnosed_once_and_reported_from_another_process(
         assert "STRIPE_WEBHOOK_SECRET" in told[0]
         assert "whsec" not in told[0]
         made.restart()
-        assert points(made)["events"].says == "No event of Stripe was accepted: requests came and were refused."
-        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
+        assert points(made)["events"].sentence == "No event of Stripe was accepted: requests came and were refused."
+        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].sentence
 
 
 def test_what_the_sweep_finds_does_not_hide_that_every_webhook_is_refused(tmp_path: Path) -> None:
@@ -286,8 +286,8 @@ def test_what_the_sweep_finds_does_not_hide_that_every_webhook_is_refused(tmp_pa
         made.app.sweep.plan()
         made.run(DAY)
         assert made.left == {made.invoice_id}
-        assert points(made)["events"].says == "No event of Stripe was accepted: requests came and were refused."
-        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
+        assert points(made)["events"].sentence == "No event of Stripe was accepted: requests came and were refused."
+        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].sentence
 
 
 def test_an_accepted_event_ends_the_count_of_refused_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -309,7 +309,7 @@ def test_refused_requests_name_their_most_frequent_cause(tmp_path: Path) -> None
         for _ in range(7):
             with pytest.raises(SignatureError):
                 made.inbox.receive(b"{}", None)
-        assert "a proxy in front of this address" in points(made)["refused_stripe"].says
+        assert "a proxy in front of this address" in points(made)["refused_stripe"].sentence
         assert "PACSPACE_WEBHOOK_SECRET" not in str(points(made)["refused_stripe"])
 
 
@@ -327,7 +327,7 @@ def test_requests_of_strangers_hide_no_wrong_secret(tmp_path: Path, caplog: pyte
         made.clock.advance(HOUR)
         with pytest.raises(SignatureError):
             made.inbox.receive(b"{}", f"t={stamp + 3600},v1={'0' * 64}")
-        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].says
+        assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].sentence
 
 
 def test_a_wrong_secret_of_pacspace_is_diagnosed_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -339,4 +339,4 @@ def test_a_wrong_secret_of_pacspace_is_diagnosed_too(tmp_path: Path, caplog: pyt
             with pytest.raises(SignatureError):
                 made.ledger_inbox.receive(b"{}", signature=f"v1={'0' * 64}", timestamp=stamp)
         assert [record for record in caplog.records if "PACSPACE_WEBHOOK_SECRET" in record.getMessage()]
-        assert "PACSPACE_WEBHOOK_SECRET" in points(made)["refused_pacspace"].says
+        assert "PACSPACE_WEBHOOK_SECRET" in points(made)["refused_pacspace"].sentence

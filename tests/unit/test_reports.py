@@ -18,13 +18,11 @@ from hypothesis import strategies as st
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.gate.rules.state import Ended, FirstSight, Held, InvoiceState, KeptBack
-from pacspace_stripe.report.csv_form import as_csv
 from pacspace_stripe.report.examples import reports
-from pacspace_stripe.report.json_form import as_json
+from pacspace_stripe.report.forms import as_csv, as_json
 from pacspace_stripe.report.report import Report
-from pacspace_stripe.report.rules.checklist import CheckPoint, Known, Standing, checklist
-from pacspace_stripe.report.rules.lines import Holding, InvoiceLine
-from pacspace_stripe.report.rules.trend import Month
+from pacspace_stripe.report.rules.checklist import ChecklistInput, CheckPoint, Standing, checklist
+from pacspace_stripe.report.rules.lines import Holding, InvoiceLine, TrendMonth
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.money import Money
@@ -71,8 +69,8 @@ def kept(reason: Reason = Reason.OVERBILLED, until: datetime | None = None) -> K
     return KeptBack(since=SENT_AT, verdict=reason.verdict, reason=reason, detail="differs", until=until)
 
 
-def line(memory: InvoiceState | None = None, policy: Policy = OBSERVE) -> InvoiceLine:
-    return InvoiceLine(memory=memory or remembered(), policy=policy)
+def line(state: InvoiceState | None = None, policy: Policy = OBSERVE) -> InvoiceLine:
+    return InvoiceLine(state=state or remembered(), policy=policy)
 
 
 def report(*lines: InvoiceLine, points: tuple[CheckPoint, ...] = ()) -> Report:
@@ -195,7 +193,15 @@ def points(
     loaded = load_settings(CREDENTIALS | {"PACSPACE_STRIPE_MODE": "observe"} | variables)
     lines = tuple(line(memory, loaded.policy) for memory in memories)
     blocks = tuple(memory for memory in memories if memory.invoice_id.startswith("upcoming"))
-    return {one.name: one for one in checklist(Known(settings=loaded, lines=lines, blocks=blocks, events=events or {}))}
+    given = ChecklistInput(
+        policy=loaded.policy,
+        lines=lines,
+        blocks=blocks,
+        events=events or {},
+        ledger_webhook=bool(loaded.pacspace_webhook_secrets),
+        database_is_a_file=True,
+    )
+    return {one.name: one for one in checklist(given)}
 
 
 ARRIVED = {(f"invoice.{what}", "queued"): 3 for what in ("created", "updated", "finalized")}
@@ -207,7 +213,7 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "name", "says"),
+    ("memory", "name", "sentence"),
     [
         (
             remembered(Reason.OVERBILLED, detail="differs by 10"),
@@ -215,7 +221,7 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
             "1 invoice would be held today, asking for 123.45 EUR.",
         ),
         (remembered(Reason.UNMAPPED), "unmapped", "pacspace_customer_id"),
-        (remembered(Reason.LEDGER_MISSING), "nothing_recorded", "nothing at all"),
+        (remembered(Reason.LEDGER_MISSING), "nothing_recorded", "no records at all"),
         (
             remembered(Reason.OVERBILLED, invoice_id="upcoming:sub_1:1"),
             "coming",
@@ -226,17 +232,17 @@ def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
         (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),
     ],
 )
-def test_a_point_says_what_it_is_about(memory: InvoiceState, name: str, says: str) -> None:
+def test_a_point_has_a_sentence_and_names_what_it_is_about(memory: InvoiceState, name: str, sentence: str) -> None:
     point = points(memory, events=ARRIVED)[name]
     assert point.standing is Standing.LOOK
-    assert says in point.says
+    assert sentence in point.sentence
     assert point.about or name == "history"
 
 
 def test_events_that_never_came_or_had_to_be_found_are_told() -> None:
     found = points(events={("invoice.created", "found by the sweep"): 2, ("invoice.updated", "queued"): 5})
     assert found["events"].about == ("invoice.created", "invoice.finalized")
-    assert "2 of 7" in found["failed_webhooks"].says
+    assert "2 of 7" in found["failed_webhooks"].sentence
 
 
 @pytest.mark.parametrize(("backstop", "standing"), [("24h", Standing.FINE), ("1h", Standing.LOOK)])
@@ -310,7 +316,7 @@ class Page(HTMLParser):
 
 
 def page(*lines: InvoiceLine) -> Page:
-    point = CheckPoint(name="held_today", standing=Standing.LOOK, says=HOSTILE, about=(HOSTILE,))
+    point = CheckPoint(name="held_today", standing=Standing.LOOK, sentence=HOSTILE, about=(HOSTILE,))
     return Page(Templates().render("report.html.jinja", as_json(report(*lines, points=(point,)))))
 
 
@@ -360,7 +366,7 @@ def test_an_invoice_that_waits_no_more_is_not_looked_at_again() -> None:
 )
 def test_a_share_is_rounded_and_says_all_only_of_all(matched: int, judged: int, share: str) -> None:
     counts = dict.fromkeys(Verdict, 0) | {Verdict.MATCHED: matched, Verdict.DRIFTED: judged - matched}
-    month = Month(month="2026-10", invoices=judged, verdicts=counts, waiting=0, held=0, at_stake=())
+    month = TrendMonth(month="2026-10", invoices=judged, verdicts=counts, waiting=0, held=0, at_stake=())
     assert month.matched_share == share
 
 

@@ -1,6 +1,6 @@
-"""One invoice of the report, and the figures of each of its windows: from what we remember of it. Pure."""
+"""Lines of the report: each invoice with the figures of its windows, and the months of the trend."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,29 +12,27 @@ from pacspace_stripe.explain.rules.explanation import Explanation, explanation_o
 from pacspace_stripe.gate.rules.decide import fails_closed
 from pacspace_stripe.gate.rules.state import InvoiceState, KeptBack
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
-from pacspace_stripe.vocabulary.money import Money
+from pacspace_stripe.vocabulary.money import Money, totals
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.quantities import subtract
 
-Shown = dict[str, str | int | None]
-
 
 class Holding(StrEnum):
-    """What happened to an invoice when Stripe would have sent it, or in observe mode would have happened."""
+    """Effect of the gate on an invoice; in observe mode, the effect that it would have had."""
 
     NO = "no"
-    """It goes, or went, when Stripe sends it."""
+    """The invoice leaves, or left, when Stripe sends it."""
     NOW = "now"
-    """It waits: nobody and nothing has cleared it yet."""
+    """The invoice waits and is not cleared yet."""
     A_WHILE = "for a while"
-    """It waited until both sides agreed, or a person let it go."""
+    """The invoice waited until both sides agreed or a person released it."""
     TO_THE_END = "to the end"
-    """Nothing cleared it: in observe mode it left as it was; else a person voided or paid it."""
+    """The invoice was never cleared: it left as it was in observe mode, or a person voided it or marked it as paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One window of an invoice. Quantities in the meter's unit; None where a side could not say."""
+class ReportRow:
+    """One window of an invoice. Quantities are in the meter's unit, None for a side that could not be read."""
 
     account: str | None
     meter: str
@@ -44,23 +42,23 @@ class Row:
     recorded: Decimal | None
     reason: Reason
     explanation: Explanation | None = None
-    """What a difference comes from, as far as it was found out about these very figures."""
+    """Explanation of the difference between these very figures, if there is one."""
 
     @property
     def drift(self) -> Decimal | None:
-        """Billed minus recorded, exactly."""
+        """Return billed minus recorded usage, exactly."""
         if self.billed is None or self.recorded is None:
             return None
         return subtract(self.billed, self.recorded)
 
     @property
     def verdict(self) -> Verdict:
-        """Of this window alone: a waiver is the whole invoice's."""
+        """Return the verdict of this window alone: a waiver belongs to the whole invoice."""
         return self.reason.verdict
 
     @classmethod
-    def remembered(cls, window: Shown, explanations: Iterable[Explanation] = ()) -> "Row":
-        """From the shape in which memory keeps it."""
+    def from_state(cls, window: Mapping[str, str | int | None], explanations: Iterable[Explanation]) -> "ReportRow":
+        """Return the row of a window as the invoice state keeps it."""
         return cls(
             account=_text(window["account"]),
             meter=str(window["meter"]),
@@ -75,32 +73,32 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class InvoiceLine:
-    """One invoice that something metered is on."""
+    """One invoice with metered usage."""
 
-    memory: InvoiceState
+    state: InvoiceState
     policy: Policy
     explanations: tuple[Explanation, ...] = ()
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        return tuple(Row.remembered(dict(window), self.explanations) for window in self.memory.windows)
+    def rows(self) -> tuple[ReportRow, ...]:
+        return tuple(ReportRow.from_state(window, self.explanations) for window in self.state.windows)
 
     @property
     def invoice_id(self) -> str:
-        return self.memory.invoice_id
+        return self.state.invoice_id
 
     @property
     def customer_id(self) -> str:
-        return self.memory.customer_id or "-"
+        return self.state.customer_id or "-"
 
     @property
     def money(self) -> Money | None:
-        """What Stripe asked for when we last looked; None of invoices last looked at before that was kept."""
-        return self.memory.amount
+        """Return the amount due at the last check, or None if an early version made that check and stored none."""
+        return self.state.amount
 
     @property
     def kept(self) -> KeptBack | None:
-        return self.memory.kept_back
+        return self.state.kept_back
 
     @property
     def holding(self) -> Holding:
@@ -108,54 +106,110 @@ class InvoiceLine:
             return Holding.NO
         if self.kept.until is not None:
             return Holding.A_WHILE
-        return Holding.TO_THE_END if self.memory.ended or self._is_out else Holding.NOW
+        return Holding.TO_THE_END if self.state.ended or self._is_out else Holding.NOW
 
     @property
     def _is_out(self) -> bool:
-        """Nobody holds it, and it is no draft any more: Stripe has sent it, or collects it."""
-        return not self.memory.held and self.memory.status not in (None, InvoiceStatus.DRAFT)
+        """Return whether Stripe has sent or collects the invoice: it is not held, and no draft any more."""
+        return not self.state.held and self.state.status not in (None, InvoiceStatus.DRAFT)
 
     @property
     def waited(self) -> timedelta:
-        """How long it was, or would have been, held before it was cleared."""
+        """Return the time for which the invoice was, or would have been, held before it was cleared."""
         return self.kept.until - self.kept.since if self.kept and self.kept.until else timedelta(0)
 
     @property
     def stops_today(self) -> bool:
-        """Whether the gate holds it now or, enforced, would: a draft, or one that we hold, that nothing cleared."""
-        if self.memory.ended or self._is_out or self.memory.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
+        """Return whether the gate holds the invoice now, or would if it enforced: a draft that is not cleared."""
+        if self.state.ended or self._is_out or self.state.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
             return False
-        ours = self.memory.held or self.memory.first is None or self.memory.first.auto_advance
-        return ours and (self.memory.verdict is Verdict.DRIFTED or fails_closed(self.memory, self.policy))
+        ours = self.state.held or self.state.first is None or self.state.first.auto_advance
+        return ours and (self.state.verdict is Verdict.DRIFTED or fails_closed(self.state, self.policy))
 
     @property
     def period(self) -> str:
-        """The month its usage began in, ``2026-10``; of the first sight when no window is known."""
+        """Return the month in which its usage began, such as ``2026-10``; without windows, that of its first check."""
         starts = [row.start for row in self.rows if row.start]
         at = min(starts) if starts else self.seen_at
         return f"{at:%Y-%m}" if at else "-"
 
     @property
     def seen_at(self) -> datetime | None:
-        return self.memory.first.at if self.memory.first else None
+        return self.state.first.at if self.state.first else None
 
     @property
     def agreed(self) -> tuple[datetime, datetime] | None:
-        """When we first saw it, and when both sides were first found to agree for good."""
-        return (self.seen_at, self.memory.agreed_at) if self.seen_at and self.memory.agreed_at else None
+        """Return the times of the first check and of the agreement that lasted, if there was one."""
+        return (self.seen_at, self.state.agreed_at) if self.seen_at and self.state.agreed_at else None
 
     def belongs(self, since: datetime | None) -> bool:
-        """Whether any of its usage is of that time or later; without windows, whether it was seen then.
+        """Return whether any of its usage is of that time or later; without windows, whether its first check is.
 
-        What ended without any window had nothing metered on it; of what was never read, nobody knows.
+        An ended invoice without windows had nothing metered on it, and an invoice that was never read is left out.
         """
-        if not self.rows and (self.memory.ended or self.memory.first is None):
+        if not self.rows and (self.state.ended or self.state.first is None):
             return False
         if since is None:
             return True
         ends = [row.end for row in self.rows if row.end]
         latest = max(ends) if ends else self.seen_at
         return latest is not None and latest > since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendMonth:
+    """The invoices whose usage began in one month (UTC), counted by their last verdict."""
+
+    month: str
+    invoices: int
+    verdicts: dict[Verdict, int]
+    waiting: int
+    """Invoices that were not compared yet."""
+    held: int
+    at_stake: tuple[Money, ...]
+
+    @property
+    def matched_share(self) -> str:
+        """Return the share of those compared that agreed, in percent: 0 only when none did, 100 only when all did."""
+        judged, agreed = self.invoices - self.waiting, self.verdicts[Verdict.MATCHED]
+        if not judged:
+            return "-"
+        tenths = (agreed * 2000 + judged) // (2 * judged)
+        tenths = max(tenths, 1) if agreed else 0
+        tenths = min(tenths, 999) if agreed < judged else 1000
+        return f"{tenths // 10}.{tenths % 10} %"
+
+
+def verdict_counts(lines: Iterable[InvoiceLine]) -> dict[Verdict, int]:
+    """Return the number of invoices with each verdict, zeros included."""
+    counts = dict.fromkeys(Verdict, 0)
+    for line in lines:
+        if line.state.verdict is not None:
+            counts[line.state.verdict] += 1
+    return counts
+
+
+def held_lines(lines: Iterable[InvoiceLine]) -> list[InvoiceLine]:
+    """Return the invoices that were, or would have been, held."""
+    return [line for line in lines if line.holding is not Holding.NO]
+
+
+def trend(lines: Iterable[InvoiceLine]) -> tuple[TrendMonth, ...]:
+    """Return every month that has invoices, the oldest first."""
+    months: dict[str, list[InvoiceLine]] = {}
+    for line in lines:
+        months.setdefault(line.period, []).append(line)
+    return tuple(
+        TrendMonth(
+            month=name,
+            invoices=len(theirs),
+            verdicts=verdict_counts(theirs),
+            waiting=sum(line.state.verdict is None for line in theirs),
+            held=len(held_lines(theirs)),
+            at_stake=totals(line.money for line in held_lines(theirs)),
+        )
+        for name, theirs in sorted(months.items())
+    )
 
 
 def _text(value: str | int | None) -> str | None:
