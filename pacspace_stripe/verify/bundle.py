@@ -9,9 +9,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pacspace_stripe.errors import RemoteError, UnreadableDocument, UnreadableEvidence
-from pacspace_stripe.evidence.format.older import OlderEvidence, read_older
-from pacspace_stripe.evidence.format.reading import ReadEvidence, is_canonical, read_evidence, strict_json
-from pacspace_stripe.evidence.format.values import Count, Sha256, Text
+from pacspace_stripe.evidence.models import Count, Sha256, Text
+from pacspace_stripe.evidence.reader import (
+    OlderEvidence,
+    ReadEvidence,
+    is_canonical,
+    read_evidence,
+    read_older,
+    strict_json,
+)
 from pacspace_stripe.http.answers import Fields, exact_json
 from pacspace_stripe.verify import chain
 from pacspace_stripe.verify import printed_text as printed

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from pacspace_stripe.evidence.format.models import EvidenceDocument
-from pacspace_stripe.evidence.format.older import OlderDocument, OlderEvidence
-from pacspace_stripe.evidence.format.reading import ReadEvidence
+from pacspace_stripe.evidence.models import EvidenceDocument
+from pacspace_stripe.evidence.reader import OlderDocument, OlderEvidence, ReadEvidence
 from pacspace_stripe.verify.report import Result, unless
 from pacspace_stripe.vocabulary.text import plural
 

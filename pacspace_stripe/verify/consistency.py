@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from pacspace_stripe.comparison.rules.verdicts import BilledAs, LineKind, Reason, Verdict, summarize
-from pacspace_stripe.evidence.format.lines import LineModel
-from pacspace_stripe.evidence.format.models import EvidenceDocument, PolicyModel, WindowModel
+from pacspace_stripe.evidence.models import EvidenceDocument, LineModel, PolicyModel, WindowModel
 from pacspace_stripe.verify import selections
 from pacspace_stripe.verify.report import Result, unless
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol

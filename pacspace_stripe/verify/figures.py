@@ -5,7 +5,7 @@ Nothing here is verified by itself: the steps say whether it holds.
 
 from dataclasses import dataclass
 
-from pacspace_stripe.evidence.format.models import EvidenceDocument, WindowModel
+from pacspace_stripe.evidence.models import EvidenceDocument, WindowModel
 from pacspace_stripe.verify.invoice import Stamp
 from pacspace_stripe.verify.report import printable
 from pacspace_stripe.vocabulary.canonical_json import Json

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pacspace_stripe.errors import RemoteError
-from pacspace_stripe.evidence.format.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
+from pacspace_stripe.evidence.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
 from pacspace_stripe.http.answers import Fields, exact_json
 from pacspace_stripe.ledger.rules.selection import BY_REASON, CountedRecords, Selection, named_meters, select
 from pacspace_stripe.pacspace_api.failures import PACSPACE

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pacspace_stripe.errors import ConfigurationError, NotFound, RemoteError
-from pacspace_stripe.evidence.format.models import EvidenceDocument, WindowModel
-from pacspace_stripe.evidence.format.reading import ReadEvidence
+from pacspace_stripe.evidence.models import EvidenceDocument, WindowModel
+from pacspace_stripe.evidence.reader import ReadEvidence
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import PublicPacSpace
 from pacspace_stripe.pacspace_api.inputs import DEFAULT_ADDRESS

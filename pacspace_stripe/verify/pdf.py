@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 import pikepdf
 
 from pacspace_stripe.errors import UnreadableDocument
-from pacspace_stripe.evidence.format.reading import LARGEST
+from pacspace_stripe.evidence.reader import LARGEST
 from pacspace_stripe.verify import page_texts
 from pacspace_stripe.verify import printed_text as printed
 

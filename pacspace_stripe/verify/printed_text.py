@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pacspace_stripe.evidence.format.models import EvidenceDocument
-from pacspace_stripe.evidence.format.reading import ReadEvidence
+from pacspace_stripe.evidence.models import EvidenceDocument
+from pacspace_stripe.evidence.reader import ReadEvidence
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
 from pacspace_stripe.verify.report import Result, cannot_tell, together, unless
 from pacspace_stripe.vocabulary.quantities import text as plain

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import permutations
 
-from pacspace_stripe.evidence.format.models import (
+from pacspace_stripe.evidence.models import (
     CompareModel,
     EvidenceDocument,
     LeftOutModel,

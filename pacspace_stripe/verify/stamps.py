@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pacspace_stripe.evidence.format.models import EvidenceDocument
-from pacspace_stripe.evidence.format.reading import ReadEvidence
+from pacspace_stripe.evidence.models import EvidenceDocument
+from pacspace_stripe.evidence.reader import ReadEvidence
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY, OURS, PREFIX, metadata_stamp
 from pacspace_stripe.verify import printed_text as printed

@@ -17,8 +17,7 @@ last two as above.
 from collections.abc import Iterator, Sequence
 
 from pacspace_stripe.errors import UnreadableDocument, UnreadableEvidence
-from pacspace_stripe.evidence.format.older import read_older
-from pacspace_stripe.evidence.format.reading import ReadEvidence, read_evidence
+from pacspace_stripe.evidence.reader import ReadEvidence, read_evidence, read_older
 from pacspace_stripe.verify import bundle as bundles
 from pacspace_stripe.verify import chain, online
 from pacspace_stripe.verify import consistency as truths

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from pacspace_stripe.errors import UnreadableDocument
-from pacspace_stripe.evidence.format.models import EvidenceDocument
-from pacspace_stripe.evidence.format.reading import ReadEvidence
+from pacspace_stripe.evidence.models import EvidenceDocument
+from pacspace_stripe.evidence.reader import ReadEvidence
 from pacspace_stripe.pacspace_api import Source
 from pacspace_stripe.verify import figures, steps
 from pacspace_stripe.verify.archive import LARGEST_ZIP

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from pacspace_stripe.app import App, build
 from pacspace_stripe.errors import LeaseBusy, SignatureError, StoreUnavailable, UnreadableEvent
-from pacspace_stripe.evidence.format.reading import read_evidence
+from pacspace_stripe.evidence.reader import read_evidence
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock

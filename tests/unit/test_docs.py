@@ -16,7 +16,7 @@ from pacspace_stripe.cli.ledger import ledger
 from pacspace_stripe.cli.onboard.prompts import SECRETS
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.documents.reference import MODELS, meaning_of, reference, variables
-from pacspace_stripe.evidence.format.reading import SCHEMA_NAME, json_schema
+from pacspace_stripe.evidence.reader import SCHEMA_NAME, json_schema
 from pacspace_stripe.explain.rules.explanation_text import CAUSES
 from pacspace_stripe.settings import describe, env_example, markdown_table
 from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED
@@ -69,7 +69,7 @@ def test_every_variable_of_a_template_says_what_it_is(model: type) -> None:
 
 
 def test_the_shipped_schema_of_evidence_is_up_to_date(request: pytest.FixtureRequest) -> None:
-    schema = Path(pacspace_stripe.__file__).parent / "schemas" / SCHEMA_NAME
+    schema = Path(pacspace_stripe.__file__).parent / "evidence" / SCHEMA_NAME
     written = json.dumps(json_schema(), indent=2) + "\n"
     if request.config.getoption("--write-docs"):
         schema.write_text(written)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import pacspace_stripe
 from pacspace_stripe.comparison.rules.verdicts import BilledLine, Finding, Reason, Verdict, summarize
 from pacspace_stripe.errors import PacspaceStripeError, UnreadableEvidence
-from pacspace_stripe.evidence.format.reading import LARGEST, read_evidence
+from pacspace_stripe.evidence.reader import LARGEST, read_evidence
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation, core, seal
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.verify.consistency import problems
@@ -131,7 +131,7 @@ GENUINE = {
         )
     ),
 }
-SCHEMA = json.loads((Path(pacspace_stripe.__file__).parent / "schemas/evidence-1.json").read_text())
+SCHEMA = json.loads((Path(pacspace_stripe.__file__).parent / "evidence/evidence-1.json").read_text())
 
 
 @pytest.mark.parametrize("evidence", GENUINE.values(), ids=GENUINE)

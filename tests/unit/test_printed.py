@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pacspace_stripe.evidence.format.reading import ReadEvidence, read_evidence
+from pacspace_stripe.evidence.reader import ReadEvidence, read_evidence
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.printed_text import in_footer, on_every_page
 from pacspace_stripe.verify.report import printable

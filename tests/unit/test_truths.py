@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.evidence.format.reading import read_evidence
+from pacspace_stripe.evidence.reader import read_evidence
 from pacspace_stripe.verify import Outcome
 from pacspace_stripe.verify.chain import intact, place
 from pacspace_stripe.verify.consistency import adds_up

@@ -1,32 +1,26 @@
-"""What evidence is made of: strict, frozen models. The JSON Schema is made of them, and shows their docstrings."""
+"""Evidence as strict, frozen models: bytes of unknown origin become one of these, or are refused.
 
-from typing import Annotated, Literal, Self
+Each value has one spelling only; nothing is guessed, added or changed. The JSON Schema in ``evidence-1.json`` is made of
+these models and shows their docstrings.
+"""
 
-from pydantic import Field, model_validator
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pacspace_stripe.comparison.rules.verdicts import (
     BilledAs,
+    BilledLine,
     EarlierBilling,
     Finding,
+    LineKind,
     MeterTotals,
     Reason,
     Verdict,
     WindowResult,
-)
-from pacspace_stripe.evidence.format.lines import AlreadyModel, LineModel, MeterSaysModel
-from pacspace_stripe.evidence.format.values import (
-    LARGEST_INTEGER,
-    MOST,
-    Count,
-    Moment,
-    Name,
-    Quantity,
-    Several,
-    Sha256,
-    Strict,
-    Text,
-    Unit,
-    Word,
 )
 from pacspace_stripe.vocabulary.ledger import (
     Comparison,
@@ -39,17 +33,94 @@ from pacspace_stripe.vocabulary.ledger import (
     UsageSign,
 )
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, FailPolicy, FinalizePolicy, Mode, Policy
-from pacspace_stripe.vocabulary.windows import Window
+from pacspace_stripe.vocabulary.windows import Window, iso
+
+_QUANTITY = r"^-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{0,119}[1-9])?$"
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z$"
+_NAME = r"^[A-Za-z0-9_.:-]{1,200}$"
+_LONGEST_TEXT = 5000
+MOST = 10_000
+"""Items of any list, and entries of any mapping."""
+LARGEST_INTEGER = 2**53 - 1
+"""The largest number that RFC 8785 takes: to other readers, numbers are doubles."""
+Value = TypeVar("Value")
 
 
-class DecisionModel(Strict):
+def _quantity(written: object) -> Decimal:
+    if not isinstance(written, str) or not re.fullmatch(_QUANTITY, written) or written == "-0":
+        message = "is not a quantity: plain digits as text"
+        raise ValueError(message)
+    return Decimal(written)
+
+
+def _moment(written: object) -> datetime:
+    if not isinstance(written, str) or not re.fullmatch(_MOMENT, written):
+        message = "is not a time in UTC"
+        raise ValueError(message)
+    at = datetime.fromisoformat(written)
+    if iso(at) != written:
+        message = "is not a time as it is written here"
+        raise ValueError(message)
+    return at
+
+
+_QUANTITY_SCHEMA = {"type": "string", "pattern": _QUANTITY, "not": {"const": "-0"}}
+Quantity = Annotated[Decimal, BeforeValidator(_quantity), WithJsonSchema(_QUANTITY_SCHEMA)]
+"""A quantity as text of plain digits: at most 40 before and 120 after the decimal point."""
+Unit = Annotated[Quantity, Field(gt=0)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "pattern": _MOMENT})]
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+Name = Annotated[str, Field(pattern=_NAME)]
+"""A proof root or checkpoint id of PacSpace."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+Several = Annotated[tuple[Value, ...], Field(strict=False, max_length=MOST)]
+"""A JSON list. Strict pydantic would take only tuples."""
+Word = Annotated[Value, Field(strict=False)]
+"""One of an enumeration's values. Strict pydantic would take only its members."""
+
+
+class StrictModel(BaseModel):
+    """A model that takes exactly its own keys and spellings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class DecisionModel(StrictModel):
     """The verdict on all windows together, and its reason."""
 
     verdict: Word[Verdict]
     reason: Word[Reason]
 
 
-class CompareModel(Strict):
+class LineModel(StrictModel):
+    """One line of the invoice and the usage it bills, in the meter's unit."""
+
+    id: Text
+    quantity: Quantity | None
+    kind: Word[LineKind] = LineKind.USAGE
+    price: Text | None = None
+
+    def line(self) -> BilledLine:
+        """Return the value that the gate uses."""
+        return BilledLine(line_id=self.id, quantity=self.quantity, kind=self.kind, price=self.price)
+
+
+class MeterSaysModel(StrictModel):
+    """Stripe's meter summaries over the inner and the outer whole minutes of the window."""
+
+    inner: Quantity
+    outer: Quantity
+
+
+class AlreadyModel(StrictModel):
+    """An earlier invoice of the same period, and what it billed."""
+
+    invoice: Text
+    quantity: Quantity
+
+
+class CompareModel(StrictModel):
     """PacSpace's compare, raw and signed."""
 
     your_balance: Quantity
@@ -59,8 +130,8 @@ class CompareModel(Strict):
     matches_theirs: bool | None
 
 
-class ProofModel(Strict):
-    """The root, and what it was said to cover when the decision was made."""
+class ProofModel(StrictModel):
+    """The proof root, and what PacSpace said it covers when the decision was made."""
 
     checkpoint_id: Name
     proof_root: Name
@@ -71,7 +142,7 @@ class ProofModel(Strict):
     stale: bool
 
 
-class RecordModel(Strict):
+class RecordModel(StrictModel):
     """A record of the settlement ledger."""
 
     key: Text
@@ -80,7 +151,7 @@ class RecordModel(Strict):
     verified: bool
 
 
-class LeftOutModel(Strict):
+class LeftOutModel(StrictModel):
     """Records of the scope that are no usage of this meter and period, added up by why."""
 
     by: Word[LeftOutBy]
@@ -90,19 +161,19 @@ class LeftOutModel(Strict):
     net_change: Quantity
 
 
-class PlacedByModel(Strict):
+class PlacedByModel(StrictModel):
     """Number of counted records by the clock that placed them in the period."""
 
     accepted: Count
-    """PacSpace's acceptance."""
+    """Placed by the time of acceptance."""
     usage_time: Count
-    """The usage time that the record itself names."""
+    """Placed by the usage time that the record itself names."""
 
 
-class SelectionModel(Strict):
-    """What the counted records were chosen from: everything that PacSpace derives from the scope, raw and signed.
+class SelectionModel(StrictModel):
+    """The scope that the counted records were chosen from: all that PacSpace derives from it, raw and signed.
 
-    PacSpace's compare and the proof root are about all of it; recorded usage is about what is not left out.
+    PacSpace's compare and the proof root are about all of the scope; recorded usage is what is not left out.
     """
 
     start: Moment
@@ -111,10 +182,10 @@ class SelectionModel(Strict):
     net_change: Quantity
     left_out: Several[LeftOutModel]
     placed_by: PlacedByModel | None = None
-    """Absent: acceptance placed every counted record."""
+    """Absent when the time of acceptance placed every counted record."""
 
     def selected(self) -> SelectedScope:
-        """Return it as the domain's value. Raises ValueError for a scope that ends before it starts."""
+        """Return the value that the gate uses. Raises ValueError for a scope that ends before it starts."""
         return SelectedScope(
             scope=Window(start=self.start, end=self.end),
             count=self.record_count,
@@ -127,7 +198,7 @@ class SelectionModel(Strict):
         )
 
 
-class WindowModel(Strict):
+class WindowModel(StrictModel):
     """One ledger account, meter and period of the invoice: both figures and what they mean."""
 
     account: Text | None
@@ -147,7 +218,7 @@ class WindowModel(Strict):
     meter_says: MeterSaysModel | None = None
     already: Several[AlreadyModel] = ()
     selection: SelectionModel | None = None
-    """Where not all of the ledger's records in the period are usage of the meter as it stands."""
+    """Present where not every record of the ledger in the period is usage of this meter."""
     subscription: Text | None = None
     """The subscription that its lines name, where that is not the invoice's own."""
 
@@ -169,11 +240,11 @@ class WindowModel(Strict):
 
     @property
     def window(self) -> Window | None:
-        """The period, where there is one."""
+        """The period; None where there is none."""
         return Window(start=self.start, end=self.end) if self.start and self.end else None
 
     def result(self) -> WindowResult:
-        """Return it as the domain's value."""
+        """Return the value that the gate uses."""
         return WindowResult(
             account=self.account,
             meter=self.meter,
@@ -213,8 +284,8 @@ class WindowModel(Strict):
         )
 
 
-class PolicyModel(Strict):
-    """What was in force when the decision was made."""
+class PolicyModel(StrictModel):
+    """The settings in force when the decision was made."""
 
     ledger: Word[LedgerProtocol] = LedgerProtocol.BALANCE
     mode: Word[Mode]
@@ -232,11 +303,11 @@ class PolicyModel(Strict):
     totals: Several[Text] = ()
     """Meters that Stripe is sent a running total of; the records of a window add up to the last one."""
     usage_items: Several[Text] = ()
-    """Which invoice items bill usage that another system counted, as the setting says it."""
+    """Invoice items that bill usage which another system counted, in the spelling of the setting."""
 
     @property
     def choices(self) -> Policy:
-        """What it says about which records count, in the domain's words."""
+        """The policy that says which records count, as the gate uses it."""
         return Policy(
             usage_sign=self.usage_sign,
             meter_from=self.meter_from,
@@ -248,8 +319,8 @@ class PolicyModel(Strict):
         )
 
 
-class WaiverModel(Strict):
-    """A person's decision to let exactly these billed quantities go; ``unknown`` where none could be read."""
+class WaiverModel(StrictModel):
+    """A person's decision to release exactly these billed quantities; ``unknown`` where none could be read."""
 
     reason: Text
     by: Text
@@ -257,7 +328,7 @@ class WaiverModel(Strict):
     figures: Annotated[dict[Text, Quantity | Literal["unknown"]], Field(max_length=MOST)]
 
 
-class ChainModel(Strict):
+class ChainModel(StrictModel):
     """The document's place in the chain of its subscription."""
 
     id: Text
@@ -265,8 +336,8 @@ class ChainModel(Strict):
     previous_sha256: Sha256 | None
 
 
-class EvidenceDocument(Strict):
-    """What was compared for one invoice, with what result, under which policy."""
+class EvidenceDocument(StrictModel):
+    """The comparison of one invoice, its result, and the policy it was made under."""
 
     format: Literal["pacspace-stripe/evidence/1"]
     invoice: Text
@@ -279,16 +350,16 @@ class EvidenceDocument(Strict):
     policy: PolicyModel
     waiver: WaiverModel | None
     confirms: Sha256 | None
-    """The decision about the draft that this document only confirms; such a one is never stamped."""
+    """SHA-256 of the decision about the draft that this document only confirms; a confirmation is never stamped."""
     chain: ChainModel
     decided_at: Moment
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Every proof root, each once, in order."""
+        """Every proof root once, in order."""
         return tuple(dict.fromkeys(window.proof.proof_root for window in self.windows if window.proof))
 
     def finding(self) -> Finding:
-        """The decision in the domain's words."""
+        """Return the decision as the gate uses it."""
         results = tuple(window.result() for window in self.windows)
         return Finding(verdict=self.decision.verdict, reason=self.decision.reason, detail="", windows=results)
