@@ -21,7 +21,7 @@ STAMP = "1739270400"
 NOW = datetime.fromtimestamp(1739270400, UTC)
 BODY = b'{"event":"delta.verified","data":{"recordId":"rec_1"}}'
 SIGNATURE = "v1=8d2ab76f863c13d6d10d5f82e5a3f37e0d34eab4a80d41bebae3fb642e26e304"
-"""The vector of the contract (5.1)."""
+"""The published vector of a signature (CONTRACT 5.1)."""
 FIVE_MINUTES = timedelta(minutes=5)
 
 
