@@ -64,7 +64,7 @@ def stamped_good(state: InvoiceState) -> bool:
 
 
 def stamp_stays(invoice: Invoice, state: InvoiceState, finding: Finding) -> bool:
-    """Return whether the stamp on an invoice outlives a finding: only a finding replaces a stamp (design 3.2).
+    """Return whether the stamp on an invoice outlives a finding: only a finding replaces a stamp.
 
     *Matched* and *drifted* are findings (a stamp that proves the same match is kept before this is asked). *Unproven*
     replaces only a stamp of ours that was unproven too, or that Stripe's own lines refute: the invoice does not bill

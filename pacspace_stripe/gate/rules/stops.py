@@ -1,6 +1,6 @@
 """Reasons that keep an invoice from being released: an act of somebody else since we held it, or one not ruled out.
 
-Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, stripe-facts
+Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, FACTS
 12.5), so a release would undo it. ``stops`` is the only place that decides whether an invoice may be released,
 finalized or given its finalization time back; ``withheld`` takes those actions out of whatever was planned.
 """
