@@ -1,12 +1,13 @@
-"""PacSpace's two ledgers, the Balance API and the settlement API, behind one client; and the ``dashboard`` that makes keys.
+"""PacSpace's two ledgers, the Balance API and the settlement API, behind one client; and the dashboard.
 
 * ``client`` is the entry: ``PacSpace`` for a key, ``PublicPacSpace`` for public verify. Its parts are one module each.
-* ``inputs`` checks everything that is sent; ``models`` reads everything that comes back, strictly, in every documented
-  spelling; ``http`` sends one request and opens its envelope; ``failures`` maps error answers to ``errors.py``.
+* ``inputs`` checks everything that is sent; ``models`` are everything that comes back, read by ``parsing``, strictly and
+  in every documented spelling; ``http`` sends one request and opens its envelope; ``failures`` maps error answers.
 * ``reconciliation`` serves the gate: it reads no more than a comparison judges by.
-* ``events`` reads signed webhooks. No event decides anything: it says whose figures to read again.
+* ``dashboard`` asks for access and makes keys.
+* ``events`` reads signed webhooks. No event decides anything: it names the account whose figures to read again.
 
-The room does not own connections, retries or rate limits (``pacspace_stripe.http``), nor any decision. Facts about
+The room owns neither connections, retries and rate limits (``pacspace_stripe.http``), nor any decision. Facts about
 PacSpace are cited as ``CONTRACT n.n``: see CONTRACT.md beside this file. README.md tells how to use the client.
 """
 

@@ -237,7 +237,7 @@ def emitted_of(data: Data, sent: NewDelta) -> Delta:
 
 
 def batch_of(data: Data, sent: int) -> Batch:
-    """Return the outcome of a batch of ``sent`` deltas. No delta may be answered twice, and no other than those sent."""
+    """Return the outcome of a batch of ``sent`` deltas. Each may be answered once, and no other."""
     found, fields = read(BatchFigures, "batch", data), Fields(PACSPACE, "batch", data)
     answered = {item.index for item in found.results}
     if not answered <= set(range(sent)):

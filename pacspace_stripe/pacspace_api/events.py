@@ -1,7 +1,8 @@
-"""PacSpace's events: a signed body → what it is about, and nothing else (CONTRACT 5).
+"""PacSpace's events: the subject of a signed body, and nothing else (CONTRACT 5).
 
-Which figures it brings does not matter: whatever decides is read again. Documents and SDK have two envelopes and two
-payloads, and all are read here. Of ``checkpoint.verified`` no payload is published: it is read like the others.
+The figures of an event are not read: whatever decides is read again from PacSpace. The documentation and the SDK have
+two envelopes and two payloads, and all are read here. No payload of ``checkpoint.verified`` is published: it is read like
+the others.
 """
 
 import hashlib
@@ -17,12 +18,12 @@ from pacspace_stripe.http.answers import json_object, mapping, matching
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _PLACES = ("delta", "checkpoint", "scope", "record")
-"""The objects within ``data`` that may say whose event it is; the flat payload says it in ``data`` itself."""
+"""Objects within ``data`` that may name the customer; the flat payload names it in ``data`` itself (CONTRACT 5.4)."""
 _HINT = "It was recorded; compare the webhook's payload in PacSpace's dashboard with its documents."
 
 
 class LedgerEventType(StrEnum):
-    """The types of events that we act on; every other one reads as OTHER."""
+    """The types of events that the gate acts on; every other one is OTHER (CONTRACT 5.3)."""
 
     DELTA_VERIFIED = "delta.verified"
     DELTA_FAILED = "delta.failed"
@@ -36,7 +37,7 @@ class LedgerEventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEvent:
-    """What one event is about. Nothing in it decides anything: it says whose figures may have changed."""
+    """The subject of one event. It decides nothing: it names the account whose figures may have changed."""
 
     event_id: str
     type: LedgerEventType
@@ -47,10 +48,10 @@ class LedgerEvent:
 
 
 def ledger_event_from_pacspace(body: bytes, event_id_header: str | None) -> LedgerEvent:
-    """The event in a body whose signature was verified. Raises UnreadableEvent, and nothing else.
+    """Return the event in a body whose signature was verified. Raises UnreadableEvent, and nothing else.
 
     Two deliveries of one event have one id: the header's, else the envelope's, else one made of the body. The header is
-    not signed; all that a changed one achieves is one more look.
+    not signed; all that a changed one achieves is one more check.
     """
     data = json_object(body)
     if data is None:
@@ -73,18 +74,19 @@ def ledger_event_from_pacspace(body: bytes, event_id_header: str | None) -> Ledg
 
 
 def _account(about: Mapping[str, object]) -> str | None:
-    found = _said(about, "customerId")
+    """Return the customer. Two different ones make the event unreadable."""
+    found = _texts(about, "customerId")
     return _refuse("it has two values for customerId") if len(found) > 1 else next(iter(found), None)
 
 
 def _record_key(about: Mapping[str, object]) -> str | None:
-    """No published payload has one, so two words for it are none."""
-    found = _said(about, "recordKey", "key")
+    """Return a settlement record's key; no published payload has one, so two different keys are none."""
+    found = _texts(about, "recordKey", "key")
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _said(about: Mapping[str, object], *names: str) -> set[str]:
-    """What is said under these names, in all places."""
+def _texts(about: Mapping[str, object], *names: str) -> set[str]:
+    """Return the texts under these names, in all places."""
     places = (about, *(mapping(about.get(place)) for place in _PLACES))
     return {text for place in places for name in names if (text := matching(_ACCOUNT, place.get(name)))}
 

@@ -1,4 +1,4 @@
-"""What PacSpace's error answers mean for us (CONTRACT 1.5). 429 and 5xx never come here: the transport raises them."""
+"""PacSpace's error answers as errors of ours (CONTRACT 1.5). 429 and 5xx never come here: the transport raises them."""
 
 from pacspace_stripe.errors import (
     Conflict,
@@ -17,7 +17,7 @@ from pacspace_stripe.http.calls import Answer, ErrorBody, wish
 
 PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "
-"""How the framework that PacSpace's flat errors come from begins the 404 of a path it does not serve."""
+"""Beginning of a 404 for a path that PacSpace does not serve, in the framework that its flat errors come from."""
 
 _BY_CODE: dict[str, type[RemoteRefused]] = {
     "API_KEY_ENVIRONMENT_HOST_MISMATCH": HostMismatch,
@@ -30,13 +30,13 @@ _BY_STATUS: dict[int, tuple[type[RemoteRefused], str]] = {
     403: (RemoteRefused, "API_ERROR"),
     412: (NotProvisioned, "CONTRACT_NOT_DEPLOYED"),
 }
-"""What these mean however they are worded, and the code of those that name none."""
+"""Error and default code of the statuses whose meaning does not depend on their body."""
 _FORBIDDEN = "PACSPACE_API_KEY may not do this at PACSPACE_API_BASE_URL: check that both are of one environment."
 _ADDRESS = "Check PACSPACE_API_BASE_URL: this does not look like PacSpace's Balance API."
 
 
 def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
-    """The error of ours that an answer outside 2xx is, with PacSpace's own code where it names one."""
+    """Return our error for an answer outside 2xx, with PacSpace's own code where it names one."""
     said = answer.said
     kind = _kind(answer.status, said)
     return kind(
@@ -51,7 +51,7 @@ def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
 
 
 def _kind(status: int, said: ErrorBody) -> type[RemoteError]:
-    """A 404 counts as "does not exist" only in PacSpace's own words: a wrong address answers 404 too."""
+    """Return the error's class. A 404 is NotFound only in PacSpace's own words: a wrong address answers 404 too."""
     match status:
         case 400 | 403 if said.code in _BY_CODE:
             return _BY_CODE[said.code]
@@ -68,7 +68,7 @@ def _kind(status: int, said: ErrorBody) -> type[RemoteError]:
 
 
 def _hint(kind: type[RemoteError], status: int) -> str | None:
-    """None is the hint of the error's own class."""
+    """Return a hint, or None for that of the error's own class."""
     if kind is UnexpectedAnswer:
         return _ADDRESS
     return _FORBIDDEN if kind is RemoteRefused and status == 403 else None  # noqa: PLR2004  # forbidden

@@ -72,8 +72,8 @@ class PacSpaceHttp:
     ) -> Data:
         """Send a POST: the same bytes under the same idempotency key until PacSpace is done, in bounded time in all.
 
-        ``repeatable``: PacSpace documents idempotency keys for this path (CONTRACT 1.7); otherwise it is sent once. Raises
-        StillInFlight when the first request with the key takes longer than the time allowed.
+        ``repeatable``: PacSpace documents idempotency keys for this path (CONTRACT 1.7); otherwise it is sent once.
+        Raises StillInFlight when the first request with the key takes longer than the time allowed.
         """
         sent = {**self._key, "Content-Type": "application/json", **(headers or {})}
         if key is not None:
@@ -141,7 +141,7 @@ def _succeeded(endpoint: str, answer: Answer) -> Answer:
 
 
 def is_pending(answer: Answer) -> bool:
-    """Return whether the first request with this idempotency key is still in flight (CONTRACT 1.7), whatever the status."""
+    """Return whether the first request with this key is still in flight (CONTRACT 1.7), whatever the status."""
     return answer.said.code == PENDING
 
 
@@ -218,8 +218,9 @@ def exact_json(value: object) -> str:
         case Decimal():
             return quantities.text(value) if value.is_finite() else _refuse(value)
         case Mapping():
-            names = (json.dumps(name) if isinstance(name, str) else _refuse(name) for name in value)
-            return f"{{{','.join(f'{name}:{exact_json(inner)}' for name, inner in zip(names, value.values(), strict=True))}}}"
+            names = [json.dumps(name) if isinstance(name, str) else _refuse(name) for name in value]
+            pairs = zip(names, map(exact_json, value.values()), strict=True)
+            return f"{{{','.join(f'{name}:{inner}' for name, inner in pairs)}}}"
         case str() | bool() | int() | None:
             return json.dumps(value)
         case float() if math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The values that PacSpace takes: deltas, writes and scopes, checked before anything is sent (CONTRACT 1.9, CONTRACT 4).
+"""The values that PacSpace takes, checked before anything is sent: deltas, writes, scopes (CONTRACT 1.9, CONTRACT 4).
 
 Whatever PacSpace would refuse raises InvalidInput. The checks take ``object``, so that a caller without a type checker
 also gets a message instead of a failure further on. Pure.

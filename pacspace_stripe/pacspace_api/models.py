@@ -1,8 +1,8 @@
 """PacSpace's answers, one strict and frozen model each (CONTRACT 3).
 
-Balances and deltas are exact Decimals, raw and signed as PacSpace keeps them. The models named ``…Figures``, ``…Root`` and
-``…Links`` read no more than the gate judges by, because a surprise in anything else must not hold an invoice. The larger
-results inherit from them. Pure.
+Balances and deltas are exact Decimals, raw and signed as PacSpace keeps them. The models named ``…Figures``, ``…Root``
+and ``…Links`` read no more than the gate judges by, because a surprise in anything else must not hold an invoice. The
+larger results inherit from them. Pure.
 """
 
 from collections.abc import Mapping

@@ -58,8 +58,8 @@ class ReconciliationApi:
 
     Every method raises RemoteError's children, with PacSpace's own code in ``code``: RemoteUnavailable and RateLimited
     when the same request may succeed later, UnexpectedAnswer for an answer outside the contract, RemoteRefused
-    (NotFound) for a clear no; ``compare`` and ``checkpoint`` also whatever the transport's guard raises. Balances are raw
-    and signed.
+    (NotFound) for a clear no; ``compare`` and ``checkpoint`` also whatever the transport's guard raises. Balances are
+    raw and signed.
     """
 
     def __init__(self, http: PacSpaceHttp, balance: BalanceApi) -> None:
@@ -67,9 +67,10 @@ class ReconciliationApi:
         self._balance = balance
 
     def derive(self, account: str, window: Window) -> Balance:
-        """Return the balance over all verified deltas of a window (CONTRACT 3.4); zero of nothing for an unknown account.
+        """Return the balance over all verified deltas of a window (CONTRACT 3.4); zero for an unknown account.
 
-        A window that is too wide for one request is the sum of its parts: windows are half-open, so each delta is in one.
+        A window that is too wide for one request is the sum of its halves: windows are half-open, so each delta is in
+        one of them.
         """
         # The limit cuts only the list of deltas; the balance is always over all of them.
         query = {**scope_fields(window), "limit": "1"}
@@ -223,7 +224,7 @@ class ReconciliationApi:
 def _pages(ask: Callable[[int, int], Data], name: str) -> Iterator[list[Fields]]:
     """Yield every page of a list, asked for by its number and by the number of rows before it.
 
-    The list ends where it says so, or else with a page that is not full. Raises UnexpectedAnswer when it repeats a page.
+    The list ends where it says so, or else with a page that is not full. Raises UnexpectedAnswer for a repeated page.
     """
     seen, before = 0, list[object]()
     for number in count(1):
