@@ -1,4 +1,4 @@
-"""Reading the ledger with ``PACSPACE_STRIPE_ATTRIBUTION=auto``, beyond what the tables of scenarios can say."""
+"""Reading the ledger with ``PACSPACE_STRIPE_ATTRIBUTION=auto``, beyond the tables of scenarios."""
 
 import json
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class Busy(World):
         return answer
 
 
-def test_records_that_come_in_meanwhile_hold_no_right_invoice(tmp_path: Path) -> None:
+def test_records_that_arrive_during_the_reads_do_not_hold_a_right_invoice(tmp_path: Path) -> None:
     made = Busy(tmp_path)
     made.subscribe()
     made.use("10")

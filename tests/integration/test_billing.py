@@ -1,4 +1,4 @@
-"""What an invoice bills, where one row of the scenarios' table cannot say it: calls, evidence, people, lost events."""
+"""Billed usage through the real gate, beyond the tables of scenarios: calls, evidence, waivers, lost events."""
 
 import json
 from datetime import timedelta
@@ -45,7 +45,7 @@ def ask(made: World, path: str, **form: str) -> None:
 # -- what it costs ----------------------------------------------------------------------------------------------------
 
 
-def test_only_a_price_whose_lines_are_not_raw_usage_asks_its_meter(tmp_path: Path) -> None:
+def test_only_a_price_whose_lines_are_not_raw_usage_reads_its_meter(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         tiered = made.stripe.add_price(made.meter, tiers=TIERS)
         for customer, price in (("cus_plain", made.price), ("cus_tiered", tiered)):
@@ -92,7 +92,7 @@ def test_an_overlap_with_another_invoice_costs_a_few_requests(tmp_path: Path) ->
 # -- what its evidence says --------------------------------------------------------------------------------------------
 
 
-def test_evidence_of_packages_names_what_the_meter_says(tmp_path: Path) -> None:
+def test_evidence_of_packages_names_the_meters_totals(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(prices=[packaged(made)])
         made.use("1234")
@@ -158,7 +158,7 @@ def test_a_line_that_no_reading_explains_is_unproven_once_it_is_final(tmp_path: 
         assert made.left == set()
 
 
-def test_what_is_not_known_can_be_waived(tmp_path: Path) -> None:
+def test_an_unknown_shape_can_be_waived(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         meter = made.stripe.add_meter("seats", "last")
         made.subscribe(prices=[made.stripe.add_price(meter)])
@@ -172,7 +172,7 @@ def test_what_is_not_known_can_be_waived(tmp_path: Path) -> None:
         assert made.invoice()["metadata"]["pacspace_verdict"] == "waived"
 
 
-def test_a_waiver_of_unequal_prices_holds_while_they_stay_so(tmp_path: Path) -> None:
+def test_a_waiver_of_unequal_prices_lasts_while_they_stay_the_same(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.configure(late_usage=False)
         made.subscribe(prices=[made.price, made.stripe.add_price(made.meter)])
@@ -213,7 +213,7 @@ def test_a_threshold_whose_draft_is_still_held_is_waited_for(tmp_path: Path, per
 UNPROVEN = ("unproven", "UNKNOWN_SHAPE")
 
 
-def test_a_voided_threshold_leaves_a_question(tmp_path: Path) -> None:
+def test_a_voided_threshold_leaves_a_question_open(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()
         made.use("40")
@@ -227,7 +227,7 @@ def test_a_voided_threshold_leaves_a_question(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("periods", "renewal"), [("parts", "2"), ("whole", "42")])
-def test_a_dry_run_over_past_thresholds_finds_both_right(tmp_path: Path, periods: str, renewal: str) -> None:
+def test_a_dry_run_over_past_thresholds_matches_both(tmp_path: Path, periods: str, renewal: str) -> None:
     with world(tmp_path) as made:
         made.stripe.configure(threshold_periods=periods)
         made.stripe.account.delivers = False
@@ -254,7 +254,7 @@ def test_a_renewal_that_bills_too_little_asks_for_thresholds_and_finds_none(tmp_
         assert made.stripe_calls().count("GET /v1/invoices") <= 2
 
 
-def test_the_next_period_begins_anew(tmp_path: Path) -> None:
+def test_the_next_period_starts_without_earlier_billing(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()
         made.use("40")

@@ -1,4 +1,4 @@
-"""Thresholds that billed a part of the period, where the rest looks like a draft that lags behind its meter."""
+"""Thresholds that billed a part of the period, while the rest looks like a draft that lags behind its meter."""
 
 import contextlib
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def after_a_threshold_of_october(
 
 
 @pytest.mark.parametrize("price", [{}, {"tiers": TIERS}, {"package_size": 10}], ids=["plain", "tiers", "packages"])
-def test_what_a_threshold_billed_before_we_were_there_is_no_lag_of_the_draft(
+def test_a_threshold_billed_before_the_gate_ran_is_no_lag_of_the_draft(
     tmp_path: Path, price: dict[str, Any]
 ) -> None:
     with after_a_threshold_of_october(tmp_path, **price) as made:
@@ -105,7 +105,7 @@ def test_a_threshold_that_cannot_be_read_is_not_left_out_of_the_total(tmp_path: 
 
 @pytest.mark.parametrize("reason", ["manual", "subscription_update"])
 @pytest.mark.parametrize("periods", ["parts", "whole"])
-def test_the_last_invoice_of_a_period_counts_thresholds_whatever_it_was_made_for(
+def test_the_last_invoice_of_a_period_counts_thresholds_whatever_its_billing_reason(
     tmp_path: Path, periods: str, reason: str
 ) -> None:
     """Stripe does not document the reason of the invoice that ``invoice_now`` makes of a cancellation."""

@@ -1,4 +1,4 @@
-"""An unknown word of Stripe's is held and named, in every command: it is never taken for no usage."""
+"""Unknown kinds of Stripe's objects: every command holds and names them, and never takes them for no usage."""
 
 import json
 from collections.abc import Callable
@@ -165,7 +165,7 @@ def test_the_sweep_finds_an_invoice_of_an_unknown_status(tmp_path: Path) -> None
         ("test_clock", 5),
     ],
 )
-def test_an_invoice_of_which_something_cannot_be_read_is_held(tmp_path: Path, field: str, value: object) -> None:
+def test_an_invoice_with_something_unreadable_is_held(tmp_path: Path, field: str, value: object) -> None:
     with closing(Reworded(tmp_path, kind="invoice", change=said(field, word=value))) as made:
         made.subscribe()
         made.use("100")
@@ -177,7 +177,7 @@ def test_an_invoice_of_which_something_cannot_be_read_is_held(tmp_path: Path, fi
 
 
 @pytest.mark.parametrize("settings", [{}, {"PACSPACE_STRIPE_FAIL": "open"}], ids=["closed", "open"])
-def test_an_invoice_without_usage_goes_once_its_kind_is_known(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_an_invoice_without_usage_leaves_once_its_kind_is_known(tmp_path: Path, settings: dict[str, str]) -> None:
     """Until then nobody can say whether anything on it is metered: the hold is a precaution."""
     change = said("parent", word={"type": "rate_card_details"})
     with closing(Reworded(tmp_path, settings, kind="line_item", change=change)) as made:
@@ -191,7 +191,7 @@ def test_an_invoice_without_usage_goes_once_its_kind_is_known(tmp_path: Path, se
         assert made.left == {made.invoice_id}
 
 
-def test_a_metronome_invoice_goes_once_its_items_are_said_to_bill_no_usage(tmp_path: Path) -> None:
+def test_a_metronome_invoice_leaves_once_its_items_are_marked_as_no_usage(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         metronome_fee(made)
         made.run(HOUR)
@@ -201,7 +201,7 @@ def test_a_metronome_invoice_goes_once_its_items_are_said_to_bill_no_usage(tmp_p
         assert made.left == {made.invoice_id}
 
 
-def test_a_metronome_invoice_stays_held_when_somebody_takes_its_name_off(tmp_path: Path) -> None:
+def test_a_metronome_invoice_stays_held_when_its_name_is_removed(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         metronome_fee(made)
         made.run(HOUR)
@@ -245,7 +245,7 @@ def test_a_person_releases_an_unknown_kind_with_a_reason(tmp_path: Path) -> None
         pytest.param("invoice", said("parent", "type", word=None), "type is null", id="a parent without a type"),
     ],
 )  # fmt: skip
-def test_a_line_that_cannot_be_read_does_not_set_its_invoice_free(
+def test_an_unreadable_line_does_not_release_its_invoice(
     tmp_path: Path, kind: str, change: Callable[[Json], Any], named: str
 ) -> None:
     stays_held_and_named(tmp_path, kind, change, named)

@@ -1,4 +1,4 @@
-"""Which vendor gave no answer: said by its name, wherever it was asked."""
+"""A vendor that does not answer is named, wherever it was asked."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_an_early_warning_without_the_ledger_names_pacspace(tmp_path: Path) -> N
         assert detail.startswith("PacSpace:")
 
 
-def test_an_early_warning_that_cannot_read_its_subscription_says_so(tmp_path: Path) -> None:
+def test_an_early_warning_that_cannot_read_its_subscription_names_the_cause(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.add_fault("500", endpoint="GET /v1/subscriptions/{id}", times=1000)
         assert warned(made)[1].startswith("Stripe:")

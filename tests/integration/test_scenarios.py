@@ -1,4 +1,4 @@
-"""Every scenario of the table ends as it says: see ``tests/data/scenarios/README.md``."""
+"""Every scenario of the tables ends as they say: see ``tests/data/scenarios/README.md``."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ SCENARIOS = all_scenarios()
 @pytest.mark.parametrize(
     "scenario", [row for _, row in SCENARIOS], ids=[f"{subject}: {row.name}" for subject, row in SCENARIOS]
 )
-def test_it_ends_as_the_table_says(scenario: Scenario, tmp_path: Path) -> None:
+def test_a_scenario_ends_as_its_table_says(scenario: Scenario, tmp_path: Path) -> None:
     play(scenario, tmp_path)

@@ -1,4 +1,4 @@
-"""What a difference awaits and where it lies, through the real gate: what the tables of scenarios cannot say."""
+"""Differences that settle, and drifts at an edge, through the real gate, beyond the tables of scenarios."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ def verdict(made: World) -> tuple[str | None, str | None]:
 
 
 @pytest.mark.parametrize(("attribution", "derived"), [("accepted", 1), ("auto", 2)])
-def test_a_match_reads_no_meter_and_asks_the_ledger_once_about_each_time(
+def test_a_match_reads_no_meter_and_each_time_of_the_ledger_once(
     tmp_path: Path, attribution: str, derived: int
 ) -> None:
     with world(tmp_path, attribution=attribution) as made:
@@ -35,7 +35,7 @@ def test_a_match_reads_no_meter_and_asks_the_ledger_once_about_each_time(
         assert made.ledger_calls().count(DERIVE) == derived
 
 
-def test_a_drift_lists_each_side_of_each_edge_once_a_look(tmp_path: Path) -> None:
+def test_a_drift_lists_each_side_of_each_edge_once_per_check(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("10")
@@ -59,7 +59,7 @@ def test_a_drift_whose_edges_cannot_be_read_is_a_drift(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_comparison_of_a_draft_that_nobody_checked_yet_counts_its_lines_as_a_read(tmp_path: Path, late: bool) -> None:  # noqa: FBT001  # drawn
+def test_the_lines_of_a_draft_that_was_never_checked_count_as_a_read(tmp_path: Path, late: bool) -> None:  # noqa: FBT001  # drawn
     with world(tmp_path) as made:
         made.subscribe()
         made.use("10")
@@ -96,7 +96,7 @@ def test_a_block_stays_while_a_second_read_is_awaited(tmp_path: Path) -> None:
     made.app.close()
 
 
-def test_a_person_lets_a_period_go_that_no_one_checkpoint_proves(tmp_path: Path) -> None:
+def test_an_operator_releases_a_period_that_no_single_checkpoint_proves(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.ledger.configure(max_scope_months=3)
         made.stripe.add_customer("cus_acme", name="Acme")

@@ -23,7 +23,7 @@ from pacspace_stripe.vocabulary.money import Money, decimals, join_amounts, tota
         (9_007_199_254_740_993, "usd", "90,071,992,547,409.93 USD"),
     ],
 )
-def test_it_is_written_with_the_currencys_own_decimals(amount: int, currency: str, shown: str) -> None:
+def test_money_is_written_with_the_currencys_own_decimals(amount: int, currency: str, shown: str) -> None:
     assert str(Money(amount=amount, currency=currency)) == shown
 
 

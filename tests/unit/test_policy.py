@@ -1,4 +1,4 @@
-"""The policy: the defaults are those of the design, and the ones that are safe."""
+"""The policy: its defaults are the documented, safe ones."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -7,20 +7,20 @@ from pacspace_stripe.vocabulary.ledger import UsageSign
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
 
 
-def test_nothing_said_means_the_gate_is_closed_and_strict() -> None:
+def test_the_gate_is_closed_and_strict_by_default() -> None:
     policy = Policy()
     assert (policy.mode, policy.fail, policy.finalize) == (Mode.ENFORCE, FailPolicy.CLOSED, FinalizePolicy.STRICT)
 
 
-def test_nothing_said_means_exact() -> None:
+def test_the_comparison_is_exact_by_default() -> None:
     assert Policy().tolerance == Decimal(0)
 
 
-def test_usage_is_negative_and_on_the_customers_own_account_unless_told_otherwise() -> None:
+def test_usage_is_negative_and_on_the_customers_own_account_by_default() -> None:
     assert (Policy().usage_sign, Policy().ledger_account) == (UsageSign.NEGATIVE, "{customer}")
 
 
-def test_times_are_those_of_the_design() -> None:
+def test_the_default_times_are_the_documented_ones() -> None:
     policy = Policy()
     assert (policy.backstop, policy.settle, policy.cadence) == (
         timedelta(hours=24),

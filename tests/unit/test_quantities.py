@@ -26,7 +26,7 @@ tolerances = st.decimals(min_value=0, max_value=1000, allow_nan=False, places=3)
         ("123456789012345678", "123456789012345700"),
     ],
 )
-def test_what_one_double_holds_is_equal(left: str, right: str) -> None:
+def test_quantities_that_one_double_holds_are_equal(left: str, right: str) -> None:
     assert equal(Decimal(left), Decimal(right))
 
 
@@ -69,7 +69,7 @@ def test_a_tolerance_is_the_largest_difference_that_is_accepted(
 
 
 @given(signed, signed, tolerances)
-def test_agreement_has_no_direction(left: Decimal, right: Decimal, tolerance: Decimal) -> None:
+def test_agreement_is_symmetric(left: Decimal, right: Decimal, tolerance: Decimal) -> None:
     assert equal(left, right, tolerance=tolerance) == equal(right, left, tolerance=tolerance)
 
 
@@ -79,7 +79,7 @@ def test_a_quantity_agrees_with_itself(quantity: Decimal, tolerance: Decimal) ->
 
 
 @given(usages, usages, tolerances, tolerances)
-def test_a_wider_tolerance_accepts_what_a_narrower_one_did(
+def test_a_wider_tolerance_accepts_everything_that_a_narrower_one_accepts(
     left: Decimal, right: Decimal, one: Decimal, other: Decimal
 ) -> None:
     narrow, wide = sorted([one, other])
@@ -92,7 +92,7 @@ def test_a_double_and_its_fifteen_digits_are_one_quantity(kept: float) -> None:
 
 
 @given(signed)
-def test_keeping_twice_is_keeping_once(quantity: Decimal) -> None:
+def test_rounding_twice_is_rounding_once(quantity: Decimal) -> None:
     assert round_to_source(round_to_source(quantity)) == round_to_source(quantity)
 
 
@@ -111,11 +111,11 @@ def test_a_great_and_a_tiny_quantity_are_summed_without_loss() -> None:
 
 
 @given(signed, signed)
-def test_what_is_subtracted_can_be_added_again(left: Decimal, right: Decimal) -> None:
+def test_a_subtracted_quantity_can_be_added_again(left: Decimal, right: Decimal) -> None:
     assert total([subtract(left, right), right]) == left
 
 
-def test_the_callers_own_precision_decides_nothing() -> None:
+def test_the_callers_decimal_precision_does_not_matter() -> None:
     with localcontext() as context:
         context.prec = 3
         assert text(total([Decimal("1234.5"), Decimal("0.25")])) == "1234.75"
@@ -145,12 +145,12 @@ def test_a_quantity_is_written_in_plain_digits(quantity: str, written: str) -> N
 
 
 @given(signed)
-def test_what_is_written_reads_back_exactly(quantity: Decimal) -> None:
+def test_a_written_quantity_reads_back_exactly(quantity: Decimal) -> None:
     written = text(quantity)
     assert Decimal(written) == quantity
     assert "E" not in written
 
 
 @given(signed, st.integers(min_value=0, max_value=5))
-def test_one_quantity_is_written_one_way(quantity: Decimal, zeros: int) -> None:
+def test_equal_quantities_are_written_alike(quantity: Decimal, zeros: int) -> None:
     assert text(quantity) == text(Decimal(f"{quantity:f}{'0' * zeros}"))

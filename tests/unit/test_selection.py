@@ -1,4 +1,4 @@
-"""Which deltas count: by meter, by reason, by time; and that nothing gets lost or counted twice."""
+"""Deltas that count, by meter, reason and time: none is lost or counted twice."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -98,7 +98,7 @@ def unclear(deltas: list[LedgerDelta], window: Window = OCTOBER, **selected: Cha
         ({"metadata": summary("yesterday", "today"), "reason": "2026-10-29"}, day(29)),
     ],
 )
-def test_a_delta_says_when_its_usage_happened(changes: Change, expected: Window | None) -> None:
+def test_a_delta_names_when_its_usage_happened(changes: Change, expected: Window | None) -> None:
     assert usage_window(delta(**changes)) == expected
 
 
@@ -120,7 +120,7 @@ def test_a_delta_says_when_its_usage_happened(changes: Change, expected: Window 
         ({"metadata": summary("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z")}, Placement.INSIDE, Placement.OUTSIDE),
     ],
 )
-def test_each_clock_places_it(changes: Change, by_acceptance: Placement, by_usage: Placement) -> None:
+def test_each_clock_places_a_delta(changes: Change, by_acceptance: Placement, by_usage: Placement) -> None:
     assert placement(delta(**changes), OCTOBER, ON_TIME) is by_acceptance
     assert placement(delta(**changes), OCTOBER, BY_USAGE) is by_usage
 
@@ -141,7 +141,7 @@ def test_a_delta_names_its_meter(changes: Change, meter_from: str, expected: str
     assert meter_of(delta(**changes), meter_from) == expected
 
 
-def test_the_plain_selection_takes_everything_as_it_is() -> None:
+def test_the_plain_selection_takes_every_delta_as_it_is() -> None:
     deltas = [delta("-10"), delta("3", reason="credit"), delta("-1.5")]
     assert Selection.of(Policy(attribution=ON_TIME), "api_calls").takes_all
     assert counted(deltas) == CountedRecords(deltas=tuple(deltas), usage=Decimal("8.5"))
@@ -158,7 +158,7 @@ def test_the_plain_selection_takes_everything_as_it_is() -> None:
         Policy(),
     ],
 )
-def test_any_choice_needs_the_single_deltas(policy: Policy) -> None:
+def test_every_other_selection_needs_the_single_deltas(policy: Policy) -> None:
     assert not Selection.of(policy, "api_calls").takes_all
 
 
@@ -179,7 +179,7 @@ def test_deposits_are_left_out_and_added_up() -> None:
     )
 
 
-def test_another_meter_of_stripes_is_left_out() -> None:
+def test_deltas_of_another_stripe_meter_are_left_out() -> None:
     found = counted(
         [delta(reason="api_calls"), delta("-99", reason="storage")], meter_from="reason", others=frozenset({"storage"})
     )
@@ -195,7 +195,7 @@ def test_another_meter_of_stripes_is_left_out() -> None:
         ({"metadata": {"meter": ["api_calls"]}}, "metadata.meter", "names no meter in its metadata.meter"),
     ],
 )
-def test_a_meter_that_cannot_be_told_is_unmapped_and_named(changes: Change, meter_from: str, what: str) -> None:
+def test_a_delta_of_an_unknown_meter_is_unmapped_and_named(changes: Change, meter_from: str, what: str) -> None:
     found = unclear([delta(**changes)], meter_from=meter_from, others=frozenset({"storage"}))
     assert found.reason is Reason.UNMAPPED
     assert what in found.detail
@@ -209,7 +209,7 @@ def test_usage_across_the_edge_has_an_unknown_shape_and_is_named() -> None:
     assert "2026-10-31T12:00:00Z/2026-11-01T12:00:00Z" in found.detail
 
 
-def test_what_is_another_meters_or_no_usage_may_lie_across_the_edge() -> None:
+def test_deltas_of_another_meter_and_deposits_may_lie_across_the_edge() -> None:
     across = summary("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")
     found = counted(
         [delta(reason="storage", metadata=across), delta(reason="deposit", metadata=across)],
@@ -222,7 +222,7 @@ def test_what_is_another_meters_or_no_usage_may_lie_across_the_edge() -> None:
     assert [each.by for each in found.left_out] == [LeftOutBy.METER, LeftOutBy.REASON]
 
 
-def test_a_nameless_delta_of_another_month_says_nothing_of_this_one() -> None:
+def test_a_nameless_delta_of_another_month_does_not_concern_this_one() -> None:
     found = counted([delta(accepted_at=OCTOBER.end, metadata={})], meter_from="metadata.meter", attribution=BY_USAGE)
     assert found.left_out == (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-10)),)
 
@@ -251,12 +251,12 @@ def test_the_last_of_several_readings_counts(
     assert sum(each.count for each in found.left_out) == max(0, len(readings) - 1)
 
 
-def test_two_readings_of_one_time_are_no_reading() -> None:
+def test_two_different_readings_of_one_time_are_no_reading() -> None:
     found = unclear([delta("-5"), delta("-7", record_id="rec_2")], reads=True)
     assert (found.reason, "different readings" in found.detail) == (Reason.UNKNOWN_SHAPE, True)
 
 
-def test_the_meters_that_deltas_name_are_known_beforehand() -> None:
+def test_the_meters_that_deltas_name_are_found_before_selecting() -> None:
     deltas = [delta(reason="storage"), delta(reason="deposit"), delta(reason="api_calls"), delta(reason=None)]
     selection = Selection(meter="api_calls", meter_from="reason", exclude_reasons=frozenset({"deposit"}))
     assert named_meters(deltas, selection) == {"storage"}
@@ -276,7 +276,7 @@ def test_the_meters_that_deltas_name_are_known_beforehand() -> None:
         ({"accepted_at": OCTOBER.end, "reference_id": "2026-11-01"}, {"attribution": BY_USAGE}, False),
     ],
 )
-def test_an_unverified_delta_may_count_unless_it_says_otherwise(
+def test_an_unverified_delta_may_count_unless_it_names_something_else(
     changes: Change, selected: Change, *, expected: bool
 ) -> None:
     assert may_count(delta(**changes), OCTOBER, replace(CALLS, **selected)) is expected
@@ -289,14 +289,14 @@ def test_an_unverified_delta_may_count_unless_it_says_otherwise(
         ("-10", 2, "1 record netting -10, and derives -10 of 2"),
     ],
 )
-def test_a_list_that_is_not_what_was_derived_is_inconsistent(net: str, count: int, what: str) -> None:
+def test_a_list_that_differs_from_the_derived_balance_is_inconsistent(net: str, count: int, what: str) -> None:
     found = balance_of(balance(net, count), [delta()], OCTOBER, CALLS)
     assert isinstance(found, UnclearRecords)
     assert found.reason is Reason.LEDGER_INCONSISTENT
     assert what in found.detail
 
 
-def test_a_balance_says_what_of_it_counts() -> None:
+def test_a_balance_names_what_of_it_counts() -> None:
     deltas = [delta("-2048"), delta("500", reason="deposit")]
     selection = replace(CALLS, exclude_reasons=frozenset({"deposit"}), unit=Decimal(1024))
     found = balance_of(balance("-1548", 2), deltas, OCTOBER, selection)
@@ -306,7 +306,7 @@ def test_a_balance_says_what_of_it_counts() -> None:
     assert (found.selected.count, found.selected.net, found.selected.net_left_out) == (2, Decimal(-1548), Decimal(500))
 
 
-def test_without_a_choice_a_balance_is_usage_as_it_stands() -> None:
+def test_a_balance_without_a_selection_is_usage_as_it_stands() -> None:
     plain = balance("-100", 4)
     assert (plain.usage(UsageSign.NEGATIVE), plain.counted, plain.selected) == (Decimal(100), 4, None)
 
@@ -335,7 +335,7 @@ def test_a_proof_covers_all_that_counts_and_no_longer_than_needed(accepted: list
         ("0", "7", UsageSign.NEGATIVE, "0"),
     ],
 )
-def test_units_are_turned_into_the_meters_own(net: str, unit: str, sign: UsageSign, usage: str) -> None:
+def test_the_ledgers_units_are_converted_to_the_meters(net: str, unit: str, sign: UsageSign, usage: str) -> None:
     assert Selection(meter="m", unit=Decimal(unit), usage_sign=sign).usage(Decimal(net)) == Decimal(usage)
 
 
@@ -374,7 +374,7 @@ def test_every_delta_is_counted_once_or_left_out_once(deltas: list[LedgerDelta],
 
 
 @given(DELTAS, SELECTIONS)
-def test_the_order_of_deltas_says_nothing(deltas: list[LedgerDelta], selection: Selection) -> None:
+def test_the_order_of_deltas_does_not_matter(deltas: list[LedgerDelta], selection: Selection) -> None:
     one, other = chosen_of(deltas, OCTOBER, selection), chosen_of(deltas[::-1], OCTOBER, selection)
     assume(isinstance(one, CountedRecords))
     assert isinstance(one, CountedRecords)
@@ -397,6 +397,6 @@ def test_a_unit_loses_no_more_than_the_last_digit_that_the_sources_keep(net: Dec
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.dictionaries(st.text(max_size=20), st.text(max_size=30)))
-def test_whatever_a_delta_says_has_a_place(reason: str, reference: str, metadata: dict[str, str]) -> None:
+def test_every_delta_has_a_place(reason: str, reference: str, metadata: dict[str, str]) -> None:
     odd = delta(reason=reason, reference_id=reference, metadata={**metadata, **summary(reason, reference)})
     assert placement(odd, OCTOBER, BY_USAGE) in Placement

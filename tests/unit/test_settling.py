@@ -1,4 +1,4 @@
-"""Settled or not: what a difference awaits, what a person reads of it, and when it is looked at again."""
+"""A difference that has to settle: what it awaits, what the operator reads, and when the next check is."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -105,7 +105,7 @@ def test_two_reads_are_a_settle_interval_apart_and_never_more_than_a_minute(sett
         pytest.param(at(), None, Reason.NOT_SETTLED, id="it cannot be asked and nobody saw the line before"),
     ],
 )
-def test_a_difference_counts_when_stripe_has_said_it_twice(
+def test_a_difference_counts_once_stripe_returned_the_same_figure_twice(
     settling: Settling | None, meter: str | None, reason: Reason
 ) -> None:
     assert judged(settling, meter=meter).reason is reason
@@ -137,14 +137,14 @@ def test_a_second_read_is_due_an_interval_after_the_first() -> None:
     assert (second.reason, second.second_read_at, second.metered) == (Reason.UNDERBILLED, None, first.metered)
 
 
-def test_unverified_records_are_waited_for_by_the_ladder_and_the_meter_is_read_meanwhile() -> None:
+def test_unverified_records_follow_the_retry_ladder_and_the_meter_is_read_meanwhile() -> None:
     seen = judged(at(), unsettled=Unsettled(unverified=1, gaps=0))
     assert (seen.reason, seen.second_read_at) == (Reason.NOT_SETTLED, None)
     assert judged(at(SETTLED + HOUR, earlier=seen.metered)).reason is Reason.UNDERBILLED
 
 
 @given(st.lists(st.tuples(st.integers(0, 90), quantities), min_size=1, max_size=12))
-def test_no_drift_before_two_equal_reads_an_interval_apart(looks: list[tuple[int, Decimal]]) -> None:
+def test_no_drift_counts_before_two_equal_reads_an_interval_apart(looks: list[tuple[int, Decimal]]) -> None:
     now, known, said = SETTLED, None, []
     for seconds, meter in looks:
         now += seconds * SECOND
@@ -214,11 +214,11 @@ def test_a_detail_lists_exactly_what_is_missing(unsettled: Unsettled, settling: 
     assert detail == f"billed 90, recorded 100: differs by -10; missing: {said}"
 
 
-def test_nothing_missing_is_nothing_said() -> None:
+def test_nothing_missing_adds_no_detail() -> None:
     assert list(unsettled_parts(NOTHING_UNSETTLED)) == []
 
 
-def test_when_it_is_tried_again_is_said_once() -> None:
+def test_the_retry_time_is_named_once() -> None:
     once = with_retry_time(lacking("differs", ["a record"]), SETTLED)
     assert once == "differs; missing: a record; looked at again by 2026-11-01T00:10:00Z"
     assert with_retry_time(once, PLANNED) == "differs; missing: a record; looked at again by 2026-11-01T01:00:00Z"
@@ -233,7 +233,7 @@ def test_every_window_that_is_not_settled_is_named() -> None:
 
 
 @pytest.mark.parametrize("kept", [None, "still", "over"])
-def test_held_and_report_say_when_it_is_tried_again(kept: str | None) -> None:
+def test_held_and_report_show_the_retry_time(kept: str | None) -> None:
     unsettled = finding(Reason.NOT_SETTLED)
     back = KeptBack(since=PLANNED, verdict=Verdict.UNPROVEN, reason=Reason.NOT_SETTLED, detail="missing: a record")
     memory = with_finding(HELD, unsettled, Policy(), SETTLED)
@@ -247,12 +247,12 @@ def test_held_and_report_say_when_it_is_tried_again(kept: str | None) -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.OVERBILLED, Reason.UNMAPPED, Reason.EXACT])
-def test_only_what_is_not_settled_is_said_to_be_tried_again(reason: Reason) -> None:
+def test_only_an_unsettled_invoice_shows_a_retry_time(reason: Reason) -> None:
     memory = with_finding(HELD, finding(reason), Policy(), SETTLED)
     assert awaiting(memory, PLANNED) == memory
 
 
-def test_a_waived_one_is_not_tried_again() -> None:
+def test_a_waived_invoice_shows_no_retry_time() -> None:
     waived = replace(finding(Reason.NOT_SETTLED), verdict=Verdict.WAIVED)
     memory = with_finding(HELD, waived, Policy(), SETTLED)
     assert awaiting(memory, PLANNED) == memory
@@ -269,14 +269,14 @@ def awaited(again_at: datetime = SETTLED + MINUTE) -> Finding:
     return finding(Reason.NOT_SETTLED, second_read_at=again_at, metered=read("90", ago=timedelta(0)))
 
 
-def test_what_the_lines_say_at_first_sight_is_a_first_read() -> None:
+def test_the_lines_at_first_sight_are_a_first_read() -> None:
     usages = (usage(), usage(meter="b", quantity=None), usage(meter="c", problem=Reason.UNKNOWN_SHAPE))
     assert first_reads(usages, SETTLED) == {
         usage().key: MeterRead(at=SETTLED, inner=Decimal(100), outer=Decimal(100)),
     }
 
 
-def test_a_meter_that_was_read_is_remembered_and_a_match_forgets_nothing() -> None:
+def test_a_meter_read_is_kept_and_a_match_loses_none() -> None:
     key = result().key
     read_now = replace(HELD, reads=reads_of(HELD, awaited()))
     assert read_now.reads == {key: read("90", ago=timedelta(0))}
@@ -300,7 +300,7 @@ def test_a_meter_that_was_read_is_remembered_and_a_match_forgets_nothing() -> No
         pytest.param(finding(Reason.OVERBILLED), 2, 15 * MINUTE, id="a drift: the ladder"),
     ],
 )
-def test_a_look_comes_again_in_time(found: Finding, attempts: int, wait: timedelta) -> None:
+def test_the_next_check_comes_in_time(found: Finding, attempts: int, wait: timedelta) -> None:
     memory = replace(HELD, attempts=attempts)
     assert timing.look_again_at(memory, Policy(), SETTLED, found) == SETTLED + wait
 
@@ -329,6 +329,6 @@ def test_failing_open_holds_a_difference_that_would_leave_before_the_second_read
     assert (Hold() in actions) is holds
 
 
-def test_what_left_is_judged_by_its_final_lines() -> None:
+def test_an_invoice_that_left_is_judged_by_its_final_lines() -> None:
     actions = decide.after_comparison(left(), SEEN, Policy(), PLANNED, finding(Reason.OVERBILLED))
     assert Hold() in actions

@@ -1,4 +1,4 @@
-"""Verdicts: what a reason stands for, and which window speaks for an invoice."""
+"""Verdicts: the reason of each, and the window that decides for an invoice."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -50,7 +50,7 @@ def test_a_reason_stands_for_one_verdict_and_none_for_waived(reason: Reason) -> 
         pytest.param([Reason.ZERO, Reason.ZERO], Reason.ZERO, id="none at all"),
     ],
 )
-def test_the_worst_window_speaks_for_all(reasons: list[Reason], speaks: Reason) -> None:
+def test_the_worst_window_decides(reasons: list[Reason], speaks: Reason) -> None:
     found = summarize(tuple(map(result, reasons)))
     assert (found.verdict, found.reason) == (speaks.verdict, speaks)
 
@@ -78,13 +78,13 @@ def test_the_order_of_windows_decides_no_verdict(windows: tuple[WindowResult, ..
 
 
 @given(several, outcomes)
-def test_another_window_never_makes_it_better(windows: tuple[WindowResult, ...], more: WindowResult) -> None:
+def test_another_window_never_improves_the_verdict(windows: tuple[WindowResult, ...], more: WindowResult) -> None:
     order = [Verdict.DRIFTED, Verdict.UNPROVEN, Verdict.MATCHED]
     before, after = summarize(windows).verdict, summarize((*windows, more)).verdict
     assert order.index(after) <= order.index(before)
 
 
-def test_where_nothing_is_metered_nothing_is_wrong() -> None:
+def test_an_invoice_with_nothing_metered_is_matched() -> None:
     found = summarize(())
     assert (found.verdict, found.reason, found.windows) == (Verdict.MATCHED, Reason.ZERO, ())
 
@@ -144,13 +144,11 @@ OPEN, OTHER = (result(Reason.UNMAPPED, meter=meter, detail=f"{meter} has none") 
         ),
     ],
 )
-def test_of_several_windows_how_many_are_wrong_and_the_largest_are_named(
-    windows: tuple[WindowResult, ...], said: str
-) -> None:
+def test_the_number_of_wrong_windows_and_the_largest_are_named(windows: tuple[WindowResult, ...], said: str) -> None:
     assert summarize(windows).detail == said
 
 
-def test_of_very_many_unproven_windows_five_are_named() -> None:
+def test_five_of_very_many_unproven_windows_are_named() -> None:
     assert summarize((OPEN,) * 9).detail.endswith("; 4 more")
 
 

@@ -1,4 +1,4 @@
-"""Windows: half-open, aware UTC, and what fits in whole minutes of them."""
+"""Windows: half-open spans in aware UTC, and the whole minutes in and around them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -38,7 +38,7 @@ def test_a_window_is_aware_utc(zone: timezone | None) -> None:
         Window(start=NOON.replace(tzinfo=zone), end=NOVEMBER.end)
 
 
-def test_stripes_seconds_make_a_window() -> None:
+def test_a_window_is_made_from_stripes_seconds() -> None:
     assert Window.from_unix(1_790_812_800, 1_793_491_200) == OCTOBER
 
 
@@ -58,7 +58,7 @@ def test_the_empty_period_of_a_one_off_item_is_no_window(end: int) -> None:
         pytest.param(59, 61, (60, 60), (0, 120), id="around a minute's end"),
     ],
 )
-def test_summaries_are_asked_in_whole_minutes(
+def test_summaries_take_whole_minutes(
     start: float, end: float, inner: tuple[float, float], outer: tuple[float, float]
 ) -> None:
     window = Window(start=at(start), end=at(end))
@@ -81,7 +81,7 @@ def test_the_inner_minutes_lie_in_the_window_and_the_window_in_the_outer_ones(wi
 
 
 @given(windows)
-def test_minutes_of_minutes_are_the_same_minutes(window: Window) -> None:
+def test_rounding_to_minutes_twice_changes_nothing(window: Window) -> None:
     outer = window.outer_minutes
     assert outer.outer_minutes == outer
     assert outer.inner_minutes == outer
@@ -101,7 +101,7 @@ def test_flooring_counts_from_the_epoch(moment: datetime, step: timedelta, floor
 
 
 @given(moments, st.timedeltas(min_value=timedelta(microseconds=1), max_value=30 * DAY))
-def test_flooring_goes_back_less_than_a_step_and_no_further_again(moment: datetime, step: timedelta) -> None:
+def test_flooring_goes_back_less_than_a_step_and_only_once(moment: datetime, step: timedelta) -> None:
     floored = floor_to(moment, step)
     assert timedelta(0) <= moment - floored < step
     assert floor_to(floored, step) == floored
@@ -115,7 +115,7 @@ def test_flooring_goes_back_less_than_a_step_and_no_further_again(moment: dateti
         (NOON.astimezone(timezone(timedelta(hours=-7))), "2026-10-05T12:00:00Z"),
     ],
 )
-def test_moments_are_written_in_utc(moment: datetime, written: str) -> None:
+def test_times_are_written_in_utc(moment: datetime, written: str) -> None:
     assert iso(moment) == written
 
 
@@ -124,7 +124,7 @@ def test_a_window_is_written_as_an_iso_interval() -> None:
 
 
 @given(windows, windows)
-def test_two_windows_are_written_alike_only_when_they_are_one(one: Window, other: Window) -> None:
+def test_only_equal_windows_are_written_alike(one: Window, other: Window) -> None:
     assert (str(one) == str(other)) == (one == other)
 
 
@@ -140,7 +140,7 @@ def test_halves_make_up_the_whole_and_meet_at_a_midnight(whole: Window) -> None:
 
 
 @given(windows)
-def test_the_minutes_at_the_edges_are_what_the_outer_window_has_more(window: Window) -> None:
+def test_the_edge_minutes_are_those_that_only_the_outer_window_has(window: Window) -> None:
     inner, outer = window.inner_minutes, window.outer_minutes
     lasting = sum((minute.end - minute.start for minute in window.edge_minutes), timedelta(0))
     assert all(outer.start <= minute.start and minute.end <= outer.end for minute in window.edge_minutes)

@@ -78,7 +78,7 @@ def test_pacspaces_own_windows_place_a_record_without_a_time() -> None:
     assert placement(replace(record, accepted_at=END), OCTOBER, AUTO, listed=True) is Placement.INSIDE
 
 
-def test_a_date_under_usage_time_is_believed_however_far_it_is() -> None:
+def test_usage_time_accepts_a_date_however_far_it_is() -> None:
     record = delta(at(15), "contract:2024-01-01")
     assert placement(record, OCTOBER, Attribution.USAGE_TIME) is Placement.OUTSIDE
     assert placement(record, OCTOBER, Attribution.ACCEPTED) is Placement.INSIDE
@@ -113,7 +113,7 @@ def test_the_last_summary_of_a_period_is_awaited(records: list[LedgerDelta], exp
     assert awaited_summary(records, OCTOBER, SELECTION, DAY) == expected
 
 
-def test_a_deposit_awaits_nothing() -> None:
+def test_no_summary_is_awaited_for_deposits() -> None:
     deposit = replace(delta(at(31), "2026-10-30"), reason="deposit")
     assert awaited_summary([deposit], OCTOBER, replace(SELECTION, exclude_reasons=frozenset({"deposit"})), DAY) is None
 
@@ -128,11 +128,11 @@ def test_a_deposit_awaits_nothing() -> None:
         (delta(at(15), "contract:2024-01-01"), True),
     ],
 )
-def test_an_unverified_record_is_placed_by_what_it_says(record: LedgerDelta, *, expected: bool) -> None:
+def test_an_unverified_record_is_placed_by_the_time_that_it_names(record: LedgerDelta, *, expected: bool) -> None:
     assert may_count(record, OCTOBER, SELECTION) is expected
 
 
-def test_without_anything_to_select_a_balance_stays_as_it_is() -> None:
+def test_a_balance_without_anything_to_select_stays_as_it_is() -> None:
     plain = replace(balance("-10", 1), left_out=())
     assert unless_trivial(plain, SELECTION).selected is None
     left_out = (LeftOut(by=LeftOutBy.TIME, name="", count=1, net=Decimal(-1)),)

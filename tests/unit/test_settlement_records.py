@@ -39,12 +39,12 @@ def test_a_meter_that_cannot_be_named_has_no_key(meter: str | None) -> None:
 
 
 @given(st.text(), st.text())
-def test_whatever_is_filled_in_a_key_is_legal_or_missing(customer: str, meter: str) -> None:
+def test_a_key_is_legal_or_missing_whatever_is_filled_in(customer: str, meter: str) -> None:
     key = record_key("{customer}-{meter}-{start}-{end}", customer=customer, meter=meter, window=OCTOBER)
     assert key is None or (set(key) <= set("-_.:") | set(filter(str.isalnum, key)) and len(key) <= 128)
 
 
-def test_each_window_gets_its_record_and_claims_all_of_it() -> None:
+def test_each_window_gets_its_record_and_covers_all_of_it() -> None:
     mapped = on_records(invoice(), (usage(), usage(window=NOVEMBER)), DEFAULT)
     assert [each.account for each in mapped] == ["usage-cus_1-2026-10", "usage-cus_1-2026-11"]
     assert [each.problem for each in mapped] == [None, None]
@@ -56,23 +56,23 @@ def test_each_window_gets_its_record_and_claims_all_of_it() -> None:
     assert one.window.end > OCTOBER.end
 
 
-def test_without_a_record_a_usage_claims_its_window_alone() -> None:
+def test_usage_without_a_record_covers_its_window_alone() -> None:
     assert covered_part(usage(account="acme")) == CoveredPart("acme", OCTOBER)
     assert covered_part(usage(account=None)) is None
 
 
-def test_where_records_tell_their_meter_a_usage_claims_its_meters_part() -> None:
+def test_usage_covers_its_meters_part_if_records_name_their_meter() -> None:
     split = usage(account="acme", split_for="cus_1")
     assert covered_part(split) == CoveredPart("acme", OCTOBER, meter="api_calls", customer_id="cus_1")
 
 
-def test_what_shares_a_record_is_unmapped_and_what_has_a_problem_keeps_it() -> None:
+def test_usages_that_share_a_record_are_unmapped_and_keep_their_own_problems() -> None:
     odd = usage(meter="odd", problem=Reason.UNKNOWN_SHAPE, detail="tiers")
     one, other, third = on_records(invoice(), (usage(), odd, usage(window=NOVEMBER)), DEFAULT)
     assert (one.problem, other.problem, third.problem) == (Reason.UNMAPPED, Reason.UNKNOWN_SHAPE, None)
 
 
-def test_what_shares_a_ledger_account_may_have_records_of_its_own() -> None:
+def test_usages_that_share_a_ledger_account_may_have_records_of_their_own() -> None:
     shared = usage(problem=Reason.UNMAPPED, detail="several meters share this ledger account")
     (mapped,) = on_records(invoice(), (shared,), DEFAULT)
     assert (mapped.problem, mapped.detail) == (None, "")

@@ -1,4 +1,4 @@
-"""A drift at the edge of its period: which records the rules name, and which they never do."""
+"""A drift at the edge of its period: the records that the rules name, and those that they never name."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -103,7 +103,7 @@ def test_records_near_a_bound_may_belong_to_its_other_side(difference: int, name
         (SECOND, timedelta(0), False),
     ],
 )
-def test_the_slack_is_how_near_is_near(after_the_end: timedelta, slack: timedelta, found: bool) -> None:  # noqa: FBT001  # a column
+def test_the_slack_decides_which_records_are_near(after_the_end: timedelta, slack: timedelta, found: bool) -> None:  # noqa: FBT001  # a column
     assert (edges(9, delta(END + after_the_end, 9), slack=slack) is not None) is found
 
 
@@ -121,22 +121,24 @@ RUN = tuple(delta(END + place * 20 * SECOND, 2**place) for place in range(6))
         pytest.param(48, (), id="nor those that leave out the nearest"),
     ],
 )
-def test_several_are_named_only_from_the_bound_outwards(difference: int, named: tuple[LedgerDelta, ...]) -> None:
+def test_several_records_are_named_only_from_the_bound_outwards(
+    difference: int, named: tuple[LedgerDelta, ...]
+) -> None:
     assert ids(edges(difference, *RUN)) == {each.record_id for each in named}
 
 
-def test_of_all_that_agree_the_fewest_records_are_named() -> None:
+def test_the_fewest_records_that_agree_are_named() -> None:
     six = [delta(END + place * SECOND, 1) for place in range(6)]
     moved = edges(6, *six, delta(END + 2 * MINUTE, 6))
     assert ids(moved) == {"rec_01000200_6"}
 
 
-def test_a_tolerance_that_makes_a_match_makes_one_here_too() -> None:
+def test_the_tolerance_applies_to_moved_records_too() -> None:
     assert edges(10, delta(END + MINUTE, 9)) is None
     assert edges(10, delta(END + MINUTE, 9), tolerance="1") is not None
 
 
-def test_nothing_near_the_bounds_explains_nothing() -> None:
+def test_no_record_near_the_bounds_is_no_explanation() -> None:
     assert edges(10) is None
 
 
@@ -169,7 +171,7 @@ def test_a_ledger_clock_that_is_off_by_less_than_the_slack_is_found(
     st.integers(-40, 40).filter(bool),
     st.sampled_from([START, END]),
 )
-def test_what_is_named_makes_up_the_difference_and_lies_near_its_bound(
+def test_named_records_make_up_the_difference_and_lie_near_their_bound(
     near: list[tuple[int, int]], difference: int, bound: datetime
 ) -> None:
     made = [
@@ -233,7 +235,7 @@ def test_the_other_clock_of_usage_time_is_acceptance(difference: int, made: Ledg
     assert moved is None or "placed by when they were accepted" in str(moved)
 
 
-def test_a_summary_across_a_bound_says_nothing_of_its_parts() -> None:
+def test_a_summary_across_a_bound_is_no_explanation() -> None:
     noon = Window(start=START + 12 * HOUR, end=END + 12 * HOUR)
     assert edges(40, delta(noon.end + HOUR, 40, **day("2026-11-01")), window=noon) is None
 
@@ -314,7 +316,7 @@ def window(start: str, end: str) -> Window:
         ),
     ],
 )
-def test_the_calendar_is_utcs(of: Window, accepted: str, reference: str | None, found: bool) -> None:  # noqa: FBT001  # a column
+def test_days_are_days_of_utc(of: Window, accepted: str, reference: str | None, found: bool) -> None:  # noqa: FBT001  # a column
     made = delta(datetime.fromisoformat(accepted), 12, reference)
     assert (edges(12, made, window=of) is not None) is found
 
@@ -381,7 +383,7 @@ def test_records_are_named_for_a_person_in_order_of_time() -> None:
     assert "(usage:cus_1:2026-10-31)" in str(edges(40, LAST_DAY))
 
 
-def test_only_the_first_few_are_named() -> None:
+def test_only_the_first_few_records_are_named() -> None:
     many = [delta(END + place * SECOND, 2) for place in range(MOST_NAMED + 4)]
     said = str(edges(2 * len(many), *many))
     assert said.count("accepted") == MOST_NAMED
@@ -410,7 +412,7 @@ def test_a_record_moves_in_the_meters_unit() -> None:
     ("accepted", "inside", "bound"),
     [(END - SECOND, True, Bound.END), (START, True, Bound.START), (START - SECOND, False, Bound.START)],
 )
-def test_pacspaces_own_windows_say_on_which_side_a_record_is(
+def test_pacspaces_own_windows_decide_on_which_side_a_record_is(
     accepted: datetime,
     inside: bool,  # noqa: FBT001  # a column of the table
     bound: Bound,

@@ -1,4 +1,4 @@
-"""Invoice items that bill usage of another system, and items that no setting names."""
+"""Invoice items that bill usage of another system, and items that the setting does not cover."""
 
 from decimal import Decimal
 
@@ -44,7 +44,7 @@ def billed(*lines: LineItem, items: UsageItems = NAMED, **changes: Change) -> tu
     ids=["metadata", "price", "product", "both"],
 )
 @pytest.mark.parametrize("metadata", [{}, METRONOME], ids=["any system", "Metronome"])
-def test_an_item_bills_the_meter_that_the_setting_finds(
+def test_an_item_bills_the_meter_that_the_setting_names(
     bills: LineItem, items: UsageItems, metadata: dict[str, str]
 ) -> None:
     (only,) = billed(bills, items=items, metadata=metadata)
@@ -71,7 +71,7 @@ def test_items_of_one_meter_and_period_add_up() -> None:
         ([item(1), item(2, window=ACROSS)], "times that overlap"),
     ],
 )
-def test_an_item_that_names_its_meter_and_not_what_it_bills_is_never_guessed(lines: list[LineItem], why: str) -> None:
+def test_an_item_that_names_its_meter_but_not_its_usage_is_never_guessed(lines: list[LineItem], why: str) -> None:
     for usage in billed(*lines):
         assert (usage.meter, usage.problem) == ("tokens", Reason.UNKNOWN_SHAPE)
         assert why in usage.detail
@@ -122,12 +122,12 @@ def test_an_item_of_metronome_that_names_no_meter_is_unproven(
     assert [each.line_id for each in only.lines] == ["il_1"]
 
 
-def test_an_invoice_of_metronome_is_known_however_its_key_is_written() -> None:
+def test_a_metronome_invoice_is_recognised_whatever_the_case_of_its_key() -> None:
     (only,) = billed(item(named=None), items=UsageItems(), metadata={"Metronome_Invoice_ID": "8deed800"})
     assert (only.problem, "Metronome_Invoice_ID 8deed800" in only.detail) == (Reason.UNKNOWN_SHAPE, True)
 
 
-def test_a_metronome_invoice_without_lines_is_not_without_usage_before_anything_was_said() -> None:
+def test_a_metronome_invoice_without_lines_is_unproven_until_the_setting_exists() -> None:
     (only,) = billed(items=UsageItems(), metadata=METRONOME)
     assert only.problem is Reason.UNKNOWN_SHAPE
 
@@ -143,30 +143,30 @@ def test_a_metronome_invoice_without_lines_is_not_without_usage_before_anything_
     ],
     ids=["metadata", "price", "an amount", "an amount without a quantity"],
 )
-def test_what_is_said_to_bill_no_usage_is_not_compared(
+def test_an_item_that_the_setting_marks_as_no_usage_is_not_compared(
     bills: LineItem, items: UsageItems, metadata: dict[str, str]
 ) -> None:
     assert billed(bills, items=items, metadata=metadata) == ()
 
 
-def test_an_item_of_nobody_that_names_no_meter_is_no_usage() -> None:
+def test_an_ordinary_item_that_names_no_meter_bills_no_usage() -> None:
     assert billed(item(named=None)) == ()
 
 
-def test_a_subscriptions_line_shows_the_subscriptions_metadata_and_names_nothing() -> None:
+def test_a_subscription_line_with_the_subscriptions_metadata_names_no_meter() -> None:
     plan = item(item_id="si_1", parent=LineParent.SUBSCRIPTION_ITEM, price_id="price_once")
     assert billed(plan) == ()
 
 
 @pytest.mark.parametrize(("window", "number"), [(OCTOBER, 1), (ACROSS, 2)], ids=["the same time", "a part of it"])
-def test_usage_that_a_price_and_an_item_bill_is_not_compared(window: Window, number: int) -> None:
+def test_usage_that_both_a_price_and_an_item_bill_is_not_compared(window: Window, number: int) -> None:
     usages = billed(line(1, subscription_id=None), item(2, "api_calls", window=window))
     assert len(usages) == number
     assert usages[-1].problem is Reason.UNKNOWN_SHAPE
     assert "bill one meter for the same time" in usages[-1].detail
 
 
-def test_usage_of_one_meter_that_follows_in_time_is_compared() -> None:
+def test_usage_of_one_meter_in_following_times_is_compared() -> None:
     assert [
         usage.problem for usage in billed(line(1, subscription_id=None), item(2, "api_calls", window=NOVEMBER))
     ] == [None, None]
