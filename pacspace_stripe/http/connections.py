@@ -1,7 +1,7 @@
-"""Connections on which a call ends by its deadline, however slowly the other side connects, answers or reads.
+"""Connections on which a call ends by its deadline, however slowly the vendor connects, answers or reads.
 
-httpx's own read timeout starts anew with every byte that comes. This is its documented seam, a transport, over
-httpcore's documented seam, a network backend. Proxies of the environment are used as httpx would.
+httpx's own read timeout starts anew with every byte that arrives. This module is a transport, httpx's documented
+seam, over a network backend, httpcore's documented seam. Proxies of the environment are used as httpx would.
 """
 
 import importlib.util
@@ -20,11 +20,12 @@ import httpx
 from pacspace_stripe.errors import ConfigurationError
 
 _MOST, _MOST_IDLE, _IDLE_SECONDS = 100, 20, 5.0
-"""Connections, as httpx has it."""
+"""Limits of the connection pool; httpx's own defaults."""
 _SHARE = 1.0
-"""Seconds that one of a host's addresses may take to connect, at least, while there is time."""
+"""Least time in seconds for each of a host's addresses to connect, while there is time."""
+_PROXIED = ("http", "https", "all")
 _PIECE = 16_384
-"""Bytes written at once: each is timed."""
+"""Bytes written at once, each piece with a timeout of its own."""
 _CORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -37,7 +38,7 @@ _left: ContextVar[Callable[[], float] | None] = ContextVar("pacspace_time_left",
 
 @contextmanager
 def bounded(left: Callable[[], float]) -> Iterator[None]:
-    """Inside, nothing on a connection lasts longer than the seconds that are ``left()`` when it begins."""
+    """Let nothing on a connection inside last longer than the seconds that are ``left()`` when it begins."""
     token = _left.set(left)
     try:
         yield
@@ -57,7 +58,7 @@ def _allowed(timeout: float | None, over: type[Exception]) -> float | None:
 
 
 class _Stream(httpcore.NetworkStream):
-    """One connection."""
+    """One connection, whose every read and write ends by the deadline of the call."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
@@ -83,7 +84,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Network(httpcore.NetworkBackend):
-    """Makes them. All of a host's addresses together get the time to connect, not each of them."""
+    """Backend that opens connections. All addresses of a host share the time to connect; not each gets all of it."""
 
     def __init__(self) -> None:
         self._inner = httpcore.SyncBackend()
@@ -117,18 +118,18 @@ class _Network(httpcore.NetworkBackend):
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """What the operating system resolves the host to, in its order; how long that takes is its own affair."""
+    """Return a host's addresses in the operating system's order; how long it resolves them cannot be bounded here."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        said = str(error)
+        problem = str(error)
     else:
         return list(dict.fromkeys(str(each[4][0]) for each in found))
-    raise httpcore.ConnectError(said)
+    raise httpcore.ConnectError(problem)
 
 
 class _Body(httpx.SyncByteStream):
-    """An answer's body, read as it comes."""
+    """Body of an answer, read as it arrives."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -147,7 +148,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class Connections(httpx.BaseTransport):
-    """The process's connections, kept for the next call. Thread-safe. Raises httpx's errors, without their causes."""
+    """The process's connections. Thread-safe. It raises httpx's errors without their causes, which hold requests."""
 
     def __init__(self) -> None:
         self._ssl = httpx.create_ssl_context()
@@ -156,7 +157,7 @@ class Connections(httpx.BaseTransport):
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        asked = httpcore.Request(
+        below = httpcore.Request(
             method=request.method.encode("ascii"),
             url=httpcore.URL(
                 scheme=request.url.raw_scheme,
@@ -169,7 +170,7 @@ class Connections(httpx.BaseTransport):
             extensions=request.extensions,
         )
         try:
-            response = self._pool(request.url).handle_request(asked)
+            response = self._pool(request.url).handle_request(below)
         except _CORE_ERRORS as error:
             failure = _as_httpx(error)
         else:
@@ -183,7 +184,7 @@ class Connections(httpx.BaseTransport):
                 pool.close()
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        """By way of the proxy that the environment names for such an address, or of none."""
+        """Return the pool for an address, over the proxy that the environment names for it, if any."""
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
         scheme = "" if proxy is None or proxy_bypass(url.netloc.decode("ascii")) else url.scheme
         with self._lock:
@@ -202,25 +203,22 @@ class Connections(httpx.BaseTransport):
         )
 
 
-_PROXIED = ("http", "https", "all")
-
-
 def _proxy(scheme: str, url: str) -> httpcore.Proxy:
-    """Raises ConfigurationError for a proxy that cannot be used, without repeating its address."""
-    named = None
+    """Read a proxy of the environment. Raises ConfigurationError, without the address, for one that cannot be used."""
+    parsed = None
     with suppress(ValueError, httpx.InvalidURL):
-        named = httpx.Proxy(url if "://" in url else f"http://{url}")
-    if named is None or not (named.url.scheme in {"http", "https"} or importlib.util.find_spec("socksio")):
+        parsed = httpx.Proxy(url if "://" in url else f"http://{url}")
+    if parsed is None or not (parsed.url.scheme in {"http", "https"} or importlib.util.find_spec("socksio")):
         variable = f"{scheme}_proxy"
         raise ConfigurationError(variable, "is not an http:// or https:// address of a proxy")
     core = httpcore.URL(
-        scheme=named.url.raw_scheme, host=named.url.raw_host, port=named.url.port, target=named.url.raw_path
+        scheme=parsed.url.raw_scheme, host=parsed.url.raw_host, port=parsed.url.port, target=parsed.url.raw_path
     )
-    return httpcore.Proxy(core, auth=named.raw_auth, headers=named.headers.raw)
+    return httpcore.Proxy(core, auth=parsed.raw_auth, headers=parsed.headers.raw)
 
 
 def _as_httpx(error: Exception) -> httpx.TransportError:
-    """The same kind of error, by its name: both libraries name them alike. Its text says nothing of a request."""
+    """Return httpx's error of the same name; both libraries name them alike, and the text says nothing of a request."""
     kinds = (getattr(httpx, each.__name__, None) for each in type(error).__mro__)
     kind = next((each for each in kinds if isinstance(each, type) and issubclass(each, httpx.TransportError)), None)
     return (kind or httpx.TransportError)(str(error))

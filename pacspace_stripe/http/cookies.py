@@ -1,4 +1,4 @@
-"""The cookies of one service, for a session with it. The Transport itself keeps none, and sends none by itself."""
+"""The cookies of a session with one service. The Transport itself keeps no cookies, and sends none by itself."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from pacspace_stripe.http.calls import Answer, Call
 
 
 class Cookies:
-    """What the service at ``base_url`` set, kept in memory only and given back to the same origin alone.
+    """Cookies that the service at ``base_url`` set, kept in memory only and given back to the same origin alone.
 
     Domain, path, expiry and ``Secure`` count as in a browser.
     """
@@ -21,10 +21,10 @@ class Cookies:
         return bool(self._kept)
 
     def keep(self, call: Call, answer: Answer) -> None:
-        """Take what an answer to ``call`` sets."""
+        """Take the cookies that an answer to ``call`` sets."""
         if _origin(call.url) != self._origin:
             return
-        # What is not ASCII could not be sent back.
+        # A cookie that is not ASCII could not be sent back.
         set_by = [("Set-Cookie", value) for value in answer.headers.get_list("Set-Cookie") if value.isascii()]
         request = httpx.Request(call.method, call.url)
         with warnings.catch_warnings():  # the jar warns of a header that it cannot read, and leaves it out
@@ -32,7 +32,7 @@ class Cookies:
             self._kept.extract_cookies(httpx.Response(answer.status, headers=set_by, request=request))
 
     def headers(self, url: str) -> dict[str, str]:
-        """The header that belongs on a request to ``url``; none for another origin."""
+        """Return the header for a request to ``url``; none for another origin."""
         if _origin(url) != self._origin:
             return {}
         request = httpx.Request("GET", url)

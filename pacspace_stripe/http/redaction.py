@@ -1,4 +1,4 @@
-"""What a request carried in secret is kept out of everything that is said of its answer.
+"""Redaction: a request's secrets are taken out of every text about its answer.
 
 Vendors and proxies repeat requests in their error texts: as they were, escaped, encoded, or cut. Pure.
 """
@@ -12,18 +12,18 @@ from urllib.parse import quote, quote_plus
 
 _HIDDEN = "…"
 _PART = 12
-"""Characters of a secret that are one already, when they are its first ones."""
+"""Length from which the beginning of a secret is treated as secret too."""
 _SHORTEST_COOKIE = 8
-"""A shorter one is a word, such as ``dark``, rather than a secret."""
+"""A shorter cookie is a word, such as ``dark``, rather than a secret."""
 _CARRIERS = {"authorization", "proxy-authorization", "x-api-key"}
 
 Hide = Callable[[str], str]
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets: neither as they are, nor escaped for JSON, a URL or HTML, nor in base64.
+    """Return a text without the secrets: as they are, escaped for JSON, a URL or HTML, and in base64.
 
-    Neither are their beginnings of 12 characters or more, in any of these forms.
+    Their beginnings of 12 characters or more are taken out too, in any of these forms.
     """
     kept, place = [], 0
     for start, end in sorted(span for form in _all_forms(tuple(secrets)) for span in _found(text, form)):
@@ -34,7 +34,7 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 
 def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Where a form, or as much of its beginning as gives it away, stands in the text."""
+    """Yield the places where a form, or a beginning of it that is long enough, stands in the text."""
     beginning = form[:_PART]
     at = text.find(beginning)
     while at >= 0:
@@ -45,21 +45,19 @@ def _found(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What must not be repeated of a request's headers: keys, tokens, cookies."""
-    return tuple(_carried(headers))
-
-
-def _carried(headers: Mapping[str, str]) -> Iterator[str]:
+    """Return the secrets in a request's headers: keys, tokens, cookies."""
+    found: list[str] = []
     for name, value in headers.items():
         if name.lower() in _CARRIERS:
-            yield from _key(value.rpartition(" ")[2])
+            found += _key(value.rpartition(" ")[2])
         elif name.lower() == "cookie":
             values = (pair.partition("=")[2].strip() for pair in value.split(";"))
-            yield from (each for each in values if len(each) >= _SHORTEST_COOKIE)
+            found += (each for each in values if len(each) >= _SHORTEST_COOKIE)
+    return tuple(found)
 
 
 def _key(key: str) -> Iterator[str]:
-    """A key, and alone what comes after its public half."""
+    """Yield a key, and the secret half of one that has a public half."""
     yield key
     secret = key.partition(".")[2]
     if len(secret) >= _PART:
@@ -90,7 +88,7 @@ def _lower_hex(quoted: str) -> str:
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:
-    """Wherever it stands in what was encoded, such as behind ``user:``; only characters that are wholly its own."""
+    """Yield a secret's base64 at any place of an encoded text, as behind ``user:``: the characters wholly its own."""
     for before in range(3):
         whole = 8 * (before + len(secret)) // 6
         for encode in (b64encode, urlsafe_b64encode):

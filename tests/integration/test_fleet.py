@@ -31,7 +31,7 @@ from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
     divide,
 )
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
-from pacspace_stripe.http.ratelimit.shares import STRANGERS, Fleet, FleetShares
+from pacspace_stripe.http.ratelimit.shares import ASSUMED_PROCESSES, Fleet, FleetShares
 from pacspace_stripe.simulator.clock import ManualClock, WallClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.simulator.stripe import StripeSimulator
@@ -299,7 +299,7 @@ class Away:
 def test_who_never_could_ask_takes_a_cautious_part() -> None:
     shares = FleetShares(Away(), RATE, wall_clock)
     shares.renew(dict)
-    assert shares.of(READ, 25, wall_clock()) == 25 // STRANGERS
+    assert shares.of(READ, 25, wall_clock()) == 25 // ASSUMED_PROCESSES
     assert not shares.due(READ, wall_clock(), wanting=True)
 
 
@@ -404,7 +404,7 @@ class Process:
     def _sent_or_waits(self, number: int, now: datetime) -> timedelta:
         waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), patient=self.background)
         self.limiter._renew(READ, self.windows)  # noqa: SLF001  # as above
-        at, wait = self.limiter._taken(waiter, self.windows, now, now + timedelta(minutes=1))  # noqa: SLF001
+        at, wait = self.limiter._take(waiter, self.windows, now, now + timedelta(minutes=1))  # noqa: SLF001
         self.waiting[number] = waiter if at is None else None
         if at is None:
             return min(wait, timedelta(seconds=0.25))

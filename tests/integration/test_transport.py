@@ -27,8 +27,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.http.calls import Answer, Call
-from pacspace_stripe.http.client import Transport
-from pacspace_stripe.http.failures import FOREIGN
+from pacspace_stripe.http.client import HTTPX_ERRORS, Transport
 from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE, SPAN, Rate
 from pacspace_stripe.http.retries import Timeouts, pause
 from pacspace_stripe.simulator.clock import ManualClock
@@ -543,7 +542,7 @@ def httpx_errors() -> list[type[Exception]]:
 
 @pytest.mark.parametrize("kind", httpx_errors())
 def test_every_error_of_httpx_is_one_of_ours(kind: type[Exception]) -> None:
-    assert issubclass(kind, FOREIGN)
+    assert issubclass(kind, HTTPX_ERRORS)
     world = bench(made(kind))
     with pytest.raises(RemoteError) as mapped:
         world.send()

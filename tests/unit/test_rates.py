@@ -1,24 +1,26 @@
 """So many requests in any second, and no more."""
 
+import json
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import RateLimited
-from pacspace_stripe.http.calls import ErrorBody
-from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal, refusal
-from pacspace_stripe.http.ratelimit.limiter import RateLimiter
+from pacspace_stripe.http.calls import Answer
+from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal, rate_refusal
+from pacspace_stripe.http.ratelimit.limiter import RateLimiter, RequestWindow
 from pacspace_stripe.http.ratelimit.priority import Waiter, background, in_background
-from pacspace_stripe.http.ratelimit.request_window import RequestWindow
-from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Pace, Rate, slowed
+from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, ReducedRate, Rate, reduced
 from pacspace_stripe.simulator.clock import ManualClock
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-TOO_FAST = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True)
-TOO_FAST_HERE = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=False)
+TOO_FAST = RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True)
+TOO_FAST_HERE = RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=False)
 READ, WRITE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"
 
 
@@ -109,7 +111,7 @@ def test_a_turn_is_not_used_when_silence_is_wanted_since() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
-    wanted = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    wanted = RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
     with rates.turn(READ, until=START + timedelta(minutes=1)) as turn:
         rates.refused(WRITE, wanted, asked_at=START)
         with pytest.raises(RateLimited) as refused:
@@ -184,20 +186,20 @@ def test_endpoints_nobody_uses_any_more_are_forgotten() -> None:
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 30), min_size=1, max_size=10))
-def test_a_slowed_pace_only_grows_and_never_passes_the_limit(limit: int, pauses: list[float]) -> None:
-    pace, now, before = slowed(limit, START), START, 0
+def test_a_reduced_rate_only_grows_and_never_passes_the_limit(limit: int, pauses: list[float]) -> None:
+    rate, now, before = reduced(limit, START), START, 0
     for pause in pauses:
         now += timedelta(seconds=pause)
-        assert before <= pace.allowed(limit, now) <= limit
-        before = pace.allowed(limit, now)
+        assert before <= rate.allowed(limit, now) <= limit
+        before = rate.allowed(limit, now)
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(25, 3), (100, 3), (10, 1), (2, 1)])
-def test_a_slowed_pace_is_back_within_seconds(limit: int, seconds: int) -> None:
-    pace = slowed(limit, START)
-    assert pace.allowed(limit, START) == limit * 9 // 10
-    assert pace.allowed(limit, START + timedelta(seconds=seconds - 1)) < limit
-    assert pace.allowed(limit, START + timedelta(seconds=seconds)) == limit
+def test_a_reduced_rate_is_back_within_seconds(limit: int, seconds: int) -> None:
+    rate = reduced(limit, START)
+    assert rate.allowed(limit, START) == limit * 9 // 10
+    assert rate.allowed(limit, START + timedelta(seconds=seconds - 1)) < limit
+    assert rate.allowed(limit, START + timedelta(seconds=seconds)) == limit
 
 
 def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
@@ -220,18 +222,18 @@ def test_where_others_use_a_small_limit_too_refusals_go_on_slowing() -> None:
 
 
 def test_refusals_of_one_burst_slow_once() -> None:
-    pace = slowed(24, START + timedelta(seconds=1))
-    assert pace.after(12, asked_at=START, now=START + timedelta(seconds=2)) is pace
-    again = pace.after(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
-    assert again == Pace(lowered_to=9, lowered_at=START + timedelta(seconds=2))
+    rate = reduced(24, START + timedelta(seconds=1))
+    assert rate.after(12, asked_at=START, now=START + timedelta(seconds=2)) is rate
+    again = rate.after(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
+    assert again == ReducedRate(lowered_to=9, lowered_at=START + timedelta(seconds=2))
 
 
 def test_never_slower_than_one_a_second() -> None:
-    pace = slowed(25, START)
+    rate = reduced(25, START)
     for number in range(1, 20):
         now = START + timedelta(seconds=number / 10)
-        pace = pace.after(pace.allowed(25, now), asked_at=now, now=now)
-    assert pace.allowed(25, START + timedelta(seconds=2)) == 1
+        rate = rate.after(rate.allowed(25, now), asked_at=now, now=now)
+    assert rate.allowed(25, START + timedelta(seconds=2)) == 1
 
 
 def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the_end() -> None:
@@ -248,7 +250,7 @@ def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the
 def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
     clock = ManualClock(START)
     rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
-    wanted = RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
+    wanted = RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
     rates.refused(READ, wanted, asked_at=clock.now())
     assert wait(rates, clock, WRITE) == timedelta(seconds=5)
 
@@ -259,7 +261,7 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
     with ExitStack() as running:
         turns = [running.enter_context(rates.turn(READ, until=START + timedelta(minutes=1))) for _ in range(4)]
         clock.advance(0.01)
-        turns[-1].refused(RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=False))
+        turns[-1].refused(RateRefusal(exceeded=ExceededLimit.AT_ONCE, everywhere=False))
         assert wait(rates, clock, WRITE) == timedelta(0)
         assert timedelta(seconds=0.9) < wait(rates, clock) < timedelta(seconds=1.1)
     assert wait(rates, clock) == timedelta(0)
@@ -273,8 +275,8 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
     [
         ("endpoint-rate", "rate_limit", None, TOO_FAST_HERE),
         ("global-rate", "rate_limit", None, TOO_FAST),
-        ("endpoint-concurrency", "rate_limit", None, RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=False)),
-        ("global-concurrency", "rate_limit", None, RateRefusal(too_many=ExceededLimit.AT_ONCE, everywhere=True)),
+        ("endpoint-concurrency", "rate_limit", None, RateRefusal(exceeded=ExceededLimit.AT_ONCE, everywhere=False)),
+        ("global-concurrency", "rate_limit", None, RateRefusal(exceeded=ExceededLimit.AT_ONCE, everywhere=True)),
         ("resource-specific", "rate_limit", None, None),
         ("something-new", "rate_limit", 3.0, None),
         (None, "lock_timeout", None, None),
@@ -287,17 +289,18 @@ def test_too_many_at_once_means_fewer_at_once() -> None:
             None,
             "RATE_LIMITED",
             5.0,
-            RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5)),
+            RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5)),
         ),
-        (None, None, 9e9, RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
+        (None, None, 9e9, RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(minutes=1))),
     ],
 )
-def test_what_a_429_says_of_our_pace(
+def test_what_a_429_says_about_the_request_rate(
     reason: str | None, code: str | None, asked: float | None, means: RateRefusal | None
 ) -> None:
-    headers = {"stripe-rate-limited-reason": reason} if reason else {}
-    assert refusal(429, headers, ErrorBody(code=code), asked) == means
-    assert refusal(503, headers, ErrorBody(code=code), asked) is None
+    headers = httpx.Headers({"stripe-rate-limited-reason": reason} if reason else {})
+    answer = Answer(status=429, headers=headers, body=json.dumps({"error": {"code": code}}).encode())
+    assert rate_refusal(answer, asked) == means
+    assert rate_refusal(replace(answer, status=503), asked) is None
 
 
 # Who goes first

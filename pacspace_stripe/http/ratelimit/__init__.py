@@ -1,1 +1,1 @@
-"""Rate limits: how many requests a second each vendor gets from this process and from the fleet."""
+"""Rate limits: the requests per second that each vendor gets from this process and from the fleet."""

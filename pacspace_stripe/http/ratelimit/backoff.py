@@ -1,53 +1,54 @@
-"""What a 429 says of our pace: Stripe names the limit in a header (FACTS 6), PacSpace only a time to wait."""
+"""The limit that a 429 reports: Stripe names it in a header (FACTS 6.2), PacSpace names only a time to wait."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 
-from pacspace_stripe.http.calls import ErrorBody
+from pacspace_stripe.http.calls import Answer
 
 _TOO_MANY = 429
 _LONGEST_REST = 60.0
-"""Seconds of silence that one refusal is given; then one request finds out whether it is still so."""
+"""Seconds without any request that one refusal can impose; then one request finds out whether the limit still holds."""
 _ABOUT_ONE_OBJECT = {"lock_timeout", "CADENCE_LIMIT"}
-"""Codes of refusals that are about one object or account: all others may go on as before."""
+"""Codes of refusals that are about one object or account: requests for others go on as before."""
 _ABOUT_THE_RATE = {"rate_limit", "RATE_LIMITED"}
-"""Stripe's and PacSpace's codes for too many requests, where nothing else says of what."""
+"""Stripe's and PacSpace's codes for too many requests, where nothing else names the limit."""
 
 
 class ExceededLimit(Enum):
-    """Of what there were too many."""
+    """Kind of the limit that was hit."""
 
     A_SECOND = auto()
+    """Requests per second."""
     AT_ONCE = auto()
+    """Requests without an answer yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRefusal:
-    """Which limit was hit."""
+    """Limit that a 429 reports."""
 
-    too_many: ExceededLimit
+    exceeded: ExceededLimit
     everywhere: bool
-    """Whether it is the limit on all endpoints together."""
+    """True for the limit on all endpoints together."""
     rest: timedelta | None = None
-    """How long the vendor wants to hear nothing at all."""
+    """Time for which the vendor wants no request at all."""
 
 
-def refusal(status: int, headers: Mapping[str, str], said: ErrorBody, asked: float | None) -> RateRefusal | None:
-    """What an answer says of our pace; None: nothing. ``asked``: seconds that it wants us to wait.
+def rate_refusal(answer: Answer, asked: float | None) -> RateRefusal | None:
+    """Return the limit that an answer reports; None if it is no 429, or no reason to send less.
 
-    A 429 without header, code or a time to wait is a lock timeout, or of a kind we do not know; ``resource-specific``
-    limits are an object's own. Neither is a reason to send less to others.
+    ``asked`` is for how many seconds the answer wants us to wait. A 429 without header, code or a time to wait is a
+    lock timeout, or of a kind we do not know; ``resource-specific`` limits are an object's own (FACTS 6.2). Neither is
+    a reason to send less to others.
     """
-    if status != _TOO_MANY or said.code in _ABOUT_ONE_OBJECT:
+    if answer.status != _TOO_MANY or (code := answer.said.code) in _ABOUT_ONE_OBJECT:
         return None
-    reason = headers.get("stripe-rate-limited-reason", "")
-    match reason.rpartition("-"):
-        case ("global" | "endpoint" as where, "-", "rate" | "concurrency" as what):
-            too_many = ExceededLimit.A_SECOND if what == "rate" else ExceededLimit.AT_ONCE
-            return RateRefusal(too_many=too_many, everywhere=where == "global")
-        case ("", "", "") if asked or said.code in _ABOUT_THE_RATE:
+    match answer.headers.get("stripe-rate-limited-reason", "").rpartition("-"):
+        case ("global" | "endpoint" as where, "-", "rate" | "concurrency" as kind):
+            exceeded = ExceededLimit.A_SECOND if kind == "rate" else ExceededLimit.AT_ONCE
+            return RateRefusal(exceeded=exceeded, everywhere=where == "global")
+        case ("", "", "") if asked or code in _ABOUT_THE_RATE:
             rest = timedelta(seconds=min(asked, _LONGEST_REST)) if asked else None
-            return RateRefusal(too_many=ExceededLimit.A_SECOND, everywhere=True, rest=rest)
+            return RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=rest)
     return None

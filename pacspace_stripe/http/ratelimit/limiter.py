@@ -1,58 +1,183 @@
-"""Rate limits: so many requests in any second, per endpoint and in all, shared by all threads and by a fleet."""
+"""Rate limits of one vendor: requests in any second, per endpoint and in all, shared by threads and by a fleet."""
 
 import itertools
 import threading
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal
 from pacspace_stripe.http.ratelimit.priority import Waiter, in_background
-from pacspace_stripe.http.ratelimit.request_window import RequestWindow
 from pacspace_stripe.http.ratelimit.rules.fleet_shares import TOTAL, Wish
-from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
+from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE, SPAN, Rate, ReducedRate, reduced, reserved
 from pacspace_stripe.http.ratelimit.shares import Fleet, FleetShares
 
 _ENDPOINTS_KEPT = 256
 _NAP = timedelta(seconds=0.25)
-"""The longest sleep where others may change what is waited for."""
+"""The longest sleep where other threads or processes may change what is waited for."""
 _POLL = timedelta(seconds=0.05)
-"""How soon to look again where nobody knows when there will be room."""
+"""Sleep where it is not known when there will be room."""
 _AHEAD = timedelta(seconds=0.1)
-"""How early a turn is given: a lease and a connection are looked after meanwhile, and no moment of a limit is lost."""
+"""How early a turn is given: the lease and the connection are looked after meanwhile, and no moment is lost."""
+
+
+@dataclass(slots=True)
+class RequestWindow:
+    """One limit: the requests of the last second to one endpoint, or in all, and the calls that wait for room.
+
+    The lock of its owner guards it.
+    """
+
+    limit: int
+    share: int | None = None
+    """This process's part of the limit in a fleet; None: all of it."""
+    sent: list[tuple[datetime, bool]] = field(default_factory=list)
+    """Time (past or planned) of each request, and True for background work; in the order of time."""
+    queue: set[Waiter] = field(default_factory=set)
+    running: int = 0
+    """Requests without an answer yet."""
+    rate: ReducedRate | None = None
+    """Requests per second after a 429."""
+    crowd: ReducedRate | None = None
+    """Requests that may run at once; no limit until the vendor refused one for it."""
+    urgent: int = 0
+    patient: int = 0
+    """Recent need of urgent calls and of background work: the most in a second, the whole limit if one had to wait."""
+    wanting: bool = False
+    """True if a call waited since the fleet was last asked for more."""
+
+    def allowed(self, now: datetime) -> int:
+        """Return the requests that may be sent in any second."""
+        most = self.limit if self.share is None else min(self.limit, self.share)
+        return min(most, self.rate.allowed(self.limit, now)) if self.rate else most
+
+    def slot(self, waiter: Waiter, now: datetime) -> datetime | None:
+        """Return when a waiter's request may be sent, ``now`` or later, as far as is known; None if unknown."""
+        self._forget(now)
+        if self.crowd and self.running >= self.crowd.allowed(NO_KNOWN_RATE.total, now):
+            return None
+        return self._room(self._ahead_of(waiter, now), now)
+
+    def room_again(self, now: datetime) -> datetime:
+        """Return a moment for a ready request that missed its own by more than a second: others used its room."""
+        self._forget(now)
+        return self._room(0, now) or now
+
+    def _forget(self, now: datetime) -> None:
+        del self.sent[: bisect_right(self.sent, now - SPAN, key=itemgetter(0))]
+
+    def _room(self, ahead: int, now: datetime) -> datetime | None:
+        over = len(self.sent) + ahead - self.allowed(now)
+        if over >= len(self.sent):
+            return None
+        return max(now, self.sent[over][0] + SPAN) if over >= 0 else now
+
+    def _ahead_of(self, waiter: Waiter, now: datetime) -> int:
+        """Return how many waiters come first: in the order they came, background work behind all others.
+
+        Background work that did not have its reserve in this second comes before all others, up to the reserve.
+        """
+        reserve = max(0, reserved(self.allowed(now)) - self._sent(patient=True))
+        patient = [other.patient for other in self.queue].count(True)
+        earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
+        if not waiter.patient:
+            return earlier + min(reserve, patient)
+        return earlier if earlier < reserve else earlier + len(self.queue) - patient
+
+    def _sent(self, *, patient: bool) -> int:
+        return [kind for _, kind in self.sent].count(patient)
+
+    def join(self, waiter: Waiter) -> None:
+        """Queue a waiter that would not wait if there were more room."""
+        self.queue.add(waiter)
+        self.wanting = True
+        self._need(self.limit, patient=waiter.patient)
+
+    def leave(self, waiter: Waiter) -> None:
+        self.queue.discard(waiter)
+
+    def begin(self, waiter: Waiter, at: datetime) -> None:
+        """Count a waiter's request, which is sent at ``at``."""
+        self.queue.discard(waiter)
+        insort(self.sent, (at, waiter.patient))
+        self.running += 1
+        self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
+
+    def _need(self, count: int, *, patient: bool) -> None:
+        if patient:
+            self.patient = max(self.patient, count)
+        else:
+            self.urgent = max(self.urgent, count)
+
+    def move(self, planned: datetime, now: datetime, *, patient: bool) -> None:
+        """Count a request from ``now`` on instead of the planned moment: the vendor's second begins here."""
+        if (planned, patient) in self.sent:
+            self.sent.remove((planned, patient))
+        insort(self.sent, (now, patient))
+
+    def end(self) -> None:
+        """Note that a request has its answer, or never will."""
+        self.running -= 1
+
+    def wish(self) -> Wish:
+        """Return what this process needs; earlier needs count less each time they are asked, twice a second."""
+        wish = Wish(urgent=self.urgent, patient=self.patient)
+        self.urgent, self.patient, self.wanting = self.urgent * 3 // 4, self.patient * 3 // 4, False
+        return wish
+
+    def slow(self, *, asked_at: datetime, now: datetime) -> None:
+        """Reduce the rate after a 429; where the vendor's limit is unknown, to less than what was sent."""
+        allowed = self.allowed(now)
+        if self.limit >= NO_KNOWN_RATE.endpoint:
+            allowed = min(allowed, len(self.sent))
+        self.rate = self.rate.after(allowed, asked_at=asked_at, now=now) if self.rate else reduced(allowed, now)
+
+    def thin(self, *, asked_at: datetime, now: datetime) -> None:
+        """Let fewer requests run at once, after a 429 for that."""
+        running = self.running
+        self.crowd = self.crowd.after(running, asked_at=asked_at, now=now) if self.crowd else reduced(running, now)
+
+    def idle(self, now: datetime) -> bool:
+        """Return True if forgetting this window changes nothing."""
+        if self.queue or self.running or (self.sent and self.sent[-1][0] + SPAN > now):
+            return False
+        limits = ((self.rate, self.limit), (self.crowd, NO_KNOWN_RATE.total))
+        return not any(lowered and lowered.allowed(limit, now) < limit for lowered, limit in limits)
 
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """One request that may be sent, now or very soon."""
+    """Permission to send one request, now or very soon."""
 
     limiter: "RateLimiter"
     endpoint: str
     windows: tuple[RequestWindow, ...]
     at: datetime
-    """When it may be sent; once it was, when that was."""
+    """Time when it may be sent, and once it was sent, that time."""
     given_at: datetime
     patient: bool
 
     def sends(self) -> None:
-        """Called right before its first byte: waits for its moment, if it is early. May be said again."""
-        self.at = self.limiter.begun(self)
+        """Wait for the turn's moment, if it is early; called right before the first byte, and may be called again."""
+        self.limiter.begin(self)
 
     def arrived(self) -> None:
-        """It may have been under way until now, as on a new connection: so the vendor's second may begin here."""
-        self.at = self.limiter.moved(self)
+        """Count the request from now on: it may have been under way until now, as on a new connection."""
+        self.limiter.move(self)
 
     def refused(self, refusal: RateRefusal) -> None:
-        """The vendor answered it with a 429."""
+        """Note that the vendor answered the request with a 429."""
         self.limiter.refused(self.endpoint, refusal, asked_at=self.given_at)
 
 
 class RateLimiter:
-    """Sliding windows for one vendor. Waits instead of sending too much; gives up at a deadline.
+    """Sliding windows for one vendor. A call waits rather than exceed a limit, and gives up at its deadline.
 
-    Who waits goes first come, first served, background work behind all others but for a tenth of each limit.
+    Waiting calls go first come, first served, background work behind all others except for a tenth of each limit.
     """
 
     def __init__(
@@ -73,85 +198,53 @@ class RateLimiter:
         self._endpoints: dict[str, RequestWindow] = {}
         self._tickets = itertools.count()
         self._resting_until: datetime | None = None
+        """Time until which the vendor wants no request at all."""
         self._shares = FleetShares(fleet, rate, clock) if fleet else None
 
     @contextmanager
     def turn(self, endpoint: str, *, until: datetime) -> Iterator[Turn]:
-        """Inside, one request to ``endpoint`` may be sent, at the moment that :meth:`Turn.sends` waits for.
+        """Wait for the permission to send one request to ``endpoint``, at the moment that :meth:`Turn.sends` waits for.
 
-        It counts as sent. Raises RateLimited when its turn would come after ``until``.
+        The request counts as sent. Raises RateLimited when its turn would come after ``until``.
         """
-        windows, at = self._waited(endpoint, until)
+        waiter = Waiter(ticket=next(self._tickets), patient=in_background())
+        windows = self._windows(endpoint)
+        try:
+            at = self._wait(waiter, endpoint, windows, until)
+        finally:
+            with self._lock:
+                for window in windows:
+                    window.leave(waiter)
         given_at = self._clock()
         try:
             yield Turn(
-                limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, patient=in_background()
+                limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, patient=waiter.patient
             )
         finally:
             with self._lock:
                 for window in windows:
                     window.end()
 
-    def _waited(self, endpoint: str, until: datetime) -> tuple[tuple[RequestWindow, ...], datetime]:
-        waiter = Waiter(ticket=next(self._tickets), patient=in_background())
-        windows = self._windows(endpoint)
-        try:
-            while True:
-                self._renew(endpoint, windows)
-                now = self._clock()
-                at, wait = self._taken(waiter, windows, now, until)
-                if at is not None:
-                    return windows, at
-                if now + wait > until:
-                    message = (
-                        f"{endpoint} waits for its turn: {self._rate.endpoint}/s here, {self._rate.total}/s in all"
-                    )
-                    raise RateLimited(self._service, message, retry_after=wait)
-                self._sleep((wait if self._alone(windows) else min(wait, _NAP)).total_seconds())
-        finally:
-            with self._lock:
-                for window in windows:
-                    window.leave(waiter)
-
-    def begun(self, turn: Turn) -> datetime:
-        """A turn's request counts from now on, its moment having come, and no longer from what was planned.
-
-        Raises RateLimited when the vendor has asked for silence since.
-        """
-        now = self._clock()
-        if now >= turn.at + SPAN:
-            turn.at = self._again(turn, now)
-        if turn.at > now:
-            self._sleep((turn.at - now).total_seconds())
+    def _wait(
+        self, waiter: Waiter, endpoint: str, windows: tuple[RequestWindow, RequestWindow], until: datetime
+    ) -> datetime:
+        """Sleep until a waiter's turn is given; return its moment, at most ``_AHEAD`` from now."""
+        while True:
+            self._renew(endpoint, windows)
             now = self._clock()
-        if self._resting_until and now < self._resting_until:
-            message = f"{turn.endpoint} waits: silence is wanted"
-            raise RateLimited(self._service, message, retry_after=self._resting_until - now)
-        return self.moved(turn)
+            at, wait = self._take(waiter, windows, now, until)
+            if at is not None:
+                return at
+            if now + wait > until:
+                limits = f"{self._rate.endpoint}/s here, {self._rate.total}/s in all"
+                raise RateLimited(self._service, f"{endpoint} waits for its turn: {limits}", retry_after=wait)
+            alone = self._shares is None and all(len(window.queue) <= 1 for window in windows)
+            self._sleep((wait if alone else min(wait, _NAP)).total_seconds())
 
-    def _again(self, turn: Turn, now: datetime) -> datetime:
-        """Another moment for one that was missed by so much that others used its room."""
-        with self._lock:
-            at = max(window.room_again(now) for window in turn.windows)
-            for window in turn.windows:
-                window.move(turn.at, at, patient=turn.patient)
-            return at
-
-    def moved(self, turn: Turn) -> datetime:
-        """It counts from now on."""
-        now = self._clock()
-        with self._lock:
-            for window in turn.windows:
-                window.move(turn.at, now, patient=turn.patient)
-        return now
-
-    def _alone(self, windows: tuple[RequestWindow, ...]) -> bool:
-        return self._shares is None and all(len(window.queue) <= 1 for window in windows)
-
-    def _taken(
+    def _take(
         self, waiter: Waiter, windows: tuple[RequestWindow, ...], now: datetime, until: datetime
     ) -> tuple[datetime | None, timedelta]:
-        """The moment of its turn, when that was given; and else how long to sleep before asking again."""
+        """Return the moment of a waiter's turn if that is given now, and else how long to sleep before asking again."""
         with self._lock:
             if self._resting_until and now < self._resting_until:
                 return None, self._resting_until - now
@@ -173,6 +266,49 @@ class RateLimiter:
                 window.begin(waiter, latest)
             return latest, latest - now
 
+    def begin(self, turn: Turn) -> None:
+        """Wait for a turn's moment, and count its request from then on instead of the planned moment.
+
+        Raises RateLimited when the vendor has asked for silence since.
+        """
+        now = self._clock()
+        if now >= turn.at + SPAN:
+            # Others used the room of a turn that missed its moment by so much: it needs another one.
+            with self._lock:
+                at = max(window.room_again(now) for window in turn.windows)
+                for window in turn.windows:
+                    window.move(turn.at, at, patient=turn.patient)
+                turn.at = at
+        if turn.at > now:
+            self._sleep((turn.at - now).total_seconds())
+            now = self._clock()
+        if self._resting_until and now < self._resting_until:
+            message = f"{turn.endpoint} waits: the vendor asked for no requests"
+            raise RateLimited(self._service, message, retry_after=self._resting_until - now)
+        self.move(turn)
+
+    def move(self, turn: Turn) -> None:
+        """Count a turn's request from now on."""
+        now = self._clock()
+        with self._lock:
+            for window in turn.windows:
+                window.move(turn.at, now, patient=turn.patient)
+        turn.at = now
+
+    def refused(self, endpoint: str, refusal: RateRefusal, *, asked_at: datetime) -> None:
+        """Send less for a while, where the vendor's 429 says it; ``asked_at`` is when the refused turn was given."""
+        total, here = self._windows(endpoint)
+        now = self._clock()
+        with self._lock:
+            window = total if refusal.everywhere else here
+            match refusal.exceeded:
+                case ExceededLimit.A_SECOND:
+                    window.slow(asked_at=asked_at, now=now)
+                case ExceededLimit.AT_ONCE:
+                    window.thin(asked_at=asked_at, now=now)
+            if refusal.rest:
+                self._resting_until = max(self._resting_until or now, now + refusal.rest)
+
     def _windows(self, endpoint: str) -> tuple[RequestWindow, RequestWindow]:
         with self._lock:
             if endpoint not in self._endpoints and len(self._endpoints) >= _ENDPOINTS_KEPT:
@@ -181,7 +317,7 @@ class RateLimiter:
             return self._total, self._endpoints.setdefault(endpoint, RequestWindow(self._rate.endpoint))
 
     def _renew(self, endpoint: str, windows: tuple[RequestWindow, RequestWindow]) -> None:
-        """FleetShares are renewed by whoever sends: who sends nothing needs none."""
+        """Renew this process's shares, if it is time; a process that sends nothing needs none."""
         if self._shares is None:
             return
         total, here = windows
@@ -200,21 +336,7 @@ class RateLimiter:
             wishes = {name: wish for name, window in named.items() if (wish := window.wish())}
         return {TOTAL: one, endpoint: one} | wishes
 
-    def refused(self, endpoint: str, refusal: RateRefusal, *, asked_at: datetime) -> None:
-        """The vendor answered 429: send less for a while, as far as the refusal says of what."""
-        total, here = self._windows(endpoint)
-        now = self._clock()
-        with self._lock:
-            window = total if refusal.everywhere else here
-            match refusal.too_many:
-                case ExceededLimit.A_SECOND:
-                    window.slow(asked_at=asked_at, now=now)
-                case ExceededLimit.AT_ONCE:
-                    window.thin(asked_at=asked_at, now=now)
-            if refusal.rest:
-                self._resting_until = max(self._resting_until or now, now + refusal.rest)
-
     def close(self) -> None:
-        """Leave the limits to others."""
+        """Leave the limits to other processes."""
         if self._shares:
             self._shares.leave()

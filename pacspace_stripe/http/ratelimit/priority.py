@@ -1,4 +1,4 @@
-"""Whose turn it is: webhook-driven work first, background work when nothing else waits, and always a little of it."""
+"""Priority at the rate limits: webhook-driven calls first, background work behind them, but always a little of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ _background: ContextVar[bool] = ContextVar("pacspace_background", default=False)
 
 @contextmanager
 def background() -> Iterator[None]:
-    """Calls inside give way to all others, at the rate limits of this process and of the fleet.
+    """Let the calls inside give way to all others, at the rate limits of this process and of the fleet.
 
-    Where others wait, a tenth of each limit stays for background work. Holds for this thread (context) only: a worker
-    thread started inside has to say it itself.
+    A tenth of each limit stays for background work even where other calls wait. It holds for this thread (context)
+    only: a worker thread that is started inside enters this context itself.
     """
     token = _background.set(True)
     try:
@@ -23,13 +23,13 @@ def background() -> Iterator[None]:
 
 
 def in_background() -> bool:
-    """Whether the call that is being made gives way."""
+    """Return True inside :func:`background`."""
     return _background.get()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waiter:
-    """A call that waits for its turn. Lower tickets came first."""
+    """Call that waits for its turn. Lower tickets came first; ``patient`` is background work."""
 
     ticket: int
     patient: bool

@@ -1,4 +1,4 @@
-"""The shares of a vendor's limits that one process holds: renewed while it sends, guessed when nobody can be asked."""
+"""One process's shares of a vendor's limits: renewed while it sends, estimated while the database does not answer."""
 
 import logging
 import threading
@@ -12,23 +12,24 @@ from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTA
 from pacspace_stripe.http.ratelimit.rules.rate import Rate
 
 _GROW = timedelta(seconds=0.05)
-"""How often they are renewed while something waits and others left room; and while there is no share at all, below."""
+"""Time between two renewals while a call waits and other processes left room."""
 _BEG = timedelta(seconds=0.2)
+"""Time between two renewals while there is no share at all."""
 _TRY_AGAIN = timedelta(seconds=1)
 _PATIENCE = 0.5
-"""Seconds that a call waits for another one that renews."""
-STRANGERS = 4
-"""How many processes there may be, for one that could never ask."""
+"""Seconds that a call waits for another call that renews."""
+ASSUMED_PROCESSES = 4
+"""Number of processes that one which could never ask assumes."""
 
 _log = logging.getLogger(__name__)
 Divide = Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]
 
 
 class Fleet(Protocol):
-    """Where the processes that share one account's limits agree on who may send how much."""
+    """Table in which the processes that share one account's limits agree on their shares."""
 
     def renew(self, divide: Divide) -> None:
-        """Replace this process's holding by what ``divide(its name, all holdings, now)`` makes of it, by itself.
+        """Replace this process's holding by ``divide(its name, all holdings, now)``, in a transaction of its own.
 
         Raises StoreUnavailable.
         """
@@ -37,9 +38,9 @@ class Fleet(Protocol):
 
 @dataclass(slots=True)
 class FleetShares:
-    """What this process holds. While nobody can be asked, it takes an equal part among those seen last.
+    """The shares that this process holds; an equal part among those seen last while the database does not answer.
 
-    That is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If the others
+    The equal part is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If the others
     can still ask, they divide what this process does not renew, and together send at most its part too much.
     """
 
@@ -48,14 +49,14 @@ class FleetShares:
     clock: Callable[[], datetime]
     _held: Mapping[str, int] = field(default_factory=dict)
     _room: Mapping[str, int] = field(default_factory=dict)
-    """What nobody held of a limit when we last asked."""
+    """The part of each limit that no process held at the last renewal."""
     _asked_at: datetime | None = None
     _failed_at: datetime | None = None
-    _processes: int = STRANGERS
+    _processes: int = ASSUMED_PROCESSES
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, endpoint: str, limit: int, now: datetime) -> int:
-        """Requests in any second that this process may send to an endpoint."""
+        """Return the requests that this process may send to an endpoint in any second."""
         if self._valid(now):
             return self._held.get(endpoint, 0)
         return max(1, limit // self._processes)
@@ -64,7 +65,7 @@ class FleetShares:
         return self._asked_at is not None and now < self._asked_at + LASTS
 
     def due(self, endpoint: str, now: datetime, *, wanting: bool) -> bool:
-        """Whether to renew before the next request."""
+        """Return True if the shares must be renewed before the next request."""
         if self._failed_at is not None and now < self._failed_at + _TRY_AGAIN:
             return False
         if self._asked_at is None:
@@ -78,7 +79,7 @@ class FleetShares:
         return now >= self._asked_at + (RENEW if all(held[name] for name in both) else _BEG)
 
     def renew(self, wishes: Callable[[], Mapping[str, Wish]]) -> None:
-        """Ask for what is wished. One call does at a time: the others go on with what there is while it holds."""
+        """Ask for what is wished. One call does so at a time; the others go on with the shares that still hold."""
         patience = 0.0 if self._valid(self.clock()) else _PATIENCE
         if not self._turn.acquire(timeout=patience):
             return
@@ -96,14 +97,15 @@ class FleetShares:
 
         agreed: list[tuple[FleetHolding, dict[str, FleetHolding], datetime]] = []
 
-        def taken(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
+        def divided(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
             holding = divide(self.rate, name, wishes, holdings, now)
             agreed.append((holding, {**holdings, name: holding}, now))
-            # What is given up is given up now: by when others know, the commit may have taken long.
-            self._held = {held: min(count, _part(holding, held)) for held, count in self._held.items()}
+            # Give up a part before the commit: that may take long, and others may use the part as soon as they see it.
+            parts = {each: share.held for each, share in holding.shares.items()}
+            self._held = {held: min(count, parts.get(held, 0)) for held, count in self._held.items()}
             return holding
 
-        self.fleet.renew(taken)
+        self.fleet.renew(divided)
         mine, everybody, now = agreed[-1]
         self._room = {endpoint: free(self.rate, everybody, endpoint, now) for endpoint in mine.shares}
         self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.wish}
@@ -111,11 +113,6 @@ class FleetShares:
         self._asked_at, self._failed_at = asked_at, None
 
     def leave(self) -> None:
-        """Give everything up: this process sends no more."""
+        """Give up all shares: this process sends no more."""
         if self._asked_at is not None:
             self.renew(dict)
-
-
-def _part(holding: FleetHolding, endpoint: str) -> int:
-    share = holding.shares.get(endpoint)
-    return share.held if share else 0

@@ -1,7 +1,7 @@
-"""How the processes of a fleet divide a vendor's limits among themselves. Pure: the store keeps what is agreed.
+"""Division of a vendor's limits among the processes of a fleet. Pure: the store keeps what is agreed.
 
-Every process holds a share of each limit, so many requests in any second, and sends without asking anybody. It says
-twice a second what it needs and takes what is fair and free. What it gives up, others take only when the requests it
+Every process holds a share of each limit, so many requests in any second, and sends without asking any other. Twice a
+second it writes what it needs and takes what is fair and free. Others take what it gives up only when the requests it
 sent before have left the vendor's second: so the shares in use never add up to more than the limit.
 """
 
@@ -12,21 +12,21 @@ from datetime import datetime, timedelta
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate, reserved
 
 TOTAL = ""
-"""In the place of an endpoint: the limit on all of them together."""
+"""Stands in the place of an endpoint for the limit on all of them together."""
 LASTS = timedelta(seconds=2)
-"""How long a share holds without being renewed."""
+"""Time for which a share holds without being renewed."""
 RENEW = timedelta(seconds=0.5)
-"""How often shares are renewed while requests are sent."""
+"""Time between two renewals while requests are sent."""
 SETTLES = SPAN + timedelta(seconds=0.5)
-"""How long a share given up still counts: the vendor's second, and half of one for our own transaction, and for turns
-that were given early."""
+"""Time for which a share that was given up still counts: the vendor's second, and half of one for our own transaction
+and for turns that were given early."""
 _TURN = 5
 """Seconds until another process comes first, where there are more processes than requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Requests a second that a process would send: for what cannot wait, and for background work."""
+    """Requests per second that a process would send: urgent ones, and those of background work."""
 
     urgent: int = 0
     patient: int = 0
@@ -37,14 +37,14 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitShare:
-    """One process's part of one limit. ``given_up``: larger parts it held before, each until it counts no more."""
+    """One process's part of one limit. ``given_up``: larger parts that it held before, and until when each counts."""
 
     held: int
     wish: Wish
     given_up: tuple[tuple[int, datetime], ...] = ()
 
     def counts(self, now: datetime) -> int:
-        """What all others must leave free for it."""
+        """Return the requests that all other processes must leave free for it."""
         return max(self.held, *(held for held, until in self.given_up if until > now), 0)
 
 
@@ -56,12 +56,12 @@ class FleetHolding:
     until: datetime
 
     def counts(self, endpoint: str, now: datetime) -> int:
-        """What all others must leave free for it at an endpoint."""
+        """Return the requests that all other processes must leave free for it at an endpoint."""
         share = self.shares.get(endpoint)
         return share.counts(now) if share and now < self.until + SETTLES else 0
 
     def wish(self, endpoint: str, now: datetime) -> Wish:
-        """What it needs at an endpoint, while it is there."""
+        """Return what it needs at an endpoint; nothing once its shares have expired."""
         share = self.shares.get(endpoint)
         return share.wish if share and now < self.until else Wish()
 
@@ -69,7 +69,7 @@ class FleetHolding:
 def divide(
     rate: Rate, name: str, wishes: Mapping[str, Wish], holdings: Mapping[str, FleetHolding], now: datetime
 ) -> FleetHolding:
-    """What the process ``name`` holds from now on, given what it wishes and what all hold."""
+    """Return what the process ``name`` holds from now on, given what it wishes and what all processes hold."""
     mine = holdings.get(name)
     before, used_until = (mine.shares, min(mine.until, now)) if mine else ({}, now)
     others = {other: held for other, held in holdings.items() if other != name}
@@ -87,7 +87,7 @@ def divide(
 
 
 def free(rate: Rate, holdings: Mapping[str, FleetHolding], endpoint: str, now: datetime) -> int:
-    """What nobody holds of a limit."""
+    """Return the part of a limit that no process holds."""
     limit = rate.total if endpoint == TOTAL else rate.endpoint
     return max(0, limit - sum(held.counts(endpoint, now) for held in holdings.values()))
 
@@ -95,7 +95,7 @@ def free(rate: Rate, holdings: Mapping[str, FleetHolding], endpoint: str, now: d
 def _given_up(
     before: LimitShare | None, held: int, used_until: datetime, now: datetime
 ) -> Iterator[tuple[int, datetime]]:
-    """Larger parts than what is held now, while their requests may be in the vendor's second."""
+    """Yield larger parts than what is held now, while their requests may be in the vendor's second."""
     if before is None:
         return
     parts = (*before.given_up, (before.held, used_until + SETTLES))
@@ -103,7 +103,10 @@ def _given_up(
 
 
 def _fair(limit: int, wishes: Mapping[str, Wish], now: datetime) -> dict[str, int]:
-    """Everybody's part: what cannot wait first, but a reserve for background work; of the rest, some for newcomers."""
+    """Return each process's part: urgent needs first, except for a reserve of background work; spare room is shared.
+
+    One equal part of the spare room stays free for a process that joins.
+    """
     names = sorted(name for name, wish in wishes.items() if wish)
     if len(names) > limit:
         first = int(now.timestamp()) // _TURN % len(names)
@@ -118,7 +121,7 @@ def _fair(limit: int, wishes: Mapping[str, Wish], now: datetime) -> dict[str, in
 
 
 def filled(amount: int, wishes: Sequence[int]) -> list[int]:
-    """An amount divided so that nobody gets more than they wish, and nobody less than others who wish more."""
+    """Divide an amount so that none gets more than its wish, and none gets less than another that wishes more."""
     given = [0] * len(wishes)
     left = len(wishes)
     for place in sorted(range(len(wishes)), key=lambda one: wishes[one]):

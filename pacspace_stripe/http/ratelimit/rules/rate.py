@@ -1,16 +1,16 @@
-"""How many requests a second a vendor gets from us, and how that gives way when the vendor refuses some."""
+"""The request rate that a vendor gets from us, and how it is reduced after a 429."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SPAN = timedelta(seconds=1.02)
-"""A second, and what a request's way to the vendor may vary: without it a 26th could arrive in their second."""
+"""A second, and the variation of a request's way to the vendor: without it a 26th could arrive in Stripe's second."""
 STEPS_BACK = 25
-"""In so many steps, one each second, a slowed pace is back at the limit."""
-_ALONE = timedelta(seconds=10)
-"""So far from the one before, a refusal counts as a first one."""
+"""Seconds, one step each, in which a reduced rate recovers to the limit."""
+_FIRST_AGAIN = timedelta(seconds=10)
+"""Least time since the last reduction after which a refusal counts as a first one."""
 FORGOTTEN_AFTER = timedelta(minutes=5)
-"""When a refusal says nothing any more, of a vendor whose limit nobody knows."""
+"""Age at which a reduction says nothing any more, for a vendor whose limit is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,46 +31,44 @@ class Rate:
 
 STRIPE_LIVE = Rate(endpoint=25, total=100)
 STRIPE_TEST = Rate(endpoint=25, total=25)
-"""Stripe's limits by kind of key (FACTS 6)."""
+"""Stripe's limits by kind of key (FACTS 6.1)."""
 NO_KNOWN_RATE = Rate(endpoint=1_000_000, total=1_000_000)
-"""A vendor that publishes no numbers, as PacSpace (CONTRACT 1.8): only its refusals say how much is too much."""
+"""Rate for a vendor that publishes no numbers, as PacSpace (CONTRACT 1.8): only its refusals show the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """What is left of a limit after a refusal: a tenth less at once, then more each second until it is back.
+class ReducedRate:
+    """A limit after a 429: 10 % less at once, then more each second until it has recovered.
 
-    A first one says little: it may have come a moment too soon. The next one within seconds means that somebody else
-    uses the limit too: a quarter less, again and again while refusals go on.
+    A first 429 may only have come a moment too soon. The next one within seconds means that another program uses the
+    limit too: the rate falls by a quarter, again and again while refusals go on.
     """
 
     lowered_to: int
     lowered_at: datetime
 
     def allowed(self, limit: int, now: datetime) -> int:
-        """Requests in any second."""
+        """Return the requests that may be sent in any second."""
         since = now - self.lowered_at
         if since >= FORGOTTEN_AFTER:
             return limit
         step = max(1, min(limit, 100) // STEPS_BACK)
         return min(limit, self.lowered_to + step * int(since.total_seconds()))
 
-    def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "Pace":
-        """After one more refusal; one of a request sent before the last slowing says nothing new."""
+    def after(self, allowed: int, *, asked_at: datetime, now: datetime) -> "ReducedRate":
+        """Return the rate after one more 429; that of a request sent before the last reduction changes nothing."""
         if asked_at <= self.lowered_at:
             return self
-        return slowed(allowed, now) if now - self.lowered_at > _ALONE else _lowered(allowed * 3 // 4, now)
+        if now - self.lowered_at > _FIRST_AGAIN:
+            return reduced(allowed, now)
+        return ReducedRate(lowered_to=max(1, allowed * 3 // 4), lowered_at=now)
 
 
-def slowed(allowed: int, now: datetime) -> Pace:
-    """Nine tenths of what was allowed, and never nothing."""
-    return _lowered(allowed * 9 // 10, now)
-
-
-def _lowered(to: int, now: datetime) -> Pace:
-    return Pace(lowered_to=max(1, to), lowered_at=now)
+def reduced(allowed: int, now: datetime) -> ReducedRate:
+    """Return nine tenths of what was allowed, and at least one request."""
+    return ReducedRate(lowered_to=max(1, allowed * 9 // 10), lowered_at=now)
 
 
 def reserved(allowed: int) -> int:
-    """How much of a limit background work may always use: a tenth, so that it never waits for ever."""
+    """Return the part of a limit that background work may always use: a tenth, so that it never waits for ever."""
     return max(1, allowed // 10) if allowed else 0
