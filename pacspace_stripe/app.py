@@ -33,7 +33,7 @@ from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Enqueue, Job, JobKind, Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.stripe_api.sdk import STRIPE
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.sweep import Sweep
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
 from pacspace_stripe.wakeups import Wakeups

@@ -28,7 +28,7 @@ from pacspace_stripe.ledger.ledgers import Ledger
 from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, is_usage_of
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
-from pacspace_stripe.stripe_api.sdk import STRIPE
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.usage.billing import Billing
 from pacspace_stripe.usage.rules import (
     BilledUsage,

@@ -19,8 +19,8 @@ from pacspace_stripe.http.client import Transport
 from pacspace_stripe.settings import Settings
 from pacspace_stripe.store import Store, not_here
 from pacspace_stripe.stripe_api import StripeApi
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
-from pacspace_stripe.stripe_api.sdk import STRIPE
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 
 _WAIT = (

@@ -15,7 +15,7 @@ from pacspace_stripe.gate.rules.state import ANY_STOP, Finalizer, HoldCause, Inv
 from pacspace_stripe.gate.rules.stops import Stop, check_again_at, frees_unread, stops
 from pacspace_stripe.gate.rules.transitions import as_past
 from pacspace_stripe.gate.services import Looked
-from pacspace_stripe.stripe_api.sdk import STRIPE
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.usage.rules import UNNAMED, BilledUsage, names_metronome, same_figures
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, TestClock
 from pacspace_stripe.vocabulary.policy import Mode

@@ -1,24 +1,26 @@
-"""What we ask of Stripe, and nothing else; SDK objects stop here.
+"""The adapter to Stripe: the requests that we make, the pinned API version, and the reading of answers and events.
 
-Owns the requests, the pinned API version and the reading of Stripe's answers into ``domain.invoices``. Does not own
-how requests travel (``transport``), webhooks, or any decision.
+Answers become the values of ``vocabulary.invoices``; objects of Stripe's SDK stop here. Writes are only those of the
+gate: update and finalize one invoice. How requests travel belongs to ``http``; what an event wakes, to ``wakeups``; no
+decision is made here. FACTS.md lists, by number, what this package and its callers rely on at Stripe.
 """
 
 from pacspace_stripe.stripe_api.api import StripeApi
-from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX, key_livemode
-from pacspace_stripe.stripe_api.failures import stripe_failure
+from pacspace_stripe.stripe_api.calls import API_VERSION, OUR_KEY_PREFIX, STRIPE, key_livemode, stripe_failure
 from pacspace_stripe.stripe_api.parsing import (
     invoice_from_stripe,
     line_item_from_stripe,
+    meter_from_stripe,
+    price_from_stripe,
     subscription_from_stripe,
     subscription_item_from_stripe,
 )
-from pacspace_stripe.stripe_api.prices import meter_from_stripe, price_from_stripe
 from pacspace_stripe.stripe_api.recording import RecordingStripe
 
 __all__ = [
     "API_VERSION",
     "OUR_KEY_PREFIX",
+    "STRIPE",
     "RecordingStripe",
     "StripeApi",
     "invoice_from_stripe",

@@ -1,4 +1,4 @@
-"""Values read once and remembered: for what cannot change at its source."""
+"""A cache for values that cannot change at their source."""
 
 import threading
 from collections.abc import Callable
@@ -9,8 +9,8 @@ Value = TypeVar("Value")
 _KEPT = 10_000
 
 
-class Remembered(Generic[Value]):
-    """Reads each key once, even when many threads ask at the same moment; a failed read is not remembered."""
+class ReadOnceCache(Generic[Value]):
+    """Cache that reads each key once, even when many threads ask at the same moment; a failed read is not kept."""
 
     def __init__(self, read: Callable[[str], Value], kept: int = _KEPT) -> None:
         self._read = read

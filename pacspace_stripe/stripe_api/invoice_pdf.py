@@ -10,10 +10,10 @@ import httpx
 from pacspace_stripe.errors import RemoteRefused, RemoteUnavailable, UnexpectedAnswer
 from pacspace_stripe.http.calls import Answer, Call
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.stripe_api.sdk import STRIPE
+from pacspace_stripe.stripe_api.calls import STRIPE
 
 STRIPES_DOMAINS = ("stripe.com", "stripeusercontent.com", "stripecdn.com")
-"""Stripe's own domains that files come from, with their subdomains.
+"""Stripe's own domains that files come from, with their subdomains (FACTS 5.7).
 
 https://docs.stripe.com/ips names pay., invoice., invoicedata., files. and dashboard.stripe.com and f.stripecdn.com; the
 API's own download links lead to stripeusercontent.com. Links were also seen to lead to signed S3 addresses, whose
@@ -93,7 +93,7 @@ def _pdf_of(answer: Answer) -> bytes:
     if answer.status != _OK:
         raise UnexpectedAnswer(STRIPE, f"{_ENDPOINT}: HTTP {answer.status}", status=answer.status, hint=_BY_HAND)
     if not answer.body.startswith(b"%PDF-"):
-        said = answer.headers.get("content-type", "no type").partition(";")[0]
-        message = f"{_ENDPOINT}: what came is not a PDF ({said[:60]})"
+        kind = answer.headers.get("content-type", "no type").partition(";")[0]
+        message = f"{_ENDPOINT}: the answer is not a PDF ({kind[:60]})"
         raise UnexpectedAnswer(STRIPE, message, status=answer.status, hint=_BY_HAND)
     return answer.body

@@ -1,8 +1,8 @@
-"""Stripe's JSON at the pinned version → our values. Pure; a malformed answer is UnexpectedAnswer, naming the field.
+"""Stripe's JSON at the pinned version as our values. Pure; a malformed answer is UnexpectedAnswer, naming the field.
 
 Fields that decide something must be present, even if null: a line whose ``pricing`` went missing would otherwise pass
-for one without usage. A kind that is not listed in ``domain.kinds`` is kept by name in ``unknown``: null means that
-there is nothing, an unknown kind means that nobody can say.
+for one without usage. A kind that is not listed in ``vocabulary.invoices`` is kept by name in ``unknown``: null means
+that there is nothing, an unknown kind that it cannot be said what there is.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,34 +12,64 @@ from typing import NamedTuple, TypeVar
 
 from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields
-from pacspace_stripe.stripe_api.prices import kind_of, price_from_stripe, stripe_object
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
+    BillingScheme,
     CollectionMethod,
+    EventTimeWindow,
+    Formula,
     Invoice,
     InvoiceParent,
     InvoiceStatus,
     LineItem,
     LineParent,
     LinePricing,
+    Meter,
+    MeterStatus,
+    Package,
+    Price,
+    PriceType,
+    Rounding,
     StripeKind,
     Subscription,
     SubscriptionItem,
     SubscriptionState,
     SubscriptionStatus,
     TestClock,
+    Tier,
+    TiersMode,
+    UsageType,
 )
 from pacspace_stripe.vocabulary.windows import Window
 
+Kind = TypeVar("Kind", bound=StripeKind)
 Value = TypeVar("Value")
 _NO_CURRENCY = "xxx"
 """ISO 4217's code for none."""
 
 
-def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
-    """An invoice with ``line_items`` for its lines, or else with those embedded in it (maybe only the first).
+def kind_of(kinds: type[Kind], found: Fields, name: str, unknown: list[str], where: str = "") -> Kind:
+    """Return the kind that a field names; one that is not listed is added to ``unknown``, as ``where.name=word``."""
+    word = found.text(name)
+    kind = kinds(word)
+    if kind is kinds["UNKNOWN"]:
+        unknown.append(f"{where}{name}={word}")
+    return kind
 
-    What cannot be read makes it of an unknown kind. Raises UnexpectedAnswer only for what holding it takes: its id,
+
+def stripe_object(data: object, kind: str) -> Fields:
+    """Return a JSON object that must be a ``kind``, with its id in errors. Raises UnexpectedAnswer for another kind."""
+    found = Fields(STRIPE, kind, data)
+    if found.text("object") != kind:
+        found.reject("object", f"is not {kind}")
+    return Fields(STRIPE, f"{kind} {found.text('id')}", data)
+
+
+def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = None) -> Invoice:
+    """Read an invoice with ``line_items`` as its lines, or else with those embedded in it (maybe only the first).
+
+    A part that cannot be read makes it of an unknown kind. Raises UnexpectedAnswer only for what a hold needs: the id,
     status, time, mode, ``auto_advance``, and the metadata and footer that a write must keep.
     """
     invoice = stripe_object(data, "invoice")
@@ -60,7 +90,11 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
         automatically_finalizes_at=read("automatically_finalizes_at", invoice.optional_at, None),
         created_at=invoice.at("created"),
         finalized_at=read("status_transitions", lambda name: invoice.fields(name).optional_at("finalized_at"), None),
-        billing_reason=read("billing_reason", lambda name: _reason(invoice.optional_text(name)), BillingReason.UNKNOWN),
+        billing_reason=read(
+            "billing_reason",
+            lambda name: BillingReason(invoice.optional_text(name) or BillingReason.NONE),
+            BillingReason.UNKNOWN,
+        ),
         collection_method=CollectionMethod(read("collection_method", invoice.text, "unknown")),
         currency=read("currency", invoice.text, _NO_CURRENCY),
         number=read("number", invoice.optional_text, None),
@@ -80,12 +114,8 @@ def invoice_from_stripe(data: object, *, line_items: Iterable[object] | None = N
     )
 
 
-def _reason(said: str | None) -> BillingReason:
-    return BillingReason(said or BillingReason.NONE)
-
-
 def _customer_id(found: Fields) -> str:
-    """The customer, or the account that takes its place (FACTS 1)."""
+    """Return the customer, or the account that takes its place (FACTS 1.4)."""
     customer = found.nullable_id("customer") or found.optional_text("customer_account")
     if not customer:
         found.reject("customer", "is missing")
@@ -93,7 +123,7 @@ def _customer_id(found: Fields) -> str:
 
 
 def _expanded_subscription(details: Fields) -> tuple[SubscriptionState, ...] | None:
-    """Return the invoice's subscription where it was expanded; what cannot be read of it does not hide the invoice."""
+    """Return the invoice's subscription where it was expanded; an unreadable one does not hide the invoice."""
     if not isinstance(details.data.get("subscription"), Mapping):
         return None
     try:
@@ -119,7 +149,7 @@ def _test_clock(invoice: Fields) -> TestClock | None:
 
 
 def _read_or_unknown(read: Callable[[], Value], unknown: list[str], name: str, otherwise: Value) -> Value:
-    """A part of an invoice. One that cannot be read makes it of an unknown kind: an error would leave it free to go."""
+    """Read a part of an invoice; an unreadable one makes it of an unknown kind: an error would leave it unheld."""
     try:
         return read()
     except UnexpectedAnswer as error:
@@ -173,7 +203,7 @@ def _line_items(invoice: Fields, paged: Iterable[object] | None) -> tuple[LineIt
 
 
 def _line_item(data: object) -> LineItem:
-    """A line as it can be read. One that cannot is a line of an unknown kind: an error would leave its invoice free."""
+    """Read a line; an unreadable one is a line of an unknown kind, since an error would leave its invoice unheld."""
     line = stripe_object(data, "line_item")
     try:
         return line_item_from_stripe(data)
@@ -191,7 +221,7 @@ def _line_item(data: object) -> LineItem:
 
 
 def line_item_from_stripe(data: object) -> LineItem:
-    """One line. Its quantity is the exact one, in the meter's unit; the integer is used only where that is null."""
+    """Read one line. Its quantity is exact, in the meter's unit; the integer is used only where that is null."""
     line = stripe_object(data, "line_item")
     unknown: list[str] = []
     parent, details = _line_parent(line, unknown)
@@ -212,7 +242,7 @@ def line_item_from_stripe(data: object) -> LineItem:
 
 
 def _quantity(line: Fields) -> Decimal | None:
-    """``quantity`` is truncated to an integer (FACTS 4.4): never used where the exact one is there."""
+    """Return the exact quantity; ``quantity``, which is truncated (FACTS 4.4), only where there is no exact one."""
     exact = line.optional_number("quantity_decimal")
     if exact is not None:
         return exact
@@ -252,7 +282,7 @@ def _window(found: Fields, start: str, end: str) -> Window | None:
 
 
 def subscription_from_stripe(data: object, *, items: Iterable[object] | None = None) -> Subscription:
-    """A subscription with ``items`` for its items, or else with those embedded in it (maybe only the first)."""
+    """Read a subscription with ``items`` as its items, or else with those embedded in it (maybe only the first)."""
     subscription = stripe_object(data, "subscription")
     embedded = subscription.fields("items").raw("data") if items is None else list(items)
     if not isinstance(embedded, list):
@@ -270,13 +300,13 @@ def subscription_from_stripe(data: object, *, items: Iterable[object] | None = N
 
 
 def subscription_state_from_stripe(data: object) -> SubscriptionState:
-    """Return what a subscription says about collecting its invoices."""
+    """Read what a subscription says about the collection of its invoices."""
     subscription = stripe_object(data, "subscription")
-    said = subscription.text("status")
+    status = subscription.text("status")
     return SubscriptionState(
         subscription_id=subscription.text("id"),
-        status=SubscriptionStatus(said),
-        said=said,
+        status=SubscriptionStatus(status),
+        said=status,
         paused=subscription.nullable_fields("pause_collection") is not None,
         canceled_at=subscription.optional_at("canceled_at"),
         ended_at=subscription.optional_at("ended_at"),
@@ -284,10 +314,88 @@ def subscription_state_from_stripe(data: object) -> SubscriptionState:
 
 
 def subscription_item_from_stripe(data: object) -> SubscriptionItem:
-    """An item with its own period: since basil, periods are per item (FACTS 4.1)."""
+    """Read an item with its own period: since basil, periods are per item (FACTS 4.1)."""
     item = stripe_object(data, "subscription_item")
     return SubscriptionItem(
         item_id=item.text("id"),
         price=price_from_stripe(item.raw("price")),
         window=_window(item, "current_period_start", "current_period_end"),
+    )
+
+
+def price_from_stripe(data: object) -> Price:
+    """Read a price, as far as it decides what a line's quantity means."""
+    price = stripe_object(data, "price")
+    unknown: list[str] = []
+    usage_type, meter_id = _usage_type(price, unknown)
+    scheme = kind_of(BillingScheme, price, "billing_scheme", unknown)
+    tiers_mode = kind_of(TiersMode, price, "tiers_mode", unknown) if price.optional_text("tiers_mode") else None
+    return Price(
+        price_id=price.text("id"),
+        usage_type=usage_type,
+        meter_id=meter_id,
+        tiered=scheme is BillingScheme.TIERED or tiers_mode is not None,
+        package=_package(price.optional_fields("transform_quantity"), unknown),
+        tiers=tuple(map(_tier, price.items("tiers"))) if price.data.get("tiers") is not None else (),
+        unknown=tuple(unknown),
+    )
+
+
+def _usage_type(price: Fields, unknown: list[str]) -> tuple[UsageType, str | None]:
+    """Return a price's usage type and meter; only a price that is known to be one-off has no usage."""
+    recurring = price.nullable_fields("recurring")
+    if recurring is None:
+        kind = kind_of(PriceType, price, "type", unknown)
+        if kind is PriceType.RECURRING:
+            unknown.append("recurring=null")
+        return UsageType.NONE if kind is PriceType.ONE_TIME else UsageType.UNKNOWN, None
+    usage_type = kind_of(UsageType, recurring, "usage_type", unknown, "recurring.")
+    meter_id = recurring.optional_id("meter")
+    if meter_id and usage_type is UsageType.LICENSED:
+        # Stripe documents a meter on metered prices alone: whatever else has one may bill its usage.
+        unknown.append(f"recurring.usage_type={usage_type.value} with a meter")
+        return UsageType.UNKNOWN, meter_id
+    return usage_type, meter_id
+
+
+def _package(found: Fields | None, unknown: list[str]) -> Package | None:
+    if found is None:
+        return None
+    size = found.integer("divide_by")
+    if size < 1:
+        found.reject("divide_by", "is not positive")
+    rounding = kind_of(Rounding, found, "round", unknown, "transform_quantity.")
+    return Package(size=Decimal(size), round_up=rounding is not Rounding.DOWN)
+
+
+def _tier(tier: Fields) -> Tier:
+    upto = tier.optional_integer("up_to")
+    return Tier(
+        up_to=None if upto is None else Decimal(upto),
+        unit_amount=_amount(tier, "unit_amount"),
+        flat_amount=_amount(tier, "flat_amount"),
+    )
+
+
+def _amount(tier: Fields, name: str) -> Decimal:
+    """Return a tier's amount, 0 where there is none; the field with the decimal is the exact one."""
+    exact = tier.optional_number(f"{name}_decimal")
+    return exact if exact is not None else Decimal(tier.optional_integer(name) or 0)
+
+
+def meter_from_stripe(data: object) -> Meter:
+    """Read a billing meter (FACTS 4.1.1)."""
+    meter = stripe_object(data, "billing.meter")
+    unknown: list[str] = []
+    by_window = meter.optional_text("event_time_window")
+    return Meter(
+        meter_id=meter.text("id"),
+        event_name=meter.text("event_name"),
+        display_name=meter.text("display_name"),
+        formula=kind_of(Formula, meter.fields("default_aggregation"), "formula", unknown, "default_aggregation."),
+        event_time_window=(
+            kind_of(EventTimeWindow, meter, "event_time_window", unknown) if by_window else EventTimeWindow.NONE
+        ),
+        status=kind_of(MeterStatus, meter, "status", unknown),
+        unknown=tuple(unknown),
     )

@@ -1,4 +1,4 @@
-"""Stripe as a preview sees it: read as it is, written nowhere."""
+"""Stripe for a preview: reads are real, writes are only recorded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,16 +11,16 @@ _ALIVE = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
 
 
 class RecordingStripe(StripeApi):
-    """A :class:`StripeApi` that sends no write. It applies each one to the invoice, as the next read returns it.
+    """A :class:`StripeApi` that sends no write and applies each one to the invoice that the next read returns.
 
-    Finalization makes an invoice paid when nothing is due (FACTS 2), else open; its lines stay as read, although
-    Stripe may fold late usage into them.
+    Finalization makes an invoice paid when nothing is due, else open (FACTS 2.1.4); its lines stay as read, although
+    Stripe may fold late usage into them (FACTS 2.1.1).
     """
 
     only_records = True
 
     def __init__(self, below: StripeApi, *, now: Callable[[], datetime], read: Invoice | None = None) -> None:
-        """Share the connections and the remembered prices of ``below``; take ``read`` for the invoice as it is now."""
+        """Share the connections and cached prices of ``below``; use ``read`` as the invoice's present state."""
         vars(self).update(vars(below))
         self._now = now
         self._invoices = {read.invoice_id: read} if read else {}

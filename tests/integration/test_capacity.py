@@ -16,7 +16,7 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.simulator.stripe.admission import RateLimits
 from pacspace_stripe.simulator.stripe.errors import StripeError
-from pacspace_stripe.stripe_api.sdk import endpoint_of
+from pacspace_stripe.stripe_api.calls import endpoint_of
 from pacspace_stripe.vocabulary.policy import FailPolicy
 from tests.support.worlds import World
 

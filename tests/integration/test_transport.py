@@ -33,7 +33,7 @@ from pacspace_stripe.http.retries import Timeouts, pause
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.serve import serve
 from pacspace_stripe.stripe_api import stripe_failure
-from pacspace_stripe.stripe_api.sdk import StripeHttp
+from pacspace_stripe.stripe_api.calls import StripeHttp
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OK = httpx.Response(200, json={"ok": True})

@@ -15,7 +15,7 @@ from pacspace_stripe.http.calls import Answer
 from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal, rate_refusal
 from pacspace_stripe.http.ratelimit.limiter import RateLimiter, RequestWindow
 from pacspace_stripe.http.ratelimit.priority import Waiter, background, in_background
-from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, ReducedRate, Rate, reduced
+from pacspace_stripe.http.ratelimit.rules.rate import FORGOTTEN_AFTER, NO_KNOWN_RATE, SPAN, Rate, ReducedRate, reduced
 from pacspace_stripe.simulator.clock import ManualClock
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

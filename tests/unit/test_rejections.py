@@ -11,7 +11,7 @@ from pacspace_stripe.errors import UnexpectedAnswer
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.explain.rules.rejections import Rejection
-from pacspace_stripe.stripe_api.rejections import rejections_from_stripe
+from pacspace_stripe.stripe_api.events import rejections_from_stripe
 from pacspace_stripe.vocabulary.windows import Window
 
 START, END = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pacspace_stripe.stripe_api.cache import Remembered
+from pacspace_stripe.stripe_api.cache import ReadOnceCache
 
 
 def test_only_so_many_are_kept() -> None:
@@ -15,7 +15,7 @@ def test_only_so_many_are_kept() -> None:
         reads.append(key)
         return key.upper()
 
-    remembered = Remembered(read, kept=2)
+    remembered = ReadOnceCache(read, kept=2)
     assert [remembered(key) for key in "abca"] == ["A", "B", "C", "A"]
     assert reads == ["a", "b", "c", "a"]
 
@@ -31,7 +31,7 @@ def test_who_waits_for_a_failing_read_gets_its_error_and_the_next_one_reads_agai
         message = "no answer"
         raise TimeoutError(message)
 
-    remembered = Remembered(read)
+    remembered = ReadOnceCache(read)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(remembered, "a")
         reading.wait(5)

@@ -19,7 +19,7 @@ from pacspace_stripe.stripe_api import (
     price_from_stripe,
     subscription_from_stripe,
 )
-from pacspace_stripe.stripe_api.sdk import endpoint_of
+from pacspace_stripe.stripe_api.calls import endpoint_of
 from pacspace_stripe.vocabulary.invoices import (
     BillingReason,
     CollectionMethod,

@@ -13,7 +13,7 @@ from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
 from pacspace_stripe.gate.rules.stamp import PREFIX
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
-from pacspace_stripe.stripe_api.sdk import STRIPE
+from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.invoices import Invoice, LineItem
 from pacspace_stripe.vocabulary.quantities import text

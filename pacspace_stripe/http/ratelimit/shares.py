@@ -40,8 +40,8 @@ class Fleet(Protocol):
 class FleetShares:
     """The shares that this process holds; an equal part among those seen last while the database does not answer.
 
-    The equal part is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If the others
-    can still ask, they divide what this process does not renew, and together send at most its part too much.
+    The equal part is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If
+    the others can still ask, they divide what this process does not renew, and together send at most its part too much.
     """
 
     fleet: Fleet
