@@ -14,7 +14,7 @@ from pacspace_stripe.alerts.rules.alert import Alert, Channel
 from pacspace_stripe.alerts.rules.messages import AlertLinks, DriftCause, cause_of
 from pacspace_stripe.comparison.comparer import Comparer
 from pacspace_stripe.comparison.finding import Findings
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.stamped_pdf import InvoiceStamper
 from pacspace_stripe.documents.statement import Statements
 from pacspace_stripe.documents.templates import Templates

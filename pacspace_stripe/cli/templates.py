@@ -15,7 +15,7 @@ from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.processes import COMMAND
 from pacspace_stripe.documents.examples import TemplateTrial, footers, try_template, try_templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.errors import RenderError
 from pacspace_stripe.report.examples import reports

@@ -7,18 +7,23 @@ import click
 
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_table, moment, quantity
 from pacspace_stripe.comparison.rules.verdicts import Verdict
-from pacspace_stripe.verify import Outcome, Report, Services, Step, services
+from pacspace_stripe.verify import OnlineServices, Step, StepOutcome, VerificationReport, online_services
 from pacspace_stripe.verify import verify as verified
-from pacspace_stripe.verify.figures import VerifiedFigures, VerifiedWindow
+from pacspace_stripe.verify.report import VerifiedFigures, VerifiedWindow
 from pacspace_stripe.vocabulary.text import plural
 
-_EXIT = {Outcome.HOLDS: 0, Outcome.REFUTED: 1}
+_EXIT = {StepOutcome.HOLDS: 0, StepOutcome.REFUTED: 1}
 _CANNOT_TELL = 2
-_COLOURS = {Outcome.HOLDS: "green", Outcome.REFUTED: "red", Outcome.CANNOT_TELL: "yellow", Outcome.SKIPPED: None}
+_COLOURS = {
+    StepOutcome.HOLDS: "green",
+    StepOutcome.REFUTED: "red",
+    StepOutcome.CANNOT_TELL: "yellow",
+    StepOutcome.SKIPPED: None,
+}
 _HEADINGS = {
-    Outcome.HOLDS: "What was verified",
-    Outcome.REFUTED: "What it says, which is refuted below",
-    Outcome.CANNOT_TELL: "What it says, which could not be verified to the end",
+    StepOutcome.HOLDS: "What was verified",
+    StepOutcome.REFUTED: "What it says, which is refuted below",
+    StepOutcome.CANNOT_TELL: "What it says, which could not be verified to the end",
 }
 _SOURCES = {
     "db": "PacSpace's database (db)",
@@ -26,9 +31,9 @@ _SOURCES = {
     "chain": "the public chain (chain)",
 }
 _CONCLUSIONS = {
-    Outcome.HOLDS: "Every step that was run holds.",
-    Outcome.REFUTED: "Refuted: do not rely on it.",
-    Outcome.CANNOT_TELL: "Cannot tell.",
+    StepOutcome.HOLDS: "Every step that was run holds.",
+    StepOutcome.REFUTED: "Refuted: do not rely on it.",
+    StepOutcome.CANNOT_TELL: "Cannot tell.",
 }
 
 
@@ -44,15 +49,15 @@ def verify(target: str, *, offline: bool, as_json: bool) -> None:
     inconclusive.
     """
     if offline:
-        report = verified(target, Services())
+        report = verified(target, OnlineServices())
     else:
-        with services(os.environ) as vendors:
+        with online_services(os.environ) as vendors:
             report = verified(target, vendors)
     echo_json(report.as_json()) if as_json else _echo(report)
     sys.exit(_EXIT.get(report.outcome, _CANNOT_TELL))
 
 
-def _echo(report: Report) -> None:
+def _echo(report: VerificationReport) -> None:
     click.secho(f"{report.kind} {report.target}", bold=True)
     if report.figures:
         _echo_figures(report, report.figures)
@@ -66,11 +71,11 @@ def _echo(report: Report) -> None:
     for unproven in report.not_proven:
         click.echo(f"  - {unproven}")
     click.secho(_CONCLUSIONS[report.outcome], bold=True)
-    if report.outcome is Outcome.HOLDS and report.verdict and not report.verdict.startswith(Verdict.MATCHED):
+    if report.outcome is StepOutcome.HOLDS and report.verdict and not report.verdict.startswith(Verdict.MATCHED):
         click.echo(f"What it shows is that the invoice was {report.verdict}.")
 
 
-def _echo_figures(report: Report, figures: VerifiedFigures) -> None:
+def _echo_figures(report: VerificationReport, figures: VerifiedFigures) -> None:
     """Print whose invoice it is and what it bills, below a heading that says whether that was verified."""
     click.secho(_HEADINGS[report.outcome], bold=True, fg=_COLOURS[report.outcome])
     about = [

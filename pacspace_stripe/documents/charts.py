@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from pacspace_stripe.documents.plain_text import figure, moment, one_line
 from pacspace_stripe.documents.views import Day, days_of
-from pacspace_stripe.documents.wording import figure, moment, one_line
 from pacspace_stripe.explain.rules import explanation_text
 from pacspace_stripe.explain.rules.explanation import Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence

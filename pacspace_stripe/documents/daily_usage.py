@@ -113,7 +113,7 @@ def _meter(stripe: StripeApi, invoice: Invoice, event_name: str) -> Meter:
 def _recorded(
     ledger: ReconciliationApi, window: dict[str, Any], span: Window, selection: Selection
 ) -> dict[date, Decimal]:
-    """Return the usage of PacSpace's records that count, by the UTC day of the clock that places them."""
+    """Return the usage of the records that count, by the UTC day of the clock that places them."""
     _, deltas = ledger.listed(window["account"], _span(window.get("selection") or window))
     within = [delta for delta in deltas if delta.accepted_at < span.end]
     later = [delta for delta in deltas if delta.accepted_at >= span.end]

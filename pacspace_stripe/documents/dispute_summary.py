@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pacspace_stripe.documents.charts import DayValues, bars
+from pacspace_stripe.documents.plain_text import figure, one_line, optional, parts, shortened, utc
 from pacspace_stripe.documents.statement_values import keywords
 from pacspace_stripe.documents.views import SummaryView, UsageWindow
-from pacspace_stripe.documents.wording import figure, one_line, optional, parts, shortened, utc
 from pacspace_stripe.vocabulary import quantities
 
 SUMMARY_TEMPLATE = "dispute_summary.typ"

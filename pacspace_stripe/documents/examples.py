@@ -17,7 +17,7 @@ from pacspace_stripe.documents.charts import CHART_TEMPLATE
 from pacspace_stripe.documents.dispute_summary import SUMMARY_TEMPLATE
 from pacspace_stripe.documents.footer_text import FOOTER_TEMPLATE
 from pacspace_stripe.documents.overlay import OVERLAY_TEMPLATE, draw_strip
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Language, Letterhead, Paper
 from pacspace_stripe.documents.statement_values import STATEMENT_TEMPLATE
 from pacspace_stripe.documents.templates import Templates

@@ -5,8 +5,8 @@
 
 from dataclasses import dataclass
 
+from pacspace_stripe.documents.plain_text import figure, moment, one_line, optional, right_to_left
 from pacspace_stripe.documents.views import FooterView
-from pacspace_stripe.documents.wording import figure, moment, one_line, optional, right_to_left
 
 FOOTER_TEMPLATE = "invoice_footer.txt.jinja"
 
@@ -37,7 +37,7 @@ class FooterWindowValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FooterValues:
-    """What every invoice's footer says about its metered usage."""
+    """The text of every invoice's footer about its metered usage."""
 
     windows: list[FooterWindowValues]
     """One for each meter and period."""

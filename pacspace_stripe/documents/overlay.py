@@ -21,11 +21,11 @@ import pikepdf
 from pikepdf import Array, AttachedFileSpec, Dictionary, Name, Pdf
 
 from pacspace_stripe.documents.overlay_pages import Strip, pdf_date, put_strip, take_strip_off, visible_page
-from pacspace_stripe.documents.rendering import EVIDENCE_FILE
+from pacspace_stripe.documents.plain_text import one_line
+from pacspace_stripe.documents.renderer import EVIDENCE_FILE
 from pacspace_stripe.documents.statement_values import keywords
 from pacspace_stripe.documents.templates import template_error
 from pacspace_stripe.documents.typesetting import Typesetter, by_name
-from pacspace_stripe.documents.wording import one_line
 from pacspace_stripe.errors import RenderError
 
 OVERLAY_TEMPLATE = "overlay.typ"

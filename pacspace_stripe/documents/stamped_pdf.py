@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 
 from pacspace_stripe.documents.overlay import LARGEST_PDF, Overlay, PdfStamp
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.views import decided_at, footer_view, is_about, proof_roots
 from pacspace_stripe.errors import NotFound, RemoteUnavailable
 from pacspace_stripe.evidence.rules.document import Evidence

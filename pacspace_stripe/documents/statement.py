@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from pacspace_stripe.documents.daily_usage import NoDailyFigures, daily_figures
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead
 from pacspace_stripe.documents.views import (
     Day,

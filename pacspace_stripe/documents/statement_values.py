@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from pacspace_stripe.documents.charts import DayValues, bars
 from pacspace_stripe.documents.pictures import qr_code
+from pacspace_stripe.documents.plain_text import figure, moment, one_line, optional, parts, utc
 from pacspace_stripe.documents.rules.letterhead import Language
 from pacspace_stripe.documents.templates import Templates, built_in, template_error
 from pacspace_stripe.documents.views import StatementView, UsageWindow
-from pacspace_stripe.documents.wording import figure, moment, one_line, optional, parts, utc
 from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, ROOTS_IN_TABLE
 from pacspace_stripe.vocabulary import quantities
 

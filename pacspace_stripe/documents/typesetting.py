@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pacspace_stripe.documents.plain_text import utc
 from pacspace_stripe.documents.templates import Templates, built_in, template_error
-from pacspace_stripe.documents.wording import utc
 from pacspace_stripe.errors import RenderError
 
 if TYPE_CHECKING:

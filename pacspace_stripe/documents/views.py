@@ -55,7 +55,7 @@ class UsageWindow:
     stale: bool = False
     """The root covers other records than were compared."""
     record_key: str | None = None
-    """With the settlement ledger, the key of the record that is the proof itself."""
+    """Key of the record that is the proof itself, with the settlement ledger."""
     record_verified: bool = True
     """False for a settlement record that PacSpace has not verified: it proves nothing, so no footer names it."""
     sentence: str | None = None

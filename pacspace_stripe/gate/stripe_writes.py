@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.views import footer_view
 from pacspace_stripe.errors import NotEditable
 from pacspace_stripe.evidence.rules import document as evidence

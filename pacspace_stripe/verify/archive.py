@@ -1,6 +1,6 @@
-"""Reading a ZIP of unknown origin: its entries by name, in memory, never unpacked to disk.
+"""The reader of a ZIP of unknown origin: its entries by name, in memory, never unpacked to disk.
 
-Owns the limits and the names: whatever could be read as two different archives is UnreadableDocument.
+Owns the limits and the names: a file that two programs could read as two different archives is UnreadableDocument.
 """
 
 import io
@@ -26,7 +26,7 @@ _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_zip(data: bytes) -> Mapping[str, bytes]:
-    """Name → bytes of every entry. Raises UnreadableDocument, and nothing else."""
+    """Return the bytes of every entry by name. Raises UnreadableDocument, and nothing else."""
     if len(data) > LARGEST_ZIP:
         _refuse(f"it is larger than {LARGEST_ZIP} bytes")
     try:
@@ -49,7 +49,7 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
     if len({name.casefold() for name in names}) != len(names):
         _refuse("two of its entries have one name")
     for entry in entries:
-        # The name as it is written: zipfile cuts it at a NUL.
+        # `orig_filename` is the name as it is written: zipfile cuts `filename` at a NUL.
         if not _NAME.fullmatch(entry.orig_filename) or ".." in entry.orig_filename:
             _refuse("an entry has a name that no bundle has")
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _PACKINGS:
@@ -59,9 +59,9 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _one_archive(data: bytes, entries: list[zipfile.ZipInfo]) -> bool:
-    """Whether it is entries from the first byte on, one behind the other, then their directory, then its end.
+    """Return whether entries begin at the first byte, one behind the other, then their directory, then its end.
 
-    Readers that begin at the first entry, and those that begin at the directory, then see the same files.
+    Readers that begin at the first entry, and readers that begin at the directory, then see the same files.
     """
     end = len(data) - _END.size
     directory: int
@@ -78,7 +78,7 @@ def _one_archive(data: bytes, entries: list[zipfile.ZipInfo]) -> bool:
 
 
 def _unpacked(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> dict[str, bytes]:
-    """What an entry says of its size is not believed."""
+    """Return the bytes of every entry within the limits; the size that an entry names is not believed."""
     files: dict[str, bytes] = {}
     left = _LARGEST_TOTAL
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A dispute bundle: its manifest, its chain of evidence, and what else lies in it. Pure, over the entries' bytes."""
+"""A dispute bundle from somebody else: its manifest, its chain of evidence, and the other files in it. Pure."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ from pacspace_stripe.evidence.reader import (
     strict_json,
 )
 from pacspace_stripe.http.answers import Fields, exact_json
-from pacspace_stripe.verify import chain
 from pacspace_stripe.verify import printed_text as printed
-from pacspace_stripe.verify import stamps as stamped
+from pacspace_stripe.verify import stamps
 from pacspace_stripe.verify.archive import read_zip
+from pacspace_stripe.verify.consistency import Link
 from pacspace_stripe.verify.pdf import read_pages
 from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, together, unless
 from pacspace_stripe.vocabulary.canonical_json import digest
@@ -33,7 +33,7 @@ MANIFEST, STATEMENT, SUMMARY = "manifest.json", "statement.pdf", "summary.pdf"
 INVOICE, LINES = "stripe/invoice.json", "stripe/lines.json"
 _LARGEST_MANIFEST = 8 * 1024 * 1024
 _LARGEST_CHAIN = 16 * 1024 * 1024
-"""Bytes of all links together, some ten thousand of an ordinary invoice: reading them takes seconds, not minutes."""
+"""Bytes of all links together: some ten thousand of an ordinary invoice, which takes seconds to read, not minutes."""
 _LINK = re.compile(r"evidence/[0-9]{4,}\.json")
 _APPLICATION = "pacspace-stripe"
 
@@ -43,21 +43,21 @@ class _Strict(BaseModel):
 
 
 class FileEntry(_Strict):
-    """What the manifest says of one file."""
+    """The manifest's entry for one file."""
 
     sha256: Sha256
     bytes: Count
 
 
 class MissingEntry(_Strict):
-    """What could not be fetched when the bundle was made."""
+    """A file that could not be fetched when the bundle was made."""
 
     name: Text
     why: Text
 
 
 class Manifest(_Strict):
-    """What is in a bundle, and which decision it is about."""
+    """The list of a bundle's files, and the decision that it is about."""
 
     format: Literal["pacspace-stripe/bundle/1"]
     invoice: Text
@@ -68,34 +68,34 @@ class Manifest(_Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class ReceivedBundle:
     """A bundle that could be read."""
 
     manifest: Manifest
     canonical: bool
     files: Mapping[str, bytes]
     links: Mapping[str, ReadEvidence]
-    """Of the chain, by name and in order."""
+    """The chain's links by name, in order."""
     older: Mapping[str, OlderEvidence]
-    """Links that an earlier version wrote, of which only the place is read."""
+    """Links that an earlier version wrote; only their place in the chain is read."""
     unreadable: Mapping[str, str]
-    """Names of the chain's links that cannot be read, and why."""
+    """The reason why a link cannot be read, by the link's name."""
 
     @property
-    def chain(self) -> tuple[chain.Link, ...]:
-        """All that can be read, in order."""
-        there: dict[str, chain.Link] = {**self.links, **self.older}
+    def chain(self) -> tuple[Link, ...]:
+        """All links that can be read, in order."""
+        there: dict[str, Link] = {**self.links, **self.older}
         return tuple(there[name] for name in sorted(there, key=_in_order))
 
     @property
     def decision(self) -> ReadEvidence | None:
-        """The decision that the manifest names, if it is in the chain."""
+        """The decision that the manifest names, if the chain has it."""
         named = (link for link in self.links.values() if link.sha256 == self.manifest.evidence_sha256)
         return next(named, None)
 
     @property
     def earlier(self) -> tuple[ReadEvidence, ...]:
-        """Decisions about the same invoice that were made before, in order."""
+        """Earlier decisions about the same invoice, in order."""
         last = self.decision
         links = [link for link in self.links.values() if last and link.document.invoice == last.document.invoice]
         decisions = [link for link in links if link.document.confirms is None]
@@ -103,12 +103,12 @@ class Bundle:
 
     @property
     def missing(self) -> frozenset[str]:
-        """Names that the manifest says could not be fetched."""
+        """Names of files that could not be fetched, by the manifest."""
         return frozenset(entry.name for entry in self.manifest.missing)
 
 
-def read_bundle(data: bytes) -> Bundle:
-    """Raises UnreadableDocument for what is no bundle, or one that cannot be told apart from another."""
+def read_bundle(data: bytes) -> ReceivedBundle:
+    """Read a bundle. Raises UnreadableDocument for a file that is no bundle, or that can be read as two bundles."""
     files = read_zip(data)
     if MANIFEST not in files:
         message = f"the ZIP file is no bundle: it has no {MANIFEST}"
@@ -117,7 +117,9 @@ def read_bundle(data: bytes) -> Bundle:
     manifest = _manifest(found)
     links, older, unreadable = _links(files)
     canonical = isinstance(found, dict) and is_canonical(found, files[MANIFEST])
-    return Bundle(manifest=manifest, canonical=canonical, files=files, links=links, older=older, unreadable=unreadable)
+    return ReceivedBundle(
+        manifest=manifest, canonical=canonical, files=files, links=links, older=older, unreadable=unreadable
+    )
 
 
 def _manifest(found: object) -> Manifest:
@@ -152,14 +154,14 @@ def _links(
     return links, older, unreadable
 
 
-def as_listed(bundle: Bundle) -> Result:
-    """Every file is the one that the manifest names, and there is no other."""
+def as_listed(bundle: ReceivedBundle) -> Result:
+    """Check that every file is the one that the manifest names, and that there is no other."""
     return unless(
         _not_listed(bundle), f"{plural(len(bundle.manifest.files), 'file')} with the sizes and hashes in the manifest"
     )
 
 
-def _not_listed(bundle: Bundle) -> Iterator[str]:
+def _not_listed(bundle: ReceivedBundle) -> Iterator[str]:
     there = {name: data for name, data in bundle.files.items() if name != MANIFEST}
     for name in sorted(there.keys() - bundle.manifest.files.keys()):
         yield f"{name} is not in the manifest"
@@ -173,8 +175,8 @@ def _not_listed(bundle: Bundle) -> Iterator[str]:
         yield "the manifest is not canonical"
 
 
-def readable(bundle: Bundle) -> Result:
-    """Every link of the chain is evidence, in canonical bytes."""
+def readable(bundle: ReceivedBundle) -> Result:
+    """Check that every link of the chain is evidence, in canonical bytes."""
     said = f"{plural(len(bundle.links), 'document')} in canonical JSON (RFC 8785)"
     found = unless([*bundle.unreadable.values(), *(f"{n} is not canonical" for n in _odd(bundle))], said)
     return together([found, *(_of_earlier_version(name) for name in bundle.older)], otherwise="")
@@ -184,12 +186,12 @@ def _of_earlier_version(name: str) -> Result:
     return cannot_tell(f"{name} was written by an earlier version, in a shape of which only its place is read")
 
 
-def _odd(bundle: Bundle) -> list[str]:
+def _odd(bundle: ReceivedBundle) -> list[str]:
     return [name for name, link in bundle.links.items() if not link.canonical]
 
 
-def decided(bundle: Bundle) -> Result:
-    """The manifest's evidence is in the chain, is a decision, and the last one about its invoice."""
+def decided(bundle: ReceivedBundle) -> Result:
+    """Check that the manifest's evidence is in the chain, is a decision, and the last one about its invoice."""
     decision, manifest = bundle.decision, bundle.manifest
     if decision is None and (older := [name for name, link in bundle.older.items() if _named(link, manifest)]):
         return _of_earlier_version(older[0])
@@ -207,7 +209,7 @@ def decided(bundle: Bundle) -> Result:
     return unless(problems, f"link {decision.document.chain.sequence} is {decision.sha256}, about {manifest.invoice}")
 
 
-def _named(link: chain.Link, manifest: Manifest) -> bool:
+def _named(link: Link, manifest: Manifest) -> bool:
     return link.sha256 == manifest.evidence_sha256
 
 
@@ -218,20 +220,20 @@ def _not_decided(decision: ReadEvidence, manifest: Manifest) -> Iterator[str]:
         yield "the manifest names a confirmation, not the decision"
 
 
-def as_stamped(bundle: Bundle, decision: ReadEvidence) -> Result:
-    """The invoice's metadata, footer and lines, as Stripe had them when the bundle was made."""
+def as_stamped(bundle: ReceivedBundle, decision: ReadEvidence) -> Result:
+    """Check the invoice's metadata, footer and lines, as Stripe had them when the bundle was made."""
     found = [_part(bundle, INVOICE, lambda data: _invoice(data, decision, bundle.earlier))]
     found.append(_part(bundle, LINES, lambda data: _lines(data, _final(bundle, decision))))
     return together(found, otherwise="")
 
 
-def absent(bundle: Bundle, name: str) -> Result:
-    """Of a file that is not there: whether the manifest says why."""
+def absent(bundle: ReceivedBundle, name: str) -> Result:
+    """Return the result for a file that is not there: open where the manifest says why, else refuted."""
     why = "could not be fetched when the bundle was made"
     return cannot_tell(f"{name} {why}") if name in bundle.missing else refuted(f"{name} is missing")
 
 
-def _part(bundle: Bundle, name: str, read: Callable[[bytes], Result]) -> Result:
+def _part(bundle: ReceivedBundle, name: str, read: Callable[[bytes], Result]) -> Result:
     data = bundle.files.get(name)
     if data is None:
         return absent(bundle, name)
@@ -245,11 +247,11 @@ def _invoice(data: bytes, decision: ReadEvidence, earlier: Sequence[ReadEvidence
     invoice = Fields(_APPLICATION, INVOICE, exact_json(data))
     if invoice.text("invoice") != decision.document.invoice:
         return refuted(f"{INVOICE} is about another invoice")
-    return stamped.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision, earlier)
+    return stamps.on_invoice(invoice.texts("metadata"), invoice.optional_text("footer"), decision, earlier)
 
 
-def _final(bundle: Bundle, decision: ReadEvidence) -> ReadEvidence:
-    """The decision, or what confirmed it about the final lines."""
+def _final(bundle: ReceivedBundle, decision: ReadEvidence) -> ReadEvidence:
+    """Return the evidence about the final lines: the confirmation of the decision, or else the decision itself."""
     confirming = (link for link in bundle.links.values() if link.document.confirms == decision.sha256)
     return next(confirming, decision)
 
@@ -282,7 +284,7 @@ def _shown(quantity: Decimal | None) -> str:
 
 
 def summary_names(data: bytes, decision: ReadEvidence) -> Result:
-    """Whether the summary is about this evidence. It carries none: the manifest's hash is what keeps it."""
+    """Check that the summary is about this evidence. The summary carries none: the manifest's hash protects it."""
     try:
         pages = read_pages(data)
     except UnreadableDocument as error:

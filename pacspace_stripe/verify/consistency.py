@@ -1,13 +1,16 @@
-"""What must be true of any evidence, whoever wrote it: its sums and counts add up, and its verdict follows from them.
+"""The consistency of evidence: its sums and counts add up, its verdict follows from them, and its chain is whole.
 
-Pure, and by the very rules that the gate judges by. A rule is only here if no genuine document breaks it.
+Pure, and by the very rules that the gate decides by. A rule is here only if no genuine document breaks it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
+from typing import TypeAlias
 
 from pacspace_stripe.comparison.rules.verdicts import BilledAs, LineKind, Reason, Verdict, summarize
 from pacspace_stripe.evidence.models import EvidenceDocument, LineModel, PolicyModel, WindowModel
+from pacspace_stripe.evidence.reader import OlderDocument, OlderEvidence, ReadEvidence
 from pacspace_stripe.verify import selections
 from pacspace_stripe.verify.report import Result, unless
 from pacspace_stripe.vocabulary.ledger import LedgerProtocol
@@ -23,9 +26,15 @@ _FIGURES_DIFFER = frozenset(
     }
 )
 
+Link: TypeAlias = ReadEvidence | OlderEvidence
+"""A document in a chain. One that an earlier version wrote has its place, too."""
+_LEFT_OUT = {"chain", "decided_at", "invoice_status", "confirms", "windows"}
+_LEFT_OUT_OF_WINDOWS = {"lines", "from_meter"}
+"""Keys that a confirmation writes again; everything else repeats the decision word for word."""
+
 
 def adds_up(document: EvidenceDocument) -> Result:
-    """Sums, counts, and the verdict that follows from them."""
+    """Check the sums, the counts, and the verdict that follows from them."""
     lines = sum(len(window.lines) for window in document.windows)
     verdict = f"{document.decision.verdict} ({document.decision.reason})"
     windows = plural(len(document.windows), "window")
@@ -34,7 +43,7 @@ def adds_up(document: EvidenceDocument) -> Result:
 
 
 def problems(document: EvidenceDocument) -> Iterator[str]:
-    """Everything that contradicts itself."""
+    """Yield everything in which the document contradicts itself."""
     for window in document.windows:
         for problem in _in_window(window, document.policy):
             yield f"{name_of(window)}: {problem}"
@@ -48,7 +57,7 @@ def problems(document: EvidenceDocument) -> Iterator[str]:
 
 
 def unbacked(document: EvidenceDocument) -> tuple[WindowModel, ...]:
-    """Windows that are matched by recorded usage which no proof root covers: only the vendor's word says it."""
+    """Return the windows whose matched usage no proof root covers, so that only the vendor vouches for it."""
     return tuple(
         window
         for window in document.windows
@@ -58,7 +67,7 @@ def unbacked(document: EvidenceDocument) -> tuple[WindowModel, ...]:
 
 
 def name_of(window: WindowModel) -> str:
-    """A window for people."""
+    """Return a window's name for people."""
     return f"{window.meter} {window.window or 'without a period'}"
 
 
@@ -70,9 +79,9 @@ def _in_window(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
 
 
 def _billed_lines(window: WindowModel) -> Iterator[str]:
-    """Billed is what the lines add up to, with earlier invoices of the period; or what their meter says.
+    """Check that billed is the sum of the lines and of earlier invoices of the period, or the meter's figure.
 
-    It was read from the meter where a draft's lines lag behind it, and where lines are not raw usage.
+    Billed was read from the meter where a draft's lines lag behind it, and where lines are not raw usage.
     """
     lines = [line for line in window.lines if line.kind in (LineKind.USAGE, LineKind.UNKNOWN)]
     known = [line.quantity for line in lines if line.quantity is not None]
@@ -89,7 +98,7 @@ def _billed_lines(window: WindowModel) -> Iterator[str]:
 
 
 def _added_up(window: WindowModel, lines: list[LineModel], billed: Decimal) -> Iterator[str]:
-    """Of several prices on one meter, each bills all of it."""
+    """Check that the lines of each price add up: where several prices bill one meter, each bills all of it."""
     of_price: dict[str | None, list[Decimal]] = {}
     for line in lines:
         name = line.price if window.billed_as is BilledAs.EACH else None
@@ -108,7 +117,7 @@ def _as_metered(window: WindowModel) -> Iterator[str]:
 
 
 def _recorded(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
-    """Recorded usage and its number of records are those that the proof, or the settlement record, covers."""
+    """Check recorded usage and its number of records against what the proof, or the settlement record, covers."""
     if (window.recorded is None) != (window.count is None):
         yield "recorded usage and the number of its records are known together or not at all"
     yield from selections.problems(window, policy)
@@ -135,7 +144,7 @@ def _covers(window: WindowModel, policy: PolicyModel, net: Decimal, count: int, 
 
 
 def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
-    """PacSpace was asked about these very figures, and its own did not contradict them unless that is the reason."""
+    """Check that PacSpace compared these very figures, and contradicted them only where that is the reason."""
     compare = window.compare
     if compare is None:
         return
@@ -145,7 +154,7 @@ def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
     if window.selection is not None:
         yield from selections.not_asked(window, window.selection, compare, policy)
     else:
-        # The difference of the two: both may hold records that are no usage.
+        # Only the difference is checked: both balances may include records that are no usage.
         asked = subtract(compare.their_balance, compare.your_balance)
         sign = policy.usage_sign
         if asked != subtract(sign.raw_balance(window.recorded), sign.raw_balance(window.billed)):
@@ -159,7 +168,7 @@ def _compared(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
 
 
 def _reason(window: WindowModel, tolerance: Decimal) -> Iterator[str]:
-    """The reason is what the figures say."""
+    """Check that the reason follows from the figures."""
     reason, billed, recorded = window.reason, window.billed, window.recorded
     if reason.verdict is Verdict.UNPROVEN:
         return
@@ -184,7 +193,7 @@ def _fits(reason: Reason, billed: Decimal, recorded: Decimal, tolerance: Decimal
         Reason.LEDGER_MISSING: recorded == 0,
         Reason.OVERBILLED: billed > recorded,
         Reason.UNDERBILLED: billed < recorded,
-        Reason.CHANGED_AT_FINALIZATION: False,  # said of a whole invoice, never of a window
+        Reason.CHANGED_AT_FINALIZATION: False,  # the reason of a whole invoice, never of a window
     }
     return said.get(reason, True) and not (agree and reason in _FIGURES_DIFFER)
 
@@ -199,7 +208,7 @@ def _lines_once(document: EvidenceDocument) -> Iterator[str]:
 
 
 def _decision(document: EvidenceDocument) -> Iterator[str]:
-    """The worst window speaks for all; a waiver is a person's word about one that is not matched."""
+    """Check that the worst window decides for all, and that a waiver makes waived only what is not matched."""
     decided, follows = document.decision, summarize(document.finding().windows)
     if decided.reason is Reason.CHANGED_AT_FINALIZATION:
         if decided.verdict is not Verdict.DRIFTED or document.invoice_status == "draft":
@@ -213,7 +222,7 @@ def _decision(document: EvidenceDocument) -> Iterator[str]:
 
 
 def _waiver(document: EvidenceDocument) -> Iterator[str]:
-    """A waiver stands beside a waived verdict only, and names exactly what is billed."""
+    """Check that a waiver stands beside a waived verdict only, and names exactly what is billed."""
     waiver = document.waiver
     if (waiver is not None) != (document.decision.verdict is Verdict.WAIVED):
         yield "a waiver and a waived verdict come together"
@@ -229,17 +238,20 @@ def _waiver(document: EvidenceDocument) -> Iterator[str]:
 
 
 def _waives(figure: Decimal | str, window: WindowModel, document: EvidenceDocument) -> bool:
-    """A waiver names what the lines said; a window that needs none may by now be billed as its meter says."""
+    """Return whether a waiver's figure fits a window.
+
+    A waiver names what the lines said; a window that needs none may by now be billed as its meter says.
+    """
     if window.from_meter or (document.confirms and window.reason.verdict is Verdict.MATCHED):
         return True
     if isinstance(figure, str) or window.billed is None:
         return isinstance(figure, str) and window.billed is None
-    # Of a meter below zero nothing is billed, and that is what a waiver names.
+    # Nothing is billed for a meter below zero, and that is what a waiver names.
     return equal(figure, max(window.billed, Decimal(0)))
 
 
 def _unproven_match(document: EvidenceDocument) -> Iterator[str]:
-    """Where the gate acts, nothing is matched whose records have no proof."""
+    """Check that an enforcing gate matched nothing whose records have no proof."""
     acts = document.policy.mode is Mode.ENFORCE and document.invoice_status in _LIVING
     if not acts or document.decision.verdict is not Verdict.MATCHED:
         return
@@ -256,3 +268,58 @@ def _shown(figure: Decimal | str | None) -> str:
             return text(figure)
         case _:
             return figure
+
+
+def place(document: EvidenceDocument) -> Result:
+    """Check the place that a document says it has in its chain, without the other links."""
+    chain = document.chain
+    before = f"after {chain.previous_sha256}" if chain.previous_sha256 else "the first"
+    return unless(_misplaced(document), f"link {chain.sequence} of {chain.id}, {before}; the other links are not here")
+
+
+def intact(links: Sequence[Link]) -> Result:
+    """Check that links, in the order they are given, are a whole chain from its first."""
+    return unless(_broken(links), f"{plural(len(links), 'link')}, each naming the one before, from the first on")
+
+
+def _misplaced(document: EvidenceDocument | OlderDocument) -> Iterator[str]:
+    chain = document.chain
+    if (chain.sequence == 1) != (chain.previous_sha256 is None):
+        yield f"link {chain.sequence} {'names' if chain.previous_sha256 else 'names no'} link before it"
+    if chain.id != (document.subscription or document.invoice):
+        yield f"link {chain.sequence} is of another chain than its subscription's"
+
+
+def _broken(links: Sequence[Link]) -> Iterator[str]:
+    if not links:
+        yield "the chain is empty"
+        return
+    for number, link in enumerate(links, start=1):
+        yield from _misplaced(link.document)
+        if link.document.chain.sequence != number:
+            yield f"link {link.document.chain.sequence} stands in the place of link {number}"
+        if link.document.chain.id != links[0].document.chain.id:
+            yield f"link {number} is of another chain"
+    for one, next_one in pairwise(links):
+        if next_one.document.chain.previous_sha256 != one.sha256:
+            yield f"link {next_one.document.chain.sequence} does not name the one before it"
+    yield from _unconfirmed(links)
+
+
+def _unconfirmed(links: Sequence[Link]) -> Iterator[str]:
+    """Check that each confirmation repeats about a finalized invoice what an earlier decision said of its draft."""
+    earlier: dict[str, EvidenceDocument] = {}
+    for link in links:
+        if isinstance(link, OlderEvidence):
+            continue
+        document = link.document
+        if document.confirms is not None:
+            decision = earlier.get(document.confirms)
+            if decision is None or decision.confirms is not None or _repeated(decision) != _repeated(document):
+                yield f"link {document.chain.sequence} does not confirm an earlier decision of this chain"
+        earlier[link.sha256] = document
+
+
+def _repeated(document: EvidenceDocument) -> tuple[object, ...]:
+    windows = [window.model_dump(exclude=_LEFT_OUT_OF_WINDOWS) for window in document.windows]
+    return document.model_dump(exclude=_LEFT_OUT), windows

@@ -1,4 +1,4 @@
-"""The ledger's files in a bundle: the rows, the settlement record, and PacSpace's receipt and verify answers. Pure."""
+"""The ledger's files in a bundle: its rows, the settlement record, and PacSpace's receipt and verify answers. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from pacspace_stripe.pacspace_api.models import ReceiptFigures
 from pacspace_stripe.pacspace_api.parsing import read as read_answer
 from pacspace_stripe.pacspace_api.proofs import summary_of
 from pacspace_stripe.verify.consistency import name_of
-from pacspace_stripe.verify.report import Outcome, Result, cannot_tell, holds, refuted, together, unless
+from pacspace_stripe.verify.report import Result, StepOutcome, cannot_tell, holds, refuted, together, unless
 from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOutBy, Proof, ProofSummary, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.vocabulary.quantities import equal, text, total
@@ -21,15 +21,15 @@ from pacspace_stripe.vocabulary.windows import Window, iso
 
 Read = Callable[[Fields], Result]
 _NOT_COUNTED = {"queued", "processing", "failed"}
-"""What a row says of itself that counts in no balance (CONTRACT 1.10)."""
+"""The states of a row that counts in no balance (CONTRACT 1.10)."""
 _REMOVED = "[address removed]"
-"""What a bundle has in the place of a mail address."""
+"""The text that a bundle has in the place of a mail address."""
 _SAME = "PacSpace says the same of these proof roots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFiles:
-    """A bundle's ``ledger/`` folder beside the decision it belongs to."""
+    """A bundle's ``ledger/`` folder, and the decision that it belongs to."""
 
     document: EvidenceDocument
     files: Mapping[str, bytes]
@@ -37,7 +37,7 @@ class LedgerFiles:
     """Names that the manifest says could not be fetched."""
 
     def rows(self) -> Result:
-        """Whether each window's rows are as many and sum to as much as recorded."""
+        """Check that each window's rows are as many as recorded, and sum to as much."""
         found = []
         for number, window in self._windows():
             by_record = window.record is not None
@@ -50,7 +50,7 @@ class LedgerFiles:
         return together(found, otherwise="no window has a ledger account and a period")
 
     def answers(self) -> Result:
-        """Whether PacSpace's own answers, as they were kept, are about these roots and say the same of them."""
+        """Check that PacSpace's stored answers are about these roots and agree with the evidence."""
         found = []
         for number, window in self._windows():
             proof = window.result().proof
@@ -78,7 +78,7 @@ class LedgerFiles:
 
 
 def _opened(name: str, data: bytes) -> Fields:
-    """A file's object; of PacSpace's answers what is in the envelope, if they are in one."""
+    """Return a file's object, taken out of PacSpace's envelope if it is in one."""
     found = Fields(PACSPACE, name, exact_json(data))
     enveloped = "data" in found and ("success" in found or "statusCode" in found)
     return found.fields("data") if enveloped else found
@@ -89,13 +89,13 @@ def _rows(file: Fields, window: WindowModel, policy: PolicyModel) -> Result:
     if any(row.optional_number("delta") is None for row in rows):
         return cannot_tell(f"{file.where}: a row names no amount")
     recorded = _as_recorded(file, window, policy.usage_sign)
-    if recorded.outcome is Outcome.HOLDS and window.selection is not None:
+    if recorded.outcome is StepOutcome.HOLDS and window.selection is not None:
         recorded = _as_chosen(file, rows, window, policy)
     return together([unless(_own_sums(file, rows, window), ""), recorded], otherwise="")
 
 
 def _as_chosen(file: Fields, rows: list[Fields], window: WindowModel, policy: PolicyModel) -> Result:
-    """Rows show their reasons: where these alone tell which of them count, those must be the ones that were counted."""
+    """Check which rows count, where their reasons alone decide it: they must be those that were counted."""
     chosen, period = Selection.of(policy.choices, window.meter), window.window
     if window.selection is not None and _by_acceptance(window.selection, period):
         chosen = replace(chosen, attribution=Attribution.ACCEPTED)
@@ -138,13 +138,16 @@ def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator
 
 
 def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
-    """Rows are read when a bundle is made: where no root froze them, the ledger may have moved on."""
+    """Check the rows against the evidence.
+
+    Rows are read when a bundle is made: where no root froze them, the ledger may have moved on since.
+    """
     net, count = file.number("net"), file.integer("count")
     if window.recorded is None or window.count is None:
         return cannot_tell(f"{name_of(window)}: the evidence does not say what was recorded")
     known = (window.recorded, window.count)
     if window.selection is not None:
-        # Not all of it is usage of this meter, so the whole of it is compared, as PacSpace has it.
+        # The scope also has records that are no usage of this meter, so the whole scope is compared.
         known = (sign.recorded_usage(window.selection.net_change), window.selection.record_count)
     if equal(sign.recorded_usage(net), known[0]) and count == known[1]:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
@@ -196,7 +199,7 @@ def _verify_of(proof: Proof) -> Read:
 
 
 def agrees(summary: ProofSummary, proof: Proof) -> Result:
-    """Whether public verify says of a root what the evidence says; of a stale one, that it is known."""
+    """Check that public verify agrees with the evidence about a root; a stale root must only be known."""
     if not summary.verified:
         return unconfirmed(summary)
     if proof.stale:
@@ -208,7 +211,7 @@ def agrees(summary: ProofSummary, proof: Proof) -> Result:
 
 
 def unconfirmed(summary: ProofSummary) -> Result:
-    """Of a root that PacSpace does not confirm: whether it denies it, or cannot say."""
+    """Return the result for a root that PacSpace does not confirm: it denies the root, or it cannot say."""
     said = f"PacSpace does not confirm the proof root {summary.proof_root}"
     return refuted(said) if summary.denied else cannot_tell(f"{said} now, and does not say that there is none")
 

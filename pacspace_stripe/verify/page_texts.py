@@ -1,31 +1,30 @@
-"""Run as a program, in a process of its own: a PDF on standard input, the text of each page as JSON on standard output.
+"""A program for a process of its own: a PDF on standard input, the text of each page as JSON on standard output.
 
-Drawing commands can ask for any amount of work in a few bytes, so this process has little memory and little time, and
-may be killed. Imports nothing of ours, so that it starts fast: it is run by its path.
+A few bytes of drawing commands can ask for any amount of work, so this process has little memory and little time, and
+may be killed. It is run by its path and imports nothing of ours, so that it starts fast.
 """
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pypdfium2
 
 MOST_MEMORY = 1024 * 1024 * 1024
-"""Of the process, in bytes of address space."""
+"""Address space of the process, in bytes."""
 MOST_SECONDS = 4
-"""Of the processor's time."""
+"""Processor time."""
 MOST_PAGES = 1000
 MOST_TEXT = 5_000_000
 """Characters of all pages together."""
 
 
-class Refused(Exception):
-    """Beyond a limit; the message says which."""
+class BeyondLimit(Exception):
+    """The PDF is beyond a limit; the message says which."""
 
 
 def limit() -> None:
-    """From here on, for this process; not on systems that have no such limits."""
+    """Limit this process from here on; does nothing on systems that have no such limits."""
     with suppress(ImportError):
         import resource  # noqa: PLC0415 - Windows has none
 
@@ -36,37 +35,34 @@ def limit() -> None:
 
 
 def texts(data: bytes) -> list[str]:
-    """The text of each page. Raises Refused, and whatever the library raises."""
+    """Return the text of each page. Raises BeyondLimit, and whatever the library raises."""
     document = pypdfium2.PdfDocument(data)
     if len(document) > MOST_PAGES:
         message = f"it has more than {MOST_PAGES} pages"
-        raise Refused(message)
-    return list(_texts(document))
-
-
-def _texts(document: pypdfium2.PdfDocument) -> Iterator[str]:
-    left = MOST_TEXT
+        raise BeyondLimit(message)
+    found, left = [], MOST_TEXT
     for number in range(len(document)):
         page = document[number]
         text = page.get_textpage()
         left -= text.count_chars()
         if left < 0:
             message = f"its pages have more than {MOST_TEXT} characters"
-            raise Refused(message)
-        yield text.get_text_range()
+            raise BeyondLimit(message)
+        found.append(text.get_text_range())
         text.close()
         page.close()
+    return found
 
 
 def main() -> None:
-    """One answer: ``{"texts": …}`` or ``{"refused": …}``."""
+    """Write one answer: ``{"texts": …}`` or ``{"refused": …}``."""
     data = sys.stdin.buffer.read()
     limit()
     try:
         answer: dict[str, object] = {"texts": texts(data)}
-    except Refused as refused:
+    except BeyondLimit as refused:
         answer = {"refused": str(refused)}
-    except Exception as error:  # noqa: BLE001 - what the library raises on hostile files is written nowhere
+    except Exception as error:  # noqa: BLE001 - the library does not document what it raises on hostile files
         answer = {"refused": f"it is damaged ({type(error).__name__})"}
     sys.stdout.write(json.dumps(answer))
 

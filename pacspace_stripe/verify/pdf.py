@@ -1,6 +1,6 @@
-"""Reading a PDF of unknown origin: its embedded evidence, its keywords and the text of its pages.
+"""The reader of a PDF of unknown origin: its embedded evidence, its keywords and the text of its pages.
 
-Owns the limits: nothing is unpacked beyond them, and whatever goes wrong in the PDF libraries is UnreadableDocument.
+Owns the limits: nothing is unpacked beyond them, and every error of the PDF libraries becomes UnreadableDocument.
 A damaged PDF is refused, not repaired: two programs would repair it into two documents.
 """
 
@@ -38,28 +38,28 @@ _KEYWORDS = "{http://ns.adobe.com/pdf/1.3/}Keywords"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pdf:
-    """What of a PDF is verified."""
+    """The parts of a PDF that are verified."""
 
     evidence: bytes
-    """The one embedded ``evidence.json``, its very bytes."""
+    """The exact bytes of the one embedded ``evidence.json``."""
     xmp_keywords: str | None
     info_keywords: str | None
     pages: tuple[str, ...]
-    """The text of each page, as a program reads it."""
+    """The text of each page, as PDFium reads it."""
     overlaid: tuple[str, ...] = ()
-    """What a person sees and that text is not: notes and drawings laid over pages, each in words."""
+    """A sentence for each annotation that can cover a page: a person sees it, and it is not in the text."""
     title: str | None = None
     author: str | None = None
-    """Author in the document information, like the title: shown to a person, never verified."""
+    """Author in the document information. Like the title it is shown to a person, never verified."""
 
     @property
     def keywords(self) -> dict[str, str | None]:
-        """Where keywords are → what they say."""
+        """The keywords by the place they are in; verification expects both to agree."""
         return {"XMP": self.xmp_keywords, "document information": self.info_keywords}
 
 
 def read_pdf(data: bytes) -> Pdf:
-    """Everything at once. Raises UnreadableDocument, and nothing else."""
+    """Return all parts that are verified. Raises UnreadableDocument, and nothing else."""
     with _refusing(), _opened(data) as pdf:
         evidence = _evidence(pdf)
         if evidence is None:
@@ -76,26 +76,26 @@ def read_pdf(data: bytes) -> Pdf:
 
 
 def read_pages(data: bytes) -> tuple[str, ...]:
-    """The text of every page of a PDF that carries no evidence. Raises UnreadableDocument, and nothing else."""
+    """Return the text of every page of a PDF that carries no evidence. Raises UnreadableDocument, and nothing else."""
     with _refusing(), _opened(data):
         return _page_texts(data)
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Whatever the PDF libraries raise becomes UnreadableDocument."""
+    """Turn whatever the PDF libraries raise into UnreadableDocument."""
     try:
         yield
     except UnreadableDocument:
         raise
     except pikepdf.PasswordError:
         _refuse("it is encrypted")
-    except Exception as error:  # noqa: BLE001 - what these libraries raise on hostile files is written nowhere
+    except Exception as error:  # noqa: BLE001 - these libraries do not document what they raise on hostile files
         _refuse(f"it is damaged ({type(error).__name__})")
 
 
 def _opened(data: bytes) -> pikepdf.Pdf:
-    """Within our limits, and not repaired."""
+    """Open a PDF within our limits, without repairing it."""
     if len(data) > LARGEST_PDF:
         _refuse(f"it is larger than {LARGEST_PDF} bytes")
     _measure(data)
@@ -103,26 +103,22 @@ def _opened(data: bytes) -> pikepdf.Pdf:
 
 
 def _measure(data: bytes) -> None:
-    """Refuse what unpacks to far more than a document holds, before a library tries to: neither has a limit."""
-    left = _MOST_UNPACKED
+    """Refuse what unpacks to far more than a document holds, before a library tries to: neither library has a limit."""
+    left, view = _MOST_UNPACKED, memoryview(data)
     for start in _STREAM.finditer(data):
-        for size in _unpacked_sizes(data, start.end()):
-            left -= size
-            if left < 0:
-                _refuse(f"it unpacks to more than {_MOST_UNPACKED} bytes")
-
-
-def _unpacked_sizes(data: bytes, start: int) -> Iterator[int]:
-    """Of what looks like a packed stream, piece by piece; it ends where it is none."""
-    layer, view = _Layer(depth=1), memoryview(data)
-    for at in range(start, len(data), _CHUNK):
-        yield from layer.sizes(view[at : at + _CHUNK])
-        if layer.over:
-            return
+        # What looks like a packed stream is unpacked piece by piece, and left where it turns out to be none.
+        layer = _Layer(depth=1)
+        for at in range(start.end(), len(data), _CHUNK):
+            for size in layer.sizes(view[at : at + _CHUNK]):
+                left -= size
+                if left < 0:
+                    _refuse(f"it unpacks to more than {_MOST_UNPACKED} bytes")
+            if layer.over:
+                break
 
 
 class _Layer:
-    """One packing of a stream; what comes out may be packed again."""
+    """One layer of compression of a stream; what comes out may be compressed again."""
 
     def __init__(self, *, depth: int) -> None:
         self._inflater, self._depth = zlib.decompressobj(), depth
@@ -130,7 +126,7 @@ class _Layer:
         self.over = False
 
     def sizes(self, packed: bytes | memoryview) -> Iterator[int]:
-        """Of what comes out when this goes in, and of what comes out of that."""
+        """Yield the sizes of what unpacking yields, on this layer and on those within."""
         while packed and not self.over:
             try:
                 found = self._inflater.decompress(packed, _CHUNK)
@@ -151,7 +147,7 @@ class _Layer:
 
 
 def _page_texts(data: bytes) -> tuple[str, ...]:
-    """As another process reads them: what is on a page can take any amount of time and memory."""
+    """Return the text of each page as another process reads it: a page can take any amount of time and memory."""
     program = [sys.executable, "-P", page_texts.__file__]
     try:
         ran = subprocess.run(program, input=data, capture_output=True, timeout=_MOST_SECONDS, check=False)  # noqa: S603
@@ -164,7 +160,7 @@ def _page_texts(data: bytes) -> tuple[str, ...]:
 
 
 def _what_else(pages: Sequence[str]) -> str:
-    """What can be done with a PDF that names a proof root and carries no evidence of it."""
+    """Return what to do with a PDF that names a proof root and carries no evidence of it."""
     roots = printed.roots_in("\n".join(pages))
     if not roots:
         return ""
@@ -173,7 +169,7 @@ def _what_else(pages: Sequence[str]) -> str:
 
 
 def _evidence(pdf: pikepdf.Pdf) -> bytes | None:
-    """The bytes of the one attachment of that name, wherever it is listed. Two would be two stories."""
+    """Return the bytes of the one attachment of that name, wherever it is listed. Two different ones are refused."""
     streams: dict[tuple[int, int], Any] = {}
     for file in _attached(pdf):
         if ATTACHMENT in (str(file.get("/UF", "")), str(file.get("/F", ""))):
@@ -186,7 +182,7 @@ def _evidence(pdf: pikepdf.Pdf) -> bytes | None:
 
 
 def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
-    """Every file of the catalog's name tree, its list of associated files and the pages' notes, some of them twice."""
+    """Yield every file of the catalog's name tree, its list of associated files and the pages' annotations."""
     names = pdf.Root.get("/Names", pikepdf.Dictionary()).get("/EmbeddedFiles")
     todo, seen = ([] if names is None else [names]), 0
     while todo:
@@ -196,7 +192,7 @@ def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
         todo += list(node.get("/Kids", []))
         pairs = list(node.get("/Names", []))
         seen += len(pairs)
-        # A viewer shows the name of the tree or that of the file: either counts.
+        # A viewer shows the name of the tree or the name of the file: either counts.
         for name, file in zip(pairs[::2], pairs[1::2], strict=True):
             yield pikepdf.Dictionary({"/F": name, "/EF": file.get("/EF", pikepdf.Dictionary())})
             yield file
@@ -206,7 +202,7 @@ def _attached(pdf: pikepdf.Pdf) -> Iterator[Any]:
 
 
 def _overlaid(pdf: pikepdf.Pdf) -> Iterator[str]:
-    """Annotations that can cover what is printed: all that have a look of their own, and all but links and files."""
+    """Yield a sentence for each annotation that can cover print: any with an appearance, all but links and files."""
     for number, page in enumerate(pdf.pages, start=1):
         for note in page.get("/Annots", []):
             kind = str(note.get("/Subtype", "/unknown"))
@@ -215,26 +211,21 @@ def _overlaid(pdf: pikepdf.Pdf) -> Iterator[str]:
 
 
 def _unpacked(stream: Any, most: int) -> bytes:  # noqa: ANN401 - pikepdf's objects have no static kinds
-    """A stream's bytes, never more than ``most``: a few bytes can unpack to gigabytes."""
+    """Return a stream's bytes, never more than ``most``: a few bytes can unpack to gigabytes."""
     data = bytes(stream.read_raw_bytes())
     filters = stream.get("/Filter", [])
     for name in [filters] if isinstance(filters, pikepdf.Name) else list(filters):
         if name != "/FlateDecode" or "/DecodeParms" in stream:
             _refuse("its evidence or metadata are packed in a way that is not read here")
-        data = _inflated(data, most)
+        if not data:
+            continue
+        inflater = zlib.decompressobj()
+        data = inflater.decompress(data, most + 1)
+        if not inflater.eof and len(data) <= most:
+            _refuse("its evidence or metadata are cut off")
     if len(data) > most:
         _refuse(f"its evidence or metadata are larger than {most} bytes")
     return data
-
-
-def _inflated(data: bytes, most: int) -> bytes:
-    if not data:
-        return data
-    inflater = zlib.decompressobj()
-    unpacked = inflater.decompress(data, most + 1)
-    if not inflater.eof and len(unpacked) <= most:
-        _refuse("its evidence or metadata are cut off")
-    return unpacked
 
 
 def _xmp_keywords(pdf: pikepdf.Pdf) -> str | None:

@@ -1,7 +1,7 @@
-"""What must be true of evidence in which not every record of the ledger's scope is usage as it stands. Pure.
+"""The consistency of a selection: evidence in which not every record of the ledger's scope is usage as it stands. Pure.
 
-Which records were left out cannot be seen from the evidence; that they and the counted ones add up to what PacSpace
-derives and the proof root covers can, and that the policy allows to leave them out.
+The evidence does not name the records that were left out. It does show whether they and the counted ones add up to
+what PacSpace derives and the proof root covers, and whether the policy allows leaving them out.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ OTHER_FIGURES = "PacSpace was asked to compare other figures than those named"
 
 
 def problems(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
-    """Whether there is a selection exactly where the policy makes one, and recorded is what it leaves."""
+    """Check that there is a selection exactly where the policy makes one, and that recorded is what it leaves."""
     chosen, selection = Selection.of(policy.choices, window.meter), window.selection
     if selection is None:
         if window.count is not None and not _may_be_plain(chosen):
@@ -94,9 +94,10 @@ def _counted(window: WindowModel, selected: SelectedScope, chosen: Selection) ->
 
 
 def across(document: EvidenceDocument) -> Iterator[str]:
-    """Of one proven scope, what one window leaves out as another meter's is what that one's counts.
+    """Check that what one window leaves out as another meter's is what that meter's window counts.
 
-    Without a root they may have been read one after the other, of a ledger that grew in between.
+    Only windows of one proven scope are checked: without a root they may have been read one after the other, from a
+    ledger that grew in between.
     """
     for one, other in permutations(document.windows, 2):
         if one.selection is None or other.selection is None or not _proven_together(one, other):
@@ -123,14 +124,14 @@ def _left_out_of(selection: SelectionModel, meter: str) -> tuple[int, Decimal]:
 
 
 def _own(selected: SelectedScope) -> tuple[int, Decimal]:
-    """All records of its meter: those that count, and readings that a later one takes the place of."""
+    """Return number and net of all records of its meter: those that count, and readings that a later one replaced."""
     earlier = [each for each in selected.left_out if each.by is LeftOutBy.READING]
     count = selected.counted + sum(each.count for each in earlier)
     return count, total([selected.net_counted, *(each.net for each in earlier)])
 
 
 def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:
-    """The root covers all of the scope, whatever counts of it."""
+    """Check that the root covers the whole scope, whichever records of it count."""
     if (proof.record_count, proof.net_change) != (selection.record_count, selection.net_change):
         covered = f"{text(proof.net_change)} in {plural(proof.record_count, 'record')}"
         yield f"the proof root covers {covered}, read were {text(selection.net_change)} in {selection.record_count}"
@@ -139,7 +140,10 @@ def not_proven(selection: SelectionModel, proof: ProofModel) -> Iterator[str]:
 def not_asked(
     window: WindowModel, selection: SelectionModel, compare: CompareModel, policy: PolicyModel
 ) -> Iterator[str]:
-    """PacSpace knows the whole balance only, so Stripe's figure went to it with what is left out."""
+    """Check the figures that PacSpace compared.
+
+    PacSpace knows the whole balance only, so Stripe's figure was sent with what is left out.
+    """
     if window.billed is None:
         return
     chosen, selected = Selection.of(policy.choices, window.meter), selection.selected()

@@ -14,7 +14,7 @@ import pytest
 import typst
 
 from pacspace_stripe.documents import examples
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import Day, StatementView
 

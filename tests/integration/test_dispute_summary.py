@@ -14,7 +14,7 @@ import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents.dispute_summary import SUMMARY_TEMPLATE
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import SummaryView, UsageWindow

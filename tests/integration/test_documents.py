@@ -14,7 +14,7 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import Attachment
@@ -184,7 +184,7 @@ def test_the_same_view_gives_the_same_bytes(documents: Documents) -> None:
 def test_the_same_view_gives_the_same_bytes_in_another_process_zone_and_language(documents: Documents) -> None:
     program = (
         "import hashlib; from tests.support import statement_views as t;"
-        "from pacspace_stripe.documents.rendering import Documents;"
+        "from pacspace_stripe.documents.renderer import Documents;"
         "from pacspace_stripe.documents.templates import Templates;"
         "print(hashlib.sha256(Documents(Templates()).render_statement(t.statement())).hexdigest())"
     )

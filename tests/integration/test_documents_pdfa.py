@@ -21,7 +21,7 @@ import pytest
 from pikepdf import Name
 
 from pacspace_stripe.documents import examples
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import StatementView

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pacspace_stripe.documents.charts import bars
 from pacspace_stripe.documents.pictures import qr_code
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import Day, StatementView

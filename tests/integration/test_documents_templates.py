@@ -17,7 +17,7 @@ import typst
 
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.documents import templates as module
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Language, Letterhead
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.typesetting import Typesetter

@@ -11,7 +11,7 @@ import pytest
 
 from pacspace_stripe.documents.charts import CHART_TEMPLATE, chart_values
 from pacspace_stripe.documents.examples import drifts
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import PictureKind

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pacspace_stripe.cli import cli
 from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation
-from pacspace_stripe.verify import Outcome, Report, Services, verify
+from pacspace_stripe.verify import OnlineServices, StepOutcome, VerificationReport, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.examples import left, usage
 from tests.support.received_requests import MADE_AT
@@ -47,13 +47,13 @@ def first_link_by_an_earlier_version(folder: Path, town: World) -> None:
     append_older(town, core | {"invoice": "in_before", "subscription": town.subscribe()})
 
 
-def bundle_of(folder: Path, town: World) -> Report:
+def bundle_of(folder: Path, town: World) -> VerificationReport:
     path = folder / "bundle.zip"
     path.write_bytes(make_bundle(town.app, town.invoice_id, made_at=MADE_AT).content)
-    return verify(str(path), Services())
+    return verify(str(path), OnlineServices())
 
 
-def outcomes(report: Report) -> list[Outcome]:
+def outcomes(report: VerificationReport) -> list[StepOutcome]:
     return [step.result.outcome for step in report.steps]
 
 
@@ -63,8 +63,8 @@ def test_a_chain_that_an_earlier_version_began_is_whole(tmp_path: Path) -> None:
         first_link_by_an_earlier_version(tmp_path, town)
         town.use("100")
         report = bundle_of(tmp_path, town.run())
-    assert report.outcome is Outcome.CANNOT_TELL, report
-    assert outcomes(report)[1:4] == [Outcome.CANNOT_TELL, Outcome.HOLDS, Outcome.HOLDS]
+    assert report.outcome is StepOutcome.CANNOT_TELL, report
+    assert outcomes(report)[1:4] == [StepOutcome.CANNOT_TELL, StepOutcome.HOLDS, StepOutcome.HOLDS]
     assert "evidence/0001.json was written by an earlier version" in report.steps[1].result.detail
     assert "3 links" in report.steps[2].result.detail
 
@@ -83,8 +83,8 @@ def test_a_decision_of_an_earlier_version_is_shown_and_nothing_crashes(
     report = bundle_of(tmp_path, town)
     invoice = town.invoice_id
     town.app.close()
-    assert report.outcome is Outcome.CANNOT_TELL, report
-    assert Outcome.REFUTED not in outcomes(report)
+    assert report.outcome is StepOutcome.CANNOT_TELL, report
+    assert StepOutcome.REFUTED not in outcomes(report)
     monkeypatch.setenv("PACSPACE_STRIPE_DATABASE_URL", f"sqlite:///{tmp_path / 'world.db'}")
     for options in ([], ["--all"], ["--json"], ["--all", "--json"]):
         done = CliRunner().invoke(cli, ["evidence", invoice, *options])

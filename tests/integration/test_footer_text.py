@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import FooterView, UsageWindow
 from pacspace_stripe.gate.rules.footer import OPENING, find_block

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pacspace_stripe.verify import Outcome, Services, services, verify
+from pacspace_stripe.verify import OnlineServices, StepOutcome, online_services, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.integration.test_verification_online import PACSPACE, STRIPE
 from tests.support.received_requests import Papers, papers
@@ -44,22 +44,22 @@ def made(town: World) -> Papers:
     return papers(town)
 
 
-def verified(folder: Path, data: bytes, asked: Services | None = None) -> tuple[Outcome, str]:
+def verified(folder: Path, data: bytes, asked: OnlineServices | None = None) -> tuple[StepOutcome, str]:
     (folder / "paper").write_bytes(data)
-    report = verify(str(folder / "paper"), asked or Services())
+    report = verify(str(folder / "paper"), asked or OnlineServices())
     return report.outcome, "\n".join(f"{step.checked}: {step.result}" for step in report.steps)
 
 
 def test_every_paper_holds(tmp_path: Path, made: Papers) -> None:
     for paper in (made.statement, made.bundle, made.evidence):
         outcome, why = verified(tmp_path, paper)
-        assert outcome is Outcome.HOLDS, why
+        assert outcome is StepOutcome.HOLDS, why
 
 
 def test_it_holds_at_stripe_and_at_pacspace(tmp_path: Path, town: World, made: Papers) -> None:
-    with services(PACSPACE | STRIPE, town.app.transport) as asked:
+    with online_services(PACSPACE | STRIPE, town.app.transport) as asked:
         outcome, why = verified(tmp_path, made.statement, asked)
-        assert outcome is Outcome.HOLDS, why
+        assert outcome is StepOutcome.HOLDS, why
 
 
 def test_the_evidence_says_what_was_chosen_from_what(made: Papers) -> None:
@@ -84,9 +84,9 @@ def test_the_evidence_says_what_was_chosen_from_what(made: Papers) -> None:
 def test_the_stamp_alone_names_a_root_of_more_records(town: World) -> None:
     metadata = town.invoice()["metadata"]
     assert (metadata["pacspace_delta_count"], metadata["pacspace_root_count"]) == ("2", "4")
-    with services(PACSPACE | STRIPE, town.app.transport) as asked:
+    with online_services(PACSPACE | STRIPE, town.app.transport) as asked:
         report = verify(town.invoice_id, asked)
-    assert report.outcome is Outcome.CANNOT_TELL
+    assert report.outcome is StepOutcome.CANNOT_TELL
     assert any("only the evidence explains it" in str(step.result) for step in report.steps)
 
 
@@ -109,7 +109,7 @@ def test_what_does_not_add_up_is_refuted(tmp_path: Path, made: Papers, forge: Ca
     forged = json.loads(made.evidence)
     forge(forged)
     outcome, why = verified(tmp_path, canonical(forged))
-    assert outcome is Outcome.REFUTED, why
+    assert outcome is StepOutcome.REFUTED, why
 
 
 # -- by reason and acceptance, which the ledger's rows show -----------------------------------------------------------
@@ -127,7 +127,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
 
 def test_the_rows_of_its_bundle_show_which_of_them_count(tmp_path: Path, shown: Papers) -> None:
     outcome, why = verified(tmp_path, shown.bundle)
-    assert outcome is Outcome.HOLDS, why
+    assert outcome is StepOutcome.HOLDS, why
     assert "as many as recorded, and sum to as much" in why
 
 
@@ -137,7 +137,7 @@ def test_rows_of_other_reasons_refute_what_was_counted(tmp_path: Path, shown: Pa
     for row in rows["records"]:
         row["reason"] = {"usage": "deposit", "deposit": "usage"}[row["reason"]]
     outcome, why = verified(tmp_path, shown.with_files({name: canonical(rows)}).bundle)
-    assert outcome is Outcome.REFUTED, why
+    assert outcome is StepOutcome.REFUTED, why
     assert "by their reasons other rows count" in why
 
 
@@ -146,5 +146,5 @@ def test_rows_whose_reasons_were_made_shareable_leave_it_to_the_sums(tmp_path: P
     rows = json.loads(shown.files[name])
     rows["records"][0]["reason"] = "for [address removed]"
     outcome, why = verified(tmp_path, shown.with_files({name: canonical(rows)}).bundle)
-    assert outcome is Outcome.HOLDS, why
+    assert outcome is StepOutcome.HOLDS, why
     assert "which of them count, they do not show" in why

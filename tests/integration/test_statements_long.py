@@ -10,11 +10,11 @@ import pytest
 from pikepdf import Pdf
 
 from pacspace_stripe.documents import examples
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import StatementView, footer_view, statement_windows
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
-from pacspace_stripe.verify import Outcome, Services, verify
+from pacspace_stripe.verify import OnlineServices, StepOutcome, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.pdfs import dense, pages, retouched
 from tests.support.received_requests import Papers, attached, papers
@@ -83,13 +83,13 @@ def test_of_more_windows_each_page_names_the_evidence_and_says_where_the_roots_a
     sha256 = digest(evidence_of(made, windows))
     assert all(dense(ROOTS_IN_TABLE) in page and f"EvidenceSHA-256:{sha256}" in page for page in shown)
     assert all(root(number) in "".join(shown) for number in range(windows))
-    assert outcome(tmp_path, pdf) is Outcome.HOLDS
+    assert outcome(tmp_path, pdf) is StepOutcome.HOLDS
 
 
-def outcome(folder: Path, pdf: bytes) -> Outcome:
+def outcome(folder: Path, pdf: bytes) -> StepOutcome:
     path = folder / "statement.pdf"
     path.write_bytes(pdf)
-    return verify(str(path), Services()).outcome
+    return verify(str(path), OnlineServices()).outcome
 
 
 def without_last_page(pdf: Pdf) -> None:
@@ -100,7 +100,7 @@ def test_a_long_statement_with_other_roots_or_without_some_is_refuted(tmp_path: 
     evidence = evidence_of(made, 90)
     other = canonical(json.loads(evidence.replace(root(7).encode(), root(400).encode())))
     pdf, _ = statement_with(made, 90)
-    assert outcome(tmp_path, attached(pdf, other)) is Outcome.REFUTED
-    assert outcome(tmp_path, retouched(pdf, without_last_page)) is Outcome.REFUTED
+    assert outcome(tmp_path, attached(pdf, other)) is StepOutcome.REFUTED
+    assert outcome(tmp_path, retouched(pdf, without_last_page)) is StepOutcome.REFUTED
     forged = Documents(Templates()).render_statement(replace(view_of(evidence), windows=view_of(other).windows))
-    assert outcome(tmp_path, forged) is Outcome.REFUTED
+    assert outcome(tmp_path, forged) is StepOutcome.REFUTED

@@ -10,7 +10,7 @@ from pacspace_stripe.cli import cli
 from pacspace_stripe.documents.examples import summary
 from pacspace_stripe.documents.overlay import Overlay
 from pacspace_stripe.documents.reference import MODELS, REPORT_TEMPLATE
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.statement_values import STATEMENT_TEXTS
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.errors import ConfigurationError, RenderError

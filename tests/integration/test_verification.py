@@ -14,15 +14,15 @@ from typing import Any
 import pikepdf
 import pytest
 
-from pacspace_stripe.verify import Outcome, Report, Services, verify
-from pacspace_stripe.verify.steps import PACSPACE
+from pacspace_stripe.verify import OnlineServices, StepOutcome, VerificationReport, verify
+from pacspace_stripe.verify.verification import PACSPACE
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.pdfs import retouched
 from tests.support.received_requests import ATTACHMENT, Papers, attached, filespec, papers, swapped, zipped
 from tests.support.worlds import world
 
-NOBODY = Services()
-BAD = {Outcome.REFUTED, Outcome.CANNOT_TELL}
+NOBODY = OnlineServices()
+BAD = {StepOutcome.REFUTED, StepOutcome.CANNOT_TELL}
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,17 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
         yield papers(town.run())
 
 
-def verified(folder: Path, data: bytes, name: str = "paper") -> Report:
+def verified(folder: Path, data: bytes, name: str = "paper") -> VerificationReport:
     path = folder / name
     path.write_bytes(data)
     return verify(str(path), NOBODY)
 
 
-def refuted_steps(report: Report) -> list[str]:
-    return [step.checked for step in report.steps if step.result.outcome is Outcome.REFUTED]
+def refuted_steps(report: VerificationReport) -> list[str]:
+    return [step.checked for step in report.steps if step.result.outcome is StepOutcome.REFUTED]
 
 
-def why(report: Report) -> str:
+def why(report: VerificationReport) -> str:
     return "\n".join(f"{step.number}. {step.checked}: {step.result}" for step in report.steps)
 
 
@@ -66,22 +66,22 @@ def why(report: Report) -> str:
 
 def test_a_genuine_statement_holds(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, made.statement)
-    assert report.outcome is Outcome.HOLDS, why(report)
+    assert report.outcome is StepOutcome.HOLDS, why(report)
     assert [step.number for step in report.steps] == [1, 2, 3, 4, 5, 6, 7]
     assert (report.kind, report.invoice, report.verdict) == ("PDF", made.invoice, "matched (EXACT)")
 
 
 def test_a_genuine_bundle_holds(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, made.bundle)
-    assert report.outcome is Outcome.HOLDS, why(report)
-    assert {step.result.outcome for step in report.steps[:10]} == {Outcome.HOLDS}
-    assert {step.result.outcome for step in report.steps[10:]} == {Outcome.SKIPPED}
+    assert report.outcome is StepOutcome.HOLDS, why(report)
+    assert {step.result.outcome for step in report.steps[:10]} == {StepOutcome.HOLDS}
+    assert {step.result.outcome for step in report.steps[10:]} == {StepOutcome.SKIPPED}
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_evidence_by_itself_holds(tmp_path: Path, made: Papers, end: bytes) -> None:
     report = verified(tmp_path, made.evidence + end)
-    assert (report.outcome, report.kind) == (Outcome.HOLDS, "evidence"), why(report)
+    assert (report.outcome, report.kind) == (StepOutcome.HOLDS, "evidence"), why(report)
 
 
 def test_what_is_not_proven_is_said(tmp_path: Path, made: Papers) -> None:
@@ -92,19 +92,19 @@ def test_what_is_not_proven_is_said(tmp_path: Path, made: Papers) -> None:
 
 def test_a_statement_of_several_pages_names_the_evidence_on_each(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, retouched(made.statement, lambda pdf: pdf.pages.append(pdf.pages[0])))
-    assert report.outcome is Outcome.HOLDS, why(report)
+    assert report.outcome is StepOutcome.HOLDS, why(report)
 
 
 def test_links_and_attached_files_cover_nothing(tmp_path: Path, made: Papers) -> None:
     for kind in (pikepdf.Name.Link, pikepdf.Name.FileAttachment):
         file = {"FS": pikepdf.Dictionary(F="other.txt")} if kind == pikepdf.Name.FileAttachment else {}
         report = verified(tmp_path, retouched(made.statement, noted(Subtype=kind, **file)))
-        assert report.outcome is Outcome.HOLDS, why(report)
+        assert report.outcome is StepOutcome.HOLDS, why(report)
 
 
 def test_a_rotated_page_is_read_all_the_same(tmp_path: Path, made: Papers) -> None:
     report = verified(tmp_path, retouched(made.statement, lambda pdf: pdf.pages[0].rotate(90, relative=True)))
-    assert report.outcome is Outcome.HOLDS, why(report)
+    assert report.outcome is StepOutcome.HOLDS, why(report)
 
 
 def test_a_pdf_that_anyone_may_open_is_read_although_it_is_encrypted(tmp_path: Path, made: Papers) -> None:
@@ -115,7 +115,7 @@ def test_a_pdf_that_anyone_may_open_is_read_although_it_is_encrypted(tmp_path: P
         deterministic_id=False,
     )
     report = verified(tmp_path, locked)
-    assert report.outcome is Outcome.HOLDS, why(report)
+    assert report.outcome is StepOutcome.HOLDS, why(report)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_statement_of_any_verdict_holds(
         found = papers(town.run())
     for paper in (found.statement, found.evidence):
         report = verified(tmp_path, paper)
-        assert (report.outcome, report.verdict) == (Outcome.HOLDS, verdict), why(report)
+        assert (report.outcome, report.verdict) == (StepOutcome.HOLDS, verdict), why(report)
 
 
 @pytest.mark.parametrize("meters", [2, 5])
@@ -159,10 +159,10 @@ def test_several_meters_have_several_roots_and_all_of_them_are_checked(tmp_path:
     assert len(set(roots)) == meters
     for paper in (found.statement, found.bundle):
         report = verified(tmp_path, paper)
-        assert report.outcome is Outcome.HOLDS, why(report)
+        assert report.outcome is StepOutcome.HOLDS, why(report)
     for root in roots:
         forged = in_content(found.statement, root, f"Proof root: {swapped(root)}")
-        assert verified(tmp_path, forged).outcome is Outcome.REFUTED
+        assert verified(tmp_path, forged).outcome is StepOutcome.REFUTED
 
 
 def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_bundle_of_a_held_draft_holds_although_nothing_is_stamped(tmp_path: 
         town.record("90")
         found = papers(town.run())
     report = verified(tmp_path, found.bundle)
-    assert (report.outcome, report.verdict) == (Outcome.HOLDS, "drifted (OVERBILLED)"), why(report)
+    assert (report.outcome, report.verdict) == (StepOutcome.HOLDS, "drifted (OVERBILLED)"), why(report)
 
 
 @pytest.mark.parametrize("settings", [{"ledger": "settlement"}, {"mode": "observe"}])
@@ -187,8 +187,8 @@ def test_what_no_proof_root_covers_is_the_vendors_word_alone(tmp_path: Path, set
         found = papers(town.run())
     for paper in (found.statement, found.bundle, found.evidence):
         report = verified(tmp_path, paper)
-        assert report.outcome is Outcome.CANNOT_TELL, why(report)
-        assert [step.checked for step in report.steps if step.result.outcome is Outcome.CANNOT_TELL] == [PACSPACE]
+        assert report.outcome is StepOutcome.CANNOT_TELL, why(report)
+        assert [step.checked for step in report.steps if step.result.outcome is StepOutcome.CANNOT_TELL] == [PACSPACE]
         assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
@@ -204,9 +204,9 @@ def test_papers_of_an_invoice_that_changed_after_its_footer_froze_are_genuine(tm
     assert found.document["decision"]["reason"] == "CHANGED_AT_FINALIZATION"
     for paper in (found.statement, found.bundle):
         report = verified(tmp_path, paper)
-        assert report.outcome is Outcome.HOLDS, why(report)
+        assert report.outcome is StepOutcome.HOLDS, why(report)
     report = verified(tmp_path, stamped)
-    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert (report.outcome, refuted_steps(report)) == (StepOutcome.CANNOT_TELL, []), why(report)
     assert "an earlier stamp that froze into the invoice" in why(report)
 
 
@@ -426,20 +426,22 @@ def tampered(made: Papers, other: Papers) -> dict[str, bytes]:
 
 def test_every_tampered_statement_is_refuted(tmp_path: Path, tampered: dict[str, bytes]) -> None:
     reports = {name: verified(tmp_path, data) for name, data in tampered.items()}
-    assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.REFUTED} == {}
+    assert {name: why(report) for name, report in reports.items() if report.outcome is not StepOutcome.REFUTED} == {}
 
 
 def test_every_unreadable_statement_is_refused(tmp_path: Path, made: Papers) -> None:
     reports = {name: verified(tmp_path, data) for name, data in refused_statements(made).items()}
     assert reports.keys() == REFUSED_STATEMENTS
-    assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
+    assert {
+        name: why(report) for name, report in reports.items() if report.outcome is not StepOutcome.CANNOT_TELL
+    } == {}
 
 
 def test_a_hash_that_is_not_the_stamped_one_is_named_even_of_what_cannot_be_read(
     tmp_path: Path, tampered: dict[str, bytes]
 ) -> None:
     report = verified(tmp_path, tampered["evidence: a name twice"])
-    assert [step.result.outcome for step in report.steps] == [Outcome.CANNOT_TELL, Outcome.REFUTED]
+    assert [step.result.outcome for step in report.steps] == [StepOutcome.CANNOT_TELL, StepOutcome.REFUTED]
 
 
 def test_a_forger_who_changes_all_that_is_stamped_still_has_to_make_it_add_up(tmp_path: Path, made: Papers) -> None:
@@ -545,7 +547,7 @@ def test_every_tampered_bundle_is_refuted_even_with_a_manifest_that_fits(
         name: verified(tmp_path, made.with_files(changes).bundle)
         for name, changes in tampered_folders(made, other).items()
     }
-    assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.REFUTED} == {}
+    assert {name: why(report) for name, report in reports.items() if report.outcome is not StepOutcome.REFUTED} == {}
 
 
 def test_a_manifest_that_does_not_fit_is_refuted(tmp_path: Path, made: Papers, other: Papers) -> None:
@@ -563,7 +565,7 @@ def test_a_manifest_that_does_not_fit_is_refuted(tmp_path: Path, made: Papers, o
     reports = {
         name: verified(tmp_path, zipped({**made.files, "manifest.json": data})) for name, data in manifests.items()
     }
-    assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.REFUTED} == {}
+    assert {name: why(report) for name, report in reports.items() if report.outcome is not StepOutcome.REFUTED} == {}
 
 
 def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made: Papers) -> None:
@@ -571,7 +573,7 @@ def test_what_could_not_be_fetched_leaves_the_question_open(tmp_path: Path, made
     short = made.with_files({name: None})
     manifest = short.manifest(missing=[{"name": name, "why": "PacSpace: no answer"}])
     report = verified(tmp_path, zipped({**short.files, "manifest.json": manifest}))
-    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert (report.outcome, refuted_steps(report)) == (StepOutcome.CANNOT_TELL, []), why(report)
 
 
 def test_a_ledger_that_grew_after_the_root_was_made_refutes_nothing(tmp_path: Path) -> None:
@@ -582,7 +584,7 @@ def test_a_ledger_that_grew_after_the_root_was_made_refutes_nothing(tmp_path: Pa
         town.record("3")
         found = papers(town)
     report = verified(tmp_path, found.bundle)
-    assert (report.outcome, refuted_steps(report)) == (Outcome.CANNOT_TELL, []), why(report)
+    assert (report.outcome, refuted_steps(report)) == (StepOutcome.CANNOT_TELL, []), why(report)
     said = "the ledger got records after the proof root was made"
     assert [said in step.result.detail for step in report.steps[5:7]] == [True, True], why(report)
 
@@ -677,7 +679,9 @@ def test_every_archive_with_a_trick_is_refused(tmp_path: Path, made: Papers) -> 
         "a manifest of another version": zipped({**made.files, "manifest.json": made.manifest(format="x")}),
     }
     reports = {name: verified(tmp_path, data) for name, data in archives.items()}
-    assert {name: why(report) for name, report in reports.items() if report.outcome is not Outcome.CANNOT_TELL} == {}
+    assert {
+        name: why(report) for name, report in reports.items() if report.outcome is not StepOutcome.CANNOT_TELL
+    } == {}
 
 
 # -- a PDF that only names a root -------------------------------------------------------------------------------------
@@ -701,24 +705,24 @@ def only_somebody_elses_page(pdf: pikepdf.Pdf) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"GIF89a", b"\x00" * 1000, b"[]", b"{}", b"{" * 100_000])
 def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
-    assert verified(tmp_path, data).outcome is Outcome.CANNOT_TELL
+    assert verified(tmp_path, data).outcome is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize("target", ["nowhere.pdf", ".", "a\x00b", "x" * 5000, ""])
 def test_what_is_no_file_is_refused(target: str) -> None:
-    assert verify(target, NOBODY).outcome is Outcome.CANNOT_TELL
+    assert verify(target, NOBODY).outcome is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize("target", ["in_123", f"0x{'ab' * 32}"])
 def test_what_can_only_be_asked_about_proves_nothing_offline(target: str) -> None:
     report = verify(target, NOBODY)
-    assert report.outcome is Outcome.CANNOT_TELL
-    assert {step.result.outcome for step in report.steps} == {Outcome.SKIPPED}
+    assert report.outcome is StepOutcome.CANNOT_TELL
+    assert {step.result.outcome for step in report.steps} == {StepOutcome.SKIPPED}
 
 
 def test_nothing_that_a_document_says_can_act_on_a_terminal(tmp_path: Path, made: Papers) -> None:
     hostile = evidence_with(made, lambda it: it["windows"][0].update(meter="\x1b]0;evil\x07\u202e\x9b31m", billed="11"))
     report = verified(tmp_path, hostile)
     said = "".join(step.result.detail for step in report.steps)
-    assert report.outcome is Outcome.REFUTED
+    assert report.outcome is StepOutcome.REFUTED
     assert said.isprintable()

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pacspace_stripe.errors import UnreadableDocument
-from pacspace_stripe.verify import Outcome, Services, verify
+from pacspace_stripe.verify import OnlineServices, StepOutcome, verify
 from pacspace_stripe.verify.bundle import read_bundle
 from pacspace_stripe.verify.pdf import read_pdf
 from tests.support.received_requests import Papers, attached, papers
 from tests.support.worlds import world
 
-NOBODY = Services()
+NOBODY = OnlineServices()
 flips = st.lists(st.tuples(st.integers(min_value=0), st.integers(min_value=1, max_value=255)), min_size=1, max_size=4)
 fuzzed = settings(
     max_examples=60,
@@ -44,7 +44,7 @@ def flipped(data: bytes, changes: list[tuple[int, int]]) -> bytes:
     return bytes(changed)
 
 
-def outcome(folder: Path, data: bytes) -> Outcome:
+def outcome(folder: Path, data: bytes) -> StepOutcome:
     path = folder / "paper"
     path.write_bytes(data)
     return verify(str(path), NOBODY).outcome
@@ -56,7 +56,7 @@ def test_a_flipped_statement_holds_only_with_its_evidence(
     made: Papers, folder: Path, changes: list[tuple[int, int]]
 ) -> None:
     data = flipped(made.statement, changes)
-    if outcome(folder, data) is Outcome.HOLDS:
+    if outcome(folder, data) is StepOutcome.HOLDS:
         assert read_pdf(data).evidence == made.evidence
 
 
@@ -67,14 +67,14 @@ def test_evidence_that_was_flipped_never_holds_in_a_statement(
 ) -> None:
     evidence = flipped(made.evidence, changes)
     data = attached(made.plain, evidence)
-    assert (outcome(folder, data) is Outcome.HOLDS) == (evidence == made.evidence)
+    assert (outcome(folder, data) is StepOutcome.HOLDS) == (evidence == made.evidence)
 
 
 @fuzzed
 @given(changes=flips)
 def test_a_flipped_bundle_holds_only_with_its_files(made: Papers, folder: Path, changes: list[tuple[int, int]]) -> None:
     data = flipped(made.bundle, changes)
-    if outcome(folder, data) is Outcome.HOLDS:
+    if outcome(folder, data) is StepOutcome.HOLDS:
         files = {name: content for name, content in read_bundle(data).files.items() if name != "manifest.json"}
         assert files == made.files
 
@@ -93,13 +93,13 @@ def test_a_paper_with_a_piece_of_something_else_never_crashes(
 @fuzzed
 @given(head=st.sampled_from([b"%PDF-1.7\n", b"PK\x03\x04", b"PK\x05\x06", b"{", b""]), rest=st.binary(max_size=400))
 def test_any_bytes_at_all_prove_nothing(folder: Path, head: bytes, rest: bytes) -> None:
-    assert outcome(folder, head + rest) is Outcome.CANNOT_TELL
+    assert outcome(folder, head + rest) is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999])
 def test_a_paper_that_was_cut_off_is_refused(made: Papers, folder: Path, share: float) -> None:
     for genuine in (made.statement, made.bundle):
-        assert outcome(folder, genuine[: int(len(genuine) * share)]) is Outcome.CANNOT_TELL
+        assert outcome(folder, genuine[: int(len(genuine) * share)]) is StepOutcome.CANNOT_TELL
 
 
 def test_a_cut_off_pdf_raises_nothing_but_what_is_documented(made: Papers) -> None:

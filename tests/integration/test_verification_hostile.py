@@ -12,9 +12,9 @@ import pikepdf
 import pytest
 from pikepdf import Array, Dictionary, Name, Object, Pdf
 
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates
-from pacspace_stripe.verify import Outcome, Services, page_texts, verify
+from pacspace_stripe.verify import OnlineServices, StepOutcome, page_texts, verify
 from pacspace_stripe.verify.pdf import read_pdf
 from tests.support.pdfs import reopened, retouched, written
 from tests.support.received_requests import Papers, papers
@@ -85,9 +85,9 @@ def refusal(folder: Path, data: bytes) -> str:
     path = folder / "hostile.pdf"
     path.write_bytes(data)
     began = time.monotonic()
-    report = verify(str(path), Services())
+    report = verify(str(path), OnlineServices())
     assert time.monotonic() - began < 10
-    assert report.outcome is Outcome.CANNOT_TELL
+    assert report.outcome is StepOutcome.CANNOT_TELL
     return report.steps[-1].result.detail
 
 

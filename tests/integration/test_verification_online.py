@@ -13,8 +13,8 @@ from pacspace_stripe.errors import ConfigurationError
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.pacspace_api import Source
-from pacspace_stripe.verify import Outcome, Report, services, verify
-from pacspace_stripe.verify.pacspace_answers import MOST_ROOTS
+from pacspace_stripe.verify import StepOutcome, VerificationReport, online_services, verify
+from pacspace_stripe.verify.online import MOST_ROOTS
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.support.received_requests import Papers, attached, papers, swapped
 from tests.support.worlds import ENVIRONMENT, World, world
@@ -50,10 +50,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield done.run()
 
 
-def verified(target: str, network: Asked, environ: dict[str, str] | None = None) -> Report:
+def verified(target: str, network: Asked, environ: dict[str, str] | None = None) -> VerificationReport:
     transport = Transport(httpx_transport=httpx.MockTransport(network), sleep=lambda _: None)
     try:
-        with services(PACSPACE | STRIPE if environ is None else environ, transport) as asked:
+        with online_services(PACSPACE | STRIPE if environ is None else environ, transport) as asked:
             return verify(target, asked)
     finally:
         transport.close()
@@ -65,7 +65,7 @@ def statement(folder: Path, found: Papers) -> str:
     return str(path)
 
 
-def last(report: Report) -> tuple[Outcome, str]:
+def last(report: VerificationReport) -> tuple[StepOutcome, str]:
     return report.steps[-1].result.outcome, report.steps[-1].result.detail
 
 
@@ -75,7 +75,7 @@ def answers(made: World) -> Answering:
 
 def test_a_statement_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -> None:
     report = verified(statement(tmp_path, papers(made)), Asked(answers(made)))
-    assert {step.result.outcome for step in report.steps} == {Outcome.HOLDS}, report
+    assert {step.result.outcome for step in report.steps} == {StepOutcome.HOLDS}, report
     assert not any("what the vendor stamped" in unproven for unproven in report.not_proven)
     assert any("not recomputed" in unproven for unproven in report.not_proven)
 
@@ -84,14 +84,14 @@ def test_a_bundle_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -
     path = tmp_path / "bundle.zip"
     path.write_bytes(papers(made).bundle)
     report = verified(str(path), Asked(answers(made)))
-    assert {step.result.outcome for step in report.steps} == {Outcome.HOLDS}, report
+    assert {step.result.outcome for step in report.steps} == {StepOutcome.HOLDS}, report
 
 
 def test_a_payer_without_a_key_asks_pacspace_alone(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made))
     report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
-    assert report.outcome is Outcome.HOLDS
-    assert report.steps[-2].result.outcome is Outcome.SKIPPED
+    assert report.outcome is StepOutcome.HOLDS
+    assert report.steps[-2].result.outcome is StepOutcome.SKIPPED
     assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
 
 
@@ -117,7 +117,7 @@ def test_a_host_that_a_document_names_is_never_contacted(tmp_path: Path, made: W
     path.write_bytes(attached(genuine.plain, canonical(document)))
     network = Asked(answers(made), lambda _: httpx.Response(302, headers={"Location": "https://evil.example/verify"}))
     report = verified(str(path), network)
-    assert report.outcome is Outcome.REFUTED
+    assert report.outcome is StepOutcome.REFUTED
     assert network.hosts <= {PACSPACE["PACSPACE_API_BASE_URL"], STRIPE["STRIPE_API_BASE_URL"]}
 
 
@@ -137,37 +137,41 @@ def unknown(_: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        pytest.param(says(), Outcome.HOLDS, id="the same"),
-        pytest.param(says(summary={"recordCount": 2, "netChange": -100}), Outcome.REFUTED, id="another count"),
-        pytest.param(says(summary={"recordCount": 1, "netChange": -101}), Outcome.REFUTED, id="another net change"),
-        pytest.param(says(summary={"recordCount": 2}), Outcome.REFUTED, id="another count alone"),
-        pytest.param(says(verified=False), Outcome.REFUTED, id="not verified"),
+        pytest.param(says(), StepOutcome.HOLDS, id="the same"),
+        pytest.param(says(summary={"recordCount": 2, "netChange": -100}), StepOutcome.REFUTED, id="another count"),
+        pytest.param(says(summary={"recordCount": 1, "netChange": -101}), StepOutcome.REFUTED, id="another net change"),
+        pytest.param(says(summary={"recordCount": 2}), StepOutcome.REFUTED, id="another count alone"),
+        pytest.param(says(verified=False), StepOutcome.REFUTED, id="not verified"),
         pytest.param(
-            says(verified=False, summary=None, message="chain unavailable"), Outcome.CANNOT_TELL, id="no chain now"
+            says(verified=False, summary=None, message="chain unavailable"), StepOutcome.CANNOT_TELL, id="no chain now"
         ),
-        pytest.param(says(summary=None), Outcome.CANNOT_TELL, id="no figures"),
-        pytest.param(says(proofRoot="0xanother"), Outcome.CANNOT_TELL, id="of another root"),
-        pytest.param(says(verified="yes"), Outcome.CANNOT_TELL, id="no truth"),
-        pytest.param(unknown, Outcome.REFUTED, id="an unknown root"),
-        pytest.param(lambda _: httpx.Response(404, text="<html>"), Outcome.CANNOT_TELL, id="a page that is not there"),
-        pytest.param(lambda _: httpx.Response(500), Outcome.CANNOT_TELL, id="an error"),
-        pytest.param(lambda _: httpx.Response(429), Outcome.CANNOT_TELL, id="too many requests"),
-        pytest.param(lambda _: httpx.Response(200, text="<html>hello</html>"), Outcome.CANNOT_TELL, id="a page"),
-        pytest.param(lambda _: httpx.Response(200, content=b"\xff\x00" * 100), Outcome.CANNOT_TELL, id="garbage"),
-        pytest.param(lambda _: httpx.Response(200, content=b"[" * 100_000), Outcome.CANNOT_TELL, id="nested too deep"),
-        pytest.param(lambda _: httpx.Response(200, json=[]), Outcome.CANNOT_TELL, id="a list"),
-        pytest.param(lambda _: httpx.Response(302, headers={"Location": "/"}), Outcome.CANNOT_TELL, id="elsewhere"),
+        pytest.param(says(summary=None), StepOutcome.CANNOT_TELL, id="no figures"),
+        pytest.param(says(proofRoot="0xanother"), StepOutcome.CANNOT_TELL, id="of another root"),
+        pytest.param(says(verified="yes"), StepOutcome.CANNOT_TELL, id="no truth"),
+        pytest.param(unknown, StepOutcome.REFUTED, id="an unknown root"),
+        pytest.param(
+            lambda _: httpx.Response(404, text="<html>"), StepOutcome.CANNOT_TELL, id="a page that is not there"
+        ),
+        pytest.param(lambda _: httpx.Response(500), StepOutcome.CANNOT_TELL, id="an error"),
+        pytest.param(lambda _: httpx.Response(429), StepOutcome.CANNOT_TELL, id="too many requests"),
+        pytest.param(lambda _: httpx.Response(200, text="<html>hello</html>"), StepOutcome.CANNOT_TELL, id="a page"),
+        pytest.param(lambda _: httpx.Response(200, content=b"\xff\x00" * 100), StepOutcome.CANNOT_TELL, id="garbage"),
+        pytest.param(
+            lambda _: httpx.Response(200, content=b"[" * 100_000), StepOutcome.CANNOT_TELL, id="nested too deep"
+        ),
+        pytest.param(lambda _: httpx.Response(200, json=[]), StepOutcome.CANNOT_TELL, id="a list"),
+        pytest.param(lambda _: httpx.Response(302, headers={"Location": "/"}), StepOutcome.CANNOT_TELL, id="elsewhere"),
     ],
 )
-def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering, outcome: Outcome) -> None:
+def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering, outcome: StepOutcome) -> None:
     report = verified(statement(tmp_path, papers(made)), Asked(answers(made), answer))
     assert (last(report)[0], report.outcome) == (outcome, outcome), last(report)
 
 
 def test_pacspace_that_is_down_refutes_nothing(tmp_path: Path, made: World) -> None:
     report = verified(statement(tmp_path, papers(made)), Asked(answers(made), refused))
-    assert last(report)[0] is Outcome.CANNOT_TELL
-    assert {step.result.outcome for step in report.steps[:-1]} == {Outcome.HOLDS}
+    assert last(report)[0] is StepOutcome.CANNOT_TELL
+    assert {step.result.outcome for step in report.steps[:-1]} == {StepOutcome.HOLDS}
 
 
 def refused(request: httpx.Request) -> httpx.Response:
@@ -193,7 +197,7 @@ def of_many_roots(folder: Path, found: Papers, number: int) -> str:
 def test_pacspace_that_is_down_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), refused)
     report = verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
-    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert "not asked about: PacSpace does not answer" in last(report)[1]
     assert len({request.url.path for request in network.requests}) == 1
 
@@ -201,7 +205,7 @@ def test_pacspace_that_is_down_is_not_asked_about_every_root(tmp_path: Path, mad
 def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), says())
     report = verified(of_many_roots(tmp_path, papers(made), MOST_ROOTS + 10), network, PACSPACE)
-    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert f"{MOST_ROOTS} are the most" in last(report)[1]
     assert len(network.requests) == MOST_ROOTS * len(Source)
 
@@ -209,9 +213,9 @@ def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Pa
 def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), says())
     seconds = iter(range(0, 1000, 10))
-    with services(PACSPACE, Transport(httpx_transport=httpx.MockTransport(network))) as asked:
+    with online_services(PACSPACE, Transport(httpx_transport=httpx.MockTransport(network))) as asked:
         report = verify(of_many_roots(tmp_path, papers(made), 20), replace(asked, clock=lambda: float(next(seconds))))
-    assert last(report)[0] is Outcome.CANNOT_TELL
+    assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert "30 seconds were over" in last(report)[1]
     assert len(network.requests) == 2 * len(Source)
 
@@ -246,23 +250,23 @@ def other_footer_root(invoice: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
-        pytest.param(stamped(), Outcome.HOLDS, id="as stamped"),
-        pytest.param(stamped(note="the merchant's own"), Outcome.HOLDS, id="with the merchant's own keys"),
-        pytest.param(lambda invoice: invoice.update(footer=None), Outcome.HOLDS, id="without a footer"),
-        pytest.param(stamped(pacspace_evidence_sha256="0" * 64), Outcome.REFUTED, id="another hash"),
-        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), Outcome.REFUTED, id="another root"),
-        pytest.param(stamped(pacspace_usage="99"), Outcome.REFUTED, id="another usage"),
-        pytest.param(stamped(pacspace_verdict="waived"), Outcome.REFUTED, id="another verdict"),
-        pytest.param(stamped(pacspace_proof_root_2="0x" + "0" * 64), Outcome.REFUTED, id="a root more"),
-        pytest.param(other_footer_root, Outcome.REFUTED, id="another root in the footer"),
-        pytest.param(lambda invoice: invoice.update(customer="cus_x"), Outcome.REFUTED, id="another customer"),
-        pytest.param(lambda invoice: invoice.update(metadata={}), Outcome.CANNOT_TELL, id="no stamp"),
-        pytest.param(lambda invoice: invoice.update(id="in_x"), Outcome.CANNOT_TELL, id="another invoice"),
-        pytest.param(lambda invoice: invoice.clear(), Outcome.CANNOT_TELL, id="nothing"),
+        pytest.param(stamped(), StepOutcome.HOLDS, id="as stamped"),
+        pytest.param(stamped(note="the merchant's own"), StepOutcome.HOLDS, id="with the merchant's own keys"),
+        pytest.param(lambda invoice: invoice.update(footer=None), StepOutcome.HOLDS, id="without a footer"),
+        pytest.param(stamped(pacspace_evidence_sha256="0" * 64), StepOutcome.REFUTED, id="another hash"),
+        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), StepOutcome.REFUTED, id="another root"),
+        pytest.param(stamped(pacspace_usage="99"), StepOutcome.REFUTED, id="another usage"),
+        pytest.param(stamped(pacspace_verdict="waived"), StepOutcome.REFUTED, id="another verdict"),
+        pytest.param(stamped(pacspace_proof_root_2="0x" + "0" * 64), StepOutcome.REFUTED, id="a root more"),
+        pytest.param(other_footer_root, StepOutcome.REFUTED, id="another root in the footer"),
+        pytest.param(lambda invoice: invoice.update(customer="cus_x"), StepOutcome.REFUTED, id="another customer"),
+        pytest.param(lambda invoice: invoice.update(metadata={}), StepOutcome.CANNOT_TELL, id="no stamp"),
+        pytest.param(lambda invoice: invoice.update(id="in_x"), StepOutcome.CANNOT_TELL, id="another invoice"),
+        pytest.param(lambda invoice: invoice.clear(), StepOutcome.CANNOT_TELL, id="nothing"),
     ],
 )
 def test_stripes_invoice_decides(
-    tmp_path: Path, made: World, change: Callable[[dict[str, Any]], None], outcome: Outcome
+    tmp_path: Path, made: World, change: Callable[[dict[str, Any]], None], outcome: StepOutcome
 ) -> None:
     report = verified(statement(tmp_path, papers(made)), Asked(invoice_with(made, change)))
     assert (report.steps[-2].result.outcome, report.outcome) == (outcome, outcome), report.steps[-2]
@@ -273,13 +277,13 @@ def test_an_account_without_the_invoice_refutes_nothing(tmp_path: Path, made: Wo
         return httpx.Response(404, json=NO_SUCH) if "/v1/" in request.url.path[:4] else answers(made)(request)
 
     report = verified(statement(tmp_path, papers(made)), Asked(elsewhere))
-    assert report.steps[-2].result.outcome is Outcome.CANNOT_TELL
+    assert report.steps[-2].result.outcome is StepOutcome.CANNOT_TELL
 
 
 def test_a_key_of_the_other_mode_is_not_used(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made))
     report = verified(statement(tmp_path, papers(made)), network, PACSPACE | STRIPE | {"STRIPE_API_KEY": "sk_live_1"})
-    assert (report.steps[-2].result.outcome, report.outcome) == (Outcome.SKIPPED, Outcome.HOLDS)
+    assert (report.steps[-2].result.outcome, report.outcome) == (StepOutcome.SKIPPED, StepOutcome.HOLDS)
     assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
 
 
@@ -291,24 +295,26 @@ NO_SUCH = {"error": {"type": "invalid_request_error", "code": "resource_missing"
 
 def test_an_invoice_holds_by_its_stamp(made: World) -> None:
     report = verified(made.invoice_id, Asked(answers(made)))
-    assert [step.result.outcome for step in report.steps] == [Outcome.HOLDS] * 3, report
+    assert [step.result.outcome for step in report.steps] == [StepOutcome.HOLDS] * 3, report
     assert any("What was compared" in unproven for unproven in report.not_proven)
 
 
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
-        pytest.param(other_footer_root, Outcome.REFUTED, id="another root in the footer"),
-        pytest.param(stamped(pacspace_delta_count="2"), Outcome.REFUTED, id="another count"),
-        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), Outcome.REFUTED, id="an unknown root"),
-        pytest.param(stamped(pacspace_evidence_sha256="none"), Outcome.REFUTED, id="no hash"),
-        pytest.param(stamped(pacspace_verdict="fine"), Outcome.REFUTED, id="no verdict"),
-        pytest.param(stamped(pacspace_usage="99"), Outcome.CANNOT_TELL, id="a usage that only evidence explains"),
-        pytest.param(lambda invoice: invoice.update(metadata={}), Outcome.CANNOT_TELL, id="no stamp"),
-        pytest.param(lambda invoice: invoice.update(footer=None), Outcome.HOLDS, id="no footer"),
+        pytest.param(other_footer_root, StepOutcome.REFUTED, id="another root in the footer"),
+        pytest.param(stamped(pacspace_delta_count="2"), StepOutcome.REFUTED, id="another count"),
+        pytest.param(stamped(pacspace_proof_root="0x" + "0" * 64), StepOutcome.REFUTED, id="an unknown root"),
+        pytest.param(stamped(pacspace_evidence_sha256="none"), StepOutcome.REFUTED, id="no hash"),
+        pytest.param(stamped(pacspace_verdict="fine"), StepOutcome.REFUTED, id="no verdict"),
+        pytest.param(stamped(pacspace_usage="99"), StepOutcome.CANNOT_TELL, id="a usage that only evidence explains"),
+        pytest.param(lambda invoice: invoice.update(metadata={}), StepOutcome.CANNOT_TELL, id="no stamp"),
+        pytest.param(lambda invoice: invoice.update(footer=None), StepOutcome.HOLDS, id="no footer"),
     ],
 )
-def test_an_invoices_own_stamp_decides(made: World, change: Callable[[dict[str, Any]], None], outcome: Outcome) -> None:
+def test_an_invoices_own_stamp_decides(
+    made: World, change: Callable[[dict[str, Any]], None], outcome: StepOutcome
+) -> None:
     assert verified(made.invoice_id, Asked(invoice_with(made, change))).outcome is outcome
 
 
@@ -318,7 +324,7 @@ def test_a_matched_invoice_without_a_stamped_root_stays_open(made: World) -> Non
         invoice["footer"] = invoice["footer"].replace(root, "")
 
     report = verified(made.invoice_id, Asked(invoice_with(made, bare)))
-    assert last(report) == (Outcome.CANNOT_TELL, "no proof root is stamped: only the vendor says what was recorded")
+    assert last(report) == (StepOutcome.CANNOT_TELL, "no proof root is stamped: only the vendor says what was recorded")
 
 
 def invented_record(document: Any) -> None:  # noqa: ANN401 - JSON
@@ -339,7 +345,7 @@ def test_figures_that_anyone_can_invent_hold_nowhere(
     path = tmp_path / "forged.json"
     path.write_bytes(canonical(document))
     report = verified(str(path), Asked(answers(made)), PACSPACE)
-    assert report.outcome is Outcome.CANNOT_TELL, report
+    assert report.outcome is StepOutcome.CANNOT_TELL, report
     assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
@@ -356,22 +362,22 @@ def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
         path = tmp_path / "bundle.zip"
         path.write_bytes(found.bundle)
         bundle, stamp = (verified(target, Asked(answers(made))) for target in (str(path), made.invoice_id))
-    assert (bundle.outcome, bundle.verdict) == (Outcome.HOLDS, "waived (OVERBILLED)"), bundle
-    assert stamp.outcome is Outcome.HOLDS, stamp
+    assert (bundle.outcome, bundle.verdict) == (StepOutcome.HOLDS, "waived (OVERBILLED)"), bundle
+    assert stamp.outcome is StepOutcome.HOLDS, stamp
 
 
 def test_an_invoice_without_a_key_cannot_be_read(made: World) -> None:
     report = verified(made.invoice_id, Asked(answers(made)), PACSPACE)
-    assert report.outcome is Outcome.CANNOT_TELL
+    assert report.outcome is StepOutcome.CANNOT_TELL
 
 
 def test_an_invoice_that_stripe_does_not_know(made: World) -> None:
-    assert verified("in_unknown", Asked(answers(made))).outcome is Outcome.CANNOT_TELL
+    assert verified("in_unknown", Asked(answers(made))).outcome is StepOutcome.CANNOT_TELL
 
 
 def test_a_root_that_pacspace_knows_holds(made: World) -> None:
     report = verified(papers(made).root, Asked(answers(made)), PACSPACE)
-    assert (report.outcome, report.kind) == (Outcome.HOLDS, "proof root")
+    assert (report.outcome, report.kind) == (StepOutcome.HOLDS, "proof root")
     assert "1 record, net change -100" in last(report)[1]
 
 
@@ -385,8 +391,8 @@ def test_a_root_alone_shows_its_net_change_and_no_recorded_usage(made: World) ->
 
 def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
     root = "0x" + "0" * 64
-    assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is Outcome.REFUTED
-    assert verified(root, Asked(answers(made)), PACSPACE).outcome is Outcome.CANNOT_TELL
+    assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is StepOutcome.REFUTED
+    assert verified(root, Asked(answers(made)), PACSPACE).outcome is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize("by", ["statement", "root", "invoice"])
@@ -395,7 +401,7 @@ def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made
     target = {"statement": statement(tmp_path, found), "root": found.root, "invoice": made.invoice_id}[by]
     away = says(verified=False, summary=None, message="chain unavailable")
     report = verified(target, Asked(answers(made), away))
-    assert report.outcome is Outcome.CANNOT_TELL
+    assert report.outcome is StepOutcome.CANNOT_TELL
     assert "does not say that there is none" in last(report)[1]
 
 
@@ -411,20 +417,20 @@ other_figures = says(summary={"recordCount": 2, "netChange": -100})
 @pytest.mark.parametrize(
     ("db", "both", "chain", "outcome"),
     [
-        pytest.param(says(), says(), says(), Outcome.HOLDS, id="all agree"),
-        pytest.param(says(), says(), says(summary=None), Outcome.HOLDS, id="the chain names no figures"),
-        pytest.param(says(), away, away, Outcome.HOLDS, id="the chain is away"),
-        pytest.param(says(), refused, refused, Outcome.HOLDS, id="the chain does not answer"),
-        pytest.param(says(), unknown, unknown, Outcome.HOLDS, id="not on the chain yet"),
-        pytest.param(says(), says(), other_figures, Outcome.REFUTED, id="the chain has other figures"),
-        pytest.param(says(), other_figures, away, Outcome.REFUTED, id="both have other figures"),
-        pytest.param(unknown, says(), says(), Outcome.REFUTED, id="the database does not know it"),
-        pytest.param(away, says(), says(), Outcome.HOLDS, id="the database cannot tell and the chain can"),
-        pytest.param(away, unknown, unknown, Outcome.CANNOT_TELL, id="nobody can tell"),
+        pytest.param(says(), says(), says(), StepOutcome.HOLDS, id="all agree"),
+        pytest.param(says(), says(), says(summary=None), StepOutcome.HOLDS, id="the chain names no figures"),
+        pytest.param(says(), away, away, StepOutcome.HOLDS, id="the chain is away"),
+        pytest.param(says(), refused, refused, StepOutcome.HOLDS, id="the chain does not answer"),
+        pytest.param(says(), unknown, unknown, StepOutcome.HOLDS, id="not on the chain yet"),
+        pytest.param(says(), says(), other_figures, StepOutcome.REFUTED, id="the chain has other figures"),
+        pytest.param(says(), other_figures, away, StepOutcome.REFUTED, id="both have other figures"),
+        pytest.param(unknown, says(), says(), StepOutcome.REFUTED, id="the database does not know it"),
+        pytest.param(away, says(), says(), StepOutcome.HOLDS, id="the database cannot tell and the chain can"),
+        pytest.param(away, unknown, unknown, StepOutcome.CANNOT_TELL, id="nobody can tell"),
     ],
 )
 def test_every_source_is_asked_and_its_silence_refutes_nothing(
-    tmp_path: Path, made: World, *, db: Answering, both: Answering, chain: Answering, outcome: Outcome
+    tmp_path: Path, made: World, *, db: Answering, both: Answering, chain: Answering, outcome: StepOutcome
 ) -> None:
     network = Asked(answers(made), by_source(db=db, both=both, chain=chain))
     report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
@@ -453,7 +459,7 @@ def test_a_chain_that_does_not_answer_is_not_asked_about_every_root(tmp_path: Pa
 
 def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
     network = Asked(answers(made), lambda _: httpx.Response(503))
-    assert verified(papers(made).root, network, PACSPACE).outcome is Outcome.CANNOT_TELL
+    assert verified(papers(made).root, network, PACSPACE).outcome is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize(
@@ -467,6 +473,6 @@ def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
     ],
 )
 def test_a_variable_that_makes_no_sense_is_named_and_not_repeated(variable: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=variable) as refused, services({variable: value}):
+    with pytest.raises(ConfigurationError, match=variable) as refused, online_services({variable: value}):
         pass
     assert not value or value not in str(refused.value)

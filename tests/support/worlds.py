@@ -22,9 +22,8 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
 from pacspace_stripe.store import JobKind
-from pacspace_stripe.verify import Outcome
-from pacspace_stripe.verify.chain import place
-from pacspace_stripe.verify.consistency import problems
+from pacspace_stripe.verify import StepOutcome
+from pacspace_stripe.verify.consistency import place, problems
 from pacspace_stripe.wakeups import Receipt
 from tests.support.openapi import Checked
 from webhooks.inboxes import open_inboxes
@@ -205,7 +204,7 @@ class World:
                 evidence = read_evidence(link.document)
                 assert evidence.canonical
                 assert list(problems(evidence.document)) == []
-                assert place(evidence.document).outcome is Outcome.HOLDS
+                assert place(evidence.document).outcome is StepOutcome.HOLDS
 
     @property
     def left(self) -> set[str]:

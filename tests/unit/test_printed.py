@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pacspace_stripe.evidence.reader import ReadEvidence, read_evidence
-from pacspace_stripe.verify import Outcome
+from pacspace_stripe.verify import StepOutcome
 from pacspace_stripe.verify.printed_text import in_footer, on_every_page
 from pacspace_stripe.verify.report import printable
 from pacspace_stripe.verify.stamps import in_keywords
@@ -28,14 +28,14 @@ def wrapped(words: str, width: int, end: str) -> str:
     return end.join(words[at : at + width] for at in range(0, len(words), width))
 
 
-def outcome(*pages: str, evidence: ReadEvidence = EVIDENCE) -> Outcome:
+def outcome(*pages: str, evidence: ReadEvidence = EVIDENCE) -> StepOutcome:
     return on_every_page(pages, evidence).outcome
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "-\n", "\u00ad\n", "\u2010\r\n", "\ufffe", "\x02\n", " "])
 @pytest.mark.parametrize("width", [7, 20, 33, 64])
 def test_a_footer_that_was_wrapped_or_hyphenated_anywhere_is_read(width: int, end: str) -> None:
-    assert outcome(wrapped(FOOTER, width, end)) is Outcome.HOLDS
+    assert outcome(wrapped(FOOTER, width, end)) is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_footer_that_was_wrapped_or_hyphenated_anywhere_is_read(width: int, en
     ],
 )
 def test_a_footer_is_found_however_it_is_set(page: str) -> None:
-    assert outcome(page) is Outcome.HOLDS
-    assert outcome(FOOTER, page, FOOTER) is Outcome.HOLDS
+    assert outcome(page) is StepOutcome.HOLDS
+    assert outcome(FOOTER, page, FOOTER) is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_a_footer_is_found_however_it_is_set(page: str) -> None:
     ],
 )
 def test_a_footer_that_says_anything_else_is_refuted_on_any_page(page: str) -> None:
-    assert outcome(page) is Outcome.REFUTED
-    assert outcome(FOOTER, page) is Outcome.REFUTED
-    assert in_footer(page, EVIDENCE).outcome is Outcome.REFUTED
+    assert outcome(page) is StepOutcome.REFUTED
+    assert outcome(FOOTER, page) is StepOutcome.REFUTED
+    assert in_footer(page, EVIDENCE).outcome is StepOutcome.REFUTED
 
 
 def test_a_page_without_text_leaves_it_open() -> None:
-    assert outcome(FOOTER, " \r\n") is Outcome.CANNOT_TELL
-    assert outcome() is Outcome.CANNOT_TELL
+    assert outcome(FOOTER, " \r\n") is StepOutcome.CANNOT_TELL
+    assert outcome() is StepOutcome.CANNOT_TELL
 
 
 def test_a_refuted_page_is_not_hidden_by_one_without_text() -> None:
-    assert outcome("", FOOTER.replace(HASH, OTHER_HASH)) is Outcome.REFUTED
+    assert outcome("", FOOTER.replace(HASH, OTHER_HASH)) is StepOutcome.REFUTED
 
 
 def later_of(froze: ReadEvidence) -> ReadEvidence:
@@ -101,14 +101,14 @@ OVERLAY = FOOTER.replace(ROOT, OTHER_ROOT).replace(HASH, LATER.sha256)
 
 @pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER])
 def test_a_footer_that_froze_with_an_earlier_decision_holds_where_that_is_known(page: str) -> None:
-    assert on_every_page([page, OVERLAY], LATER, [EVIDENCE]).outcome is Outcome.HOLDS
-    assert in_footer(page, LATER, [EVIDENCE]).outcome is Outcome.HOLDS
+    assert on_every_page([page, OVERLAY], LATER, [EVIDENCE]).outcome is StepOutcome.HOLDS
+    assert in_footer(page, LATER, [EVIDENCE]).outcome is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER, FOOTER.replace(HASH, OTHER_HASH)])
 def test_a_footer_that_froze_leaves_it_open_where_the_earlier_decision_is_not_known(page: str) -> None:
     found = on_every_page([OVERLAY, page], LATER)
-    assert found.outcome is Outcome.CANNOT_TELL
+    assert found.outcome is StepOutcome.CANNOT_TELL
     assert "names other evidence" in found.detail
 
 
@@ -123,7 +123,7 @@ def test_a_footer_that_froze_leaves_it_open_where_the_earlier_decision_is_not_kn
     ],
 )
 def test_a_swapped_root_is_refuted_although_a_footer_can_freeze(page: str) -> None:
-    assert outcome(page, evidence=LATER) is Outcome.REFUTED
+    assert outcome(page, evidence=LATER) is StepOutcome.REFUTED
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_swapped_root_is_refuted_although_a_footer_can_freeze(page: str) -> No
     ],
 )
 def test_a_footer_that_froze_names_its_own_roots_and_figures(page: str) -> None:
-    assert on_every_page([page], LATER, [EVIDENCE]).outcome is Outcome.REFUTED
+    assert on_every_page([page], LATER, [EVIDENCE]).outcome is StepOutcome.REFUTED
 
 
 def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
@@ -154,22 +154,22 @@ def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
 
 
 def test_what_others_write_on_the_page_is_not_taken_for_the_footers_figures() -> None:
-    assert outcome(f"Plan: 250 in 3 records\n{FOOTER}\nAPI calls: 250 in 3 records") is Outcome.HOLDS
-    assert outcome(f"{FOOTER}\napi_calls: 250 in 3 records") is Outcome.CANNOT_TELL
+    assert outcome(f"Plan: 250 in 3 records\n{FOOTER}\nAPI calls: 250 in 3 records") is StepOutcome.HOLDS
+    assert outcome(f"{FOOTER}\napi_calls: 250 in 3 records") is StepOutcome.CANNOT_TELL
 
 
 def test_figures_are_those_of_their_meter() -> None:
     evidence, said = with_meters("calls", "api_calls", "\u05e9\u05d9\u05d7\u05d5\u05ea")
     for genuine in (said, said.replace(": 300", "\nRecorded: 300")):
-        assert outcome(genuine, evidence=evidence) is Outcome.HOLDS
-    assert outcome(said.replace("100 in 1", "200 in 2"), evidence=evidence) is Outcome.REFUTED
-    assert outcome(said.replace(": 300", "\nRecorded: 301"), evidence=evidence) is Outcome.REFUTED
+        assert outcome(genuine, evidence=evidence) is StepOutcome.HOLDS
+    assert outcome(said.replace("100 in 1", "200 in 2"), evidence=evidence) is StepOutcome.REFUTED
+    assert outcome(said.replace(": 300", "\nRecorded: 301"), evidence=evidence) is StepOutcome.REFUTED
 
 
 def test_a_footer_under_a_heading_of_the_vendors_own_never_holds_with_other_figures() -> None:
     said = FOOTER.replace("Metered usage as recorded in PacSpace", "Usage")
-    assert outcome(said) is Outcome.HOLDS
-    assert outcome(said.replace("100 in 4", "101 in 4")) is Outcome.CANNOT_TELL
+    assert outcome(said) is StepOutcome.HOLDS
+    assert outcome(said.replace("100 in 4", "101 in 4")) is StepOutcome.CANNOT_TELL
 
 
 WORDS = f"evidence-sha256:{HASH}, proof-root:{ROOT}"
@@ -178,20 +178,20 @@ WORDS = f"evidence-sha256:{HASH}, proof-root:{ROOT}"
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (WORDS, Outcome.HOLDS),
-        (f"usage, {WORDS}, invoice", Outcome.HOLDS),
-        (f"proof-root:{ROOT},evidence-sha256:{HASH}", Outcome.HOLDS),
-        (f"evidence-sha256:{HASH}", Outcome.REFUTED),
-        (f"proof-root:{ROOT}", Outcome.REFUTED),
-        (f"{WORDS}, proof-root:{OTHER_ROOT}", Outcome.REFUTED),
-        (f"{WORDS}, evidence-sha256:{OTHER_HASH}", Outcome.REFUTED),
-        (WORDS.replace(HASH, OTHER_HASH), Outcome.REFUTED),
-        (WORDS.replace(ROOT, OTHER_ROOT), Outcome.REFUTED),
-        ("", Outcome.CANNOT_TELL),
-        (None, Outcome.CANNOT_TELL),
+        (WORDS, StepOutcome.HOLDS),
+        (f"usage, {WORDS}, invoice", StepOutcome.HOLDS),
+        (f"proof-root:{ROOT},evidence-sha256:{HASH}", StepOutcome.HOLDS),
+        (f"evidence-sha256:{HASH}", StepOutcome.REFUTED),
+        (f"proof-root:{ROOT}", StepOutcome.REFUTED),
+        (f"{WORDS}, proof-root:{OTHER_ROOT}", StepOutcome.REFUTED),
+        (f"{WORDS}, evidence-sha256:{OTHER_HASH}", StepOutcome.REFUTED),
+        (WORDS.replace(HASH, OTHER_HASH), StepOutcome.REFUTED),
+        (WORDS.replace(ROOT, OTHER_ROOT), StepOutcome.REFUTED),
+        ("", StepOutcome.CANNOT_TELL),
+        (None, StepOutcome.CANNOT_TELL),
     ],
 )
-def test_keywords_name_the_evidence_and_its_roots_and_no_others(said: str | None, expected: Outcome) -> None:
+def test_keywords_name_the_evidence_and_its_roots_and_no_others(said: str | None, expected: StepOutcome) -> None:
     assert in_keywords({"XMP": said}, EVIDENCE).outcome is expected
     assert in_keywords({"XMP": WORDS, "document information": said}, EVIDENCE).outcome is expected
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from pacspace_stripe.evidence.reader import read_evidence
-from pacspace_stripe.verify import Outcome
-from pacspace_stripe.verify.chain import intact, place
-from pacspace_stripe.verify.consistency import adds_up
+from pacspace_stripe.verify import StepOutcome
+from pacspace_stripe.verify.consistency import adds_up, intact, place
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.unit.test_evidence_format import GENUINE
 
@@ -224,35 +223,35 @@ BROKEN: dict[str, tuple[str, Change]] = {
 def test_what_contradicts_itself_is_refuted(genuine: str, change: Change) -> None:
     document = json.loads(GENUINE[genuine].document)
     change(document)
-    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.REFUTED
+    assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.REFUTED
 
 
 @pytest.mark.parametrize("name", GENUINE)
 def test_what_is_genuine_holds_and_stands_in_its_place(name: str) -> None:
     document = read_evidence(GENUINE[name].document).document
-    assert adds_up(document).outcome is Outcome.HOLDS
-    assert place(document).outcome is Outcome.HOLDS
+    assert adds_up(document).outcome is StepOutcome.HOLDS
+    assert place(document).outcome is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE)
 def test_lines_may_say_what_they_bill_in_other_ways(change: Change) -> None:
     document = json.loads(GENUINE["matched"].document)
     change(document)
-    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.HOLDS
+    assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.HOLDS
 
 
 def test_a_changed_finalization_says_nothing_of_its_windows() -> None:
     document = json.loads(GENUINE["confirmation"].document)
     document["decision"] = {"verdict": "drifted", "reason": "CHANGED_AT_FINALIZATION"}
-    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.HOLDS
+    assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.HOLDS
 
 
 def test_a_figure_that_a_draft_lags_behind_comes_from_its_meter() -> None:
     document = json.loads(GENUINE["matched"].document)
     document["windows"][0]["lines"][0]["quantity"] = "90"
-    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.REFUTED
+    assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.REFUTED
     document["windows"][0]["from_meter"] = True
-    assert adds_up(read_evidence(canonical(document)).document).outcome is Outcome.HOLDS
+    assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize(
@@ -265,8 +264,8 @@ def test_a_figure_that_a_draft_lags_behind_comes_from_its_meter() -> None:
 )
 def test_a_place_that_cannot_be_is_refuted(chain: dict[str, object]) -> None:
     document = read_evidence(canonical(json.loads(GENUINE["matched"].document) | {"chain": chain})).document
-    assert place(document).outcome is Outcome.REFUTED
+    assert place(document).outcome is StepOutcome.REFUTED
 
 
 def test_no_chain_at_all_is_refuted() -> None:
-    assert intact(()).outcome is Outcome.REFUTED
+    assert intact(()).outcome is StepOutcome.REFUTED
