@@ -1,5 +1,10 @@
-"""The backfill: invoices of the past through the same check, page by page, newest first.
+"""The backfill: invoices of the past through the gate's own check, page by page, newest first.
 
-It remembers a place behind the last finished half of a page, and nothing else of its own: whatever was done behind it
-before a crash is found done. Without ``apply`` it only reads.
+Invariants:
+
+* A stored position stands behind a finished half of a page. Everything that a crash left undone behind it is checked
+  again, and found done if it was.
+* Without ``apply``, nothing is written anywhere.
+* A rate limit or a missing answer is waited for and retried: it never counts as a finding about an invoice.
+* Memory does not grow with the number of invoices: three pages at a time, and counts.
 """

@@ -1,4 +1,8 @@
-"""Page after page in portions, several invoices at a time."""
+"""The run of a backfill: page after page in portions, several invoices at a time, newest first.
+
+A place is stored behind the last finished portion, and nothing else: whatever was done behind it before a crash is
+found done. The run knows no database of its own; rows and bookmarks are ``results``, waiting is ``retries``.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from pacspace_stripe.backfill.rows import DonePortion, Look, Row, deleted, not_metered, unread
-from pacspace_stripe.backfill.rules.tally import STATUSES, Place, Selection
-from pacspace_stripe.backfill.waiting import Patience, Stopped
+from pacspace_stripe.backfill.results import BackfillRow, DonePortion, deleted, not_metered, unread
+from pacspace_stripe.backfill.retries import RetryPolicy, Stopped
+from pacspace_stripe.backfill.rules.tally import STATUSES, BackfillSelection, ListPosition
 from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
@@ -23,97 +27,97 @@ from pacspace_stripe.vocabulary.invoices import Invoice, InvoicePage, InvoiceSta
 
 _PORTION = 50
 _AT_ONCE = 2
-"""Portions that are looked at while nothing behind them counts as done: together as many as a page of Stripe's."""
+"""Portions that are checked at the same time: together as many invoices as a page of Stripe's."""
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Portion:
-    """A part of a page, and the places before and behind it."""
+    """A part of a page, and the positions before and behind it."""
 
     rows: Sequence[ListedInvoice]
-    here: Place
-    behind: Place | None
+    here: ListPosition
+    behind: ListPosition | None
     chosen: Sequence[ListedInvoice] = ()
-    looks: Sequence[Future[Row]] = ()
-    """Progress over the chosen invoices, once they have begun."""
+    checks: Sequence[Future[BackfillRow]] = ()
+    """Results of the chosen invoices, once their checks have begun."""
     lists: int = 0
 
     def done(self) -> DonePortion:
-        """Wait for all of it. Raises Stopped when any of it is not finished."""
-        rows = tuple(look.result() for look in self.looks)
+        """Wait until the whole portion is done. Raises Stopped if any of it is not finished."""
+        rows = tuple(check.result() for check in self.checks)
         if not all(row.finished for row in rows):
             raise Stopped
         return DonePortion(rows=rows, next=self.behind, lists=self.lists)
 
 
 class Watcher(Protocol):
-    """Hears at once of what is listed and what is done, from several threads and not in Stripe's order."""
+    """An observer of listed and finished invoices, called from several threads and not in Stripe's order."""
 
-    def listed(self, invoices: Sequence[ListedInvoice], place: Place, *, last: bool) -> None:
-        """Hear of chosen invoices of the listing at ``place``; ``last``: no more will be listed."""
+    def listed(self, invoices: Sequence[ListedInvoice], place: ListPosition, *, last: bool) -> None:
+        """Take note of chosen invoices of the listing at ``place``; with ``last``, no more will be listed."""
         ...
 
-    def done(self, row: Row) -> None:
-        """Hear of one invoice."""
+    def done(self, row: BackfillRow) -> None:
+        """Take note of one invoice that is done."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backfill:
-    """Looks at every invoice of a selection, ``jobs`` at a time. Holds three pages in memory, whatever their number."""
+    """A check of every invoice of a selection, ``jobs`` at a time, with at most three pages in memory."""
 
     stripe: StripeApi
     store: Store
     checker: Checker
-    patience: Patience
+    retries: RetryPolicy
     apply: bool
     jobs: int
-    then: Callable[[ListedInvoice, Row], Row] | None = None
-    """Called with every invoice after its check. May raise Stopped."""
+    then: Callable[[ListedInvoice, BackfillRow], BackfillRow] | None = None
+    """Complete the row of an invoice after its check. May raise Stopped."""
     watcher: Watcher | None = None
 
-    def portions(self, selection: Selection, place: Place) -> Iterator[DonePortion]:
-        """Every finished portion from a place on, in Stripe's order.
+    def portions(self, selection: BackfillSelection, place: ListPosition) -> Iterator[DonePortion]:
+        """Yield every finished portion from a position on, in Stripe's order.
 
-        It ends early, after what is in flight, when somebody asks to stop: the last portion is then cut short.
-        Raises RemoteError when a page cannot be had, StoreUnavailable.
+        After a stop, end with what is in flight: the last portion is then cut short. Raises RemoteError if a page
+        cannot be read, and StoreUnavailable.
         """
-        looking: deque[_Portion] = deque()
-        looks, reads = ThreadPoolExecutor(self.jobs, "backfill"), ThreadPoolExecutor(1, "backfill-pages")
-        with looks, reads:  # what has begun is waited for
+        in_check: deque[_Portion] = deque()
+        checks, reads = ThreadPoolExecutor(self.jobs, "backfill"), ThreadPoolExecutor(1, "backfill-pages")
+        with checks, reads:  # waits for what has begun
             try:
-                yield from self._done(looks, reads, selection, place, looking)
+                yield from self._done(checks, reads, selection, place, in_check)
             except Stopped:
-                if looking:
-                    yield _cut_short(looking)
+                if in_check:
+                    yield _cut_short(in_check)
             except BaseException:
-                # Nobody hears of what is still waited for.
-                self.patience.stop.set()
+                # The caller is gone: what has begun ends, and nobody waits for a rate limit any more.
+                self.retries.stop.set()
                 raise
             finally:
-                for pool in (reads, looks):
+                for pool in (reads, checks):
                     pool.shutdown(wait=False, cancel_futures=True)
 
     def _done(
         self,
-        looks: ThreadPoolExecutor,
+        checks: ThreadPoolExecutor,
         reads: ThreadPoolExecutor,
-        selection: Selection,
-        place: Place,
-        looking: deque[_Portion],
+        selection: BackfillSelection,
+        place: ListPosition,
+        in_check: deque[_Portion],
     ) -> Iterator[DonePortion]:
-        here: Place | None = place
+        here: ListPosition | None = place
         coming = reads.submit(self._read, selection, place)
         while here is not None:
-            # What is done is told while a page is waited for, and also when it cannot be had.
-            while looking and not coming.done():
-                yield _first(looking)
+            # Finished portions are yielded while the next page is read, and also if it cannot be read.
+            while in_check and not coming.done():
+                yield _first(in_check)
             try:
                 portions = tuple(_portions(coming.result(), here, selection))
             except (RemoteError, Stopped):
-                while looking:
-                    yield _first(looking)
+                while in_check:
+                    yield _first(in_check)
                 raise
             here = portions[-1].behind
             if here is not None:
@@ -122,31 +126,28 @@ class Backfill:
             if self.watcher:
                 self.watcher.listed([one for part in chosen for one in part], portions[0].here, last=here is None)
             for portion, part in zip(portions, chosen, strict=True):
-                if len(looking) == _AT_ONCE:
-                    yield _first(looking)
-                begun = [looks.submit(self._row, listed) for listed in part]
-                looking.append(replace(portion, chosen=part, looks=begun))
-        while looking:
-            yield _first(looking)
+                if len(in_check) == _AT_ONCE:
+                    yield _first(in_check)
+                begun = [checks.submit(self._row, listed) for listed in part]
+                in_check.append(replace(portion, chosen=part, checks=begun))
+        while in_check:
+            yield _first(in_check)
 
     # -- one page -----------------------------------------------------------------------------------------------------
 
-    def _read(self, selection: Selection, place: Place) -> InvoicePage:
-        """One page: throttled or broken, it is asked for again, and never taken for a finished one."""
+    def _read(self, selection: BackfillSelection, place: ListPosition) -> InvoicePage:
+        """Read one page. A page that is rate limited or breaks off is read again, and never taken for an empty one."""
         with background():
-            return self._page(selection, place)
+            try:
+                return self.retries.read(lambda: self._ask(selection, place))
+            except RemoteRefused as error:
+                if error.code != "resource_missing" or place.created_at is None:
+                    raise
+                # A deleted draft is no cursor any more: continue from the second in which it was created.
+                rest = replace(selection, until=min(selection.until, place.created_at + _SECOND))
+                return self.retries.read(lambda: self._ask(rest, replace(place, after=None)))
 
-    def _page(self, selection: Selection, place: Place) -> InvoicePage:
-        try:
-            return self.patience.read(lambda: self._ask(selection, place))
-        except RemoteRefused as error:
-            if error.code != "resource_missing" or place.created_at is None:
-                raise
-            # A draft that was deleted is no cursor any more: on from the second it was created in.
-            rest = replace(selection, until=min(selection.until, place.created_at + _SECOND))
-            return self.patience.read(lambda: self._ask(rest, replace(place, after=None)))
-
-    def _ask(self, selection: Selection, place: Place) -> InvoicePage:
+    def _ask(self, selection: BackfillSelection, place: ListPosition) -> InvoicePage:
         listing = selection.listings()[place.listing]
         return self.stripe.invoice_page(
             created_since=selection.since,
@@ -158,9 +159,9 @@ class Backfill:
 
     # -- one invoice --------------------------------------------------------------------------------------------------
 
-    def _row(self, listed: ListedInvoice) -> Row:
+    def _row(self, listed: ListedInvoice) -> BackfillRow:
         with background():
-            row = Row.of(listed, self._from_the_list(listed) or self._looked_at(listed))
+            row = BackfillRow.of(listed, self._from_the_list(listed) or self._checked(listed))
             if self.then:
                 try:
                     row = self.then(listed, row)
@@ -171,13 +172,13 @@ class Backfill:
             return row
 
     def _from_the_list(self, listed: ListedInvoice) -> CheckResult | None:
-        """What the list alone says about it: nothing metered, or long since stamped with these very figures."""
+        """Return the result that follows from the list alone: nothing metered, or stamped with these figures before."""
         invoice = listed.invoice if listed.complete else None
         if invoice is None:
             return None
         try:
-            # Its prices and meters are read for it, if no other invoice had them read before.
-            ours = self.patience.through_storms(lambda: self._is_ours(invoice))
+            # This reads its prices and meters, unless an earlier invoice had them read.
+            ours = self.retries.while_rate_limited(lambda: self._is_ours(invoice))
             if not ours:
                 return not_metered(listed, invoice.status)
             return self.checker.settled(invoice)
@@ -185,15 +186,21 @@ class Backfill:
             return None
 
     def _is_ours(self, invoice: Invoice) -> bool:
-        """Whether anything on it is metered, or held by us."""
+        """Return whether anything on the invoice is metered, or the gate holds it."""
         if self.checker.parts.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
             return True
         job = self.store.jobs.find(invoice.invoice_id)
         return job is not None and job.memory.held
 
-    def _looked_at(self, listed: ListedInvoice) -> CheckResult:
+    def _checked(self, listed: ListedInvoice) -> CheckResult:
+        def attempt(may_wait: bool) -> CheckResult:  # noqa: FBT001 - the signature of CheckAttempt
+            if self.apply:
+                return self.checker.look_back(listed.invoice_id, patient=may_wait)
+            read = listed.invoice if listed.complete else None
+            return self.checker.preview_back(read or self.stripe.read_invoice(listed.invoice_id), patient=may_wait)
+
         try:
-            return self.patience.look(self._look_of(listed))
+            return self.retries.check(attempt)
         except NotFound:
             return deleted(listed)
         except LeaseBusy as error:
@@ -201,38 +208,29 @@ class Backfill:
         except RemoteError as error:
             return unread(listed, *error_reason(error))
 
-    def _look_of(self, listed: ListedInvoice) -> Look:
-        if self.apply:
-            return lambda patient: self.checker.look_back(listed.invoice_id, patient=patient)
-        return lambda patient: self._preview(listed, patient=patient)
 
-    def _preview(self, listed: ListedInvoice, *, patient: bool) -> CheckResult:
-        read = listed.invoice if listed.complete else None
-        return self.checker.preview_back(read or self.stripe.read_invoice(listed.invoice_id), patient=patient)
-
-
-def _first(looking: deque[_Portion]) -> DonePortion:
-    """Wait for the oldest portion and take it off. Raises Stopped, and then leaves it."""
-    done = looking[0].done()
-    looking.popleft()
+def _first(in_check: deque[_Portion]) -> DonePortion:
+    """Wait for the oldest portion and remove it. Raises Stopped, and then leaves it."""
+    done = in_check[0].done()
+    in_check.popleft()
     return done
 
 
-def _cut_short(looking: deque[_Portion]) -> DonePortion:
-    """Wait for what is in flight after a stop; the place is behind the last invoice before which none is missing.
+def _cut_short(in_check: deque[_Portion]) -> DonePortion:
+    """Wait for what is in flight after a stop. The position is behind the last invoice before which none is missing.
 
-    The pool takes invoices in Stripe's order, so nearly all that were begun lie before that place.
+    The pool takes invoices in Stripe's order, so nearly all checks that had begun lie before that position.
     """
-    for portion in looking:
-        for look in portion.looks:
-            look.cancel()
-    rows: list[Row] = []
-    beyond: list[Row] = []
-    place: Place | None = looking[0].here
+    for portion in in_check:
+        for check in portion.checks:
+            check.cancel()
+    rows: list[BackfillRow] = []
+    beyond: list[BackfillRow] = []
+    place: ListPosition | None = in_check[0].here
     whole = True
-    for portion in looking:
-        for listed, look in zip(portion.chosen, portion.looks, strict=True):
-            row = None if look.cancelled() or look.exception() is not None else look.result()
+    for portion in in_check:
+        for listed, check in zip(portion.chosen, portion.checks, strict=True):
+            row = None if check.cancelled() or check.exception() is not None else check.result()
             whole = whole and row is not None and row.finished
             if whole and row is not None:
                 rows.append(row)
@@ -240,18 +238,18 @@ def _cut_short(looking: deque[_Portion]) -> DonePortion:
             elif row is not None:
                 beyond.append(row)
         place = portion.behind if whole else place
-    return DonePortion(rows=tuple(rows), next=place, lists=sum(one.lists for one in looking), beyond=tuple(beyond))
+    return DonePortion(rows=tuple(rows), next=place, lists=sum(one.lists for one in in_check), beyond=tuple(beyond))
 
 
-def _is_chosen(listed: ListedInvoice, selection: Selection) -> bool:
-    """What cannot be read may be one of them, as may one whose status we do not know."""
+def _is_chosen(listed: ListedInvoice, selection: BackfillSelection) -> bool:
+    """Return whether an invoice is selected; one that cannot be read, or whose status is unknown, may be."""
     status = listed.invoice.status if listed.invoice else InvoiceStatus.UNKNOWN
     unknown = status is InvoiceStatus.UNKNOWN and len(selection.statuses) == len(STATUSES)
     return listed.invoice is None or unknown or status in selection.statuses
 
 
-def _portions(page: InvoicePage, place: Place, selection: Selection) -> Iterator[_Portion]:
-    """One at least: an empty page is done, too."""
+def _portions(page: InvoicePage, place: ListPosition, selection: BackfillSelection) -> Iterator[_Portion]:
+    """Split a page into portions, at least one: an empty page has to be done too."""
     starts = range(0, max(len(page.rows), 1), _PORTION)
     for start in starts:
         rows = page.rows[start : start + _PORTION]
@@ -261,11 +259,11 @@ def _portions(page: InvoicePage, place: Place, selection: Selection) -> Iterator
         yield _Portion(rows=rows, here=here, behind=behind, lists=int(start == 0))
 
 
-def _behind(last: ListedInvoice, place: Place) -> Place:
+def _behind(last: ListedInvoice, place: ListPosition) -> ListPosition:
     created_at = last.invoice.created_at if last.invoice else place.created_at
     return replace(place, after=last.invoice_id, created_at=created_at)
 
 
-def _next_listing(place: Place, selection: Selection) -> Place | None:
+def _next_listing(place: ListPosition, selection: BackfillSelection) -> ListPosition | None:
     more = place.listing + 1 < len(selection.listings())
-    return Place(listing=place.listing + 1) if more else None
+    return ListPosition(listing=place.listing + 1) if more else None

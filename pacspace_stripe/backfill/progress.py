@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Lock
 
-from pacspace_stripe.backfill.rows import Row
-from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
+from pacspace_stripe.backfill.results import BackfillRow
+from pacspace_stripe.backfill.rules.tally import BackfillOutcome, BackfillSelection, ListPosition
 from pacspace_stripe.vocabulary.invoices import ListedInvoice
 from pacspace_stripe.vocabulary.text import plural
 
@@ -31,8 +31,8 @@ class ProgressLine:
     is known of the months before it.
     """
 
-    selection: Selection
-    before: Mapping[Outcome | str, int]
+    selection: BackfillSelection
+    before: Mapping[BackfillOutcome | str, int]
     """Invoices of an earlier run, by outcome."""
     plain_every: float = 10.0
     """Seconds between two lines where nothing is overwritten."""
@@ -40,7 +40,7 @@ class ProgressLine:
     _began: float = 0.0
     _said: float | None = None
     _listed: int = 0
-    _done: Counter[Outcome] = field(default_factory=Counter)
+    _done: Counter[BackfillOutcome] = field(default_factory=Counter)
     _first: float | None = None
     """The share of the selected time before the first invoice."""
     _step: int = 0
@@ -55,7 +55,7 @@ class ProgressLine:
     def __post_init__(self) -> None:
         self._began = self.clock()
 
-    def listed(self, invoices: Sequence[ListedInvoice], place: Place, *, last: bool) -> None:
+    def listed(self, invoices: Sequence[ListedInvoice], place: ListPosition, *, last: bool) -> None:
         """Count listed invoices of one page, or of a part of it."""
         with self._turn:
             for one in invoices:
@@ -65,7 +65,7 @@ class ProgressLine:
                 self._expected = self._listed
             self._show()
 
-    def done(self, row: Row) -> None:
+    def done(self, row: BackfillRow) -> None:
         """Count one invoice that is done."""
         with self._turn:
             self._done[row.outcome] += 1
@@ -80,7 +80,7 @@ class ProgressLine:
                 _write("\n")
                 self._width = 0
 
-    def _estimate(self, place: Place) -> None:
+    def _estimate(self, place: ListPosition) -> None:
         """Estimate the number of all invoices when the place enters another part of the selected time.
 
         The time that is left is expected to hold invoices at the rate since the first one, plus one more part's worth,
@@ -112,7 +112,7 @@ class ProgressLine:
     def _line(self, took: float, *, finished: bool) -> str:
         done = self._done.total()
         rate = done / max(took, 0.001)
-        sums = {outcome: self.before.get(outcome, 0) + self._done[outcome] for outcome in Outcome}
+        sums = {outcome: self.before.get(outcome, 0) + self._done[outcome] for outcome in BackfillOutcome}
         counts = "  ".join(f"{outcome.value} {count:,}" for outcome, count in sums.items() if count)
         many, listed = sum(sums.values()), sum(self.before.values()) + self._listed
         of = plural(many, "invoice") if finished else f"{many:,} of {plural(listed, 'invoice')} listed"

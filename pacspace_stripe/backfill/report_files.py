@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from pacspace_stripe.backfill.rows import Row
+from pacspace_stripe.backfill.results import BackfillRow
 from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.windows import iso
 
@@ -39,7 +39,7 @@ class CsvReport:
             csv.writer(file).writerow(COLUMNS)
         return cls(file)
 
-    def write(self, rows: Iterable[Row]) -> int:
+    def write(self, rows: Iterable[BackfillRow]) -> int:
         """Write the rows of one portion to the disk; return the file's length in bytes."""
         text = StringIO()
         csv.writer(text).writerows(line for row in rows for line in _lines(row))
@@ -55,7 +55,7 @@ class CsvReport:
         self._file.close()
 
 
-def _lines(row: Row) -> Iterator[list[object]]:
+def _lines(row: BackfillRow) -> Iterator[list[object]]:
     result = row.result
     of_invoice = [
         row.invoice_id,
@@ -69,7 +69,7 @@ def _lines(row: Row) -> Iterator[list[object]]:
     nothing: Mapping[str, Any] = {}
     for window in result.windows or (nothing,):
         figures = ["" if window.get(name) is None else window[name] for name in _OF_WINDOW]
-        stamped, pdf = "yes" if row.stamped else "no", row.paper.name if row.paper else ""
+        stamped, pdf = "yes" if row.stamped else "no", row.pdf.name if row.pdf else ""
         yield [*of_invoice, *figures, window.get("reason", ""), stamped, _as_text(result.detail), pdf]
 
 
@@ -85,7 +85,7 @@ class JsonReport:
     _out: TextIO
     _begun: bool = False
 
-    def write(self, rows: Iterable[Row]) -> None:
+    def write(self, rows: Iterable[BackfillRow]) -> None:
         """Write the rows of one portion, in the shape of ``check --json``."""
         for row in rows:
             shown: dict[str, Json] = {
@@ -95,8 +95,8 @@ class JsonReport:
                 "customer": row.customer_id,
                 "outcome": row.outcome.value,
             }
-            if row.paper:
-                paper = row.paper
+            if row.pdf:
+                paper = row.pdf
                 shown["pdf"] = {
                     "state": paper.state.value,
                     "name": paper.name or None,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.backfill.rules.tally import Place
+from pacspace_stripe.backfill.rules.tally import ListPosition
 from pacspace_stripe.errors import RemoteUnavailable
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.store.tables import metadata, rates
@@ -341,7 +341,7 @@ def test_every_invoice_of_every_page_is_seen_once(long: Past) -> None:
 
 def test_it_goes_on_from_any_place(long: Past) -> None:
     ids = many(long, 305)
-    seen, place = Counter[str](), Place()
+    seen, place = Counter[str](), ListPosition()
     for _ in range(3):
         found = long.backfill(place=place, portions=2)
         seen.update(found.seen)

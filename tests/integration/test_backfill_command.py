@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacspace_stripe.backfill import progress
-from pacspace_stripe.backfill.rows import Row
-from pacspace_stripe.backfill.rules.tally import Outcome, Place, Selection
+from pacspace_stripe.backfill.results import BackfillRow
+from pacspace_stripe.backfill.rules.tally import BackfillOutcome, BackfillSelection, ListPosition
 from pacspace_stripe.cli import cli
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import ConfigurationError, PacspaceStripeError
@@ -170,14 +170,14 @@ def test_no_secret_is_said(desk: Desk) -> None:
 def test_progress_says_rate_remaining_time_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = iter(range(1000))
     line = progress.ProgressLine(
-        selection=Selection(since=AUGUST, until=SEPTEMBER),
-        before={Outcome.DRIFTED: 2},
+        selection=BackfillSelection(since=AUGUST, until=SEPTEMBER),
+        before={BackfillOutcome.DRIFTED: 2},
         plain_every=0.0,
         clock=lambda: float(next(seconds)),
     )
-    line.listed(listed_on(31) * 2, Place(), last=False)
+    line.listed(listed_on(31) * 2, ListPosition(), last=False)
     line.done(MATCHED_ROW)
-    line.listed(listed_on(16), Place(), last=True)
+    line.listed(listed_on(16), ListPosition(), last=True)
     line.done(MATCHED_ROW)
     line.done(MATCHED_ROW)
     line.end(finished=True)
@@ -198,7 +198,7 @@ def test_the_remaining_time_does_not_grow_while_nothing_slows_down(
     now = 0.0
     first = datetime(2026, 8, 1, tzinfo=UTC)
     line = progress.ProgressLine(
-        selection=Selection(since=first - timedelta(days=30 * len(months)), until=first + timedelta(days=20)),
+        selection=BackfillSelection(since=first - timedelta(days=30 * len(months)), until=first + timedelta(days=20)),
         before={},
         plain_every=0.0,
         clock=lambda: now,
@@ -207,7 +207,7 @@ def test_the_remaining_time_does_not_grow_while_nothing_slows_down(
         born = listed_at(first - timedelta(days=30 * month))
         for page in range(0, count, 50):
             size = min(50, count - page)
-            line.listed([born] * size, Place(), last=month + 1 == len(months) and page + size == count)
+            line.listed([born] * size, ListPosition(), last=month + 1 == len(months) and page + size == count)
             for _ in range(size):
                 now += 0.1
                 line.done(MATCHED_ROW)
@@ -236,7 +236,7 @@ def listed_on(day: int) -> list[ListedInvoice]:
     return [listed_at(datetime(2026, 8, day, tzinfo=UTC))]
 
 
-MATCHED_ROW = Row.of(
+MATCHED_ROW = BackfillRow.of(
     listed_at(AUGUST),
     CheckResult(
         invoice_id="in_1",

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pacspace_stripe.backfill.rules.tally import Outcome
+from pacspace_stripe.backfill.rules.tally import BackfillOutcome
 from tests.integration.test_backfill_command import SINCE, Desk, desk
 
 __all__ = ["desk"]
@@ -25,8 +25,8 @@ LIST, READ, STAMP = "GET /v1/invoices", "GET /v1/invoices/{id}", "POST /v1/invoi
 
 def past(desk: Desk) -> dict[str, str]:
     """Some invoices of the past, and what has to be found about each."""
-    found = {desk.billed(f"cus_{number}", "100", "100"): Outcome.MATCHED.value for number in range(3)}
-    return {**found, desk.billed("cus_over", "100", "90"): Outcome.DRIFTED.value}
+    found = {desk.billed(f"cus_{number}", "100", "100"): BackfillOutcome.MATCHED.value for number in range(3)}
+    return {**found, desk.billed("cus_over", "100", "90"): BackfillOutcome.DRIFTED.value}
 
 
 def assert_stamped_once_each(desk: Desk, said: str, expected: dict[str, str]) -> None:

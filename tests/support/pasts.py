@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from pacspace_stripe.backfill.backfill import Backfill
-from pacspace_stripe.backfill.rows import Row
-from pacspace_stripe.backfill.rules.tally import STATUSES, Place, Selection, Tally
-from pacspace_stripe.backfill.waiting import Patience
+from pacspace_stripe.backfill.results import BackfillRow
+from pacspace_stripe.backfill.retries import RetryPolicy
+from pacspace_stripe.backfill.rules.tally import STATUSES, BackfillSelection, ListPosition, Tally
 from pacspace_stripe.store import Store
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.windows import Window
@@ -133,19 +133,19 @@ class Past:
         customers: tuple[str, ...] = (),
         since: datetime = SINCE,
         until: datetime = UNTIL,
-        place: Place | None = None,
+        place: ListPosition | None = None,
         jobs: int = 1,
         stop: threading.Event | None = None,
         portions: int | None = None,
     ) -> "Found":
         """One backfill in this process, to its end or so many portions."""
         app, event = self.world.app, stop or threading.Event()
-        patience = Patience(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
+        retries = RetryPolicy(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
         checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().coverage)
-        run = Backfill(stripe=app.stripe, store=app.store, checker=checker, patience=patience, apply=apply, jobs=jobs)
-        selection = Selection(since=since, until=until, customers=customers, statuses=statuses)
+        run = Backfill(stripe=app.stripe, store=app.store, checker=checker, retries=retries, apply=apply, jobs=jobs)
+        selection = BackfillSelection(since=since, until=until, customers=customers, statuses=statuses)
         found = Found()
-        for portion in run.portions(selection, place or Place()):
+        for portion in run.portions(selection, place or ListPosition()):
             found.portions += 1
             found.next = portion.next
             for row in portion.rows:
@@ -161,11 +161,11 @@ class Past:
 class Found:
     """What a backfill said."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, BackfillRow] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
     portions: int = 0
-    next: Place | None = None
+    next: ListPosition | None = None
 
     def outcomes(self) -> dict[str, str]:
         return {invoice_id: row.outcome.value for invoice_id, row in self.rows.items()}

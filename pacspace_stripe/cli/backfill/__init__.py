@@ -19,12 +19,11 @@ import click
 
 from pacspace_stripe.app import App
 from pacspace_stripe.backfill.backfill import Backfill
-from pacspace_stripe.backfill.bookmarks import Bookmark, Bookmarks
 from pacspace_stripe.backfill.progress import ProgressLine
 from pacspace_stripe.backfill.report_files import CsvReport, JsonReport
-from pacspace_stripe.backfill.rows import DonePortion, PaperState
-from pacspace_stripe.backfill.rules.tally import STATUSES, Calls, Selection
-from pacspace_stripe.backfill.waiting import Patience
+from pacspace_stripe.backfill.results import Bookmark, Bookmarks, DonePortion, PdfState
+from pacspace_stripe.backfill.retries import RetryPolicy
+from pacspace_stripe.backfill.rules.tally import STATUSES, BackfillSelection, CallCounts
 from pacspace_stripe.cli.backfill.pdf_folder import PdfFolder
 from pacspace_stripe.cli.backfill.summary import echo_summary, summary_json
 from pacspace_stripe.cli.output import JSON_OPTION, begin_json
@@ -152,7 +151,7 @@ def backfill(
         if end <= since:
             message = f"--until ({iso(end)}) is not after --since ({iso(since)})"
             raise click.UsageError(message)
-        selection = Selection(since=since, until=end, customers=customers, statuses=statuses)
+        selection = BackfillSelection(since=since, until=end, customers=customers, statuses=statuses)
         if pdf_dir and act:
             _make_folder(pdf_dir)
         run = BackfillRun(
@@ -184,7 +183,7 @@ class BackfillRun:
     """One run of the command: in which order it reports, stores its place, and continues."""
 
     app: App
-    selection: Selection
+    selection: BackfillSelection
     act: bool
     open_end: bool
     csv_file: Path | None
@@ -225,7 +224,7 @@ class BackfillRun:
         if not finished:
             self._echo_how_to_continue(bookmark, progress)
             return INTERRUPTED
-        return 0 if bookmark.tally.good and PaperState.FAILED not in bookmark.tally.pdfs else 1
+        return 0 if bookmark.tally.good and PdfState.FAILED not in bookmark.tally.pdfs else 1
 
     @property
     def _bookmarks(self) -> Bookmarks:
@@ -254,13 +253,13 @@ class BackfillRun:
         return self.app.checker.keeping_claims_in(apart.coverage)
 
     def _backfill(self, jobs: int, stop: threading.Event, checker: Checker, progress: ProgressLine) -> Backfill:
-        app, patience = self.app, Patience(stop=stop, busy_for=self.app.settings.lease * 2)
-        pdfs = PdfFolder(app=app, folder=self.pdf_dir, patience=patience, act=self.act) if self.pdf_dir else None
+        app, retries = self.app, RetryPolicy(stop=stop, busy_for=self.app.settings.lease * 2)
+        pdfs = PdfFolder(app=app, folder=self.pdf_dir, retries=retries, act=self.act) if self.pdf_dir else None
         return Backfill(
             stripe=app.stripe,
             store=app.store,
             checker=checker,
-            patience=patience,
+            retries=retries,
             apply=self.act,
             jobs=jobs,
             then=pdfs.add if pdfs else None,
@@ -295,7 +294,7 @@ class BackfillRun:
         # A dry run writes nothing, so no write of it can be missing from the count.
         again = [(row.invoice_id, row.credited(bookmark.beyond.get(row.invoice_id)).written) for row in portion.beyond]
         bookmark.beyond |= {invoice_id: wrote for invoice_id, wrote in again if wrote and self.act}
-        bookmark.tally.calls += Calls(lists=portion.lists)
+        bookmark.tally.calls += CallCounts(lists=portion.lists)
         if json_report:
             json_report.write(rows)
         if csv_report:
@@ -331,7 +330,7 @@ def stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
         if number == signal.SIGINT:
-            # Written past the file object, which may be in the middle of another line.
+            # RunWrites past the file object, which may be in the middle of another line.
             os.write(2, b"\nbackfill: stopping after what is in flight (Ctrl-C again: at once)\n")
 
     try:

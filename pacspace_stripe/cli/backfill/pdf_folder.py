@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from pacspace_stripe.app import App
-from pacspace_stripe.backfill.rows import Paper, PaperState, Row
-from pacspace_stripe.backfill.rules.tally import Outcome
-from pacspace_stripe.backfill.waiting import Patience
+from pacspace_stripe.backfill.results import BackfillRow, PdfFile, PdfState
+from pacspace_stripe.backfill.retries import RetryPolicy
+from pacspace_stripe.backfill.rules.tally import BackfillOutcome
 from pacspace_stripe.cli.output import write_whole
 from pacspace_stripe.documents.overlay import LARGEST_PDF
 from pacspace_stripe.documents.stamped_pdf import StampedInvoice
@@ -25,7 +25,7 @@ from pacspace_stripe.vocabulary.invoices import InvoiceStatus, ListedInvoice
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Invoice numbers that may be file names: numbers are merchants' text, and others could be paths or hidden files."""
-_PROVEN = (Outcome.MATCHED, Outcome.WAIVED)
+_PROVEN = (BackfillOutcome.MATCHED, BackfillOutcome.WAIVED)
 _FINALIZED = (InvoiceStatus.OPEN, InvoiceStatus.PAID)
 
 
@@ -35,11 +35,11 @@ class PdfFolder:
 
     app: App
     folder: Path
-    patience: Patience
+    retries: RetryPolicy
     act: bool
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, listed: ListedInvoice, row: Row) -> Row:
+    def add(self, listed: ListedInvoice, row: BackfillRow) -> BackfillRow:
         """Make the invoice's PDF, and return the row with its state.
 
         Raises StoreUnavailable and Stopped. Any other failure is kept in the row, since it must not end the backfill.
@@ -49,21 +49,21 @@ class PdfFolder:
         number = listed.invoice.number if listed.invoice else None
         there = self._there(row.invoice_id, number)
         if there is not None:
-            return replace(row, paper=Paper(state=PaperState.THERE, name=there.name))
+            return replace(row, pdf=PdfFile(state=PdfState.THERE, name=there.name))
         if not self.act:
-            return replace(row, paper=Paper(state=PaperState.MISSING, name=self._names(row.invoice_id, number)[0].name))
+            return replace(row, pdf=PdfFile(state=PdfState.MISSING, name=self._names(row.invoice_id, number)[0].name))
         try:
-            made = self.patience.read(lambda: self.app.invoice_stamper.stamp(row.invoice_id))
+            made = self.retries.read(lambda: self.app.invoice_stamper.stamp(row.invoice_id))
             written = self._write(row.invoice_id, made)
         except StoreUnavailable:
             raise
         except PacspaceStripeError as error:
-            return replace(row, paper=Paper(state=PaperState.FAILED, name="", problem=error.with_hint))
+            return replace(row, pdf=PdfFile(state=PdfState.FAILED, name="", problem=error.with_hint))
         except click.FileError as error:
             return replace(
-                row, paper=Paper(state=PaperState.FAILED, name="", problem=f"{error.filename}: {error.message}")
+                row, pdf=PdfFile(state=PdfState.FAILED, name="", problem=f"{error.filename}: {error.message}")
             )
-        return replace(row, paper=Paper(state=PaperState.WRITTEN, name=written.name))
+        return replace(row, pdf=PdfFile(state=PdfState.WRITTEN, name=written.name))
 
     def _names(self, invoice_id: str, number: str | None) -> tuple[Path, ...]:
         """Return possible names: by number, by number and id if another file has that name, or else by id."""

@@ -1,7 +1,7 @@
-"""How a backfill waits: for vendors that say later, for other processes, and until somebody asks it to stop.
+"""Retries of a backfill: after rate limits, failures and busy leases, until somebody stops it.
 
-It has all the time there is. A 429 is waited out however long it lasts; what is not answered is asked for again a few
-times.
+A backfill has time. It waits for the end of a rate limit (HTTP 429) however long that lasts, and repeats a request that
+gets no answer a few times.
 """
 
 import random
@@ -11,86 +11,87 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
+from pacspace_stripe.backfill.results import CheckAttempt
 from pacspace_stripe.comparison.rules.verdicts import UNANSWERED
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, RateLimited, RemoteError
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.story import UNSETTLED
 
 PAUSES = (2.0, 5.0, 15.0)
-"""Seconds before the further looks at what Stripe or PacSpace did not answer for."""
+"""Seconds before each repetition of a request that Stripe or PacSpace did not answer."""
 SETTLING_PAUSES = (2.0, 5.0)
-"""The same for what the ledger has not settled: its checkpoint takes seconds, a record that is late may take days."""
-STORM_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds to wait in a storm of 429s, without end: they say nothing about any invoice."""
+"""Seconds before each further check of unsettled usage: a checkpoint takes seconds, a late record may take days."""
+RATE_LIMIT_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before each repetition after a 429, the last one without end: a 429 is no finding about any invoice."""
 _BUSY_PAUSE = 0.5
 
 Found = TypeVar("Found")
 
 
 class Stopped(Exception):
-    """Somebody asked to stop, in the middle of something that was not finished."""
+    """A stop was requested in the middle of something that was not finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """``stop``: set by whoever wants an end. ``wait`` lets seconds pass; by default for real, until ``stop``."""
+class RetryPolicy:
+    """When a backfill repeats and when it gives up. ``stop`` is set by a caller who wants it to end."""
 
     stop: threading.Event
     busy_for: timedelta
-    """How long another process's look at an invoice is waited for."""
+    """Longest wait for another process's check of an invoice."""
     wait: Callable[[float], object] | None = None
+    """Let seconds pass; by default for real, until ``stop`` is set."""
 
-    def go_on(self) -> None:
-        """Raise Stopped when that was asked for."""
+    def raise_if_stopped(self) -> None:
+        """Raise Stopped if a stop was requested."""
         if self.stop.is_set():
             raise Stopped
 
     def rest(self, seconds: float) -> None:
         """Let time pass. Raises Stopped."""
         (self.wait or self.stop.wait)(seconds)
-        self.go_on()
+        self.raise_if_stopped()
 
-    def through_storms(self, act: Callable[[], Found]) -> Found:
-        """Do it, again and again while the answer is 429. Raises Stopped, and whatever else ``act`` does."""
-        storm = 0
+    def while_rate_limited(self, act: Callable[[], Found]) -> Found:
+        """Repeat ``act`` while the answer is 429. Raises Stopped, and whatever else ``act`` raises."""
+        repeated = 0
         while True:
-            self.go_on()
+            self.raise_if_stopped()
             try:
                 return act()
             except RateLimited as error:
                 asked = error.retry_after.total_seconds() if error.retry_after else 0.0
-                longest = STORM_PAUSES[min(storm, len(STORM_PAUSES) - 1)]
-                storm += 1
-                # Not all threads at the same moment.
+                longest = RATE_LIMIT_PAUSES[min(repeated, len(RATE_LIMIT_PAUSES) - 1)]
+                repeated += 1
+                # At random, so that not all threads come back at the same moment.
                 self.rest(max(asked, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter is no secret
 
     def read(self, act: Callable[[], Found]) -> Found:
-        """Do it, a few times while nobody answers. Raises RemoteError when that stays so, or for a clear no."""
+        """Repeat ``act`` a few times while it gets no answer. Raises RemoteError, at once if a retry is pointless."""
         for pause in PAUSES:
             try:
-                return self.through_storms(act)
+                return self.while_rate_limited(act)
             except RemoteError as error:
                 if not error.retryable:
                     raise
             self.rest(pause)
-        return self.through_storms(act)
+        return self.while_rate_limited(act)
 
-    def look(self, look: Callable[[bool], CheckResult]) -> CheckResult:
-        """One look at an invoice, and more while they may still find something else.
+    def check(self, attempt: CheckAttempt) -> CheckResult:
+        """Check an invoice, and again while a further check may find something else.
 
-        ``look`` is told whether it may be patient; if so, it returns ``UNSETTLED``, or raises, instead of writing down
-        what another look may not find. Raises RemoteError, and LeaseBusy when another process does not get done.
+        Raises RemoteError, and LeaseBusy when another process does not finish its check.
         """
         waits = _Waits(unanswered=iter(PAUSES), unsettled=iter(SETTLING_PAUSES))
         while True:
-            result = self._looked(look, waits)
+            result = self._attempted(attempt, waits)
             if result is not None:
                 return result
 
-    def _looked(self, look: Callable[[bool], CheckResult], waits: "_Waits") -> CheckResult | None:
-        patient, next_pause = waits.pause is not None, waits.unanswered
+    def _attempted(self, attempt: CheckAttempt, waits: "_Waits") -> CheckResult | None:
+        may_wait, next_pause = waits.pause is not None, waits.unanswered
         try:
-            result = self.through_storms(lambda: look(patient))
+            result = self.while_rate_limited(lambda: attempt(may_wait))
             if result.status != UNSETTLED:
                 return result
             next_pause = waits.unanswered if result.reason in UNANSWERED else waits.unsettled
@@ -103,7 +104,7 @@ class Patience:
         except LeaseLost:
             return None
         except RemoteError as error:
-            if not patient:
+            if not may_wait:
                 raise
             next_pause = waits.unanswered if error.retryable else iter(())
         waits.pause = next(next_pause, None)
@@ -114,7 +115,7 @@ class Patience:
 
 @dataclass(slots=True, kw_only=True)
 class _Waits:
-    """The pauses that are left for one invoice. ``pause`` is the last one taken; None: the next look is the last."""
+    """The pauses that are left for one invoice. ``pause`` is the last one taken; None makes the next check the last."""
 
     unanswered: Iterator[float]
     unsettled: Iterator[float]
