@@ -1,1 +1,1 @@
-"""Capacity: how long the gate takes for a number of renewals."""
+"""Capacity: a forecast of whether the gate keeps up with a number of renewals under Stripe's rate limits."""

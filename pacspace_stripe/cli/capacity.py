@@ -189,21 +189,6 @@ def _document(load: Load, forecasts: list[Forecast]) -> Json:
         "anchor": load.anchor.value,
         "rate": str(load.rate),
         "grace_seconds": round(load.grace.total_seconds()),
-        "policies": {found.policy.value: _figures(found) for found in forecasts},
+        "policies": {found.policy.value: found.as_json() for found in forecasts},
         "assumptions": list(assumptions(load)),
-    }
-
-
-def _figures(found: Forecast) -> Json:
-    return {
-        "fits": found.fits,
-        "calls_per_invoice": found.calls,
-        "invoices_per_hour": round(found.per_second * 3600),
-        "bottleneck": found.bottleneck,
-        "secured_after_seconds": round(found.secured_after.total_seconds()),
-        "judged_after_seconds": round(found.judged_after.total_seconds()),
-        "leaves_after_seconds": round(found.leaves_after.total_seconds()),
-        "missed": found.missed,
-        "processes": found.processes,
-        "advice": list(found.advice),
     }

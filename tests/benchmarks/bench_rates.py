@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pacspace_stripe.capacity.rules.forecast import SECOND_LOOK
+from pacspace_stripe.capacity.rules.forecast import SECOND_CHECK
 from pacspace_stripe.cli.processes import COMMAND
 from pacspace_stripe.http.ratelimit.rules.rate import STRIPE_LIVE
 from pacspace_stripe.simulator.clock import WallClock
@@ -42,7 +42,7 @@ def test_the_gate_uses_what_the_limits_allow(tmp_path: Path) -> None:
     made.app.close()
     late = [entry for entry in made.stripe.log if entry.at >= ends + timedelta(hours=1)]
     took = (late[-1].at - late[0].at).total_seconds()
-    allowed = STRIPE_LIVE.endpoint / max(SECOND_LOOK[FailPolicy.CLOSED].values())
+    allowed = STRIPE_LIVE.endpoint / max(SECOND_CHECK[FailPolicy.CLOSED].values())
     refused = sum(entry.status == 429 for entry in made.stripe.log)
     print(f"\n{INVOICES} invoices judged and released in {took:.1f} s: {INVOICES / took / allowed:.1%} of the limits;")
     print(f"{len(made.stripe.log)} calls of Stripe, {refused} refused")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.capacity.rules.forecast import (
     CONFIRMING,
-    FIRST_LOOK,
-    SECOND_LOOK,
+    FIRST_CHECK,
+    SECOND_CHECK,
     Anchor,
     Forecast,
     Load,
@@ -35,7 +35,7 @@ def at_once(invoices: int, policy: FailPolicy = CLOSED, grace: timedelta = HOUR,
 
 def test_a_matched_invoice_costs_seven_calls_closed_and_five_open() -> None:
     calls = {
-        policy: sum(together(FIRST_LOOK, SECOND_LOOK[policy], CONFIRMING[policy]).values()) for policy in SECOND_LOOK
+        policy: sum(together(FIRST_CHECK, SECOND_CHECK[policy], CONFIRMING[policy]).values()) for policy in SECOND_CHECK
     }
     assert calls == {CLOSED: 7, OPEN: 5}
 
@@ -143,7 +143,7 @@ def test_it_fits_or_says_what_to_do(load: Load, policy: FailPolicy) -> None:
 
 @given(loads, st.sampled_from(FailPolicy))
 def test_no_limit_is_passed(load: Load, policy: FailPolicy) -> None:
-    for calls in (FIRST_LOOK, SECOND_LOOK[policy]):
+    for calls in (FIRST_CHECK, SECOND_CHECK[policy]):
         per_second = 1 / seconds_each(calls, load.rate)
         assert all(per_second * count <= load.rate.endpoint for count in calls.values())
         assert per_second * sum(calls.values()) <= load.rate.total

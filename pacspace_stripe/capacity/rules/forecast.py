@@ -1,8 +1,9 @@
-"""How long the gate takes for so many renewals, from the vendor's limits and the calls each invoice costs. Pure.
+"""Forecast of how long the gate takes for a number of renewals, from Stripe's rate limits and the calls per invoice.
 
-Two things happen to every invoice. A first look at its birth holds it (closed) or moves its finalization (open): that
-must be done before Stripe finalizes the draft. A second look, when the usage has settled, compares, stamps and, closed,
-finalizes and releases: it delays the invoice, but nothing wrong leaves meanwhile.
+Every invoice is checked twice. The first check, when the draft is made, holds it (fail closed) or postpones its
+finalization (fail open), and has to be done before Stripe finalizes the draft. The second check, when the usage has
+settled, compares, stamps and, with fail closed, finalizes and releases. It delays the invoice, but nothing wrong leaves
+meanwhile.
 """
 
 import math
@@ -13,99 +14,115 @@ from enum import StrEnum
 
 from pacspace_stripe.gate.rules.timing import SOONEST_FINALIZATION
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, STRIPE_LIVE, Rate
+from pacspace_stripe.vocabulary.canonical_json import Json
 from pacspace_stripe.vocabulary.policy import FailPolicy
 
 READ, WRITE, FINALIZE = "GET /v1/invoices/{id}", "POST /v1/invoices/{id}", "POST /v1/invoices/{id}/finalize"
-Calls = Mapping[str, int]
-"""Calls of Stripe by endpoint."""
-FIRST_LOOK: Calls = {READ: 1, WRITE: 1}
-SECOND_LOOK: Mapping[FailPolicy, Calls] = {
+EndpointCalls = Mapping[str, int]
+"""Numbers of Stripe calls, by endpoint."""
+FIRST_CHECK: EndpointCalls = {READ: 1, WRITE: 1}
+SECOND_CHECK: Mapping[FailPolicy, EndpointCalls] = {
     FailPolicy.CLOSED: {READ: 2, WRITE: 2, FINALIZE: 1},
     FailPolicy.OPEN: {READ: 1, WRITE: 1},
 }
-"""Of a matched invoice, caches warm; a test holds the gate to it."""
-CONFIRMING: Mapping[FailPolicy, Calls] = {FailPolicy.CLOSED: {}, FailPolicy.OPEN: {READ: 1}}
+"""Calls for a matched invoice with warm caches; a test holds the gate to it."""
+CONFIRMING: Mapping[FailPolicy, EndpointCalls] = {FailPolicy.CLOSED: {}, FailPolicy.OPEN: {READ: 1}}
 LEDGER_CALLS = 6
-"""Calls of PacSpace in a second look."""
+"""Calls of PacSpace in a second check."""
 WORKERS = 6
-"""Looks at once in one process, of each kind (``engine``)."""
+"""Checks that one process makes at the same time, of each kind (see ``worker``)."""
 LONGEST_GRACE = timedelta(hours=72)
-"""The longest finalization grace period that Stripe takes (FACTS 2.1)."""
+"""Longest finalization grace period that Stripe accepts (FACTS 2.1)."""
 MONTH = timedelta(days=30)
 _MARGIN = 1.1
-"""On top of what is advised: retries, and whatever else asks Stripe meanwhile."""
+"""Margin of an advice, for retries and other requests at the same time."""
 
 
 class Anchor(StrEnum):
-    """When the subscriptions renew."""
+    """Distribution of the renewals over the month."""
 
     SPREAD = "spread"
-    """Evenly over the month."""
+    """Renewals evenly over the month."""
     FIRST_OF_MONTH = "first-of-month"
-    """All at one moment."""
+    """All renewals at one moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is to be gated, and where."""
+    """The renewals to be gated, and the conditions."""
 
     invoices: int
     anchor: Anchor
     rate: Rate = STRIPE_LIVE
     grace: timedelta = timedelta(hours=1)
-    """Stripe's wait before it finalizes a draft; an hour unless the merchant made it longer."""
+    """Stripe's wait before it finalizes a draft: an hour, unless the merchant made it longer."""
     settle: timedelta = timedelta(minutes=10)
     backstop: timedelta = timedelta(hours=24)
     stripe_latency: timedelta = timedelta(seconds=0.3)
-    """From request to answer, one call."""
+    """Time from a request to its answer."""
     ledger_latency: timedelta = timedelta(seconds=0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What becomes of a load under one policy. Times count from the moment the first draft is made."""
+    """The forecast of a load under one policy. Times count from the creation of the first draft."""
 
     policy: FailPolicy
     calls: int
-    """Of Stripe, per invoice."""
+    """Stripe calls per invoice."""
     bottleneck: str
-    """The limit that is reached first."""
+    """The rate limit that is reached first."""
     per_second: float
-    """Invoices that the limits let through, both looks together."""
+    """Invoices that the rate limits allow, both checks together."""
     secured_after: timedelta
-    """When the last draft is held, or has its backstop."""
+    """Time until the last draft is held, or has its backstop."""
     judged_after: timedelta
-    """When the last matched invoice is released (closed) or stamped (open)."""
+    """Time until the last matched invoice is released (closed) or stamped (open)."""
     leaves_after: timedelta
-    """When the last matched invoice goes out; stamped ones (open) do on Stripe's clock."""
+    """Time until the last matched invoice leaves; with fail open, on Stripe's clock."""
     window: timedelta
-    """When Stripe finalizes what is not secured."""
+    """Time until Stripe finalizes a draft that is not secured."""
     missed: int
-    """Invoices that Stripe finalizes before they are secured."""
+    """Number of invoices that Stripe finalizes before they are secured."""
     processes: int
-    """As many as can use the limits; more change nothing."""
+    """Number of processes that use up the rate limits; more change nothing."""
     fits: bool
     advice: tuple[str, ...]
-    """What to change; nothing when it fits."""
+    """Changes that make it fit; none if it fits."""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the figures for machines, in whole seconds."""
+        return {
+            "fits": self.fits,
+            "calls_per_invoice": self.calls,
+            "invoices_per_hour": round(self.per_second * 3600),
+            "bottleneck": self.bottleneck,
+            "secured_after_seconds": round(self.secured_after.total_seconds()),
+            "judged_after_seconds": round(self.judged_after.total_seconds()),
+            "leaves_after_seconds": round(self.leaves_after.total_seconds()),
+            "missed": self.missed,
+            "processes": self.processes,
+            "advice": list(self.advice),
+        }
 
 
-def seconds_each(calls: Calls, rate: Rate) -> float:
-    """What the limits allow: seconds per invoice that costs these calls."""
+def seconds_each(calls: EndpointCalls, rate: Rate) -> float:
+    """Return the seconds per invoice that the rate limits need for these calls."""
     if not calls:
         return 0.0
     slowest = max(max(calls.values()) / rate.endpoint, sum(calls.values()) / rate.total)
     return slowest * SPAN.total_seconds()
 
 
-def together(*many: Calls) -> Calls:
-    """All calls of several looks."""
+def together(*many: EndpointCalls) -> EndpointCalls:
+    """Return the calls of several checks together."""
     endpoints = sorted({endpoint for calls in many for endpoint in calls})
     return {endpoint: sum(calls.get(endpoint, 0) for calls in many) for endpoint in endpoints}
 
 
 def forecast(load: Load, policy: FailPolicy) -> Forecast:
-    """What the limits make of a load under one policy."""
-    calls = together(FIRST_LOOK, SECOND_LOOK[policy], CONFIRMING[policy])
+    """Return the forecast of a load under one policy."""
+    calls = together(FIRST_CHECK, SECOND_CHECK[policy], CONFIRMING[policy])
     secured, judged = _spread(load, policy) if load.anchor is Anchor.SPREAD else _at_once(load, policy)
     missed = _missed(load, policy) if load.anchor is Anchor.FIRST_OF_MONTH else 0
     advice = tuple(_advice(load, policy, missed, judged))
@@ -125,7 +142,7 @@ def forecast(load: Load, policy: FailPolicy) -> Forecast:
     )
 
 
-def _bottleneck(calls: Calls, rate: Rate) -> str:
+def _bottleneck(calls: EndpointCalls, rate: Rate) -> str:
     busiest = max(calls, key=lambda endpoint: calls[endpoint])
     if sum(calls.values()) / rate.total > calls[busiest] / rate.endpoint:
         return f"{rate.total}/s in all"
@@ -134,63 +151,63 @@ def _bottleneck(calls: Calls, rate: Rate) -> str:
 
 
 def _at_once(load: Load, policy: FailPolicy) -> tuple[timedelta, timedelta]:
-    """All drafts at one moment: first looks fill the limits, then second looks do."""
-    first = load.invoices * seconds_each(FIRST_LOOK, load.rate)
-    second = load.invoices * seconds_each(SECOND_LOOK[policy], load.rate)
+    """Return when the last draft is secured and judged, if all are made at once and checks fill the rate limits."""
+    first = load.invoices * seconds_each(FIRST_CHECK, load.rate)
+    second = load.invoices * seconds_each(SECOND_CHECK[policy], load.rate)
     ready, settle = _ready(load, policy), load.settle.total_seconds()
     if first <= ready:
         return timedelta(seconds=first), timedelta(seconds=max(ready + second, first + settle))
-    # Those that were first are ready while others still wait for their first look: both kinds share the limits.
-    both = load.invoices * seconds_each(together(FIRST_LOOK, SECOND_LOOK[policy]), load.rate)
+    # The first drafts are ready for their second check while others wait for their first: both share the rate limits.
+    both = load.invoices * seconds_each(together(FIRST_CHECK, SECOND_CHECK[policy]), load.rate)
     secured = first + min(second, first - ready)
     return timedelta(seconds=secured), timedelta(seconds=max(both, ready + second, secured + settle))
 
 
 def _ready(load: Load, policy: FailPolicy) -> float:
-    """Seconds until the first second look: when we finalize, not before Stripe would."""
+    """Return the seconds until the first second check, which never finalizes before Stripe would."""
     waits = max(load.settle, load.grace) if policy is FailPolicy.CLOSED else load.settle
     return waits.total_seconds()
 
 
 def _spread(load: Load, policy: FailPolicy) -> tuple[timedelta, timedelta]:
-    """Evenly over the month: each invoice by itself, while the limits are not used up."""
-    first = len(FIRST_LOOK) * load.stripe_latency
-    return first, timedelta(seconds=_ready(load, policy)) + _look_time(load, policy)
+    """Return when a draft is secured and judged, if each is checked by itself and the rate limits are not used up."""
+    first = len(FIRST_CHECK) * load.stripe_latency
+    return first, timedelta(seconds=_ready(load, policy)) + _check_time(load, policy)
 
 
 def _utilisation(load: Load, policy: FailPolicy) -> float:
-    """How much of the limits a month of such renewals uses."""
-    calls = together(FIRST_LOOK, SECOND_LOOK[policy], CONFIRMING[policy])
+    """Return the share of the rate limits that a month of such renewals uses."""
+    calls = together(FIRST_CHECK, SECOND_CHECK[policy], CONFIRMING[policy])
     return load.invoices * seconds_each(calls, load.rate) / MONTH.total_seconds()
 
 
 def _missed(load: Load, policy: FailPolicy) -> int:
-    """Drafts not secured when Stripe finalizes: first looks have the limits to themselves, then half of them."""
-    each, ready, grace = seconds_each(FIRST_LOOK, load.rate), _ready(load, policy), load.grace.total_seconds()
+    """Return the drafts not secured when Stripe finalizes: first checks have all of the rate limits, later half."""
+    each, ready, grace = seconds_each(FIRST_CHECK, load.rate), _ready(load, policy), load.grace.total_seconds()
     secured = min(grace, ready) / each + max(0.0, grace - ready) / each / 2
     return max(0, load.invoices - int(secured))
 
 
-def _look_time(load: Load, policy: FailPolicy) -> timedelta:
-    return sum(SECOND_LOOK[policy].values()) * load.stripe_latency + LEDGER_CALLS * load.ledger_latency
+def _check_time(load: Load, policy: FailPolicy) -> timedelta:
+    return sum(SECOND_CHECK[policy].values()) * load.stripe_latency + LEDGER_CALLS * load.ledger_latency
 
 
 def _processes(load: Load, policy: FailPolicy) -> int:
-    """So many that waiting for answers does not slow the limits down."""
-    first = sum(FIRST_LOOK.values()) * load.stripe_latency
-    wanted = [(first, FIRST_LOOK), (_look_time(load, policy), SECOND_LOOK[policy])]
+    """Return the number of processes with which waiting for answers does not leave rate limits unused."""
+    first = sum(FIRST_CHECK.values()) * load.stripe_latency
+    kinds = [(first, FIRST_CHECK), (_check_time(load, policy), SECOND_CHECK[policy])]
     arriving = load.invoices / MONTH.total_seconds() if load.anchor is Anchor.SPREAD else math.inf
     return max(
         1,
         *(
             math.ceil(time.total_seconds() * min(arriving, 1 / seconds_each(calls, load.rate)) / WORKERS)
-            for time, calls in wanted
+            for time, calls in kinds
         ),
     )
 
 
 def _advice(load: Load, policy: FailPolicy, missed: int, judged: timedelta) -> Iterator[str]:
-    """What to change, if anything."""
+    """Yield the changes that make the load fit."""
     if _utilisation(load, policy) >= 1:
         yield f"a month is too short for so many calls: {_ASK_STRIPE}"
         return
@@ -211,7 +228,7 @@ _ASK_STRIPE = "ask Stripe for higher limits and set PACSPACE_STRIPE_RATE"
 
 
 def _larger(load: Load, hours: int) -> Load:
-    """The same with another grace period, and a little more to do."""
+    """Return the load with another grace period and a margin of invoices."""
     return replace(load, grace=timedelta(hours=hours), invoices=math.ceil(load.invoices * _MARGIN))
 
 
