@@ -55,7 +55,7 @@ def release(
     with parts() as app:
         if not dry_run:
             refuse_when_observing(app, "release")
-        # An invoice that somebody else stopped is released by name only, never with `--all-held`.
+        # An invoice that another person or tool stopped is released by name only, never with `--all-held`.
         despite = () if all_held else (ANY_STOP,)
         waiver = Waiver(reason=reason, by=by, at=app.now(), figures={}, despite=despite)
         if invoice is not None:

@@ -22,8 +22,8 @@ _COLOURS = {
 }
 _HEADINGS = {
     StepOutcome.HOLDS: "What was verified",
-    StepOutcome.REFUTED: "What it says, which is refuted below",
-    StepOutcome.CANNOT_TELL: "What it says, which could not be verified to the end",
+    StepOutcome.REFUTED: "What the document claims, which is refuted below",
+    StepOutcome.CANNOT_TELL: "What the document claims, which could not be verified to the end",
 }
 _SOURCES = {
     "db": "PacSpace's database (db)",

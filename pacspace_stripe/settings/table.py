@@ -24,7 +24,7 @@ class SettingRow:
     meaning: str
     required: bool
     default: str | None
-    """As a person writes it; None: unset."""
+    """The default as a person writes it; None: unset."""
     current: str | None
 
 

@@ -110,7 +110,7 @@ def test_a_payer_reads_first_what_was_verified_and_last_what_was_not(tmp_path: P
 
 def test_figures_that_are_refuted_are_not_called_verified(tmp_path: Path, made: Papers) -> None:
     said = run(tmp_path, attached(made.plain, made.evidence.replace(b'"1250.5"', b'"1251"')), "--offline").output
-    assert "What it says, which is refuted below" in said
+    assert "What the document claims, which is refuted below" in said
     assert "What was verified" not in said
 
 

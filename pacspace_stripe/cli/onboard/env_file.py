@@ -33,7 +33,7 @@ _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an onboarding came: what was sent to PacSpace, and whether there is an account."""
+    """The progress of an onboarding: what was sent to PacSpace, and whether there is an account."""
 
     dashboard: str
     email: str
