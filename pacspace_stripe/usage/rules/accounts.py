@@ -24,8 +24,14 @@ ONE_USE_TWICE = (
     "two subscriptions bill this ledger account for the same time: a meter counts per customer, so both bill all of "
     "the use; name an account of its own in the metadata of each, or waive if both are meant"
 )
-SHARED_ACCOUNT = "several meters share this ledger account"
-SHARED_RECORD = "this one record would vouch for several meters or windows of the invoice"
+SHARED_ACCOUNT = (
+    "several meters share this ledger account: name the source of their records' meter in PACSPACE_STRIPE_METER_FROM, "
+    "or give each meter an account of its own"
+)
+SHARED_RECORD = (
+    "this one record would vouch for several meters or windows of the invoice: name {meter} and {month}, or {start} "
+    "and {end}, in PACSPACE_STRIPE_RECORD_KEY"
+)
 _NO_RECORD_KEY = "no legal record key: check PACSPACE_STRIPE_RECORD_KEY and the subscription's metadata"
 _LEGAL = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """PacSpace's rule for a ``customerId`` (CONTRACT 1.9). It documents no rule for keys, so they follow this one."""

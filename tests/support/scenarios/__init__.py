@@ -1,4 +1,4 @@
-"""The table of scenarios in ``tests/data/scenarios``: reading a row, playing it, judging its end."""
+"""Scenarios of ``tests/data/scenarios``: a row is read, played, and its end is judged."""
 
 from tests.support.scenarios.player import play
 from tests.support.scenarios.tables import Scenario, all_scenarios

@@ -1,4 +1,4 @@
-"""Whether a scenario ended as its row says."""
+"""Expectations of a scenario: assertions that it ended as its row describes."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ _OF_CUSTOMER = "invoice of "
 
 
 def judge(world: World, scenario: Scenario, expected: Expected, ids: Mapping[str, str]) -> None:
-    """Verdict and figures first: they say most about what went wrong."""
+    """Assert what one expectation names; verdict and figures first, since they show best what went wrong."""
     job = _job(world, scenario, expected.of)
     memory = world.memory(job)
     seen = f"{memory.verdict} {memory.reason}: {memory.detail}"
@@ -66,7 +66,7 @@ def _given(row: ExpectedWindow | ExpectedPlace) -> dict[str, Any]:
 
 
 def _pair(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
-    """Each expected row is one that was found, and there are no more."""
+    """Assert that each expected row was found, and that there are no more."""
     left = list(found)
     for row in expected:
         match = next((each for each in left if all(_same(value, each.get(name)) for name, value in row.items())), None)

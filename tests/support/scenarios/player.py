@@ -1,4 +1,4 @@
-"""Playing one scenario in a world of its own: what happened before, then time passes, then nothing is left to do."""
+"""The player of one scenario, in a world of its own: first what happened before, then time passes until the end."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -58,7 +58,7 @@ class _Play:
         )
 
     def run(self) -> None:
-        """Everything in order of time; what happened before the world begins is there from the beginning."""
+        """Do everything in order of time; what happened before the world begins is there from the beginning."""
         for act in sorted(self._acts(), key=lambda each: each.happens_at):
             self._until(act.happens_at)
             self._do(act)
@@ -157,7 +157,7 @@ def _counted(both: Both) -> Counted:
 
 
 def play(scenario: Scenario, folder: Path) -> None:
-    """Play it, and assert everything that it expects."""
+    """Play a scenario, and assert everything that it expects."""
     playing = _Play(scenario, folder)
     try:
         playing.build()

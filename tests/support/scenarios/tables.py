@@ -1,4 +1,4 @@
-"""Rows of the table as values. The words are those of ``tests/data/scenarios/README.md``; others are errors."""
+"""Rows of the tables as values. ``tests/data/scenarios/README.md`` lists the words; any other is an error."""
 
 import tomllib
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,7 @@ _HOUR = timedelta(hours=1)
 
 
 def _moment(written: object) -> object:
-    """TOML's dates and times; without a zone in UTC."""
+    """Return TOML's dates and times; in UTC if they have no zone."""
     if isinstance(written, date) and not isinstance(written, datetime):
         return datetime(written.year, written.month, written.day, tzinfo=UTC)
     if isinstance(written, datetime) and written.tzinfo is None:
@@ -34,7 +34,7 @@ class _Row(BaseModel):
 
 
 class _Open(BaseModel):
-    """The rest of its words go to whoever makes it."""
+    """Words of a row that are passed on to the simulator."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -44,7 +44,7 @@ class _Open(BaseModel):
 
 
 class Price(_Open):
-    """A metered price; of meter ``""`` a flat one."""
+    """A metered price, or a flat one if its meter is ``""``."""
 
     name: str
     meter: str = "api_calls"
@@ -133,7 +133,7 @@ class Then(_Open):
 
 
 class ExpectedWindow(_Row):
-    """One window's figures; None: whatever it is."""
+    """Figures of one window; None stands for any value."""
 
     meter: str | None = None
     start: Moment | None = None
@@ -146,7 +146,7 @@ class ExpectedWindow(_Row):
 
 
 class ExpectedPlace(_Row):
-    """Where the two sides differ, and why."""
+    """A place where the two sides differ, and its cause."""
 
     start: Moment | None = None
     end: Moment | None = None
@@ -160,7 +160,7 @@ class ExpectedPlace(_Row):
 
 
 class Expected(_Row):
-    """How it ends for one invoice."""
+    """The expected end of one invoice."""
 
     of: str | None = None
     verdict: str | None = None
@@ -204,7 +204,7 @@ class Scenario(_Row):
 
 
 def all_scenarios() -> list[tuple[str, Scenario]]:
-    """Every scenario of every file, with the file's name. Raises ValueError for a name that is used twice."""
+    """Return every scenario of every file, with the file's name. Raises ValueError for a name that is used twice."""
     found = [(file.stem, row) for file in sorted(FOLDER.glob("*.toml")) for row in _scenarios(file)]
     names = [row.name for _, row in found]
     twice = {name for name in names if names.count(name) > 1}
