@@ -19,6 +19,7 @@ from pacspace_stripe.documents.stamped_pdf import InvoiceStamper
 from pacspace_stripe.documents.statement import Statements
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
+from pacspace_stripe.evidence.dispute_bundle import DisputeBundles
 from pacspace_stripe.explain.explainer import Explainer, ExplanationKeeper
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.early_warning import EarlyWarning
@@ -94,6 +95,19 @@ class App:
             stripe=self.stripe,
             ledger=self.ledger,
             documents=self.documents,
+            letterhead=self.settings.letterhead,
+        )
+
+    @property
+    def dispute_bundles(self) -> DisputeBundles:
+        """The maker of dispute bundles."""
+        key, address = self.settings.pacspace_api_key.get_secret_value(), self.settings.pacspace_api_base_url
+        return DisputeBundles(
+            store=self.store,
+            stripe=self.stripe,
+            pacspace=PacSpace(key, base_url=address, transport=self.transport),
+            documents=self.documents,
+            statements=self.statements,
             letterhead=self.settings.letterhead,
         )
 

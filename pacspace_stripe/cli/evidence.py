@@ -82,10 +82,9 @@ def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:
 
 
 def _bundle(invoice: str, target: Path, *, as_json: bool) -> None:
-    from pacspace_stripe.evidence.bundle.contents import make_bundle  # noqa: PLC0415 - only a bundle needs both vendors
 
     with parts() as app:
-        made = make_bundle(app, invoice, made_at=app.now())
+        made = app.dispute_bundles.of_invoice(invoice, made_at=app.now())
     write_whole(target, made.content)
     if as_json:
         echo_json(made.manifest)

@@ -1,7 +1,7 @@
 """Evidence as strict, frozen models: bytes of unknown origin become one of these, or are refused.
 
-Each value has one spelling only; nothing is guessed, added or changed. The JSON Schema in ``evidence-1.json`` is made of
-these models and shows their docstrings.
+Each value has one spelling only; nothing is guessed, added or changed. The JSON Schema in ``evidence-1.json`` is
+made of these models and shows their docstrings.
 """
 
 import re

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pacspace_stripe.errors import NotFound
-from pacspace_stripe.evidence.bundle.archive import Bundle
-from pacspace_stripe.evidence.bundle.contents import make_bundle
+from pacspace_stripe.evidence.archive import DisputeBundle
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.pacspace_api import PacSpace
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
@@ -33,8 +32,8 @@ def world(folder: Path, url: str | None = None, **settings: str) -> Iterator[Wor
         made.app.close()
 
 
-def bundle(made: World, invoice_id: str | None = None) -> Bundle:
-    return make_bundle(made.app, invoice_id or made.invoice_id, made_at=MADE_AT)
+def bundle(made: World, invoice_id: str | None = None) -> DisputeBundle:
+    return made.app.dispute_bundles.of_invoice(invoice_id or made.invoice_id, made_at=MADE_AT)
 
 
 def opened(made: World, invoice_id: str | None = None) -> Opened:
@@ -149,7 +148,7 @@ def test_equal_answers_are_equal_bytes(tmp_path: Path) -> None:
         made.run()
         one, other = bundle(made), bundle(made)
         assert one.content == other.content
-        later = make_bundle(made.app, made.invoice_id, made_at=MADE_AT + DAY)
+        later = made.app.dispute_bundles.of_invoice(made.invoice_id, made_at=MADE_AT + DAY)
         first, second = Opened.of(one.content), Opened.of(later.content)
         assert first.manifest.pop("made_at") != second.manifest.pop("made_at")
         assert [name for name in first.entries if first.entries[name] != second.entries[name]] == ["manifest.json"]
@@ -262,7 +261,7 @@ def test_an_unproven_invoice_has_a_bundle_too(tmp_path: Path) -> None:
 
 def test_of_an_invoice_that_was_never_compared_there_is_none(tmp_path: Path) -> None:
     with world(tmp_path) as made, pytest.raises(NotFound, match="none about in_unknown"):
-        make_bundle(made.app, "in_unknown", made_at=MADE_AT)
+        made.app.dispute_bundles.of_invoice("in_unknown", made_at=MADE_AT)
 
 
 def test_a_ledger_that_grew_since_is_noted(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import PictureKind
 from pacspace_stripe.documents.views import days_of
 from pacspace_stripe.errors import RenderError
-from pacspace_stripe.evidence.bundle.contents import make_bundle
-from pacspace_stripe.evidence.bundle.summary import summary_view
+from pacspace_stripe.evidence.dispute_bundle import summary_view
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import Waiver
@@ -146,11 +145,11 @@ def test_a_bundle_says_what_its_drift_comes_from_and_names_no_other_customer(tmp
         (explanation,) = known.explanations
         elsewhere = replace(explanation, cause=Cause.WRONG_CUSTOMER, counterpart="cus_other")
         made.app.store.explanations.put(made.invoice_id, known.fingerprint, (elsewhere,))
-        bundle = make_bundle(made.app, made.invoice_id, made_at=made.clock.now())
+        bundle = made.app.dispute_bundles.of_invoice(made.invoice_id, made_at=made.clock.now())
         (said,) = Opened.of(bundle.content).text("summary.pdf")
         assert sentence(elsewhere, naming=False) in said
         assert "cus_other" not in said
-        again = make_bundle(made.app, made.invoice_id, made_at=made.clock.now())
+        again = made.app.dispute_bundles.of_invoice(made.invoice_id, made_at=made.clock.now())
         assert again.content == bundle.content
     finally:
         made.app.close()

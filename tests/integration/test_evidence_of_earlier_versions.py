@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
-from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation
 from pacspace_stripe.verify import OnlineServices, StepOutcome, VerificationReport, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
@@ -49,7 +48,7 @@ def first_link_by_an_earlier_version(folder: Path, town: World) -> None:
 
 def bundle_of(folder: Path, town: World) -> VerificationReport:
     path = folder / "bundle.zip"
-    path.write_bytes(make_bundle(town.app, town.invoice_id, made_at=MADE_AT).content)
+    path.write_bytes(town.app.dispute_bundles.of_invoice(town.invoice_id, made_at=MADE_AT).content)
     return verify(str(path), OnlineServices())
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pikepdf
 
-from pacspace_stripe.evidence.bundle.contents import make_bundle
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from pacspace_stripe.vocabulary.windows import iso
 from tests.support.bundles import Opened
@@ -73,7 +72,7 @@ class Papers:
 
 def papers(world: World, invoice_id: str | None = None) -> Papers:
     """Of an invoice that was decided."""
-    bundle = make_bundle(world.app, invoice_id or world.invoice_id, made_at=MADE_AT)
+    bundle = world.app.dispute_bundles.of_invoice(invoice_id or world.invoice_id, made_at=MADE_AT)
     assert bundle.missing == ()
     entries = Opened.of(bundle.content).entries
     manifest = json.loads(entries.pop("manifest.json"))

@@ -1,8 +1,11 @@
 """Evidence: the canonical JSON document that says what was compared, with what result, under which policy.
 
-Canonical by RFC 8785 and hashed with SHA-256. Quantities are strings: JSON numbers are doubles there.
-The core is the part that a new look at unchanged facts repeats word for word; a document is the core plus
-its time, its place in the subscription's chain and the hash of the one before.
+Its *core* is the part that a check of unchanged facts repeats byte for byte. A *document* is the core plus its
+time, its place in the subscription's chain, and the hash of the document before it. Quantities are strings: a JSON
+number is a double to many readers.
+
+A key that was added later appears only where it says something: so what had no such thing has the same core, and the
+same hash, as in earlier versions.
 """
 
 import json
@@ -17,12 +20,14 @@ from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.usage.rules import BilledUsage
 from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
-from pacspace_stripe.vocabulary.ledger import Comparison, LedgerProtocol, Proof, Record, SelectedScope, UsageSign
+from pacspace_stripe.vocabulary.ledger import LedgerProtocol, SelectedScope, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import Window, iso
 
 FORMAT = "pacspace-stripe/evidence/1"
+_WINDOW_KEY = ("meter", "start", "end", "subscription")
+"""Keys that distinguish the windows of one invoice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +39,7 @@ class Evidence:
 
 
 def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | None) -> dict[str, Json]:
-    """What was compared and found, without when and where in the chain."""
+    """Return what was compared and found, without its time and place in the chain."""
     waived = waiver if finding.verdict is Verdict.WAIVED else None
     return {
         "format": FORMAT,
@@ -45,7 +50,11 @@ def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | No
         "livemode": invoice.livemode,
         **found(finding),
         "policy": _policy(policy),
-        "waiver": _waiver(waived),
+        "waiver": (
+            {"reason": waived.reason, "by": waived.by, "at": iso(waived.at), "figures": dict(waived.figures)}
+            if waived
+            else None
+        ),
         "confirms": None,
     }
 
@@ -53,10 +62,10 @@ def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | No
 def confirmation(
     decided: Evidence, final: Invoice, billed: Iterable[BilledUsage | WindowResult]
 ) -> dict[str, Json] | None:
-    """The core that says: finalized, and its final lines bill what that decision names. None: it was about them itself.
+    """Return the core that confirms a decision: the final lines of the invoice bill what it says of the draft.
 
-    Nor is one confirmed that an earlier version wrote, whose lines named no quantities.
-    ``billed``: the final lines, whose figures the caller found to be those of the decision.
+    None if the decision is about the final lines itself, or if an earlier version wrote it, whose lines named no
+    quantities. ``billed`` are the final lines, whose figures the caller found to be those of the decision.
     """
     document: dict[str, Any] = json.loads(decided.document)
     if document["invoice_status"] != InvoiceStatus.DRAFT.value:
@@ -65,30 +74,26 @@ def confirmation(
         return None
     lines = {(usage.meter, *_bounds(usage.window), usage.subscription_id): _lines(usage.lines) for usage in billed}
     windows = [
-        {**window, "lines": lines.get(tuple(window.get(name) for name in _NAMES), []), "from_meter": False}
+        {**window, "lines": lines.get(tuple(window.get(key) for key in _WINDOW_KEY), []), "from_meter": False}
         for window in document["windows"]
     ]
     kept = {name: value for name, value in document.items() if name not in ("chain", "decided_at")}
     return {**kept, "invoice_status": final.status.value, "windows": windows, "confirms": decided.sha256}
 
 
-_NAMES = ("meter", "start", "end", "subscription")
-"""Return the key that tells the windows of one invoice apart."""
-
-
 def decision_of(links: Iterable[Evidence]) -> Evidence | None:
-    """Of an invoice's links, in order: the newest that decides, which is what a stamp names."""
+    """Return the newest of an invoice's links, in order, that decides: it is the one that a stamp names."""
     decisions = [link for link in links if json.loads(link.document).get("confirms") is None]
     return decisions[-1] if decisions else None
 
 
 def confirmation_of(links: Iterable[Evidence], sha256: str) -> Evidence | None:
-    """Of an invoice's links: the one that confirms this decision after finalization."""
+    """Return the one of an invoice's links that confirms this decision after finalization."""
     return next((link for link in links if json.loads(link.document).get("confirms") == sha256), None)
 
 
 def found(finding: Finding) -> dict[str, Json]:
-    """The decision, and both sides' figures with their proofs, window by window."""
+    """Return the decision, and both sides' figures with their proofs, window by window."""
     return {
         "decision": {"verdict": finding.verdict.value, "reason": finding.reason.value},
         "windows": [_window(result) for result in finding.windows],
@@ -98,7 +103,7 @@ def found(finding: Finding) -> dict[str, Json]:
 def seal(
     core_document: Mapping[str, Json], *, chain: str, sequence: int, previous: str | None, decided_at: datetime
 ) -> Evidence:
-    """The core as one link of a chain."""
+    """Return the core as one link of a chain."""
     document = canonical(
         {
             **core_document,
@@ -110,10 +115,10 @@ def seal(
 
 
 def meaning(document: Mapping[str, Json]) -> bytes:
-    """What a core or a document says, canonical: equal is no news.
+    """Return the canonical bytes of what a core or a document says: if they are equal, there is nothing new.
 
-    That is without its time, its place in the chain and, of an invoice that may go, its status: one that was found
-    right and moved on is still right by the same evidence.
+    Left out are its time, its place in the chain and, where the invoice may leave, its status: an invoice that was
+    found right and then advanced is still right by the same evidence.
     """
     left_out = {"chain", "decided_at"}
     match document["decision"]:
@@ -125,37 +130,57 @@ def meaning(document: Mapping[str, Json]) -> bytes:
 
 
 def _window(result: WindowResult) -> dict[str, Json]:
-    return {
+    comparison, proof, record = result.comparison, result.proof, result.record
+    window: dict[str, Json] = {
         **shown(result),
         "lines": _lines(result.lines),
         "from_meter": result.from_meter,
-        "compare": _comparison(result.comparison),
-        "proof": _proof(result.proof),
-        # Only the settlement ledger has records: evidence from before there was one still says the same.
-        **({"record": _record(result.record)} if result.record else {}),
-        **_billing(result),
-        **({"subscription": result.subscription_id} if result.subscription_id else {}),
-        # Only where not all of the ledger's window is usage as it stands: again, older evidence says the same.
-        **({"selection": _selection(result.selected)} if result.selected else {}),
+        "compare": None,
+        "proof": None,
     }
-
-
-def _billing(result: WindowResult) -> dict[str, Json]:
-    """How the lines say what is billed, where they are not simply added up: named only then, as ever before."""
-    said: dict[str, Json] = {}
+    if comparison is not None:
+        window["compare"] = {
+            "your_balance": text(comparison.your_balance),
+            "their_balance": text(comparison.their_balance),
+            "neutral_balance": _number(comparison.neutral_balance),
+            "matches_yours": comparison.matches_yours,
+            "matches_theirs": comparison.matches_theirs,
+        }
+    if proof is not None:
+        window["proof"] = {
+            "checkpoint_id": proof.checkpoint_id,
+            "proof_root": proof.proof_root,
+            "record_count": proof.count,
+            "net_change": text(proof.net),
+            "verify_url": proof.verify_url,
+            "cross_checked": proof.cross_checked,
+            "stale": proof.stale,
+        }
+    # Keys of later versions, each only where it says something (see the module).
+    if record is not None:
+        window["record"] = {
+            "key": record.key,
+            "bits": text(record.bits),
+            "writes": record.writes,
+            "verified": record.verified,
+        }
     if result.billed_as is not BilledAs.SUM:
-        said["billed_as"] = result.billed_as.value
+        window["billed_as"] = result.billed_as.value
     if result.meter_totals is not None:
-        said["meter_says"] = {"inner": text(result.meter_totals.inner), "outer": text(result.meter_totals.outer)}
+        window["meter_says"] = {"inner": text(result.meter_totals.inner), "outer": text(result.meter_totals.outer)}
     if result.billed_earlier:
-        said["already"] = [
+        window["already"] = [
             {"invoice": each.invoice_id, "quantity": text(each.quantity)} for each in result.billed_earlier
         ]
-    return said
+    if result.subscription_id:
+        window["subscription"] = result.subscription_id
+    if result.selected:
+        window["selection"] = _selection(result.selected)
+    return window
 
 
 def shown(result: WindowResult) -> dict[str, Json]:
-    """One window in the shape that every command prints: decimals as strings."""
+    """Return one window in the shape that every command prints; decimals are strings."""
     start, end = _bounds(result.window)
     return {
         "account": result.account,
@@ -173,56 +198,28 @@ def _bounds(window: Window | None) -> tuple[str | None, str | None]:
     return (iso(window.start), iso(window.end)) if window else (None, None)
 
 
-def _lines(lines: Iterable[BilledLine]) -> list[Json]:
-    return [_line(line) for line in lines]
-
-
-def _line(line: BilledLine) -> dict[str, Json]:
-    said: dict[str, Json] = {"id": line.line_id, "quantity": _number(line.quantity)}
-    if line.kind is not LineKind.USAGE:
-        said["kind"] = line.kind.value
-    if line.price is not None:
-        said["price"] = line.price
-    return said
-
-
 def _number(quantity: Decimal | None) -> str | None:
     return None if quantity is None else text(quantity)
 
 
-def _comparison(comparison: Comparison | None) -> Json:
-    if comparison is None:
-        return None
-    return {
-        "your_balance": text(comparison.your_balance),
-        "their_balance": text(comparison.their_balance),
-        "neutral_balance": _number(comparison.neutral_balance),
-        "matches_yours": comparison.matches_yours,
-        "matches_theirs": comparison.matches_theirs,
-    }
+def _lines(lines: Iterable[BilledLine]) -> list[Json]:
+    return [
+        {
+            "id": line.line_id,
+            "quantity": _number(line.quantity),
+            **({"kind": line.kind.value} if line.kind is not LineKind.USAGE else {}),
+            **({"price": line.price} if line.price is not None else {}),
+        }
+        for line in lines
+    ]
 
 
-def _proof(proof: Proof | None) -> Json:
-    if proof is None:
-        return None
-    return {
-        "checkpoint_id": proof.checkpoint_id,
-        "proof_root": proof.proof_root,
-        "record_count": proof.count,
-        "net_change": text(proof.net),
-        "verify_url": proof.verify_url,
-        "cross_checked": proof.cross_checked,
-        "stale": proof.stale,
-    }
-
-
-def _selection(selected: SelectedScope) -> Json:
+def _selection(selected: SelectedScope) -> dict[str, Json]:
     start, end = _bounds(selected.scope)
     own = selected.by_usage_time
     return {
         "start": start,
         "end": end,
-        # Named only where a record's own time placed it: older evidence says the same without it.
         **({"placed_by": {"accepted": selected.counted - own, "usage_time": own}} if own else {}),
         "record_count": selected.count,
         "net_change": text(selected.net),
@@ -233,25 +230,17 @@ def _selection(selected: SelectedScope) -> Json:
     }
 
 
-def _record(record: Record) -> Json:
-    return {"key": record.key, "bits": text(record.bits), "writes": record.writes, "verified": record.verified}
-
-
-def _policy(policy: Policy) -> Json:
-    settlement = policy.ledger is LedgerProtocol.SETTLEMENT
-    return {
-        **({"ledger": policy.ledger.value} if settlement else {}),
+def _policy(policy: Policy) -> dict[str, Json]:
+    document: dict[str, Json] = {
         "mode": policy.mode.value,
         "fail": policy.fail.value,
         "finalize": policy.finalize.value,
         "tolerance": text(policy.tolerance),
         "usage_sign": policy.usage_sign.value,
-        **({} if settlement else _choices(policy)),
     }
-
-
-def _choices(policy: Policy) -> dict[str, Json]:
-    """What was decided about which records count, if anything was."""
+    if policy.ledger is LedgerProtocol.SETTLEMENT:
+        # It has one record per key: nothing is chosen among records.
+        return {"ledger": policy.ledger.value, **document}
     chosen: dict[str, Json] = {
         "meter_from": policy.meter_from if policy.meter_from != BY_ACCOUNT else "",
         "exclude_reasons": [*sorted(policy.exclude_reasons)],
@@ -261,11 +250,11 @@ def _choices(policy: Policy) -> dict[str, Json]:
         "totals": [*sorted(policy.totals)],
         "usage_items": [*policy.usage_items.described],
     }
-    return {name: value for name, value in chosen.items() if value}
+    return {**document, **{name: value for name, value in chosen.items() if value}}
 
 
 def choices(policy: Mapping[str, Any]) -> Policy:
-    """What a document's policy decided about which records count."""
+    """Return the policy that says which records count, from a document's."""
     return Policy(
         usage_sign=UsageSign(policy["usage_sign"]),
         meter_from=policy.get("meter_from", BY_ACCOUNT),
@@ -275,9 +264,3 @@ def choices(policy: Mapping[str, Any]) -> Policy:
         readings=frozenset(policy.get("readings", ())),
         totals=frozenset(policy.get("totals", ())),
     )
-
-
-def _waiver(waiver: Waiver | None) -> Json:
-    if waiver is None:
-        return None
-    return {"reason": waiver.reason, "by": waiver.by, "at": iso(waiver.at), "figures": dict(waiver.figures)}

@@ -46,8 +46,8 @@ _NEXT_STEPS: dict[Reason, str] = {
         " lists them."
     ),
     Reason.LEDGER_INCONSISTENT: (
-        "PacSpace gave two figures for the same records. The invoice is checked again automatically; if it stays so, send"
-        " PacSpace's support the figures that `pacspace-stripe evidence {invoice}` shows."
+        "PacSpace gave two figures for the same records. The invoice is checked again automatically; if it stays so,"
+        " send PacSpace's support the figures that `pacspace-stripe evidence {invoice}` shows."
     ),
     Reason.UNKNOWN_SHAPE: (
         "This version cannot compare what is named above. Check whether a newer pacspace-stripe can; until then compare"

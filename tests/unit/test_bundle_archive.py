@@ -1,4 +1,4 @@
-"""What may leave the house, how it is packed, and how a command writes it."""
+"""A bundle's archive: what may be shared, how it is packed, and how a command writes it."""
 
 import json
 import zipfile
@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.cli.output import write_whole
 from pacspace_stripe.errors import NotFound, RateLimited, RemoteUnavailable, UnexpectedAnswer
-from pacspace_stripe.evidence.bundle.archive import Folder, zipped
-from pacspace_stripe.evidence.bundle.redaction import shareable, shareable_text
+from pacspace_stripe.evidence.archive import BundleFolder, shareable, shareable_text, zipped
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from tests.support.bundles import Opened, sha256
 
@@ -36,11 +35,11 @@ NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
         ("", ""),
     ],
 )
-def test_mail_addresses_do_not_leave(written: str, shared: str) -> None:
+def test_mail_addresses_are_removed(written: str, shared: str) -> None:
     assert shareable_text(written) == shared
 
 
-def test_a_long_text_without_an_address_takes_no_time() -> None:
+def test_a_long_text_without_an_address_is_quick() -> None:
     text = "a." * 500_000
     assert shareable_text(text) == text
 
@@ -59,7 +58,7 @@ def test_a_long_text_without_an_address_takes_no_time() -> None:
         "metadata",
     ],
 )
-def test_what_is_private_does_not_leave_however_deep_it_is(name: str) -> None:
+def test_private_keys_are_removed_at_any_depth(name: str) -> None:
     assert shareable({"a": [{name: "x", "b": 1}], name: {"c": 2}}) == {"a": [{"b": 1}]}
 
 
@@ -74,7 +73,7 @@ def test_numbers_keep_their_digits() -> None:
     }
 
 
-def test_an_answer_without_a_bottom_is_refused() -> None:
+def test_an_answer_nested_too_deep_is_refused() -> None:
     answer: object = 1
     for _ in range(60):
         answer = [answer]
@@ -90,8 +89,8 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_whatever_a_vendor_answers_can_be_packed(answer: object) -> None:
-    folder = Folder()
+def test_any_answer_of_a_vendor_can_be_packed(answer: object) -> None:
+    folder = BundleFolder()
     folder.put_json("answer.json", shareable(answer))
     json.loads(folder.files["answer.json"])
 
@@ -129,16 +128,16 @@ def answered() -> bytes:
 def test_only_a_vendor_that_does_not_answer_is_not_asked_again(
     first: Callable[[], bytes], *, asked_again: bool
 ) -> None:
-    folder = Folder()
-    folder.asked("PacSpace", ("one",), first)
-    assert (folder.asked("PacSpace", ("two", "three"), answered) == b"answer") is asked_again
-    assert folder.asked("Stripe", ("four",), answered) == b"answer"
+    folder = BundleFolder()
+    folder.ask("PacSpace", ("one",), first)
+    assert (folder.ask("PacSpace", ("two", "three"), answered) == b"answer") is asked_again
+    assert folder.ask("Stripe", ("four",), answered) == b"answer"
 
 
-def test_what_is_missing_stands_in_the_manifest_with_its_reason() -> None:
-    folder = Folder()
-    folder.put("there.json", b"{}")
-    folder.asked("PacSpace", ("one", "two"), unavailable)
+def test_the_manifest_lists_missing_files_with_their_reasons() -> None:
+    folder = BundleFolder()
+    folder.files["there.json"] = b"{}"
+    folder.ask("PacSpace", ("one", "two"), unavailable)
     there = Opened.of(folder.packed("in_1", "ab" * 32, NOON).content)
     assert there.manifest == {
         "format": "pacspace-stripe/bundle/1",
