@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pacspace_stripe.documents.rendering import Documents
+from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead
 from pacspace_stripe.documents.statement import Statements
 from pacspace_stripe.documents.views import SummaryView, decided_at, summary_windows
