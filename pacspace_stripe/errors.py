@@ -2,30 +2,30 @@
 
     PacspaceStripeError            says what happened, and in ``hint`` what to do next
     ├── ConfigurationError         a setting is missing or wrong: names the variable, never its value
-    ├── SignatureError             a webhook that the sender's secret did not sign
-    ├── UnreadableEvent            a signed webhook body that is not an event we can read
-    ├── InvalidInput               not what PacSpace takes: nothing was sent
+    ├── SignatureError             a webhook that no configured secret signed
+    ├── UnreadableEvent            a signed webhook body that is no readable event
+    ├── InvalidInput               a value that PacSpace does not take: nothing was sent
     ├── RemoteError                Stripe or PacSpace
-    │   ├── RemoteUnavailable      no answer, or one that may be different later: try again
-    │   │   ├── RateLimited        429: try again soon; says nothing about the invoice
+    │   ├── RemoteUnavailable      no answer, or one that may be different later: retried
+    │   │   ├── RateLimited        429: retried soon; says nothing about the invoice
     │   │   │   └── CadenceLimited 429 for one ledger account: its records come too often
     │   │   └── StillInFlight      accepted, but not done within the time allowed
-    │   ├── UnexpectedAnswer       an answer that is not what the contract says: never counts as agreement
-    │   └── RemoteRefused          a clear no: do not repeat the same request
-    │       ├── NotFound           the thing does not exist
-    │       ├── NotEditable        Stripe froze it: read again
+    │   ├── UnexpectedAnswer       an answer outside the contract: never counts as agreement
+    │   └── RemoteRefused          a clear refusal: the same request is not repeated
+    │       ├── NotFound           the object does not exist
+    │       ├── NotEditable        Stripe froze the invoice: it is read again
     │       ├── KeyRefused         401: an unknown or disabled key
     │       ├── HostMismatch       403: the key is of another environment than the address
     │       ├── PlanLimitReached   402: PacSpace's plan has no room for more
     │       ├── NotProvisioned     412: the key's environment does not exist yet
-    │       ├── ScopeRefused       400: a span of time that PacSpace does not look at in one request
-    │       ├── LoginRefused       401: PacSpace's dashboard does not let this person in
+    │       ├── ScopeRefused       400: a span of time that PacSpace does not answer in one request
+    │       ├── LoginRefused       401: PacSpace's dashboard does not know this login
     │       ├── NotApproved        PacSpace has not approved this person's access
-    │       ├── Conflict           409: the idempotency key, or the name, already stands for something else
+    │       ├── Conflict           409: the idempotency key or the name is used for something else
     │       └── DeltaFailed        PacSpace took a delta and could not verify it
     ├── StoreUnavailable           our database does not answer
-    ├── LeaseBusy                  another process is looking at this invoice now
-    ├── LeaseLost                  the lease ran out while we worked: nothing more is written
+    ├── LeaseBusy                  another process checks this invoice now
+    ├── LeaseLost                  the lease expired during the check: nothing more is written
     ├── RenderError                a document or footer could not be rendered
     └── UnreadableDocument         a file that is to be verified cannot be read at all
         └── UnreadableEvidence     evidence that is not JSON in our format
@@ -39,7 +39,7 @@ from pacspace_stripe.vocabulary.webhooks import SignatureProblem
 
 
 class PacspaceStripeError(Exception):
-    """The root of the tree. ``hint`` tells a person what to do next."""
+    """The root of the tree. ``hint`` names what a person can do next."""
 
     hint = ""
 
@@ -50,7 +50,7 @@ class PacspaceStripeError(Exception):
 
     @property
     def with_hint(self) -> str:
-        """The message and the hint as sentences of one text."""
+        """Return the message and the hint as sentences of one text."""
         message = str(self)
         if not self.hint:
             return message
@@ -78,19 +78,19 @@ class SignatureError(PacspaceStripeError):
 
 
 class UnreadableEvent(PacspaceStripeError):
-    """The webhook's signature holds but its body is not an event we can read."""
+    """The webhook's signature holds, but its body is no readable event."""
 
 
 class InvalidInput(PacspaceStripeError, ValueError):
-    """What was asked is not what PacSpace takes (CONTRACT 1.9): nothing was sent."""
+    """A value that PacSpace does not take (CONTRACT 1.9): nothing was sent."""
 
     hint = "Correct the value; sending it again as it is changes nothing."
 
 
 class RemoteError(PacspaceStripeError):
-    """Something about ``service`` ("Stripe" or "PacSpace"); ``request_id`` as the service named it.
+    """Failure of a request to ``service`` ("Stripe" or "PacSpace"); ``request_id`` as the service named it.
 
-    ``retry_after`` is how long the service wishes us to wait, if it named a time.
+    ``retry_after`` is how long the service asks us to wait, if it named a time.
     """
 
     def __init__(
@@ -113,22 +113,22 @@ class RemoteError(PacspaceStripeError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later by itself."""
+        """Return True if the same request may succeed later by itself."""
         return not isinstance(self, RemoteRefused)
 
 
 class RemoteUnavailable(RemoteError):
-    """No answer, or a server error, after every retry: look again later."""
+    """No answer, or a server error, after every retry."""
 
     hint = "Nothing to do: it is tried again by itself."
 
 
 class RateLimited(RemoteUnavailable):
-    """Refused for its rate. ``retry_after`` is the service's wish, if it named one."""
+    """Refused for its rate. ``retry_after`` is how long the service asks us to wait, if it named a time."""
 
 
 class CadenceLimited(RateLimited):
-    """PacSpace takes this ledger account's records less often (CONTRACT 1.8). Never repeated by itself."""
+    """PacSpace takes this ledger account's records less often (CONTRACT 1.8). It is never repeated by itself."""
 
     hint = "Send one summary per day and ledger account, or wait for retry_after."
 
@@ -146,24 +146,24 @@ class StillInFlight(RemoteUnavailable):
 class UnexpectedAnswer(RemoteError):
     """An answer outside the contract: wrong type, missing field, HTML, success=false.
 
-    ``unread`` names the rows of a list that could not be read, as far as they name themselves.
+    ``unread`` holds the ids of a list's unreadable rows, as far as they have one.
     """
 
     unread: tuple[str, ...] = ()
 
 
 class RemoteRefused(RemoteError):
-    """A clear no to this request: a bad key, a bad parameter, a missing permission."""
+    """A clear refusal of this request: a bad key, a bad parameter, a missing permission."""
 
 
 class NotFound(RemoteRefused):
-    """The thing asked for does not exist (any more)."""
+    """The object asked for does not exist (any more)."""
 
     hint = "Compare the id; the key must be of the account that has it, and of the same mode (test or live)."
 
 
 class NotEditable(RemoteRefused):
-    """Stripe froze the invoice (``invoice_not_editable``): read it again, write metadata only."""
+    """Stripe froze the invoice (FACTS 2.2.3): it is read again, and only metadata is written."""
 
 
 class KeyRefused(RemoteRefused):
@@ -203,7 +203,7 @@ class NotApproved(RemoteRefused):
 
 
 class ScopeRefused(RemoteRefused):
-    """400: two scopes at once, or a span of time wider than PacSpace looks at in one request."""
+    """400: two scopes at once, or a span of time wider than PacSpace answers in one request."""
 
     hint = "Ask for one scope, no wider than PacSpace's limits (`limits()` names them)."
 
@@ -227,17 +227,17 @@ class StoreUnavailable(PacspaceStripeError):
 
 
 class LeaseBusy(PacspaceStripeError):
-    """Another process is looking at this invoice right now."""
+    """Another process checks this invoice right now."""
 
     hint = "Try again in a few seconds."
 
 
 class LeaseLost(PacspaceStripeError):
-    """The lease ran out while we worked; nothing more is written."""
+    """The lease expired during the check; nothing more is written."""
 
 
 class RenderError(PacspaceStripeError):
-    """A template could not be rendered: names the template and the reason."""
+    """A template could not be rendered; the message names the template and the reason."""
 
 
 class UnreadableDocument(PacspaceStripeError):

@@ -1,21 +1,22 @@
 """The sweep: webhooks are lost in practice, so Stripe is asked for what it has that we do not know.
 
-What runs at each sweep, one request each when there is nothing to find:
+Each sweep makes one request each for these, when there is nothing to find:
 
-* drafts of any age that we do not know, or that move again though we, or somebody else, kept them back;
-* drafts, and below freshly finalized invoices, whose stamp somebody changed;
-* events of the types we handle that an endpoint did not take: each goes through the inbox as if it had come now.
+1. drafts of any age that we do not know, or that advance again although we, or a person, kept them back;
+2. drafts whose stamp was changed by others, and below also finalized invoices;
+3. events of the handled types that an endpoint did not take: each is taken as if a webhook had just delivered it.
 
-What runs when ``serve`` starts, each hour and at ``pacspace-stripe sweep``:
+A wide sweep (when ``serve`` starts, each hour, and at ``pacspace-stripe sweep``) adds these:
 
-* finalized invoices of the last three days that we do not know or never could read: nothing can be held back any more,
-  and a webhook that failed has told us already;
-* reports of Stripe's on meter events that it rejected after it had accepted them, also whenever one of its events tells
-  of such a report: they explain drifts;
-* subscriptions whose period ends soon and that no ``invoice.upcoming`` came for. An early warning compares full days.
+4. Stripe's reports on meter events that it rejected after it had accepted them, since they explain drifts; also in
+   every sweep after an event that announced such a report;
+5. finalized invoices of the last three days that we do not know or never could read: none of them can be held back any
+   more, and step 3 finds a failed webhook sooner;
+6. subscriptions whose period ends soon and for which no ``invoice.upcoming`` arrived: an early warning compares full
+   days.
 
-What is overdue needs no sweep: ``serve`` looks for it each second, and the command after its sweep. A sweep writes
-nothing anywhere but triggers; each find goes through the same check as any event.
+What is overdue needs no sweep: ``serve`` finds it each second, and the command after its sweep. A sweep writes nothing
+but triggers; each find goes through the same check as any event.
 """
 
 import logging
@@ -38,24 +39,24 @@ from pacspace_stripe.vocabulary.windows import iso
 from pacspace_stripe.wakeups import REJECTIONS_WANTED, SWEEP_ID, UPCOMING_WITHOUT_PERIOD, Wakeups
 
 FRESH = timedelta(days=3)
-"""How far back events and finalized invoices are looked for: as long as Stripe repeats a webhook."""
+"""Age up to which events and finalized invoices are searched: as long as Stripe repeats a webhook (FACTS 5.2)."""
 WIDELY = timedelta(hours=1)
-"""How often a sweep looks for what cannot be held back anyway."""
+"""Time between two searches for what cannot be held back anyway."""
 OVERLAP = timedelta(minutes=10)
-"""How far a list goes back behind the list before: Stripe's lists lag by up to a minute (FACTS 5)."""
+"""Overlap of a list with the list before it: Stripe's lists lag by up to a minute (FACTS 5.3)."""
 LAST_CALL = timedelta(days=1)
-"""How long before the end of a period its ``invoice.upcoming`` counts as lost: Stripe sends it days before."""
+"""Time before a period's end at which its ``invoice.upcoming`` counts as lost; Stripe sends it earlier (FACTS 1.1)."""
 SHORTEST_LEASE = timedelta(minutes=5)
+LISTED_FOR = timedelta(days=30)
+"""Time for which Stripe lists events (FACTS 5.3)."""
 _CHUNK = 100
 _INVOICE = "in_"
 _HANDLED = tuple(sorted(type_.value for type_ in SUBSCRIBED))
 _EVENTS, _FINALIZED, _WIDE = "sweep:events", "sweep:finalized", "sweep:widely"
 _REJECTIONS = "sweep:rejections"
-"""Facts: up to when each list was read to its end."""
+"""Facts: the time up to which each list was read to its end."""
 REJECTIONS_REFUSED = "sweep:rejections_refused"
-"""Fact: why they could not be read."""
-REMEMBERED = timedelta(days=30)
-"""Time for which Stripe lists events."""
+"""Fact: why the reports on rejected meter events could not be read."""
 
 Row = TypeVar("Row")
 _log = logging.getLogger(__name__)
@@ -63,126 +64,131 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Finds what no webhook told us of. ``warning``: how long before a period's end; zero looks for none.
-
-    ``replay`` takes an event as the webhook endpoint does; the id of what it woke, if anything.
-    """
+    """Search for what no webhook delivered."""
 
     stripe: StripeApi
     store: Store
     wakeups: Wakeups
     interval: timedelta
     warning: timedelta
+    """Time before a period's end from which early warnings are due; zero searches for none."""
     lease: timedelta
     now: Callable[[], datetime]
 
     def plan(self) -> None:
-        """Sweep soon, widely and for three days back: ``serve`` does at every start. Each sweep plans the next one."""
-        self._forget()
+        """Request a wide sweep soon, as ``serve`` does at every start; each sweep plans the next one."""
+        self._forget_marks()
         self.store.triggers.request(JobKind.SWEEP, SWEEP_ID)
 
     def run(self, *, widely: bool = False) -> list[str]:
-        """One sweep, now: what it found, each once. Raises LeaseBusy when another process sweeps.
+        """Make one sweep now; return the ids of what it found, each once.
 
-        ``widely``: everything, for three days back, as at the start of ``serve``.
-        A list that Stripe does not give hides no other one: RemoteError is raised when everything else was looked at.
+        ``widely`` searches everything, three days back, as at the start of ``serve``. Raises LeaseBusy when another
+        process sweeps. A list that Stripe does not give hides no other one: RemoteError is raised after all others.
         """
-        leased = self.store.jobs.acquire(JobKind.SWEEP, SWEEP_ID, max(self.lease, SHORTEST_LEASE))
-        if leased is None:
+        lease = self.store.jobs.acquire(JobKind.SWEEP, SWEEP_ID, max(self.lease, SHORTEST_LEASE))
+        if lease is None:
             message = "another process is sweeping"
             raise LeaseBusy(message)
         found: dict[str, None] = {}
         try:
             if widely:
-                self._forget()
-            failures = self._search(leased, found)
+                self._forget_marks()
+            failures = self._search(lease, found)
         finally:
             _log.info("sweep found=%d", len(found))
-            leased.give_back(None, self.now() + self.interval)
+            lease.give_back(None, self.now() + self.interval)
         if failures:
             raise failures[0]
         return list(found)
 
-    def _search(self, leased: JobLease, found: dict[str, None]) -> list[RemoteError]:
+    def _search(self, lease: JobLease, found: dict[str, None]) -> list[RemoteError]:
         began, failures, last = self.now(), list[RemoteError](), self._mark(_WIDE)
         wide = last is None or last + WIDELY <= began
-        always = (self._drafts, self._undelivered)
-        told = (self._rejections,) if wide or self.store.journal.fact(REJECTIONS_WANTED) else ()
-        for look in (*always, *told, *((self._finalized, self._unwarned) if wide else ())):
+        reports = (self._rejections,) if wide or self.store.journal.fact(REJECTIONS_WANTED) else ()
+        searches = (self._drafts, self._undelivered, *reports, *((self._finalized, self._unwarned) if wide else ()))
+        for search in searches:
             try:
-                for job in look(leased, began):
-                    found[job] = None
+                for job_id in search(lease, began):
+                    found[job_id] = None
             except RemoteError as error:
-                found |= dict.fromkeys(self._unread(error))
-                _log.warning("sweep, %s: %s", look.__name__.strip("_"), error)
+                if isinstance(error, UnexpectedAnswer):
+                    # The check of an unreadable invoice says what is wrong with it.
+                    unread = [row_id for row_id in error.unread if row_id.startswith(_INVOICE)]
+                    found |= dict.fromkeys(self._unknown(unread))
+                _log.warning("sweep, %s: %s", search.__name__.strip("_"), error)
                 failures.append(error)
         if wide and not failures:
-            self._reached(_WIDE, began)
+            self._set_mark(_WIDE, began)
         return failures
 
-    # -- what is looked for -----------------------------------------------------------------------------------------
+    # -- the searches -----------------------------------------------------------------------------------------------
 
-    def _drafts(self, leased: JobLease, _: datetime) -> Iterator[str]:
-        for chunk in _chunks(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value), leased):
-            yield from self._unknown(chunk)
+    def _drafts(self, lease: JobLease, _: datetime) -> Iterator[str]:
+        for chunk in _chunks(self.stripe.list_invoices(status=InvoiceStatus.DRAFT.value), lease):
+            yield from self._unknown([draft.invoice_id for draft in chunk])
             kept_back = self.store.jobs.kept_back([draft.invoice_id for draft in chunk if draft.auto_advance])
             yield from self._requested(JobKind.INVOICE, kept_back)
-            yield from self._changed(chunk)
+            yield from self._restamped(chunk)
 
-    def _undelivered(self, leased: JobLease, began: datetime) -> Iterator[str]:
+    def _undelivered(self, lease: JobLease, began: datetime) -> Iterator[str]:
         listed = self.stripe.list_undelivered_events(_HANDLED, created_since=self._since(_EVENTS, began))
-        for chunk in _chunks(listed, leased):
+        for chunk in _chunks(listed, lease):
             received = self.store.triggers.received([event.event_id for event in chunk])
             for event in chunk:
                 woken = None if event.event_id in received else self.wakeups.take(event, FOUND_BY_SWEEP).woken
                 if woken is not None:
                     yield woken
-        self._reached(_EVENTS, began)
+        self._set_mark(_EVENTS, began)
 
-    def _finalized(self, leased: JobLease, began: datetime) -> Iterator[str]:
+    def _finalized(self, lease: JobLease, began: datetime) -> Iterator[str]:
         recent = self.stripe.list_invoices(created_since=self._since(_FINALIZED, began))
         finalized = (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.UNKNOWN)
-        for chunk in _chunks(recent, leased):
+        for chunk in _chunks(recent, lease):
             left = [invoice for invoice in chunk if invoice.status in finalized]
-            yield from self._unknown(left)
-            yield from self._changed(left)
-        self._reached(_FINALIZED, began)
+            yield from self._unknown([invoice.invoice_id for invoice in left])
+            yield from self._restamped(left)
+        self._set_mark(_FINALIZED, began)
 
-    def _rejections(self, leased: JobLease, began: datetime) -> Iterator[str]:
-        """Keep what Stripe rejected. What cannot be read of it is told once, and is no failure of the sweep."""
-        since = max(began - REMEMBERED, (self._mark(_REJECTIONS) or began - REMEMBERED) - OVERLAP)
+    def _rejections(self, lease: JobLease, began: datetime) -> Iterator[str]:
+        """Store Stripe's reports on rejected meter events; a refusal is logged once, and fails no sweep."""
+        since = max(began - LISTED_FOR, (self._mark(_REJECTIONS) or began - LISTED_FOR) - OVERLAP)
         journal = self.store.journal
         try:
-            for chunk in _chunks(self.stripe.list_rejections(created_since=since), leased):
+            for chunk in _chunks(self.stripe.list_rejections(created_since=since), lease):
                 self.store.rejections.put([one for report in chunk for one in self._named(report)])
         except (RemoteRefused, UnexpectedAnswer) as error:
             if journal.remember_fact(REJECTIONS_REFUSED, str(error)) != str(error):
                 _log.warning("meter events that Stripe rejected cannot be read: %s %s", error, error.hint)
         else:
             journal.forget_fact(REJECTIONS_REFUSED)
-            self._reached(_REJECTIONS, began)
+            self._set_mark(_REJECTIONS, began)
         journal.forget_fact(REJECTIONS_WANTED)
         yield from ()
 
-    def _named(self, report: RejectionReport) -> Iterator[Rejection]:
-        """A meter that cannot be read keeps its id for a name: nothing is said about any other meter."""
+    def _named(self, report: RejectionReport) -> list[Rejection]:
+        """Return a report's rejections with their meter's name, or its id where the meter cannot be read."""
         meter = report.meter_id
         if meter is not None:
             with suppress(RemoteRefused, UnexpectedAnswer):
                 meter = self.stripe.meter(meter).event_name
-        return (replace(one, meter=meter) for one in report.rejections)
+        return [replace(one, meter=meter) for one in report.rejections]
 
-    def _unwarned(self, leased: JobLease, began: datetime) -> Iterator[str]:
+    def _unwarned(self, lease: JobLease, began: datetime) -> Iterator[str]:
         if not self.warning:
             return
         soon = self.stripe.list_subscriptions(ends_after=began, ends_before=began + self.warning)
-        for chunk in _chunks(soon, leased):
-            due = [job for subscription in chunk for job in self._warnings_due(subscription, began)]
+        for chunk in _chunks(soon, lease):
+            due = [job_id for subscription in chunk for job_id in self._warnings_due(subscription, began)]
             known = self.store.jobs.known(due)
-            yield from self._requested(JobKind.UPCOMING, (job for job in due if job not in known))
+            yield from self._requested(JobKind.UPCOMING, (job_id for job_id in due if job_id not in known))
 
     def _warnings_due(self, subscription: Subscription, now: datetime) -> Iterator[str]:
-        """The early warnings that should have begun: now where no event names the period, else where it is late."""
+        """Yield the early warnings that should have begun by now.
+
+        Where no ``invoice.upcoming`` names the period (FACTS 1.3, 12.6), that is as early as warnings are due at all;
+        elsewhere only when the event is late.
+        """
         mailed = subscription.collection_method is not CollectionMethod.CHARGE_AUTOMATICALLY
         silent = mailed or subscription.paused or self.store.journal.fact(UPCOMING_WITHOUT_PERIOD)
         lead = self.warning if silent else min(LAST_CALL, self.warning)
@@ -191,58 +197,50 @@ class Sweep:
 
     # -- what is found ----------------------------------------------------------------------------------------------
 
-    def _unknown(self, invoices: list[Invoice]) -> Iterator[str]:
-        """Those that we have no row of, or gave up without ever reading them."""
-        yield from self._unheard([invoice.invoice_id for invoice in invoices])
-
-    def _unheard(self, listed: list[str]) -> Iterator[str]:
-        known, given_up = self.store.jobs.known(listed), self.store.jobs.given_up(listed)
-        missing = (invoice_id for invoice_id in listed if invoice_id not in known or invoice_id in given_up)
+    def _unknown(self, invoice_ids: list[str]) -> Iterator[str]:
+        """Request checks of the invoices that we have no row of, or gave up without ever reading them."""
+        known, given_up = self.store.jobs.known(invoice_ids), self.store.jobs.given_up(invoice_ids)
+        missing = (each for each in invoice_ids if each not in known or each in given_up)
         yield from self._requested(JobKind.INVOICE, missing)
 
-    def _unread(self, error: RemoteError) -> Iterator[str]:
-        """Invoices in a list that could not be read: the check of each one says what is wrong with it."""
-        if isinstance(error, UnexpectedAnswer):
-            yield from self._unheard([row_id for row_id in error.unread if row_id.startswith(_INVOICE)])
-
-    def _changed(self, invoices: list[Invoice]) -> Iterator[str]:
-        """Return the invoices whose stamp somebody changed, as the list shows it."""
+    def _restamped(self, invoices: list[Invoice]) -> Iterator[str]:
+        """Request checks of the invoices whose stamp was changed by others, as the list shows it."""
         listed = {invoice.invoice_id: invoice for invoice in invoices}
         stamped = self.store.jobs.stamped(list(listed))
-        changed = [memory.invoice_id for memory in stamped if changed_stamp(listed[memory.invoice_id], memory)]
+        changed = [state.invoice_id for state in stamped if changed_stamp(listed[state.invoice_id], state)]
         yield from self._requested(JobKind.INVOICE, changed)
 
     def _requested(self, kind: JobKind, job_ids: Iterable[str]) -> Iterator[str]:
-        for job in job_ids:
-            self.store.triggers.request(kind, job)
-            yield job
+        for job_id in job_ids:
+            self.store.triggers.request(kind, job_id)
+            yield job_id
 
-    # -- how far the lists were read --------------------------------------------------------------------------------
+    # -- the time up to which each list was read --------------------------------------------------------------------
 
-    def _since(self, mark: str, now: datetime) -> datetime:
-        reached = self._mark(mark)
-        return now - FRESH if reached is None else max(now - FRESH, reached - OVERLAP)
+    def _since(self, name: str, now: datetime) -> datetime:
+        mark = self._mark(name)
+        return now - FRESH if mark is None else max(now - FRESH, mark - OVERLAP)
 
     def _mark(self, name: str) -> datetime | None:
-        said = self.store.journal.fact(name)
-        return datetime.fromisoformat(said) if said else None
+        stored = self.store.journal.fact(name)
+        return datetime.fromisoformat(stored) if stored else None
 
-    def _forget(self) -> None:
-        for mark in (_EVENTS, _FINALIZED, _WIDE):
-            self.store.journal.remember_fact(mark, "")
+    def _set_mark(self, name: str, at: datetime) -> None:
+        self.store.journal.remember_fact(name, iso(at))
 
-    def _reached(self, mark: str, at: datetime) -> None:
-        self.store.journal.remember_fact(mark, iso(at))
+    def _forget_marks(self) -> None:
+        for name in (_EVENTS, _FINALIZED, _WIDE):
+            self.store.journal.remember_fact(name, "")
 
 
-def _chunks(rows: Iterable[Row], leased: JobLease) -> Iterator[list[Row]]:
-    """In pieces, each under the lease; what was read before Stripe's list broke off is handed on first."""
+def _chunks(rows: Iterable[Row], lease: JobLease) -> Iterator[list[Row]]:
+    """Yield the rows in chunks, each under the lease; rows that were read before Stripe's list broke off come first."""
     chunk: list[Row] = []
     try:
         for row in rows:
             chunk.append(row)
             if len(chunk) == _CHUNK:
-                leased.keep()
+                lease.keep()
                 yield chunk
                 chunk = []
     except RemoteError:

@@ -150,7 +150,7 @@ class Wakeups:
         outcome = ReceiptOutcome.QUEUED if woken else ReceiptOutcome.RECORDED
         return Receipt(outcome=outcome, event_id=event.event_id, account=account)
 
-    def _wakeup_of(self, event: Event, outcome: str) -> Wakeup | None:  # noqa: C901  # one table, one row per type
+    def _wakeup_of(self, event: Event, outcome: str) -> Wakeup | None:  # noqa: C901, PLR0911  # one table
         """Return what an event wakes; None for types that are not even recorded."""
         journal, invoice_id = self.store.journal, event.invoice_id
         match event.type:
@@ -218,7 +218,7 @@ class Wakeups:
         return None if known is not None and (known.memory.ended or known.memory.cleared) else invoice_id
 
     def _unless_cleared(self, invoice_id: str | None) -> str | None:
-        """Return the id unless we let that invoice go: its payment ends it, and a release's effect is watched anyway."""
+        """Return the id unless we released that invoice: its payment ends it, and a release is watched anyway."""
         known = self.store.jobs.find(invoice_id) if invoice_id else None
         return None if known is not None and known.memory.cleared else invoice_id
 

@@ -1,4 +1,4 @@
-"""One line per request and one id per request; the last line of defence for errors nobody expected.
+"""One log line and one id per request, and the last line of defence for unexpected errors.
 
 Logs carry ids, never bodies, headers, addresses or secrets.
 """
@@ -17,7 +17,7 @@ _log = logging.getLogger("pacspace_stripe.webhooks")
 
 
 class AccessLog:
-    """ASGI middleware, outermost: nothing leaves without an id, and no error leaves at all."""
+    """Outermost ASGI middleware: every answer carries an id, and no exception leaves the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001  # whatever it is, Stripe gets a clean 500 and tries again
+        except Exception as error:  # noqa: BLE001  # for any error Stripe gets a clean 500 and sends the event again
             _log.error("request=%s failed: %s", request_id, _where(error))
             if not status:
                 await JSONResponse({"error": "internal"}, status_code=500)(scope, receive, send_with_id)
@@ -52,6 +52,6 @@ class AccessLog:
 
 
 def _where(error: BaseException) -> str:
-    """Type and place, not the message: a foreign error may quote what it was given."""
+    """Return an error's type and place, not its message: a foreign error may quote the request."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     return f"{type(error).__qualname__} at " + " < ".join(f"{frame.filename}:{frame.lineno}" for frame in frames)

@@ -1,4 +1,4 @@
-"""How the endpoint is served: one uvicorn process, quiet about itself, bounded against strangers."""
+"""The uvicorn settings of the endpoint: quiet about itself, bounded against unknown senders."""
 
 from typing import Final
 
@@ -6,14 +6,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 _CONNECTIONS: Final = 512
-"""More at once are answered 503, and Stripe comes again."""
+"""More connections at once are answered 503, and Stripe sends again."""
 _HEADER_BYTES: Final = 64 * 1024
 _GRACE_SECONDS: Final = 3
-"""What is being received when we are told to stop may be finished; what is not, Stripe sends again."""
+"""Time to finish requests under way at a stop; Stripe sends again what was not finished."""
 
 
 def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
-    """For ``uvicorn.Server``. Logging stays ours: nothing is configured, no access lines with addresses."""
+    """Return the settings for ``uvicorn.Server``. uvicorn configures no logging, and writes no lines with addresses."""
     return uvicorn.Config(
         app,
         host=host,
@@ -21,7 +21,7 @@ def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Nothing we do depends on the caller's address, so nobody's word for it is taken.
+        # Nothing depends on the caller's address, so no header is believed about it.
         proxy_headers=False,
         limit_concurrency=_CONNECTIONS,
         h11_max_incomplete_event_size=_HEADER_BYTES,

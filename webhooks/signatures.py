@@ -8,6 +8,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from pacspace_stripe.errors import SignatureError
 from pacspace_stripe.vocabulary.webhooks import SignatureProblem
@@ -24,7 +25,7 @@ _NOT_SIGNED = "no configured secret signed this webhook"
 _CLOCK_HINT = "Compare this machine's clock with the real time; a replayed webhook is refused on purpose."
 _STRIPE_HEADER_HINT = "Stripe sends this header with every webhook: check whether a proxy in front of us changes it."
 _PACSPACE_HEADER_HINT = "PacSpace sends it with every webhook: check whether a proxy in front of us changes it."
-_PACSPACE_SECRET_HINT = (
+_PACSPACE_SIGNER_HINT = (
     "Compare PACSPACE_WEBHOOK_SECRET with the secret that PacSpace showed when the webhook was made."
 )
 
@@ -37,14 +38,14 @@ def verify_stripe_signature(
     The header is ``t=…,v1=…[,v1=…][,v0=…]``; schemes other than ``v1`` are ignored.
     """
     if not header:
-        raise _bad_header("the Stripe-Signature header is missing", _STRIPE_HEADER_HINT)
+        _refuse_header("the Stripe-Signature header is missing", _STRIPE_HEADER_HINT)
     pairs = _pairs(header)
     timestamps = [value for name, value in pairs if name == "t"]
     if len(timestamps) != 1 or _STRIPE_TIMESTAMP.fullmatch(timestamps[0]) is None:
-        raise _bad_header("the Stripe-Signature header has no single timestamp", _STRIPE_HEADER_HINT)
+        _refuse_header("the Stripe-Signature header has no single timestamp", _STRIPE_HEADER_HINT)
     signatures = _signatures(pairs)
     if not 0 < len(signatures) <= _MOST_SIGNATURES:
-        raise _bad_header("the Stripe-Signature header has no v1 signature, or too many", _STRIPE_HEADER_HINT)
+        _refuse_header("the Stripe-Signature header has no v1 signature, or too many", _STRIPE_HEADER_HINT)
     timestamp = timestamps[0]
     if not _is_signed(f"{timestamp}.".encode() + body, signatures, secrets):
         raise SignatureError(_NOT_SIGNED)
@@ -66,19 +67,19 @@ def verify_pacspace_signature(
     after a rotation, ``header`` holds two signatures.
     """
     if timestamp is None or _PACSPACE_TIMESTAMP.fullmatch(timestamp) is None:
-        raise _bad_header("the X-PacSpace-Timestamp header is missing or not a time", _PACSPACE_HEADER_HINT)
+        _refuse_header("the X-PacSpace-Timestamp header is missing or not a time", _PACSPACE_HEADER_HINT)
     signatures = _signatures(_pairs(header or ""))
     if not 0 < len(signatures) <= _MOST_SIGNATURES:
         problem = "the X-PacSpace-Signature header is missing, or has no v1 signature, or too many"
-        raise _bad_header(problem, _PACSPACE_HEADER_HINT)
+        _refuse_header(problem, _PACSPACE_HEADER_HINT)
     if not _is_signed(f"{timestamp}.".encode() + body, signatures, secrets):
-        raise SignatureError(_NOT_SIGNED, hint=_PACSPACE_SECRET_HINT)
+        raise SignatureError(_NOT_SIGNED, hint=_PACSPACE_SIGNER_HINT)
     signed_at = int(timestamp)
     _require_recent(signed_at / 1000 if signed_at >= _MILLISECONDS_FROM else signed_at, now, tolerance)
 
 
-def _bad_header(problem: str, hint: str) -> SignatureError:
-    return SignatureError(problem, hint=hint, cause=SignatureProblem.HEADER)
+def _refuse_header(problem: str, hint: str) -> NoReturn:
+    raise SignatureError(problem, hint=hint, cause=SignatureProblem.HEADER)
 
 
 def _pairs(header: str) -> list[tuple[str, str]]:
