@@ -1,9 +1,12 @@
 """``pacspace-stripe serve`` as a process: what it answers, what it survives, what it says."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +132,32 @@ def test_logs_are_lines_of_json_that_carry_ids(endpoint: Town) -> None:
     [received] = [line for line in lines if line.get("event") == "evt_logged"]
     assert (received["invoice"], received["outcome"], received["status"]) == (bill.invoice_id, "queued", "200")
     assert received["request"].startswith("req_")
+
+
+def test_another_asgi_server_runs_the_same_gate_from_the_environment(tmp_path: Path) -> None:
+    with town(tmp_path, seconds=600) as place:
+        command = [sys.executable, "-m", "uvicorn", "--factory", "webhooks.app:create_app", "--log-level", "warning"]
+        environment = {**os.environ, **place.stack.environment}
+        with (tmp_path / "uvicorn.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--port", str(place.stack.port)], env=environment, stdout=log, stderr=log
+            )
+        try:
+            readyz = f"http://127.0.0.1:{place.stack.port}/readyz"
+            wait_for("the endpoint to be ready", lambda: is_ready(readyz))
+            assert httpx.get(readyz, trust_env=False).json() == {"status": "ready", "database": "answers"}
+            bill = place.invoiced()
+            place.until_held(bill)
+        finally:
+            process.terminate()
+            process.wait(timeout=SECONDS_TO_STOP)
+        assert "Traceback" not in (tmp_path / "uvicorn.log").read_text()
+
+
+def is_ready(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    return False
 
 
 # -- what it survives ---------------------------------------------------------------------------------------------
