@@ -192,7 +192,7 @@ def build(
     comparer = Comparer(stripe=stripe, ledger=compared, store=store, policy=policy, now=now)
     explainer = Explainer(stripe=stripe, ledger=ledger, store=store, transport=transport, policy=policy, now=now)
     explaining = ExplanationKeeper(explain=explainer.explain_all, store=store)
-    parts = Services(
+    services = Services(
         stripe=stripe,
         comparer=comparer,
         findings=Findings(stripe=stripe, comparer=comparer, policy=policy),
@@ -202,7 +202,7 @@ def build(
         policy=policy,
         explaining=explaining,
     )
-    checker = Checker(parts=parts, transport=transport, lease=settings.lease, now=now)
+    checker = Checker(services=services, transport=transport, lease=settings.lease, now=now)
     early_warning = EarlyWarning(
         stripe=stripe,
         comparer=comparer,

@@ -29,7 +29,7 @@ from typing import TypeVar
 from pacspace_stripe.errors import LeaseBusy, RemoteError, RemoteRefused, UnexpectedAnswer
 from pacspace_stripe.explain.rules.rejections import Rejection, RejectionReport
 from pacspace_stripe.gate.early_warning import upcoming_job_id
-from pacspace_stripe.gate.rules.carried_stamp import changed_stamp
+from pacspace_stripe.gate.rules.stamp import changed_stamp
 from pacspace_stripe.store import JobKind, JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import is_metered

@@ -17,6 +17,7 @@ from pacspace_stripe.backfill.rules.tally import STATUSES, BackfillSelection, Li
 from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
+from pacspace_stripe.gate.check import BackfillRequest
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY
@@ -187,7 +188,7 @@ class Backfill:
 
     def _is_ours(self, invoice: Invoice) -> bool:
         """Return whether anything on the invoice is metered, or the gate holds it."""
-        if self.checker.parts.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
+        if self.checker.services.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
             return True
         job = self.store.jobs.find(invoice.invoice_id)
         return job is not None and job.memory.held
@@ -195,9 +196,10 @@ class Backfill:
     def _checked(self, listed: ListedInvoice) -> CheckResult:
         def attempt(may_wait: bool) -> CheckResult:  # noqa: FBT001 - the signature of CheckAttempt
             if self.apply:
-                return self.checker.look_back(listed.invoice_id, patient=may_wait)
+                return self.checker.check(listed.invoice_id, backfill=BackfillRequest(patient=may_wait))
             read = listed.invoice if listed.complete else None
-            return self.checker.preview_back(read or self.stripe.read_invoice(listed.invoice_id), patient=may_wait)
+            read = read or self.stripe.read_invoice(listed.invoice_id)
+            return self.checker.preview_of(read, backfill=BackfillRequest(patient=may_wait))
 
         try:
             return self.retries.check(attempt)

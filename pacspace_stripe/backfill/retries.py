@@ -14,8 +14,8 @@ from typing import TypeVar
 from pacspace_stripe.backfill.results import CheckAttempt
 from pacspace_stripe.comparison.rules.verdicts import UNANSWERED
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, RateLimited, RemoteError
+from pacspace_stripe.gate.check import UNSETTLED
 from pacspace_stripe.gate.rules.result import CheckResult
-from pacspace_stripe.gate.story import UNSETTLED
 
 PAUSES = (2.0, 5.0, 15.0)
 """Seconds before each repetition of a request that Stripe or PacSpace did not answer."""

@@ -115,7 +115,7 @@ def _explained_now(app: App, read: Invoice) -> ExplainedInvoice:
 def _with_plans(
     app: App, invoice: Invoice, result: CheckResult, explanations: tuple[Explanation, ...], made_at: datetime
 ) -> ExplainedInvoice:
-    formulas = app.checker.parts.comparer.billing.formulas(invoice) if explanations else {}
+    formulas = app.checker.services.comparer.billing.formulas(invoice) if explanations else {}
     plans = tuple(
         plan(
             each,

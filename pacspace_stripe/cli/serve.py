@@ -79,7 +79,7 @@ def _refuse_other_webhooks() -> None:
 
 def _log_settings(app: App, host: str, port: int) -> None:
     settings = app.settings
-    channels = ",".join(app.checker.parts.alerts.channels) or "log"
+    channels = ",".join(app.checker.services.alerts.channels) or "log"
     _log.info(
         "serving host=%s port=%d mode=%s fail=%s finalize=%s livemode=%s alerts=%s",
         host,

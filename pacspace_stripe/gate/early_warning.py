@@ -128,7 +128,7 @@ class EarlyWarning:
         self.explaining.explain_once(leased, remembered, scope, found)
         if found.verdict is Verdict.MATCHED and not proofs.missing:
             return remembered, now + self.policy.cadence
-        again_at = timing.look_again_at(remembered, self.policy, now, found)
+        again_at = timing.next_check_at(remembered, self.policy, now, found)
         return awaiting(remembered, again_at), again_at
 
     def _past(self, memory: InvoiceState, period_end: int, now: datetime) -> tuple[InvoiceState, datetime | None]:

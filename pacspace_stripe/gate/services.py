@@ -1,4 +1,4 @@
-"""What a look at an invoice is made with, and what comes out of it."""
+"""Adapters and policy that a check works with."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from pacspace_stripe.comparison.comparer import Comparer
 from pacspace_stripe.comparison.finding import Findings
 from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.gate.gate_alerts import Alerts
-from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.gate.stripe_writes import Rendering
 from pacspace_stripe.store import Coverage, Store
 from pacspace_stripe.stripe_api import RecordingStripe, StripeApi
@@ -17,23 +16,13 @@ from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.policy import Policy
 
 _log = logging.getLogger("pacspace_stripe.checks")
-_UNHEARD = logging.Logger("preview")  # noqa: LOG001 - no handler is to hear of steps that nobody takes
-_UNHEARD.disabled = True
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """Where one pass through the story ended."""
-
-    memory: InvoiceState
-    status: str
-    next_check_at: datetime | None
-    steps: tuple[str, ...]
+_SILENT = logging.Logger("preview")  # noqa: LOG001 - a preview takes no step, so no handler may log one
+_SILENT.disabled = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the story is told with."""
+    """Stripe, the ledger, the store, the alerts and the policy, as one check or one preview uses them."""
 
     stripe: StripeApi
     comparer: Comparer
@@ -43,15 +32,15 @@ class Services:
     alerts: Alerts
     policy: Policy
     explaining: ExplanationKeeper | None
-    """None in a preview: it explains nothing."""
+    """None in a preview, which explains nothing."""
     log: logging.Logger = _log
 
     def recording(self, now: Callable[[], datetime], *, read: Invoice | None, beside: Coverage | None) -> "Services":
-        """Return the parts of one preview, with which the whole story runs and changes nothing.
+        """Return the services of one preview, with which a whole check runs and changes nothing.
 
-        Everything that a check changes goes through Stripe, the store and the ledger. Each of them records what it
-        would write, and reads it again as if it were written. ``read`` is the invoice as Stripe has it now; ``beside``
-        keeps the claims of a dry run over many.
+        A check changes things through Stripe, the store and the ledger only. Each of them records here what it would
+        write, and reads it back as if it were written. ``read`` is the invoice as Stripe has it now; ``beside`` keeps
+        the coverage of a dry run over many invoices.
         """
         stripe, store = RecordingStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
         comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.read_only())
@@ -61,7 +50,7 @@ class Services:
             store=store,
             comparer=comparer,
             findings=replace(self.findings, stripe=stripe, comparer=comparer),
-            alerts=replace(self.alerts, store=store, log=_UNHEARD),
+            alerts=replace(self.alerts, store=store, log=_SILENT),
             explaining=None,
-            log=_UNHEARD,
+            log=_SILENT,
         )

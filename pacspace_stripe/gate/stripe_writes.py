@@ -1,4 +1,8 @@
-"""The writes: evidence, hold, backstop, stamp, finalize, release. Each is written down before and after it happens."""
+"""Writes on one invoice: evidence, hold, backstop, stamp, finalize, release.
+
+Each is saved as an intent before Stripe gets it, and as done after Stripe took it. A check that dies in between leaves a
+state from which the next one knows what may have happened.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,9 +16,8 @@ from pacspace_stripe.documents.views import footer_view
 from pacspace_stripe.errors import NotEditable
 from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.gate.rules.actions import WriteStamp
-from pacspace_stripe.gate.rules.carried_stamp import ChangedStamp
 from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, TooLong, find_block, insert_block
-from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, Sign, metadata_stamp, ours
+from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, ChangedStamp, Sign, metadata_stamp, ours
 from pacspace_stripe.gate.rules.state import (
     Backstop,
     Finalizer,
@@ -38,21 +41,20 @@ from pacspace_stripe.vocabulary.windows import iso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """The footer's text for a finding."""
+    """Renderer of the footer's text for a finding."""
 
     documents: Documents
 
     def footer(self, finding: Finding, evidence_sha256: str) -> str:
-        """Our block, from the template, told by the evidence like every other document. Raises RenderError."""
+        """Return our block, from the template, of evidence like every other document. Raises RenderError."""
         return self.documents.render_footer(footer_view(evidence.found(finding), evidence_sha256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripeWrites:
-    """Writes on one invoice, under its lease.
+    """Writer of one invoice, under its lease.
 
-    Each is saved as an intent and noted in the audit trail before it is sent: a crash in between is no riddle, and
-    nothing that Stripe got from us is missing there.
+    Each write is noted in the audit log before it is sent: nothing that Stripe got from the gate is missing there.
     """
 
     stripe: StripeApi
@@ -64,30 +66,30 @@ class StripeWrites:
     def _noted(self, kind: str, invoice: Invoice, **detail: object) -> None:
         self.store.journal.note(kind, invoice.invoice_id, json.dumps(detail, default=str))
 
-    def seal(self, invoice: Invoice, memory: InvoiceState, finding: Finding, policy: Policy) -> InvoiceState:
-        """One more link of evidence. No echo: figures, policy and result equal to the last one are nothing new."""
-        core = evidence.core(invoice, finding, policy, memory.waiver)
+    def seal(self, invoice: Invoice, state: InvoiceState, finding: Finding, policy: Policy) -> InvoiceState:
+        """Append one link of evidence, unless figures, policy and result equal those of the last one."""
+        core = evidence.core(invoice, finding, policy, state.waiver)
         known = digest(evidence.meaning(core))
-        if known == memory.evidence_core and not self._lost(invoice, memory):
-            return memory
-        if printed := self._printed(invoice, memory, finding):
-            return replace(memory, evidence_sha256=printed)
+        if known == state.evidence_core and not self._lost(invoice, state):
+            return state
+        if printed := self._printed(invoice, state, finding):
+            return replace(state, evidence_sha256=printed)
         chain = invoice.subscription_id or invoice.invoice_id
-        # The chain is not ours to extend once the lease is gone: whoever has it now decides.
+        # Without the lease, the chain is not ours to extend: the process that has it now decides.
         self.leased.guard()
         sealed = self.store.chains.append(core, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
-        done = replace(memory, evidence_sha256=sealed.sha256, evidence_core=known)
+        done = replace(state, evidence_sha256=sealed.sha256, evidence_core=known)
         self.leased.save(done)
         return done
 
-    def _lost(self, invoice: Invoice, memory: InvoiceState) -> bool:
-        """An earlier database stamped it, and nothing of that is left: not its evidence, nor the stamp itself."""
-        sha = memory.evidence_sha256 or ""
+    def _lost(self, invoice: Invoice, state: InvoiceState) -> bool:
+        """Return whether nothing is left of what an earlier database stamped: neither its evidence nor the stamp."""
+        sha = state.evidence_sha256 or ""
         return invoice.metadata.get(EVIDENCE_KEY) != sha and self.store.chains.find(sha) is None
 
-    def _printed(self, invoice: Invoice, memory: InvoiceState, finding: Finding) -> str | None:
+    def _printed(self, invoice: Invoice, state: InvoiceState, finding: Finding) -> str | None:
         """Return the evidence that the frozen footer names, when it proves this match: the PDF can name no other."""
-        stamped, block = memory.stamp, find_block(invoice.footer) or ""
+        stamped, block = state.stamp, find_block(invoice.footer) or ""
         if stamped is None or invoice.status is InvoiceStatus.DRAFT or stamped.evidence_sha256 not in block:
             return None
         matched = stamped.verdict is finding.verdict is Verdict.MATCHED
@@ -96,31 +98,30 @@ class StripeWrites:
         return stamped.evidence_sha256 if same and self.store.chains.find(stamped.evidence_sha256) else None
 
     def adopt(
-        self, invoice: Invoice, memory: InvoiceState, finding: Finding, sha256: str, policy: Policy
+        self, invoice: Invoice, state: InvoiceState, finding: Finding, sha256: str, policy: Policy
     ) -> InvoiceState:
-        """Take the stamp that the invoice carries for our last one: an earlier database, or an earlier check, wrote it.
+        """Adopt the stamp on the invoice as our last one: an earlier database, or an earlier check, wrote it.
 
-        What was compared now is evidence of its own, beside it. Not of a waiver: who gave it, and why, is not known.
+        What was compared now is appended as evidence of its own, except for a waiver: its author and reason are unknown.
         """
-        said = evidence.core(invoice, finding, policy, None)
+        core = evidence.core(invoice, finding, policy, None)
         if finding.verdict is Verdict.MATCHED and self.store.chains.find(sha256) is None:
             self.leased.guard()
             chain = invoice.subscription_id or invoice.invoice_id
-            self.store.chains.append(said, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
-        known = memory.stamp if memory.stamp and memory.stamp.evidence_sha256 == sha256 else None
-        stamped = known or WrittenStamp(
+            self.store.chains.append(core, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
+        known = state.stamp if state.stamp and state.stamp.evidence_sha256 == sha256 else None
+        stamp = known or WrittenStamp(
             verdict=finding.verdict, evidence_sha256=sha256, figures=figures_of(finding), at=self.now
         )
-        if not stamped.metadata:
-            on_it = ours(invoice.metadata)
-            stamped = replace(stamped, metadata=on_it, footer=find_block(invoice.footer), written=True)
-        core = digest(evidence.meaning(said))
-        done = replace(memory, stamp=stamped, evidence_sha256=sha256, evidence_core=core)
+        if not stamp.metadata:
+            stamp = replace(stamp, metadata=ours(invoice.metadata), footer=find_block(invoice.footer), written=True)
+        meaning = digest(evidence.meaning(core))
+        done = replace(state, stamp=stamp, evidence_sha256=sha256, evidence_core=meaning)
         self.leased.save(done)
         return done
 
     def confirm(self, final: Invoice, sha256: str, billed: Iterable[BilledUsage | WindowResult]) -> None:
-        """One more link when that evidence is about the draft: finalized, and its lines still bill the same."""
+        """Append a link to evidence about the draft: it was finalized, and its lines still bill the same."""
         decided = self.store.chains.find(sha256)
         core = evidence.confirmation(decided, final, billed) if decided else None
         if core is not None:
@@ -128,56 +129,59 @@ class StripeWrites:
             self.leased.guard()
             self.store.chains.append(core, chain=chain, job_id=final.invoice_id, decided_at=self.now)
 
-    def hold(self, invoice: Invoice, memory: InvoiceState, cause: HoldCause) -> tuple[InvoiceState, Invoice]:
-        """``auto_advance=false``, signed as ours: from here on it is ours to release. And the invoice as it is then."""
-        intent = memory if memory.held else replace(memory, position=Held(step=HoldStep.REQUESTED, cause=cause))
+    def hold(self, invoice: Invoice, state: InvoiceState, cause: HoldCause) -> tuple[InvoiceState, Invoice]:
+        """Set ``auto_advance=false``, signed as ours; return the invoice as it is then. From here on it is ours to release.
+
+        The sign goes into the same update: it tells our hold from a person's after a crash, and after a lost database.
+        """
+        intent = state if state.held else replace(state, position=Held(step=HoldStep.REQUESTED, cause=cause))
         self.leased.save(intent)
         self._noted("hold", invoice)
         sign = Sign(
             invoice_id=invoice.invoice_id,
-            since=memory.held_at or self.now,
-            planned_at=memory.first.finalizes_at if memory.first else None,
+            since=state.held_at or self.now,
+            planned_at=state.first.finalizes_at if state.first else None,
             cause=cause,
         ).written(invoice.metadata)
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=False, metadata=sign)
-        finalized = isinstance(memory.position, Held) and memory.position.step is HoldStep.FINALIZED
+        finalized = isinstance(state.position, Held) and state.position.step is HoldStep.FINALIZED
         step = HoldStep.FINALIZED if finalized else HoldStep.HELD
-        done = replace(memory, position=Held(step=step, cause=cause), held_at=memory.held_at or self.now)
+        done = replace(state, position=Held(step=step, cause=cause), held_at=state.held_at or self.now)
         self.leased.save(done)
         metadata = {**invoice.metadata, **sign}
         return done, replace(invoice, auto_advance=False, automatically_finalizes_at=None, metadata=metadata)
 
-    def backstop(self, invoice: Invoice, memory: InvoiceState, at: datetime, cause: HoldCause) -> InvoiceState:
-        """Stripe's own clock as the fallback, set once."""
-        self.leased.save(memory)
+    def backstop(self, invoice: Invoice, state: InvoiceState, at: datetime, cause: HoldCause) -> InvoiceState:
+        """Set Stripe's own finalization time as the fallback, once."""
+        self.leased.save(state)
         if at > self.now and invoice.automatically_finalizes_at != at:
             self._noted("backstop", invoice, at=iso(at))
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=at)
-        done = replace(memory, position=Free(), backstop=Backstop(at=at, cause=cause))
+        done = replace(state, position=Free(), backstop=Backstop(at=at, cause=cause))
         self.leased.save(done)
         return done
 
-    def give_back(self, invoice: Invoice, memory: InvoiceState, finalizes_at: datetime | None) -> InvoiceState:
-        """As it was, what we stopped before we could read that nothing on it is metered."""
+    def give_back(self, invoice: Invoice, state: InvoiceState, finalizes_at: datetime | None) -> InvoiceState:
+        """Undo a precautionary hold or backstop on an invoice that has no metered lines."""
         self._noted("give_back", invoice)
-        if memory.held:
+        if state.held:
             self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=_unsigned(invoice))
         elif finalizes_at is not None and finalizes_at != invoice.automatically_finalizes_at:
             self.stripe.update_invoice(invoice.invoice_id, automatically_finalizes_at=finalizes_at)
-        done = replace(memory, position=Free(), backstop=None)
+        done = replace(state, position=Free(), backstop=None)
         self.leased.save(done)
         return done
 
     def stamp(
-        self, invoice: Invoice, memory: InvoiceState, finding: Finding, action: WriteStamp
+        self, invoice: Invoice, state: InvoiceState, finding: Finding, action: WriteStamp
     ) -> tuple[InvoiceState, bool]:
-        """Verdict and proof in one update; whether anything had to be written."""
-        sha = memory.evidence_sha256 or ""
-        waiver = memory.waiver.reason if memory.waiver and finding.verdict.value == "waived" else None
+        """Write verdict and proof in one update; return whether anything had to be written. Raises RenderError."""
+        sha = state.evidence_sha256 or ""
+        waiver = state.waiver.reason if state.waiver and finding.verdict.value == "waived" else None
         alive = invoice.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
-        # Of nothing due, the finalization after the stamp is the payment: no later write takes the sign off.
+        # When nothing is due, the finalization after the stamp is the payment: no later write takes the sign off.
         paid_next = action.footer and invoice.amount_due == 0
-        stays_held = memory.held and alive and not action.auto_advance and not paid_next
+        stays_held = state.held and alive and not action.auto_advance and not paid_next
         metadata = metadata_stamp(invoice.metadata, finding, sha, waiver, stays_held=stays_held)
         footer, left_out = self._footer(invoice, finding, sha) if action.footer else (None, {})
         stamped = WrittenStamp(
@@ -189,7 +193,7 @@ class StripeWrites:
             footer=find_block(footer) if footer is not None else find_block(invoice.footer),
             without_footer=left_out.get("footer_too_long", ""),
         )
-        intent = replace(memory, stamp=_following(memory.stamp, stamped))
+        intent = replace(state, stamp=_following(state.stamp, stamped))
         self.leased.save(intent)
         changes = _changes(invoice, metadata.changes, footer, action)
         if changes:
@@ -203,57 +207,57 @@ class StripeWrites:
         self.leased.save(done)
         return done, bool(changes)
 
-    def put_back(self, invoice: Invoice, memory: InvoiceState, changed: ChangedStamp) -> tuple[InvoiceState, Invoice]:
+    def put_back(self, invoice: Invoice, state: InvoiceState, changed: ChangedStamp) -> tuple[InvoiceState, Invoice]:
         """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
         changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
-        block = memory.stamp.footer if memory.stamp else None
+        block = state.stamp.footer if state.stamp else None
         if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
             footer = insert_block(invoice.footer, block)
             changes |= {} if isinstance(footer, TooLong) else {"footer": footer}
         if changes:
             self._noted("put_back", invoice, changed=str(changed))
             self.stripe.update_invoice(invoice.invoice_id, **changes)
-        # Counted once Stripe took it: a write that gets no answer says nothing about who changes the stamp.
-        done = replace(memory, put_back=memory.put_back + 1)
+        # Counted once Stripe took it: a write without an answer does not tell who changes the stamp.
+        done = replace(state, put_back=state.put_back + 1)
         self.leased.save(done)
         metadata = {key: value for key, value in {**invoice.metadata, **changed.metadata}.items() if value}
         return done, replace(invoice, metadata=metadata, footer=changes.get("footer", invoice.footer))
 
     def _footer(self, invoice: Invoice, finding: Finding, sha: str) -> tuple[str | None, dict[str, str]]:
-        """The whole new footer; None leaves it exactly as it is, and why is to be noted. Raises RenderError."""
+        """Return the whole new footer, or None to leave it as it is, with notes on why. Raises RenderError."""
         footer = insert_block(invoice.footer, self.rendering.footer(finding, sha))
         if isinstance(footer, TooLong):
             return None, {"footer_too_long": f"the footer would have more than {FOOTER_LIMIT:,} characters"}
         return footer, {}
 
-    def finalize(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
-        """``finalize(auto_advance=false)``: open, numbered, and going nowhere."""
-        intent = replace(memory, finalizer=Finalizer.US)
+    def finalize(self, invoice: Invoice, state: InvoiceState) -> InvoiceState:
+        """Finalize with ``auto_advance=false``: the invoice is open and numbered, and does not advance."""
+        intent = replace(state, finalizer=Finalizer.US)
         self.leased.save(intent)
         self._noted("finalize", invoice)
         try:
             self.stripe.finalize_invoice(invoice.invoice_id)
         except NotEditable:
-            # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: the events say who.
-            self.leased.save(memory)
+            # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events tell.
+            self.leased.save(state)
             raise
         done = intent.at_step(HoldStep.FINALIZED)
         self.leased.save(done)
         return done
 
     def unsign(self, invoice: Invoice) -> None:
-        """Take the sign of our hold off what is not held any more."""
+        """Take the sign of our hold off an invoice that is not held any more."""
         self._noted("unsign", invoice)
         self.stripe.update_invoice(invoice.invoice_id, metadata=_unsigned(invoice))
 
-    def release(self, invoice: Invoice, memory: InvoiceState) -> InvoiceState:
-        """``auto_advance=true`` on what we held."""
-        intent = memory.at_step(HoldStep.RELEASING)
+    def release(self, invoice: Invoice, state: InvoiceState) -> InvoiceState:
+        """Set ``auto_advance=true`` on an invoice under our hold."""
+        intent = state.at_step(HoldStep.RELEASING)
         self.leased.save(intent)
-        self._noted("release", invoice, verdict=memory.verdict.value if memory.verdict else None)
-        # In the same update: what somebody takes off it after we read it last is on it when it goes.
-        stamped = memory.stamp
-        proof = stamped.metadata if stamped and stamped.evidence_sha256 == memory.evidence_sha256 else {}
+        self._noted("release", invoice, verdict=state.verdict.value if state.verdict else None)
+        # The stamp goes along in the same update: what somebody took off after the last read is back when it leaves.
+        stamped = state.stamp
+        proof = stamped.metadata if stamped and stamped.evidence_sha256 == state.evidence_sha256 else {}
         metadata = {**proof, **_unsigned(invoice)}
         self.stripe.update_invoice(invoice.invoice_id, auto_advance=True, metadata=metadata)
         done = replace(intent, position=Released(at=self.now))
@@ -262,29 +266,29 @@ class StripeWrites:
 
 
 def _unsigned(invoice: Invoice) -> dict[str, str]:
-    """The metadata change that takes the sign of our hold off it."""
+    """Return the metadata change that takes the sign of our hold off the invoice."""
     return {HOLD_KEY: ""} if HOLD_KEY in invoice.metadata else {}
 
 
-def _same_stamp(one: WrittenStamp, other: WrittenStamp) -> bool:
-    return (one.verdict, one.evidence_sha256, one.figures) == (other.verdict, other.evidence_sha256, other.figures)
-
-
 def _following(before: WrittenStamp | None, now: WrittenStamp) -> WrittenStamp:
-    """Return the new stamp; one that says what the stamp before it said keeps its time."""
-    return replace(now, at=before.at, written=before.written) if before and _same_stamp(before, now) else now
+    """Return the new stamp; one that equals the stamp before it keeps its time."""
+    same = (
+        before is not None
+        and replace(before, verdict=now.verdict, evidence_sha256=now.evidence_sha256, figures=now.figures) == before
+    )
+    return replace(now, at=before.at, written=before.written) if before and same else now
 
 
-def _after_stamp(memory: InvoiceState, action: WriteStamp) -> InvoiceState:
-    if action.auto_advance or not isinstance(memory.position, Held):
-        return replace(memory, position=Stamped())
-    return memory if memory.position.step is HoldStep.FINALIZED else memory.at_step(HoldStep.STAMPED)
+def _after_stamp(state: InvoiceState, action: WriteStamp) -> InvoiceState:
+    if action.auto_advance or not isinstance(state.position, Held):
+        return replace(state, position=Stamped())
+    return state if state.position.step is HoldStep.FINALIZED else state.at_step(HoldStep.STAMPED)
 
 
 def _changes(
     invoice: Invoice, metadata: Mapping[str, str], footer: str | None, action: WriteStamp
 ) -> dict[str, object]:
-    """Only what differs from the invoice as it is."""
+    """Return only the fields that differ from the invoice as it is."""
     changes: dict[str, object] = {}
     if metadata:
         changes["metadata"] = metadata

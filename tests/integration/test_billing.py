@@ -238,7 +238,7 @@ def test_a_dry_run_over_past_thresholds_matches_both(tmp_path: Path, periods: st
         made.run(LATER)
         apart = Store(f"sqlite:///{tmp_path / 'apart.db'}", now=made.clock.now, lost_after=HOUR)
         apart.migrate()
-        checker = made.app.checker.keeping_claims_in(apart.coverage)
+        checker = made.app.checker.with_coverage_in(apart.coverage)
         found = [checker.preview(invoice_id) for invoice_id in reversed(made.stripe.invoices())]
         assert [(each.reason, each.windows[0]["billed"]) for each in found] == [("EXACT", renewal), ("EXACT", "40")]
         apart.close()

@@ -21,7 +21,7 @@ def actor(town: World, leased: JobLease) -> StripeWrites:
     return StripeWrites(
         stripe=app.stripe,
         store=app.store,
-        rendering=app.checker.parts.rendering,
+        rendering=app.checker.services.rendering,
         leased=leased,
         now=town.clock.now(),
     )

@@ -18,6 +18,7 @@ from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
+from pacspace_stripe.gate.check import BackfillRequest
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.report.forms import as_json
 from pacspace_stripe.report.report import make_report
@@ -74,9 +75,9 @@ class PlannedExplainer:
 
 def explained_by(made: World, explainer: PlannedExplainer) -> None:
     """From here on, this one explains."""
-    parts = made.app.checker.parts
+    services = made.app.checker.services
     explaining = ExplanationKeeper(explain=explainer.explain_all, store=made.app.store)
-    made.app = replace(made.app, checker=replace(made.app.checker, parts=replace(parts, explaining=explaining)))
+    made.app = replace(made.app, checker=replace(made.app.checker, services=replace(services, explaining=explaining)))
 
 
 def test_what_drifted_is_explained_where_and_why(tmp_path: Path, database_url: str) -> None:
@@ -222,7 +223,9 @@ def test_a_backfill_says_what_drifted_and_leaves_why_to_whoever_asks(tmp_path: P
         overbilled(made)
         made.clock.advance(2 * HOUR)
         made.stripe.run_due()
-        assert made.app.checker.look_back(made.invoice_id, patient=False).verdict is Verdict.DRIFTED
+        assert (
+            made.app.checker.check(made.invoice_id, backfill=BackfillRequest(patient=False)).verdict is Verdict.DRIFTED
+        )
         assert told.asked == []
 
 

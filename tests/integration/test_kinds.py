@@ -65,7 +65,7 @@ def said(*path: str, word: object) -> Callable[[Json], None]:
 
 
 def finding_of(made: World) -> tuple[Invoice, Finding]:
-    comparer = made.app.checker.parts.comparer.with_meter_reads(made.memory().reads)
+    comparer = made.app.checker.services.comparer.with_meter_reads(made.memory().reads)
     invoice = made.app.stripe.read_invoice(made.invoice_id)
     return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
 

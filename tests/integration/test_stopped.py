@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pacspace_stripe.gate.check import BackfillRequest
 from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
@@ -86,7 +87,7 @@ def test_a_backfill_charges_no_customer_who_canceled(tmp_path: Path, *, finalize
         made.stripe.faults.clear()
         made.clock.advance(2 * HOUR)
         made.queue.clear()
-        made.app.checker.look_back(made.invoice_id, patient=False)
+        made.app.checker.check(made.invoice_id, backfill=BackfillRequest(patient=False))
         assert "alert:not_released:canceled" in kinds(made)
         made.run(DAY)
         assert made.left == set()

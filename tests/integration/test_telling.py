@@ -13,6 +13,7 @@ from pacspace_stripe.alerts.rules.alert import MOST_A_DAY, Alert, AlertType, Cha
 from pacspace_stripe.alerts.rules.messages import AlertLinks, webhook_body
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.rules.explanation_text import sentence
+from pacspace_stripe.gate.check import BackfillRequest
 from pacspace_stripe.gate.rules.state import Waiver
 from tests.support.worlds import World, world
 
@@ -271,7 +272,7 @@ def test_invoices_of_the_past_are_told_to_the_log_alone(tmp_path: Path) -> None:
         made.stripe.run_due()
         made.clock.advance(10 * DAY)
         made.stripe.run_due()
-        made.app.checker.look_back(made.invoice_id, patient=False)
+        made.app.checker.check(made.invoice_id, backfill=BackfillRequest(patient=False))
         assert made.memory().past
         assert types(made) == [AlertType.DRIFTED]
 

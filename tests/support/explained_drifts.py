@@ -147,7 +147,7 @@ class Told:
         return self.app.stripe.read_invoice(invoice_id)
 
     def finding(self, invoice: Invoice) -> Finding:
-        comparer = self.app.checker.parts.comparer
+        comparer = self.app.checker.services.comparer
         return comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=False)
 
     def explained(self, customer: str = US) -> Explanation:

@@ -141,7 +141,7 @@ class Past:
         """One backfill in this process, to its end or so many portions."""
         app, event = self.world.app, stop or threading.Event()
         retries = RetryPolicy(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
-        checker = app.checker if apply else app.checker.keeping_claims_in(self.scratch().coverage)
+        checker = app.checker if apply else app.checker.with_coverage_in(self.scratch().coverage)
         run = Backfill(stripe=app.stripe, store=app.store, checker=checker, retries=retries, apply=apply, jobs=jobs)
         selection = BackfillSelection(since=since, until=until, customers=customers, statuses=statuses)
         found = Found()

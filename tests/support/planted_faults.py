@@ -98,7 +98,7 @@ class Played:
 
     def compared(self, customer: str) -> tuple[Invoice, Finding]:
         """A customer's invoice as it is now, and what the gate's Comparer finds."""
-        comparer = self.app.checker.parts.comparer
+        comparer = self.app.checker.services.comparer
         invoice = self.app.stripe.read_invoice(self.invoices[customer])
         return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
 

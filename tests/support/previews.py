@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pacspace_stripe.app import App
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import PacspaceStripeError
+from pacspace_stripe.gate.check import BackfillRequest
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.rules.actions import Finalize, Prove
 from pacspace_stripe.gate.rules.result import CheckResult
@@ -95,11 +96,17 @@ class PreviewedChecker(Checker):
 
     world: "Previewed"
 
-    def check(self, invoice_id: str, *, waiver: Waiver | None = None) -> CheckResult:
-        plain = Checker(parts=self.parts, transport=self.transport, lease=self.lease, now=self.now, beside=self.beside)
+    def check(
+        self, invoice_id: str, *, waiver: Waiver | None = None, backfill: BackfillRequest | None = None
+    ) -> CheckResult:
+        plain = Checker(
+            services=self.services, transport=self.transport, lease=self.lease, now=self.now, beside=self.beside
+        )
+        if backfill:
+            return plain.check(invoice_id, backfill=backfill)
         try:
             # The simulator makes a draft's lines when they are read: this is not the preview's doing.
-            read = self.parts.stripe.read_invoice(invoice_id)
+            read = self.services.stripe.read_invoice(invoice_id)
         except PacspaceStripeError:
             return plain.check(invoice_id, waiver=waiver)
         previewed = self.world.previewed(lambda: plain.preview_of(read, waiver=waiver))
@@ -125,7 +132,7 @@ class Previewed(World):
         app = super().restart(**settings)
         plain = app.checker
         checker = PreviewedChecker(
-            parts=plain.parts, transport=plain.transport, lease=plain.lease, now=plain.now, world=self
+            services=plain.services, transport=plain.transport, lease=plain.lease, now=plain.now, world=self
         )
         self.app = replace(app, checker=checker)
         return self.app

@@ -50,7 +50,7 @@ from pacspace_stripe.gate.rules.state import (
     Waiver,
     WrittenStamp,
 )
-from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, GIVE_UP_AFTER, ladder
+from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_INTERVAL, GIVE_UP_AFTER, ladder
 from pacspace_stripe.vocabulary.invoices import BillingReason, CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
 from tests.support.examples import (
@@ -203,7 +203,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             FOREIGN,
             CLOSED,
             MATCHED,
-            (WriteStamp(footer=True), Wait(until=LATER + FOREIGN_HOLD_LOOK)),
+            (WriteStamp(footer=True), Wait(until=LATER + FOREIGN_HOLD_INTERVAL)),
             id="matched under a foreign hold",
         ),
         pytest.param(
@@ -609,7 +609,7 @@ def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (Wait(until=PLANNED), "look again at 2026-11-01T01:00:00Z"),
+        (Wait(until=PLANNED), "check again at 2026-11-01T01:00:00Z"),
         (Hold(), "hold (auto_advance=false)"),
         (Hold(again=True), "hold (auto_advance=false)"),
         (SetBackstop(at=PLANNED), "let Stripe finalize at 2026-11-01T01:00:00Z at the latest"),

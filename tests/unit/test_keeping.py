@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict
+from pacspace_stripe.gate.rules.decide import with_kept_back, would_hold
 from pacspace_stripe.gate.rules.state import FirstSight, InvoiceState, KeptBack
-from pacspace_stripe.gate.rules.would_hold import keeps_back, weighed
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, Mode, Policy
 from tests.support.examples import CREATED, HELD, PLANNED, SEEN, WAIVED, finding, held_draft, invoice, left
@@ -58,25 +58,25 @@ def test_what_is_kept_back(  # noqa: PLR0917
     found: Finding,
     kept: bool,  # noqa: FBT001
 ) -> None:
-    assert keeps_back(made, memory, policy, now, found) is kept
+    assert would_hold(made, memory, policy, now, found) is kept
 
 
 def test_it_is_kept_back_since_stripe_would_have_sent_it_and_until_both_sides_agree() -> None:
-    kept = weighed(PAID, WATCHED, OBSERVE, LATER, DRIFT)
+    kept = with_kept_back(PAID, WATCHED, OBSERVE, LATER, DRIFT)
     assert kept.kept_back == KeptBack(
         since=PLANNED, verdict=Verdict.DRIFTED, reason=Reason.OVERBILLED, detail=DRIFT.detail
     )
-    cleared = weighed(PAID, kept, OBSERVE, LATER + timedelta(hours=1), finding())
+    cleared = with_kept_back(PAID, kept, OBSERVE, LATER + timedelta(hours=1), finding())
     assert cleared.kept_back is not None
     assert (cleared.kept_back.since, cleared.kept_back.until) == (PLANNED, LATER + timedelta(hours=1))
     assert cleared.agreed_at == LATER + timedelta(hours=1)
-    assert weighed(PAID, cleared, OBSERVE, LATER + timedelta(days=1), finding()) == cleared
+    assert with_kept_back(PAID, cleared, OBSERVE, LATER + timedelta(days=1), finding()) == cleared
 
 
 def test_wrong_again_it_is_kept_back_since_the_first_time() -> None:
-    kept = weighed(invoice(), WATCHED, OBSERVE, PLANNED, UNSETTLED)
-    cleared = weighed(invoice(), kept, OBSERVE, LATER, finding())
-    again = weighed(invoice(), cleared, OBSERVE, LATER + timedelta(hours=1), DRIFT)
+    kept = with_kept_back(invoice(), WATCHED, OBSERVE, PLANNED, UNSETTLED)
+    cleared = with_kept_back(invoice(), kept, OBSERVE, LATER, finding())
+    again = with_kept_back(invoice(), cleared, OBSERVE, LATER + timedelta(hours=1), DRIFT)
     assert again.kept_back == KeptBack(
         since=PLANNED, verdict=Verdict.DRIFTED, reason=Reason.OVERBILLED, detail=DRIFT.detail
     )
@@ -84,11 +84,11 @@ def test_wrong_again_it_is_kept_back_since_the_first_time() -> None:
 
 
 def test_what_was_right_in_time_was_never_kept_back() -> None:
-    early = weighed(invoice(), WATCHED, OBSERVE, BEFORE, DRIFT)
-    assert weighed(invoice(), early, OBSERVE, PLANNED, finding()).kept_back is None
+    early = with_kept_back(invoice(), WATCHED, OBSERVE, BEFORE, DRIFT)
+    assert with_kept_back(invoice(), early, OBSERVE, PLANNED, finding()).kept_back is None
 
 
 def test_of_what_was_open_at_first_sight_the_time_of_the_look_counts() -> None:
-    kept = weighed(left(), FIRST_INVOICE, CLOSED, LATER, DRIFT).kept_back
+    kept = with_kept_back(left(), FIRST_INVOICE, CLOSED, LATER, DRIFT).kept_back
     assert kept is not None
     assert kept.since == LATER

@@ -302,7 +302,7 @@ def test_a_meter_read_is_kept_and_a_match_loses_none() -> None:
 )
 def test_the_next_check_comes_in_time(found: Finding, attempts: int, wait: timedelta) -> None:
     memory = replace(HELD, attempts=attempts)
-    assert timing.look_again_at(memory, Policy(), SETTLED, found) == SETTLED + wait
+    assert timing.next_check_at(memory, Policy(), SETTLED, found) == SETTLED + wait
 
 
 def test_an_invoice_stays_held_while_a_second_read_is_awaited() -> None:

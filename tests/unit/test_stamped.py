@@ -7,8 +7,8 @@ import pytest
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Reason, Verdict, summarize
 from pacspace_stripe.gate.rules.actions import WriteStamp
-from pacspace_stripe.gate.rules.carried_stamp import stamp_stays
 from pacspace_stripe.gate.rules.decide import after_comparison
+from pacspace_stripe.gate.rules.stamp import stamp_stays
 from pacspace_stripe.gate.rules.state import InvoiceState, WrittenStamp
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Policy

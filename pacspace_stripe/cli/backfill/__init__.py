@@ -250,7 +250,7 @@ class BackfillRun:
         apart = Store(f"sqlite:///{folder}/claims.db", now=self.app.now, lost_after=lost_after)
         open_files.callback(apart.close)
         apart.migrate()
-        return self.app.checker.keeping_claims_in(apart.coverage)
+        return self.app.checker.with_coverage_in(apart.coverage)
 
     def _backfill(self, jobs: int, stop: threading.Event, checker: Checker, progress: ProgressLine) -> Backfill:
         app, retries = self.app, RetryPolicy(stop=stop, busy_for=self.app.settings.lease * 2)

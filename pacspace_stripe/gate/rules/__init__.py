@@ -1,1 +1,1 @@
-"""Rules of the gate: the invoice state, what to do next, and what is written into an invoice."""
+"""Rules of the gate: the invoice state, decisions about it, and what is written into an invoice."""

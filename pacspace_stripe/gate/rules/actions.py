@@ -1,4 +1,4 @@
-"""What can be done next with one invoice, as data; printed as a person would say it."""
+"""Steps and actions on one invoice, as data; as text they are the steps that commands print."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,17 +8,17 @@ from pacspace_stripe.vocabulary.windows import iso_to_next_second
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to do before ``until``."""
+    """Wait: nothing is to do before ``until``."""
 
     until: datetime
 
     def __str__(self) -> str:
-        return f"look again at {iso_to_next_second(self.until)}"
+        return f"check again at {iso_to_next_second(self.until)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Set ``auto_advance=false``. ``again``: somebody undid our hold."""
+    """Hold: ``auto_advance=false``. ``again``: somebody undid our hold."""
 
     again: bool = False
 
@@ -28,7 +28,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBackstop:
-    """Let Stripe itself finalize at ``at``, should we die: the customer is still billed."""
+    """Backstop: Stripe itself finalizes at ``at``, so that the customer is billed even if the gate dies."""
 
     at: datetime
 
@@ -38,7 +38,7 @@ class SetBackstop:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Compare now."""
+    """Comparison of both sides, now."""
 
     def __str__(self) -> str:
         return "compare"
@@ -46,7 +46,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """It left by Stripe's clock: see whether its final lines are those that were stamped."""
+    """Confirmation that an invoice that left by Stripe's clock has the final lines that were stamped."""
 
     def __str__(self) -> str:
         return "confirm the final lines"
@@ -54,7 +54,7 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class WatchRelease:
-    """We released it: see whether it has had an effect."""
+    """Watch over a release: it ends when Stripe collects or mails the invoice."""
 
     def __str__(self) -> str:
         return "watch the release"
@@ -62,7 +62,7 @@ class WatchRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Nothing more to do, ever."""
+    """End: nothing is left to do."""
 
     detail: str
 
@@ -72,7 +72,7 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteStamp:
-    """Write verdict and proof in one update. ``footer``: still possible; the rest goes along if set."""
+    """Stamp: verdict and proof in one update, with the footer while that is possible, and the other fields if set."""
 
     footer: bool
     auto_advance: bool | None = None
@@ -84,7 +84,7 @@ class WriteStamp:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Have PacSpace checkpoint each window that has records, and cross-check the proof roots."""
+    """Proof: PacSpace checkpoints each window that has records, and its proof roots are cross-checked."""
 
     def __str__(self) -> str:
         return "prove with PacSpace's checkpoints"
@@ -92,7 +92,7 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Finalize:
-    """``finalize(auto_advance=false)``, then all lines again, then release only if they are what was stamped."""
+    """Finalization with ``auto_advance=false``; a release follows only if all lines, read again, are what was stamped."""
 
     def __str__(self) -> str:
         return "finalize without advancing, read all lines again"
@@ -100,7 +100,7 @@ class Finalize:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Set ``auto_advance=true`` on the finalized invoice that we held."""
+    """Release: ``auto_advance=true`` on a finalized invoice that the gate held."""
 
     def __str__(self) -> str:
         return "release (auto_advance=true)"
@@ -108,7 +108,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaiseAlert:
-    """Tell people, once per kind. ``detail`` replaces the finding's."""
+    """Alert, once per kind. ``detail`` replaces the finding's."""
 
     kind: str
     detail: str | None = None

@@ -1,9 +1,10 @@
-"""What to do next with one invoice, as data. Pure: the caller reads, this decides, the caller acts.
+"""Decisions about one invoice, as data: the caller reads, this module decides, the caller acts.
 
-``before_comparison`` looks at the invoice as Stripe has it now and at what we remember; ``after_comparison``
-adds the finding. Both can be asked again at any time and give the same answer for the same state.
+``before_comparison`` takes the invoice as Stripe has it now and the invoice state; ``after_comparison`` takes the finding
+as well. Both give the same answer for the same input, at any time.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -23,17 +24,16 @@ from pacspace_stripe.gate.rules.actions import (
     WatchRelease,
     WriteStamp,
 )
-from pacspace_stripe.gate.rules.carried_stamp import carries_stamp, stamp_stays, stamped_good
 from pacspace_stripe.gate.rules.footer import find_block
-from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
-from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState, Stamped
-from pacspace_stripe.gate.rules.stops import stops, told, withheld
+from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, carries_stamp, stamp_stays, stamped_good
+from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState, KeptBack, Stamped
+from pacspace_stripe.gate.rules.stops import alerts_about, stops, withheld
 from pacspace_stripe.gate.rules.timing import (
-    FOREIGN_HOLD_LOOK,
+    FOREIGN_HOLD_INTERVAL,
     GIVE_UP_AFTER,
+    comparable_at,
     given_back_at,
-    look_again_at,
-    look_at,
+    next_check_at,
     planned_finalization,
     rescheduled,
 )
@@ -42,18 +42,18 @@ from pacspace_stripe.vocabulary.invoices import BillingReason, Invoice, InvoiceS
 from pacspace_stripe.vocabulary.policy import FailPolicy, FinalizePolicy, Mode, Policy
 
 CONFIRM_MARGIN = timedelta(minutes=5)
-"""How long after a planned finalization we look ourselves, should its event be lost."""
+"""Time after a planned finalization at which the gate checks by itself, in case the event was lost."""
 EFFECT_WITHIN = timedelta(hours=1)
-"""A release that shows no attempt, no payment and no mail by then is alerted."""
+"""Time after which a release without an attempt, a payment or a mail raises an alert."""
 
 
 def fails_closed(state: InvoiceState, policy: Policy) -> bool:
-    """Blocked or already held invoices are treated as fail closed, whatever the policy."""
+    """Return whether the invoice fails closed: by policy, because it is blocked, or because it is held already."""
     return policy.fail is FailPolicy.CLOSED or state.blocked or state.held
 
 
 def before_comparison(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> Step:
-    """The next step before the two figures are compared."""
+    """Return the next step before the two figures are compared."""
     match invoice.status:
         case InvoiceStatus.DRAFT:
             return _draft(invoice, state, policy, now)
@@ -89,12 +89,12 @@ def _draft(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime)
             return Hold()
         if state.backstop_at is None:
             return _backstop(invoice, state, policy, now)
-    until = look_at(invoice, state, policy)
+    until = comparable_at(invoice, state, policy)
     return Compare() if until <= now else Wait(until=until)
 
 
 def _let_go(invoice: Invoice, state: InvoiceState, policy: Policy) -> bool:
-    """Our own stamp set it free, as the policy in force allows: it is no hold undone by somebody."""
+    """Return whether our own stamp set it free, as the policy in force allows: nobody undid a hold then."""
     if fails_closed(state, policy) and policy.finalize is FinalizePolicy.STRICT:
         return False
     no_room = isinstance(state.position, Stamped) and EVIDENCE_KEY not in invoice.metadata
@@ -110,7 +110,7 @@ def _backstop(invoice: Invoice, state: InvoiceState, policy: Policy, now: dateti
 
 
 def with_waiver(finding: Finding, state: InvoiceState) -> Finding:
-    """A waiver turns drifted or unproven into waived while it names exactly the quantities that will be billed."""
+    """Turn drifted or unproven into waived while the waiver names exactly the quantities that will be billed."""
     waiver = state.waiver
     if waiver is None or not waiver.of_finding or finding.verdict not in (Verdict.DRIFTED, Verdict.UNPROVEN):
         return finding
@@ -122,7 +122,7 @@ def with_waiver(finding: Finding, state: InvoiceState) -> Finding:
 def after_comparison(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    """What the finding asks for: actions in order, the last one says when to look again (or never)."""
+    """Return the actions that the finding asks for, in order; the last one names the time of the next check, or ends it."""
     asked = _asked_for(invoice, state, policy, now, finding)
     if not stamp_stays(invoice, state, finding):
         return asked
@@ -151,7 +151,7 @@ def _asked_for(
 def _given_up(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    """A person voided it, or wrote it off, under our hold. What was wrong about it is said on it; nothing is proven."""
+    """Return the actions on an invoice that a person voided or wrote off under our hold: mark what is wrong, prove nothing."""
     if finding.reason in UNANSWERED and state.attempts < len(policy.retry):
         return (_retry(state, policy, now, finding),)
     mark: tuple[Action, ...] = () if finding.verdict.may_leave else (WriteStamp(footer=False),)
@@ -165,18 +165,16 @@ def _draft_found(
     if finding.verdict.may_leave:
         return _draft_good(invoice, state, policy, now, finding)
     hold = (Hold(),) if _must_hold(invoice, state, policy, finding) else ()
-    says_otherwise = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
-    mark = (WriteStamp(footer=False),) if says_otherwise else ()
-    goes_out = state.backstop_at is not None and not fails_closed(state, policy) and now < state.backstop_at
-    told = () if goes_out and finding.is_transient else _told(state, policy, finding)
-    return (*hold, *mark, *told, _retry(state, policy, now, finding))
+    outdated = invoice.metadata.get("pacspace_verdict", finding.verdict.value) != finding.verdict.value
+    mark = (WriteStamp(footer=False),) if outdated else ()
+    leaves_at_backstop = state.backstop_at is not None and not fails_closed(state, policy) and now < state.backstop_at
+    # An invoice that leaves at its backstop has until then to heal.
+    alerts = () if leaves_at_backstop and finding.is_transient else _alerts(state, policy, finding)
+    return (*hold, *mark, *alerts, _retry(state, policy, now, finding))
 
 
-def _told(state: InvoiceState, policy: Policy, finding: Finding) -> tuple[Action, ...]:
-    """A drift is told at once; an unproven one when it will not heal by itself, or has not.
-
-    One that goes out at its backstop has until then to heal.
-    """
+def _alerts(state: InvoiceState, policy: Policy, finding: Finding) -> tuple[Action, ...]:
+    """Return the alert about a finding: a drift at once, an unproven one when it does not, or did not, heal by itself."""
     waits = finding.is_transient and state.attempts < len(policy.retry)
     return () if waits or finding.verdict.may_leave else (RaiseAlert(kind=finding.verdict.value),)
 
@@ -188,7 +186,7 @@ def _must_hold(invoice: Invoice, state: InvoiceState, policy: Policy, finding: F
 
 
 def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
-    """Stripe finalizes it, and takes the money, before a difference that was found can be looked at a second time."""
+    """Return whether Stripe finalizes it, and takes the money, before a second meter read can confirm the difference."""
     planned = invoice.automatically_finalizes_at
     return finding.second_read_at is not None and planned is not None and planned <= finding.second_read_at
 
@@ -198,7 +196,7 @@ def _draft_good(
 ) -> tuple[Action, ...]:
     if not state.held and not invoice.auto_advance:
         stopped = stops(invoice, state) if state.backstop_at else ()
-        return WriteStamp(footer=True), *told(stopped, state, policy, now)
+        return WriteStamp(footer=True), *alerts_about(stopped, state, policy, now)
     lags = any(result.from_meter for result in finding.windows)
     if state.held and (lags or policy.finalize is FinalizePolicy.STRICT):
         return WriteStamp(footer=True), Finalize(), Release(), Wait(until=now + EFFECT_WITHIN)
@@ -214,7 +212,7 @@ def _draft_good(
 def _left_found(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    """Finalized: the footer is frozen, so metadata only. Only what we held is released."""
+    """Return the actions on a finalized invoice: its footer is frozen, and only what the gate held is released."""
     free = state.finalizer is Finalizer.US and invoice.amount_due == 0
     under_hold = state.held and invoice.status is InvoiceStatus.PAID and not free
     alerts: tuple[Action, ...] = (RaiseAlert(kind="paid_under_hold"),) if under_hold else ()
@@ -224,25 +222,25 @@ def _left_found(
             return WriteStamp(footer=False), *footer, Release(), Wait(until=now + EFFECT_WITHIN)
         return WriteStamp(footer=False), *alerts, End(detail="verified after it was finalized")
     stopped = (Hold(),) if must_stop(invoice, state, policy, finding) else ()
-    told: tuple[Action, ...] = (*stopped, WriteStamp(footer=False), *alerts, RaiseAlert(kind=_left(state, finding)))
-    return *told, _after_bad(invoice, state, policy, now, finding)
+    marked: tuple[Action, ...] = (*stopped, WriteStamp(footer=False), *alerts, RaiseAlert(kind=_left(state, finding)))
+    return *marked, _after_bad(invoice, state, policy, now, finding)
 
 
 def _left(state: InvoiceState, finding: Finding) -> str:
-    """What is told of one that left: failing open, it went out at its backstop, or somebody sent it before."""
+    """Return the alert about a bad invoice that left: unproven at its backstop when failing open, else its verdict."""
     went_out = finding.verdict is Verdict.UNPROVEN and state.backstop_at is not None and not state.held
     return "went_out_unproven" if went_out else finding.verdict.value
 
 
 def _footer_outdated(invoice: Invoice, state: InvoiceState) -> bool:
-    """The frozen footer names an earlier evidence than the one it leaves with."""
+    """Return whether the frozen footer names an earlier evidence than the one that the invoice leaves with."""
     return find_block(invoice.footer) is not None and (state.evidence_sha256 or "") not in (invoice.footer or "")
 
 
 def must_stop(invoice: Invoice, state: InvoiceState, policy: Policy, finding: Finding) -> bool:
-    """Whether a finalized invoice that still advances is held: a drift always, an unproven one when failing closed.
+    """Return whether a finalized invoice that still advances is held: a drift always, unproven when failing closed.
 
-    First invoices are finalized at birth and can only be verified after the fact, as is what left long ago.
+    First invoices are finalized as they are made, and can only be verified afterwards, as is what left long ago.
     """
     if state.past or invoice.status is not InvoiceStatus.OPEN or not invoice.auto_advance:
         return False
@@ -267,7 +265,7 @@ def _observed(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
     inherited: tuple[Action, ...] = (RaiseAlert(kind="inherited_hold"),) if state.held else ()
-    alert = (*inherited, *_told(state, policy, finding))
+    alert = (*inherited, *_alerts(state, policy, finding))
     if invoice.status is InvoiceStatus.PAID and finding.verdict is not Verdict.UNPROVEN:
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.OPEN and finding.verdict.may_leave and not state.held:
@@ -276,18 +274,65 @@ def _observed(
     if given_up and invoice.status is not InvoiceStatus.DRAFT and not state.held:
         return *alert, End(detail="observed")
     if invoice.status is InvoiceStatus.DRAFT and finding.verdict.may_leave:
-        planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_LOOK
+        planned = invoice.automatically_finalizes_at or now + FOREIGN_HOLD_INTERVAL
         return *inherited, Wait(until=max(planned, now) + CONFIRM_MARGIN)
     planned = planned_finalization(invoice, state)
     again = _retry(state, policy, now, finding)
-    # When the gate would let it go or keep it: what is found then is what the report says.
+    # At that time the gate would release or keep it: the report shows the finding of that check.
     return *alert, Wait(until=planned) if now < planned < again.until else again
 
 
 def _retry(state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> Wait:
-    return Wait(until=look_again_at(state, policy, now, finding))
+    return Wait(until=next_check_at(state, policy, now, finding))
 
 
 def release_showed_effect(invoice: Invoice, *, mailed: bool) -> bool:
     """Return whether a released invoice moved: a payment was attempted, or Stripe said that it was mailed."""
     return invoice.attempted or invoice.attempt_count > 0 or mailed
+
+
+def with_kept_back(
+    invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
+) -> InvoiceState:
+    """Return the state with whether this finding keeps the invoice back, and since when both sides agree."""
+    if finding.verdict.may_leave:
+        kept = state.kept_back
+        ended = replace(kept, until=now) if kept is not None and kept.until is None else kept
+        return replace(state, kept_back=ended, agreed_at=state.agreed_at or now)
+    state = replace(state, agreed_at=None)
+    if not would_hold(invoice, state, policy, now, finding):
+        return state
+    since = planned_finalization(invoice, state) if _was_draft(state) else now
+    since = state.kept_back.since if state.kept_back else since
+    kept = KeptBack(since=since, verdict=finding.verdict, reason=finding.reason, detail=finding.detail)
+    return replace(state, kept_back=kept)
+
+
+def would_hold(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
+    """Return whether the gate keeps the invoice back when Stripe would send it; in observe mode: would keep it.
+
+    Both modes give the same answer for the same finding: the report counts it before anybody enforces. An invoice that
+    cannot be stopped any more, or never may be, is not kept back.
+    """
+    stops = finding.verdict is Verdict.DRIFTED or fails_closed(state, policy)
+    if finding.verdict.may_leave or not stops or now < planned_finalization(invoice, state):
+        return False
+    match invoice.status:
+        case InvoiceStatus.DRAFT:
+            return state.held or invoice.auto_advance
+        case InvoiceStatus.OPEN:
+            return state.held or _got_away(state, policy) or must_stop(invoice, state, policy, finding)
+        case InvoiceStatus.PAID:
+            return _got_away(state, policy)
+        case _:
+            return False
+
+
+def _got_away(state: InvoiceState, policy: Policy) -> bool:
+    """Return whether it left only because nobody enforces: the gate would have held it as a draft."""
+    first = state.first
+    return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(state)
+
+
+def _was_draft(state: InvoiceState) -> bool:
+    return state.first is not None and state.first.status is InvoiceStatus.DRAFT

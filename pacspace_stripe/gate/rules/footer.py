@@ -1,4 +1,4 @@
-"""Our marked block inside an invoice's footer: put in, found again, taken out.
+"""Our marked block inside an invoice's footer: inserted, found again, removed.
 
 The footer belongs to the merchant and is often legal text, so everything outside our two marker lines is kept to the
 letter. A block reaches from the last opening line before a closing line to that closing line; a marker line without
@@ -18,7 +18,7 @@ FOOTER_LIMIT = 5000
 """Characters Stripe takes in ``invoice.footer`` (maxLength in its OpenAPI)."""
 
 ROOTS_IN_TABLE = "Proof roots: in the table of this document"
-"""What a statement's footer says instead of every root, where those are too many. Statements out there say so."""
+"""Text of a footer in place of the roots, where those are too many. Statements out there have it: never change it."""
 
 OPENING = "— Usage record (PacSpace) —"
 CLOSING = "— end of usage record —"
@@ -26,30 +26,30 @@ CLOSING = "— end of usage record —"
 
 _SEPARATOR = "\n\n"
 _FLAT_SEPARATOR = re.compile(r"[^\S\r\n]{1,2}\Z")
-"""What is left of it where line breaks became spaces."""
+"""Rest of the separator where line breaks became spaces."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def _spaced(marker: str) -> str:
-    """A marker with any white space within its line."""
+    """Return the pattern of a marker with any white space within its line."""
     return r"[^\S\r\n]+".join(map(re.escape, marker.split()))
 
 
 _MARKER = re.compile(rf"(?<!\S)(?:(?P<opening>{_spaced(OPENING)})|{_spaced(CLOSING)})(?!\S)")
 _DIGEST = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{64}(?![0-9A-Za-z])")
-"""A proof root or an evidence's hash."""
+"""Pattern of a proof root, or of the hash of evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooLong:
-    """The footer would have ``length`` characters, more than FOOTER_LIMIT; nothing is to be written."""
+    """Footer of ``length`` characters, more than FOOTER_LIMIT: nothing is to be written."""
 
     length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Marker:
-    """A marker's place in a footer: with the white space of its line when it has a line of its own."""
+    """Place of a marker in a footer: with the white space of its line when it has a line of its own."""
 
     start: int
     end: int
@@ -59,7 +59,7 @@ class _Marker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
-    """A block's place in a footer, markers included, the line end after it not."""
+    """Place of a block in a footer, with its markers and without the line end after it."""
 
     opening: _Marker
     closing: _Marker
@@ -67,19 +67,19 @@ class _Block:
 
 
 def insert_block(existing: str | None, block: str) -> str | TooLong:
-    """``existing`` with ``block`` between our marker lines, at the place of an earlier block or at the end.
+    """Return ``existing`` with ``block`` between our marker lines, at the place of an earlier block or at the end.
 
-    Markers inside ``block`` are left out. A footer that already says the same, but for white space, comes back
-    unchanged, to the letter: a vendor who changes white space would otherwise be written to again at every look.
+    Markers inside ``block`` are left out. A footer that differs in white space only comes back unchanged, to the letter:
+    where a vendor changes white space, every check would otherwise write again.
     """
     footer = _inserted(existing or "", _body(block))
     return footer if len(footer) <= FOOTER_LIMIT else TooLong(length=len(footer))
 
 
 def remove_block(existing: str | None) -> str:
-    """The merchant's own text: every block of ours cut out, with the empty line that ``insert_block`` put before it.
+    """Return the merchant's own text, without our blocks and the empty line that ``insert_block`` put before each.
 
-    Halves of blocks that thereby come to stand around the merchant's text stay, and so does the text.
+    Halves of blocks that come to stand around the merchant's text that way stay, and so does the text.
     """
     text, kept = existing or "", ""
     while span := _first_span(text):
@@ -89,7 +89,7 @@ def remove_block(existing: str | None) -> str:
 
 
 def find_block(existing: str | None) -> str | None:
-    """What the first block of ours says, its lines without the marker lines; None when there is none."""
+    """Return the text of our first block, without its marker lines; None when there is none."""
     span = _first_span(existing or "")
     return span.body if span else None
 
@@ -109,7 +109,7 @@ def _inserted(text: str, body: str) -> str:
 
 
 def _parted(text: str, *, before: str = "", after: str = "") -> str:
-    """Text with what parts it from its neighbours; no text needs none."""
+    """Return a text with its separators; an empty text needs none."""
     return f"{before}{text}{after}" if text else ""
 
 
@@ -121,13 +121,13 @@ def _first_span(text: str) -> _Block | None:
             continue
         for opening in reversed(openings):
             between = text[opening.end : marker.start]
-            if _ours(opening, marker, between):
+            if _is_block(opening, marker, between):
                 body = _body(between if opening.alone else between.lstrip())
                 return _Block(opening=opening, closing=marker, body=body)
     return None
 
 
-def _ours(opening: _Marker, closing: _Marker, between: str) -> bool:
+def _is_block(opening: _Marker, closing: _Marker, between: str) -> bool:
     return (opening.alone and closing.alone) or _DIGEST.search(between) is not None
 
 
@@ -143,7 +143,7 @@ def _markers(text: str) -> Iterator[_Marker]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
-    """Where each line starts and ends. Not ``splitlines``, which also splits at characters a sentence may hold."""
+    """Yield start and end of each line. ``splitlines`` also splits at characters that a sentence may contain."""
     start = 0
     for line_end in _LINE_END.finditer(text):
         yield start, line_end.start()
@@ -152,7 +152,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _before(text: str, span: _Block) -> str:
-    """The text before a block, without what parts the two."""
+    """Return the text before a block, without the separator between the two."""
     head = text[: span.opening.start]
     for separator in (_SEPARATOR, "\r\n\r\n"):
         if head.endswith(separator):
@@ -161,14 +161,14 @@ def _before(text: str, span: _Block) -> str:
 
 
 def _body(block: str) -> str:
-    """Lines without markers and trailing white space, without empty lines at either end."""
+    """Return the lines without markers and trailing white space, and without empty lines at either end."""
     lines = [block[start:end].rstrip() for start, end in _lines(block)]
     kept = [line for line in map(_unmarked, lines) if line is not None]
     return "\n".join(kept).strip("\n")
 
 
 def _unmarked(line: str) -> str | None:
-    """A line without markers; None when it was nothing else."""
+    """Return a line without markers; None when it was nothing else."""
     if _MARKER.search(line) is None:
         return line
     while _MARKER.search(line):

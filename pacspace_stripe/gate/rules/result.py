@@ -1,4 +1,4 @@
-"""What a check reports: the one shape of every command."""
+"""Result of a check, in the one shape that every command prints."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ Shown = Mapping[str, str | int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One look at one invoice: the finding, what was done (or would be), when it is looked at again."""
+    """Result of one check: the finding, the steps that were or would be taken, and the time of the next check."""
 
     invoice_id: str
     status: str
     """Stripe's status of the invoice as last read."""
     verdict: Verdict | None
-    """None when nothing is metered, or it is too early to say."""
+    """None when nothing is metered, or it is too early to compare."""
     reason: Reason | None
     detail: str
     windows: tuple[Shown, ...]
@@ -36,21 +36,21 @@ class CheckResult:
 
     @property
     def good(self) -> bool:
-        """Matched, waived, or nothing of ours to judge."""
+        """Return whether it is matched or waived, or nothing on it is the gate's to compare."""
         return self.verdict is None or self.verdict.may_leave
 
     @property
     def drifted(self) -> bool:
-        """Whether the figures of any window differ, a person's waiver or not."""
+        """Return whether the figures of any window differ, whatever a waiver says."""
         return any(map(has_drifted, self.windows))
 
     def explained(self, explanations: Iterable[Explanation]) -> "CheckResult":
-        """With ``cause`` and ``sentence`` in each window whose very figures were explained."""
+        """Return the result with ``cause`` and ``sentence`` in each window whose very figures were explained."""
         known = tuple(explanations)
         return replace(self, windows=tuple(_explained(window, known) for window in self.windows))
 
     def as_json(self) -> dict[str, Json]:
-        """``invoice, verdict, reason, windows[…]`` and what belongs to them; decimals as strings."""
+        """Return ``invoice, verdict, reason, windows[…]`` and what belongs to them; decimals are strings."""
         return {
             "invoice": self.invoice_id,
             "status": self.status,
@@ -71,7 +71,7 @@ def _explained(window: Shown, explanations: tuple[Explanation, ...]) -> Shown:
 
 
 def shown_windows(finding: Finding) -> tuple[Shown, ...]:
-    """Every window of a finding as commands print it."""
+    """Return every window of a finding as commands print it."""
     return tuple(
         {key: value if isinstance(value, int) or value is None else str(value) for key, value in shown(result).items()}
         for result in finding.windows
@@ -81,7 +81,7 @@ def shown_windows(finding: Finding) -> tuple[Shown, ...]:
 def result_of(
     state: InvoiceState, *, status: str, steps: tuple[str, ...] = (), next_check_at: datetime | None = None
 ) -> CheckResult:
-    """The last finding, as remembered; of a waived invoice also who released it and why."""
+    """Return the last finding of an invoice state; for a waived invoice also who released it and why."""
     detail = state.detail
     if state.verdict is Verdict.WAIVED and state.waiver:
         detail = f"released by {state.waiver.by}: {state.waiver.reason}" + (f"; {detail}" if detail else "")

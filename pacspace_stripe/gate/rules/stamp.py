@@ -1,7 +1,8 @@
-"""What we write into an invoice's metadata, within Stripe's limits (FACTS 3): the stamp, and the sign of a hold.
+"""Our keys in an invoice's metadata, within Stripe's limits (FACTS 3): the stamp, and the sign of a hold.
 
 The stamp is verdict and proof. The sign says that ``auto_advance`` is false because of us; it is written with the
-hold in one update, so it tells our hold from a person's after a crash, and even when our database was lost.
+hold in one update, so it tells our hold from a person's after a crash, and even when our database was lost. The second
+half compares the stamp that an invoice carries with the one that was written, and with a new finding.
 """
 
 import re
@@ -11,7 +12,10 @@ from datetime import datetime
 from typing import Self
 
 from pacspace_stripe.comparison.rules.verdicts import Finding, Verdict, WindowResult
-from pacspace_stripe.gate.rules.state import HoldCause
+from pacspace_stripe.gate.rules.footer import find_block
+from pacspace_stripe.gate.rules.state import HoldCause, InvoiceState, WrittenStamp
+from pacspace_stripe.usage.rules import figures_of, same_figures
+from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.windows import iso
 
@@ -21,7 +25,7 @@ VERDICT_KEY, EVIDENCE_KEY, ROOT_KEY = (f"{PREFIX}{name}" for name in ("verdict",
 MOST_KEYS = 50
 LONGEST_VALUE = 500
 MOST_WINDOWS = 4
-"""Windows with metadata of their own; the evidence lists all."""
+"""Number of windows with metadata of their own; the evidence lists all."""
 _PER_INVOICE = ("verdict", "evidence_sha256", "waiver", "windows")
 _PER_WINDOW = (
     *("window", "usage", "delta_count", "proof_root", "checkpoint_id", "verify_url"),
@@ -39,12 +43,12 @@ OURS = frozenset(
     + [f"{PREFIX}{name}" for name in _PER_INVOICE]
     + [f"{PREFIX}{name}{suffix}" for name in _PER_WINDOW for suffix in _SUFFIXES]
 )
-"""Every key that is ours to write. All others are the merchant's, ``pacspace_customer_id`` among them, untouched."""
+"""Every key that the gate writes. All others are the merchant's, ``pacspace_customer_id`` too, and stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataStamp:
-    """What to write: ``""`` deletes a key of an earlier stamp. ``shortened``: no room for all keys."""
+    """Changes to write: ``""`` deletes a key of an earlier stamp. ``shortened``: there was no room for all keys."""
 
     changes: Mapping[str, str]
     shortened: bool
@@ -52,26 +56,27 @@ class MetadataStamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
-    """What the sign of a hold says, so that even a new database knows what the old one did.
+    """Content of the sign of a hold, so that even a new database knows what the old one did.
 
-    It names the invoice: Stripe copies metadata onto the revision of an invoice, which we do not hold.
+    It names the invoice, because Stripe copies metadata onto the revision of an invoice, which the gate does not hold.
     """
 
     invoice_id: str
     since: datetime
     planned_at: datetime | None
-    """Stripe's own planned finalization, as first seen: the hold takes it off the invoice."""
+    """Stripe's own planned finalization, as first seen: the hold removes it from the invoice."""
     cause: HoldCause
 
     def written(self, existing: Mapping[str, str]) -> dict[str, str]:
-        """The metadata change; empty when there is no room for another key."""
+        """Return the metadata change; it is empty when there is no room for another key."""
         planned = f" planned {iso(self.planned_at)}" if self.planned_at else ""
-        text = f"{self.invoice_id} since {iso(self.since)}{planned}{' precaution' if self.cause is HoldCause.PRECAUTION else ''}"
+        precaution = " precaution" if self.cause is HoldCause.PRECAUTION else ""
+        text = f"{self.invoice_id} since {iso(self.since)}{planned}{precaution}"
         return {HOLD_KEY: text} if HOLD_KEY in existing or len(existing) < MOST_KEYS else {}
 
     @classmethod
     def on(cls, existing: Mapping[str, str], invoice_id: str) -> Self | None:
-        """The sign of our hold on this very invoice, if it is there."""
+        """Return the sign of our hold on this very invoice, if it is there."""
         found = _SIGN.fullmatch(existing.get(HOLD_KEY, ""))
         if found is None or found["invoice"] != invoice_id:
             return None
@@ -92,7 +97,7 @@ def metadata_stamp(
     *,
     stays_held: bool = False,
 ) -> MetadataStamp:
-    """The metadata changes that make ``existing`` carry exactly this finding; empty when it already does.
+    """Return the metadata changes that make ``existing`` carry exactly this finding; none when it already does.
 
     ``stays_held``: the sign of our hold stays on it, as far as there is room for it beside the proof.
     """
@@ -112,14 +117,14 @@ def ours(existing: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in existing.items() if key in OURS and key != HOLD_KEY and value}
 
 
-def _fitted(existing: Mapping[str, str], wanted: Mapping[str, str], *, keeps_hold: bool) -> MetadataStamp:
+def _fitted(existing: Mapping[str, str], stamp: Mapping[str, str], *, keeps_hold: bool) -> MetadataStamp:
     room = MOST_KEYS - len(existing.keys() - OURS)
-    kept = {HOLD_KEY} if keeps_hold and HOLD_KEY in existing and len(wanted) < room else set()
-    shortened = len(wanted) > room
+    kept = {HOLD_KEY} if keeps_hold and HOLD_KEY in existing and len(stamp) < room else set()
+    shortened = len(stamp) > room
     if shortened:
-        wanted = _few_keys(wanted, room)
-    stale = {key: "" for key in existing if key in OURS and key not in kept and key not in wanted}
-    changed = {key: value for key, value in wanted.items() if existing.get(key) != value}
+        stamp = _few_keys(stamp, room)
+    stale = {key: "" for key in existing if key in OURS and key not in kept and key not in stamp}
+    changed = {key: value for key, value in stamp.items() if existing.get(key) != value}
     return MetadataStamp(changes={**changed, **stale}, shortened=shortened)
 
 
@@ -143,13 +148,13 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
     if result.record is not None and not result.record.verified:
         return keys
     if result.record is not None:
-        # Its writes are no deltas, and it has no root: the record itself is the proof.
+        # A settlement record has writes and no deltas, and no root: the record itself is the proof.
         record = result.record
         keys |= {"record_key": record.key, "record_bits": text(record.bits), "record_writes": str(record.writes)}
     elif result.count is not None:
         keys["delta_count"] = str(result.count)
     if result.proof is not None and result.proof.count != result.count:
-        # The root covers records too that are no usage of this meter.
+        # The root also covers records that are no usage of this meter.
         keys["root_count"] = str(result.proof.count)
     if result.proof is not None:
         keys["proof_root"] = result.proof.proof_root
@@ -159,11 +164,11 @@ def _window_keys(result: WindowResult) -> dict[str, str]:
 
 
 def carried(existing: Mapping[str, str], finding: Finding) -> tuple[Finding, str] | None:
-    """The finding that a stamp on it already proves, and the hash of that stamp's evidence; None when it does not.
+    """Return the finding that a stamp already proves, and the hash of that stamp's evidence; None when it does not.
 
-    It does when the figures, counts and proof roots that it names are those found now; of a look that only reads, which
-    has no roots, when it has some. A stamp names what there was room for: of many windows the first ones, among the
-    merchant's own keys perhaps none. What a person waived stays waived while its figures are the same.
+    It does when the figures, counts and proof roots that it names are those found now. A preview finds no roots: then
+    the stamp must name some. A stamp names what there was room for: the first ones of many windows, and perhaps none
+    among the merchant's own keys. What a person waived stays waived while its figures are the same.
     """
     sha, verdict = existing.get(f"{PREFIX}evidence_sha256", ""), existing.get(f"{PREFIX}verdict")
     waived = verdict == Verdict.WAIVED.value and finding.verdict in (Verdict.DRIFTED, Verdict.UNPROVEN)
@@ -175,7 +180,7 @@ def carried(existing: Mapping[str, str], finding: Finding) -> tuple[Finding, str
         return None if waived else (finding, sha)
     named = zip(_SUFFIXES, finding.windows, strict=False)
     same_number = existing.get(f"{PREFIX}windows", "1") == str(len(finding.windows))
-    if not same_number or not all(_says(existing, suffix, result, rooted=not waived) for suffix, result in named):
+    if not same_number or not all(_names(existing, suffix, result, rooted=not waived) for suffix, result in named):
         return None
     return (replace(finding, verdict=Verdict.WAIVED) if waived else finding), sha
 
@@ -186,7 +191,7 @@ def _shortened(existing: Mapping[str, str], finding: Finding, sha: str) -> bool:
     return not figures and metadata_stamp(existing, finding, sha).shortened
 
 
-def _says(existing: Mapping[str, str], suffix: str, result: WindowResult, *, rooted: bool) -> bool:
+def _names(existing: Mapping[str, str], suffix: str, result: WindowResult, *, rooted: bool) -> bool:
     keys = _window_keys(result)
     if any(existing.get(f"{PREFIX}{name}{suffix}") != keys.get(name) for name in _FIGURES):
         return False
@@ -199,6 +204,100 @@ def _says(existing: Mapping[str, str], suffix: str, result: WindowResult, *, roo
 
 
 def _few_keys(keys: Mapping[str, str], room: int) -> dict[str, str]:
-    """The most important ones, as many as there is room for."""
+    """Return the most important keys, as many as there is room for."""
     names = (f"{PREFIX}verdict", f"{PREFIX}evidence_sha256", f"{PREFIX}verify_url")
     return {name: keys[name] for name in [name for name in names if name in keys][: max(room, 0)]}
+
+
+# -- the stamp on an invoice, beside the one that was written ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedStamp:
+    """Change of our last stamp by somebody else."""
+
+    metadata: Mapping[str, str]
+    """The changes that put our keys back; the merchant's own are not among them."""
+    footer: bool
+    """Our block in the footer is gone, or says something else."""
+
+    def __str__(self) -> str:
+        return ", ".join([*sorted(self.metadata), *(["footer"] if self.footer else [])])
+
+
+def changed_stamp(invoice: Invoice, state: InvoiceState) -> ChangedStamp | None:
+    """Return what is missing of our last stamp, or is not as we wrote it; None when nothing is, or nothing is known.
+
+    A stamp that was never seen on the invoice may never have been written: a check decides about it again. Evidence
+    that is not ours, and that the footer does not contradict, may be of a newer database: a check compares first.
+    """
+    stamped = state.stamp
+    if stamped is None or not stamped.metadata or not (stamped.written or carries_stamp(invoice, state)):
+        return None
+    block = find_block(invoice.footer)
+    sha = invoice.metadata.get(EVIDENCE_KEY, "")
+    if sha != stamped.evidence_sha256 and SHA256.fullmatch(sha) and (block is None or sha in block):
+        return None
+    metadata = put_back(invoice.metadata, stamped.metadata)
+    footer = stamped.footer is not None and (block or "").split() != stamped.footer.split()
+    return ChangedStamp(metadata=metadata, footer=footer) if metadata or footer else None
+
+
+def footer_is_lost(invoice: Invoice, state: InvoiceState) -> bool:
+    """Return whether an invoice that we hold was finalized without our block in its footer, which is frozen now."""
+    changed = changed_stamp(invoice, state) if state.held and invoice.status is InvoiceStatus.OPEN else None
+    return changed is not None and changed.footer
+
+
+def carries_stamp(invoice: Invoice, state: InvoiceState) -> bool:
+    """Return whether our last stamp is on the invoice."""
+    return state.stamp is not None and invoice.metadata.get(EVIDENCE_KEY) == state.stamp.evidence_sha256
+
+
+def carries_good_stamp(invoice: Invoice, state: InvoiceState) -> bool:
+    """Return whether our last stamp is on the invoice, and is one that lets it go."""
+    return stamped_good(state) and carries_stamp(invoice, state)
+
+
+def stamped_good(state: InvoiceState) -> bool:
+    """Return whether our last stamp is one that lets an invoice go."""
+    return state.stamp is not None and state.stamp.verdict.may_leave
+
+
+def stamp_stays(invoice: Invoice, state: InvoiceState, finding: Finding) -> bool:
+    """Return whether the stamp on an invoice stays although there is a new finding: silence replaces no stamp.
+
+    *Matched* and *drifted* are findings (a stamp that proves the same match is kept before this is asked). *Unproven*
+    replaces only a stamp of ours that was unproven too, or that Stripe's own lines refute: the invoice does not bill
+    the quantities any more that the stamp names. *Waived* because nothing could be proven vouches for less than the
+    proof or waiver in the customer's PDF, which cannot follow it once the invoice has left.
+    """
+    there = {name: invoice.metadata.get(name, "") for name in (VERDICT_KEY, EVIDENCE_KEY, ROOT_KEY)}
+    if not any(there.values()):
+        return False
+    match finding.verdict:
+        case Verdict.UNPROVEN:
+            ours = state.stamp if carries_stamp(invoice, state) else None
+            return ours is None or _vouches_still(ours, finding)
+        case Verdict.WAIVED:
+            left = invoice.status is not InvoiceStatus.DRAFT and not state.held
+            unproven = finding.reason.verdict is Verdict.UNPROVEN
+            return left and unproven and there[VERDICT_KEY] not in (Verdict.DRIFTED.value, Verdict.UNPROVEN.value)
+        case Verdict.MATCHED | Verdict.DRIFTED:
+            return False
+
+
+def on_it(invoice: Invoice) -> str:
+    """Return the stamp on an invoice in words: its verdict and the evidence that it names."""
+    verdict, sha = invoice.metadata.get(VERDICT_KEY), invoice.metadata.get(EVIDENCE_KEY)
+    return f"{verdict or 'no verdict'}, {f'evidence {sha[:12]}' if sha else 'no evidence'}"
+
+
+def _vouches_still(ours: WrittenStamp, finding: Finding) -> bool:
+    return ours.verdict is not Verdict.UNPROVEN and not _other_quantities(ours.figures, figures_of(finding))
+
+
+def _other_quantities(stamped: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether a quantity that both name is another one; what one of them does not know refutes nothing."""
+    both = {key for key in stamped.keys() & now.keys() if "unknown" not in (stamped[key], now[key])}
+    return not same_figures({key: stamped[key] for key in both}, {key: now[key] for key in both})

@@ -1,8 +1,8 @@
-"""Reasons that keep an invoice from being released: an act of somebody else since we held it, or one not ruled out.
+"""Stops: acts of somebody else that keep an invoice from being released, and acts that cannot be ruled out.
 
-Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, FACTS
-12.5), so a release would undo it. ``stops`` is the only place that decides whether an invoice may be released,
-finalized or given its finalization time back; ``withheld`` takes those actions out of whatever was planned.
+Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, FACTS 12.5), so a
+release would undo it. ``stops`` is the only place that decides whether an invoice may be released, finalized or given
+its finalization time back; ``withheld`` takes those actions out of whatever was planned.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pacspace_stripe.gate.rules.actions import Action, Finalize, RaiseAlert, Release, Wait, WriteStamp
-from pacspace_stripe.gate.rules.carried_stamp import footer_is_lost
+from pacspace_stripe.gate.rules.stamp import footer_is_lost
 from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState
-from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_LOOK, ladder
+from pacspace_stripe.gate.rules.timing import FOREIGN_HOLD_INTERVAL, ladder
 from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus, SubscriptionState, SubscriptionStatus
 from pacspace_stripe.vocabulary.policy import Policy
 from pacspace_stripe.vocabulary.windows import iso
@@ -23,7 +23,7 @@ SAME_ACT = timedelta(minutes=1)
 
 
 class StopKind(StrEnum):
-    """Act that stopped it, or the one that is not known."""
+    """Act that stopped an invoice; ``UNKNOWN`` is one that cannot be ruled out."""
 
     CANCELED = "canceled"
     NOT_COLLECTED = "not_collected"
@@ -58,11 +58,11 @@ _BY_HAND = f"To collect it anyway, set auto_advance=true on it in Stripe, {_OR_R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """One thing that keeps an invoice from being set free."""
+    """One act that keeps an invoice from being set free."""
 
     kind: StopKind
     detail: str
-    """Text for people: the event, and what they can do."""
+    """Text for people: what happened, and what they can do."""
     at: datetime | None = None
     about: str = ""
     """The subscription that is stopped, or what could not be read."""
@@ -125,7 +125,7 @@ def _stopped(at: datetime | None) -> Stop:
 
 
 def _by_hand(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
-    """Yield what people did to the invoice itself."""
+    """Yield the stops that people's acts on the invoice itself are."""
     if state.unread_updates:
         yield Stop(
             kind=StopKind.UNKNOWN,
@@ -207,24 +207,24 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, state: InvoiceS
 def withheld(
     actions: tuple[Action, ...], invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime
 ) -> tuple[Action, ...]:
-    """Take out of ``actions`` what would set free an invoice that somebody else is stopping; say so instead."""
+    """Replace the actions that would set free an invoice that somebody else is stopping by alerts about the stops."""
     stopped = stops(invoice, state) if any(map(_sets_free, actions)) else ()
     if not stopped:
         return actions
     stamps = tuple(replace(one, auto_advance=None, finalizes_at=None) for one in actions if isinstance(one, WriteStamp))
     alerts = tuple(one for one in actions if isinstance(one, RaiseAlert))
-    return *stamps, *alerts, *told(stopped, state, policy, now)
+    return *stamps, *alerts, *alerts_about(stopped, state, policy, now)
 
 
-def told(stopped: tuple[Stop, ...], state: InvoiceState, policy: Policy, now: datetime) -> tuple[Action, ...]:
-    """Return the alerts about stops, and when to check again."""
+def alerts_about(stopped: tuple[Stop, ...], state: InvoiceState, policy: Policy, now: datetime) -> tuple[Action, ...]:
+    """Return the alerts about stops, and the wait for the next check."""
     return *(stop.alert for stop in stopped), Wait(until=check_again_at(stopped, state, policy, now))
 
 
 def check_again_at(stopped: tuple[Stop, ...], state: InvoiceState, policy: Policy, now: datetime) -> datetime:
     """Return when a stopped invoice is checked again: by the retry ladder when its stop may end without an event."""
     lasting = all(stop.kind in _LASTING for stop in stopped)
-    return now + (FOREIGN_HOLD_LOOK if lasting else ladder(policy, state.attempts))
+    return now + (FOREIGN_HOLD_INTERVAL if lasting else ladder(policy, state.attempts))
 
 
 def frees_unread(actions: tuple[Action, ...]) -> bool:

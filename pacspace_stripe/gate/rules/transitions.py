@@ -1,4 +1,4 @@
-"""What a new look makes of what we remember: whose hold it is, what was found, what it claims. No I/O."""
+"""Transitions of the invoice state: from what was read and found, to the state that is kept. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -6,9 +6,8 @@ from datetime import datetime
 
 from pacspace_stripe.comparison.rules.reconcile import with_retry_time
 from pacspace_stripe.comparison.rules.verdicts import Finding, MeterRead, Reason, Verdict
-from pacspace_stripe.gate.rules.carried_stamp import carries_good_stamp
 from pacspace_stripe.gate.rules.result import shown_windows
-from pacspace_stripe.gate.rules.stamp import MOST_KEYS, Sign
+from pacspace_stripe.gate.rules.stamp import MOST_KEYS, Sign, carries_good_stamp
 from pacspace_stripe.gate.rules.state import (
     Finalizer,
     FirstSight,
@@ -27,11 +26,11 @@ from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.policy import FinalizePolicy, Policy
 
 
-def remembered(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
-    """InvoiceState with the invoice's ids and, at first sight, Stripe's own plan for it.
+def with_reading(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
+    """Return the state with the invoice's ids and, at first sight, Stripe's own plan for it.
 
-    Somebody else's hold that was lifted since is a first sight again: from now on it is ours to gate, and what was
-    stamped meanwhile lets nothing go.
+    A hold of somebody else that was lifted since makes a first sight again: from now on the invoice is the gate's to
+    hold, and a stamp that was written meanwhile lets nothing go.
     """
     lifted = state.first is not None and not state.first.auto_advance and not state.held and invoice.auto_advance
     seen = FirstSight(
@@ -47,14 +46,14 @@ def remembered(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceS
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
     if sign and alive and not state.held and not invoice.auto_advance:
-        # Our database is a new one, or an older copy.
+        # The database is a new one, or an older copy: the sign on the invoice says what the old one knew.
         draft = InvoiceStatus.DRAFT
         first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
         state = replace(state, first=first, position=Held(cause=sign.cause), held_at=sign.since)
     elif state.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
         state = replace(state, first=seen, position=Free(), stamp=None, backstop=None)
     elif state.requested and not invoice.auto_advance:
-        # A hold of ours was sent and not noted: either it came to be, or somebody else's did.
+        # A hold was asked for, and its answer was not noted: either Stripe took it, or somebody else set one.
         could_sign = len(invoice.metadata) < MOST_KEYS
         ours = replace(state.at_step(HoldStep.HELD), held_at=state.held_at or now)
         state = replace(state, first=seen, position=Free()) if could_sign and not sign else ours
@@ -81,9 +80,9 @@ def _is_canceled(invoice: Invoice) -> bool | None:
 
 
 def undone(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
-    """InvoiceState of a hold that is set on an invoice that advances although we held it, or after it was finalized.
+    """Return the state of an invoice that advances under our hold, or that is held after it was finalized.
 
-    Whoever let a draft advance gave it a new finalization time, too: it goes no earlier.
+    Letting a draft advance gives it a new finalization time, too: it goes no earlier.
     """
     at = max(now, invoice.finalized_at or now)
     planned_at = invoice.automatically_finalizes_at
@@ -93,13 +92,13 @@ def undone(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState
 
 
 def as_read(state: InvoiceState, invoice: Invoice) -> InvoiceState:
-    """InvoiceState with what the report says of the invoice: no decision is made from it."""
+    """Return the state with what the report shows of the invoice; no decision is made from it."""
     money = Money(amount=invoice.amount_due, currency=invoice.currency)
     return replace(state, status=invoice.status, amount=money)
 
 
 def let_go(state: InvoiceState, invoice: Invoice, finalize: FinalizePolicy) -> InvoiceState:
-    """We died after a stamp that let it go and before that was noted: no hold of ours is left on it."""
+    """Return the state after a stamp that let the invoice go, where a crash came before that was noted."""
     moving = invoice.auto_advance or invoice.status is InvoiceStatus.PAID
     fast = finalize is FinalizePolicy.FAST and state.finalizer is not Finalizer.US
     if fast and moving and state.held and carries_good_stamp(invoice, state):
@@ -108,7 +107,7 @@ def let_go(state: InvoiceState, invoice: Invoice, finalize: FinalizePolicy) -> I
 
 
 def with_finding(state: InvoiceState, finding: Finding, policy: Policy, now: datetime) -> InvoiceState:
-    """InvoiceState with the finding; the retry ladder starts again when anything changed: then it may be right soon."""
+    """Return the state with the finding. The retry ladder starts again when anything changed: it may be right soon."""
     windows = shown_windows(finding) or state.windows
     same = (state.verdict, state.reason, state.windows) == (finding.verdict, finding.reason, windows)
     counts = state.counted_at is None or now >= state.counted_at + ladder(policy, state.attempts)
@@ -125,13 +124,13 @@ def with_finding(state: InvoiceState, finding: Finding, policy: Policy, now: dat
 
 
 def reads_of(state: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
-    """What is known of the meters that the finding is about: what it read, else what was read before."""
+    """Return the meter reads that the finding is about: its own, else the ones before."""
     known = {result.key: result.metered or state.reads.get(result.key) for result in finding.windows}
     return {key: read for key, read in known.items() if read is not None} if finding.windows else state.reads
 
 
 def awaiting(state: InvoiceState, until: datetime) -> InvoiceState:
-    """InvoiceState that says when what is missing is looked for again."""
+    """Return the state whose detail names the time at which missing usage is looked for again."""
     if state.reason is not Reason.NOT_SETTLED or state.verdict is not Verdict.UNPROVEN:
         return state
     detail, kept = with_retry_time(state.detail, until), state.kept_back
@@ -140,7 +139,7 @@ def awaiting(state: InvoiceState, until: datetime) -> InvoiceState:
 
 
 def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, MeterRead]:
-    """What a draft's lines say at first sight: Stripe summed them from the meters."""
+    """Return a draft's lines at first sight as meter reads: Stripe summed them from the meters."""
     return {
         usage.key: MeterRead(at=at, inner=usage.quantity, outer=usage.quantity)
         for usage in usages
@@ -149,6 +148,6 @@ def first_reads(usages: Iterable[BilledUsage], at: datetime) -> Mapping[str, Met
 
 
 def forgotten(state: InvoiceState, kind: str) -> InvoiceState:
-    """InvoiceState in which an alert was not given: it is about something that happens, not about what stays so."""
+    """Return the state as if an alert had not been given: it is about an event, and each event raises it again."""
     alerted = tuple(one for one in state.alerted if one != kind)
     return replace(state, alerted=alerted, left_out=tuple(one for one in state.left_out if one != kind))

@@ -102,7 +102,7 @@ def _judge_explanation(world: World, invoice_id: str, expected: Expected, ids: M
     if expected.located is None and expected.plan is None:
         return
     invoice = world.app.stripe.read_invoice(invoice_id)
-    comparer = world.app.checker.parts.comparer.with_meter_reads(world.memory(invoice_id).reads)
+    comparer = world.app.checker.services.comparer.with_meter_reads(world.memory(invoice_id).reads)
     finding = comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
     explanations = world.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
     if expected.located is not None:
