@@ -156,7 +156,7 @@ def check_invoice(
     waiver: Waiver | None = None,
     backfill: BackfillRequest | None = None,
 ) -> CheckOutcome:
-    """Check one invoice. Raises LeaseBusy and StoreUnavailable; for a backfill also RateLimited, with nothing decided."""
+    """Check one invoice. Raises LeaseBusy and StoreUnavailable; for a backfill also RateLimited, undecided."""
     # 1. Take the lease.
     leased = services.store.jobs.acquire(JobKind.INVOICE, invoice_id, lease)
     if leased is None:
@@ -215,7 +215,9 @@ class Check:
             state = replace(state, failures=0)
         return replace(outcome, state=state, steps=tuple(self.done))
 
-    def _steps(self, state: InvoiceState, waiver: Waiver | None) -> CheckOutcome:
+    def _steps(  # noqa: C901, PLR0911  # the story is told in one place, and each step may end it
+        self, state: InvoiceState, waiver: Waiver | None
+    ) -> CheckOutcome:
         # 2. Read the invoice and all its lines.
         try:
             case = self._read(state)
@@ -295,7 +297,7 @@ class Check:
         return invoice, state, now, ahead
 
     def _read_again(self, case: Case) -> Case:
-        """Read the invoice once more in the middle of a check: a write of ours, or somebody else, may have changed it."""
+        """Read the invoice once more: a write of this check, or somebody else, may have changed it."""
         read, state, now, ahead = self._read_standing(case.state, case.now, case.ahead)
         case = self._with_stamp_put_back(replace(case, state=state, now=now, ahead=ahead, invoice=read))
         return replace(case, invoice=mapped(case.invoice, case.state.mapping))
@@ -629,7 +631,9 @@ class Check:
 
     # -- 7. act -------------------------------------------------------------------------------------------------------
 
-    def _act(self, case: Case, finding: Finding) -> CheckOutcome | tuple[Case, Finding]:
+    def _act(  # noqa: C901, PLR0912  # one branch per action
+        self, case: Case, finding: Finding
+    ) -> CheckOutcome | tuple[Case, Finding]:
         """Carry out what the finding asks for; return the case with a new finding when finalization changed it."""
         if finding.verdict.may_leave:
             case = replace(case, state=foreign_acts.with_finalizer(self.services, case.state, case.invoice))
@@ -772,7 +776,7 @@ class Check:
         )
 
     def _alerted(self, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
-        alerted = self.services.alerts.tell(self.leased, state, kind, detail)
+        alerted = self.services.alerts.give(self.leased, state, kind, detail)
         if alerted.alerted != state.alerted:
             self._did(alerted, str(actions.RaiseAlert(kind=kind)))
         return alerted
@@ -810,9 +814,9 @@ class Check:
         else:
             state = replace(state, detail=detail)
         if not error.retryable:
-            state = alerts.tell(self.leased, state, "stripe_refused", detail)
+            state = alerts.give(self.leased, state, "stripe_refused", detail)
         elif isinstance(error, UnexpectedAnswer) or state.failures >= MOST_RATE_LIMITED_CHECKS:
-            state = alerts.tell(self.leased, state, "unanswered", detail)
+            state = alerts.give(self.leased, state, "unanswered", detail)
         wait = timing.ladder(policy, max(0, state.failures - MOST_RATE_LIMITED_CHECKS))
         state = replace(state, failures=state.failures + 1)
         steps = (f"{error.service} unavailable",)

@@ -1,12 +1,13 @@
-"""The early warning on ``invoice.upcoming``: a provisional comparison, days before the invoice is made.
+"""The early warning on ``invoice.upcoming``: the same comparison as a check's, days before the invoice is made.
 
-Nothing can be written on an upcoming invoice. The window compared ends at a full cadence before now. It is checkpointed
-whatever the verdict, which freezes nothing of the final window. Drift blocks the coming draft; a later match lifts the
-block.
+Nothing can be written on an upcoming invoice. The window compared ends at a full cadence before now. Drift blocks the
+coming draft; a later match lifts the block. Each window is checkpointed as far as the ledger was read, whatever the
+verdict, which freezes nothing of the final window. PacSpace's silence or refusal (a cadence limit, a plan limit) leaves
+the verdict as it is: the proof is missing, the row shows it, and a later check asks again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,15 +16,16 @@ from pacspace_stripe.comparison.comparer import Comparer, error_reason
 from pacspace_stripe.comparison.finding import MOST_RATE_LIMITED_CHECKS, RATE_LIMIT_RETRY
 from pacspace_stripe.comparison.rules.verdicts import Finding, MeterTotals, Reason, Verdict, WindowResult, summarize
 from pacspace_stripe.errors import LeaseBusy, NotFound, RateLimited, RemoteError
+from pacspace_stripe.evidence.rules import document as evidence
 from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.explain.meter_account import BillingScope
-from pacspace_stripe.gate.early_warning_proof import WarningProofs, checkpointed, not_checkpointed
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules import timing
-from pacspace_stripe.gate.rules.result import CheckResult, result_of
+from pacspace_stripe.gate.rules.result import CheckResult, Shown, result_of, shown_windows
 from pacspace_stripe.gate.rules.state import Ended, InvoiceState
 from pacspace_stripe.gate.rules.transitions import awaiting, reads_of
 from pacspace_stripe.http.client import Transport
+from pacspace_stripe.ledger.ledgers import Ledger
 from pacspace_stripe.store import JobKind, JobLease, Store
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.usage.rules import (
@@ -34,33 +36,73 @@ from pacspace_stripe.usage.rules import (
     ledger_account,
     shared_accounts,
 )
-from pacspace_stripe.vocabulary.canonical_json import canonical
+from pacspace_stripe.vocabulary.canonical_json import Json, canonical, digest
 from pacspace_stripe.vocabulary.invoices import BillingReason, Formula, Invoice, Subscription, SubscriptionItem
 from pacspace_stripe.vocabulary.policy import Mode, Policy
 from pacspace_stripe.vocabulary.windows import Window, floor_to
 
 _log = logging.getLogger(__name__)
 BLOCK_WAITS = timedelta(days=3)
-"""How long after its period a block waits for a draft that we have not seen: far longer than a sweep needs."""
+"""Time after its period for which a block waits for a draft that was not seen: far longer than a sweep needs."""
 
+_SAME_FIGURES = ("account", "meter", "start", "end", "billed", "recorded", "count")
 _NO_WINDOWS = "a record of the settlement ledger has no window: nothing can be compared before the invoice is there"
 
 
 def upcoming_job_id(subscription_id: str, period_end: datetime | None) -> str:
-    """The early warning's id: one per subscription and period, since the event has no usable invoice id."""
+    """Return the id of an early warning: one per subscription and period. The event has no usable invoice id."""
     return f"upcoming:{subscription_id}:{int(period_end.timestamp()) if period_end else 0}"
 
 
 def is_of_period(invoice: Invoice, job: str) -> bool:
-    """Whether an invoice is the one that an early warning was about: a threshold invoice before it is not."""
+    """Return whether an early warning was about this invoice; it was not about a threshold invoice before it."""
     period_end = int(job.rpartition(":")[2])
     ends = {int(line.window.end.timestamp()) for line in invoice.line_items if line.window}
     return period_end in ends or period_end == 0 or invoice.billing_reason is BillingReason.SUBSCRIPTION_CYCLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarningProofs:
+    """Finding with the proofs that PacSpace gave for it, and with the cause for each missing one."""
+
+    finding: Finding
+    windows: tuple[Shown, ...]
+    """Rows that commands and alerts show: a window's root, or the cause for its absence."""
+    journal: Mapping[str, Json]
+    """Finding as the audit log keeps it."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return the causes for missing roots, each once."""
+        return tuple(dict.fromkeys(str(row["proof_missing"]) for row in self.windows if row.get("proof_missing")))
+
+    @property
+    def core(self) -> str:
+        """Return a digest that is equal while there is nothing new to write to the audit log."""
+        known: list[dict[str, Json]] = [
+            {name: value for name, value in row.items() if name != "proof_missing"} for row in self.windows
+        ]
+        return digest(canonical({"decision": self.journal["decision"], "windows": [*known]}))
+
+    @property
+    def detail(self) -> str:
+        """Return the finding's detail, with what is missing."""
+        if not self.missing:
+            return self.finding.detail
+        missing = f"the ledger's proof is missing and is tried again: {', '.join(self.missing)}"
+        return "; ".join(filter(None, (self.finding.detail, missing)))
+
+    @property
+    def alert(self) -> str:
+        """Return the alert's text, with every root that a drifted window has."""
+        found = (row for row in self.windows if row["proof_root"] and _drifted(row))
+        roots = dict.fromkeys(f"the ledger up to {row['end']} has proof root {row['proof_root']}" for row in found)
+        return "; ".join(filter(None, (self.detail, *roots)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyWarning:
-    """Compares the part of the period that is over; writes nothing but a checkpoint and a row of ours."""
+    """Comparison of the part of a period that is over. It writes nothing but a checkpoint and a row of ours."""
 
     stripe: StripeApi
     comparer: Comparer
@@ -73,72 +115,72 @@ class EarlyWarning:
     explaining: ExplanationKeeper
 
     def check(self, job: str) -> CheckResult:
-        """One look at the coming invoice. Raises LeaseBusy, StoreUnavailable."""
+        """Check the coming invoice once. Raises LeaseBusy and StoreUnavailable."""
         leased = self.store.jobs.acquire(JobKind.UPCOMING, job, self.lease)
         if leased is None:
-            message = f"{job} is being looked at by another process"
+            message = f"{job} is being checked by another process"
             raise LeaseBusy(message)
-        memory, next_check_at = self._looked(leased)
-        if memory.ended:
+        state, next_check_at = self._guarded(leased)
+        if state.ended:
             self.store.coverage.put(job, ())
-        leased.give_back(memory, next_check_at)
-        return result_of(memory, status="upcoming", next_check_at=next_check_at)
+        leased.give_back(state, next_check_at)
+        return result_of(state, status="upcoming", next_check_at=next_check_at)
 
-    def _looked(self, leased: JobLease) -> tuple[InvoiceState, datetime | None]:
-        memory = leased.job.memory
-        if memory.ended:
-            return memory, None
+    def _guarded(self, leased: JobLease) -> tuple[InvoiceState, datetime | None]:
+        state = leased.job.memory
+        if state.ended:
+            return state, None
         if not self.comparer.ledger.has_windows:
-            return replace(memory, position=Ended(), verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
+            return replace(state, position=Ended(), verdict=None, reason=None, windows=(), detail=_NO_WINDOWS), None
         try:
             with self.transport.guarded(leased.guard, reading=leased.keep):
-                return self._look(leased, memory)
+                return self._compare(leased, state)
         except NotFound as error:
-            return replace(memory, position=Ended(), detail=str(error)), None
+            return replace(state, position=Ended(), detail=str(error)), None
         except RemoteError as error:
-            if isinstance(error, RateLimited) and memory.failures < MOST_RATE_LIMITED_CHECKS:
+            if isinstance(error, RateLimited) and state.failures < MOST_RATE_LIMITED_CHECKS:
                 wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
-                return replace(memory, failures=memory.failures + 1), self.now() + wait
+                return replace(state, failures=state.failures + 1), self.now() + wait
             _log.warning("job=%s %s", leased.job.job_id, error)
-            waited = replace(memory, attempts=memory.attempts + 1, detail=memory.detail or error_reason(error)[1])
-            return waited, self.now() + timing.ladder(self.policy, memory.attempts)
+            silent = replace(state, attempts=state.attempts + 1, detail=state.detail or error_reason(error)[1])
+            return silent, self.now() + timing.ladder(self.policy, state.attempts)
 
-    def _look(self, leased: JobLease, memory: InvoiceState) -> tuple[InvoiceState, datetime | None]:
+    def _compare(self, leased: JobLease, state: InvoiceState) -> tuple[InvoiceState, datetime | None]:
         _, subscription_id, period_end = leased.job.job_id.split(":")
         subscription = self.stripe.read_subscription(subscription_id)
-        memory = replace(memory, subscription_id=subscription_id, customer_id=subscription.customer_id)
+        state = replace(state, subscription_id=subscription_id, customer_id=subscription.customer_id)
         now = self.now()
         items = [item for item in subscription.items if is_metered(item.price) and _is_now(item, int(period_end), now)]
         if not items:
-            return self._past(memory, int(period_end), now)
+            return self._past(state, int(period_end), now)
         windows = [(item, self._over(item.window, now)) for item in items if item.window]
-        # Two prices on one meter are one use.
+        # Two prices on one meter count the same usage once.
         usages = [*dict.fromkeys(self._usage(subscription, item, window) for item, window in windows if window)]
-        # Nothing is billed by it; but an event about one of these accounts is for us too.
-        self.store.coverage.put(memory.invoice_id, (claim for usage in usages if (claim := covered_part(usage))))
-        comparer = self.comparer.with_meter_reads(memory.reads)
+        # An early warning bills nothing; but an event about one of these accounts wakes it, too.
+        self.store.coverage.put(state.invoice_id, (claim for usage in usages if (claim := covered_part(usage))))
+        comparer = self.comparer.with_meter_reads(state.reads)
         results = tuple(self._window(comparer, subscription, usage) for usage in usages)
         if not results:
             ends = min(item.window.end for item in items if item.window)
-            return replace(memory, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
-        proofs = self._proven(summarize(results) if self.policy.splits_accounts else _apart(results), memory)
+            return replace(state, detail="no full day of the period is over yet"), min(ends, now + self.policy.cadence)
+        proofs = self._proven(summarize(results) if self.policy.splits_accounts else _without_shared(results), state)
         found = proofs.finding
-        remembered = self._remember(leased, memory, proofs)
-        scope = BillingScope.of_coming_invoice(subscription, memory.invoice_id)
-        self.explaining.explain_once(leased, remembered, scope, found)
+        known = self._with_finding(leased, state, proofs)
+        scope = BillingScope.of_coming_invoice(subscription, state.invoice_id)
+        self.explaining.explain_once(leased, known, scope, found)
         if found.verdict is Verdict.MATCHED and not proofs.missing:
-            return remembered, now + self.policy.cadence
-        again_at = timing.next_check_at(remembered, self.policy, now, found)
-        return awaiting(remembered, again_at), again_at
+            return known, now + self.policy.cadence
+        again_at = timing.next_check_at(known, self.policy, now, found)
+        return awaiting(known, again_at), again_at
 
-    def _past(self, memory: InvoiceState, period_end: int, now: datetime) -> tuple[InvoiceState, datetime | None]:
-        """Its period is over, or nothing is metered: a block waits for the draft it is about, anything else ends."""
-        if memory.verdict is Verdict.DRIFTED and now.timestamp() < period_end + BLOCK_WAITS.total_seconds():
-            return memory, now + self.policy.cadence
-        return replace(memory, position=Ended(), detail="its period is over, or nothing is metered"), None
+    def _past(self, state: InvoiceState, period_end: int, now: datetime) -> tuple[InvoiceState, datetime | None]:
+        """End the early warning after its period, or where nothing is metered; a block waits for its draft."""
+        if state.verdict is Verdict.DRIFTED and now.timestamp() < period_end + BLOCK_WAITS.total_seconds():
+            return state, now + self.policy.cadence
+        return replace(state, position=Ended(), detail="its period is over, or nothing is metered"), None
 
     def _over(self, window: Window | None, now: datetime) -> Window | None:
-        """The part of a period that the ledger surely has: up to the last full cadence before now."""
+        """Return the part of a period that the ledger surely has: up to the last full cadence before now."""
         if window is None:
             return None
         as_of = min(floor_to(now - self.policy.settle, self.policy.cadence), window.end)
@@ -196,46 +238,46 @@ class EarlyWarning:
             return MeterTotals(inner=Decimal(0) if inner is None else widest, outer=widest)
         return MeterTotals(inner=self.stripe.meter_usage(meter_id, customer_id, inner), outer=widest)
 
-    def _proven(self, finding: Finding, memory: InvoiceState) -> WarningProofs:
-        """Fix what the ledger says now, whatever the verdict; in observe mode nothing is checkpointed."""
+    def _proven(self, finding: Finding, state: InvoiceState) -> WarningProofs:
+        """Checkpoint what the ledger has now, whatever the verdict; in observe mode nothing is checkpointed."""
         if self.policy.mode is not Mode.ENFORCE:
             return not_checkpointed(finding)
-        return checkpointed(self.comparer.ledger, finding, memory)
+        return checkpointed(self.comparer.ledger, finding, state)
 
-    def _remember(self, leased: JobLease, memory: InvoiceState, proofs: WarningProofs) -> InvoiceState:
+    def _with_finding(self, leased: JobLease, state: InvoiceState, proofs: WarningProofs) -> InvoiceState:
         finding = proofs.finding
-        if memory.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
-            # Only a match lifts a block: what cannot be said now does not.
-            reads, attempts = reads_of(memory, finding), memory.attempts + 1
-            return replace(memory, detail=proofs.detail, reads=reads, failures=0, attempts=attempts)
-        same = (memory.verdict, memory.reason) == (finding.verdict, finding.reason)
-        if proofs.core != memory.evidence_core:
-            self.store.journal.note("early_warning", memory.invoice_id, canonical(proofs.journal).decode())
+        if state.verdict is Verdict.DRIFTED and finding.verdict is Verdict.UNPROVEN:
+            # Only a match lifts a block: silence does not.
+            reads, attempts = reads_of(state, finding), state.attempts + 1
+            return replace(state, detail=proofs.detail, reads=reads, failures=0, attempts=attempts)
+        same = (state.verdict, state.reason) == (finding.verdict, finding.reason)
+        if proofs.core != state.evidence_core:
+            self.store.journal.note("early_warning", state.invoice_id, canonical(proofs.journal).decode())
         found = replace(
-            memory,
+            state,
             verdict=finding.verdict,
             reason=finding.reason,
             detail=proofs.detail,
             windows=proofs.windows,
-            reads=reads_of(memory, finding),
+            reads=reads_of(state, finding),
             evidence_core=proofs.core,
             failures=0,
-            attempts=memory.attempts + 1 if same else 0,
+            attempts=state.attempts + 1 if same else 0,
         )
         if finding.verdict is Verdict.DRIFTED:
-            return self.alerts.tell(leased, found, f"upcoming_blocked:{finding.reason.value}", proofs.alert)
+            return self.alerts.give(leased, found, f"upcoming_blocked:{finding.reason.value}", proofs.alert)
         return self.alerts.recovered(leased, found, "upcoming_recovered")
 
 
 def _is_now(item: SubscriptionItem, period_end: int, now: datetime) -> bool:
-    """Whether the item is still in the period that the event was about."""
+    """Return whether the item is still in the period that the event was about."""
     if item.window is None or item.window.end <= now:
         return False
     return period_end in (0, int(item.window.end.timestamp()))
 
 
-def _apart(results: tuple[WindowResult, ...]) -> Finding:
-    """One finding; several meters on one ledger account cannot be told apart."""
+def _without_shared(results: tuple[WindowResult, ...]) -> Finding:
+    """Return one finding, in which meters that share a ledger account are unmapped: their usage is one sum."""
     shared = shared_accounts((result.account, result.meter) for result in results)
     return summarize(
         tuple(
@@ -243,3 +285,71 @@ def _apart(results: tuple[WindowResult, ...]) -> Finding:
             for result in results
         )
     )
+
+
+# -- proof roots -----------------------------------------------------------------------------------------------------
+
+
+def checkpointed(ledger: Ledger, finding: Finding, known: InvoiceState) -> WarningProofs:
+    """Checkpoint every window that has records. Raises what the transport's guard raises, nothing of PacSpace's."""
+    results: list[WindowResult] = []
+    missing: dict[str, str] = {}
+    for result in finding.windows:
+        try:
+            proven = ledger.proven(_whole_scope(result))
+        except RemoteError as error:
+            missing[result.key] = error.with_hint
+            results.append(result)
+            continue
+        if proven.proof is None or proven.detail != result.detail:
+            stale = proven.reason is Reason.ROOT_STALE and result.reason.verdict is Verdict.MATCHED
+            if not stale and proven.detail != result.detail:
+                missing[result.key] = proven.detail
+            results.append(proven if stale else result)
+            continue
+        results.append(replace(result, proof=proven.proof))
+    found = summarize(tuple(results))
+    return WarningProofs(finding=found, windows=_rows(found, missing, known.windows), journal=_journal(found, missing))
+
+
+def not_checkpointed(finding: Finding) -> WarningProofs:
+    """Return a finding without any proof, as in observe mode."""
+    return WarningProofs(finding=finding, windows=_rows(finding, {}, ()), journal=_journal(finding, {}))
+
+
+def _whole_scope(result: WindowResult) -> WindowResult:
+    """Return the result as its whole scope is proven, where nothing of it counts or what counts is unknown."""
+    selected = result.selected
+    if selected is None or result.count or result.reason is Reason.ZERO:
+        return result
+    return replace(result, recorded=result.recorded or Decimal(0), count=selected.count)
+
+
+def _rows(finding: Finding, missing: Mapping[str, str], known: Iterable[Shown]) -> tuple[Shown, ...]:
+    """Return every window with its root. A root of the very same figures, found before, stays."""
+    roots = {_figures(row): row for row in known if row.get("proof_root")}
+    rows: list[Shown] = []
+    for window, result in zip(shown_windows(finding), finding.windows, strict=True):
+        before = roots.get(_figures(window), {}) if result.proof is None else {}
+        row: dict[str, str | int | None] = {
+            **window,
+            "proof_root": result.proof.proof_root if result.proof else before.get("proof_root"),
+            "checkpoint_id": result.proof.checkpoint_id if result.proof else before.get("checkpoint_id"),
+        }
+        if result.key in missing and not row["proof_root"]:
+            row["proof_missing"] = missing[result.key]
+        rows.append(row)
+    return tuple(rows)
+
+
+def _figures(row: Shown) -> tuple[object, ...]:
+    return tuple(row.get(name) for name in _SAME_FIGURES)
+
+
+def _journal(finding: Finding, missing: Mapping[str, str]) -> Mapping[str, Json]:
+    document = evidence.found(finding)
+    return {**document, "proof_missing": dict(missing)} if missing else document
+
+
+def _drifted(row: Shown) -> bool:
+    return Reason(str(row["reason"])).verdict is Verdict.DRIFTED

@@ -1,7 +1,7 @@
-"""Telling people, once per kind and invoice: one WARNING line, one row of the audit trail, one message per channel.
+"""Alerts of the gate, once per kind and invoice: one WARNING line, one row of the audit log, one message per channel.
 
-The message and the memory that it was told are one transaction: a crash neither loses nor doubles it. Who sends it is
-``pacspace_stripe.alerts``.
+The message and the state that knows of it are one transaction: a crash neither loses nor doubles it. The messages are
+sent by ``pacspace_stripe.alerts``.
 """
 
 import logging
@@ -26,83 +26,84 @@ _log = logging.getLogger("pacspace_stripe.alerts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """Alerts carry ids and figures, never secrets. ``channels``: where they are delivered, beside log and audit."""
+    """Giver of alerts, which carry ids and figures, never secrets. ``channels`` get them beside log and audit log."""
 
     store: Store
     channels: tuple[Channel, ...] = ()
     log: logging.Logger = _log
 
-    def tell(self, leased: JobLease, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
-        """Alert once per kind: the memory that knows it was told. Raises LeaseLost: whoever looks now tells it.
+    def give(self, leased: JobLease, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
+        """Give an alert once per kind, and return the state that knows of it.
 
-        Of one that goes back and forth, only that it was left out is remembered: if it stays so, a later look tells it.
+        Of a flapping invoice, the state only keeps that the alert was left out: a later check gives it if the problem
+        stays. Raises LeaseLost: the process that has the lease now gives the alert.
         """
-        if kind in memory.alerted:
-            return memory
-        figures = fingerprint(memory.windows)
-        decided = throttled(kind, figures, leased.jobs.now(), self.store.alerts.recent(memory.invoice_id))
+        if kind in state.alerted:
+            return state
+        figures = fingerprint(state.windows)
+        decided = throttled(kind, figures, leased.jobs.now(), self.store.alerts.recent(state.invoice_id))
         if isinstance(decided, Throttle):
-            return self._leave_out(leased, memory, kind, detail)
-        alert = self._alert(leased, memory, kind, detail, decided.left_out)
-        left_out = tuple(one for one in memory.left_out if one != kind)
-        return self._told(leased, replace(memory, alerted=(*memory.alerted, kind), left_out=left_out), alert)
+            return self._leave_out(leased, state, kind, detail)
+        alert = self._alert(leased, state, kind, detail, decided.left_out)
+        left_out = tuple(one for one in state.left_out if one != kind)
+        return self._saved(leased, replace(state, alerted=(*state.alerted, kind), left_out=left_out), alert)
 
-    def recovered(self, leased: JobLease, memory: InvoiceState, kind: str | None = None) -> InvoiceState:
-        """Both sides agree again, or a person let it go: told if what was wrong had been told."""
-        if memory.verdict is None or not memory.verdict.may_leave:
-            return memory
-        over = replace(memory, alerted=alerted_after_recovery(memory.alerted), left_out=())
-        if not calls_for_recovery(memory.alerted):
-            return over
-        decided = throttled("recovered", "", leased.jobs.now(), self.store.alerts.recent(memory.invoice_id))
+    def recovered(self, leased: JobLease, state: InvoiceState, kind: str | None = None) -> InvoiceState:
+        """Give the all-clear when both sides agree again or a person let it go, if an alert had been given."""
+        if state.verdict is None or not state.verdict.may_leave:
+            return state
+        clear = replace(state, alerted=alerted_after_recovery(state.alerted), left_out=())
+        if not calls_for_recovery(state.alerted):
+            return clear
+        decided = throttled("recovered", "", leased.jobs.now(), self.store.alerts.recent(state.invoice_id))
         left_out = 0 if isinstance(decided, Throttle) else decided.left_out
-        alert = self._alert(leased, memory, kind or f"recovered:{memory.verdict}", _how(memory), left_out)
-        return self._told(leased, over, alert)
+        alert = self._alert(leased, state, kind or f"recovered:{state.verdict}", _recovery(state), left_out)
+        return self._saved(leased, clear, alert)
 
-    def _leave_out(self, leased: JobLease, memory: InvoiceState, kind: str, detail: str) -> InvoiceState:
-        if kind in memory.left_out:
-            return memory
-        known = replace(memory, left_out=(*memory.left_out, kind))
-        alert = self._alert(leased, memory, kind, detail, 0)
-        self.log.info("alert=%s invoice=%s left out: it goes back and forth", kind, memory.invoice_id)
-        also = self.store.alerts.throttling(alert, fingerprint(memory.windows))
-        leased.save(_beside(leased, known), also=also)
+    def _leave_out(self, leased: JobLease, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
+        if kind in state.left_out:
+            return state
+        known = replace(state, left_out=(*state.left_out, kind))
+        alert = self._alert(leased, state, kind, detail, 0)
+        self.log.info("alert=%s invoice=%s left out: it is flapping", kind, state.invoice_id)
+        also = self.store.alerts.throttling(alert, fingerprint(state.windows))
+        leased.save(_with_alerts(leased, known), also=also)
         return known
 
-    def _told(self, leased: JobLease, memory: InvoiceState, alert: Alert) -> InvoiceState:
-        # Before it is remembered: a crash in between may say it twice here, and never not at all.
-        self.log.warning("alert=%s invoice=%s detail=%r", alert.kind, memory.invoice_id, alert.detail)
-        # A backfill finds the drifts of years: its report tells them.
-        channels = () if memory.past else self.channels
-        also = self.store.alerts.sending(alert, fingerprint(memory.windows), channels)
-        leased.save(_beside(leased, memory), also=also)
-        return memory
+    def _saved(self, leased: JobLease, state: InvoiceState, alert: Alert) -> InvoiceState:
+        # Logged before it is saved: a crash in between may log it twice, and never loses it.
+        self.log.warning("alert=%s invoice=%s detail=%r", alert.kind, state.invoice_id, alert.detail)
+        # A backfill finds the drifts of years: its report shows them.
+        channels = () if state.past else self.channels
+        also = self.store.alerts.sending(alert, fingerprint(state.windows), channels)
+        leased.save(_with_alerts(leased, state), also=also)
+        return state
 
     @staticmethod
-    def _alert(leased: JobLease, memory: InvoiceState, kind: str, detail: str, left_out: int) -> Alert:
+    def _alert(leased: JobLease, state: InvoiceState, kind: str, detail: str, left_out: int) -> Alert:
         return Alert(
             alert_id=f"msg_{uuid.uuid4().hex}",
-            job_id=memory.invoice_id,
+            job_id=state.invoice_id,
             kind=kind,
             at=leased.jobs.now(),
-            customer_id=memory.customer_id,
-            subscription_id=memory.subscription_id,
-            verdict=memory.verdict,
-            reason=memory.reason,
+            customer_id=state.customer_id,
+            subscription_id=state.subscription_id,
+            verdict=state.verdict,
+            reason=state.reason,
             detail=detail,
-            amount=memory.amount,
-            windows=memory.windows,
+            amount=state.amount,
+            windows=state.windows,
             left_out=left_out,
         )
 
 
-def _how(memory: InvoiceState) -> str:
-    """What ended it."""
-    if memory.verdict is Verdict.WAIVED and memory.waiver:
-        return f"a person released it: {memory.waiver.reason}"
+def _recovery(state: InvoiceState) -> str:
+    """Return what ended the problem."""
+    if state.verdict is Verdict.WAIVED and state.waiver:
+        return f"a person released it: {state.waiver.reason}"
     return "both sides agree"
 
 
-def _beside(leased: JobLease, memory: InvoiceState) -> InvoiceState:
-    """What was last written down, and what was told since: the rest of the look is not done yet."""
-    return replace(leased.saved, alerted=memory.alerted, left_out=memory.left_out)
+def _with_alerts(leased: JobLease, state: InvoiceState) -> InvoiceState:
+    """Return the state that was last saved, with the alerts given since: the rest of the check is not done yet."""
+    return replace(leased.saved, alerted=state.alerted, left_out=state.left_out)

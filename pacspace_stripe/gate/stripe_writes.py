@@ -1,7 +1,7 @@
 """Writes on one invoice: evidence, hold, backstop, stamp, finalize, release.
 
-Each is saved as an intent before Stripe gets it, and as done after Stripe took it. A check that dies in between leaves a
-state from which the next one knows what may have happened.
+Each is saved as an intent before Stripe gets it, and as done after Stripe took it. A check that dies in between leaves
+a state from which the next one knows what may have happened.
 """
 
 import json
@@ -102,7 +102,7 @@ class StripeWrites:
     ) -> InvoiceState:
         """Adopt the stamp on the invoice as our last one: an earlier database, or an earlier check, wrote it.
 
-        What was compared now is appended as evidence of its own, except for a waiver: its author and reason are unknown.
+        What was compared now is appended as evidence of its own, except for a waiver, whose author is not known.
         """
         core = evidence.core(invoice, finding, policy, None)
         if finding.verdict is Verdict.MATCHED and self.store.chains.find(sha256) is None:
@@ -130,7 +130,7 @@ class StripeWrites:
             self.store.chains.append(core, chain=chain, job_id=final.invoice_id, decided_at=self.now)
 
     def hold(self, invoice: Invoice, state: InvoiceState, cause: HoldCause) -> tuple[InvoiceState, Invoice]:
-        """Set ``auto_advance=false``, signed as ours; return the invoice as it is then. From here on it is ours to release.
+        """Set ``auto_advance=false``, signed as ours; return the invoice as it is then. It is ours to release.
 
         The sign goes into the same update: it tells our hold from a person's after a crash, and after a lost database.
         """

@@ -7,27 +7,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import pacspace_stripe
 from pacspace_stripe.gate.rules.state import InvoiceState, Waiver
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Store
-from pacspace_stripe.store.tables import UtcDateTime
 from tests.integration.test_gate import ask
-from tests.support.old_states import OLD_ROWS, take_back_to_0007
-from tests.support.worlds import MIDDLE, PERIOD_END, World, world
+from tests.support.old_states import JOBS, OLD_ROWS, old_row, revision, take_back_to_0007, write_old_rows
+from tests.support.worlds import MIDDLE, World, world
 from tests.unit.test_settings import CREDENTIALS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-JOBS = sa.table(
-    "pacspace_subjects",
-    *map(sa.column, ("subject_id", "kind", "stage", "held", "checked", "wanted")),
-    sa.column("updated_at", UtcDateTime),
-    sa.column("memory", sa.JSON),
-)
 
 
 @pytest.fixture
@@ -36,14 +26,6 @@ def store(database_url: str) -> Iterator[Store]:
     made = Store(settings.database_url.get_secret_value(), now=ManualClock(MIDDLE).now, lost_after=timedelta(minutes=5))
     yield made
     made.close()
-
-
-def revision(store: Store, direction: str, target: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
-    with store.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        getattr(command, direction)(config, target)
 
 
 def test_every_row_of_the_previous_version_is_migrated_and_can_be_taken_back(store: Store) -> None:
@@ -199,9 +181,8 @@ def test_a_row_that_an_old_process_writes_after_the_migration_is_read(tmp_path: 
         made.subscribe()
         held(made)
         known = made.memory()
-        take_back_to_0007(made.app.store)
+        write_old_rows(made.app.store, {made.invoice_id: old_row(known)})
         assert made.memory() == known
         made.record("100")
         made.run(DAY)
         assert made.left == {made.invoice_id}
-        assert PERIOD_END < made.clock.now()

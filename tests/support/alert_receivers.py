@@ -102,7 +102,7 @@ def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> Inv
     leased = store.jobs.acquire(JobKind.INVOICE, invoice_id, LEASE)
     assert leased is not None
     known = drifted(invoice_id)
-    memory = Alerts(store=store, channels=BOTH).tell(leased, known, kind, known.detail)
+    memory = Alerts(store=store, channels=BOTH).give(leased, known, kind, known.detail)
     leased.give_back(memory, None)
     return memory
 

@@ -1,19 +1,32 @@
 """Invoice states as the version of revision 0007 wrote them, kept apart from the code that reads them now."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
+import pacspace_stripe
 from pacspace_stripe.gate.rules.state import Cleared, Finalizer, Held, HoldCause, HoldStep, InvoiceState, Released
 from pacspace_stripe.store import Store
 from pacspace_stripe.store.states import to_json
+from pacspace_stripe.store.tables import UtcDateTime
 
 OLD_ROWS = [
     json.loads(line) for line in (Path(__file__).parents[1] / "data" / "states" / "0007.jsonl").read_text().splitlines()
 ]
 """One row for each combination of stage and flags that the gate's own tests made that version write."""
+
+JOBS = sa.table(
+    "pacspace_subjects",
+    *map(sa.column, ("subject_id", "kind", "stage", "held", "checked", "wanted")),
+    sa.column("updated_at", UtcDateTime),
+    sa.column("memory", sa.JSON),
+)
+"""Table of revision 0007, as far as these rows need it."""
 
 _SAME = (
     *("invoice_id", "customer_id", "subscription_id", "held_at", "mapping", "finalizer", "undone_at", "stopped_at"),
@@ -48,14 +61,28 @@ def old_row(state: InvoiceState) -> dict[str, Any]:
     }
 
 
+def revision(store: Store, direction: str, target: str) -> None:
+    """Bring a database to another version of the schema."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
+    with store.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, target)
+
+
 def take_back_to_0007(store: Store) -> None:
     """Rewrite a database as the version of revision 0007 would have left it."""
-    jobs = sa.table("pacspace_subjects", sa.column("subject_id"), sa.column("stage"), sa.column("memory", sa.JSON))
+    with store.engine.connect() as connection:
+        job_ids = connection.execute(sa.select(JOBS.c.subject_id)).scalars().all()
+    found = {job_id: store.jobs.find(job_id) for job_id in job_ids}
+    rows = {job_id: old_row(job.memory) for job_id, job in found.items() if job is not None}
+    revision(store, "downgrade", "0007")
+    write_old_rows(store, rows)
+
+
+def write_old_rows(store: Store, rows: Mapping[str, dict[str, Any]]) -> None:
+    """Write states in the form of revision 0007, as a process of that version does at any time."""
     with store.engine.begin() as connection:
-        for job_id in connection.execute(sa.select(jobs.c.subject_id)).scalars().all():
-            found = store.jobs.find(job_id)
-            assert found is not None
-            row = old_row(found.memory)
-            statement = sa.update(jobs).where(jobs.c.subject_id == job_id)
-            connection.execute(statement.values(memory=row, stage=row["stage"]))
-        connection.exec_driver_sql("UPDATE pacspace_alembic_version SET version_num = '0007'")
+        for job_id, row in rows.items():
+            statement = sa.update(JOBS).where(JOBS.c.subject_id == job_id)
+            connection.execute(statement.values(memory=row, stage=row["stage"], held=row["held"]))

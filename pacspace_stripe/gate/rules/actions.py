@@ -92,7 +92,7 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Finalize:
-    """Finalization with ``auto_advance=false``; a release follows only if all lines, read again, are what was stamped."""
+    """Finalization with ``auto_advance=false``; a release follows only if all lines then are what was stamped."""
 
     def __str__(self) -> str:
         return "finalize without advancing, read all lines again"

@@ -1,7 +1,7 @@
 """Decisions about one invoice, as data: the caller reads, this module decides, the caller acts.
 
-``before_comparison`` takes the invoice as Stripe has it now and the invoice state; ``after_comparison`` takes the finding
-as well. Both give the same answer for the same input, at any time.
+``before_comparison`` takes the invoice as Stripe has it now and the invoice state; ``after_comparison`` takes the
+finding as well. Both give the same answer for the same input, at any time.
 """
 
 from dataclasses import replace
@@ -122,7 +122,7 @@ def with_waiver(finding: Finding, state: InvoiceState) -> Finding:
 def after_comparison(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    """Return the actions that the finding asks for, in order; the last one names the time of the next check, or ends it."""
+    """Return the actions that the finding asks for, in order; the last one waits for the next check, or ends."""
     asked = _asked_for(invoice, state, policy, now, finding)
     if not stamp_stays(invoice, state, finding):
         return asked
@@ -151,7 +151,7 @@ def _asked_for(
 def _given_up(
     invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding
 ) -> tuple[Action, ...]:
-    """Return the actions on an invoice that a person voided or wrote off under our hold: mark what is wrong, prove nothing."""
+    """Return the actions on an invoice that a person gave up under our hold: mark what is wrong, prove nothing."""
     if finding.reason in UNANSWERED and state.attempts < len(policy.retry):
         return (_retry(state, policy, now, finding),)
     mark: tuple[Action, ...] = () if finding.verdict.may_leave else (WriteStamp(footer=False),)
@@ -174,7 +174,7 @@ def _draft_found(
 
 
 def _alerts(state: InvoiceState, policy: Policy, finding: Finding) -> tuple[Action, ...]:
-    """Return the alert about a finding: a drift at once, an unproven one when it does not, or did not, heal by itself."""
+    """Return the alert about a finding: a drift at once, an unproven one when it does not heal by itself."""
     waits = finding.is_transient and state.attempts < len(policy.retry)
     return () if waits or finding.verdict.may_leave else (RaiseAlert(kind=finding.verdict.value),)
 
@@ -186,7 +186,7 @@ def _must_hold(invoice: Invoice, state: InvoiceState, policy: Policy, finding: F
 
 
 def _too_late_then(invoice: Invoice, finding: Finding) -> bool:
-    """Return whether Stripe finalizes it, and takes the money, before a second meter read can confirm the difference."""
+    """Return whether Stripe finalizes it, and takes the money, before a second meter read confirms the difference."""
     planned = invoice.automatically_finalizes_at
     return finding.second_read_at is not None and planned is not None and planned <= finding.second_read_at
 

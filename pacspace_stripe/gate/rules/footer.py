@@ -69,8 +69,8 @@ class _Block:
 def insert_block(existing: str | None, block: str) -> str | TooLong:
     """Return ``existing`` with ``block`` between our marker lines, at the place of an earlier block or at the end.
 
-    Markers inside ``block`` are left out. A footer that differs in white space only comes back unchanged, to the letter:
-    where a vendor changes white space, every check would otherwise write again.
+    Markers inside ``block`` are left out. A footer that differs in white space only comes back unchanged, to the
+    letter: where a vendor changes white space, every check would otherwise write again.
     """
     footer = _inserted(existing or "", _body(block))
     return footer if len(footer) <= FOOTER_LIMIT else TooLong(length=len(footer))

@@ -209,7 +209,7 @@ def _few_keys(keys: Mapping[str, str], room: int) -> dict[str, str]:
     return {name: keys[name] for name in [name for name in names if name in keys][: max(room, 0)]}
 
 
-# -- the stamp on an invoice, beside the one that was written ------------------------------------------------------------
+# -- the stamp on an invoice, beside the one that was written ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

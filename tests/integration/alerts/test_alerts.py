@@ -121,7 +121,7 @@ def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
 def test_a_message_waits_for_the_end_of_the_look_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
-    memory = Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+    memory = Alerts(store=store, channels=BOTH).give(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     with receiving() as receiver, sending(store, receiver) as sender:
         assert sender.deliver() is None
         leased.give_back(memory, None)

@@ -50,7 +50,7 @@ def test_told_is_remembered_together_with_its_message(store: Store) -> None:
 def tell_again(store: Store) -> tuple[str, ...]:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
-    memory = Alerts(store=store, channels=BOTH).tell(leased, leased.job.memory, "drifted:OVERBILLED", "")
+    memory = Alerts(store=store, channels=BOTH).give(leased, leased.job.memory, "drifted:OVERBILLED", "")
     leased.give_back(memory, None)
     return memory.alerted
 
@@ -58,7 +58,7 @@ def tell_again(store: Store) -> tuple[str, ...]:
 def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualClock) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
-    Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+    Alerts(store=store, channels=BOTH).give(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     clock.advance(LEASE)
     assert tell_again(store) == ("drifted:OVERBILLED",)
     assert len(store.alerts.sent()) == 1
@@ -69,7 +69,7 @@ def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> N
     assert leased is not None
     clock.advance(LEASE)
     with pytest.raises(LeaseLost):
-        Alerts(store=store, channels=BOTH).tell(leased, drifted("in_1"), "drifted:OVERBILLED", "")
+        Alerts(store=store, channels=BOTH).give(leased, drifted("in_1"), "drifted:OVERBILLED", "")
     assert store.alerts.sent() == []
     assert store.journal.audit_trail("in_1") == []
 
