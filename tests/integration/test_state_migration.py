@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pacspace_stripe.gate.rules.state import InvoiceState, Waiver
+from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Store
@@ -53,7 +53,7 @@ def test_every_row_of_the_previous_version_is_migrated_and_can_be_taken_back(sto
         assert {name: kept[name] for name in decided_by} == {name: row[name] for name in decided_by}
 
 
-# -- the gate goes on ---------------------------------------------------------------------------------------------------
+# -- the gate goes on -------------------------------------------------------------------------------------------------
 
 
 def held(made: World) -> None:
@@ -148,12 +148,23 @@ STORIES: dict[str, tuple[Callable[[World], None], Callable[[World], None]]] = {
 }
 
 
-def outcome(made: World) -> tuple[InvoiceState, list[str], set[str], list[str]]:
-    """Return what the gate knows, what it wrote, what left and which alerts were given."""
-    state = made.memory()
-    # The previous version did not keep which early warning blocked an invoice, nor when an update was not readable.
-    known = replace(state, early_warning_id="known" if state.blocked else None, unread_updates=())
-    return known, made.writes(), made.left, list(made.app.checker.preview(made.invoice_id).steps)
+RETRIED = {
+    "held as a precaution, then recorded",
+    "a hold whose reply was lost",
+    "a finalization whose reply was lost",
+}
+"""Stories in which requests are retried, after waits of random length: their times differ by parts of a second."""
+
+
+def outcome(made: World, *, exact: bool) -> tuple[object, ...]:
+    """Return what the gate knows, what it wrote, what left and what a check would do now."""
+    state, done = made.memory(), made.app.checker.preview(made.invoice_id).steps
+    # The previous version kept neither which early warning blocked an invoice, nor when an update could not be read.
+    known: object = replace(state, early_warning_id="known" if state.blocked else None, unread_updates=())
+    if not exact:
+        stamp = (state.stamp.verdict, state.stamp.figures) if state.stamp else None
+        known = (state.position, state.verdict, state.reason, state.finalizer, state.alerted, state.status, stamp)
+    return known, made.writes(), made.left, done
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -172,7 +183,7 @@ def test_the_gate_goes_on_after_the_migration_as_without_it(tmp_path: Path, stor
             after(made)
             made.app.sweep.run()
             made.run(2 * DAY)
-            ends.append(outcome(made))
+            ends.append(outcome(made, exact=story not in RETRIED))
     assert ends[0] == ends[1]
 
 
