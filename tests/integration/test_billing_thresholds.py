@@ -40,9 +40,7 @@ def after_a_threshold_of_october(
 
 
 @pytest.mark.parametrize("price", [{}, {"tiers": TIERS}, {"package_size": 10}], ids=["plain", "tiers", "packages"])
-def test_a_threshold_billed_before_the_gate_ran_is_no_lag_of_the_draft(
-    tmp_path: Path, price: dict[str, Any]
-) -> None:
+def test_a_threshold_billed_before_the_gate_ran_is_no_lag_of_the_draft(tmp_path: Path, price: dict[str, Any]) -> None:
     with after_a_threshold_of_october(tmp_path, **price) as made:
         assert (verdict(made), made.invoice()["status"]) == (("matched", "EXACT"), "paid")
         assert [(window["billed"], window["reason"]) for window in evidence(made)] == [("42", "EXACT")] * 2
