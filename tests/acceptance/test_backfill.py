@@ -1,4 +1,4 @@
-"""The backfill as a process: killed at every page, stopped by Ctrl-C, and beside others."""
+"""The backfill as a process: killed at every page, stopped by Ctrl-C, and beside other processes."""
 
 import csv
 import json
@@ -95,7 +95,9 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-def test_killed_at_every_page_it_loses_nothing_and_writes_nothing_twice(tmp_path: Path, database_url: str) -> None:
+def test_a_backfill_killed_at_every_page_loses_nothing_and_writes_nothing_twice(
+    tmp_path: Path, database_url: str
+) -> None:
     with archive(tmp_path, database_url) as made:
         # Given a Stripe that is slow to stamp, so that a kill comes in the middle of it
         made.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}", seconds=0.25)

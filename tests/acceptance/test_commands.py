@@ -1,4 +1,4 @@
-"""Every command as a process: its exit code, what it prints for people and for machines, and what it never prints."""
+"""Every command as a process: its exit code, its output for people and for machines, and what it never prints."""
 
 import hashlib
 import json
@@ -97,7 +97,7 @@ def test_sweeps_alone_do_the_whole_job(street: Street) -> None:
     assert street.place.writes(street.drifted.invoice_id) == ["hold"]
 
 
-def test_a_check_says_both_figures_the_reason_and_what_would_be_done(street: Street) -> None:
+def test_a_check_shows_both_figures_the_reason_and_the_planned_writes(street: Street) -> None:
     done = street.run("check", street.drifted.invoice_id)
     assert (done.returncode, done.stderr) == (1, "")
     first, names, figures, *steps = done.stdout.splitlines()[:1] + done.stdout.splitlines()[-3:]
@@ -131,7 +131,7 @@ def test_a_checks_exit_code_is_its_verdict(street: Street, which: str, code: int
     assert json.loads(done.stdout)["verdict"] == which
 
 
-def test_a_drift_is_explained_from_what_was_found_out_with_it(street: Street) -> None:
+def test_a_drift_is_explained_from_the_stored_explanation(street: Street) -> None:
     asked = len(street.place.pacspace.log())
     done = street.run("explain", street.drifted.invoice_id, "--json")
     assert done.returncode == 1
@@ -169,7 +169,7 @@ def test_invoices_can_be_narrowed(street: Street) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--apply"), ("explain",), ("release", "--reason", REASON)])
-def test_an_invoice_that_stripe_does_not_know_is_told(street: Street, arguments: Sequence[str]) -> None:
+def test_an_invoice_that_stripe_does_not_know_is_an_error(street: Street, arguments: Sequence[str]) -> None:
     command, *options = arguments
     done = street.run(command, "in_nobodyKnows", *options)
     assert done.returncode == 2
@@ -177,7 +177,7 @@ def test_an_invoice_that_stripe_does_not_know_is_told(street: Street, arguments:
     assert "in_nobodyKnows" not in street.place.listed()
 
 
-def test_what_is_no_invoices_id_is_not_looked_up(street: Street) -> None:
+def test_a_text_that_is_no_invoice_id_is_refused(street: Street) -> None:
     asked = len(street.place.stripe.log())
     done = street.run("check", "../customers/cus_1")
     assert done.returncode == 2
@@ -228,7 +228,7 @@ def test_a_waiver_needs_an_invoice_and_a_reason(street: Street, arguments: Seque
 @pytest.mark.parametrize(
     "arguments", [("check", "in_1", "--apply"), ("release", "in_1", "--reason", REASON)], ids=["check", "release"]
 )
-def test_who_only_observes_cannot_act(street: Street, arguments: Sequence[str]) -> None:
+def test_observe_mode_refuses_commands_that_act(street: Street, arguments: Sequence[str]) -> None:
     done = street.run(*arguments, PACSPACE_STRIPE_MODE="observe")
     assert done.returncode == 2
     said, hint = complaint(done)
@@ -261,7 +261,7 @@ def test_the_evidence_needs_neither_vendor_nor_its_keys(street: Street) -> None:
     assert hashlib.sha256(done.stdout.encode()).hexdigest() == stamped
 
 
-def test_a_bundle_is_written_whole_and_says_what_is_in_it(street: Street, tmp_path: Path) -> None:
+def test_a_bundle_is_written_whole_and_lists_its_contents(street: Street, tmp_path: Path) -> None:
     target = tmp_path / "bundle.zip"
     done = street.run("evidence", street.matched.invoice_id, "--bundle", str(target))
     assert (done.returncode, done.stderr) == (0, "")
@@ -283,7 +283,7 @@ def test_a_bundle_without_pacspace_lists_what_is_missing_and_fails(street: Stree
     assert len(there.missing) == 3
 
 
-def test_evidence_that_is_not_there_and_a_place_that_is_not_are_told(street: Street, tmp_path: Path) -> None:
+def test_missing_evidence_and_a_missing_folder_are_errors(street: Street, tmp_path: Path) -> None:
     unknown = street.run("evidence", "in_nobodyKnows", "--bundle", str(tmp_path / "bundle.zip"))
     assert unknown.returncode == 2
     said, hint = complaint(unknown)
@@ -384,7 +384,7 @@ def test_simulate_refuses_what_it_cannot_do(street: Street, arguments: Sequence[
     assert "Traceback" not in done.stderr
 
 
-def test_help_loads_nothing_that_takes_time() -> None:
+def test_help_imports_nothing_slow() -> None:
     code = (
         "import sys; from pacspace_stripe.cli import cli; cli.main(['--help'], standalone_mode=False);"
         "sys.exit(bool({'sqlalchemy', 'stripe', 'httpx', 'dbos', 'pydantic'} & sys.modules.keys()))"
@@ -410,7 +410,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
 # -- when it goes wrong -------------------------------------------------------------------------------------------
 
 
-def test_a_stripe_that_does_not_answer_is_told(street: Street) -> None:
+def test_a_stripe_that_does_not_answer_is_an_error(street: Street) -> None:
     street.place.stripe("add_fault", name="503", endpoint="GET /v1/invoices/{id}")
     try:
         done = street.run("check", street.matched.invoice_id)
@@ -434,7 +434,7 @@ def test_a_ledger_that_does_not_answer_changes_no_verdict(street: Street) -> Non
     assert Decimal(found["windows"][0]["billed"]) == Decimal("1250.5")
 
 
-def test_a_database_that_does_not_answer_is_told(street: Street) -> None:
+def test_a_database_that_does_not_answer_is_an_error(street: Street) -> None:
     done = street.run("invoices", PACSPACE_STRIPE_DATABASE_URL="postgresql://nobody:secret@127.0.0.1:1/none")
     assert done.returncode == 1
     said, hint = complaint(done)
@@ -443,7 +443,7 @@ def test_a_database_that_does_not_answer_is_told(street: Street) -> None:
     assert hint.startswith("Start PostgreSQL, or correct host and port in PACSPACE_STRIPE_DATABASE_URL")
 
 
-def test_a_database_of_a_newer_version_is_told(street: Street, tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_an_error(street: Street, tmp_path: Path) -> None:
     file = tmp_path / "newer.db"
     address = f"sqlite:///{file}"
     assert street.run("invoices", PACSPACE_STRIPE_DATABASE_URL=address).returncode == 0
@@ -456,7 +456,7 @@ def test_a_database_of_a_newer_version_is_told(street: Street, tmp_path: Path) -
     assert hint == "Install that version again, or name another database."
 
 
-def test_ctrl_c_ends_a_command_without_a_word_too_many(street: Street) -> None:
+def test_ctrl_c_ends_a_command_without_a_traceback(street: Street) -> None:
     place = street.place
     bill = place.invoiced()
     place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", skip=1, times=1, seconds=6)
@@ -467,7 +467,7 @@ def test_ctrl_c_ends_a_command_without_a_word_too_many(street: Street) -> None:
     assert place.log("interrupted").strip() == ""
 
 
-def test_serve_takes_no_package_of_somebody_else_for_its_endpoint(street: Street, tmp_path: Path) -> None:
+def test_serve_refuses_another_package_named_webhooks(street: Street, tmp_path: Path) -> None:
     """The console script does not look into the working folder, `python -c` and PYTHONPATH do."""
     theirs = tmp_path / "webhooks"
     theirs.mkdir()

@@ -1,4 +1,4 @@
-"""The Dockerfile without a container: what it copies, installs and starts, in a clean virtual environment."""
+"""The Dockerfile without a container: its copies, its install and start lines, in a clean virtual environment."""
 
 import json
 import os

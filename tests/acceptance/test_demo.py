@@ -1,4 +1,4 @@
-"""``pacspace-stripe demo``: what anybody sees first, and that it would say so if it went wrong."""
+"""``demo``: every scenario ends as expected, the documents show its output, and a wrong end fails it."""
 
 import re
 import subprocess
@@ -67,7 +67,7 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
         assert "Traceback" not in log.read_text(), log
 
 
-def test_an_end_that_is_not_the_expected_one_fails_the_demo(tmp_path: Path) -> None:
+def test_an_unexpected_end_state_fails_the_demo(tmp_path: Path) -> None:
     output = tmp_path / "output"
     playing = demo("--output", str(output), "--only", "matched", "--patience", "12")
     # Given a Stripe whose payments fail, which nobody told the demo
@@ -85,7 +85,7 @@ def test_an_end_that_is_not_the_expected_one_fails_the_demo(tmp_path: Path) -> N
     assert "Traceback" not in complaints
 
 
-def test_a_folder_of_somebody_else_is_not_emptied(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_of_a_demo_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     playing = demo("--output", str(tmp_path))
     _, complaints = playing.communicate(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""`onboard` as a process: with a person at a terminal and without one; what is there is kept."""
+"""``onboard`` as a process, with a person at a terminal and without one; existing lines and keys are kept."""
 
 import re
 import shlex
@@ -102,7 +102,7 @@ def test_the_readme_leads_to_settings_that_load(jane: Office) -> None:
     assert "PACSPACE_API_KEY=pk_test_…" in done.stdout
 
 
-def test_a_code_is_asked_for_and_a_wrong_one_is_told(jane: Office) -> None:
+def test_a_code_is_asked_for_and_a_wrong_one_is_an_error(jane: Office) -> None:
     jane.has_account()
     jane.pacspace.configure(mfa=True)
     with jane.at_terminal("--email", EMAIL) as terminal:
@@ -120,7 +120,7 @@ def test_a_code_is_asked_for_and_a_wrong_one_is_told(jane: Office) -> None:
     assert jane.values[KEY].startswith("pk_test_")
 
 
-def test_an_environment_is_provisioned_when_a_person_wants_it(jane: Office) -> None:
+def test_an_environment_is_provisioned_when_a_person_agrees(jane: Office) -> None:
     jane.has_account()
     jane.pacspace.configure(environment_ready=False, activation_delay=0.2)
     with jane.at_terminal("--email", EMAIL, password=PASSWORD, key=STRIPE_KEY, hook=HOOK) as terminal:
@@ -133,7 +133,7 @@ def test_an_environment_is_provisioned_when_a_person_wants_it(jane: Office) -> N
 # -- without one --------------------------------------------------------------------------------------------------
 
 
-def test_a_script_needs_nobody(jane: Office) -> None:
+def test_a_script_needs_no_person(jane: Office) -> None:
     asked = jane.run(*WHO)
     assert asked.returncode == 1
     assert complaint(asked)[0] == "PacSpace: access for jane@example.com is requested, and not approved yet"
@@ -164,7 +164,7 @@ def test_a_script_needs_nobody(jane: Office) -> None:
         (("--environment", "moon"), {}, "'moon' is not one of"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(
+def test_a_missing_or_wrong_answer_is_named(
     jane: Office, arguments: tuple[str, ...], secrets: dict[str, str], missing: str
 ) -> None:
     done = jane.run(*arguments, **secrets)
@@ -173,7 +173,7 @@ def test_what_is_missing_or_wrong_is_named(
     assert jane.pacspace.log == []
 
 
-def test_what_unicode_calls_the_end_of_a_line_may_be_in_a_secret(jane: Office) -> None:
+def test_a_secret_may_contain_a_line_separator_of_unicode(jane: Office) -> None:
     lines = "STRIPE_API_KEY=hunter\u2028two\r\nPACSPACE_DASHBOARD_PASSWORD=x\x0by\r\n"
     done = jane.run(*WHO, "--secrets-stdin", stdin=lines)
     assert done.stderr.startswith("pacspace-stripe: STRIPE_API_KEY: must be a Stripe key")
@@ -237,7 +237,7 @@ def test_an_existing_file_keeps_its_lines_and_its_key(jane: Office) -> None:
     assert jane.env_file.read_text().startswith(THEIRS.replace("'{key}'", new))
 
 
-def test_a_key_is_printed_only_when_wanted_and_once(jane: Office) -> None:
+def test_a_key_is_printed_once_and_only_with_show_key(jane: Office) -> None:
     jane.has_account()
     done = jane.run("--show-key", password=PASSWORD)
     assert done.stdout.count(jane.values[KEY]) == 1

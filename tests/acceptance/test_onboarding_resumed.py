@@ -1,4 +1,4 @@
-"""`onboard` that is killed goes on where it was; refused and misled, it says so in one line."""
+"""``onboard`` continues after a kill, and reports refusals and wrong answers in one line."""
 
 import shutil
 import time
@@ -23,7 +23,7 @@ def jane(tmp_path: Path) -> Iterator[Office]:
 # -- killed, and run again ----------------------------------------------------------------------------------------
 
 
-def test_killed_after_the_request_was_sent_it_asks_again_and_goes_on(jane: Office) -> None:
+def test_killed_after_the_request_it_requests_again_and_continues(jane: Office) -> None:
     jane.line.holding = "auth/request-access"
     with jane.at_terminal("--email", EMAIL, *WHO, "--request-access") as terminal:
         terminal.answers("What for [", "")
@@ -95,7 +95,7 @@ def test_killed_while_a_key_is_made_it_makes_another_and_says_so(jane: Office) -
     assert jane.values[KEY].startswith("pk_test_")
 
 
-def test_killed_while_it_waits_for_the_environment_it_keeps_the_key_and_waits_on(jane: Office) -> None:
+def test_killed_while_it_waits_for_the_environment_it_keeps_the_key_and_waits_again(jane: Office) -> None:
     jane.has_account()
     jane.pacspace.configure(environment_ready=False, activation_delay=3600)
     with jane.at_terminal("--email", EMAIL, "--provision", password=PASSWORD) as terminal:
@@ -116,7 +116,7 @@ def test_killed_while_it_waits_for_the_environment_it_keeps_the_key_and_waits_on
 # -- refused and misled -------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_password_is_told(jane: Office) -> None:
+def test_a_wrong_password_is_an_error(jane: Office) -> None:
     jane.has_account()
     done = jane.run(password="hunter2")
     assert done.returncode == 1
@@ -126,7 +126,7 @@ def test_a_wrong_password_is_told(jane: Office) -> None:
     assert not jane.env_file.exists()
 
 
-def test_a_token_that_pacspace_did_not_send_is_told(jane: Office) -> None:
+def test_a_token_that_pacspace_did_not_send_is_an_error(jane: Office) -> None:
     done = jane.run(*WHO, token="approve_made_up", password=PASSWORD)
     assert done.returncode == 1
     said, hint = complaint(done)
@@ -135,7 +135,7 @@ def test_a_token_that_pacspace_did_not_send_is_told(jane: Office) -> None:
     assert "approve_made_up" not in done.stderr
 
 
-def test_a_missing_environment_is_told(jane: Office) -> None:
+def test_a_missing_environment_is_an_error(jane: Office) -> None:
     jane.has_account()
     jane.pacspace.configure(environment_ready=False)
     done = jane.run(password=PASSWORD)
@@ -146,7 +146,7 @@ def test_a_missing_environment_is_told(jane: Office) -> None:
     )
 
 
-def test_a_production_key_is_refused_as_pacspace_says(jane: Office) -> None:
+def test_a_refused_production_key_is_an_error_in_pacspaces_words(jane: Office) -> None:
     jane.has_account()
     done = jane.run("--environment", "production", password=PASSWORD)
     assert done.returncode == 1
@@ -154,7 +154,7 @@ def test_a_production_key_is_refused_as_pacspace_says(jane: Office) -> None:
     assert jane.values[KEY] == ""
 
 
-def test_a_dashboard_that_does_not_answer_is_told(jane: Office) -> None:
+def test_a_dashboard_that_does_not_answer_is_an_error(jane: Office) -> None:
     started = time.monotonic()
     done = jane.run(password=PASSWORD, at=f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
@@ -165,7 +165,7 @@ def test_a_dashboard_that_does_not_answer_is_told(jane: Office) -> None:
     assert time.monotonic() - started < 30
 
 
-def test_a_page_for_people_is_told(jane: Office) -> None:
+def test_a_page_for_people_is_an_error(jane: Office) -> None:
     with serve(lambda _: httpx.Response(200, html="<title>Welcome</title>")) as server:
         done = jane.run(password=PASSWORD, at=server.url)
     assert done.returncode == 1
@@ -213,7 +213,7 @@ def test_a_key_of_another_kind_is_not_kept(jane: Office) -> None:
     assert "verysecret" not in done.stdout + jane.env_file.read_text()
 
 
-def test_without_readable_lists_there_is_a_key_all_the_same_and_a_person_finds_the_address(jane: Office) -> None:
+def test_unreadable_lists_do_not_prevent_a_key_and_the_address_is_left_to_a_person(jane: Office) -> None:
     jane.has_account()
     page = httpx.Response(200, html="<title>Environments</title>")
     pages = {f"GET /dashboard/{name}": page for name in ("environments", "api-keys")}
@@ -235,7 +235,7 @@ def test_an_address_that_is_set_stays(jane: Office) -> None:
     assert jane.values["PACSPACE_API_BASE_URL"] == "https://proxy.example.com"
 
 
-def test_ctrl_c_at_a_prompt_ends_it_without_a_word_too_many(jane: Office) -> None:
+def test_ctrl_c_at_a_prompt_ends_it_without_a_traceback(jane: Office) -> None:
     with jane.at_terminal("--email", EMAIL) as terminal:
         terminal.until("already? [y/N]: ")
         terminal.interrupt()
@@ -243,7 +243,7 @@ def test_ctrl_c_at_a_prompt_ends_it_without_a_word_too_many(jane: Office) -> Non
     assert "Error" not in terminal.shown
 
 
-def test_who_wants_no_questions_gets_none(jane: Office) -> None:
+def test_no_input_asks_no_question(jane: Office) -> None:
     with jane.at_terminal("--no-input") as terminal:
         terminal.until("Your email address at PacSpace: name it with --email")
         assert terminal.end() == 2

@@ -1,4 +1,4 @@
-"""``pacspace-stripe serve`` as a process: what it answers, what it survives, what it says."""
+"""``serve`` as a process: its answers, its log, and what it survives."""
 
 import contextlib
 import hashlib
@@ -71,7 +71,7 @@ def outcome(place: Town, event_id: str) -> str | None:
         return store.journal.event_outcomes().get(event_id)
 
 
-def test_a_forged_webhook_is_refused_and_nothing_of_it_is_stored(endpoint: Town) -> None:
+def test_a_forged_webhook_is_refused_and_not_stored(endpoint: Town) -> None:
     assert sent(endpoint, event("evt_forged"), secret="whsec_of_somebody_else") == 400
     assert outcome(endpoint, "evt_forged") is None
 
@@ -87,12 +87,12 @@ def test_a_body_of_two_megabytes_is_refused(endpoint: Town) -> None:
     assert outcome(endpoint, "evt_large") is None
 
 
-def test_an_event_of_a_type_nobody_asked_for_is_taken_and_forgotten(endpoint: Town) -> None:
+def test_an_event_of_an_unknown_type_is_answered_and_not_stored(endpoint: Town) -> None:
     assert sent(endpoint, event("evt_other", kind="customer.created")) == 200
     assert outcome(endpoint, "evt_other") is None
 
 
-def test_a_signed_body_that_is_no_event_is_taken_and_noted(endpoint: Town) -> None:
+def test_a_signed_body_that_is_no_event_is_answered_and_recorded(endpoint: Town) -> None:
     assert sent(endpoint, b'{"signed": "but what is it?"}') == 200
     with endpoint.store() as store:
         assert "unreadable_event" in {kind for _, kind, _ in store.journal.audit_trail("-")}
@@ -103,7 +103,7 @@ def test_a_signed_body_that_is_no_event_is_taken_and_noted(endpoint: Town) -> No
     [({"livemode": True}, "of the other mode"), ({"account": "acct_connected"}, "of another account")],
     ids=["live", "connected account"],
 )
-def test_an_event_that_is_not_ours_is_recorded_and_nothing_is_asked(
+def test_an_event_of_another_account_is_recorded_without_any_request(
     endpoint: Town, changes: dict[str, bool | str], noted: str
 ) -> None:
     stranger = "in_notOurs"
@@ -163,7 +163,7 @@ def is_ready(url: str) -> bool:
 # -- what it survives ---------------------------------------------------------------------------------------------
 
 
-def test_a_refused_key_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_refused_key_is_logged_and_no_event_is_lost(tmp_path: Path) -> None:
     with town(tmp_path, seconds=600) as place:
         right_key = place.stack.environment["STRIPE_API_KEY"]
         place.stack.environment["STRIPE_API_KEY"] = "sk_test_ofNobody"
@@ -205,7 +205,7 @@ def get(place: Town, path: str) -> int:
     return httpx.get(f"http://127.0.0.1:{place.stack.port}{path}", timeout=30, trust_env=False).status_code
 
 
-def test_a_storm_of_refusals_for_the_rate_ends_matched(tmp_path: Path) -> None:
+def test_a_storm_of_rate_limit_errors_ends_matched(tmp_path: Path) -> None:
     # Given a Stripe that enforces its limits, an operator who thinks they are higher, and refusals on top
     with town(tmp_path, seconds=2, rate="200/200") as place:
         place.stripe("limit_rates", per_endpoint=5, overall=12)
@@ -221,7 +221,7 @@ def test_a_storm_of_refusals_for_the_rate_ends_matched(tmp_path: Path) -> None:
         assert sum(entry["status"] == 429 for entry in place.stripe.log()) > 0
 
 
-def test_every_webhook_may_be_lost(tmp_path: Path) -> None:
+def test_the_sweep_finds_invoices_when_every_webhook_is_lost(tmp_path: Path) -> None:
     with town(tmp_path, seconds=6, sweep="1s") as place:
         place.stripe("configure", webhook_gate=False)
         place.stripe("set_webhook", lost_types=HANDLED)
@@ -286,7 +286,7 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
         ended(serving)
 
 
-def test_two_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str) -> None:
+def test_two_processes_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str) -> None:
     with town(tmp_path, database_url=postgresql_url, seconds=12) as place:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=0.2)
         # Given two that start at once, on a database with nothing in it
@@ -309,7 +309,7 @@ def ended(process: subprocess.Popen[bytes]) -> None:
     assert process.wait(timeout=SECONDS_TO_STOP) == 0
 
 
-def test_it_stops_in_the_middle_of_its_work(tmp_path: Path) -> None:
+def test_serve_stops_in_the_middle_of_its_work(tmp_path: Path) -> None:
     with town(tmp_path, seconds=600, lease="15s") as place:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=7)
         process = place.stack.serve()
@@ -333,7 +333,7 @@ def test_it_stops_in_the_middle_of_its_work(tmp_path: Path) -> None:
     ],
     ids=["no database", "no database file", "empty secret", "mixed modes", "two mistakes"],
 )
-def test_what_is_wrong_at_the_start_is_told_in_a_line_and_a_hint(
+def test_an_error_at_the_start_is_a_line_and_a_hint(
     endpoint: Town, changes: dict[str, str], code: int, said: str
 ) -> None:
     right = dict(endpoint.stack.environment)
@@ -350,7 +350,7 @@ def test_what_is_wrong_at_the_start_is_told_in_a_line_and_a_hint(
     assert done.stderr.splitlines()[-1].startswith("  ")
 
 
-def test_a_port_that_is_taken_is_told(endpoint: Town) -> None:
+def test_a_port_in_use_is_an_error(endpoint: Town) -> None:
     done = endpoint.stack.run("serve", "--port", str(endpoint.stack.port))
     assert done.returncode == 2
     [said, hint] = done.stderr.splitlines()

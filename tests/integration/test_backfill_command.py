@@ -1,4 +1,4 @@
-"""What the command takes and says, in this process over real sockets."""
+"""The options and the output of ``backfill``, in this process over real sockets."""
 
 import csv
 import json
@@ -96,20 +96,20 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         ((*SINCE, "--csv", "/nowhere/at/all.csv"), "/nowhere/at/all.csv"),
     ],
 )
-def test_what_it_does_not_take_is_named(desk: Desk, arguments: tuple[str, ...], complaint: str) -> None:
+def test_a_wrong_option_is_named(desk: Desk, arguments: tuple[str, ...], complaint: str) -> None:
     done = desk.run(*arguments)
     assert done.exit_code == 2
     assert complaint in done.stderr
     assert desk.stripe.log == []
 
 
-def test_in_observe_mode_there_is_nothing_to_apply(desk: Desk) -> None:
+def test_observe_mode_refuses_apply(desk: Desk) -> None:
     done = desk.run(*SINCE, "--apply", PACSPACE_STRIPE_MODE="observe")
     assert isinstance(done.exception, ConfigurationError)
     assert desk.stripe.log == []
 
 
-def test_a_dry_run_says_what_is_and_what_it_would_take(desk: Desk) -> None:
+def test_a_dry_run_shows_the_verdicts_and_the_requests_it_would_take(desk: Desk) -> None:
     desk.billed("cus_a", "100", "100")
     drifted = desk.billed("cus_b", "100", "90")
     done = desk.run(*SINCE)
@@ -152,7 +152,7 @@ def test_csv_has_a_row_for_every_window(desk: Desk) -> None:
     assert (rows[matched]["stamped"], rows[matched]["created"]) == ("yes", "2026-09-01T00:00:00Z")
 
 
-def test_what_cannot_be_listed_is_an_error_that_says_how_to_go_on(desk: Desk) -> None:
+def test_a_list_that_stripe_does_not_give_is_an_error_that_says_how_to_continue(desk: Desk) -> None:
     desk.stripe.forbid("GET /v1/invoices")
     done = desk.run(*SINCE, "--apply", "--json")
     assert isinstance(done.exception, PacspaceStripeError)
@@ -160,14 +160,14 @@ def test_what_cannot_be_listed_is_an_error_that_says_how_to_go_on(desk: Desk) ->
     assert json.loads(done.stdout)["summary"]["finished"] is False
 
 
-def test_no_secret_is_said(desk: Desk) -> None:
+def test_no_secret_is_printed(desk: Desk) -> None:
     desk.billed("cus_a", "100", "90")
     done = desk.run(*SINCE, "--apply")
     for name in ("STRIPE_API_KEY", "PACSPACE_API_KEY", "STRIPE_WEBHOOK_SECRET"):
         assert desk.environment[name] not in done.output
 
 
-def test_progress_says_rate_remaining_time_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_shows_rate_remaining_time_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = iter(range(1000))
     line = progress.ProgressLine(
         selection=BackfillSelection(since=AUGUST, until=SEPTEMBER),
@@ -192,7 +192,7 @@ def test_progress_says_rate_remaining_time_and_counts(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("months", [[1000] * 6, [300, 800, 1000, 200], [50, 5000, 100], [2000]])
-def test_the_remaining_time_does_not_grow_while_nothing_slows_down(
+def test_the_remaining_time_does_not_grow_while_the_rate_does_not_fall(
     months: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
@@ -275,7 +275,7 @@ def posts(desk: Desk) -> int:
 
 
 @pytest.mark.parametrize("jobs", ["1", "4"])
-def test_ctrl_c_says_what_was_really_written_and_resume_counts_each_once(desk: Desk, jobs: str) -> None:
+def test_ctrl_c_reports_the_real_writes_and_resume_counts_each_once(desk: Desk, jobs: str) -> None:
     ids = [desk.billed(f"cus_{number:02}", "100", "100") for number in range(12)]
     desk.stripe.add_fault("slow", endpoint="POST /v1/invoices/{id}", seconds=0.05)
     folder, report = desk.folder / "pdfs", desk.folder / "report.csv"

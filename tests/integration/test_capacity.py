@@ -1,4 +1,4 @@
-"""What ``capacity`` says is what happens: the model beside the simulator's enforced limits, on compressed time."""
+"""The forecast of ``capacity`` beside the simulator's enforced limits, on compressed time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

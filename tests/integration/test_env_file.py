@@ -52,7 +52,7 @@ def test_a_new_file_is_the_example_filled_in(tmp_path: Path) -> None:
     assert file.values()["PACSPACE_API_KEY"] == "pk_test_a.b"
 
 
-def test_nobody_else_can_read_it_at_any_moment(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file_at_any_moment(tmp_path: Path) -> None:
     file, done, modes = EnvFile(tmp_path / ".env"), threading.Event(), set()
 
     def look() -> None:
@@ -97,7 +97,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, there: str) -> None:
     assert not there or path.read_text() == there
 
 
-def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(click.FileError, match="Is a directory"):
         EnvFile(tmp_path).values()
     with pytest.raises(click.FileError, match="No such file or directory"):

@@ -1,4 +1,4 @@
-"""``--json`` when something goes wrong: one object with the words that people get; and documents on standard output."""
+"""Errors under ``--json`` are one object in the words that people get, and documents go to standard output."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def error(done: Done) -> Any:  # noqa: ANN401 - JSON
     return found
 
 
-def test_a_setting_that_is_wrong(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_an_error_in_json(tmp_path: Path) -> None:
     done = run("invoices", "--json", PACSPACE_STRIPE_MODE="sometimes", HOME=str(tmp_path))
     found = error(done)
     assert (found["type"], found["variable"], done.returncode) == ("ConfigurationError", "PACSPACE_STRIPE_MODE", 2)
@@ -46,7 +46,7 @@ def test_a_setting_that_is_wrong(tmp_path: Path) -> None:
         (("report", "--format=json", "--since", "soon"), "soon"),
     ],
 )
-def test_an_argument_that_is_wrong(arguments: tuple[str, ...], said: str) -> None:
+def test_a_wrong_argument_is_an_error_in_json(arguments: tuple[str, ...], said: str) -> None:
     done = run(*arguments)
     assert said in error(done)["message"]
     assert done.returncode == 2
@@ -68,13 +68,13 @@ def test_an_error_of_the_database_has_its_hint() -> None:
     assert b"tellnobody" not in done.stdout + done.stderr
 
 
-def test_behind_a_document_that_was_begun_it_goes_to_standard_error() -> None:
+def test_an_error_after_a_begun_document_goes_to_standard_error() -> None:
     done = run("settings", "--json", PACSPACE_STRIPE_MODE="sometimes")
     assert isinstance(json.loads(done.stdout), list)
     assert json.loads(done.stderr)["error"]["variable"] == "PACSPACE_STRIPE_MODE"
 
 
-def test_without_it_people_get_words() -> None:
+def test_an_error_without_json_is_a_line_and_a_hint() -> None:
     done = run("check", "nonsense")
     assert done.stdout == b""
     assert b"an invoice's id starts with in_" in done.stderr
@@ -128,7 +128,7 @@ def test_one_standard_output_has_room_for_one_document(made: tuple[World, dict[s
     assert "both write to standard output" in error(done)["message"]
 
 
-def test_an_invoice_without_metered_lines_is_said_well_and_has_no_statement(
+def test_an_invoice_without_metered_lines_is_described_and_has_no_statement(
     made: tuple[World, dict[str, str]],
 ) -> None:
     town, settings = made

@@ -1,4 +1,4 @@
-"""The outputs that README shows are what the commands say, to the letter but for times and rates."""
+"""The outputs that documents show are what the commands print, except for times and rates."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""``release`` and ``audit`` in this process over real sockets: what would go, who says so, and where that is kept."""
+"""``release`` and ``audit`` in this process over real sockets: what is released, who decided, where that is kept."""
 
 import json
 import re
@@ -86,7 +86,7 @@ def compare(desk: Desk) -> None:
         desk.run("check", invoice_id, "--apply")
 
 
-def test_what_would_go_is_listed_with_the_money_and_nothing_goes(desk: Desk) -> None:
+def test_a_dry_run_lists_held_invoices_with_the_money_and_releases_none(desk: Desk) -> None:
     compare(desk)
     held, done = desk.held(), desk.run("release", "--all-held", "--reason", REASON, "--dry-run", "--by", "Jane Doe")
     assert done.exit_code == 0, done.output
@@ -120,7 +120,7 @@ def test_the_readme_shows_a_held_invoice_and_how_it_is_released(desk: Desk) -> N
         assert is_cut_from(alike(shown).splitlines(), alike(done.stdout)), done.stdout
 
 
-def test_without_a_terminal_and_without_yes_nothing_goes(desk: Desk) -> None:
+def test_no_invoice_is_released_without_a_terminal_and_without_yes(desk: Desk) -> None:
     compare(desk)
     held, done = desk.held(), desk.run("release", "--all-held", "--reason", REASON)
     assert done.exit_code == 2
@@ -128,7 +128,7 @@ def test_without_a_terminal_and_without_yes_nothing_goes(desk: Desk) -> None:
     assert desk.held() == held
 
 
-def test_who_decided_is_in_evidence_audit_log_and_what_commands_show(desk: Desk) -> None:
+def test_evidence_audit_log_and_commands_name_the_person_who_decided(desk: Desk) -> None:
     compare(desk)
     (first, _), done = desk.held(), desk.run("release", "--all-held", "--reason", REASON, "--by", "Jane Doe", "--yes")
     assert done.exit_code == 0, done.output
@@ -151,7 +151,7 @@ def test_a_second_release_changes_nothing_about_the_first(desk: Desk) -> None:
     assert len([one for one in desk.app.store.journal.audit_log(job_id=first, limit=99) if one.kind == "waive"]) == 1
 
 
-def test_a_dry_run_of_one_says_what_the_release_would_do(desk: Desk) -> None:
+def test_a_dry_run_for_one_invoice_shows_what_the_release_would_do(desk: Desk) -> None:
     compare(desk)
     first, second = desk.held()
     done = desk.run("release", first, "--reason", REASON, "--dry-run")
@@ -160,7 +160,7 @@ def test_a_dry_run_of_one_says_what_the_release_would_do(desk: Desk) -> None:
     assert [line.kind for line in desk.app.store.journal.audit_log(limit=99) if line.kind == "waive"] == []
 
 
-def test_the_audit_log_is_in_order_limited_and_harmless(desk: Desk) -> None:
+def test_the_audit_log_is_ordered_limited_and_safe_to_print(desk: Desk) -> None:
     first, _ = desk.held()
     desk.app.store.journal.note("waive", first, "red \x1b[31m\u202e text")
     everything = json.loads(desk.run("audit", "--json").stdout)

@@ -1,4 +1,4 @@
-"""``templates``: ours written out, and a user's tried with examples."""
+"""``templates``: the built-in templates exported, and a user's templates rendered with examples."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_exported_templates_are_ours_and_render_the_same(folder: Path) -> None:
     assert stamped[0] == stamped[1]
 
 
-def test_export_overwrites_only_when_told_to(folder: Path) -> None:
+def test_export_overwrites_only_with_force(folder: Path) -> None:
     (folder / "statement.typ").write_text("mine")
     code, said = run("export", str(folder))
     assert code == 2
@@ -53,13 +53,13 @@ def test_export_overwrites_only_when_told_to(folder: Path) -> None:
     assert (folder / "statement.typ").read_bytes() == (built_in() / "statement.typ").read_bytes()
 
 
-def test_export_needs_a_folder_that_can_be(folder: Path) -> None:
+def test_export_needs_a_folder_that_can_be_made(folder: Path) -> None:
     (folder / "file").write_text("")
     assert run("export", str(folder / "file" / "below"))[0] == 1
     assert run("export")[0] == 2
 
 
-def test_check_fills_every_template_and_needs_no_key() -> None:
+def test_check_renders_every_template_and_needs_no_key() -> None:
     code, said = run("check")
     assert code == 0
     assert "invoice_footer.txt.jinja, one window: ok" in said
@@ -69,7 +69,7 @@ def test_check_fills_every_template_and_needs_no_key() -> None:
     assert said.count(": ok") == len(said.splitlines())
 
 
-def test_check_names_each_template_that_cannot_be_filled(folder: Path) -> None:
+def test_check_names_each_template_that_cannot_be_rendered(folder: Path) -> None:
     (folder / "invoice_footer.txt.jinja").write_text("\n{{ proof }}")
     code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
     assert code == 1
@@ -96,7 +96,7 @@ def test_check_finds_what_only_some_reports_would_show(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("template", "example"), [("overlay.typ", "A4"), ("dispute_summary.typ", "waived")])
-def test_check_tries_what_is_put_into_other_files_too(folder: Path, template: str, example: str) -> None:
+def test_check_renders_templates_that_include_other_files(folder: Path, template: str, example: str) -> None:
     (folder / template).write_text("\n#data.nobody")
     code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
     assert code == 1
@@ -113,7 +113,7 @@ def test_check_says_when_a_footer_is_too_long(folder: Path) -> None:
     assert "too long for Stripe" in run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))[1]
 
 
-def test_a_wrong_setting_is_a_wrong_setting(folder: Path) -> None:
+def test_check_reports_a_wrong_setting(folder: Path) -> None:
     done = CliRunner().invoke(cli, ["templates", "check"], env={"PACSPACE_STRIPE_TEMPLATES": str(folder / "nowhere")})
     assert isinstance(done.exception, ConfigurationError)
 
@@ -143,7 +143,7 @@ def refused(folder: Path) -> RenderError:
         ),
     ],
 )
-def test_serve_refuses_a_template_that_cannot_be_filled(folder: Path, template: str, text: str, problem: str) -> None:
+def test_serve_refuses_a_template_that_cannot_be_rendered(folder: Path, template: str, text: str, problem: str) -> None:
     (folder / template).write_text(text)
     said = refused(folder)
     assert str(said).startswith(problem)

@@ -1,4 +1,4 @@
-"""The arithmetic of a backfill: what Stripe is asked for, how far it is, what applying it takes."""
+"""The arithmetic of a backfill: its lists, its progress, and the requests that applying it takes."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the limits make of so many renewals, and what helps."""
+"""The forecast of renewals: how long the limits make them take, and what helps."""
 
 import json
 from dataclasses import replace
@@ -61,13 +61,13 @@ def test_held_at_25_a_second_and_released_at_half_of_that_from_the_hour_on() -> 
     assert not found.advice
 
 
-def test_open_ones_go_out_on_stripes_clock() -> None:
+def test_open_invoices_go_out_on_stripes_clock() -> None:
     found = at_once(1000, OPEN)
     assert found.judged_after == timedelta(minutes=10, seconds=40.8)
     assert found.leaves_after == HOUR
 
 
-def test_what_is_not_held_in_time_is_counted_and_the_grace_period_named() -> None:
+def test_invoices_not_held_in_time_are_counted_and_a_grace_period_is_named() -> None:
     found = at_once(100_000)
     assert found.missed == 100_000 - 88_235
     assert not found.fits
@@ -81,7 +81,7 @@ def test_a_million_at_once_need_half_a_day() -> None:
     assert at_once(1_000_000, grace=12 * HOUR).missed == 0
 
 
-def test_where_no_grace_period_helps_it_says_so() -> None:
+def test_a_load_that_no_grace_period_helps_is_reported() -> None:
     found = at_once(10_000_000)
     assert found.advice == (
         "no finalization grace period is long enough: 72 h is Stripe's longest",
@@ -89,7 +89,7 @@ def test_where_no_grace_period_helps_it_says_so() -> None:
     )
 
 
-def test_open_ones_that_would_pass_their_backstop_ask_for_a_later_one() -> None:
+def test_open_invoices_that_would_pass_their_backstop_ask_for_a_later_one() -> None:
     load = Load(invoices=200_000, anchor=Anchor.FIRST_OF_MONTH, grace=24 * HOUR, backstop=2 * HOUR)
     assert forecast(load, OPEN).advice == ("set PACSPACE_STRIPE_BACKSTOP to 5h: the last ones would go out unproven",)
 
@@ -101,7 +101,7 @@ def test_spread_over_a_month_a_million_is_little() -> None:
     assert found.secured_after < timedelta(seconds=1)
 
 
-def test_more_than_a_month_of_calls_fits_in_no_month() -> None:
+def test_a_load_of_more_than_a_month_of_calls_never_fits() -> None:
     found = forecast(Load(invoices=30_000_000, anchor=Anchor.SPREAD), CLOSED)
     assert found.advice[0].startswith("a month is too short")
 
@@ -132,7 +132,7 @@ def test_more_invoices_never_take_less_time(load: Load, policy: FailPolicy) -> N
 
 
 @given(loads, st.sampled_from(FailPolicy))
-def test_it_fits_or_says_what_to_do(load: Load, policy: FailPolicy) -> None:
+def test_a_forecast_fits_or_advises_what_to_do(load: Load, policy: FailPolicy) -> None:
     found = forecast(load, policy)
     assert found.fits is not bool(found.advice)
     assert 0 <= found.missed <= load.invoices
@@ -158,20 +158,20 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-def test_the_command_needs_no_settings_and_says_what_it_assumes() -> None:
+def test_the_command_needs_no_settings_and_prints_its_assumptions() -> None:
     shown = run("--invoices", "1000000")
     assert "closed: NOT in time" in shown
     assert "-> set Stripe's invoice finalization grace period to 13 h" in shown
     assert "This assumes:" in shown
 
 
-def test_in_time_is_said_for_each_policy() -> None:
+def test_the_command_says_for_each_policy_whether_it_is_in_time() -> None:
     shown = run("--invoices", "60000")
     assert "closed: in time" in shown
     assert "open: NOT in time" in shown
 
 
-def test_the_command_answers_machines() -> None:
+def test_the_command_prints_json() -> None:
     found = json.loads(run("--invoices", "1000", "--anchor", "spread", "--rate", "25/25", "--grace", "3h", "--json"))
     assert (found["rate"], found["anchor"], found["grace_seconds"]) == ("25/25", "spread", 10_800)
     assert found["policies"]["closed"]["fits"] is True
@@ -188,5 +188,5 @@ def test_the_command_answers_machines() -> None:
         ("--rate", "1"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments: tuple[str, ...]) -> None:
+def test_an_impossible_option_is_refused(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(cli, ["capacity", *arguments]).exit_code == 2

@@ -1,4 +1,4 @@
-"""The documents say what is: generated parts are up to date, and what they name exists.
+"""The documents match the code: generated parts are up to date, and everything that they name exists.
 
 ``make docs`` runs this file with ``--write-docs``, which writes the generated parts instead of comparing them.
 """
@@ -76,7 +76,7 @@ def test_the_shipped_schema_of_evidence_is_up_to_date(request: pytest.FixtureReq
     assert schema.read_text() == written, "run `make docs`"
 
 
-def test_every_meaning_is_one_sentence_that_says_something() -> None:
+def test_every_setting_has_a_meaning_of_one_sentence() -> None:
     for row in describe(None):
         assert re.fullmatch(r"[A-Z`].{10,}\.", row.meaning), row.name
 

@@ -1,4 +1,4 @@
-"""What `onboard` decides: which way leads in, which lines of an environment file change."""
+"""The decisions of ``onboard``: the way to a login, and the lines of an environment file that change."""
 
 from itertools import product
 
@@ -43,7 +43,7 @@ def test_the_way_in_follows_from_what_is_known(known: set[str], way: Way) -> Non
     assert way_in(request_access=False, **facts) is way
 
 
-def test_who_wants_to_request_access_does() -> None:
+def test_access_is_requested_whenever_a_person_asks_for_it() -> None:
     for requested, registered, token, account in product([False, True], repeat=4):
         facts = {"requested": requested, "registered": registered, "token": token, "account": account}
         assert way_in(request_access=True, **facts) is Way.REQUEST
@@ -68,7 +68,7 @@ def test_a_token_is_taken_out_of_a_pasted_link(pasted: str, token: str) -> None:
     ("key", "shown"),
     [("pk_test_abc.topsecret", "pk_test_abc.…"), ("pk_live_topsecret", "pk_live_…"), ("top.secret", "…")],
 )
-def test_of_a_key_only_the_public_half_is_visible(key: str, shown: str) -> None:
+def test_only_the_public_half_of_a_key_is_visible(key: str, shown: str) -> None:
     assert public_half(key) == shown
 
 
@@ -125,14 +125,14 @@ def test_a_note_inside_a_value_is_part_of_the_value() -> None:
     assert with_progress(text, JANE) == f"{text}{JANE.line()}\n"
 
 
-def test_a_variable_that_is_nowhere_comes_with_its_meaning() -> None:
+def test_a_variable_that_the_file_does_not_name_is_added_with_its_meaning() -> None:
     written = with_values("MINE=1\n", {"STRIPE_API_KEY": ""})
     assert written.splitlines()[0] == "MINE=1"
     assert written.splitlines()[1].startswith("# Stripe secret or restricted key")
     assert written.splitlines()[2] == "STRIPE_API_KEY="
 
 
-def test_what_a_shell_would_run_is_quoted() -> None:
+def test_a_value_that_a_shell_would_run_is_quoted() -> None:
     assert with_values("A=\n", {"A": "pk_test_$(rm).`x`;y"}) == "A='pk_test_$(rm).`x`;y'\n"
 
 
@@ -169,7 +169,7 @@ def test_progress_is_read_back_and_noted_once(text: str, name: str, registered: 
         "# pacspace-stripe onboard: " + "[" * 100_000,
     ],
 )
-def test_a_note_that_somebody_changed_is_none(line: str) -> None:
+def test_a_note_that_was_changed_is_ignored(line: str) -> None:
     assert Progress.read(line) is None
 
 

@@ -1,4 +1,4 @@
-"""What is declared is what is used, and nothing in the tree depends on where it was written."""
+"""Every imported package is declared and pinned, and nothing in the tree depends on where it was written."""
 
 import ast
 import re

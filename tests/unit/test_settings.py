@@ -1,4 +1,4 @@
-"""Settings: what is accepted, what is refused, and that no mistake ever shows a secret."""
+"""Settings: accepted and refused values, and no mistake that shows a secret."""
 
 import contextlib
 import traceback
@@ -139,7 +139,7 @@ def test_the_sign_of_usage_follows_the_ledger_unless_it_is_set(ledger: str, sign
     assert loaded(PACSPACE_STRIPE_LEDGER=ledger, **chosen).policy.usage_sign == meant
 
 
-def test_which_deltas_count_is_a_choice() -> None:
+def test_settings_choose_which_deltas_count() -> None:
     policy = loaded(
         PACSPACE_STRIPE_METER_FROM=" metadata.meter ",
         PACSPACE_STRIPE_EXCLUDE_REASONS="deposit, Initial deposit",
@@ -156,7 +156,7 @@ def test_which_deltas_count_is_a_choice() -> None:
     assert "['Initial deposit', 'deposit']" in policy.described
 
 
-def test_what_invoice_items_bill_is_said_by_metadata_product_and_price() -> None:
+def test_metadata_product_and_price_say_which_meter_an_invoice_item_bills() -> None:
     written = "price.price_1=-, metadata.meter, product.prod.a=b = tokens,amount=-"
     items = loaded(PACSPACE_STRIPE_USAGE_ITEMS=written).policy.usage_items
     assert items.metadata_keys == ("meter",)
@@ -174,13 +174,13 @@ def test_what_invoice_items_bill_is_said_by_metadata_product_and_price() -> None
         ("READINGS", "a"),
     ],
 )
-def test_nothing_is_chosen_among_deltas_where_there_are_none(variable: str, written: str) -> None:
+def test_the_settlement_ledger_refuses_choices_among_deltas(variable: str, written: str) -> None:
     name = f"PACSPACE_STRIPE_{variable}"
     assert refused(PACSPACE_STRIPE_LEDGER="settlement", **{name: written}).variable == name
 
 
 @pytest.mark.parametrize("attribution", ["auto", "accepted"])
-def test_the_usual_way_may_be_written_out_for_the_settlement_ledger(attribution: str) -> None:
+def test_the_settlement_ledger_accepts_choices_that_choose_nothing(attribution: str) -> None:
     settings = loaded(
         PACSPACE_STRIPE_LEDGER="settlement",
         PACSPACE_STRIPE_METER_FROM="account",
@@ -212,7 +212,7 @@ def test_plain_http_is_for_this_machine_only(host: str) -> None:
         ),
     ],
 )
-def test_alerts_go_over_plain_http_only_where_no_stranger_is(url: str) -> None:
+def test_alerts_go_over_plain_http_only_in_private_networks(url: str) -> None:
     given = loaded(PACSPACE_STRIPE_ALERT_SLACK_URL=url).alert_slack_url
     assert given is not None
     assert given.get_secret_value() == url
@@ -224,7 +224,7 @@ def test_an_alert_webhook_without_a_secret_is_refused() -> None:
     assert "openssl" in error.hint
 
 
-def test_of_an_alert_address_only_the_host_is_shown() -> None:
+def test_an_alert_address_is_shown_by_its_host_only() -> None:
     settings = loaded(
         PACSPACE_STRIPE_ALERT_WEBHOOK_URL="https://me:tellnobody@alerts.example/in/tellnobody?key=tellnobody",
         PACSPACE_STRIPE_ALERT_WEBHOOK_SECRET=ALERT_SECRET,
@@ -246,12 +246,12 @@ def test_of_an_alert_address_only_the_host_is_shown() -> None:
         ("PACSPACE_STRIPE_UNITS", "api_calls=1000,storage=0.5"),
     ],
 )
-def test_what_is_several_values_is_shown_as_it_is_written(variable: str, written: str) -> None:
+def test_several_values_are_shown_as_they_are_written(variable: str, written: str) -> None:
     shown = {row.name: row.current for row in describe(loaded(**{variable: written}))}
     assert shown[variable] == written
 
 
-def test_two_signing_secrets_while_one_is_rolled() -> None:
+def test_two_signing_secrets_are_accepted_while_one_is_rolled() -> None:
     secrets = loaded(STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old\n").stripe_webhook_secrets
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]
 
@@ -445,7 +445,9 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"
         (PNG + b"0" * (512 * 1024 - 8), "image/png"),
     ],
 )
-def test_a_logo_is_told_by_what_it_holds_and_shown_by_its_name(tmp_path: Path, content: bytes, kind: str) -> None:
+def test_the_content_of_a_logo_decides_its_type_and_its_name_is_shown(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
     (tmp_path / "logo").write_bytes(content)
     settings = loaded(PACSPACE_STRIPE_LOGO=str(tmp_path / "logo"))
     assert settings.logo is not None
@@ -464,7 +466,7 @@ def test_a_logo_is_told_by_what_it_holds_and_shown_by_its_name(tmp_path: Path, c
         (PNG + b"0" * (512 * 1024 - 7), "must be no larger than 512 KB"),
     ],
 )
-def test_what_is_no_logo_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_file_that_is_no_logo_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "logo.png").write_bytes(content)
     assert str(refused(PACSPACE_STRIPE_LOGO=str(tmp_path / "logo.png"))) == f"PACSPACE_STRIPE_LOGO: {problem}"
 
@@ -506,7 +508,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         ("pacspace_stripe_mode", "PACSPACE_STRIPE_MODE"),
     ],
 )
-def test_a_typo_in_a_name_is_refused_with_what_was_meant(typo: str, meant: str) -> None:
+def test_a_typo_in_a_name_is_refused_with_the_likely_name(typo: str, meant: str) -> None:
     error = refused(**{typo: "observe"})
     assert error.variable == typo
     assert f"did you mean {meant}?" in str(error)
@@ -524,11 +526,11 @@ def test_a_typo_in_a_name_is_refused_with_what_was_meant(typo: str, meant: str) 
         "PACSPACE_STRIPE_DB_SERVICE_HOST",
     ],
 )
-def test_what_kubernetes_puts_into_a_pod_is_no_typo(injected: str) -> None:
+def test_a_variable_that_kubernetes_sets_is_no_typo(injected: str) -> None:
     assert loaded(**{injected: "tcp://10.0.0.1:8000"}) == loaded()
 
 
-def test_other_peoples_variables_are_left_alone() -> None:
+def test_variables_without_our_prefix_are_ignored() -> None:
     assert loaded(STRIPE_PUBLISHABLE_KEY="pk_live_x", PATH="/bin", PACSPACE_TENANT="x") == loaded()
 
 

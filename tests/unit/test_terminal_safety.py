@@ -26,7 +26,7 @@ NASTY = "\x1b[2J\r\n\x07\x9b31m\u202e\u2066\u2028\u200b\x7f\x00\t"
         ("half \ud800", r"half \ud800"),
     ],
 )
-def test_what_a_terminal_would_obey_is_written_out(text: str, shown: str) -> None:
+def test_control_characters_are_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 

@@ -49,7 +49,9 @@ def test_a_table_fits_the_terminal_and_breaks_no_id(
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 120, 200])
-def test_no_id_in_prose_is_broken(terminal: Terminal, capsys: pytest.CaptureFixture[str], columns: int) -> None:
+def test_an_id_in_a_folded_column_is_not_broken(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
     terminal(columns)
     sha = "31dd81068abffb554d665add6367edc5c64cbbb5418f185791d435b0a22d1576"
     echo_table(("at", "about", "detail"), [("2026-11-30", ID, f"verdict waived; evidence {sha}")], prose={"detail": 50})
@@ -62,7 +64,7 @@ def test_a_wide_terminal_has_one_line_a_row(terminal: Terminal, capsys: pytest.C
     assert len(printed(capsys)) == 1 + len(ROWS)
 
 
-def test_where_even_prose_cannot_make_room_each_row_is_a_block(
+def test_a_terminal_that_is_too_narrow_gets_a_block_for_each_row(
     terminal: Terminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal(40)
@@ -75,14 +77,14 @@ def test_where_even_prose_cannot_make_room_each_row_is_a_block(
     ]
 
 
-def test_what_is_piped_on_is_not_folded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_piped_output_is_not_folded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     echo_table(NAMES, ROWS, prose=PROSE)
     assert len(printed(capsys)) == 1 + len(ROWS)
     assert room(100) == 100
 
 
-def test_prose_has_a_greatest_width_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folded_column_has_a_greatest_width(capsys: pytest.CaptureFixture[str]) -> None:
     echo_table(NAMES, ROWS, prose={"what was found": 40})
     assert max(len(line) for line in printed(capsys)) <= 100
 
@@ -104,7 +106,7 @@ def test_quantities_are_grouped(written: object, shown: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["2026-10-01 00:00", "1234-5", "12345abc", "1e5000", "", "-"])
-def test_what_is_no_plain_number_is_not_grouped(written: str) -> None:
+def test_a_text_that_is_no_plain_number_is_not_grouped(written: str) -> None:
     assert group_thousands(written) == written
 
 
@@ -122,11 +124,11 @@ def test_money_is_grouped() -> None:
         ("soon", "soon"),
     ],
 )
-def test_times_are_to_the_second_at_most(written: str | None, shown: str) -> None:
+def test_times_are_shown_to_the_second_at_most(written: str | None, shown: str) -> None:
     assert moment(written) == shown
 
 
-def test_one_is_not_several() -> None:
+def test_a_noun_is_singular_for_one() -> None:
     assert [plural(number, "invoice") for number in (0, 1, 2, 1200)] == [
         "0 invoices",
         "1 invoice",
