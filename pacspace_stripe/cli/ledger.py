@@ -28,7 +28,7 @@ from pacspace_stripe.errors import (
 from pacspace_stripe.http.answers import exact_json
 from pacspace_stripe.pacspace_api import (
     CustomerReceipt,
-    DeltaStatus,
+    DeltaState,
     Granularity,
     Month,
     NewDelta,
@@ -385,11 +385,11 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
     """
     with _client() as pacspace:
         made = pacspace.balance.checkpoint(customer, scope)
-    if made.proof_root is not None and made.status is not DeltaStatus.FAILED:
+    if made.proof_root is not None and made.status is not DeltaState.FAILED:
         _show(made, f"Checkpoint {made.checkpoint_id}", f"  proof root {made.proof_root}", as_json=as_json)
         return
     _show(made, f"Checkpoint {made.checkpoint_id}: {made.status.value}", as_json=as_json)
-    if made.status is DeltaStatus.FAILED:
+    if made.status is DeltaState.FAILED:
         message = "PacSpace could not make this checkpoint"
         raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
     message = "its proof root is not there yet"

@@ -20,7 +20,7 @@ from pacspace_stripe.evidence.archive import BundleFolder, DisputeBundle, sharea
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
 from pacspace_stripe.explain.rules.explanation import Explanation
 from pacspace_stripe.gate.rules.stamp import PREFIX
-from pacspace_stripe.pacspace_api import DerivedBalance, PacSpace
+from pacspace_stripe.pacspace_api import ScopeBalance, PacSpace
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi
@@ -102,12 +102,12 @@ class DisputeBundles:
             decided = f"{figure} in {plural(count, 'record')}"
             folder.notes.append(_difference(name, decided, f"{text(now)} in {derived.count}"))
 
-    def _derived(self, account: str, scope: Window) -> DerivedBalance:
+    def _derived(self, account: str, scope: Window) -> ScopeBalance:
         try:
             return self.pacspace.balance.derive_all(account, scope)
         except NotFound:
             # PacSpace does not know the account: it has no records.
-            return DerivedBalance(customer_id=account, balance=Decimal(0), count=0)
+            return ScopeBalance(customer_id=account, balance=Decimal(0), count=0)
 
     def _add_proof(self, folder: BundleFolder, stem: str, window: dict[str, Any]) -> None:
         """Add PacSpace's receipt and public verification of the window's proof root, if it has one."""
@@ -131,7 +131,7 @@ class DisputeBundles:
             return
         bits, writes, verified = found
         if found == _NO_RECORD:
-            none = DerivedBalance(customer_id=key, balance=Decimal(0), count=0)
+            none = ScopeBalance(customer_id=key, balance=Decimal(0), count=0)
             folder.put_json(f"{stem}-records.json", _records_file(key, _scope(window), none))
         else:
             folder.put_json(name, {"key": key, "bits": text(bits), "writes": writes, "verified": verified})
@@ -164,7 +164,7 @@ def _scope(window: dict[str, Any]) -> Window:
     return Window(start=datetime.fromisoformat(scope["start"]), end=datetime.fromisoformat(scope["end"]))
 
 
-def _records_file(account: str, scope: Window, derived: DerivedBalance) -> dict[str, Json]:
+def _records_file(account: str, scope: Window, derived: ScopeBalance) -> dict[str, Json]:
     return {
         "account": account,
         "start": iso(scope.start),

@@ -1,8 +1,8 @@
 """PacSpace's two ledgers, the Balance API and the settlement API, behind one client; and the dashboard.
 
 * ``client`` is the entry: ``PacSpace`` for a key, ``PublicPacSpace`` for public verify. Its parts are one module each.
-* ``inputs`` checks everything that is sent; ``models`` are everything that comes back, read by ``parsing``, strictly and
-  in every documented spelling; ``http`` sends one request and opens its envelope; ``failures`` maps error answers.
+* ``inputs`` checks everything that is sent. ``models`` are everything that comes back; ``parsing`` reads them, strictly
+  and in every documented spelling. ``http`` sends one request and opens its envelope; ``failures`` maps error answers.
 * ``reconciliation`` serves the gate: it reads no more than a comparison judges by.
 * ``dashboard`` asks for access and makes keys.
 * ``events`` reads signed webhooks. No event decides anything: it names the account whose figures to read again.
@@ -38,8 +38,8 @@ from pacspace_stripe.pacspace_api.models import (
     DeliveryPage,
     DeliveryStatus,
     Delta,
-    DeltaStatus,
-    DerivedBalance,
+    DeltaState,
+    FactRecord,
     Gap,
     Gaps,
     InvoiceProofRecord,
@@ -47,8 +47,8 @@ from pacspace_stripe.pacspace_api.models import (
     NewCustomer,
     PeriodSummary,
     PlanUsage,
-    PostedFact,
     ReceiptDocument,
+    ScopeBalance,
     Verification,
     WebhookDelivery,
 )
@@ -71,8 +71,8 @@ __all__ = [
     "DeliveryPage",
     "DeliveryStatus",
     "Delta",
-    "DeltaStatus",
-    "DerivedBalance",
+    "DeltaState",
+    "ScopeBalance",
     "Gap",
     "Gaps",
     "Granularity",
@@ -84,7 +84,7 @@ __all__ = [
     "PacSpace",
     "PeriodSummary",
     "PlanUsage",
-    "PostedFact",
+    "FactRecord",
     "PublicPacSpace",
     "ReceiptDocument",
     "ReconciliationApi",

@@ -18,8 +18,8 @@ from pacspace_stripe.pacspace_api.models import (
     CheckpointRecord,
     CompareFigures,
     Delta,
-    DeltaStatus,
-    DerivedBalance,
+    DeltaState,
+    ScopeBalance,
 )
 from pacspace_stripe.pacspace_api.parsing import about, read, rows, total_of
 from pacspace_stripe.vocabulary.ledger import Comparison
@@ -98,9 +98,9 @@ class BalanceApi:
         until = transport.deadline(timeout.total_seconds())
         while True:
             delta = self.delta(record_id)
-            if delta.status is DeltaStatus.VERIFIED:
+            if delta.status is DeltaState.VERIFIED:
                 return delta
-            if delta.status is DeltaStatus.FAILED:
+            if delta.status is DeltaState.FAILED:
                 why = shortened(self._http.hide(delta.error)) if delta.error else ""
                 message = f"delta {record_id} failed{why and f': {why}'}"
                 raise DeltaFailed(PACSPACE, message, code="DELTA_FAILED")
@@ -117,7 +117,7 @@ class BalanceApi:
         granularity: Granularity | None = None,
         limit: int = 100,
         offset: int = 0,
-    ) -> DerivedBalance:
+    ) -> ScopeBalance:
         """Return the balance over all verified deltas of a scope (CONTRACT 3.4), and one page of them, up to 1,000.
 
         Without a scope it is the current month in UTC. Raises NotFound for a customer that PacSpace does not know, and
@@ -132,11 +132,11 @@ class BalanceApi:
         if granularity is not None:
             query["granularity"] = inputs.choice(Granularity, "granularity", granularity).value
         data = self._http.get("derive", f"{BALANCE}/derive/{{id}}", inputs.customer_id(customer_id), query)
-        return read(DerivedBalance, "derive", data, customerId=customer_id)
+        return read(ScopeBalance, "derive", data, customerId=customer_id)
 
     def derive_all(
         self, customer_id: str, scope: Scope | None = None, *, starting_balance: Decimal | int = 0
-    ) -> DerivedBalance:
+    ) -> ScopeBalance:
         """Return the balance with every delta of the scope, however many pages that takes.
 
         Raises RemoteUnavailable when deltas came in between the pages: what they show would not add up.
@@ -244,7 +244,7 @@ def batch_of(data: Data, sent: int) -> Batch:
         fields.reject("index", "is not that of a delta that was sent")
     if len(answered) != len(found.results):
         fields.reject("results", "answer one delta twice")
-    failed = sum(item.status is DeltaStatus.FAILED for item in found.results)
+    failed = sum(item.status is DeltaState.FAILED for item in found.results)
     return Batch(
         queued=len(found.results) - failed if found.total_queued is None else found.total_queued,
         failed=failed if found.total_failed is None else found.total_failed,

@@ -1,8 +1,8 @@
 """PacSpace's events: the subject of a signed body, and nothing else (CONTRACT 5).
 
 The figures of an event are not read: whatever decides is read again from PacSpace. The documentation and the SDK have
-two envelopes and two payloads, and all are read here. No payload of ``checkpoint.verified`` is published: it is read like
-the others.
+two envelopes and two payloads, and all are read here. No payload of ``checkpoint.verified`` is published: it is read
+like the others.
 """
 
 import hashlib

@@ -52,7 +52,7 @@ class _OpenStatus(StrEnum):
         return next((each for each in cls if each.value == word), cls["UNKNOWN"])
 
 
-class DeltaStatus(_OpenStatus):
+class DeltaState(_OpenStatus):
     """The state of a delta or a checkpoint (CONTRACT 1.10). VERIFIED and FAILED are final."""
 
     QUEUED = "QUEUED"
@@ -64,7 +64,7 @@ class DeltaStatus(_OpenStatus):
 
     @property
     def final(self) -> bool:
-        return self in {DeltaStatus.VERIFIED, DeltaStatus.FAILED}
+        return self in {DeltaState.VERIFIED, DeltaState.FAILED}
 
 
 class DeliveryStatus(_OpenStatus):
@@ -82,7 +82,7 @@ def _word(value: object) -> object:
     return value
 
 
-State = Annotated[DeltaStatus, BeforeValidator(lambda value: DeltaStatus(_word(value)))]
+State = Annotated[DeltaState, BeforeValidator(lambda value: DeltaState(_word(value)))]
 Delivery = Annotated[DeliveryStatus, BeforeValidator(lambda value: DeliveryStatus(_word(value)))]
 
 
@@ -92,7 +92,7 @@ Delivery = Annotated[DeliveryStatus, BeforeValidator(lambda value: DeliveryStatu
 class Delta(PacSpaceModel):
     """One delta (CONTRACT 3.1, CONTRACT 3.3), as far as the answer describes it; what the answer leaves out is None."""
 
-    status: State = DeltaStatus.UNKNOWN
+    status: State = DeltaState.UNKNOWN
     record_id: Text | None = spelled(*RECORD_IDS)
     receipt_id: Text | None = None
     """Proof root of this one delta: public verify takes it."""
@@ -161,7 +161,7 @@ class BalanceFigures(PacSpaceModel):
     """The starting balance plus all verified deltas of the scope."""
 
 
-class DerivedBalance(BalanceFigures):
+class ScopeBalance(BalanceFigures):
     """A balance computed from verified deltas, with one page of them (CONTRACT 3.4)."""
 
     customer_id: Text
@@ -177,7 +177,7 @@ class BatchItem(PacSpaceModel):
 
     index: Whole
     """Its place in the batch, from 0."""
-    status: State = DeltaStatus.UNKNOWN
+    status: State = DeltaState.UNKNOWN
     error: Text | None = None
     """PacSpace's code, such as CADENCE_LIMIT, when it failed."""
     replayed: Annotated[bool, BeforeValidator(lambda value: False if value is None else value), Strict()] = Field(
@@ -224,7 +224,7 @@ class CheckpointRoot(PacSpaceModel):
     checkpoint_id: SafeName
     proof_root: SafeName | None = spelled(*ROOTS)
     """None until PacSpace has committed the checkpoint."""
-    status: State = DeltaStatus.UNKNOWN
+    status: State = DeltaState.UNKNOWN
 
 
 class CheckpointRecord(CheckpointRoot):
@@ -271,7 +271,7 @@ class CustomerReceipt(ProofLinks):
 
     customer_id: Text
     receipt_id: Text | None = None
-    """The same root under another name, or an older name of its own."""
+    """The root under another name, or an older name of the receipt."""
     count: Count | None = spelled(*COUNTS)
     starting_balance: Number | None = None
     final_balance: Number | None = None
@@ -350,7 +350,7 @@ class FullSummary(RootSummary):
     ending_balance: Number | None = None
 
 
-class LedgerEntry(PacSpaceModel):
+class LedgerReference(PacSpaceModel):
     """The place of a root in the public ledger."""
 
     reference: Text | None = spelled(*_REFERENCES)
@@ -364,7 +364,7 @@ class VerifyAnswer(RootFigures):
     summary: FullSummary | None = None
     records: Deltas = ()
     recorded_at: Moment | None = None
-    verification: LedgerEntry | None = None
+    verification: LedgerReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -472,7 +472,7 @@ class PlanUsage(PacSpaceModel):
     """The rest of the plan, in deltas (CONTRACT 3.12)."""
 
     allowed: Flag | None = None
-    """Whether PacSpace would take a further delta."""
+    """True: PacSpace would take a further delta."""
     remaining: Whole | None = None
     consumed: Whole | None = None
     limit: Whole | None = None
@@ -565,7 +565,7 @@ class AcceptedWrites(PacSpaceModel):
 
     batch_id: FilledText
     """``batchId`` or ``requestId``, whichever PacSpace names."""
-    status: State = DeltaStatus.UNKNOWN
+    status: State = DeltaState.UNKNOWN
     item_count: Count | None = None
 
     @model_validator(mode="before")
@@ -605,11 +605,11 @@ class Bucket(BucketFigures):
     """Metadata of the latest write."""
 
 
-class PostedFact(PacSpaceModel):
+class FactRecord(PacSpaceModel):
     """Something written down once, named by its content's hash (CONTRACT 7)."""
 
     content_hash: FilledText
-    status: State = DeltaStatus.UNKNOWN
+    status: State = DeltaState.UNKNOWN
     content: object = None
     """The content as posted; None where PacSpace does not repeat it."""
     verified: Flag | None = None

@@ -24,7 +24,7 @@ from pacspace_stripe.pacspace_api.models import (
     CheckpointRoot,
     Delta,
     DeltaFigures,
-    DeltaStatus,
+    DeltaState,
     GapFigures,
     ProofLinks,
     read_links,
@@ -264,7 +264,7 @@ def balance_of(data: Data, account: str, window: Window) -> Balance:
 def checkpoint_of(data: Data, account: str) -> Checkpoint:
     """Return a checkpoint with its root, once it has one. Raises RemoteRefused when PacSpace could not make it."""
     found = read(CheckpointRoot, "checkpoint", about("checkpoint", data, customerId=account))
-    if found.status is DeltaStatus.FAILED:
+    if found.status is DeltaState.FAILED:
         message = "PacSpace could not make this checkpoint"
         raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
     return Checkpoint(checkpoint_id=found.checkpoint_id, proof_root=found.proof_root)

@@ -14,7 +14,7 @@ from pacspace_stripe.pacspace_api.inputs import Write
 from pacspace_stripe.pacspace_api.models import (
     AcceptedWrites,
     Bucket,
-    PostedFact,
+    FactRecord,
 )
 from pacspace_stripe.pacspace_api.parsing import read
 
@@ -55,22 +55,22 @@ class SettlementApi:
 
     def post_fact(
         self, content: object, *, metadata: Mapping[str, object] | None = None, idempotency_key: str | None = None
-    ) -> PostedFact:
+    ) -> FactRecord:
         """Write a fact down: text, or whatever JSON can hold, Decimals exactly. Sent once, like ``write``."""
         body = {"content": content, "metadata": inputs.mapping("metadata", metadata)}
         data = self._http.post("fact", _FACTS, body, key=self._key(idempotency_key), repeatable=False)
-        return read(PostedFact, "fact", data)
+        return read(FactRecord, "fact", data)
 
-    def fact(self, content_hash: str) -> PostedFact:
+    def fact(self, content_hash: str) -> FactRecord:
         """Return a fact by its hash. Raises NotFound for one that was never posted."""
         data = self._http.get("fact", f"{_FACTS}/{{id}}", inputs.text("content_hash", content_hash))
-        return read(PostedFact, "fact", data, contentHash=content_hash)
+        return read(FactRecord, "fact", data, contentHash=content_hash)
 
-    def verify_fact(self, content_hash: str) -> PostedFact:
+    def verify_fact(self, content_hash: str) -> FactRecord:
         """Return a fact with PacSpace's word on whether it is ``verified``."""
         data = self._http.get("fact", f"{_FACTS}/{{id}}/verify", inputs.text("content_hash", content_hash))
         Fields(PACSPACE, "fact", data).flag("verified")
-        return read(PostedFact, "fact", data, contentHash=content_hash)
+        return read(FactRecord, "fact", data, contentHash=content_hash)
 
     def _key(self, given: str | None) -> str:
         return self._new_key() if given is None else inputs.idempotency_key(given)

@@ -11,7 +11,7 @@ import pytest
 from pacspace_sdk import errors as sdk_errors
 
 from pacspace_stripe.errors import Conflict, DeltaFailed, NotFound
-from pacspace_stripe.pacspace_api import DeliveryStatus, DeltaStatus, NewDelta, WebhookDelivery
+from pacspace_stripe.pacspace_api import DeliveryStatus, DeltaState, NewDelta, WebhookDelivery
 from tests.integration.test_pacspace_both_clients import QUESTIONS, Both, agree, started
 
 EMITTED: Mapping[str, str] = {
@@ -76,7 +76,7 @@ def test_an_emit_that_is_waited_for_is_answered_alike(both: Both) -> None:
         customer, amount, reason, {**options, "timeout": 5_000, "pollInterval": 10}
     )
     ours = both.ours.balance.emit_and_wait(delta(), idempotency_key="key-1", poll=timedelta(seconds=0.01))
-    assert ours.status is DeltaStatus.VERIFIED
+    assert ours.status is DeltaState.VERIFIED
     agree(ours, theirs, DELTA)
 
 
@@ -117,7 +117,7 @@ def test_a_batch_that_is_refused_names_the_same_reason(both: Both, fault: str) -
     failures = flush(both, "a")["failures"]
     ours = both.ours.balance.emit_batch([delta("a", customer_id="a", delta=-3)])
     assert isinstance(failures, list)
-    assert [(item.status, item.error) for item in ours.items] == [(DeltaStatus.FAILED, failures[0]["error"])]
+    assert [(item.status, item.error) for item in ours.items] == [(DeltaState.FAILED, failures[0]["error"])]
     assert (ours.queued, ours.failed) == (0, 1)
 
 

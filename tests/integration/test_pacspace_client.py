@@ -30,7 +30,7 @@ from pacspace_stripe.errors import (
 from pacspace_stripe.pacspace_api import (
     CurrentMonth,
     DeliveryStatus,
-    DeltaStatus,
+    DeltaState,
     Gap,
     Granularity,
     Month,
@@ -99,7 +99,7 @@ def test_the_quick_start() -> None:
     made = world.pac.balance.checkpoint(CUSTOMER)
     shown = world.pac.verify(made.proof_root or "")
 
-    assert (emitted.status, emitted.amount, emitted.customer_id) == (DeltaStatus.VERIFIED, Decimal(100), CUSTOMER)
+    assert (emitted.status, emitted.amount, emitted.customer_id) == (DeltaState.VERIFIED, Decimal(100), CUSTOMER)
     assert emitted.verified_at == NOW + timedelta(seconds=3)
     assert (derived.balance, derived.count, derived.latest_receipt_id) == (Decimal(100), 1, emitted.receipt_id)
     assert compared == Comparison(
@@ -109,7 +109,7 @@ def test_the_quick_start() -> None:
         matches_yours=True,
         matches_theirs=False,
     )
-    assert (made.count, made.net, made.status) == (1, Decimal(100), DeltaStatus.VERIFIED)
+    assert (made.count, made.net, made.status) == (1, Decimal(100), DeltaState.VERIFIED)
     assert (shown.verified, shown.record_count, shown.net_change) == (True, 1, Decimal(100))
     assert world.pac.verify(emitted.receipt_id or "", Source.CHAIN).verified
 
@@ -118,7 +118,7 @@ def test_basic_settlement() -> None:
     world = World({"verify_delay": 3})
     for bits in (100, 250, 150):
         written = world.pac.settlement.write([Write(key="settlement-2025-06", account_id="customer-acme", bits=bits)])
-        assert written.status is DeltaStatus.QUEUED
+        assert written.status is DeltaState.QUEUED
     before = world.pac.settlement.bucket("settlement-2025-06")
     world.clock.advance(3)
     after = world.pac.settlement.bucket("settlement-2025-06")
@@ -288,9 +288,9 @@ def test_a_batch_succeeds_in_parts() -> None:
     )
     assert (batch.queued, batch.failed, batch.unanswered) == (2, 1, ())
     assert [(item.status, item.error, item.replayed) for item in batch.items] == [
-        (DeltaStatus.QUEUED, None, False),
-        (DeltaStatus.FAILED, "CADENCE_LIMIT", False),
-        (DeltaStatus.QUEUED, None, True),
+        (DeltaState.QUEUED, None, False),
+        (DeltaState.FAILED, "CADENCE_LIMIT", False),
+        (DeltaState.QUEUED, None, True),
     ]
 
 
@@ -339,9 +339,9 @@ def test_the_address_of_a_proof_is_where_anyone_may_ask() -> None:
 def test_older_names_are_read_too() -> None:
     pac, _ = over((201, {"statusCode": 201, "data": {"anchorId": "a_1", "status": "queued", "receiptId": "rcpt_1"}}))
     emitted = pac.balance.emit(delta())
-    assert (emitted.record_id, emitted.receipt_id, emitted.status) == ("a_1", "rcpt_1", DeltaStatus.QUEUED)
+    assert (emitted.record_id, emitted.receipt_id, emitted.status) == ("a_1", "rcpt_1", DeltaState.QUEUED)
     pac, _ = over((200, good(recordId="a_1", status="something new")))
-    assert pac.balance.delta("a_1").status is DeltaStatus.UNKNOWN
+    assert pac.balance.delta("a_1").status is DeltaState.UNKNOWN
 
 
 @pytest.mark.parametrize("data", [[{"checkpointId": "chk_1"}], {"items": [{"checkpointId": "chk_1"}]}])
@@ -428,7 +428,7 @@ def test_a_delta_that_failed_is_an_error_not_a_result() -> None:
     world.ledger.fail(emitted.record_id or "", "bad shape")
     with pytest.raises(DeltaFailed, match="bad shape"):
         world.pac.balance.wait_for_verified(emitted.record_id or "")
-    assert world.pac.balance.delta(emitted.record_id or "").status is DeltaStatus.FAILED
+    assert world.pac.balance.delta(emitted.record_id or "").status is DeltaState.FAILED
 
 
 # Refusals

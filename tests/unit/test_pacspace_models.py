@@ -18,12 +18,12 @@ from pacspace_stripe.pacspace_api.models import (
     CustomerReceipt,
     Delta,
     DeltaFigures,
-    DeltaStatus,
-    DerivedBalance,
+    DeltaState,
     Gap,
     GapFigures,
     InvoiceProofRecord,
     ReceiptDocument,
+    ScopeBalance,
     read_links,
 )
 from pacspace_stripe.pacspace_api.parsing import read
@@ -42,7 +42,7 @@ def sample(text: str) -> Any:  # noqa: ANN401  # any JSON
 
 
 WHOLE = Delta(
-    status=DeltaStatus.VERIFIED,
+    status=DeltaState.VERIFIED,
     record_id="rec_1",
     amount=Decimal("-2.5"),
     reason="usage",
@@ -372,7 +372,7 @@ def test_public_verify_of_every_generation(text: str, expected: tuple[object, ..
     figures = (found.verified, found.record_count, found.net_change, len(found.records), found.reference)
     assert figures == expected
     for record in found.records:
-        assert (record.amount, record.status) == (Decimal(-150), DeltaStatus.VERIFIED)
+        assert (record.amount, record.status) == (Decimal(-150), DeltaState.VERIFIED)
         assert record.recorded_at == datetime(2026, 2, 1, 10, tzinfo=UTC)
 
 
@@ -398,7 +398,7 @@ def test_the_batch_of_the_sdks_tests() -> None:
 )
 def test_what_emit_answers(data: dict[str, object]) -> None:
     found = emitted_of(data, NewDelta(customer_id="cust_1", delta=-5, reason="usage"))
-    assert (found.record_id, found.receipt_id, found.status) == ("rec_123", "0xabc", DeltaStatus.QUEUED)
+    assert (found.record_id, found.receipt_id, found.status) == ("rec_123", "0xabc", DeltaState.QUEUED)
 
 
 @pytest.mark.parametrize(
@@ -417,19 +417,19 @@ def test_checkpoint_records_in_every_spelling(data: dict[str, object], root: str
 @pytest.mark.parametrize(
     ("word", "status"),
     [
-        ("VERIFIED", DeltaStatus.VERIFIED),
-        ("verified", DeltaStatus.VERIFIED),
-        ("Queued", DeltaStatus.QUEUED),
-        ("COMMITTED", DeltaStatus.COMMITTED),
-        ("recording", DeltaStatus.UNKNOWN),
-        ("", DeltaStatus.UNKNOWN),
-        (None, DeltaStatus.UNKNOWN),
+        ("VERIFIED", DeltaState.VERIFIED),
+        ("verified", DeltaState.VERIFIED),
+        ("Queued", DeltaState.QUEUED),
+        ("COMMITTED", DeltaState.COMMITTED),
+        ("recording", DeltaState.UNKNOWN),
+        ("", DeltaState.UNKNOWN),
+        (None, DeltaState.UNKNOWN),
     ],
 )
-def test_a_status_that_nobody_documented_is_unknown_and_not_final(word: str | None, status: DeltaStatus) -> None:
+def test_a_status_that_nobody_documented_is_unknown_and_not_final(word: str | None, status: DeltaState) -> None:
     found = read(Delta, "delta", {"status": word}).status
     assert found is status
-    assert found.final is (status is DeltaStatus.VERIFIED)
+    assert found.final is (status is DeltaState.VERIFIED)
 
 
 @pytest.mark.parametrize(("value", "number"), [("7", 7), (7, 7), (None, None), ("9" * 18, 10**18 - 1)])
@@ -466,7 +466,7 @@ def test_a_delta_that_contradicts_itself_is_not_believed(data: dict[str, object]
 )
 def test_a_balance_with_something_odd_beside_it_is_not_believed(more: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
-        read(DerivedBalance, "derive", {"computedBalance": 1, "deltasCount": 1, **more}, customerId="a")
+        read(ScopeBalance, "derive", {"computedBalance": 1, "deltasCount": 1, **more}, customerId="a")
 
 
 def test_a_document_is_kept_as_it_came() -> None:
