@@ -128,7 +128,7 @@ def test_a_lost_answer_names_the_key_that_repeats_it_safely(desk: Desk) -> None:
     assert "Balance of cus_4: 5.00 (1 record)" in desk.said("balance", "cus_4")
 
 
-def test_what_is_not_verified_yet_is_not_settled(desk: Desk) -> None:
+def test_a_record_that_is_not_verified_is_not_settled(desk: Desk) -> None:
     desk.stack.pacspace("configure", verify_delay=3600)
     desk.said("write", "usage-1", "500", "--account", "acme")
     said = desk.said("settle", "usage-1", "500", code=1)
@@ -153,7 +153,7 @@ def test_what_is_not_verified_yet_is_not_settled(desk: Desk) -> None:
         (("bucket", "nothing"), "No record found"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
+def test_a_wrong_argument_is_refused_in_one_line(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], complaint: str
 ) -> None:
     for name, value in desk.stack.environment.items():
@@ -205,7 +205,7 @@ def test_settle_says_in_json_whether_both_agree(desk: Desk) -> None:
     assert (agreed["agreed"], blocked["agreed"], blocked["current_bits"]) == (True, False, "100")
 
 
-def test_what_others_wrote_does_not_steer_the_terminal(desk: Desk) -> None:
+def test_text_of_others_does_not_control_the_terminal(desk: Desk) -> None:
     reason = "usage\x1b[2J\nBalance of cus_esc: 999.00\u202e"
     desk.said("record", "cus_esc", "-1", "--reason", reason, "--reference", "r\x9b1", "--wait")
     for arguments in (("balance", "cus_esc", "--records"), ("balance", "cus_esc", "--json")):
@@ -222,7 +222,7 @@ def test_a_checkpoint_without_its_root_is_no_success_in_json_either(desk: Desk) 
     assert (shown["proof_root"], shown["status"]) == (None, "QUEUED")
 
 
-def test_a_cadence_limit_says_when_and_not_that_it_may_have_been_recorded(desk: Desk) -> None:
+def test_a_cadence_limit_names_the_time_to_wait_and_no_idempotency_key(desk: Desk) -> None:
     desk.stack.pacspace("add_fault", name="cadence_limit", times=1, seconds=120)
     said = desk.refused("record", "cus_cadence", "-1", "--reason", "usage")
     assert "Send one summary per day" in said

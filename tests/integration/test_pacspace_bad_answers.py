@@ -1,4 +1,4 @@
-"""Whatever PacSpace answers, a call ends in a result or in one of our own errors; and nothing odd is agreement."""
+"""Broken answers: a call ends in a result or in one of our own errors, and no broken answer counts as agreement."""
 
 import contextlib
 import copy
@@ -142,7 +142,7 @@ def over(answers: Answers) -> Transport:
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_whatever_comes_back_the_client_answers_or_says_what_is_wrong(name: str, data: st.DataObject) -> None:
+def test_a_broken_answer_gives_a_result_or_an_error_of_ours(name: str, data: st.DataObject) -> None:
     names, good = good_answers()
     answers = [data.draw(broken(each)) for each in good[name]]
     with contextlib.suppress(PacspaceStripeError):
@@ -152,7 +152,7 @@ def test_whatever_comes_back_the_client_answers_or_says_what_is_wrong(name: str,
 @pytest.mark.parametrize("name", GATE_CALLS)
 @settings(max_examples=100)
 @given(data=st.data())
-def test_whatever_comes_back_the_gate_never_takes_it_for_agreement(name: str, data: st.DataObject) -> None:
+def test_a_broken_answer_never_counts_as_agreement_for_the_gate(name: str, data: st.DataObject) -> None:
     names, good = good_answers()
     answers = [data.draw(broken(each)) for each in good[f"gate.{name}"]]
     try:
@@ -217,7 +217,7 @@ def justified(result: object, said: dict[str, Any], names: Names) -> bool:
     ],
     ids=repr,
 )
-def test_no_call_takes_a_200_of_nothing_for_an_answer(name: str, content: bytes) -> None:
+def test_an_empty_200_is_an_answer_to_no_call(name: str, content: bytes) -> None:
     names, _ = good_answers()
     with pytest.raises(UnexpectedAnswer) as surprise:
         CALLS[name](client(over([(200, "application/json", content)])), names)
@@ -225,7 +225,7 @@ def test_no_call_takes_a_200_of_nothing_for_an_answer(name: str, content: bytes)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_an_answer_of_any_size_is_not_read_to_its_end(name: str) -> None:
+def test_an_endless_answer_is_cut_off(name: str) -> None:
     names, _ = good_answers()
     endless = b'{"success":true,"data":{"verified":true,"text":"' + b"x" * 11 * 1024 * 1024
     with pytest.raises(UnexpectedAnswer, match="bytes"):
@@ -233,14 +233,14 @@ def test_an_answer_of_any_size_is_not_read_to_its_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"%PD", b'{"success": true}'])
-def test_what_is_no_pdf_is_not_passed_on(content: bytes) -> None:
+def test_an_answer_that_is_no_pdf_is_refused(content: bytes) -> None:
     with pytest.raises(UnexpectedAnswer, match="not a PDF"):
         client(over([(200, "application/pdf", content)])).proofs.pdf("chk_1")
 
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_nothing_odd_counts_as_verified_by_the_client(data: st.DataObject) -> None:
+def test_a_broken_answer_never_counts_as_verified(data: st.DataObject) -> None:
     names, good = good_answers()
     answers = [data.draw(broken(good["proofs.verify"][0]))]
     try:

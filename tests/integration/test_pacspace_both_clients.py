@@ -1,4 +1,4 @@
-"""The official SDK's every call and ours, over one socket each, asking one simulator: the same answers, ours exact."""
+"""Every call of the official SDK and ours, over one socket each, to one simulator: the same answers, ours exact."""
 
 import contextlib
 import time
@@ -188,7 +188,7 @@ def public_calls() -> set[str]:
     return {"PacSpace.init"} | {name for name in named if not name.partition(".")[2].startswith("_")}
 
 
-def test_every_public_call_of_the_sdk_is_among_them() -> None:
+def test_every_public_call_of_the_sdk_is_compared() -> None:
     assert set(SDK_CALLS) == public_calls()
 
 
@@ -464,7 +464,7 @@ def as_the_sdk_has_it(value: object, other: object) -> object:
             return value
 
 
-def test_ours_is_exact_where_the_sdk_rounds(both: Both) -> None:
+def test_our_client_is_exact_where_the_sdk_rounds(both: Both) -> None:
     exact = sum(map(Decimal, AMOUNTS))
     ours, theirs = both.ours.balance.derive(CUSTOMER), both.theirs.balance.derive(CUSTOMER)
     assert ours.balance == exact == Decimal("-123456689.423456789012")
@@ -502,7 +502,7 @@ REFUSALS: tuple[tuple[str, type[Exception], type[errors.RemoteError]], ...] = (
 
 
 @pytest.mark.parametrize(("fault", "theirs", "ours"), REFUSALS)
-def test_both_are_refused_alike(
+def test_both_clients_are_refused_for_the_same_reason(
     module_both: Both, fault: str, theirs: type[Exception], ours: type[errors.RemoteError]
 ) -> None:
     module_both.simulator.add_fault(fault, endpoint="POST /api/v1/balance/delta", times=2, seconds=7)
@@ -515,7 +515,7 @@ def test_both_are_refused_alike(
         assert told.value.retry_after == timedelta(seconds=refused.value.retry_after)  # type: ignore[attr-defined]
 
 
-def test_only_ours_speaks_to_the_settlement_api(module_both: Both) -> None:
+def test_only_our_client_has_the_settlement_api(module_both: Both) -> None:
     settlement = module_both.ours.settlement
     for bits in (100, 250, 150):
         settlement.write([Write(key="settlement-2025-06", account_id="customer-acme", bits=bits)])

@@ -1,4 +1,4 @@
-"""What the official SDK and our client are answered when they write: the same, field by field, over one socket each."""
+"""Writes of the official SDK and of our client: the same answers, field by field, over one socket each."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +58,7 @@ def eventually(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_an_emit_is_answered_alike_and_its_replay_too(both: Both) -> None:
+def test_both_clients_get_the_same_answer_to_an_emit_and_its_replay(both: Both) -> None:
     for first, again in (("ours", "theirs"), ("theirs", "ours")):
         new = delta(first)
         answers = {
@@ -70,7 +70,7 @@ def test_an_emit_is_answered_alike_and_its_replay_too(both: Both) -> None:
     assert both.theirs.balance.customer("new")["totalDeltas"] == 2
 
 
-def test_an_emit_that_is_waited_for_is_answered_alike(both: Both) -> None:
+def test_both_clients_wait_for_the_same_verified_delta(both: Both) -> None:
     customer, amount, reason, options = theirs_of(delta(), "key-1")
     theirs = both.theirs.balance.emit_and_wait(
         customer, amount, reason, {**options, "timeout": 5_000, "pollInterval": 10}
@@ -80,7 +80,7 @@ def test_an_emit_that_is_waited_for_is_answered_alike(both: Both) -> None:
     agree(ours, theirs, DELTA)
 
 
-def test_an_emit_that_fails_while_it_is_waited_for_is_told_by_ours(both: Both) -> None:
+def test_our_client_raises_for_a_delta_that_fails_while_it_waits(both: Both) -> None:
     both.simulator.configure(verify_delay=60)
     made = both.theirs.balance.emit(*theirs_of(delta(), "key-1"))
     both.simulator.fail(made["recordId"], "chain refused it")
@@ -98,7 +98,7 @@ def flush(both: Both, *customers: str) -> dict[str, object]:
     return flushed
 
 
-def test_a_batch_is_answered_alike_in_its_parts(both: Both) -> None:
+def test_both_clients_get_the_same_answer_to_a_batch(both: Both) -> None:
     theirs = flush(both, "a", "b")
     ours = both.ours.balance.emit_batch([delta(each, customer_id=each, delta=-3) for each in ("a", "b", "c")])
     again = flush(both, "a", "c")
@@ -112,7 +112,7 @@ def test_a_batch_is_answered_alike_in_its_parts(both: Both) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cadence_limit", "plan_full"])
-def test_a_batch_that_is_refused_names_the_same_reason(both: Both, fault: str) -> None:
+def test_both_clients_learn_the_same_reason_for_a_refused_delta_of_a_batch(both: Both, fault: str) -> None:
     both.simulator.add_fault(fault)
     failures = flush(both, "a")["failures"]
     ours = both.ours.balance.emit_batch([delta("a", customer_id="a", delta=-3)])
@@ -130,7 +130,7 @@ def deliveries(both: Both) -> tuple[WebhookDelivery, ...]:
     return both.ours.tenant.webhook_deliveries(limit=100).deliveries
 
 
-def test_deliveries_are_listed_alike_and_ours_keep_their_state(both: Both) -> None:
+def test_both_clients_list_the_same_deliveries_and_ours_keeps_their_state(both: Both) -> None:
     both.receiver.wait()
     eventually(lambda: len(deliveries(both)) >= 5)
     delivered(both)
@@ -146,7 +146,7 @@ def test_deliveries_are_listed_alike_and_ours_keep_their_state(both: Both) -> No
     assert [(each.event, each.status) for each in lost] == [("customer.created", DeliveryStatus.FAILED)]
 
 
-def test_a_delivery_is_repeated_alike(both: Both) -> None:
+def test_both_clients_repeat_a_delivery(both: Both) -> None:
     event_id = both.receiver.wait().headers["X-Event-ID"]
     delivered(both)
     theirs = both.theirs.balance.retry_webhook(event_id)
@@ -160,14 +160,14 @@ def test_a_delivery_is_repeated_alike(both: Both) -> None:
     assert sent.count(event_id) == 3
 
 
-def test_an_event_nobody_knows_is_not_found_by_either(both: Both) -> None:
+def test_neither_client_finds_an_unknown_event(both: Both) -> None:
     with pytest.raises(sdk_errors.NotFoundError):
         both.theirs.balance.retry_webhook("evt_nobody")
     with pytest.raises(NotFound):
         both.ours.tenant.retry_webhook("evt_nobody")
 
 
-def test_a_customer_is_made_alike(both: Both) -> None:
+def test_both_clients_make_the_same_customer(both: Both) -> None:
     token = both.simulator.dashboard_token()
     theirs = both.theirs.customers.create(
         display_name="Acme", customer_id="made:1", unit_label="calls", options={"dashboardToken": token}
@@ -181,7 +181,7 @@ def test_a_customer_is_made_alike(both: Both) -> None:
     }
 
 
-def test_a_customer_that_exists_is_refused_to_both(both: Both) -> None:
+def test_neither_client_makes_a_customer_that_exists(both: Both) -> None:
     token = both.simulator.dashboard_token()
     both.ours.customers.create("Acme", customer_id="made:1", dashboard_token=token)
     with pytest.raises(sdk_errors.PacSpaceError) as refused:

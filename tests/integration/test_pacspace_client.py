@@ -1,4 +1,4 @@
-"""Our client of PacSpace: every call against the simulator, keys, waiting, limits and typed refusals."""
+"""The client of PacSpace: every call against the simulator, idempotency keys, waiting, limits and typed refusals."""
 
 import json
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_every_call_has_its_answer(name: str) -> None:
     assert CALLS[name](world.pac, names)
 
 
-def test_the_quick_start() -> None:
+def test_the_quick_start_runs_to_its_public_proof() -> None:
     world = World({"verify_delay": 3})
     emitted = world.pac.balance.emit_and_wait(delta("100.00", reason="initial-deposit", reference_id="txn-1"))
     derived = world.pac.balance.derive(CUSTOMER)
@@ -114,7 +114,7 @@ def test_the_quick_start() -> None:
     assert world.pac.verify(emitted.receipt_id or "", Source.CHAIN).verified
 
 
-def test_basic_settlement() -> None:
+def test_basic_settlement_adds_up_and_is_verified() -> None:
     world = World({"verify_delay": 3})
     for bits in (100, 250, 150):
         written = world.pac.settlement.write([Write(key="settlement-2025-06", account_id="customer-acme", bits=bits)])
@@ -134,7 +134,7 @@ def test_basic_settlement() -> None:
 
 
 @pytest.mark.parametrize(("named", "expected"), [("batchId", "batch_1"), ("requestId", "req_1")])
-def test_a_batch_of_writes_has_either_name(named: str, expected: str) -> None:
+def test_writes_are_named_by_batch_or_request(named: str, expected: str) -> None:
     pac, _ = over((202, {"statusCode": 202, "data": {named: expected, "itemCount": 1, "status": "queued"}}))
     assert pac.settlement.write([Write(key="k", account_id="a", bits=1)]).batch_id == expected
 
@@ -150,7 +150,7 @@ def test_a_batch_of_writes_has_either_name(named: str, expected: str) -> None:
         {"key": "x"},
     ],
 )
-def test_a_bucket_without_its_figures_is_none(changes: dict[str, object]) -> None:
+def test_a_bucket_without_its_figures_is_refused(changes: dict[str, object]) -> None:
     data = {"key": "k", "accountId": "a", "currentBits": 1, "totalWrites": 1, "verified": True, **changes}
     pac, _ = over((200, {"statusCode": 200, "data": data}))
     with pytest.raises(UnexpectedAnswer):
@@ -170,7 +170,7 @@ def test_facts_are_named_by_their_content() -> None:
         world.pac.settlement.fact("sha256_none")
 
 
-def test_scopes_of_derive() -> None:
+def test_derive_takes_every_kind_of_scope() -> None:
     world = World({"verify_delay": 0})
     derive = world.pac.balance.derive
     world.ledger.record(CUSTOMER, "-10", datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC))
@@ -190,7 +190,7 @@ def test_scopes_of_derive() -> None:
     ]
 
 
-def test_all_deltas_however_many_pages() -> None:
+def test_every_delta_is_listed_over_many_pages() -> None:
     world = World()
     for _ in range(2005):
         world.ledger.record(CUSTOMER, "-0.1", NOW)
@@ -209,7 +209,7 @@ def test_all_deltas_however_many_pages() -> None:
         [(1, ["a", "b"])],
     ],
 )
-def test_pages_that_do_not_add_up_are_not_a_whole(pages: list[tuple[int, list[str]]]) -> None:
+def test_pages_that_do_not_add_up_are_refused(pages: list[tuple[int, list[str]]]) -> None:
     answers = [
         (200, good(computedBalance=1, deltasCount=count, deltas=[{"recordId": each, "delta": 1} for each in ids]))
         for count, ids in pages
@@ -219,7 +219,7 @@ def test_pages_that_do_not_add_up_are_not_a_whole(pages: list[tuple[int, list[st
         pac.balance.derive_all(CUSTOMER)
 
 
-def test_customers_and_their_records() -> None:
+def test_customers_are_listed_summed_up_and_read_with_their_deltas() -> None:
     world, _ = populated()
     world.ledger.record("other", 7)
     page, summary = world.pac.customers.list(search="cust"), world.pac.customers.summary()
@@ -243,7 +243,7 @@ def test_a_customer_is_made_with_a_dashboards_token_and_only_once() -> None:
         create("Acme", dashboard_token="another")
 
 
-def test_what_the_plan_leaves_and_what_is_missing() -> None:
+def test_usage_limits_and_gaps_are_read() -> None:
     world, _ = populated(plan_limit=5)
     usage, limits, gaps = world.pac.tenant.usage(), world.pac.tenant.limits(), world.pac.tenant.gaps(CUSTOMER)
     assert (usage.allowed, usage.remaining, usage.consumed, usage.limit) == (True, 3, 2, 5)
@@ -263,7 +263,7 @@ def test_webhooks_sent_are_listed_and_sent_again() -> None:
         world.pac.tenant.retry_webhook("evt_none")
 
 
-def test_receipts_and_their_documents() -> None:
+def test_receipts_proofs_and_documents_are_read() -> None:
     world, names = populated(shared_record=True)
     receipt, proof = world.pac.proofs.receipt(CUSTOMER, APRIL), world.pac.proofs.invoice_proof(CUSTOMER, APRIL)
     (listed,) = world.pac.proofs.receipts(CUSTOMER)
@@ -294,7 +294,7 @@ def test_a_batch_succeeds_in_parts() -> None:
     ]
 
 
-def test_what_a_batch_leaves_out_is_said() -> None:
+def test_deltas_that_a_batch_answer_leaves_out_are_named() -> None:
     pac, _ = over((200, good(totalQueued=1, totalFailed=0, results=[{"index": 1, "status": "QUEUED"}])))
     assert pac.balance.emit_batch([delta(), delta()]).unanswered == (0,)
     for results in ([{"index": 2}], [{"index": 0}, {"index": 0}], [{"index": -1}]):
@@ -307,19 +307,19 @@ def test_what_a_batch_leaves_out_is_said() -> None:
     "data",
     [{"status": "QUEUED"}, {"recordId": "r", "customerId": "other"}, {"recordId": "r", "delta": 42.5}, {"recordId": 1}],
 )
-def test_an_answer_about_another_delta_is_not_believed(data: dict[str, object]) -> None:
+def test_an_answer_about_another_delta_is_refused(data: dict[str, object]) -> None:
     pac, _ = over((201, good(**data)))
     with pytest.raises(UnexpectedAnswer):
         pac.balance.emit(delta())
 
 
-def test_the_state_of_another_delta_is_not_believed() -> None:
+def test_the_state_of_another_delta_is_refused() -> None:
     pac, _ = over((200, good(recordId="rec_2", status="VERIFIED")))
     with pytest.raises(UnexpectedAnswer):
         pac.balance.wait_for_verified("rec_1")
 
 
-def test_a_scope_without_an_end_is_not_followed_for_ever() -> None:
+def test_a_list_of_deltas_without_an_end_is_given_up() -> None:
     numbers = count()
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -368,7 +368,7 @@ def test_a_write_whose_answer_is_lost_happens_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["settlement.write", "settlement.post_fact"])
-def test_where_no_key_counts_a_lost_answer_is_told_and_nothing_is_sent_again(name: str) -> None:
+def test_a_settlement_write_whose_answer_is_lost_is_not_sent_again(name: str) -> None:
     world, names = populated()
     world.ledger.add_fault("lost_reply", times=2)
     with pytest.raises(RemoteUnavailable):
@@ -384,7 +384,7 @@ def test_a_new_call_takes_a_new_key_unless_one_is_given() -> None:
     assert world.keys()[2] == "mine"
 
 
-def test_a_key_used_for_another_delta_is_told_apart_at_once() -> None:
+def test_a_key_used_for_another_delta_is_a_conflict_at_once() -> None:
     world = World()
     world.pac.balance.emit(delta(), idempotency_key="mine")
     with pytest.raises(Conflict) as conflict:
@@ -394,7 +394,7 @@ def test_a_key_used_for_another_delta_is_told_apart_at_once() -> None:
 
 
 @pytest.mark.parametrize("status", [202, 409, 425, 429, 503])
-def test_a_write_in_flight_is_waited_for_however_that_is_said(status: int) -> None:
+def test_a_write_in_flight_is_waited_for_in_every_spelling(status: int) -> None:
     world = World({"in_flight": 4, "in_flight_status": status})
     assert world.pac.balance.emit(delta()).record_id
     assert len(set(world.keys())) == 1
@@ -460,7 +460,7 @@ def test_every_refusal_has_its_type_and_a_hint(fault: str, kind: type[RemoteErro
     assert len(set(world.keys())) == 1
 
 
-def test_limits_say_how_long_to_wait() -> None:
+def test_a_rate_or_cadence_limit_names_the_time_to_wait() -> None:
     world = World({"cadence": 3600, "verify_delay": 0})
     world.pac.balance.emit(delta())
     with pytest.raises(CadenceLimited) as cadence:
@@ -474,7 +474,7 @@ def test_limits_say_how_long_to_wait() -> None:
         assert limited.value.retry_after == timedelta(seconds=30)
 
 
-def test_the_plan_and_the_environment_refuse() -> None:
+def test_a_full_plan_and_a_missing_environment_have_their_errors() -> None:
     world = World()
     world.ledger.add_fault("plan_full")
     with pytest.raises(PlanLimitReached):
@@ -487,7 +487,7 @@ def test_the_plan_and_the_environment_refuse() -> None:
 @pytest.mark.parametrize(
     ("key", "kind"), [("pk_test_other.secret", KeyRefused), ("pk_live_other.secret", HostMismatch)]
 )
-def test_a_key_that_does_not_fit(key: str, kind: type[RemoteError]) -> None:
+def test_a_key_of_another_environment_is_a_host_mismatch(key: str, kind: type[RemoteError]) -> None:
     world = World()
     with pytest.raises(kind) as refused:
         client(world.transport, key).tenant.usage()
@@ -495,7 +495,7 @@ def test_a_key_that_does_not_fit(key: str, kind: type[RemoteError]) -> None:
     assert "secret" not in f"{refused.value}{refused.value.hint}"
 
 
-def test_scopes_that_pacspace_does_not_take() -> None:
+def test_a_refused_scope_has_its_error() -> None:
     world, _ = populated(max_scope_months=1)
     with pytest.raises(ScopeRefused) as wide:
         world.pac.balance.derive(CUSTOMER, type(WINDOW)(start=datetime(2025, 1, 1, tzinfo=UTC), end=WINDOW.end))
@@ -508,7 +508,7 @@ def test_scopes_that_pacspace_does_not_take() -> None:
 
 
 @pytest.mark.parametrize("rules", [{"unknown_root": "unverified"}, {"unknown_root": "not_found"}])
-def test_a_root_nobody_made_is_not_verified(rules: dict[str, object]) -> None:
+def test_an_unknown_root_is_not_verified(rules: dict[str, object]) -> None:
     shown = World(rules).pac.verify("0xab")
     assert (shown.verified, shown.record_count, shown.proof_root) == (False, None, "0xab")
     assert shown.message
@@ -544,7 +544,7 @@ def test_a_root_nobody_made_is_not_verified(rules: dict[str, object]) -> None:
         lambda pac: pac.tenant.gaps("a", first=-1),
     ],
 )
-def test_what_pacspace_would_not_take_is_not_sent(ask: Callable[[PacSpace], object]) -> None:
+def test_values_that_pacspace_would_refuse_are_not_sent(ask: Callable[[PacSpace], object]) -> None:
     world = World()
     with pytest.raises(InvalidInput):
         ask(world.pac)
@@ -565,7 +565,7 @@ def test_numbers_are_exact_both_ways() -> None:
     assert [each.amount for each in derived.deltas] == amounts
 
 
-def test_everything_of_a_delta_arrives() -> None:
+def test_every_field_of_a_delta_arrives() -> None:
     world = World()
     world.pac.balance.emit(delta(reference_id="r2", metadata={"a": {"b": [1]}}, adjusts_reference="r1"))
     assert json.loads(world.seen[0].content) == {
@@ -593,7 +593,7 @@ def test_a_transport_that_is_shared_stays_open() -> None:
     assert world.pac.tenant.usage().allowed is True
 
 
-def test_the_package_hands_the_client_out() -> None:
+def test_the_package_exports_the_client() -> None:
     import pacspace_stripe  # noqa: PLC0415  # what is tested
 
     assert pacspace_stripe.PacSpace is PacSpace
@@ -602,7 +602,7 @@ def test_the_package_hands_the_client_out() -> None:
         pacspace_stripe.Nothing  # noqa: B018  # what is tested
 
 
-def test_what_is_public_is_asked_without_a_key() -> None:
+def test_public_requests_carry_no_key() -> None:
     world, names = populated()
     with PublicPacSpace(base_url=ADDRESS, transport=world.transport) as public:
         assert public.verify(names.root, Source.BOTH) == world.pac.verify(names.root, Source.BOTH)

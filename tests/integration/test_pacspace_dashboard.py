@@ -97,7 +97,7 @@ def test_a_live_key_is_asked_for_by_name() -> None:
 
 
 @pytest.mark.parametrize(("step", "times"), [("create_key", 1), ("register", 1), ("verify_mfa", 1), ("log_in", 3)])
-def test_only_what_may_happen_twice_is_sent_again(step: str, times: int) -> None:
+def test_only_repeatable_requests_are_sent_again(step: str, times: int) -> None:
     with desk(lambda _: httpx.Response(503)) as at, pytest.raises(RemoteUnavailable):
         STEPS[step](at.dashboard)
     assert len(at.seen) == times
@@ -143,7 +143,7 @@ def test_another_origin_neither_gets_nor_sets_a_cookie(elsewhere: str) -> None:
     assert cookies.headers(elsewhere) == {}
 
 
-def test_two_sessions_on_one_transport_know_nothing_of_each_other() -> None:
+def test_two_sessions_on_one_transport_share_no_cookie() -> None:
     with simulated() as (at, ledger):
         registered(at, ledger)
         at.dashboard.log_in(EMAIL, PASSWORD)
@@ -179,14 +179,14 @@ def test_an_older_dashboards_token_is_sent_as_such(name: str, envelope: str) -> 
 @pytest.mark.parametrize(
     "data", [{}, {"accessToken": ""}, {"token": None}, {"token": "two words"}, {"requiresMfa": True}, {"token": 7}]
 )
-def test_a_login_without_a_session_is_none(data: dict[str, Any]) -> None:
+def test_a_login_that_begins_no_session_is_refused(data: dict[str, Any]) -> None:
     answer = httpx.Response(200, json={"success": True, "data": data})
     with desk(replies({"/login": answer})) as at, pytest.raises(UnexpectedAnswer):
         at.dashboard.log_in(EMAIL, PASSWORD)
 
 
 @pytest.mark.parametrize("status", [200, 401, 429, 503])
-def test_what_was_secret_is_in_no_error_and_no_log(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_an_error_or_a_log(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     def echoes(request: httpx.Request) -> httpx.Response:
@@ -232,7 +232,7 @@ def test_an_environment_that_failed_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     "address", ["", "pacspace.test", "http://pacspace.test", "https://a:b@pacspace.test", "ftp://a"]
 )
-def test_a_password_goes_to_no_odd_address(address: str) -> None:
+def test_a_password_is_not_sent_to_an_invalid_address(address: str) -> None:
     with desk(replies({})) as at, pytest.raises(InvalidInput, match="the dashboard's address"):
         Dashboard(at.transport, address)
 
@@ -251,7 +251,7 @@ def test_a_password_goes_to_no_odd_address(address: str) -> None:
         ),
     ],
 )
-def test_what_cannot_be_right_is_not_sent(step: Callable[[Dashboard], object]) -> None:
+def test_invalid_input_is_not_sent(step: Callable[[Dashboard], object]) -> None:
     with desk(replies({})) as at, pytest.raises(InvalidInput):
         step(at.dashboard)
     assert at.seen == []

@@ -48,7 +48,7 @@ def test_a_key_is_read_in_every_spelling(body: dict[str, Any]) -> None:
     "data",
     [{}, {"fullKey": "sk_test_topsecret"}, {"fullKey": "pk_test_topsecret and more"}, {"publicKey": "pk_test_abc"}, []],
 )
-def test_what_is_no_key_is_not_taken_for_one(data: object) -> None:
+def test_a_key_in_any_other_form_is_refused(data: object) -> None:
     answer = httpx.Response(201, json={"success": True, "data": data})
     with desk(replies({"/api-keys": answer})) as at, pytest.raises(UnexpectedAnswer) as caught:
         at.dashboard.create_key("mine", SANDBOX)
@@ -88,7 +88,7 @@ def test_the_list_of_environments_is_read_in_any_likely_shape(page: object) -> N
 
 
 @pytest.mark.parametrize("shown", ["http://elsewhere.test", "ftp://a", "https://user:pass@a.test", "x", None, 7])
-def test_an_address_that_a_key_must_not_go_to_is_none(shown: object) -> None:
+def test_an_invalid_address_of_an_environment_is_ignored(shown: object) -> None:
     page = {"environments": [{"environment": "sandbox", "status": "active", "baseUrl": shown}]}
     with desk(replies({"/dashboard/environments": httpx.Response(200, json=page)})) as at:
         assert at.dashboard.api_address(SANDBOX) is None
@@ -117,7 +117,7 @@ REFUSALS: list[tuple[str, int, dict[str, Any], type[RemoteError], str]] = [
 
 @pytest.mark.parametrize("nested", [True, False], ids=["nested", "flat"])
 @pytest.mark.parametrize(("step", "status", "said", "kind", "hint"), REFUSALS)
-def test_each_refusal_says_what_it_means(
+def test_each_refusal_has_its_error_and_hint(
     step: str, status: int, said: dict[str, Any], kind: type[RemoteError], hint: str, *, nested: bool
 ) -> None:
     body = {**said, "message": "No."}
@@ -140,7 +140,7 @@ def test_a_page_for_people_is_not_the_dashboard(step: str, status: int) -> None:
 
 
 @given(st.sampled_from(list(STEPS)), STATUSES, TYPES, st.one_of(RAW, JUNK.map(json.dumps)), st.text(max_size=40))
-def test_whatever_is_answered_ends_in_a_value_or_an_error_of_ours(
+def test_any_answer_ends_in_a_value_or_an_error_of_ours(
     step: str, status: int, kind: str, body: bytes | str, cookie: str
 ) -> None:
     content = body.encode() if isinstance(body, str) else body
@@ -172,13 +172,13 @@ SHAPES = st.fixed_dictionaries(
 
 
 @given(st.sampled_from(list(STEPS)), SHAPES)
-def test_so_does_whatever_looks_a_little_like_an_answer(step: str, body: dict[str, Any]) -> None:
+def test_a_nearly_valid_answer_ends_in_a_value_or_an_error_of_ours(step: str, body: dict[str, Any]) -> None:
     with desk(lambda _: httpx.Response(200, content=json.dumps(body))) as at, contextlib.suppress(PacspaceStripeError):
         STEPS[step](at.dashboard)
 
 
 @given(st.text(max_size=60))
-def test_a_cookie_that_makes_no_sense_does_no_harm(cookie: str) -> None:
+def test_an_invalid_cookie_is_ignored(cookie: str) -> None:
     headers = [(b"Set-Cookie", each.encode(errors="replace")) for each in (cookie, f"{cookie}; Path=/", "a=b; Path=/")]
 
     def answer(_: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What we ask of PacSpace: each request as its contract has it, each answer read exactly or refused."""
+"""The gate's part of the client: each request as PacSpace documents it, each answer read exactly or refused."""
 
 import json
 import logging
@@ -117,7 +117,7 @@ def test_balances_are_exact(deltas: list[str]) -> None:
     assert world.api.derive("acme", WINDOW).net == sum(map(Decimal, deltas))
 
 
-def test_an_unknown_account_is_zero_of_nothing() -> None:
+def test_an_unknown_account_has_a_balance_of_zero() -> None:
     assert World().api.derive("nobody", WINDOW) == Balance(
         account="nobody", window=WINDOW, net=Decimal(0), count=0, known=False
     )
@@ -132,7 +132,7 @@ def test_a_wrong_address_is_not_an_unknown_account() -> None:
 
 
 @pytest.mark.parametrize("account", ["cus_1:api_calls", "a/b", "a b?c#d", "ünï", "a%2Fb"])
-def test_accounts_are_one_path_segment_whatever_they_hold(account: str) -> None:
+def test_an_account_is_one_path_segment_whatever_it_contains(account: str) -> None:
     api, replies = api_over((200, good(computedBalance=-5, deltasCount=1)))
     api.derive(account, WINDOW)
     raw = replies.requests[0].url.raw_path.decode().partition("?")[0]
@@ -142,7 +142,7 @@ def test_accounts_are_one_path_segment_whatever_they_hold(account: str) -> None:
 
 
 @pytest.mark.parametrize("account", ["", ".", ".."])
-def test_an_account_that_names_another_path_is_not_asked_for(account: str) -> None:
+def test_an_account_that_would_change_the_path_is_refused(account: str) -> None:
     api, replies = api_over((200, good()))
     with pytest.raises(ValueError, match="an id is needed"):
         api.derive(account, WINDOW)
@@ -164,7 +164,7 @@ def test_an_account_that_names_another_path_is_not_asked_for(account: str) -> No
     ],
     ids=repr,
 )
-def test_an_odd_200_is_never_agreement(body: object) -> None:
+def test_a_200_that_is_no_balance_is_refused(body: object) -> None:
     api, _ = api_over((200, body))
     with pytest.raises(UnexpectedAnswer):
         api.derive("acme", WINDOW)
@@ -205,7 +205,7 @@ def test_compare_is_asked_with_the_exact_figures() -> None:
         ("1E-9", "0.000000001"),
     ],
 )
-def test_numbers_go_out_digit_by_digit(figure: str, written: str) -> None:
+def test_balances_are_sent_with_exactly_their_digits(figure: str, written: str) -> None:
     api, replies = api_over((201, good(matchesYours=True)))
     api.compare("acme", WINDOW, yours=Decimal(figure), theirs=Decimal(0))
     assert f'"yourBalance":{written},' in replies.requests[0].content.decode()
@@ -220,7 +220,7 @@ def test_quotes_in_an_account_stay_inside_their_string() -> None:
 # checkpoint, find_checkpoint, invoice_proof, verify
 
 
-def test_from_checkpoint_to_public_proof() -> None:
+def test_a_checkpoint_leads_to_its_public_proof() -> None:
     world = World()
     world.use()
     made = world.api.checkpoint("acme", WINDOW, idempotency_key="key-1")
@@ -270,7 +270,7 @@ def test_a_checkpoint_that_is_not_listed_is_none() -> None:
     assert world.api.find_checkpoint("acme", WINDOW, "chk_unknown") is None
 
 
-def test_checkpoints_are_looked_for_on_every_page() -> None:
+def test_a_checkpoint_is_searched_for_on_every_page() -> None:
     rows = [{"checkpointId": f"chk_{number}", "proofRoot": "0xab"} for number in range(150)]
     api, replies = api_over(
         (200, good(checkpoints=rows[:100], pagination={"total": 150})),
@@ -285,7 +285,7 @@ def test_checkpoints_are_looked_for_on_every_page() -> None:
     assert api.find_checkpoint("acme", WINDOW, "chk_999") is None
 
 
-def test_a_list_of_checkpoints_without_an_end_is_not_followed_for_ever() -> None:
+def test_a_list_of_checkpoints_that_repeats_a_page_is_refused() -> None:
     api, replies = api_over((200, good(checkpoints=[{"checkpointId": "chk_0"}], total=10**6)))
     with pytest.raises(UnexpectedAnswer, match="page before"):
         api.find_checkpoint("acme", WINDOW, "chk_1")
@@ -314,7 +314,7 @@ def test_the_wait_for_a_pending_checkpoint_is_bounded(wish: int | None) -> None:
     assert len(replies.requests) <= 201
 
 
-def test_a_checkpoint_that_pacspace_gave_up_is_refused() -> None:
+def test_a_checkpoint_that_pacspace_could_not_make_is_an_error() -> None:
     api, _ = api_over((201, good(checkpointId="chk_1", status="FAILED", proofRoot="0xab")))
     with pytest.raises(RemoteRefused) as refused:
         api.checkpoint("acme", WINDOW, idempotency_key="key-1")
@@ -342,7 +342,7 @@ def test_the_verify_link_is_the_shared_record_where_there_is_one_and_its_access_
 
 
 @pytest.mark.parametrize("account", ["nobody", "acme"])
-def test_no_checkpoint_no_proof(account: str) -> None:
+def test_without_a_checkpoint_there_is_no_proof(account: str) -> None:
     world = World()
     world.use()
     assert world.api.invoice_proof(account, WINDOW) == InvoiceProof(
@@ -366,7 +366,7 @@ def test_the_public_address_of_a_root_is_where_it_is_asked_about() -> None:
 
 
 @pytest.mark.parametrize("answer", ["unverified", "not_found"])
-def test_a_root_nobody_made_is_not_verified(answer: str) -> None:
+def test_an_unknown_root_is_not_verified(answer: str) -> None:
     found = World(unknown_root=answer).api.verify("0xab")
     assert found == ProofSummary(
         proof_root="0xab", verified=False, record_count=None, net_change=None, unknown=answer == "not_found"
@@ -385,7 +385,7 @@ def test_verify_may_come_without_envelope_and_summary() -> None:
     "body",
     [{"success": False, "verified": True}, {"verified": "yes"}, {}, {"verified": True, "proofRoot": "0xcd"}, b"<html>"],
 )
-def test_nothing_odd_counts_as_verified(body: object) -> None:
+def test_any_other_answer_does_not_count_as_verified(body: object) -> None:
     api, _ = api_over((200, body))
     with pytest.raises(UnexpectedAnswer):
         api.verify("0xab")
@@ -394,7 +394,7 @@ def test_nothing_odd_counts_as_verified(body: object) -> None:
 # unsettled
 
 
-def test_what_is_not_verified_yet_is_unsettled() -> None:
+def test_deltas_that_are_not_verified_yet_are_unsettled() -> None:
     world = World()
     world.use()
     assert world.api.unsettled("acme", WINDOW) == Unsettled(unverified=0, gaps=0)
@@ -415,7 +415,7 @@ def test_gaps_are_unsettled() -> None:
     assert world.api.unsettled("acme", WINDOW) == Unsettled(unverified=0, gaps=1)
 
 
-def test_all_recent_pages_are_looked_at() -> None:
+def test_every_page_of_recent_activity_is_read() -> None:
     world = World()
     for _ in range(250):
         world.ledger.record("acme", -1, WINDOW.start, verified=False)
@@ -461,7 +461,7 @@ def test_a_list_that_names_no_number_of_rows_is_read_to_a_page_that_is_not_full(
     assert api.find_checkpoint("acme", WINDOW, "chk_149") is not None
 
 
-def test_activity_without_an_end_is_refused_and_not_taken_for_settled() -> None:
+def test_activity_that_repeats_a_page_is_refused_and_not_taken_for_settled() -> None:
     rows = [{"status": "verified", "time": "2026-11-02T00:00:00.000Z"}]
     activity = (200, good(recentActivity={"items": rows, "pagination": {"total": 10**6}}))
     api, replies = api_over(*[activity] * 10, (200, good(gaps=[])))
@@ -516,7 +516,7 @@ def every_call(api: ReconciliationApi) -> list[Callable[[], object]]:
         ("wrong_shape", UnexpectedAnswer, None),
     ],
 )
-def test_every_call_names_every_trouble(fault: str, kind: type[RemoteError], code: str | None) -> None:
+def test_every_call_raises_the_error_of_every_failure(fault: str, kind: type[RemoteError], code: str | None) -> None:
     world = World()
     world.use()
     world.ledger.add_fault(fault, endpoint="*")
@@ -527,7 +527,7 @@ def test_every_call_names_every_trouble(fault: str, kind: type[RemoteError], cod
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "429", "timeout", "connection_error", "lost_reply"])
-def test_passing_trouble_is_not_noticed(fault: str) -> None:
+def test_a_failure_that_passes_is_retried(fault: str) -> None:
     world = World()
     world.use()
     world.ledger.add_fault(fault, times=2)
@@ -580,7 +580,7 @@ def test_the_balance_of_a_window_that_is_too_wide_is_that_of_its_parts(months: i
     assert limited.api.derive("nobody", year) == whole.api.derive("nobody", year)
 
 
-def test_a_day_that_is_too_wide_is_refused_and_not_asked_for_for_ever() -> None:
+def test_a_day_that_is_too_wide_is_refused_and_not_halved() -> None:
     world = World(max_scope_months=0)
     with pytest.raises(RemoteRefused):
         world.api.derive("acme", Window(start=WINDOW.start, end=WINDOW.start + timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""The client's README: its example runs; its tables leave nothing out and name nothing that is not there."""
+"""The client's README: its example runs; its tables leave nothing out and name nothing that does not exist."""
 
 import os
 import re

@@ -92,7 +92,7 @@ def test_a_record_that_differs_is_a_drift(tmp_path: Path, billed: str, written: 
         assert made.left == set()
 
 
-def test_a_record_that_nobody_wrote_to_is_missing(tmp_path: Path) -> None:
+def test_a_record_without_writes_is_missing(tmp_path: Path) -> None:
     with settlement(tmp_path) as made:
         made.subscribe()
         made.bill("5")
@@ -111,7 +111,7 @@ def test_nothing_billed_and_no_record_is_matched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("billed", ["12", "0", "13"])
-def test_a_record_that_is_not_verified_proves_nothing_whatever_it_says(tmp_path: Path, billed: str) -> None:
+def test_a_record_that_is_not_verified_proves_nothing(tmp_path: Path, billed: str) -> None:
     with settlement(tmp_path) as made:
         made.subscribe()
         made.bill(billed)
@@ -121,7 +121,7 @@ def test_a_record_that_is_not_verified_proves_nothing_whatever_it_says(tmp_path:
         assert made.left == set()
 
 
-def test_once_verified_it_goes_out_by_itself(tmp_path: Path) -> None:
+def test_an_invoice_leaves_once_its_record_is_verified(tmp_path: Path) -> None:
     with settlement(tmp_path) as made:
         made.subscribe()
         made.bill("12")
@@ -143,7 +143,7 @@ def test_usage_may_be_written_as_negative_bits(tmp_path: Path) -> None:
         assert made.invoice()["metadata"]["pacspace_record_bits"] == "-12"
 
 
-def test_two_windows_in_one_month_are_not_vouched_for_by_one_record(tmp_path: Path) -> None:
+def test_one_record_does_not_prove_two_windows(tmp_path: Path) -> None:
     with settlement(tmp_path) as made:
         subscription = made.subscribe()
         made.stripe.split_period(subscription, MIDDLE)
@@ -169,7 +169,7 @@ def test_two_windows_with_a_record_each_agree(tmp_path: Path) -> None:
         assert made.left == {made.invoice_id}
 
 
-def test_two_meters_are_not_vouched_for_by_one_record(tmp_path: Path) -> None:
+def test_one_record_does_not_prove_two_meters(tmp_path: Path) -> None:
     with settlement(tmp_path) as made:
         other = made.stripe.add_price(made.stripe.add_meter("tokens"))
         made.subscribe(prices=[made.price, other])
@@ -181,7 +181,7 @@ def test_two_meters_are_not_vouched_for_by_one_record(tmp_path: Path) -> None:
         assert made.left == set()
 
 
-def test_two_invoices_of_one_month_are_not_vouched_for_by_one_record(tmp_path: Path) -> None:
+def test_one_record_does_not_prove_two_invoices(tmp_path: Path) -> None:
     with settlement(tmp_path) as made:
         first_ends = START + timedelta(minutes=30)
         made.stripe.add_customer("cus_acme")
@@ -277,7 +277,7 @@ def test_a_record_that_is_not_verified_is_named_nowhere(tmp_path: Path) -> None:
         assert "as recorded" not in (invoice["footer"] or "")
 
 
-def test_an_early_warning_has_nothing_to_compare_and_says_why(tmp_path: Path) -> None:
+def test_an_early_warning_compares_nothing_and_gives_the_reason(tmp_path: Path) -> None:
     with settlement(tmp_path, fail="open") as made:
         subscription = made.subscribe()
         made.bill("50")
@@ -349,7 +349,7 @@ def test_bits_are_read_exactly(bits: str) -> None:
     ids=lambda bits: bits[:10],
 )
 @pytest.mark.parametrize("name", ["currentBits", "totalWrites"])
-def test_bits_that_are_no_whole_number_of_bounded_length_are_an_error_of_ours(name: str, bits: str) -> None:
+def test_bits_that_are_no_whole_number_of_bounded_length_are_refused(name: str, bits: str) -> None:
     figures = {"currentBits": "1", "totalWrites": "1", name: bits}
     said = ",".join(f'"{each}":{figure}' for each, figure in figures.items())
     body = f'{{"success":true,"data":{{{said},"verified":true}}}}'.encode()
@@ -365,7 +365,7 @@ def test_bits_that_are_no_whole_number_of_bounded_length_are_an_error_of_ours(na
         {"message": ["No record found"], "code": "NOT_FOUND"},
     ],
 )
-def test_a_key_nobody_wrote_to_has_no_record(body: dict[str, object]) -> None:
+def test_a_key_without_writes_has_no_record(body: dict[str, object]) -> None:
     assert answering(404, body).record("k") is None
 
 
@@ -435,7 +435,7 @@ def test_writes_add_up_in_the_simulated_record_and_are_verified_in_time() -> Non
         *([{"key": "k", "accountId": "a", "bits": 1.5}], [{"key": "k", "accountId": "a", "bits": True}]),
     ],
 )
-def test_a_write_that_is_none_is_refused(items: object) -> None:
+def test_an_invalid_write_is_refused(items: object) -> None:
     ledger = PacSpaceSimulator(ManualClock(datetime.fromisoformat("2026-11-01T00:00:00Z")))
     headers = {"X-Api-Key": ledger.api_key}
     request = httpx.Request("POST", "http://127.0.0.1/api/v1/writes", headers=headers, json={"items": items})

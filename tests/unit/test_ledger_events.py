@@ -40,7 +40,7 @@ def verify(
     verify_pacspace_signature(body, header, stamp, secrets, now=now, tolerance=FIVE_MINUTES)
 
 
-def test_the_contracts_vector_passes() -> None:
+def test_the_published_vector_passes() -> None:
     assert signed() == SIGNATURE
     verify(SIGNATURE)
 
@@ -60,7 +60,7 @@ def test_any_of_several_signatures_passes(header: str) -> None:
     Webhooks(SECRET).verify(header, STAMP, BODY.decode(), tolerance=10**10)
 
 
-def test_while_a_secret_is_rotated_both_pass() -> None:
+def test_both_secrets_pass_during_a_rotation() -> None:
     both = ("whsec_next", SECRET)
     verify(SIGNATURE, secrets=both)
     verify(signed(secret="whsec_next"), secrets=both)
@@ -82,7 +82,9 @@ def test_while_a_secret_is_rotated_both_pass() -> None:
         (signed(BODY + b" "), STAMP),
     ],
 )
-def test_anything_else_is_refused_with_a_hint_about_the_right_secret(header: str | None, stamp: str | None) -> None:
+def test_any_other_signature_is_refused_with_a_hint_about_the_right_secret(
+    header: str | None, stamp: str | None
+) -> None:
     with pytest.raises(SignatureError) as caught:
         verify(header, stamp)
     assert "PacSpace" in caught.value.hint
@@ -98,7 +100,7 @@ def test_without_a_secret_nothing_passes(secrets: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
 @pytest.mark.parametrize(("offset", "fine"), [(-301, False), (-300, True), (0, True), (300, True), (301, False)])
-def test_signed_a_little_early_or_late_passes_in_either_unit(unit: int, offset: int, fine: bool) -> None:  # noqa: FBT001 - a table
+def test_a_signature_within_the_tolerance_passes_in_either_unit(unit: int, offset: int, fine: bool) -> None:  # noqa: FBT001 - a table
     stamp = str((int(STAMP) + offset) * unit)
     if fine:
         verify(signed(stamp=stamp), stamp)
@@ -108,7 +110,7 @@ def test_signed_a_little_early_or_late_passes_in_either_unit(unit: int, offset: 
 
 
 @given(st.text(min_size=1), st.sampled_from([1, 1000]), st.integers(min_value=-290, max_value=290), st.booleans())
-def test_whatever_the_sdk_takes_for_genuine_passes_and_nothing_else(
+def test_a_signature_passes_exactly_when_the_sdk_accepts_it(
     text: str,
     unit: int,
     offset: int,
@@ -136,7 +138,7 @@ OF_THE_DOCS = {"timestamp": "2026-02-11T10:30:12.456Z"}
 @pytest.mark.parametrize("envelope", [OF_THE_SDK, OF_THE_DOCS], ids=["sdk", "docs"])
 @pytest.mark.parametrize("data", [FLAT, NESTED, FLAT | {"delta": NESTED["delta"]}], ids=["flat", "nested", "both"])
 @pytest.mark.parametrize("kind", ["delta.verified", "delta.failed", "checkpoint.verified"])
-def test_both_envelopes_and_both_payloads_say_whose_it_is(
+def test_both_envelopes_and_both_payloads_name_the_account(
     envelope: dict[str, object], data: dict[str, object], kind: str
 ) -> None:
     event = ledger_event_from_pacspace(json.dumps({"event": kind, "data": data} | envelope).encode(), "evt_header")
@@ -154,7 +156,7 @@ def test_both_envelopes_and_both_payloads_say_whose_it_is(
         ({}, None),
     ],
 )
-def test_a_payload_that_no_document_shows_is_read_like_the_others(data: dict[str, object], account: str | None) -> None:
+def test_an_unpublished_payload_is_read_like_the_others(data: dict[str, object], account: str | None) -> None:
     body = json.dumps({"event": "checkpoint.verified", "data": data}).encode()
     assert ledger_event_from_pacspace(body, None).account == account
 
@@ -174,7 +176,7 @@ def test_a_record_key_is_read_where_there_is_one(data: dict[str, object], key: s
     assert ledger_event_from_pacspace(body, None).record_key == key
 
 
-def test_an_event_is_known_again_by_header_envelope_or_body() -> None:
+def test_an_event_has_the_id_of_its_header_envelope_or_body() -> None:
     with_id, without = (json.dumps({"event": "x"} | more).encode() for more in ({"id": "evt_1"}, {}))
     assert ledger_event_from_pacspace(with_id, "evt_h").event_id == "evt_h"
     assert ledger_event_from_pacspace(with_id, None).event_id == "evt_1"
@@ -183,7 +185,7 @@ def test_an_event_is_known_again_by_header_envelope_or_body() -> None:
     assert ledger_event_from_pacspace(without, None).event_id.startswith("sha256:")
 
 
-def test_what_we_do_not_act_on_is_read_without_data() -> None:
+def test_an_event_of_another_type_needs_no_data() -> None:
     for name in ("customer.created", "delta.stored", "surprise"):
         assert ledger_event_from_pacspace(json.dumps({"event": name}).encode(), None).type is LedgerEventType.OTHER
 
@@ -213,6 +215,6 @@ def test_a_body_that_is_no_event_is_unreadable_and_not_repeated(body: bytes) -> 
 
 
 @given(st.binary())
-def test_no_body_breaks_it(body: bytes) -> None:
+def test_any_body_is_an_event_or_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         ledger_event_from_pacspace(body, None)

@@ -1,4 +1,4 @@
-"""PacSpace's envelopes, lists and error answers, in every documented form; and 200s that are no agreement."""
+"""PacSpace's envelopes, lists and error answers, in every documented form; and 200s that count as no answer."""
 
 import json
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def test_both_envelopes_are_opened(body: object) -> None:
     assert data_of("derive", answer(body)) == {"a": 1}
 
 
-def test_only_where_documented_there_may_be_no_envelope() -> None:
+def test_an_answer_without_an_envelope_is_read_only_where_documented() -> None:
     assert data_of("verify", answer({"verified": True}), bare=True) == {"verified": True}
     with pytest.raises(UnexpectedAnswer, match="derive: success is missing"):
         data_of("derive", answer({"computedBalance": -5, "deltasCount": 1}))
@@ -73,7 +73,7 @@ def test_only_where_documented_there_may_be_no_envelope() -> None:
         b'{"success": true, "data": {"a": NaN}}',
     ],
 )
-def test_no_other_200_is_agreement(body: object, bare: bool) -> None:  # noqa: FBT001
+def test_any_other_200_is_refused(body: object, bare: bool) -> None:  # noqa: FBT001
     with pytest.raises(UnexpectedAnswer):
         data_of("verify", answer(body), bare=bare)
 
@@ -88,7 +88,7 @@ def test_a_200_without_success_keeps_the_code() -> None:
 @pytest.mark.parametrize(
     ("listing", "total"), [({"pagination": {"total": 7}}, 7), ({"total": 8}, 8), ({"pagination": {}}, 5), ({}, 5)]
 )
-def test_how_many_rows_there_are_in_all(listing: object, total: int) -> None:
+def test_the_total_of_a_list_is_read_in_every_spelling(listing: object, total: int) -> None:
     assert total_of(listing, unnamed=5) == total
 
 
@@ -100,7 +100,7 @@ def test_how_many_rows_there_are_in_all(listing: object, total: int) -> None:
         ({"success": True, "data": {"checkpointId": "chk_1"}}, False),
     ],
 )
-def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa: FBT001
+def test_a_request_in_flight_is_recognised_in_both_spellings(body: object, pending: bool) -> None:  # noqa: FBT001
     assert is_pending(answer(body, 202)) is pending
 
 
@@ -153,7 +153,9 @@ def test_pending_in_both_spellings(body: object, pending: bool) -> None:  # noqa
         (302, b"", UnexpectedAnswer, "API_ERROR", "PACSPACE_API_BASE_URL"),
     ],
 )
-def test_what_an_error_answer_means(status: int, body: object, kind: type[RemoteError], code: str, hint: str) -> None:
+def test_each_error_answer_raises_its_error_with_code_and_hint(
+    status: int, body: object, kind: type[RemoteError], code: str, hint: str
+) -> None:
     error = pacspace_failure("GET /x", answer(body, status, {"X-Request-Id": "req_9"}))
     assert type(error) is kind
     assert (error.service, error.status, error.code, error.request_id) == ("PacSpace", status, code, "req_9")
@@ -166,7 +168,7 @@ def test_a_refusal_says_how_long_to_wait_if_pacspace_does(asked: object, seconds
     assert error.retry_after == (None if seconds is None else timedelta(seconds=seconds))
 
 
-def test_an_answer_that_says_two_things_is_none() -> None:
+def test_an_answer_with_a_repeated_name_is_refused() -> None:
     body = b'{"success":true,"data":{"verified":true,"verified":false}}'
     with pytest.raises(UnexpectedAnswer, match="not JSON"):
         data_of("verify", answer(body))
@@ -183,6 +185,6 @@ def test_a_list_is_found_under_its_names(data: object) -> None:
 @pytest.mark.parametrize(
     "body", [{"success": True, "data": {"other": []}}, {"rows": []}, [], {"success": False, "data": []}]
 )
-def test_no_list_is_not_an_empty_one(body: object) -> None:
+def test_an_answer_without_its_list_is_refused_and_not_an_empty_list(body: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         listing_of("list", answer(body), "rows", "items")

@@ -1,4 +1,4 @@
-"""What PacSpace takes is sent as it is; everything else is refused before anything is sent."""
+"""Values within PacSpace's limits are sent unchanged; all others are refused before anything is sent."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,7 +27,7 @@ from pacspace_stripe.vocabulary.windows import Window
 
 
 @pytest.mark.parametrize("name", ["reason", "reference_id", "adjusts_record"])
-def test_what_could_not_be_read_back_is_not_sent(name: str) -> None:
+def test_text_that_could_not_be_read_back_is_not_sent(name: str) -> None:
     with pytest.raises(InvalidInput, match="not text"):
         new_delta(**{name: "nothing\x00here"})
 
@@ -53,7 +53,7 @@ def new_delta(**changes: Any) -> NewDelta:  # noqa: ANN401  # right or wrong
     ],
     ids=repr,
 )
-def test_what_pacspace_takes_is_a_delta(changes: dict[str, object]) -> None:
+def test_a_delta_within_the_documented_limits_can_be_sent(changes: dict[str, object]) -> None:
     json.loads(exact_json(new_delta(**changes).body()))
 
 
@@ -94,7 +94,7 @@ def test_what_pacspace_takes_is_a_delta(changes: dict[str, object]) -> None:
     ],
     ids=repr,
 )
-def test_nothing_else_is(changes: dict[str, object]) -> None:
+def test_a_delta_outside_the_documented_limits_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(InvalidInput) as refused:
         new_delta(**changes)
     assert refused.value.hint
@@ -107,7 +107,7 @@ def test_bits_are_whole_numbers(bits: Any) -> None:  # noqa: ANN401  # right or 
 
 
 @given(st.decimals(min_value=-(10**9), max_value=10**9, places=12).filter(bool))
-def test_a_delta_goes_out_digit_by_digit(amount: Decimal) -> None:
+def test_a_delta_is_sent_with_exactly_its_digits(amount: Decimal) -> None:
     sent = json.loads(exact_json(new_delta(delta=amount).body()), parse_float=Decimal, parse_int=Decimal)
     assert sent["delta"] == amount
 
@@ -120,12 +120,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_json_can_hold_is_written_as_it_is(value: object) -> None:
+def test_json_values_are_written_unchanged(value: object) -> None:
     assert json.loads(exact_json(value)) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN"), {1: 2}, b"x", {3}, object(), [b"x"]])
-def test_what_json_cannot_hold_is_refused(value: object) -> None:
+def test_values_that_json_cannot_hold_are_refused(value: object) -> None:
     with pytest.raises(InvalidInput):
         exact_json(value)
 
@@ -155,30 +155,30 @@ def test_an_id_that_names_another_path_is_refused(named: str) -> None:
         (Since(checkpoint="0xab", named_by=None), {"startingCheckpoint": "0xab"}),
     ],
 )
-def test_one_scope_at_a_time(scope: Scope | None, asked: dict[str, str]) -> None:
+def test_each_scope_has_its_own_query(scope: Scope | None, asked: dict[str, str]) -> None:
     assert scope_fields(scope) == asked
 
 
 @pytest.mark.parametrize(("year", "month"), [(2026, 0), (2026, 13), (0, 1), (10000, 1)])
-def test_there_are_twelve_months(year: int, month: int) -> None:
+def test_a_month_outside_the_calendar_is_refused(year: int, month: int) -> None:
     with pytest.raises(InvalidInput):
         Month(year=year, month=month)
 
 
 @pytest.mark.parametrize("written", ["", "2026", "2026-13", "04-2026", "2026-04-01", "April"])
-def test_months_are_written_one_way(written: str) -> None:
+def test_a_month_written_in_another_way_is_refused(written: str) -> None:
     with pytest.raises(InvalidInput, match="2026-04"):
         Month.parse(written)
 
 
-def test_a_month_is_utcs() -> None:
+def test_a_month_is_that_of_utc() -> None:
     west = timezone(timedelta(hours=-8))
     assert str(Month.of(datetime(2026, 4, 30, 17, tzinfo=west))) == "2026-05"
     with pytest.raises(InvalidInput):
         Month.of(datetime(2026, 4, 30))  # noqa: DTZ001  # what must not be
 
 
-def test_a_checkpoint_to_begin_at_has_a_name() -> None:
+def test_a_scope_since_a_checkpoint_needs_its_name() -> None:
     with pytest.raises(InvalidInput):
         Since(checkpoint="")
 
@@ -211,13 +211,13 @@ def test_a_wrong_key_is_not_repeated(key: Any) -> None:  # noqa: ANN401  # right
     "address",
     ["ftp://a", "app.pacspace.io", "https://", "https://a?b", "https://a#b", "http://[", "http://pacspace.test"],
 )
-def test_an_address_is_one(address: str) -> None:
+def test_an_address_that_is_not_https_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput):
         PacSpace("pk_test_a.b", base_url=address)
 
 
 @pytest.mark.parametrize("check", [inputs.idempotency_key, inputs.token])
 @pytest.mark.parametrize("given", ["", "a b", "ü", "a\r\nX-Evil: 1", "k" * 9000, 5])
-def test_what_travels_in_a_header_fits_there(check: Any, given: object) -> None:  # noqa: ANN401  # a function
+def test_a_key_or_token_that_no_header_can_carry_is_refused(check: Any, given: object) -> None:  # noqa: ANN401  # a function
     with pytest.raises(InvalidInput):
         check(given)

@@ -1,4 +1,4 @@
-"""PacSpace's answers as models: the contract's own samples, every spelling, and what is never believed."""
+"""PacSpace's answers as models: the published samples, every spelling, and the forms that are refused."""
 
 import json
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ WHOLE = Delta(
         ({"computedBalance": "-12.5", "deltasCount": 2, "customerId": "acme"}, Decimal("-12.5"), 2),
     ],
 )
-def test_balances_in_every_spelling(data: Mapping[str, object], net: Decimal, count: int) -> None:
+def test_a_balance_is_read_in_every_spelling(data: Mapping[str, object], net: Decimal, count: int) -> None:
     assert balance_of(data, "acme", WINDOW) == Balance(account="acme", window=WINDOW, net=net, count=count)
 
 
@@ -82,7 +82,7 @@ def test_balances_in_every_spelling(data: Mapping[str, object], net: Decimal, co
         ({"computedBalance": -5, "deltasCount": 5, "customerId": "other"}, "customerId is not the one"),
     ],
 )
-def test_no_other_balance_is_believed(data: Mapping[str, object], named: str) -> None:
+def test_a_balance_in_any_other_form_is_refused(data: Mapping[str, object], named: str) -> None:
     with pytest.raises(UnexpectedAnswer, match=named):
         balance_of(data, "acme", WINDOW)
 
@@ -104,7 +104,7 @@ def test_comparisons_are_kept_as_given(data: Mapping[str, object], expected: tup
 @pytest.mark.parametrize(
     "data", [{}, {"matchesYours": None}, {"matchesYours": "true"}, {"matchesYours": 1}, {"neutralBalance": "five"}]
 )
-def test_no_other_comparison_is_believed(data: Mapping[str, object]) -> None:
+def test_a_comparison_in_any_other_form_is_refused(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         comparison_of(data, yours=YOURS, theirs=THEIRS)
 
@@ -120,7 +120,7 @@ def test_no_other_comparison_is_believed(data: Mapping[str, object]) -> None:
         ({"proofRoot": "0xab", "merkleRoot": "0xab", "status": "VERIFIED"}, "0xab"),
     ],
 )
-def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None) -> None:
+def test_a_checkpoint_is_read_in_every_spelling(data: dict[str, object], root: str | None) -> None:
     found = checkpoint_of({"checkpointId": "chk_1", **data}, "acme")
     assert found == Checkpoint(checkpoint_id="chk_1", proof_root=root)
 
@@ -140,7 +140,7 @@ def test_checkpoints_in_every_spelling(data: dict[str, object], root: str | None
         {"checkpointId": "chk_1", "customerId": "other"},
     ],
 )
-def test_no_other_checkpoint_is_believed(data: Mapping[str, object]) -> None:
+def test_a_checkpoint_in_any_other_form_is_refused(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         checkpoint_of(data, "acme")
 
@@ -164,13 +164,13 @@ def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
     assert "A1B2C3" not in repr(found)
 
 
-def test_all_but_the_root_may_be_absent() -> None:
+def test_an_invoice_proof_may_name_its_root_alone() -> None:
     assert links_of({"proofRoot": "0xab"}, "acme") == InvoiceProof(
         proof_root="0xab", verify_url=None, verification_api_url=None
     )
 
 
-def test_a_proof_of_nothing_is_not_believed() -> None:
+def test_an_invoice_proof_without_root_and_customer_is_refused() -> None:
     with pytest.raises(UnexpectedAnswer, match="proofRoot is missing"):
         links_of({"verifyUrl": "https://app.pacspace.io/x"}, "acme")
 
@@ -179,7 +179,7 @@ def test_a_proof_of_nothing_is_not_believed() -> None:
     "url",
     ["", "javascript:alert(1)", "app.pacspace.io/x", "https://a b", "https://ü", "https://a/\n", 5],
 )
-def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
+def test_a_link_that_is_no_web_address_is_refused(url: object) -> None:
     with pytest.raises(UnexpectedAnswer, match="verifyUrl"):
         links_of({"proofRoot": "0xab", "verifyUrl": url}, "acme")
 
@@ -194,7 +194,7 @@ def test_what_is_no_web_address_is_not_passed_on(url: object) -> None:
         ({"verified": True, "summary": None}, (True, None, None)),
     ],
 )
-def test_public_verify_in_every_spelling(
+def test_public_verify_is_read_in_every_spelling(
     data: Mapping[str, object], expected: tuple[bool, int | None, Decimal | None]
 ) -> None:
     verified, count, net = expected
@@ -217,7 +217,7 @@ def test_public_verify_in_every_spelling(
         {"verified": True, "summary": 5},
     ],
 )
-def test_nothing_else_counts_as_verified(data: Mapping[str, object]) -> None:
+def test_any_other_answer_of_public_verify_is_refused(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         summary_of(data, "0xab")
 
@@ -238,12 +238,12 @@ def test_nothing_else_counts_as_verified(data: Mapping[str, object]) -> None:
         ({"status": "queued"}, True),
     ],
 )
-def test_what_may_still_change_a_balance(item: object, unsettled: bool) -> None:  # noqa: FBT001
+def test_only_an_open_delta_of_the_window_may_still_change_its_balance(item: object, unsettled: bool) -> None:  # noqa: FBT001
     assert read(DeltaFigures, "row", item).may_still_count(WINDOW.start, WINDOW.end) is unsettled
 
 
 @pytest.mark.parametrize("item", [{}, {"status": None}, {"status": "queued", "time": "yesterday"}, {"status": 5}])
-def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
+def test_a_row_of_activity_that_cannot_be_read_is_refused(item: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(DeltaFigures, "row", item).may_still_count(WINDOW.start, WINDOW.end)
 
@@ -258,7 +258,7 @@ def test_activity_that_cannot_be_read_is_unexpected(item: object) -> None:
         ({"missingSequences": []}, 0),
     ],
 )
-def test_gaps_in_the_shapes_we_know(data: Mapping[str, object], gaps: int) -> None:
+def test_gaps_are_counted_in_the_known_shapes(data: Mapping[str, object], gaps: int) -> None:
     assert read(GapFigures, "gaps", data).count == gaps
 
 
@@ -269,7 +269,7 @@ def test_gaps_in_the_shapes_we_know(data: Mapping[str, object], gaps: int) -> No
         *({"totalGaps": 0, "gaps": [{}]}, {"missingCount": 0, "missing": [3]}, {"totalGaps": 0, "hasGaps": True}),
     ],
 )
-def test_gaps_in_another_shape_are_unexpected(data: Mapping[str, object]) -> None:
+def test_gaps_in_another_shape_are_refused(data: Mapping[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(GapFigures, "gaps", data)
 
@@ -280,19 +280,19 @@ def test_a_balance_of_no_records_or_of_more_than_anybody_can_count_is_refused(co
         balance_of({"computedBalance": Decimal(-100), "deltasCount": count}, "acme", WINDOW)
 
 
-def test_a_listed_delta_is_placed_by_what_it_says() -> None:
+def test_a_listed_delta_keeps_its_amount_time_and_names() -> None:
     found = ledger_delta(WHOLE)
     assert (found.record_id, found.amount, found.accepted_at) == ("rec_1", Decimal("-2.5"), WHOLE.recorded_at)
     assert (found.reason, found.reference_id, found.metadata) == ("usage", "r1", {"meter": "api_calls"})
 
 
 @pytest.mark.parametrize("lacking", ["record_id", "amount", "recorded_at"])
-def test_a_listed_delta_that_cannot_be_placed_is_not_guessed_at(lacking: str) -> None:
+def test_a_listed_delta_without_id_amount_or_time_is_refused(lacking: str) -> None:
     with pytest.raises(UnexpectedAnswer, match="without its id, amount or time"):
         ledger_delta(WHOLE.model_copy(update={lacking: None}))
 
 
-def test_the_receipt_of_the_oldest_documents() -> None:
+def test_a_receipt_is_read_as_in_the_oldest_documentation() -> None:
     found = read_links(
         CustomerReceipt,
         "receipt",
@@ -317,7 +317,7 @@ def test_the_receipt_of_the_oldest_documents() -> None:
     assert found.generated_at == datetime(2026, 2, 11, 12, tzinfo=UTC)
 
 
-def test_the_receipt_of_the_middle_documents() -> None:
+def test_a_receipt_is_read_as_in_the_middle_documentation() -> None:
     root = "0x7f3a"
     found = read_links(
         CustomerReceipt,
@@ -328,7 +328,7 @@ def test_the_receipt_of_the_middle_documents() -> None:
     assert (found.proof_root, found.receipt_id, found.latest_checkpoint, found.count) == (root, root, "0xcd", 1)
 
 
-def test_the_invoice_proof_of_the_sdks_tests() -> None:
+def test_an_invoice_proof_is_read_as_in_the_sdks_tests() -> None:
     found = read_links(
         InvoiceProofRecord,
         "invoice-proof",
@@ -367,7 +367,9 @@ def test_the_invoice_proof_of_the_sdks_tests() -> None:
         ),
     ],
 )
-def test_public_verify_of_every_generation(text: str, expected: tuple[object, ...]) -> None:
+def test_public_verify_is_read_as_in_every_generation_of_the_documentation(
+    text: str, expected: tuple[object, ...]
+) -> None:
     found = verification_of(sample(text), "0xroot")
     figures = (found.verified, found.record_count, found.net_change, len(found.records), found.reference)
     assert figures == expected
@@ -376,7 +378,7 @@ def test_public_verify_of_every_generation(text: str, expected: tuple[object, ..
         assert record.recorded_at == datetime(2026, 2, 1, 10, tzinfo=UTC)
 
 
-def test_the_batch_of_the_sdks_tests() -> None:
+def test_a_batch_is_read_as_in_the_sdks_tests() -> None:
     found = batch_of(
         sample("""{"totalQueued":1,"totalFailed":1,"results":[
         {"index":0,"customerId":"cust_1","delta":-1,"status":"FAILED","error":"CADENCE_LIMIT"},
@@ -396,7 +398,7 @@ def test_the_batch_of_the_sdks_tests() -> None:
         {"anchorId": "rec_123", "recordId": "rec_123", "status": "QUEUED", "receiptId": "0xabc", "delta": "-5.0"},
     ],
 )
-def test_what_emit_answers(data: dict[str, object]) -> None:
+def test_the_answer_to_an_emit_is_read_in_every_spelling(data: dict[str, object]) -> None:
     found = emitted_of(data, NewDelta(customer_id="cust_1", delta=-5, reason="usage"))
     assert (found.record_id, found.receipt_id, found.status) == ("rec_123", "0xabc", DeltaState.QUEUED)
 
@@ -410,7 +412,7 @@ def test_what_emit_answers(data: dict[str, object]) -> None:
         ({"checkpointId": "chk_1", "itemsRoot": "0xab", "status": "COMMITTED"}, "0xab"),
     ],
 )
-def test_checkpoint_records_in_every_spelling(data: dict[str, object], root: str | None) -> None:
+def test_a_checkpoint_record_is_read_in_every_spelling(data: dict[str, object], root: str | None) -> None:
     assert read(CheckpointRecord, "checkpoint", data).proof_root == root
 
 
@@ -426,7 +428,7 @@ def test_checkpoint_records_in_every_spelling(data: dict[str, object], root: str
         (None, DeltaState.UNKNOWN),
     ],
 )
-def test_a_status_that_nobody_documented_is_unknown_and_not_final(word: str | None, status: DeltaState) -> None:
+def test_an_undocumented_state_is_unknown_and_not_final(word: str | None, status: DeltaState) -> None:
     found = read(Delta, "delta", {"status": word}).status
     assert found is status
     assert found.final is (status is DeltaState.VERIFIED)
@@ -438,7 +440,7 @@ def test_sequence_numbers_are_text_or_numbers(value: object, number: int | None)
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "\uff11", 1.5, True, [1]])
-def test_nothing_else_is_a_sequence_number(value: object) -> None:
+def test_any_other_sequence_number_is_refused(value: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(Gap, "gap", {"fromSequence": value})
 
@@ -456,7 +458,7 @@ def test_nothing_else_is_a_sequence_number(value: object) -> None:
         {"receiptId": 5},
     ],
 )
-def test_a_delta_that_contradicts_itself_is_not_believed(data: dict[str, object]) -> None:
+def test_a_delta_that_is_ill_typed_or_contradicts_itself_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(Delta, "delta", data)
 
@@ -464,7 +466,7 @@ def test_a_delta_that_contradicts_itself_is_not_believed(data: dict[str, object]
 @pytest.mark.parametrize(
     "more", [{"deltas": {}}, {"deltas": [5]}, {"windowSummaries": [{}]}, {"startingBalance": "x"}, {"customerId": "b"}]
 )
-def test_a_balance_with_something_odd_beside_it_is_not_believed(more: dict[str, object]) -> None:
+def test_a_balance_with_an_ill_typed_field_beside_it_is_refused(more: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(ScopeBalance, "derive", {"computedBalance": 1, "deltasCount": 1, **more}, customerId="a")
 
