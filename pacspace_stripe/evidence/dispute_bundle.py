@@ -20,7 +20,7 @@ from pacspace_stripe.evidence.archive import BundleFolder, DisputeBundle, sharea
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
 from pacspace_stripe.explain.rules.explanation import Explanation
 from pacspace_stripe.gate.rules.stamp import PREFIX
-from pacspace_stripe.pacspace_api import ScopeBalance, PacSpace
+from pacspace_stripe.pacspace_api import PacSpace, ScopeBalance
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.store import Store
 from pacspace_stripe.stripe_api import StripeApi

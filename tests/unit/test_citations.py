@@ -13,9 +13,9 @@ ENTRIES = {
     "CONTRACT": ROOT / "pacspace_stripe/pacspace_api/CONTRACT.md",
     "FACTS": ROOT / "pacspace_stripe/stripe_api/FACTS.md",
 }
-CITATION = re.compile(r"\b(CONTRACT|FACTS)\s(\d+(?:\.\d+)?(?:(?:,| and| to)\s(?:and )?\d+(?:\.\d+)?)*)")
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
-ENTRY = re.compile(r"^(?:#+|[-*]) (?:\*\*)?(\d+(?:\.\d+)?)\b", re.MULTILINE)
+CITATION = re.compile(r"\b(CONTRACT|FACTS)\s(\d+(?:\.\d+)*(?:(?:,| and| to)\s(?:and )?\d+(?:\.\d+)*)*)")
+NUMBER = re.compile(r"\d+(?:\.\d+)*")
+ENTRY = re.compile(r"^(?:#+|[-*]) (?:\*\*)?(\d+(?:\.\d+)*)\b", re.MULTILINE)
 OTHER_FORM = re.compile(r"stripe-facts|pacspace-api\b|\bcontract\s\d|\b[Dd]esign\s\d")
 
 

@@ -1,7 +1,7 @@
 """The clock that places a delta in a window: the usage time that the delta names itself, or its acceptance. Pure.
 
 PacSpace knows acceptance only (CONTRACT 4). Its metering example records each day after that day has ended, and names
-the day in the record (FACTS 12.14). With ``Attribution.AUTO`` such a summary is placed by the time that it names:
+the day in the record (CONTRACT 1.8). With ``Attribution.AUTO`` such a summary is placed by the time that it names:
 
 * ``summaryWindowStart`` and ``summaryWindowEnd`` in its metadata are its usage time. A summary that was sent before its
   window ended covers the part up to its acceptance.
