@@ -31,7 +31,7 @@ class FinalizePolicy(StrEnum):
     """The order of finalizing and reading the final lines (``PACSPACE_STRIPE_FINALIZE``)."""
 
     STRICT = "strict"
-    """Finalize without advancing, read all lines again, then release (FACTS 2.3)."""
+    """Finalize without advancing, read all lines again, then release (FACTS 2.2.2)."""
     FAST = "fast"
     """Release with the stamp, and confirm when Stripe reports the finalization."""
 
