@@ -1,4 +1,4 @@
-"""The page for a dispute's reviewer: one page whatever there is to say, equal bytes, nothing read as markup."""
+"""The dispute summary: always one page, equal bytes for equal views, nothing read as markup."""
 
 import re
 from dataclasses import replace
@@ -19,8 +19,8 @@ from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import SummaryView, UsageWindow
 from pacspace_stripe.errors import RenderError
+from tests.support.document_views import A4, HOSTILE
 from tests.support.pdfs import pages, reopened, texts
-from tests.support.statement_views import A4, HOSTILE
 
 ROOT, SHA256 = "0x" + "ab" * 32, "12" * 32
 WINDOW = UsageWindow(
@@ -61,7 +61,7 @@ def documents() -> Documents:
 
 
 def page(documents: Documents, view: SummaryView) -> str:
-    """The text of its one page."""
+    """Return the text of its one page."""
     with pypdfium2.PdfDocument(documents.render_summary(view)) as document:
         assert len(document) == 1
         assert tuple(map(round, document[0].get_size())) == A4
@@ -76,7 +76,9 @@ def several(count: int, window: UsageWindow = WINDOW) -> tuple[UsageWindow, ...]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 8, 9, 250])
-def test_however_many_windows_it_is_one_page_and_says_how_many_are_not_on_it(documents: Documents, count: int) -> None:
+def test_a_summary_of_any_number_of_windows_is_one_page_and_counts_those_left_out(
+    documents: Documents, count: int
+) -> None:
     said = page(documents, replace(VIEW, windows=several(count)))
     shown = len(re.findall(r"api_calls\d", said))
     left_out = re.search(r"… and (\d+) more, see statement.pdf", said)
@@ -85,7 +87,7 @@ def test_however_many_windows_it_is_one_page_and_says_how_many_are_not_on_it(doc
     assert SHA256 in said
 
 
-def test_the_longest_of_everything_is_one_page(documents: Documents) -> None:
+def test_a_summary_with_the_longest_values_is_one_page(documents: Documents) -> None:
     longest = replace(
         WINDOW,
         meter="W" * 300,
@@ -115,7 +117,7 @@ def test_the_longest_of_everything_is_one_page(documents: Documents) -> None:
 @pytest.mark.parametrize("verdict", list(Verdict))
 @pytest.mark.parametrize("reason", ["EXACT", "WITHIN_TOLERANCE", "ZERO", "OVERBILLED", "NOT_SETTLED"])
 @pytest.mark.parametrize("confirmed", [True, False])
-def test_every_verdict_is_said_in_words(
+def test_a_summary_names_every_verdict_in_words(
     documents: Documents, verdict: Verdict, reason: str, *, confirmed: bool
 ) -> None:
     at = VIEW.confirmed_at if confirmed else None
@@ -127,7 +129,7 @@ def test_every_verdict_is_said_in_words(
     assert ("exactly" in said) is (verdict is Verdict.MATCHED and reason in ("EXACT", "OVERBILLED", "NOT_SETTLED"))
 
 
-def test_it_does_not_claim_more_than_is_so(documents: Documents) -> None:
+def test_a_summary_claims_only_what_the_evidence_has(documents: Documents) -> None:
     bare = replace(WINDOW, proof_root=None, covered=None, net=None, verify_url=None)
     said = page(documents, replace(VIEW, windows=(bare,), of_draft=False, confirmed_at=None, stamped=False))
     assert "There is no fingerprint of these entries." in said
@@ -141,7 +143,7 @@ def test_it_does_not_claim_more_than_is_so(documents: Documents) -> None:
     assert "This fingerprint covers other entries than those that were compared." in stale
 
 
-def test_what_is_not_known_is_said_to_be(documents: Documents) -> None:
+def test_a_summary_prints_not_known_for_unknown_values(documents: Documents) -> None:
     blank = replace(WINDOW, start=None, end=None, billed=None, recorded=None, count=None)
     said = page(documents, replace(VIEW, windows=(blank,), customer=None, number=None))
     assert said.count("not known") == 4
@@ -166,7 +168,7 @@ def test_a_character_that_no_font_has_is_named(documents: Documents) -> None:
         documents.render_summary(replace(VIEW, customer="東京"))
 
 
-def test_the_vendors_letterhead_is_on_it(documents: Documents) -> None:
+def test_a_summary_has_the_vendors_letterhead(documents: Documents) -> None:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="300" height="90"><rect width="300" height="90"/></svg>'
     logo = Logo(file="logo.svg", media_type="image/svg+xml", content=svg)
     bare = replace(VIEW, letterhead=Letterhead(vendor="Northwind Data GmbH", paper=Paper.LETTER))
@@ -181,7 +183,7 @@ def test_the_vendors_letterhead_is_on_it(documents: Documents) -> None:
 
 
 @pytest.mark.parametrize("count", [8, 250])
-def test_on_letter_paper_too_it_is_one_page(documents: Documents, count: int) -> None:
+def test_a_summary_on_letter_paper_is_one_page(documents: Documents, count: int) -> None:
     letter = Letterhead(vendor="V" * 300, paper=Paper.LETTER)
     pdf = documents.render_summary(replace(VIEW, windows=several(count), letterhead=letter))
     assert len(pages(pdf)) == 1
@@ -196,7 +198,7 @@ def test_the_fonts_of_the_settings_are_used(documents: Documents) -> None:
     assert "PACSPACE_STRIPE_FONTS" in refused.value.hint
 
 
-def test_nothing_in_it_is_read_as_markup(documents: Documents) -> None:
+def test_nothing_in_a_summary_is_read_as_markup(documents: Documents) -> None:
     view = replace(
         VIEW, customer=HOSTILE, number=HOSTILE[:50], verdict="waived", waiver=HOSTILE, windows=several(1, WINDOW)
     )
@@ -214,7 +216,7 @@ def test_a_link_of_another_kind_is_text(documents: Documents) -> None:
         assert links == {WINDOW.verify_url}
 
 
-def test_equal_views_are_equal_bytes_and_say_what_they_are_about(documents: Documents) -> None:
+def test_equal_views_give_equal_bytes_with_keywords(documents: Documents) -> None:
     pdf = documents.render_summary(VIEW)
     assert pdf == Documents(Templates()).render_summary(VIEW)
     with pikepdf.open(BytesIO(pdf)) as document, document.open_metadata() as metadata:
@@ -229,6 +231,6 @@ def test_a_users_own_template_takes_its_place(tmp_path: Path) -> None:
     assert page(Documents(Templates(tmp_path)), VIEW) == "Ours: Globex Corporation"
 
 
-def test_times_are_those_of_utc(documents: Documents) -> None:
+def test_times_in_a_summary_are_in_utc(documents: Documents) -> None:
     somewhere = replace(VIEW, decided_at=VIEW.decided_at.astimezone(tz=None) + timedelta(0))
     assert documents.render_summary(somewhere) == documents.render_summary(VIEW)

@@ -12,7 +12,7 @@ from pacspace_stripe.evidence.rules.document import Evidence, confirmation
 from pacspace_stripe.verify import OnlineServices, StepOutcome, VerificationReport, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
 from tests.support.examples import left, usage
-from tests.support.received_requests import MADE_AT
+from tests.support.received_documents import MADE_AT
 from tests.support.worlds import World, world
 
 

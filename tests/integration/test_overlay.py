@@ -1,4 +1,4 @@
-"""The footer put below every page of any PDF, and the evidence into the file."""
+"""The overlay: the footer below every page of any PDF, and the evidence inside the file."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -34,7 +34,7 @@ from tests.support.invoice_pdfs import (
 from tests.support.pdfs import dense, reopened, texts, written
 
 STEPS = 2
-"""Of 256: how far a pixel may be off where a viewer cuts a drawing at another edge of its picture."""
+"""Levels of 256 by which a pixel may differ where a viewer cuts a drawing at another edge of its picture."""
 
 PAGES = {
     "plain": page(),
@@ -84,7 +84,7 @@ def upright_strip(overlay: Overlay, width: int, stamped: PdfStamp) -> Image:
 
 
 def assert_stamped(overlay: Overlay, one: Page) -> None:
-    """What the page showed is untouched, and below it stands the strip, upright and readable."""
+    """Check that the page's picture is untouched, and that the strip stands below it, upright and readable."""
     bare, stamped = pdf_of(one), stamp()
     made = overlay.stamp(bare, stamped)
     before, after = shown(bare)[0], shown(made.pdf)[0]
@@ -109,7 +109,7 @@ places = st.integers(-900, 900)
 
 @st.composite
 def any_page(draw: st.DrawFn) -> Page:
-    """Boxes of any size and place, cropped or not, either way round, turned any way."""
+    """Generate pages with boxes of any size and place, cropped or not, in any order of corners and any rotation."""
     left, bottom, width, height = draw(places), draw(places), draw(sizes), draw(sizes)
     box = [left, bottom, left + width, bottom + height]
     options: dict[str, object] = {"rotate": draw(st.sampled_from([None, 0, 90, 180, 270, 360, -90, 450]))}
@@ -123,7 +123,7 @@ def any_page(draw: st.DrawFn) -> Page:
 
 @settings(max_examples=40)
 @given(one=any_page())
-def test_whatever_the_boxes_and_the_rotation(overlay: Overlay, one: Page) -> None:
+def test_a_page_with_any_boxes_and_rotation_gets_an_upright_strip(overlay: Overlay, one: Page) -> None:
     assert_stamped(overlay, one)
 
 
@@ -163,7 +163,7 @@ def test_a_crop_that_shows_nothing_is_ignored(overlay: Overlay) -> None:
 
 
 def inheriting() -> Pdf:
-    """Boxes, rotation and resources come from the tree; both pages share their content, and one has its own XObject."""
+    """Return a PDF whose pages inherit boxes, rotation and resources and share their content; one has an XObject."""
     pdf = built(page(), page())
     tree, pages = pdf.Root.Pages, [one.obj for one in pdf.pages]
     tree.MediaBox, tree.CropBox = Array([0, 0, 595, 842]), Array([0, 20, 595, 842])
@@ -176,7 +176,7 @@ def inheriting() -> Pdf:
     return pdf
 
 
-def test_what_pages_share_or_inherit_is_theirs_afterwards(overlay: Overlay) -> None:
+def test_resources_that_pages_share_or_inherit_are_their_own_afterwards(overlay: Overlay) -> None:
     bare = written(inheriting())
     made = overlay.stamp(bare, stamp()).pdf
     for before, after in zip(shown(bare), shown(made), strict=True):
@@ -241,13 +241,13 @@ def test_nothing_in_a_footer_is_markup(overlay: Overlay) -> None:
     ("template", "problem"),
     [("#nothing", "overlay.typ line 1: unknown variable"), ("a #pagebreak() b", "overlay.typ: gives 2 pages, not one")],
 )
-def test_a_template_of_the_users_that_is_wrong_is_named(tmp_path: Path, template: str, problem: str) -> None:
+def test_a_users_wrong_template_is_named(tmp_path: Path, template: str, problem: str) -> None:
     (tmp_path / "overlay.typ").write_text(template)
     with pytest.raises(RenderError, match=problem):
         Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp())
 
 
-def test_a_template_of_the_users_is_taken(tmp_path: Path) -> None:
+def test_a_users_template_is_used(tmp_path: Path) -> None:
     (tmp_path / "overlay.typ").write_text("#set page(width: 300pt, height: auto)\nWe say so.")
     assert "Wesayso." in texts(Overlay(Typesetter(Templates(tmp_path))).stamp(pdf_of(), stamp()).pdf)[0]
 
@@ -283,7 +283,7 @@ def with_metadata(*, xmp: bool) -> bytes:
 
 
 @pytest.mark.parametrize("xmp", [False, True])
-def test_what_the_file_says_of_itself_stays(overlay: Overlay, xmp: bool) -> None:  # noqa: FBT001 - a parameter
+def test_other_metadata_of_the_file_stays(overlay: Overlay, xmp: bool) -> None:  # noqa: FBT001 - a parameter
     once = overlay.stamp(with_metadata(xmp=xmp), stamp()).pdf
     file = reopened(overlay.stamp(once, stamp(2)).pdf)
     expected = f"billing, 2026; Ünïcode, evidence-sha256:{stamp(2).evidence_sha256}, proof-root:{ROOT}"
@@ -322,14 +322,14 @@ def test_other_attachments_stay(overlay: Overlay) -> None:
     assert [str(one.UF) for one in file.Root.AF] == ["factur-x.xml", "evidence.json"]
 
 
-def test_somebody_elses_evidence_is_not_replaced(overlay: Overlay) -> None:
+def test_an_attachment_of_the_same_name_that_is_not_evidence_is_not_replaced(overlay: Overlay) -> None:
     pdf = built()
     attach(pdf, "evidence.json", b'{"of": "a crime"}')
     with pytest.raises(RenderError, match=r"has an attachment evidence\.json of its own"):
         overlay.stamp(written(pdf), stamp())
 
 
-def test_the_same_in_is_the_same_out(overlay: Overlay) -> None:
+def test_the_same_pdf_and_stamp_give_the_same_bytes(overlay: Overlay) -> None:
     bare = pdf_of(*PAGES.values())
     assert overlay.stamp(bare, stamp()).pdf == Overlay(Typesetter(Templates())).stamp(bare, stamp()).pdf
 
@@ -392,14 +392,14 @@ def signed(*, flags: int = 0, inherited: bool = False, value: bool = True, perms
     [signed(), signed(inherited=True), signed(flags=3, value=False), signed(value=False, perms=True)],
     ids=["a value", "a value below", "flags", "permissions"],
 )
-def test_a_signature_is_broken_only_when_told_to(overlay: Overlay, bare: bytes) -> None:
+def test_a_signature_is_broken_only_on_request(overlay: Overlay, bare: bytes) -> None:
     with pytest.raises(RenderError, match="signed, and stamping it would break the signature") as refused:
         overlay.stamp(bare, stamp())
     assert "--break-signature" in refused.value.hint
     assert overlay.stamp(bare, stamp(), break_signature=True).pages == 2
 
 
-def test_a_form_without_end_is_refused(overlay: Overlay) -> None:
+def test_a_form_with_endlessly_many_fields_is_refused(overlay: Overlay) -> None:
     pdf = built()
     field = pdf.make_indirect(Dictionary(T=pikepdf.String("again")))
     field.Kids = Array([field])
@@ -408,7 +408,7 @@ def test_a_form_without_end_is_refused(overlay: Overlay) -> None:
         overlay.stamp(written(pdf), stamp())
 
 
-def test_a_place_to_sign_is_no_signature(overlay: Overlay) -> None:
+def test_an_empty_signature_field_is_no_signature(overlay: Overlay) -> None:
     assert overlay.stamp(signed(value=False, flags=2), stamp()).pages == 2
 
 
@@ -437,14 +437,14 @@ def without_pages() -> bytes:
     ],
     ids=["empty", "HTML", "cut off", "a page lost", "password", "XFA", "no pages", "no width", "huge"],
 )
-def test_what_cannot_be_stamped_is_refused_with_the_reason(overlay: Overlay, bare: bytes, problem: str) -> None:
+def test_a_file_that_cannot_be_stamped_is_refused_with_the_reason(overlay: Overlay, bare: bytes, problem: str) -> None:
     with pytest.raises(RenderError, match=problem):
         overlay.stamp(bare, stamp())
 
 
 @settings(max_examples=60)
 @given(place=st.integers(0, 100_000), with_=st.binary(min_size=1, max_size=12))
-def test_a_damaged_file_is_refused_or_stamped_but_nothing_else(overlay: Overlay, place: int, with_: bytes) -> None:
+def test_a_damaged_file_is_either_refused_or_stamped(overlay: Overlay, place: int, with_: bytes) -> None:
     bare = pdf_of(page(crop=(10, 10, 500, 500), rotate=90), page())
     place %= len(bare)
     try:

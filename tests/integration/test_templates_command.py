@@ -14,8 +14,8 @@ from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.statement_values import STATEMENT_TEXTS
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.errors import ConfigurationError, RenderError
+from tests.support.document_views import footer, named, statement
 from tests.support.invoice_pdfs import pdf_of, stamp
-from tests.support.statement_views import footer, named, statement
 from tests.support.worlds import ENVIRONMENT
 
 
@@ -78,7 +78,7 @@ def test_check_names_each_template_that_cannot_be_rendered(folder: Path) -> None
     assert "statement.typ, matched: ok" in said
 
 
-def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
+def test_check_finds_an_error_that_only_some_invoices_would_show(folder: Path) -> None:
     (folder / "statement.typ").write_text("#let data = json(bytes(sys.inputs.data))\n#data.windows.first().meter")
     code, said = run("check", "--json", PACSPACE_STRIPE_TEMPLATES=str(folder))
     assert code == 1
@@ -87,7 +87,7 @@ def test_check_finds_what_only_some_invoices_would_show(folder: Path) -> None:
     assert "line 2" in problems["nothing metered"]
 
 
-def test_check_finds_what_only_some_reports_would_show(folder: Path) -> None:
+def test_check_finds_an_error_that_only_some_reports_would_show(folder: Path) -> None:
     (folder / REPORT_TEMPLATE).write_text("{{ mode }}\n{{ held.invoices[0].subscription }}")
     code, said = run("check", PACSPACE_STRIPE_TEMPLATES=str(folder))
     assert code == 1

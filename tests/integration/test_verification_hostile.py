@@ -1,4 +1,4 @@
-"""PDFs that ask for far more work than they have bytes: refused within seconds, and nothing else suffers."""
+"""PDFs that ask for far more work than they have bytes are refused within seconds."""
 
 import subprocess
 import sys
@@ -16,9 +16,9 @@ from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.verify import OnlineServices, StepOutcome, page_texts, verify
 from pacspace_stripe.verify.pdf import read_pdf
+from tests.support.document_views import row, statement
 from tests.support.pdfs import reopened, retouched, written
-from tests.support.received_requests import Papers, papers
-from tests.support.statement_views import row, statement
+from tests.support.received_documents import ReceivedDocuments, received_documents
 from tests.support.worlds import world
 
 SHEET = Array([0, 0, 600, 800])
@@ -26,11 +26,11 @@ TOO_MUCH = "its pages take more time or memory to read than a document does"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivedDocuments]:
     with world(tmp_path_factory.mktemp("world")) as town:
         town.subscribe()
         town.use("100")
-        yield papers(town.run())
+        yield received_documents(town.run())
 
 
 def add_page(pdf: Pdf, content: Object, resources: Dictionary) -> None:
@@ -44,7 +44,7 @@ def fonts(pdf: Pdf) -> Dictionary:
 
 
 def pages_of_one_text(number: int) -> Callable[[Pdf], None]:
-    """Pages that share what is on them."""
+    """Return a PDF whose many pages share their content."""
 
     def change(pdf: Pdf) -> None:
         text = b"(" + b"a" * 100 + b") Tj 0 1 Td "
@@ -62,7 +62,7 @@ def form(pdf: Pdf, content: bytes, resources: Dictionary) -> Object:
 
 
 def forms_in_forms(pdf: Pdf) -> None:
-    """Each draws the next one ten times."""
+    """Add forms that each draw the next one ten times."""
     drawn = form(pdf, b"BT /F 1 Tf 10 10 Td (aaaaaaaaaa) Tj ET", fonts(pdf))
     for _ in range(7):
         drawn = form(pdf, b"/X Do " * 10, Dictionary(XObject=Dictionary(X=drawn)))
@@ -70,7 +70,7 @@ def forms_in_forms(pdf: Pdf) -> None:
 
 
 def packed_twice(genuine: bytes) -> bytes:
-    """A page that unpacks to a small packed stream, and that to 1.5 gigabytes."""
+    """Return a page that unpacks to a small packed stream, which unpacks to 1.5 gigabytes."""
     with reopened(genuine) as pdf:
         packer = zlib.compressobj(9)
         packed = b"".join(packer.compress(b" " * 10_000_000) for _ in range(150)) + packer.flush()
@@ -81,7 +81,7 @@ def packed_twice(genuine: bytes) -> bytes:
 
 
 def refusal(folder: Path, data: bytes) -> str:
-    """Why a PDF is refused, which takes less than ten seconds."""
+    """Return why a PDF is refused, and check that this takes less than ten seconds."""
     path = folder / "hostile.pdf"
     path.write_bytes(data)
     began = time.monotonic()
@@ -92,12 +92,14 @@ def refusal(folder: Path, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("number", [30, 900])
-def test_pages_with_more_text_than_any_document_are_refused(tmp_path: Path, made: Papers, number: int) -> None:
+def test_pages_with_more_text_than_any_document_are_refused(
+    tmp_path: Path, made: ReceivedDocuments, number: int
+) -> None:
     hostile = retouched(made.statement, pages_of_one_text(number))
     assert f"more than {page_texts.MOST_TEXT} characters" in refusal(tmp_path, hostile)
 
 
-def test_more_pages_than_any_document_has_are_refused(tmp_path: Path, made: Papers) -> None:
+def test_more_pages_than_any_document_has_are_refused(tmp_path: Path, made: ReceivedDocuments) -> None:
     def change(pdf: Pdf) -> None:
         for _ in range(page_texts.MOST_PAGES):
             pdf.pages.append(pdf.pages[0])
@@ -106,11 +108,11 @@ def test_more_pages_than_any_document_has_are_refused(tmp_path: Path, made: Pape
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit of memory")
-def test_drawings_that_multiply_are_refused(tmp_path: Path, made: Papers) -> None:
+def test_drawings_that_multiply_are_refused(tmp_path: Path, made: ReceivedDocuments) -> None:
     assert TOO_MUCH in refusal(tmp_path, retouched(made.statement, forms_in_forms))
 
 
-def test_what_is_packed_over_and_over_is_refused(tmp_path: Path, made: Papers) -> None:
+def test_a_stream_packed_over_and_over_is_refused(tmp_path: Path, made: ReceivedDocuments) -> None:
     assert "unpacks to more than" in refusal(tmp_path, packed_twice(made.statement))
     deep = b"deep"
     for _ in range(20):
@@ -131,7 +133,7 @@ def test_the_process_that_reads_pages_has_little_memory_and_time() -> None:
     assert [int(limit) for limit in ran.stdout.split()] == limits
 
 
-def test_a_genuine_statement_of_many_pages_is_read_in_a_moment() -> None:
+def test_a_genuine_statement_of_many_pages_is_read_within_seconds() -> None:
     long = statement(*[replace(row(number), meter=f"meter_{number}") for number in range(400)])
     data = Documents(Templates()).render_statement(long)
     began = time.monotonic()

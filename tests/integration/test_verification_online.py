@@ -1,4 +1,4 @@
-"""The verifier online: what Stripe and PacSpace say now, what becomes of the answers, and that nobody else is asked."""
+"""The verifier online: what it makes of Stripe's and PacSpace's answers, and that it contacts nobody else."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from pacspace_stripe.pacspace_api import Source
 from pacspace_stripe.verify import StepOutcome, VerificationReport, online_services, verify
 from pacspace_stripe.verify.online import MOST_ROOTS
 from pacspace_stripe.vocabulary.canonical_json import canonical
-from tests.support.received_requests import Papers, attached, papers, swapped
+from tests.support.received_documents import ReceivedDocuments, attached, received_documents, swapped
 from tests.support.worlds import ENVIRONMENT, World, world
 
 PACSPACE = {"PACSPACE_API_BASE_URL": ENVIRONMENT["PACSPACE_API_BASE_URL"]}
@@ -25,7 +25,7 @@ Answering = Callable[[httpx.Request], httpx.Response]
 
 
 class Asked:
-    """A network in which every request is remembered, and some are answered otherwise."""
+    """A network that records every request and answers some of them otherwise."""
 
     def __init__(self, answering: Answering, otherwise: Answering | None = None) -> None:
         self.answering = answering
@@ -43,7 +43,7 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A matched invoice that went out. Verifying it changes nothing."""
+    """Yield a world with a matched invoice that went out; verifying changes nothing in it."""
     with world(tmp_path_factory.mktemp("world")) as done:
         done.subscribe()
         done.use("100")
@@ -59,7 +59,7 @@ def verified(target: str, network: Asked, environ: dict[str, str] | None = None)
         transport.close()
 
 
-def statement(folder: Path, found: Papers) -> str:
+def statement(folder: Path, found: ReceivedDocuments) -> str:
     path = folder / "statement.pdf"
     path.write_bytes(found.statement)
     return str(path)
@@ -74,7 +74,7 @@ def answers(made: World) -> Answering:
 
 
 def test_a_statement_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -> None:
-    report = verified(statement(tmp_path, papers(made)), Asked(answers(made)))
+    report = verified(statement(tmp_path, received_documents(made)), Asked(answers(made)))
     assert {step.result.outcome for step in report.steps} == {StepOutcome.HOLDS}, report
     assert not any("what the vendor stamped" in unproven for unproven in report.not_proven)
     assert any("not recomputed" in unproven for unproven in report.not_proven)
@@ -82,14 +82,14 @@ def test_a_statement_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World
 
 def test_a_bundle_holds_at_stripe_and_at_pacspace(tmp_path: Path, made: World) -> None:
     path = tmp_path / "bundle.zip"
-    path.write_bytes(papers(made).bundle)
+    path.write_bytes(received_documents(made).bundle)
     report = verified(str(path), Asked(answers(made)))
     assert {step.result.outcome for step in report.steps} == {StepOutcome.HOLDS}, report
 
 
 def test_a_payer_without_a_key_asks_pacspace_alone(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made))
-    report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
+    report = verified(statement(tmp_path, received_documents(made)), network, PACSPACE)
     assert report.outcome is StepOutcome.HOLDS
     assert report.steps[-2].result.outcome is StepOutcome.SKIPPED
     assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
@@ -97,20 +97,20 @@ def test_a_payer_without_a_key_asks_pacspace_alone(tmp_path: Path, made: World) 
 
 def test_no_key_is_ever_sent_to_pacspace(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made))
-    verified(statement(tmp_path, papers(made)), network)
+    verified(statement(tmp_path, received_documents(made)), network)
     sent = [request for request in network.requests if "/verify/" in request.url.path]
     assert sent
     assert not any("authorization" in request.headers or request.headers.get("x-api-key") for request in sent)
 
 
-def test_with_an_empty_environment_only_pacspaces_own_host_is_asked(tmp_path: Path, made: World) -> None:
+def test_with_an_empty_environment_only_pacspaces_own_host_is_contacted(tmp_path: Path, made: World) -> None:
     network = Asked(lambda _: httpx.Response(404))
-    verified(statement(tmp_path, papers(made)), network, {})
+    verified(statement(tmp_path, received_documents(made)), network, {})
     assert network.hosts == {"https://app.pacspace.io"}
 
 
 def test_a_host_that_a_document_names_is_never_contacted(tmp_path: Path, made: World) -> None:
-    genuine = papers(made)
+    genuine = received_documents(made)
     document = genuine.document
     document["windows"][0]["proof"]["verify_url"] = "https://evil.example/verify"
     path = tmp_path / "forged.pdf"
@@ -163,13 +163,15 @@ def unknown(_: httpx.Request) -> httpx.Response:
         pytest.param(lambda _: httpx.Response(302, headers={"Location": "/"}), StepOutcome.CANNOT_TELL, id="elsewhere"),
     ],
 )
-def test_pacspaces_answer_decides(tmp_path: Path, made: World, answer: Answering, outcome: StepOutcome) -> None:
-    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), answer))
+def test_pacspaces_answer_decides_about_a_root(
+    tmp_path: Path, made: World, answer: Answering, outcome: StepOutcome
+) -> None:
+    report = verified(statement(tmp_path, received_documents(made)), Asked(answers(made), answer))
     assert (last(report)[0], report.outcome) == (outcome, outcome), last(report)
 
 
 def test_pacspace_that_is_down_refutes_nothing(tmp_path: Path, made: World) -> None:
-    report = verified(statement(tmp_path, papers(made)), Asked(answers(made), refused))
+    report = verified(statement(tmp_path, received_documents(made)), Asked(answers(made), refused))
     assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert {step.result.outcome for step in report.steps[:-1]} == {StepOutcome.HOLDS}
 
@@ -179,8 +181,8 @@ def refused(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError(message, request=request)
 
 
-def of_many_roots(folder: Path, found: Papers, number: int) -> str:
-    """Evidence that names many proof roots, as anyone can write it."""
+def of_many_roots(folder: Path, found: ReceivedDocuments, number: int) -> str:
+    """Return evidence that names many proof roots, as anybody can write it."""
     document = found.document
     [window] = document["windows"]
     document["windows"] = [
@@ -196,25 +198,27 @@ def of_many_roots(folder: Path, found: Papers, number: int) -> str:
 
 def test_pacspace_that_is_down_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), refused)
-    report = verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
+    report = verified(of_many_roots(tmp_path, received_documents(made), 20), network, PACSPACE)
     assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert "not asked about: PacSpace does not answer" in last(report)[1]
     assert len({request.url.path for request in network.requests}) == 1
 
 
-def test_a_document_of_too_many_roots_is_not_asked_about_to_the_end(tmp_path: Path, made: World) -> None:
+def test_no_more_than_the_limit_of_roots_are_asked_about(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), says())
-    report = verified(of_many_roots(tmp_path, papers(made), MOST_ROOTS + 10), network, PACSPACE)
+    report = verified(of_many_roots(tmp_path, received_documents(made), MOST_ROOTS + 10), network, PACSPACE)
     assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert f"{MOST_ROOTS} are the most" in last(report)[1]
     assert len(network.requests) == MOST_ROOTS * len(Source)
 
 
-def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Path, made: World) -> None:
+def test_a_slow_pacspace_is_asked_within_the_time_limit_only(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), says())
     seconds = iter(range(0, 1000, 10))
     with online_services(PACSPACE, Transport(httpx_transport=httpx.MockTransport(network))) as asked:
-        report = verify(of_many_roots(tmp_path, papers(made), 20), replace(asked, clock=lambda: float(next(seconds))))
+        report = verify(
+            of_many_roots(tmp_path, received_documents(made), 20), replace(asked, clock=lambda: float(next(seconds)))
+        )
     assert last(report)[0] is StepOutcome.CANNOT_TELL
     assert "30 seconds were over" in last(report)[1]
     assert len(network.requests) == 2 * len(Source)
@@ -224,7 +228,7 @@ def test_a_slow_pacspace_is_not_asked_for_longer_than_someone_waits(tmp_path: Pa
 
 
 def invoice_with(made: World, change: Callable[[dict[str, Any]], None]) -> Answering:
-    """Stripe with another invoice than the one that was stamped."""
+    """Return Stripe's answer with another invoice than the one that was stamped."""
     answering = answers(made)
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -265,10 +269,10 @@ def other_footer_root(invoice: dict[str, Any]) -> None:
         pytest.param(lambda invoice: invoice.clear(), StepOutcome.CANNOT_TELL, id="nothing"),
     ],
 )
-def test_stripes_invoice_decides(
+def test_the_invoice_at_stripe_decides_about_the_stamp(
     tmp_path: Path, made: World, change: Callable[[dict[str, Any]], None], outcome: StepOutcome
 ) -> None:
-    report = verified(statement(tmp_path, papers(made)), Asked(invoice_with(made, change)))
+    report = verified(statement(tmp_path, received_documents(made)), Asked(invoice_with(made, change)))
     assert (report.steps[-2].result.outcome, report.outcome) == (outcome, outcome), report.steps[-2]
 
 
@@ -276,13 +280,15 @@ def test_an_account_without_the_invoice_refutes_nothing(tmp_path: Path, made: Wo
     def elsewhere(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404, json=NO_SUCH) if "/v1/" in request.url.path[:4] else answers(made)(request)
 
-    report = verified(statement(tmp_path, papers(made)), Asked(elsewhere))
+    report = verified(statement(tmp_path, received_documents(made)), Asked(elsewhere))
     assert report.steps[-2].result.outcome is StepOutcome.CANNOT_TELL
 
 
 def test_a_key_of_the_other_mode_is_not_used(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made))
-    report = verified(statement(tmp_path, papers(made)), network, PACSPACE | STRIPE | {"STRIPE_API_KEY": "sk_live_1"})
+    report = verified(
+        statement(tmp_path, received_documents(made)), network, PACSPACE | STRIPE | {"STRIPE_API_KEY": "sk_live_1"}
+    )
     assert (report.steps[-2].result.outcome, report.outcome) == (StepOutcome.SKIPPED, StepOutcome.HOLDS)
     assert network.hosts == {PACSPACE["PACSPACE_API_BASE_URL"]}
 
@@ -336,10 +342,8 @@ def invented_record(document: Any) -> None:  # noqa: ANN401 - JSON
 
 
 @pytest.mark.parametrize("change", [lambda it: it["policy"].update(mode="observe"), invented_record])
-def test_figures_that_anyone_can_invent_hold_nowhere(
-    tmp_path: Path, made: World, change: Callable[[Any], None]
-) -> None:
-    document = papers(made).document
+def test_figures_without_a_root_never_hold(tmp_path: Path, made: World, change: Callable[[Any], None]) -> None:
+    document = received_documents(made).document
     document["windows"][0].update(proof=None, compare=None)
     change(document)
     path = tmp_path / "forged.json"
@@ -349,7 +353,7 @@ def test_figures_that_anyone_can_invent_hold_nowhere(
     assert any("nothing of PacSpace stands behind" in unproven for unproven in report.not_proven)
 
 
-def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
+def test_a_waived_invoice_holds_and_is_named_waived(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -358,7 +362,7 @@ def test_a_waived_invoice_holds_as_what_it_is(tmp_path: Path) -> None:
         waiver = Waiver(reason="agreed by phone", by="fin", at=made.clock.now(), figures={})
         made.app.checker.check(made.invoice_id, waiver=waiver)
         made.run()
-        found = papers(made)
+        found = received_documents(made)
         path = tmp_path / "bundle.zip"
         path.write_bytes(found.bundle)
         bundle, stamp = (verified(target, Asked(answers(made))) for target in (str(path), made.invoice_id))
@@ -371,25 +375,25 @@ def test_an_invoice_without_a_key_cannot_be_read(made: World) -> None:
     assert report.outcome is StepOutcome.CANNOT_TELL
 
 
-def test_an_invoice_that_stripe_does_not_know(made: World) -> None:
+def test_an_invoice_that_stripe_does_not_know_leaves_the_question_open(made: World) -> None:
     assert verified("in_unknown", Asked(answers(made))).outcome is StepOutcome.CANNOT_TELL
 
 
 def test_a_root_that_pacspace_knows_holds(made: World) -> None:
-    report = verified(papers(made).root, Asked(answers(made)), PACSPACE)
+    report = verified(received_documents(made).root, Asked(answers(made)), PACSPACE)
     assert (report.outcome, report.kind) == (StepOutcome.HOLDS, "proof root")
     assert "1 record, net change -100" in last(report)[1]
 
 
 def test_a_root_alone_shows_its_net_change_and_no_recorded_usage(made: World) -> None:
-    report = verified(papers(made).root, Asked(answers(made)), {})
+    report = verified(received_documents(made).root, Asked(answers(made)), {})
     assert report.figures is not None
     (window,) = report.figures.windows
     assert (window.recorded, window.net_change, window.records) == (None, "-100", "1")
     assert "must show the same" not in report.figures.compare
 
 
-def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World) -> None:
+def test_an_unknown_root_is_refuted_only_where_pacspace_says_so(made: World) -> None:
     root = "0x" + "0" * 64
     assert verified(root, Asked(answers(made), unknown), PACSPACE).outcome is StepOutcome.REFUTED
     assert verified(root, Asked(answers(made)), PACSPACE).outcome is StepOutcome.CANNOT_TELL
@@ -397,7 +401,7 @@ def test_a_root_that_nobody_knows_is_refuted_where_pacspace_says_so(made: World)
 
 @pytest.mark.parametrize("by", ["statement", "root", "invoice"])
 def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made: World, by: str) -> None:
-    found = papers(made)
+    found = received_documents(made)
     target = {"statement": statement(tmp_path, found), "root": found.root, "invoice": made.invoice_id}[by]
     away = says(verified=False, summary=None, message="chain unavailable")
     report = verified(target, Asked(answers(made), away))
@@ -406,7 +410,7 @@ def test_a_chain_that_pacspace_cannot_reach_refutes_nothing(tmp_path: Path, made
 
 
 def by_source(**said: Answering) -> Answering:
-    """Public verify, each source with an answer of its own."""
+    """Return public verify with an answer for each source."""
     return lambda request: said[request.url.params.get("source", "db")](request)
 
 
@@ -433,15 +437,15 @@ def test_every_source_is_asked_and_its_silence_refutes_nothing(
     tmp_path: Path, made: World, *, db: Answering, both: Answering, chain: Answering, outcome: StepOutcome
 ) -> None:
     network = Asked(answers(made), by_source(db=db, both=both, chain=chain))
-    report = verified(statement(tmp_path, papers(made)), network, PACSPACE)
+    report = verified(statement(tmp_path, received_documents(made)), network, PACSPACE)
     assert last(report)[0] is outcome, last(report)
     confirmed = report.steps[-1].result.sources[1:]
     said_so = any(answer.confirms for answer in confirmed)
     assert any("the public chain has" in unproven for unproven in report.not_proven) is not said_so
 
 
-def test_what_each_source_answered_is_told(tmp_path: Path, made: World) -> None:
-    found = papers(made)
+def test_the_report_shows_what_each_source_answered(tmp_path: Path, made: World) -> None:
+    found = received_documents(made)
     network = Asked(answers(made), by_source(db=says(), both=says(summary=None), chain=away))
     (db, both, chain) = verified(statement(tmp_path, found), network, PACSPACE).steps[-1].result.sources
     assert {answer.proof_root for answer in (db, both, chain)} == {found.root}
@@ -452,14 +456,14 @@ def test_what_each_source_answered_is_told(tmp_path: Path, made: World) -> None:
 
 def test_a_chain_that_does_not_answer_is_not_asked_about_every_root(tmp_path: Path, made: World) -> None:
     network = Asked(answers(made), by_source(db=says(), both=refused, chain=refused))
-    verified(of_many_roots(tmp_path, papers(made), 20), network, PACSPACE)
+    verified(of_many_roots(tmp_path, received_documents(made), 20), network, PACSPACE)
     asked = [request.url.path for request in network.requests if request.url.params.get("source")]
     assert len(set(asked)) == 1
 
 
 def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
     network = Asked(answers(made), lambda _: httpx.Response(503))
-    assert verified(papers(made).root, network, PACSPACE).outcome is StepOutcome.CANNOT_TELL
+    assert verified(received_documents(made).root, network, PACSPACE).outcome is StepOutcome.CANNOT_TELL
 
 
 @pytest.mark.parametrize(
@@ -472,7 +476,7 @@ def test_a_root_is_open_while_pacspace_is_down(made: World) -> None:
         ("PACSPACE_API_BASE_URL", "not an address"),
     ],
 )
-def test_a_variable_that_makes_no_sense_is_named_and_not_repeated(variable: str, value: str) -> None:
+def test_an_invalid_variable_is_named_without_its_value(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=variable) as refused, online_services({variable: value}):
         pass
     assert not value or value not in str(refused.value)

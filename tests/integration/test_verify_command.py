@@ -1,4 +1,4 @@
-"""`pacspace-stripe verify` as a stranger runs it: no settings, no database, one clear answer and its exit code."""
+"""`pacspace-stripe verify` as a receiver runs it: no settings, no database, one clear answer and its exit code."""
 
 import json
 import os
@@ -13,27 +13,27 @@ from click.testing import CliRunner
 
 from pacspace_stripe.cli import cli
 from pacspace_stripe.simulator.serve import serve
-from tests.support.received_requests import Papers, attached, papers
+from tests.support.received_documents import ReceivedDocuments, attached, received_documents
 from tests.support.worlds import world
 
 COMMAND = [sys.executable, "-c", "from pacspace_stripe.cli import main; main()", "verify"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivedDocuments]:
     with world(tmp_path_factory.mktemp("world"), vendor="Northwind") as town:
         town.subscribe()
         town.use("1250.5")
-        yield papers(town.run())
+        yield received_documents(town.run())
 
 
 def run(folder: Path, data: bytes, *options: str) -> Any:  # noqa: ANN401 - click's result
-    path = folder / "paper.pdf"
+    path = folder / "document.pdf"
     path.write_bytes(data)
     return CliRunner(env={"STRIPE_API_KEY": None}).invoke(cli, ["verify", str(path), *options])
 
 
-def test_a_stranger_verifies_with_an_empty_environment(tmp_path: Path, made: Papers) -> None:
+def test_a_receiver_verifies_with_an_empty_environment(tmp_path: Path, made: ReceivedDocuments) -> None:
     path = tmp_path / "statement.pdf"
     path.write_bytes(made.statement)
     bare = {"PATH": os.environ["PATH"]}
@@ -43,11 +43,11 @@ def test_a_stranger_verifies_with_an_empty_environment(tmp_path: Path, made: Pap
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
+def test_a_receiver_verifies_online_over_real_sockets(tmp_path: Path) -> None:
     with world(tmp_path) as town:
         town.subscribe()
         town.use("100")
-        found = papers(town.run())
+        found = received_documents(town.run())
         path = tmp_path / "statement.pdf"
         path.write_bytes(found.statement)
         with serve(town.ledger) as ledger, serve(town.stripe) as stripe:
@@ -74,7 +74,7 @@ def test_a_stranger_verifies_online_over_real_sockets(tmp_path: Path) -> None:
     assert f"the public chain (chain) about {found.root}: confirms it, 1 record, net change -100" in root
 
 
-def test_neither_store_nor_engine_is_even_imported() -> None:
+def test_verify_imports_neither_the_store_nor_the_worker() -> None:
     script = (
         "import sys, pacspace_stripe.cli.verify\n"
         "assert not {'sqlalchemy', 'dbos', 'typst', 'pacspace_stripe.app', 'pacspace_stripe.store'} & set(sys.modules)"
@@ -82,14 +82,14 @@ def test_neither_store_nor_engine_is_even_imported() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_each_step_is_a_numbered_line_with_its_result(tmp_path: Path, made: Papers) -> None:
+def test_each_step_is_a_numbered_line_with_its_result(tmp_path: Path, made: ReceivedDocuments) -> None:
     said = run(tmp_path, made.statement, "--offline").output
     assert "  1. evidence can be read in one way only and is canonical: holds" in said
     assert "  7. PacSpace's public verify agrees on proof root, record count and net change: skipped" in said
     assert "Not proven:" in said
 
 
-def test_a_payer_reads_first_what_was_verified_and_last_what_was_not(tmp_path: Path, made: Papers) -> None:
+def test_a_payer_reads_first_what_was_verified_and_last_what_was_not(tmp_path: Path, made: ReceivedDocuments) -> None:
     lines = [" ".join(line.split()) for line in run(tmp_path, made.statement, "--offline").output.splitlines()]
     told = [
         "What was verified",
@@ -108,13 +108,13 @@ def test_a_payer_reads_first_what_was_verified_and_last_what_was_not(tmp_path: P
     assert [line for line in lines if line in told] == told
 
 
-def test_figures_that_are_refuted_are_not_called_verified(tmp_path: Path, made: Papers) -> None:
+def test_figures_that_are_refuted_are_not_called_verified(tmp_path: Path, made: ReceivedDocuments) -> None:
     said = run(tmp_path, attached(made.plain, made.evidence.replace(b'"1250.5"', b'"1251"')), "--offline").output
     assert "What the document claims, which is refuted below" in said
     assert "What was verified" not in said
 
 
-def test_machines_get_the_same_figures_ungrouped(tmp_path: Path, made: Papers) -> None:
+def test_json_output_has_the_same_figures_without_grouping(tmp_path: Path, made: ReceivedDocuments) -> None:
     figures = json.loads(run(tmp_path, made.statement, "--offline", "--json").output)["figures"]
     (window,) = figures.pop("windows")
     assert figures == {
@@ -139,7 +139,7 @@ def test_machines_get_the_same_figures_ungrouped(tmp_path: Path, made: Papers) -
 
 
 @pytest.mark.parametrize(
-    ("paper", "expected", "said"),
+    ("document", "expected", "said"),
     [
         ("genuine", 0, "Every step that was run holds."),
         ("tampered", 1, "Refuted: do not rely on it."),
@@ -147,19 +147,19 @@ def test_machines_get_the_same_figures_ungrouped(tmp_path: Path, made: Papers) -
     ],
 )
 def test_the_exit_code_and_the_last_line_say_the_same(
-    tmp_path: Path, made: Papers, paper: str, expected: int, said: str
+    tmp_path: Path, made: ReceivedDocuments, document: str, expected: int, said: str
 ) -> None:
     data = {
         "genuine": made.statement,
         "tampered": attached(made.plain, made.evidence.replace(b'"1250.5"', b'"1251"')),
         "unreadable": b"%PDF-1.7",
-    }[paper]
+    }[document]
     result = run(tmp_path, data, "--offline")
     assert result.exit_code == expected
     assert said in result.output
 
 
-def test_for_machines_there_is_one_object(tmp_path: Path, made: Papers) -> None:
+def test_json_output_is_one_object(tmp_path: Path, made: ReceivedDocuments) -> None:
     result = run(tmp_path, made.statement, "--offline", "--json")
     report = json.loads(result.output)
     assert (result.exit_code, report["result"], report["invoice"]) == (0, "holds", made.invoice)
@@ -167,18 +167,20 @@ def test_for_machines_there_is_one_object(tmp_path: Path, made: Papers) -> None:
     assert {step["result"] for step in report["steps"]} == {"holds", "skipped"}
 
 
-def test_a_drifted_invoice_is_not_passed_off_as_a_right_one(tmp_path: Path) -> None:
+def test_a_proof_that_holds_about_a_drifted_invoice_names_the_drift(tmp_path: Path) -> None:
     with world(tmp_path) as town:
         town.subscribe()
         town.bill("100")
         town.record("90")
-        found = papers(town.run())
+        found = received_documents(town.run())
     result = run(tmp_path, found.statement, "--offline")
     assert result.exit_code == 0
     assert "What it shows is that the invoice was drifted (OVERBILLED)." in result.output
 
 
-def test_what_a_document_says_reaches_the_terminal_without_control_characters(tmp_path: Path, made: Papers) -> None:
+def test_a_documents_texts_reach_the_terminal_without_control_characters(
+    tmp_path: Path, made: ReceivedDocuments
+) -> None:
     document = made.document
     document["invoice"] = "in_1\x1b[2J\u202e"
     document["windows"][0]["meter"] = "\x07\x9b"
@@ -190,7 +192,7 @@ def test_what_a_document_says_reaches_the_terminal_without_control_characters(tm
         assert set(result.output) - {"\n"} <= {char for char in result.output if char.isprintable()}
 
 
-def test_a_variable_that_makes_no_sense_is_an_error_only_when_it_is_needed(tmp_path: Path, made: Papers) -> None:
+def test_an_invalid_variable_is_an_error_only_when_it_is_needed(tmp_path: Path, made: ReceivedDocuments) -> None:
     path = tmp_path / "statement.pdf"
     path.write_bytes(made.statement)
     wrong = {"PATH": os.environ["PATH"], "PACSPACE_API_BASE_URL": "http://elsewhere.example"}

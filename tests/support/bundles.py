@@ -1,4 +1,4 @@
-"""A bundle read back by hand: nothing here is the product's, so that a mistake in it cannot hide."""
+"""A reader of bundles without any code of the product, so that a mistake of the product cannot hide."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ def sha256(content: bytes) -> str:
 
 
 def canonical(document: object) -> bytes:
-    """RFC 8785 of what has no fractions and no exotic names: enough for evidence, which has neither."""
+    """Return RFC 8785 bytes of JSON without fractions and exotic names: evidence has neither."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bundle's entries, by name, in their order."""
+    """The entries of a bundle by name, in their order."""
 
     entries: dict[str, bytes]
 
@@ -45,7 +45,7 @@ class Opened:
         return document
 
     def text(self, name: str) -> list[str]:
-        """A PDF's text, page by page."""
+        """Return a PDF's text, page by page."""
         return [" ".join(page.split()) for page in pages(self.entries[name])]
 
     @property
@@ -61,7 +61,7 @@ class Opened:
         return [self.json(name) for name in self.entries if name.startswith("evidence/")]
 
     def decision(self) -> dict[str, Any]:
-        """The link that the manifest names."""
+        """Return the link that the manifest names."""
         [name] = [
             name
             for name, content in self.entries.items()

@@ -1,4 +1,4 @@
-"""PDFs of every make, built by hand, and how they look: what stamping is tried on."""
+"""Invoice PDFs of every kind for stamping, built by hand, and pictures of them."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ WRITING = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """How a page is to be made."""
+    """The description of a page to build."""
 
     boxes: dict[str, Sequence[float]]
     rotate: int | None = None
@@ -37,14 +37,14 @@ class Page:
 
 
 def page(media: Sequence[float] = A4, **options: Any) -> Page:  # noqa: ANN401 - any field of it
-    """A page by its MediaBox; ``crop``, ``trim`` and ``bleed`` are its other boxes."""
+    """Return a page by its MediaBox; ``crop``, ``trim`` and ``bleed`` are its other boxes."""
     names = {"crop": "CropBox", "trim": "TrimBox", "bleed": "BleedBox", "art": "ArtBox"}
     boxes = {names[name]: options.pop(name) for name in list(options) if name in names}
     return Page(boxes={"MediaBox": media} | boxes, **options)
 
 
 def built(*pages: Page) -> Pdf:
-    """An open PDF, to be changed further."""
+    """Return an open PDF, to be changed further."""
     pdf = Pdf.new()
     helvetica = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
     fonts = pdf.make_indirect(Dictionary(Font=Dictionary(F1=pdf.make_indirect(helvetica))))
@@ -73,24 +73,24 @@ def _fill(pdf: Pdf, made: Dictionary, content: str | list[str] | None) -> None:
 
 
 def pdf_of(*pages: Page) -> bytes:
-    """The bytes of a PDF with these pages."""
+    """Return the bytes of a PDF with these pages."""
     return written(built(*pages))
 
 
 def shown(pdf: bytes, scale: float = 1) -> list[Image.Image]:
-    """The pages as a viewer shows them."""
+    """Return the pages as a viewer shows them."""
     with pypdfium2.PdfDocument(pdf) as document:
         return [one.render(scale=scale).to_pil().convert("RGB") for one in document]
 
 
 def difference(one: Image.Image, other: Image.Image) -> int:
-    """The largest difference of any pixel, 0 to 255."""
+    """Return the largest difference of any pixel, 0 to 255."""
     assert one.size == other.size
     return max(_levels(ImageChops.difference(one, other)))
 
 
 def darkest(picture: Image.Image) -> int:
-    """The darkest level of any colour, 0 to 255."""
+    """Return the darkest level of any colour, 0 to 255."""
     return min(_levels(picture))
 
 
@@ -99,7 +99,7 @@ def _levels(picture: Image.Image) -> set[int]:
 
 
 def parts(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """A stamped page cut where the page it was ends: that page, and the strip below it."""
+    """Return a stamped page cut into the original page and the strip below it."""
     assert after.width == before.width
     assert after.height > before.height
     return (
@@ -109,14 +109,14 @@ def parts(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.I
 
 
 def attach(pdf: Pdf, name: str, data: bytes) -> pikepdf.Object:
-    """An attachment, as somebody else makes it; answers with what the file knows of it."""
+    """Attach a file as another program does, and return its file specification."""
     kind = {"description": "", "filename": name, "mime_type": "text/plain", "creation_date": "", "mod_date": ""}
     pdf.attachments[name] = pikepdf.AttachedFileSpec(pdf, data, **kind)
     return pdf.attachments[name].obj
 
 
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
-    """For people who look."""
+    """Return the pictures side by side, for a person to compare."""
     whole = Image.new("RGB", (sum(one.width + 10 for one in pictures), max(one.height for one in pictures)), "grey")
     left = 0
     for one in pictures:
@@ -126,7 +126,7 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def stamp(number: int = 1, footer: str | None = None) -> PdfStamp:
-    """What is put on: the usual footer, or another one."""
+    """Return a stamp with the usual footer, or another one."""
     evidence = json.dumps({"format": "pacspace-stripe/evidence/1", "number": number}, separators=(",", ":")).encode()
     sha256 = hashlib.sha256(evidence).hexdigest()
     usual = (

@@ -1,4 +1,4 @@
-"""PDFs, read and written: what their pages say, and what is inside."""
+"""PDFs read and written: the text of their pages, and their contents."""
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -10,23 +10,23 @@ from pikepdf import Pdf
 
 
 def pages(pdf: bytes) -> list[str]:
-    """What each page says, line by line."""
+    """Return the text of each page, line by line."""
     with pypdfium2.PdfDocument(pdf) as document:
         return [page.get_textpage().get_text_range() for page in document]
 
 
 def dense(text: str) -> str:
-    """Without white space: where lines break on the page is not part of what it says."""
+    """Return text without white space, because line breaks on a page are not part of its text."""
     return "".join(text.split())
 
 
 def texts(pdf: bytes) -> list[str]:
-    """What each page says, without white space."""
+    """Return the text of each page, without white space."""
     return [dense(page) for page in pages(pdf)]
 
 
 def right_edges(pdf: bytes) -> Iterator[float]:
-    """Where each piece of text ends, in points from the left."""
+    """Yield the right edge of each piece of text, in points from the left."""
     with pypdfium2.PdfDocument(pdf) as document:
         for page in document:
             text = page.get_textpage()
@@ -35,19 +35,19 @@ def right_edges(pdf: bytes) -> Iterator[float]:
 
 
 def reopened(pdf: bytes) -> Pdf:
-    """For looking inside."""
+    """Open a PDF to read or change its objects."""
     return pikepdf.open(BytesIO(pdf))
 
 
 def written(pdf: Pdf, **options: Any) -> bytes:  # noqa: ANN401 - pikepdf's own
-    """Its bytes, the same each time unless it is encrypted."""
+    """Return a PDF's bytes, the same each time unless it is encrypted."""
     to = BytesIO()
     pdf.save(to, **({"deterministic_id": "encryption" not in options} | options))
     return to.getvalue()
 
 
 def retouched(pdf: bytes, change: Callable[[Pdf], None], **options: Any) -> bytes:  # noqa: ANN401 - pikepdf's own
-    """The PDF after somebody's change to it."""
+    """Return a PDF after a change to it."""
     with reopened(pdf) as document:
         change(document)
         return written(document, **options)

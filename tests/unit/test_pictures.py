@@ -1,4 +1,4 @@
-"""Logos as SVG: what their sizes are read from, and what has none."""
+"""Logos as SVG: where their sizes are read from, and pictures without a size."""
 
 import struct
 

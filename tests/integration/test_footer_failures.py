@@ -1,4 +1,4 @@
-"""No invoice leaves without the footer that it should carry: a template that breaks holds it until it is mended."""
+"""A footer that cannot be rendered: the invoice is held until the template is corrected."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_waiver_does_not_leave_without_its_footer_either(tmp_path: Path) -> No
         assert made.invoice()["metadata"]["pacspace_verdict"] == "waived"
 
 
-def test_a_footer_too_long_for_stripe_is_told_and_shown(tmp_path: Path) -> None:
+def test_a_footer_too_long_for_stripe_is_alerted_and_shown(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(customer_footer="x" * 4990)
         made.use("100")

@@ -1,4 +1,4 @@
-"""Papers of an invoice for which only a part of the ledger counts: genuine ones hold, forged ones do not."""
+"""Documents of an invoice for which only some of the ledger's records count: genuine ones hold, forged ones do not."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import pytest
 from pacspace_stripe.verify import OnlineServices, StepOutcome, online_services, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical
 from tests.integration.test_verification_online import PACSPACE, STRIPE
-from tests.support.received_requests import Papers, papers
+from tests.support.received_documents import ReceivedDocuments, received_documents
 from tests.support.worlds import PERIOD_END, World, world
 
 SETTINGS = {
@@ -24,7 +24,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two meters on one account, a deposit, a unit, and a summary that was accepted after midnight."""
+    """Build two meters on one account, a deposit, a unit, and a summary that was accepted after midnight."""
     with world(tmp_path_factory.mktemp("world"), **SETTINGS) as made:
         storage = made.stripe.add_price(made.stripe.add_meter("storage"))
         made.subscribe(prices=[made.price, storage])
@@ -40,29 +40,29 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def made(town: World) -> Papers:
-    return papers(town)
+def made(town: World) -> ReceivedDocuments:
+    return received_documents(town)
 
 
 def verified(folder: Path, data: bytes, asked: OnlineServices | None = None) -> tuple[StepOutcome, str]:
-    (folder / "paper").write_bytes(data)
-    report = verify(str(folder / "paper"), asked or OnlineServices())
+    (folder / "document").write_bytes(data)
+    report = verify(str(folder / "document"), asked or OnlineServices())
     return report.outcome, "\n".join(f"{step.checked}: {step.result}" for step in report.steps)
 
 
-def test_every_paper_holds(tmp_path: Path, made: Papers) -> None:
-    for paper in (made.statement, made.bundle, made.evidence):
-        outcome, why = verified(tmp_path, paper)
+def test_every_document_holds(tmp_path: Path, made: ReceivedDocuments) -> None:
+    for document in (made.statement, made.bundle, made.evidence):
+        outcome, why = verified(tmp_path, document)
         assert outcome is StepOutcome.HOLDS, why
 
 
-def test_it_holds_at_stripe_and_at_pacspace(tmp_path: Path, town: World, made: Papers) -> None:
+def test_the_evidence_holds_at_stripe_and_at_pacspace(tmp_path: Path, town: World, made: ReceivedDocuments) -> None:
     with online_services(PACSPACE | STRIPE, town.app.transport) as asked:
         outcome, why = verified(tmp_path, made.statement, asked)
         assert outcome is StepOutcome.HOLDS, why
 
 
-def test_the_evidence_says_what_was_chosen_from_what(made: Papers) -> None:
+def test_the_evidence_names_the_selection_and_its_scope(made: ReceivedDocuments) -> None:
     calls, storage = made.document["windows"]
     assert (calls["recorded"], calls["count"]) == ("100", 2)
     assert calls["selection"] == {
@@ -90,7 +90,7 @@ def test_the_stamp_alone_names_a_root_of_more_records(town: World) -> None:
     assert any("only the evidence explains it" in str(step.result) for step in report.steps)
 
 
-def test_the_statement_shows_only_the_days_of_what_counts(town: World) -> None:
+def test_the_statement_shows_only_days_of_records_that_count(town: World) -> None:
     statement = town.app.statements.of_invoice(town.invoice_id)
     assert statement.left_out == ()
 
@@ -105,7 +105,9 @@ def nothing_left_out(document: Any) -> None:  # noqa: ANN401 - JSON
 
 
 @pytest.mark.parametrize("forge", [more_recorded, nothing_left_out])
-def test_what_does_not_add_up_is_refuted(tmp_path: Path, made: Papers, forge: Callable[[Any], None]) -> None:
+def test_a_selection_that_does_not_add_up_is_refuted(
+    tmp_path: Path, made: ReceivedDocuments, forge: Callable[[Any], None]
+) -> None:
     forged = json.loads(made.evidence)
     forge(forged)
     outcome, why = verified(tmp_path, canonical(forged))
@@ -116,22 +118,22 @@ def test_what_does_not_add_up_is_refuted(tmp_path: Path, made: Papers, forge: Ca
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivedDocuments]:
     with world(tmp_path_factory.mktemp("shown"), exclude_reasons="deposit") as made:
         made.subscribe()
         made.use("100")
         made.ledger.record("cus_acme", 500, PERIOD_END - timedelta(days=20), reason="deposit")
         made.ledger.record("cus_acme", 20, PERIOD_END - timedelta(days=20), reason="deposit")
-        yield papers(made.run())
+        yield received_documents(made.run())
 
 
-def test_the_rows_of_its_bundle_show_which_of_them_count(tmp_path: Path, shown: Papers) -> None:
+def test_the_rows_of_its_bundle_show_which_of_them_count(tmp_path: Path, shown: ReceivedDocuments) -> None:
     outcome, why = verified(tmp_path, shown.bundle)
     assert outcome is StepOutcome.HOLDS, why
     assert "as many as recorded, and sum to as much" in why
 
 
-def test_rows_of_other_reasons_refute_what_was_counted(tmp_path: Path, shown: Papers) -> None:
+def test_rows_of_other_reasons_refute_what_was_counted(tmp_path: Path, shown: ReceivedDocuments) -> None:
     name = "ledger/0001-records.json"
     rows = json.loads(shown.files[name])
     for row in rows["records"]:
@@ -141,7 +143,7 @@ def test_rows_of_other_reasons_refute_what_was_counted(tmp_path: Path, shown: Pa
     assert "by their reasons other rows count" in why
 
 
-def test_rows_whose_reasons_were_made_shareable_leave_it_to_the_sums(tmp_path: Path, shown: Papers) -> None:
+def test_rows_with_redacted_reasons_are_checked_by_their_sums_only(tmp_path: Path, shown: ReceivedDocuments) -> None:
     name = "ledger/0001-records.json"
     rows = json.loads(shown.files[name])
     rows["records"][0]["reason"] = "for [address removed]"

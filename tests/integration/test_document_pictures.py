@@ -1,4 +1,4 @@
-"""Fonts of the vendor's, its logo, QR codes and daily bars."""
+"""The vendor's fonts and logo, QR codes and daily bars."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -19,8 +19,8 @@ from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import Day, StatementView
 from pacspace_stripe.errors import ConfigurationError, RenderError
+from tests.support.document_views import row, statement
 from tests.support.pdfs import pages
-from tests.support.statement_views import row, statement
 
 THAI = "บริษัท ตัวอย่าง จำกัด"
 SEPTEMBER = date(2026, 9, 1)
@@ -39,7 +39,7 @@ def picture(pdf: bytes) -> Image.Image:
 
 
 def colours(pdf: bytes) -> set[tuple[int, ...]]:
-    """Those that more than a stray pixel has."""
+    """Return the colours of more than a few pixels."""
     counted = picture(pdf).convert("RGB").getcolors(1 << 24) or []
     return {colour for count, colour in counted if count > 200 and isinstance(colour, tuple)}
 
@@ -82,7 +82,7 @@ def test_the_vendors_fonts_change_nothing_that_ours_can_print(documents: Documen
         statement(replace(row(), verify_url="https://x.example/株")),
     ],
 )
-def test_wherever_it_stands_a_character_without_a_glyph_is_named(documents: Documents, view: StatementView) -> None:
+def test_a_character_without_a_glyph_is_named_wherever_it_stands(documents: Documents, view: StatementView) -> None:
     with pytest.raises(RenderError, match=r"株 \(U\+682A\)"):
         documents.render_statement(view)
 
@@ -145,7 +145,7 @@ def codes(documents: Documents, view: StatementView) -> int:
         return sum(1 for each in opened.objects if "/Alt" in getattr(each, "keys", tuple)())
 
 
-def test_each_link_has_one_code_and_too_many_links_have_none(documents: Documents) -> None:
+def test_each_link_has_one_qr_code_and_too_many_links_have_none(documents: Documents) -> None:
     shared = replace(row(1), verify_url=row().verify_url)
     assert codes(documents, statement()) == 1
     assert codes(documents, statement(row(), shared)) == 1
@@ -154,11 +154,11 @@ def test_each_link_has_one_code_and_too_many_links_have_none(documents: Document
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "", "https://x.example/" + "v" * 483])
-def test_what_is_no_web_address_or_too_long_for_paper_has_no_code(url: str) -> None:
+def test_other_text_and_addresses_too_long_for_paper_have_no_qr_code(url: str) -> None:
     assert qr_code(url) is None
 
 
-def test_a_code_is_the_same_whenever_it_is_drawn() -> None:
+def test_a_qr_code_is_the_same_whenever_it_is_drawn() -> None:
     url = "https://app.pacspace.io/verify/0x" + "ab" * 32
     first = qr_code(url)
     qr_code.cache_clear()

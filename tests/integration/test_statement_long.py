@@ -16,22 +16,22 @@ from pacspace_stripe.documents.views import StatementView, footer_view, statemen
 from pacspace_stripe.gate.rules.footer import ROOTS_IN_TABLE
 from pacspace_stripe.verify import OnlineServices, StepOutcome, verify
 from pacspace_stripe.vocabulary.canonical_json import canonical, digest
+from tests.support.document_views import root
 from tests.support.pdfs import dense, pages, retouched
-from tests.support.received_requests import Papers, attached, papers
-from tests.support.statement_views import root
+from tests.support.received_documents import ReceivedDocuments, attached, received_documents
 from tests.support.worlds import world
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Papers]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivedDocuments]:
     with world(tmp_path_factory.mktemp("world")) as town:
         town.subscribe()
         town.use("100")
-        yield papers(town.run(timedelta(hours=4)))
+        yield received_documents(town.run(timedelta(hours=4)))
 
 
-def evidence_of(made: Papers, windows: int) -> bytes:
-    """As if the invoice had that many metered lines, each with a proof root."""
+def evidence_of(made: ReceivedDocuments, windows: int) -> bytes:
+    """Return the evidence of an invoice with that many metered lines, each with a proof root."""
     document = made.document
     [window] = document["windows"]
     document["windows"] = [
@@ -62,21 +62,23 @@ def view_of(evidence: bytes) -> StatementView:
     )
 
 
-def statement_with(made: Papers, windows: int) -> tuple[bytes, str]:
-    """The PDF, and the footer that it was to be given."""
+def statement_with(made: ReceivedDocuments, windows: int) -> tuple[bytes, str]:
+    """Return the PDF, and the footer that its view had."""
     view = view_of(evidence_of(made, windows))
     return Documents(Templates()).render_statement(view), view.footer
 
 
 @pytest.mark.parametrize("windows", [1, 4, 25])
-def test_every_root_is_on_every_page_while_an_invoices_footer_could_hold_them(made: Papers, windows: int) -> None:
+def test_every_root_is_on_every_page_while_an_invoices_footer_could_hold_them(
+    made: ReceivedDocuments, windows: int
+) -> None:
     pdf, footer = statement_with(made, windows)
     assert all(dense(footer) in dense(page) for page in pages(pdf))
 
 
 @pytest.mark.parametrize("windows", [30, 90, 120, 250])
-def test_of_more_windows_each_page_names_the_evidence_and_says_where_the_roots_are(
-    tmp_path: Path, made: Papers, windows: int
+def test_with_more_windows_each_page_names_the_evidence_and_says_where_the_roots_are(
+    tmp_path: Path, made: ReceivedDocuments, windows: int
 ) -> None:
     pdf, _ = statement_with(made, windows)
     shown = [dense(page) for page in pages(pdf)]
@@ -96,7 +98,7 @@ def without_last_page(pdf: Pdf) -> None:
     del pdf.pages[-1]
 
 
-def test_a_long_statement_with_other_roots_or_without_some_is_refuted(tmp_path: Path, made: Papers) -> None:
+def test_a_long_statement_with_other_roots_or_without_some_is_refuted(tmp_path: Path, made: ReceivedDocuments) -> None:
     evidence = evidence_of(made, 90)
     other = canonical(json.loads(evidence.replace(root(7).encode(), root(400).encode())))
     pdf, _ = statement_with(made, 90)

@@ -1,4 +1,4 @@
-"""The footer's text and the statement's PDF, from our templates and from a user's."""
+"""The statement's PDF: every value is printed exactly, nothing is markup, and the same view gives the same bytes."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -20,9 +20,8 @@ from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.typesetting import Attachment
 from pacspace_stripe.documents.views import StatementView
 from pacspace_stripe.errors import RenderError
-from pacspace_stripe.gate.rules.footer import FOOTER_LIMIT, find_block, insert_block
+from tests.support.document_views import A4, HOSTILE, OCTOBER, SHA256, footer, named, root, row, statement
 from tests.support.pdfs import dense, pages, right_edges
-from tests.support.statement_views import A4, HOSTILE, OCTOBER, SHA256, footer, named, root, row, statement
 
 
 @pytest.fixture(scope="module")
@@ -35,42 +34,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_footer_names_the_record(documents: Documents) -> None:
-    assert documents.render_footer(footer(named())).splitlines() == [
-        "Metered usage as recorded in PacSpace, an independent ledger",
-        "2026-09-01 00:00 to 2026-10-01 00:00 UTC",
-        "api_calls: 1250.5 in 42 records",
-        f"Proof root: {root(0)}",
-        f"Verify: https://app.pacspace.io/verify/{root(0)}",
-        f"Evidence SHA-256: {SHA256}",
-    ]
-
-
-def test_the_footer_does_not_say_that_anything_matched(documents: Documents) -> None:
-    said = documents.render_footer(footer(named(), named(1))).lower()
-    assert not re.search(r"match|agree|equal|correct|verified|drift|waive", said)
-
-
-def test_zero_usage_has_no_root_and_no_link(documents: Documents) -> None:
-    zero = replace(named(), recorded=Decimal(0), count=0, proof_root=None, verify_url=None)
-    assert documents.render_footer(footer(zero)).splitlines()[2:] == [
-        "api_calls: 0 in 0 records",
-        f"Evidence SHA-256: {SHA256}",
-    ]
-
-
-@pytest.mark.parametrize(("writes", "said"), [(1, "1 write"), (3, "3 writes")])
-@pytest.mark.parametrize("windows", [1, 4])
-def test_a_settlement_record_is_named_by_its_key_and_has_no_root(
-    documents: Documents, writes: int, said: str, windows: int
-) -> None:
-    record = replace(named(), count=writes, proof_root=None, verify_url=None, record_key="usage-cus_1-2026-09")
-    text = documents.render_footer(footer(*[record] * windows))
-    assert text.count(f"api_calls: 1250.5 in {said} to record usage-cus_1-2026-09\n") == windows
-    assert "root" not in text
-    assert "Verify" not in text
-
-
 def test_the_statement_of_a_settlement_record_names_it_and_claims_no_root(documents: Documents) -> None:
     record = replace(row(), account="usage-cus_1-2026-09", record_key="usage-cus_1-2026-09", proof_root=None)
     view = replace(statement(replace(record, verify_url=None)), footer="the footer")
@@ -80,71 +43,7 @@ def test_the_statement_of_a_settlement_record_names_it_and_claims_no_root(docume
     assert "root" not in text.lower()
 
 
-def test_a_footer_without_windows_names_the_evidence(documents: Documents) -> None:
-    assert documents.render_footer(footer()) == f"Evidence SHA-256: {SHA256}"
-
-
-@pytest.mark.parametrize(
-    ("usage", "count", "said"),
-    [
-        (Decimal(1), 1, "1 in 1 record"),
-        (Decimal("0.10"), 2, "0.1 in 2 records"),
-        (Decimal("1E+3"), 2, "1000 in 2 records"),
-        (Decimal("123456789012345.678901"), 2, "123456789012345.678901 in 2 records"),
-        (None, None, "usage not known"),
-    ],
-)
-def test_the_footers_figures_are_exact(
-    documents: Documents, usage: Decimal | None, count: int | None, said: str
-) -> None:
-    text = documents.render_footer(footer(replace(named(), recorded=usage, count=count)))
-    assert f"api_calls: {said}" in text.splitlines()
-
-
-@pytest.mark.parametrize("windows", [2, 3, 4, 20])
-def test_every_root_and_every_link_is_named_unbroken(documents: Documents, windows: int) -> None:
-    words = re.split(r"[\s,]+", documents.render_footer(footer(*map(named, range(windows)))))
-    for number in range(windows):
-        assert root(number) in words
-        assert f"https://app.pacspace.io/verify/{root(number)}" in words
-
-
-def test_a_link_that_all_windows_share_is_named_once(documents: Documents) -> None:
-    shared = [replace(named(number), verify_url="https://links.example/c/1") for number in range(9)]
-    text = documents.render_footer(footer(*shared))
-    assert text.count("https://") == 1
-    assert text.count("2026-09-01") == 1
-
-
-def test_forty_windows_fit_into_an_invoices_footer(documents: Documents) -> None:
-    shared = [replace(named(number), verify_url="https://links.example/c/1") for number in range(40)]
-    text = documents.render_footer(footer(*shared))
-    stamped = insert_block(None, text)
-    assert isinstance(stamped, str)
-    assert len(stamped) <= FOOTER_LIMIT
-    assert find_block(stamped) == text
-
-
-def test_times_are_utc_and_show_seconds_when_there_are_any(documents: Documents) -> None:
-    berlin = timezone(timedelta(hours=2))
-    window = replace(
-        named(), start=datetime(2026, 9, 1, 2, tzinfo=berlin), end=datetime(2026, 10, 1, 2, 0, 7, tzinfo=berlin)
-    )
-    assert "2026-09-01 00:00 to 2026-10-01 00:00:07 UTC" in documents.render_footer(footer(window))
-
-
-def test_a_value_cannot_add_lines_or_turn_text_around(documents: Documents) -> None:
-    sly = replace(named(), meter="api\r\ncalls\u2028\x00\x1b\u202e\ud800: 1 in 1 record\nProof root: 0xbad")
-    lines = documents.render_footer(footer(sly)).splitlines()
-    assert len(lines) == 6
-    assert lines[2] == "api calls : 1 in 1 record Proof root: 0xbad: 1250.5 in 42 records"
-
-
-def test_a_value_is_never_read_as_a_template(documents: Documents) -> None:
-    assert f"{HOSTILE}: 1250.5" in documents.render_footer(footer(replace(named(), meter=HOSTILE)))
-
-
-def test_the_statement_says_it_all(documents: Documents) -> None:
+def test_the_statement_shows_every_figure_and_name(documents: Documents) -> None:
     (page,) = pages(documents.render_statement(statement()))
     for said in (
         "Usage statement", "Northwind Data GmbH", "Globex Corporation", "NW-2026-0042", "in_1QXb2LkdIwHu7ix8",
@@ -183,7 +82,7 @@ def test_the_same_view_gives_the_same_bytes(documents: Documents) -> None:
 
 def test_the_same_view_gives_the_same_bytes_in_another_process_zone_and_language(documents: Documents) -> None:
     program = (
-        "import hashlib; from tests.support import statement_views as t;"
+        "import hashlib; from tests.support import document_views as t;"
         "from pacspace_stripe.documents.renderer import Documents;"
         "from pacspace_stripe.documents.templates import Templates;"
         "print(hashlib.sha256(Documents(Templates()).render_statement(t.statement())).hexdigest())"
@@ -229,7 +128,7 @@ def test_the_statement_is_pdf_a_3b_and_carries_hash_and_root(documents: Document
         statement(replace(row(), verify_url=HOSTILE)),
     ],
 )
-def test_what_looks_like_markup_is_printed_as_it_is(documents: Documents, view: StatementView) -> None:
+def test_text_that_looks_like_markup_is_printed_as_it_is(documents: Documents, view: StatementView) -> None:
     assert dense(HOSTILE) in dense("".join(pages(documents.render_statement(view))))
 
 
@@ -259,7 +158,7 @@ def test_a_drifted_statement_shows_the_exact_difference(documents: Documents) ->
     assert "1498.125\r\n" in page or "1498.125 " in page
 
 
-def test_what_is_not_known_is_said_to_be_not_known(documents: Documents) -> None:
+def test_unknown_figures_are_printed_as_not_known(documents: Documents) -> None:
     unknown = replace(row(), recorded=None, count=None, proof_root=None, verify_url=None)
     view = replace(
         statement(unknown), verdict="unproven", reason="LEDGER_UNAVAILABLE", number=None, letterhead=Letterhead()
@@ -299,7 +198,7 @@ def test_a_waiver_prints_its_reason_and_an_unknown_verdict_its_name(documents: D
         ),
     ],
 )
-def test_nothing_long_leaves_the_page(documents: Documents, view: StatementView) -> None:
+def test_long_values_stay_on_the_page(documents: Documents, view: StatementView) -> None:
     margin = (A4[0] - 166 / 25.4 * 72) / 2
     pdf = documents.render_statement(view)
     assert max(right_edges(pdf)) <= A4[0] - margin + 1
@@ -340,7 +239,7 @@ def test_a_character_that_no_font_has_is_named_and_never_a_box(documents: Docume
     assert "PACSPACE_STRIPE_FONTS" in caught.value.hint
 
 
-def test_a_template_that_asks_for_what_no_font_has_is_an_error(folder: Path) -> None:
+def test_a_template_with_a_character_that_no_font_has_is_an_error(folder: Path) -> None:
     (folder / "statement.typ").write_text("\n株", encoding="utf-8")
     with pytest.raises(RenderError, match=r"^statement.typ: no font has 株 \(U\+682A\)"):
         Documents(Templates(folder)).render_statement(statement())

@@ -25,8 +25,8 @@ from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.rules.letterhead import Letterhead, Logo, Paper
 from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.documents.views import StatementView
+from tests.support.document_views import A4, EVIDENCE, SHA256, root, row, statement
 from tests.support.pdfs import pages
-from tests.support.statement_views import A4, EVIDENCE, SHA256, root, row, statement
 
 LETTER = (612, 792)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 4"><rect width="9" height="4" fill="red"/></svg>'

@@ -35,7 +35,7 @@ DAY = timedelta(hours=5)
 
 @pytest.fixture
 def gated(tmp_path: Path) -> Iterator[World]:
-    """An invoice that was stamped, finalized and paid."""
+    """Yield a world with an invoice that was stamped, finalized and paid."""
     with world(tmp_path) as made:
         made.subscribe()
         made.use("1250.5")
@@ -45,7 +45,7 @@ def gated(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def observed(tmp_path: Path) -> Iterator[World]:
-    """An invoice that went out while we only looked on."""
+    """Yield a world with an invoice that went out in observe mode."""
     with world(tmp_path, mode="observe") as made:
         made.subscribe(customer_footer="Northwind GmbH, Berlin")
         made.use("1250.5")
@@ -75,14 +75,14 @@ def test_stripes_own_pdf_carries_the_stamped_decision(gated: World) -> None:
     assert f"proof-root:{invoice['metadata']['pacspace_proof_root']}" in str(reopened(made.pdf).docinfo.Keywords)
 
 
-def test_an_invoice_that_was_only_looked_at_gets_its_footer_this_way(observed: World) -> None:
+def test_an_invoice_of_observe_mode_gets_its_footer_by_stamp_pdf(observed: World) -> None:
     made = observed.app.invoice_stamper.stamp(observed.invoice_id)
     assert (observed.invoice()["footer"], observed.writes()) == ("Northwind GmbH, Berlin", [])
     assert dense(f"Evidence SHA-256: {made.evidence_sha256}") in texts(made.pdf)[0]
     assert "api_calls:1250.5in1record" in texts(made.pdf)[1]
 
 
-def test_the_footer_told_from_evidence_is_the_one_that_was_stamped(gated: World) -> None:
+def test_the_footer_made_from_evidence_is_the_one_that_was_stamped(gated: World) -> None:
     block = find_block(gated.invoice()["footer"])
     gated.stripe.account.invoices[gated.invoice_id].footer = None
     assert dense(block or "?") in texts(gated.app.invoice_stamper.stamp(gated.invoice_id).pdf)[0]
@@ -109,7 +109,7 @@ def test_the_settlement_ledgers_footer_names_its_record(tmp_path: Path) -> None:
         assert "torecordusage-cus_acme-2026-10" in texts(made.pdf)[0]
 
 
-def test_neither_pacspace_nor_any_write_is_needed(gated: World) -> None:
+def test_stamping_a_pdf_asks_pacspace_nothing_and_writes_nothing(gated: World) -> None:
     before = len(gated.ledger_calls()), gated.writes()
     gated.app.invoice_stamper.stamp(gated.invoice_id)
     assert (len(gated.ledger_calls()), gated.writes()) == before
@@ -147,7 +147,7 @@ def test_stamping_twice_gives_the_same_bytes_and_one_stamp(gated: World) -> None
         ),
     ],
 )
-def test_a_held_draft_has_no_pdf_and_nobody_is_told_to_go_round_the_gate(
+def test_a_held_draft_has_no_pdf_and_the_hint_never_bypasses_the_gate(
     tmp_path: Path, *, both: bool, ledger_is_down: bool, passed: timedelta, said: str, hint: str
 ) -> None:
     with world(tmp_path) as place:
@@ -162,7 +162,7 @@ def test_a_held_draft_has_no_pdf_and_nobody_is_told_to_go_round_the_gate(
     assert "finalize it" not in (str(refused.value) + refused.value.hint).lower()
 
 
-def test_a_draft_that_nobody_holds_has_its_pdf_once_it_has_left(tmp_path: Path) -> None:
+def test_a_draft_that_is_not_held_has_its_pdf_once_it_has_left(tmp_path: Path) -> None:
     with world(tmp_path, mode="observe") as place:
         place.subscribe()
         place.run(timedelta(hours=1, minutes=5))
@@ -175,7 +175,7 @@ def test_a_draft_that_nobody_holds_has_its_pdf_once_it_has_left(tmp_path: Path) 
         assert "Ask who stopped it" in refused.value.hint
 
 
-def test_what_was_never_compared_is_not_stamped(gated: World) -> None:
+def test_an_invoice_that_was_never_compared_is_not_stamped(gated: World) -> None:
     gated.restart(PACSPACE_STRIPE_DATABASE_URL=f"sqlite:///{gated.folder / 'other.db'}")
     gated.stripe.account.invoices[gated.invoice_id].metadata.clear()
     with pytest.raises(NotFound, match="was not compared yet"):
@@ -183,7 +183,7 @@ def test_what_was_never_compared_is_not_stamped(gated: World) -> None:
 
 
 @pytest.mark.parametrize("named", ["ab" * 32, "of another invoice"])
-def test_evidence_that_the_invoice_names_and_we_do_not_have_is_not_made_up(gated: World, named: str) -> None:
+def test_evidence_that_the_invoice_names_and_the_database_lacks_is_not_found(gated: World, named: str) -> None:
     frozen = gated.stripe.account.invoices[gated.invoice_id]
     if named == "of another invoice":
         core: dict[str, Any] = {"confirms": None, "windows": [], "decision": {}, "invoice": "in_other"}
@@ -199,7 +199,7 @@ def test_evidence_that_the_invoice_names_and_we_do_not_have_is_not_made_up(gated
 
 @dataclass
 class Pages:
-    """Answers requests in order, and keeps them."""
+    """A transport that answers requests in order, and records them."""
 
     answers: list[httpx.Response]
     asked: list[httpx.Request] = field(default_factory=list)
@@ -289,7 +289,7 @@ def test_a_further_host_is_asked_only_if_the_operator_names_it() -> None:
         "",
     ],
 )
-def test_a_link_to_elsewhere_is_not_followed(link: str) -> None:
+def test_a_link_to_another_host_is_not_followed(link: str) -> None:
     pages = Pages([httpx.Response(200, content=PDF)])
     with pytest.raises(RemoteRefused, match="which is not Stripe's") as refused:
         fetched(pages, link, base_url="http://127.0.0.1:12111")
@@ -318,7 +318,7 @@ def test_the_simulators_own_address_is_trusted() -> None:
         (moved(LINK), UnexpectedAnswer, "more than 5 redirects"),
     ],
 )
-def test_what_is_no_pdf_is_said(answer: httpx.Response, kind: type[Exception], problem: str) -> None:
+def test_an_answer_that_is_no_pdf_is_an_error(answer: httpx.Response, kind: type[Exception], problem: str) -> None:
     with pytest.raises(kind, match=problem) as said:
         fetched(Pages([answer]))
     assert "live_secret" not in str(said.value)
@@ -335,7 +335,7 @@ def test_a_pdf_that_stripe_has_not_made_yet_is_asked_for_later(gated: World) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The command, run here over real HTTP."""
+    """The command over real HTTP, in this process."""
 
     place: World
     folder: Path
@@ -370,7 +370,7 @@ def desk(gated: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert left == []
 
 
-def test_the_command_fetches_stamps_and_says_so(desk: Desk) -> None:
+def test_the_command_fetches_and_stamps_and_prints_what_it_did(desk: Desk) -> None:
     code, said, complaint = desk.run(desk.place.invoice_id, "-o", desk.out)
     evidence = desk.place.invoice()["metadata"]["pacspace_evidence_sha256"]
     assert (code, complaint) == (0, "")
@@ -431,7 +431,7 @@ def test_files_that_cannot_be_read_or_written_are_named(desk: Desk) -> None:
 # -- the simulated Stripe -----------------------------------------------------------------------------------------
 
 
-def test_the_simulated_pdf_is_behind_its_link_for_whoever_has_it(gated: World) -> None:
+def test_the_simulated_pdf_is_behind_its_link_without_a_key(gated: World) -> None:
     link = gated.invoice()["invoice_pdf"]
     answer = gated.stripe(httpx.Request("GET", link))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")

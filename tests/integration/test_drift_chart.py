@@ -1,4 +1,4 @@
-"""A drift drawn by day: as a picture, and on the page for a dispute's reviewer."""
+"""The daily chart of a drift: as a picture, and in the dispute summary."""
 
 import re
 import struct
@@ -23,8 +23,8 @@ from pacspace_stripe.explain.rules.explanation_text import sentence
 from pacspace_stripe.gate.rules.state import Waiver
 from tests.integration.test_dispute_summary import VIEW, WINDOW, page
 from tests.support.bundles import Opened
+from tests.support.document_views import HOSTILE
 from tests.support.explanations import TWICE
-from tests.support.statement_views import HOSTILE
 from tests.support.worlds import MIDDLE, World
 
 INVOICE = "in_1QXb2LkdIwHu7ix8"
@@ -43,7 +43,7 @@ def size(png: bytes) -> tuple[int, int]:
 
 
 def shapes(svg: bytes) -> int:
-    """How many shapes are drawn in a picture."""
+    """Return the number of shapes that a picture draws."""
     return len(ET.fromstring(svg).findall(".//{http://www.w3.org/2000/svg}path"))  # noqa: S314 - our own
 
 
@@ -121,7 +121,7 @@ def test_the_reviewer_reads_where_and_why_and_sees_the_days(documents: Documents
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 250])
-def test_with_pictures_it_is_still_one_page(documents: Documents, count: int) -> None:
+def test_a_summary_with_charts_is_still_one_page(documents: Documents, count: int) -> None:
     longest = replace(WINDOW, meter="W" * 300, sentence="word " * 200, days=days_of(TWICE))
     said = page(documents, replace(VIEW, verdict="drifted", windows=(longest,) * count))
     left_out = re.search(r"… and (\d+) more", said)
@@ -129,7 +129,7 @@ def test_with_pictures_it_is_still_one_page(documents: Documents, count: int) ->
 
 
 def drifted(folder: Path, database_url: str) -> World:
-    """An invoice of which Stripe counted more than the ledger has."""
+    """Yield a world with an invoice of which Stripe counted more than the ledger has."""
     made = World(folder, {"PACSPACE_STRIPE_SWEEP": "6h"}, database_url=database_url, validated=False)
     made.subscribe()
     made.use("100")
@@ -137,7 +137,7 @@ def drifted(folder: Path, database_url: str) -> World:
     return made.run()
 
 
-def test_a_bundle_says_what_its_drift_comes_from_and_names_no_other_customer(tmp_path: Path, database_url: str) -> None:
+def test_a_bundle_names_the_cause_of_its_drift_and_no_other_customer(tmp_path: Path, database_url: str) -> None:
     made = drifted(tmp_path, database_url)
     try:
         known = made.app.store.explanations.find(made.invoice_id)
@@ -155,7 +155,7 @@ def test_a_bundle_says_what_its_drift_comes_from_and_names_no_other_customer(tmp
         made.app.close()
 
 
-def test_of_what_a_person_let_go_that_persons_words_are_the_explanation(tmp_path: Path) -> None:
+def test_a_waived_drift_is_explained_by_the_reason_of_the_waiver_alone(tmp_path: Path) -> None:
     made = drifted(tmp_path, f"sqlite:///{tmp_path / 'ours.db'}")
     try:
         known = made.app.store.explanations.find(made.invoice_id)

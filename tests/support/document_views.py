@@ -1,4 +1,4 @@
-"""Views for tests of documents."""
+"""Example views for tests of documents."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What must be true of any evidence: each rule, broken once, by somebody who made everything else fit."""
+"""The consistency of evidence: each rule is broken once, by a forger who made everything else fit."""
 
 import json
 from collections.abc import Callable
@@ -220,33 +220,33 @@ BROKEN: dict[str, tuple[str, Change]] = {
 
 
 @pytest.mark.parametrize(("genuine", "change"), BROKEN.values(), ids=BROKEN)
-def test_what_contradicts_itself_is_refuted(genuine: str, change: Change) -> None:
+def test_evidence_that_contradicts_itself_is_refuted(genuine: str, change: Change) -> None:
     document = json.loads(GENUINE[genuine].document)
     change(document)
     assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.REFUTED
 
 
 @pytest.mark.parametrize("name", GENUINE)
-def test_what_is_genuine_holds_and_stands_in_its_place(name: str) -> None:
+def test_genuine_evidence_holds_and_stands_in_its_place(name: str) -> None:
     document = read_evidence(GENUINE[name].document).document
     assert adds_up(document).outcome is StepOutcome.HOLDS
     assert place(document).outcome is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE)
-def test_lines_may_say_what_they_bill_in_other_ways(change: Change) -> None:
+def test_lines_may_name_what_they_bill_in_other_ways(change: Change) -> None:
     document = json.loads(GENUINE["matched"].document)
     change(document)
     assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.HOLDS
 
 
-def test_a_changed_finalization_says_nothing_of_its_windows() -> None:
+def test_a_change_at_finalization_is_a_reason_of_the_invoice_not_of_its_windows() -> None:
     document = json.loads(GENUINE["confirmation"].document)
     document["decision"] = {"verdict": "drifted", "reason": "CHANGED_AT_FINALIZATION"}
     assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.HOLDS
 
 
-def test_a_figure_that_a_draft_lags_behind_comes_from_its_meter() -> None:
+def test_a_figure_that_a_drafts_lines_lag_behind_comes_from_its_meter() -> None:
     document = json.loads(GENUINE["matched"].document)
     document["windows"][0]["lines"][0]["quantity"] = "90"
     assert adds_up(read_evidence(canonical(document)).document).outcome is StepOutcome.REFUTED
@@ -262,10 +262,10 @@ def test_a_figure_that_a_draft_lags_behind_comes_from_its_meter() -> None:
         {"id": "sub_2", "sequence": 2, "previous_sha256": "0" * 64},
     ],
 )
-def test_a_place_that_cannot_be_is_refuted(chain: dict[str, object]) -> None:
+def test_an_impossible_place_in_a_chain_is_refuted(chain: dict[str, object]) -> None:
     document = read_evidence(canonical(json.loads(GENUINE["matched"].document) | {"chain": chain})).document
     assert place(document).outcome is StepOutcome.REFUTED
 
 
-def test_no_chain_at_all_is_refuted() -> None:
+def test_an_empty_chain_is_refuted() -> None:
     assert intact(()).outcome is StepOutcome.REFUTED

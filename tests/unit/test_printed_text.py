@@ -1,4 +1,4 @@
-"""What is printed: found however it was set, and nothing else in its place."""
+"""Printed text: the proof is found however it was set, and nothing else is taken for it."""
 
 import json
 
@@ -70,13 +70,13 @@ def test_a_footer_is_found_however_it_is_set(page: str) -> None:
         pytest.param("Thank you for your business", id="nothing of ours"),
     ],
 )
-def test_a_footer_that_says_anything_else_is_refuted_on_any_page(page: str) -> None:
+def test_a_footer_with_anything_else_is_refuted_on_any_page(page: str) -> None:
     assert outcome(page) is StepOutcome.REFUTED
     assert outcome(FOOTER, page) is StepOutcome.REFUTED
     assert in_footer(page, EVIDENCE).outcome is StepOutcome.REFUTED
 
 
-def test_a_page_without_text_leaves_it_open() -> None:
+def test_a_page_without_text_leaves_the_question_open() -> None:
     assert outcome(FOOTER, " \r\n") is StepOutcome.CANNOT_TELL
     assert outcome() is StepOutcome.CANNOT_TELL
 
@@ -86,7 +86,7 @@ def test_a_refuted_page_is_not_hidden_by_one_without_text() -> None:
 
 
 def later_of(froze: ReadEvidence) -> ReadEvidence:
-    """What was found out about the finalized invoice, two links after the decision that its footer froze with."""
+    """The evidence about a finalized invoice, two links after the decision that its footer froze with."""
     document = json.loads(GENUINE["confirmation"].document)
     document["decision"] = {"verdict": "drifted", "reason": "CHANGED_AT_FINALIZATION"}
     document["chain"] = froze.document.chain.model_dump() | {"sequence": 3, "previous_sha256": SHA}
@@ -96,17 +96,17 @@ def later_of(froze: ReadEvidence) -> ReadEvidence:
 
 LATER = later_of(EVIDENCE)
 OVERLAY = FOOTER.replace(ROOT, OTHER_ROOT).replace(HASH, LATER.sha256)
-"""What stamp-pdf puts on the page."""
+"""The text that stamp-pdf puts on the page."""
 
 
 @pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER])
-def test_a_footer_that_froze_with_an_earlier_decision_holds_where_that_is_known(page: str) -> None:
+def test_a_frozen_footer_holds_where_its_earlier_decision_is_known(page: str) -> None:
     assert on_every_page([page, OVERLAY], LATER, [EVIDENCE]).outcome is StepOutcome.HOLDS
     assert in_footer(page, LATER, [EVIDENCE]).outcome is StepOutcome.HOLDS
 
 
 @pytest.mark.parametrize("page", [FOOTER, FOOTER + OVERLAY, OVERLAY + FOOTER, FOOTER.replace(HASH, OTHER_HASH)])
-def test_a_footer_that_froze_leaves_it_open_where_the_earlier_decision_is_not_known(page: str) -> None:
+def test_a_frozen_footer_leaves_the_question_open_where_the_earlier_decision_is_not_known(page: str) -> None:
     found = on_every_page([OVERLAY, page], LATER)
     assert found.outcome is StepOutcome.CANNOT_TELL
     assert "names other evidence" in found.detail
@@ -135,12 +135,12 @@ def test_a_swapped_root_is_refuted_although_a_footer_can_freeze(page: str) -> No
         pytest.param(FOOTER + f"\nProof root: 0x{'cd' * 32}", id="a root of neither"),
     ],
 )
-def test_a_footer_that_froze_names_its_own_roots_and_figures(page: str) -> None:
+def test_a_frozen_footer_names_its_own_roots_and_figures(page: str) -> None:
     assert on_every_page([page], LATER, [EVIDENCE]).outcome is StepOutcome.REFUTED
 
 
 def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
-    """Of several meters, each with figures of its own; and the footer."""
+    """Return evidence of several meters, each with its own figures, and the footer."""
     document = json.loads(GENUINE["matched"].document)
     [window] = document["windows"]
     document["windows"] = [
@@ -153,7 +153,7 @@ def with_meters(*meters: str) -> tuple[ReadEvidence, str]:
     return read, said
 
 
-def test_what_others_write_on_the_page_is_not_taken_for_the_footers_figures() -> None:
+def test_other_text_on_the_page_is_not_taken_for_the_footers_figures() -> None:
     assert outcome(f"Plan: 250 in 3 records\n{FOOTER}\nAPI calls: 250 in 3 records") is StepOutcome.HOLDS
     assert outcome(f"{FOOTER}\napi_calls: 250 in 3 records") is StepOutcome.CANNOT_TELL
 
@@ -196,7 +196,7 @@ def test_keywords_name_the_evidence_and_its_roots_and_no_others(said: str | None
     assert in_keywords({"XMP": WORDS, "document information": said}, EVIDENCE).outcome is expected
 
 
-def test_what_is_shown_is_one_line_of_printable_characters() -> None:
+def test_printable_text_is_one_line() -> None:
     shown = printable("a\x1b[31m\n\tb\u202e\x9bc\ud800" + "x" * 5000)
     assert shown.startswith("a\ufffd[31m b\ufffd\ufffdc\ufffdx")
     assert shown.isprintable()

@@ -1,4 +1,4 @@
-"""Templates of a user's: before ours, extending ours, wrong in every way, and never reaching the network."""
+"""A user's templates: they replace or extend ours, their errors are named, and they never reach the network."""
 
 import json
 import re
@@ -22,8 +22,8 @@ from pacspace_stripe.documents.rules.letterhead import Language, Letterhead
 from pacspace_stripe.documents.templates import Templates, built_in
 from pacspace_stripe.documents.typesetting import Typesetter
 from pacspace_stripe.errors import RenderError
+from tests.support.document_views import HOSTILE, SHA256, footer, named, root, statement
 from tests.support.pdfs import dense, pages
-from tests.support.statement_views import HOSTILE, SHA256, footer, named, root, statement
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +36,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_users_footer_comes_before_ours(folder: Path) -> None:
+def test_a_users_footer_replaces_ours(folder: Path) -> None:
     (folder / "invoice_footer.txt.jinja").write_text("{{ windows[0].proof_root }} | {{ evidence_sha256 }}\n")
     assert Documents(Templates(folder)).render_footer(footer(named())) == f"{root(0)} | {SHA256}"
 
 
-def test_what_the_user_does_not_override_is_ours(folder: Path, documents: Documents) -> None:
+def test_templates_that_the_user_does_not_override_stay_ours(folder: Path, documents: Documents) -> None:
     mine = Documents(Templates(folder))
     assert mine.render_footer(footer(named())) == documents.render_footer(footer(named()))
     assert mine.render_statement(statement()) == documents.render_statement(statement())
 
 
-def test_a_users_statement_comes_before_ours_and_may_import_its_neighbours(folder: Path) -> None:
+def test_a_users_statement_replaces_ours_and_may_import_its_neighbours(folder: Path) -> None:
     (folder / "part.typ").write_text("#let greeting = [Good day]")
     (folder / "statement.typ").write_text(
         '#import "part.typ": greeting\n#let data = json(bytes(sys.inputs.data))\n#greeting, #data.customer'
@@ -55,7 +55,7 @@ def test_a_users_statement_comes_before_ours_and_may_import_its_neighbours(folde
     assert "Good day, Globex Corporation" in pages(Documents(Templates(folder)).render_statement(statement()))[0]
 
 
-def test_a_users_folder_of_fonts_is_looked_at(folder: Path) -> None:
+def test_fonts_in_the_users_template_folder_are_used(folder: Path) -> None:
     (folder / "fonts").mkdir()
     assert Templates(folder).font_folders == (folder / "fonts",)
     Documents(Templates(folder)).render_statement(statement())
@@ -66,7 +66,7 @@ def test_a_template_folder_that_does_not_exist_is_an_error(folder: Path) -> None
         Templates(folder / "nowhere")
 
 
-def test_a_template_that_nobody_has_is_an_error() -> None:
+def test_a_template_that_no_folder_has_is_an_error() -> None:
     with pytest.raises(RenderError, match=r"none\.txt: no such template"):
         Templates().path("none.txt")
 
@@ -151,7 +151,7 @@ def test_a_part_of_our_footer_can_be_repeated_and_added_to(folder: Path, documen
     assert mine.replace(" (1250.5 in 42 records)", "") == f"{ours}\nThank you"
 
 
-def test_builtin_always_names_ours_whatever_the_user_has_there(folder: Path) -> None:
+def test_builtin_always_names_our_template(folder: Path) -> None:
     (folder / "builtin").mkdir()
     (folder / "builtin/invoice_footer.txt.jinja").write_text("mine")
     (folder / "invoice_footer.txt.jinja").write_text('{% include "builtin/invoice_footer.txt.jinja" %}')
@@ -170,7 +170,7 @@ def test_a_users_statement_can_rearrange_the_pieces_of_ours(folder: Path) -> Non
     assert "The billed usage agrees" not in page
 
 
-def test_what_a_users_statement_hands_our_pieces_wrongly_is_an_error_of_theirs(folder: Path) -> None:
+def test_a_wrong_value_for_a_piece_of_ours_is_an_error_in_the_users_statement(folder: Path) -> None:
     (folder / "statement.typ").write_text('#import "@builtin/statement:1.0.0": *\n\n#say("nonsense")')
     with pytest.raises(RenderError, match=r"^statement.typ line 3: .*nonsense"):
         Documents(Templates(folder)).render_statement(statement())
@@ -243,7 +243,7 @@ def test_a_statement_reads_nothing_outside_its_folder(folder: Path, path: str) -
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """What anything in this process asks of the network: all of it is sent to a proxy, which only writes it down."""
+    """Return the requests that this process sends to the network: all go to a proxy, which only records them."""
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -261,7 +261,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_the_proxy_hears_what_typst_itself_would_ask_for(asked: list[bytes]) -> None:
+def test_the_proxy_sees_a_download_that_typst_itself_starts(asked: list[bytes]) -> None:
     with pytest.raises(typst.TypstError, match="failed to download"):
         typst.Compiler(b'#import "@preview/example:0.1.0": *').compile()
     assert asked[0].startswith(b"CONNECT packages.typst.org:443")
@@ -279,7 +279,7 @@ def test_no_template_makes_typst_download_anything(folder: Path, asked: list[byt
 
 
 @pytest.mark.parametrize("name", ["part.typ", "/parts/part.typ", "parts/../parts/part.typ"])
-def test_nor_does_a_file_that_one_names(folder: Path, asked: list[bytes], name: str) -> None:
+def test_a_file_that_a_template_imports_downloads_nothing_either(folder: Path, asked: list[bytes], name: str) -> None:
     (folder / "parts").mkdir()
     (folder / "statement.typ").write_text(f'#import "{name}": *')
     for part in (folder / "part.typ", folder / "parts/part.typ"):
@@ -348,7 +348,7 @@ def test_every_verdict_and_every_reason_has_words_in_every_language() -> None:
         ("es", ["Informe de consumo", "Coincidente", "Ambos son iguales en cada período.", "Página 1 de 1"]),
     ],
 )
-def test_the_statement_speaks_the_vendors_language(documents: Documents, language: str, said: list[str]) -> None:
+def test_the_statement_is_in_the_vendors_language(documents: Documents, language: str, said: list[str]) -> None:
     view = replace(statement(), letterhead=Letterhead(language=Language(language)))
     (page,) = pages(documents.render_statement(view))
     for words in said:
@@ -376,7 +376,7 @@ def test_a_user_may_change_single_texts(folder: Path) -> None:
         ('{"en": []}', "en is not an object"),
     ],
 )
-def test_wrong_texts_name_the_file_and_what_is_wrong(folder: Path, texts: str, problem: str) -> None:
+def test_wrong_texts_are_an_error_that_names_the_file_and_the_text(folder: Path, texts: str, problem: str) -> None:
     (folder / "statement_texts.json").write_text(texts)
     with pytest.raises(RenderError, match=rf"^statement_texts.json:? {problem}"):
         Documents(Templates(folder)).render_statement(statement())

@@ -1,4 +1,4 @@
-"""The statement of an invoice that was really gated: its evidence, its daily figures, and when nobody answers."""
+"""The statement of a gated invoice: its evidence, its daily figures, and what it is when neither vendor answers."""
 
 import json
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def embedded(statement: Statement) -> bytes:
     return data
 
 
-def test_it_carries_the_stamped_decision_and_says_when_it_was_confirmed(made: World) -> None:
+def test_a_statement_carries_the_stamped_decision_and_the_time_of_its_confirmation(made: World) -> None:
     invoice_id = matched(made)
     statement = made.app.statements.of_invoice(invoice_id)
     document, sha256 = decision(made, invoice_id)
@@ -71,7 +71,7 @@ def test_both_sides_are_shown_day_by_day_when_they_add_up(made: World) -> None:
     assert "2026-10-01 2026-10-31" in " ".join(page.split())
 
 
-def test_no_request_for_it_writes_anything(made: World) -> None:
+def test_making_a_statement_writes_to_neither_vendor(made: World) -> None:
     invoice_id = matched(made)
     stripe, ledger = len(made.stripe_calls()), len(made.ledger_calls())
     made.app.statements.of_invoice(invoice_id)
@@ -79,7 +79,7 @@ def test_no_request_for_it_writes_anything(made: World) -> None:
     assert made.ledger_calls()[ledger:] == ["GET /api/v1/balance/derive/{customerId}"]
 
 
-def test_again_it_is_the_same_bytes_and_daily_figures_are_not_asked_for_again(made: World) -> None:
+def test_a_second_statement_is_the_same_bytes_and_asks_for_no_daily_figures(made: World) -> None:
     invoice_id = matched(made)
     first = made.app.statements.of_invoice(invoice_id)
     stripe, ledger = len(made.stripe_calls()), len(made.ledger_calls())
@@ -89,7 +89,7 @@ def test_again_it_is_the_same_bytes_and_daily_figures_are_not_asked_for_again(ma
     assert made.ledger_calls()[ledger:] == []
 
 
-def test_usage_that_came_later_changes_nothing_on_it(made: World) -> None:
+def test_later_usage_does_not_change_a_statement(made: World) -> None:
     invoice_id = matched(made)
     first = made.app.statements.of_invoice(invoice_id).pdf
     made.record("5", at=on(31))
@@ -98,7 +98,7 @@ def test_usage_that_came_later_changes_nothing_on_it(made: World) -> None:
     assert made.app.statements.of_invoice(invoice_id).pdf == first
 
 
-def test_daily_figures_that_no_longer_add_up_are_left_out_and_it_says_so(made: World) -> None:
+def test_daily_figures_that_no_longer_add_up_are_left_out_with_the_reason(made: World) -> None:
     invoice_id = matched(made)
     made.record("5", at=on(20))
     statement = made.app.statements.of_invoice(invoice_id)
@@ -109,12 +109,12 @@ def test_daily_figures_that_no_longer_add_up_are_left_out_and_it_says_so(made: W
 
 
 def silence(made: World) -> None:
-    """Neither vendor answers any more."""
+    """Let neither vendor answer from now on."""
     made.stripe.faults.add(FaultName.CONNECTION_ERROR)
     made.ledger.faults.add(FaultName.CONNECTION_ERROR)
 
 
-def test_when_nobody_answers_it_is_what_it_was(made: World) -> None:
+def test_a_statement_is_the_same_when_neither_vendor_answers(made: World) -> None:
     invoice_id = matched(made)
     first = made.app.statements.of_invoice(invoice_id)
     silence(made)
@@ -124,7 +124,7 @@ def test_when_nobody_answers_it_is_what_it_was(made: World) -> None:
     assert said.startswith("the invoice's number, customer and footer are as last read: Stripe: ")
 
 
-def test_when_nobody_ever_answered_the_evidence_alone_makes_one(made: World) -> None:
+def test_a_first_statement_without_any_answer_is_made_of_the_evidence_alone(made: World) -> None:
     invoice_id = matched(made)
     silence(made)
     statement = made.app.statements.of_invoice(invoice_id)
@@ -205,7 +205,7 @@ def drafted(made: World) -> Invoice:
         ({"start": "2025-01-01T00:00:00Z"}, "more than 366 days"),
     ],
 )
-def test_why_there_are_no_daily_figures_is_said(made: World, change: dict[str, object], why: str) -> None:
+def test_missing_daily_figures_have_a_reason(made: World, change: dict[str, object], why: str) -> None:
     made.subscribe()
     made.use("15")
     made.run()
@@ -234,7 +234,7 @@ def test_a_window_without_both_figures_has_no_days_and_needs_no_request(made: Wo
     )
 
 
-def test_of_many_windows_daily_figures_are_not_asked_for(made: World) -> None:
+def test_daily_figures_of_many_windows_are_not_asked_for(made: World) -> None:
     made.subscribe(prices=[made.stripe.add_price(made.stripe.add_meter(f"meter_{number}")) for number in range(7)])
     made.run()
     asked = len(made.stripe_calls())
@@ -270,7 +270,7 @@ def test_a_drifted_statement_shows_on_which_day(made: World) -> None:
     assert "Most in a day: 10" in page
 
 
-def test_a_waived_statement_prints_the_words_of_the_waiver(made: World) -> None:
+def test_a_waived_statement_prints_the_reason_of_the_waiver(made: World) -> None:
     made.subscribe()
     made.bill("4")
     made.run()
@@ -282,7 +282,7 @@ def test_a_waived_statement_prints_the_words_of_the_waiver(made: World) -> None:
     assert "Reason: agreed by phone" in page
 
 
-def test_an_invoice_that_was_never_compared_has_none(made: World) -> None:
+def test_an_invoice_that_was_never_compared_has_no_statement(made: World) -> None:
     with pytest.raises(NotFound, match="it was not compared yet") as caught:
         made.app.statements.of_invoice("in_nobodyKnows")
     assert "pacspace-stripe check" in caught.value.hint
