@@ -3,19 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import pacspace_stripe
 from pacspace_stripe.explain.rules.explanation import Cause
 from pacspace_stripe.gate.rules.state import InvoiceState
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import JobKind, Store
 from tests.support.explanations import TWICE
+from tests.support.stores import revision
 
 START, MINUTE = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=1)
 NASTY = "\x00\x1b[2J\ud800 ü 日本語"
@@ -86,11 +83,3 @@ def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for
     assert found.memory.detail == "kept"
     store.explanations.put("in_1", "a", (TWICE,))
     assert store.explanations.fingerprint_of("in_1") == "a"
-
-
-def revision(store: Store, direction: str, target: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
-    with store.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        getattr(command, direction)(config, target)
