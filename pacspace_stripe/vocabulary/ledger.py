@@ -186,7 +186,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """PacSpace's ``compare`` answer (CONTRACT 3.5): stored as given; only ``neutral_balance`` is judged."""
+    """PacSpace's ``compare`` answer (CONTRACT 3.5): stored as given; only ``neutral_balance`` has a consequence."""
 
     your_balance: Decimal
     their_balance: Decimal

@@ -144,7 +144,7 @@ def test_a_result_names_one_time_for_its_next_check(capsys: pytest.CaptureFixtur
         status="draft",
         verdict=Verdict.UNPROVEN,
         reason=Reason.NOT_SETTLED,
-        detail="missing: 1 ledger record; looked at again by 2026-11-01T01:00:00Z",
+        detail="missing: 1 ledger record; checked again by 2026-11-01T01:00:00Z",
         windows=(),
         steps=(),
         next_check_at=datetime(2026, 11, 1, 0, 30, 0, 123456, tzinfo=UTC),

@@ -345,7 +345,7 @@ def test_the_pages_numbers_are_grouped_and_the_documents_are_not() -> None:
 
 
 def test_an_invoice_that_waits_no_more_is_not_looked_at_again() -> None:
-    detail = "missing: 1 ledger record; looked at again by 2026-11-01T05:00:01Z"
+    detail = "missing: 1 ledger record; checked again by 2026-11-01T05:00:01Z"
     for until, said in ((None, detail), (SENT_AT, "missing: 1 ledger record")):
         found: Any = as_json(report(line(remembered(kept_back=replace(kept(until=until), detail=detail)))))
         assert [one["detail"] for one in found["held"]["invoices"]] == [said]

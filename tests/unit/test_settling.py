@@ -220,8 +220,13 @@ def test_nothing_missing_adds_no_detail() -> None:
 
 def test_the_retry_time_is_named_once() -> None:
     once = with_retry_time(lacking("differs", ["a record"]), SETTLED)
-    assert once == "differs; missing: a record; looked at again by 2026-11-01T00:10:00Z"
-    assert with_retry_time(once, PLANNED) == "differs; missing: a record; looked at again by 2026-11-01T01:00:00Z"
+    assert once == "differs; missing: a record; checked again by 2026-11-01T00:10:00Z"
+    assert with_retry_time(once, PLANNED) == "differs; missing: a record; checked again by 2026-11-01T01:00:00Z"
+
+
+def test_the_retry_time_of_an_earlier_version_is_replaced() -> None:
+    stored = "differs; missing: a record; looked at again by 2026-11-01T00:10:00Z"
+    assert with_retry_time(stored, PLANNED) == "differs; missing: a record; checked again by 2026-11-01T01:00:00Z"
 
 
 def test_every_window_that_is_not_settled_is_named() -> None:
@@ -241,7 +246,7 @@ def test_held_and_report_show_the_retry_time(kept: str | None) -> None:
     if kept == "over":
         memory = replace(memory, kept_back=replace(back, until=SETTLED))
     said = awaiting(memory, PLANNED)
-    assert said.detail == "missing: a record; looked at again by 2026-11-01T01:00:00Z"
+    assert said.detail == "missing: a record; checked again by 2026-11-01T01:00:00Z"
     if said.kept_back is not None:
         assert (said.kept_back.detail == said.detail) is (kept == "still")
 
@@ -286,7 +291,7 @@ def test_a_meter_read_is_kept_and_a_match_loses_none() -> None:
     assert reads_of(read_now, nothing) == read_now.reads
 
 
-# -- when it is looked at again ---------------------------------------------------------------------------------------
+# -- when it is checked again -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ nothing. So the ordinary drift, whose meter still shows what the line showed bef
 first check.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,7 +31,8 @@ MOST_APART = timedelta(minutes=1)
 Usage that is *sent* late has had its own time to settle before the first comparison. A longer wait here would only
 report late what is wrong.
 """
-_AGAIN = "; looked at again by "
+_RETRIED = re.compile(r"; (?:checked|look\w+ at) again by .*", re.DOTALL)
+"""The retry time at the end of a detail; details that earlier versions stored call a check a look."""
 
 
 # -- 1. both figures -----------------------------------------------------------------------------------------------
@@ -209,19 +211,19 @@ def lacking(difference: str, missing: Iterable[str]) -> str:
 
 def with_retry_time(detail: str, until: datetime) -> str:
     """Return what is missing, with the time of the next check at the latest; a vendor's event brings it forward."""
-    return f"{without_retry_time(detail)}{_AGAIN}{iso_to_next_second(until)}"
+    return f"{without_retry_time(detail)}; checked again by {iso_to_next_second(until)}"
 
 
 def without_retry_time(detail: str) -> str:
     """Return what is missing without the time of the next check, for a place that shows the time by itself."""
-    return detail.partition(_AGAIN)[0]
+    return _RETRIED.sub("", detail)
 
 
 # -- 3. PacSpace's own answers -------------------------------------------------------------------------------------
 
 
 def after_compare(result: WindowResult, balance: Balance, comparison: Comparison) -> WindowResult:
-    """Store PacSpace's own answer; only a neutral balance that contradicts derive is judged."""
+    """Store PacSpace's own answer; only a neutral balance that contradicts derive has a consequence."""
     neutral = comparison.neutral_balance
     stored = replace(result, comparison=comparison)
     if neutral is None or equal(neutral, balance.net):

@@ -3,8 +3,8 @@
 A line is metered if its price is, or if its price could not be read: unknown is not none. Prorations of metered items
 need more care. Flexible billing mode bills the usage of an item that is removed or replaced inside its period as an
 invoice item. Stripe does not document whether that line says ``proration`` (FACTS 12.3), so every invoice item of a
-metered price is treated as one. A proration is judged by the time that it bills: usage that no line of usage covers is
-billed by no other line, and is compared in a window of its own.
+metered price is treated as one. The time that a proration bills decides: usage that no line of usage covers is billed
+by no other line, and is compared in a window of its own.
 
     no line of usage covers its window        usage
     lines of usage cover a part of it         unknown: held
@@ -81,8 +81,8 @@ def unknown_kinds(line: LineItem, invoice: Invoice) -> tuple[str, ...]:
     """Return what is unknown about a line: kinds that are not listed, or nothing that names what generated it.
 
     An invoice item without a price is a plain amount (FACTS 12.13). A line that has neither a parent nor a price is one
-    only on an invoice that a person made. Stripe documents two parents, and does not say how a line that a rate card or
-    a pricing plan generated looks at an API version that does not know them (FACTS 12.1).
+    only on an invoice that a person made. Stripe documents two parents, and does not say what a line that a rate card
+    or a pricing plan generated is like at an API version that does not know them (FACTS 12.1).
     """
     if line.unknown or line.price_id or line.parent is not LineParent.NONE:
         return line.unknown
