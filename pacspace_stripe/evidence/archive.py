@@ -63,7 +63,7 @@ class DisputeBundle:
     """Names of all entries, the manifest among them."""
     missing: tuple[MissingFile, ...]
     notes: tuple[str, ...]
-    """What a person should know before sending it: nothing is missing, but something is not as it was."""
+    """Sentences for the person who sends it: nothing is missing, but something is not as it was decided about."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -30,7 +30,7 @@ class ReadEvidence:
     document: EvidenceDocument
     data: bytes
     canonical: bool
-    """Whether the bytes are the canonical ones of this document. Ours always are; others were not written by us."""
+    """True for the one canonical form of this document. Ours always are canonical; other bytes are not our work."""
 
     @property
     def sha256(self) -> str:

@@ -5,6 +5,6 @@ verdict, the hold and the next check stay what they are. It only reads, at most 
 to the requests of checks.
 
 ``explainer`` tells the story; ``window_search`` reads the days and hours of one window, ``neighbours`` finds other
-accounts and meters that may have the usage, ``meter_account`` reads both sides of one of them. ``rules`` judges the
-figures (``drift_location``), puts the explanation in words and plans corrections; it reads nothing.
+accounts and meters that may have the usage, ``meter_account`` reads both sides of one of them. ``rules`` finds
+the causes in the figures (``drift_location``), puts the explanation in words and plans corrections; it reads nothing.
 """

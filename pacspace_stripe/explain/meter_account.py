@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Self
 
 from pacspace_stripe.errors import ScopeRefused
-from pacspace_stripe.explain.rules.drift_location.window_parts import DAY, HOUR, LedgerEntry
+from pacspace_stripe.explain.rules.drift_location.window_parts import DAY, HOUR, UsageEntry
 from pacspace_stripe.ledger.rules.attribution import LATEST_ACCEPTANCE, Placement, placement, usage_window
 from pacspace_stripe.ledger.rules.selection import Selection, UnclearRecords, named_meters, select
 from pacspace_stripe.pacspace_api import ReconciliationApi
@@ -38,7 +38,7 @@ class TooManyRecords(RecordsNotListed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingScope:
-    """What an invoice bills to whom, as far as explaining it needs: a real invoice, or a subscription's coming one."""
+    """The customer and prices that an invoice bills: of a real invoice, or of a subscription's coming one."""
 
     job_id: str
     """The invoice's id, or that of the early warning's job."""
@@ -122,7 +122,7 @@ class MeterAccount:
         balance = self.ledger.derive(self.account, window)
         return self.selection.usage(balance.net), balance.count
 
-    def entries(self, window: Window) -> tuple[LedgerEntry, ...]:
+    def entries(self, window: Window) -> tuple[UsageEntry, ...]:
         """Return the records that count. Raises RecordsNotListed."""
         deltas = self._deltas_used_in(window)
         others = self.selection.others | named_meters(deltas, self.selection)
@@ -130,7 +130,7 @@ class MeterAccount:
         if isinstance(counted, UnclearRecords):
             raise RecordsNotListed(counted.detail)
         return tuple(
-            LedgerEntry(
+            UsageEntry(
                 quantity=self.selection.usage(delta.amount),
                 accepted_at=delta.accepted_at,
                 record_id=delta.record_id,

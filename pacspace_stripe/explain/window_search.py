@@ -32,7 +32,7 @@ from pacspace_stripe.vocabulary.windows import Window, floor_to
 _MINUTE = timedelta(minutes=1)
 _BEFORE = timedelta(days=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
-"""How far after the window's end late records are searched for: Stripe takes events of 35 days (FACTS 4.2)."""
+"""The time after the window's end that is searched for late records: Stripe takes events of 35 days (FACTS 4.2)."""
 _DAYS_PER_ANSWER = 4
 """Whole days whose hours come in one answer."""
 _MOST_RUNS = 16
@@ -143,7 +143,7 @@ class WindowSearch:
             return days
         if self.window.inner_minutes == self.window:
             now_billed = text(subtract(self.billed, rest))
-            self.notes.append(f"the invoice bills {text(self.billed)}, the meter says {now_billed} now")
+            self.notes.append(f"the invoice bills {text(self.billed)}, the meter counts {now_billed} now")
             return days
         self._billed_at_edges = at_start, at_end = self._shared_between_edges(rest, days[0])
         if len(days) == 1:

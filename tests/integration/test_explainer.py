@@ -393,7 +393,7 @@ def test_a_meter_that_counted_more_since_is_said_to(tmp_path: Path) -> None:
         told.ledger.record(US, Decimal(-5), MONTH_END - SECOND, reason=METER)
         (result,) = told.finding(invoice).windows
         found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
-    assert any("the meter says" in note for note in found.notes)
+    assert any("the meter counts" in note for note in found.notes)
 
 
 def test_a_settlement_record_keeps_no_times(tmp_path: Path) -> None:

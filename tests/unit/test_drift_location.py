@@ -15,8 +15,8 @@ from pacspace_stripe.explain.rules.drift_location.window_parts import (
     DAY,
     HOUR,
     DriftFigures,
-    LedgerEntry,
     Neighbour,
+    UsageEntry,
     WindowPart,
     hours_are_comparable,
     is_recorded_daily,
@@ -37,17 +37,17 @@ def at(hour: float, day: datetime = FIFTEENTH) -> datetime:
     return day + timedelta(hours=hour)
 
 
-def entry(quantity: str, hour: float = 14.5, *, reference: str | None = None, day: datetime = FIFTEENTH) -> LedgerEntry:
+def entry(quantity: str, hour: float = 14.5, *, reference: str | None = None, day: datetime = FIFTEENTH) -> UsageEntry:
     accepted = at(hour, day)
     name = f"rec_{quantity}_{accepted:%d%H%M%S}"
-    return LedgerEntry(quantity=Decimal(quantity), accepted_at=accepted, record_id=name, reference_id=reference)
+    return UsageEntry(quantity=Decimal(quantity), accepted_at=accepted, record_id=name, reference_id=reference)
 
 
-def hour(start: int, billed: str, *recorded: str | LedgerEntry, day: datetime = FIFTEENTH) -> WindowPart:
+def hour(start: int, billed: str, *recorded: str | UsageEntry, day: datetime = FIFTEENTH) -> WindowPart:
     """An hour with Stripe's figure and the ledger's records; those given by quantity come in its middle."""
     window = Window(start=at(start, day), end=at(start + 1, day))
     listed = [
-        each if isinstance(each, LedgerEntry) else entry(each, start + 0.5 + place / 100, day=day)
+        each if isinstance(each, UsageEntry) else entry(each, start + 0.5 + place / 100, day=day)
         for place, each in enumerate(recorded)
     ]
     return WindowPart.listed(window, Decimal(billed), listed)
@@ -491,7 +491,7 @@ def one_a_day(quantities: Sequence[str], hour_of_day: float = 12) -> list[Window
     return days_with([[entry(each, hour_of_day, day=on)] for on, each in zip(DAYS, quantities, strict=False)])
 
 
-def days_with(entries: list[list[LedgerEntry]]) -> list[WindowPart]:
+def days_with(entries: list[list[UsageEntry]]) -> list[WindowPart]:
     return [
         WindowPart.listed(Window(start=on, end=on + DAY), total(one.quantity for one in listed), listed)
         for on, listed in zip(DAYS, entries, strict=False)

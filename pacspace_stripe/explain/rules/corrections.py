@@ -55,7 +55,7 @@ class Correction:
 
     kind: CorrectionKind
     why: str
-    """What it does, what is likely wrong, and why nothing better is possible any more."""
+    """The reason: what is likely wrong, what the command does, and why nothing better is possible any more."""
     command: str = ""
     """For a shell; empty where there is nothing to run."""
     until: datetime | None = None
@@ -192,8 +192,8 @@ def _on_a_draft(drift: DriftToCorrect, shortfall: Shortfall, why: str) -> Iterat
             kind=CorrectionKind.CANCEL_METER_EVENT,
             command=commands.cancel_meter_event(drift.explanation.meter),
             until=min(cancelled_until, planned) if planned else cancelled_until,
-            why=f"{why} $IDENTIFIER is the event's own: Stripe lists none, so look where the event was sent from. It "
-            "takes one back within 24 hours of its receipt.",
+            why=f"{why} $IDENTIFIER is the event's own: Stripe lists none, so find it where the event was sent from. "
+            "Stripe takes one back within 24 hours of its receipt.",
         )
     at = _event_at(drift, shortfall)
     if at is not None and _can_be_counted(drift):
@@ -325,10 +325,10 @@ def _delta(drift: DriftToCorrect, shortfall: Shortfall, why: str) -> Correction:
     in_time, until = drift.now < _counts_until(drift), None
     if drift.policy.attribution is not Attribution.ACCEPTED:
         effect = (
-            "It says when the usage was, so it counts in this window."
+            "It names the usage time, so it counts in this window."
             if in_time
-            else "It says when the usage was, but a record that PacSpace accepts more than "
-            f"{LATEST_ACCEPTANCE.days} days after this window is not looked for: the two sides still differ in it."
+            else "It names the usage time, but a record that PacSpace accepts more than "
+            f"{LATEST_ACCEPTANCE.days} days after this window does not count in it: the two sides still differ."
         )
     elif in_time:
         effect, until = "The window is still open, so it counts in it.", drift.explanation.window.end

@@ -47,18 +47,18 @@ CAUSES: dict[Cause, str] = {
 """Every cause in one sentence for a person: its meaning, and what usually leads to it."""
 
 _NEXT_STEP: dict[Cause, str] = {
-    Cause.NOT_IN_STRIPE: "Look where meter events are sent to Stripe: for errors and for a backlog at that time.",
+    Cause.NOT_IN_STRIPE: "Check the code that sends meter events to Stripe, for errors and a backlog at that time.",
     Cause.REJECTED_BY_STRIPE: "Correct what the errors name where meter events are sent, then send the usage again.",
-    Cause.NOT_IN_LEDGER: "Look where usage is recorded in the ledger: for errors and for a backlog at that time.",
-    Cause.TWICE_IN_STRIPE: "Look where meter events are sent to Stripe: for retries that took a new identifier.",
-    Cause.TWICE_IN_LEDGER: "Look where usage is recorded in the ledger: for retries that took a new reference.",
-    Cause.WRONG_CUSTOMER: "Look where a customer of yours is turned into Stripe's customer and into a ledger account.",
-    Cause.WRONG_METER: "Look where the meter's name, and the ledger's reason or account, are chosen.",
-    Cause.WRONG_SIGN: "Look at the sign of what is sent, and at PACSPACE_STRIPE_USAGE_SIGN.",
+    Cause.NOT_IN_LEDGER: "Check the code that records usage in the ledger, for errors and a backlog at that time.",
+    Cause.TWICE_IN_STRIPE: "Check the code that sends meter events to Stripe, for retries that took a new identifier.",
+    Cause.TWICE_IN_LEDGER: "Check the code that records usage in the ledger, for retries that took a new reference.",
+    Cause.WRONG_CUSTOMER: "Check how your customers are mapped to Stripe's customers and to ledger accounts.",
+    Cause.WRONG_METER: "Check how the meter's name, and the ledger's reason or account, are chosen.",
+    Cause.WRONG_SIGN: "Check the sign of what is sent, and PACSPACE_STRIPE_USAGE_SIGN.",
     Cause.UNIT_FACTOR: "Agree on one unit where usage is sent, or name the meter's unit factor in the settings.",
-    Cause.RECORDED_LATE: "Look for what delayed the ledger's records at the end of the period.",
+    Cause.RECORDED_LATE: "Find out what delayed the ledger's records at the end of the period.",
     Cause.PERIOD_EDGE: "Nothing is lost: decide which period the usage belongs to, and which clock both sides use.",
-    Cause.TRUNCATED_DECIMALS: "Look where the number is turned into text or into a whole number before it is sent.",
+    Cause.TRUNCATED_DECIMALS: "Check how the number is turned into text or into a whole number before it is sent.",
     Cause.EVENT_TIME_WINDOW: (
         "Bill by a meter without an event time window, which cannot be changed on a meter, or send one event with all "
         "usage of each hour or day."

@@ -7,7 +7,7 @@ from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 
 _BY_ITSELF = "Nothing to do at first: the invoice is checked again automatically."
 _DRIFTED = (
-    "`pacspace-stripe explain {invoice}` says where the two sides differ and what can be done; once they agree, the"
+    "`pacspace-stripe explain {invoice}` shows where the two sides differ and what can be done; once they agree, the"
     " invoice goes on automatically."
 )
 _NEXT_STEPS: dict[Reason, str] = {
@@ -38,12 +38,12 @@ _NEXT_STEPS: dict[Reason, str] = {
         " checkpoint is frozen."
     ),
     Reason.LEDGER_UNAVAILABLE: (
-        f"{_BY_ITSELF} If it stays so, look at PacSpace's status, and check PACSPACE_API_KEY and PACSPACE_API_BASE_URL"
+        f"{_BY_ITSELF} If that continues, check PacSpace's status, PACSPACE_API_KEY and PACSPACE_API_BASE_URL"
         " with `pacspace-stripe ledger balance ACCOUNT`."
     ),
     Reason.STRIPE_UNAVAILABLE: (
-        f"{_BY_ITSELF} If it stays so, look at Stripe's status, and at the permissions of STRIPE_API_KEY: the README"
-        " lists them."
+        f"{_BY_ITSELF} If that continues, check Stripe's status and the permissions of STRIPE_API_KEY, which"
+        " webhooks/README.md lists."
     ),
     Reason.LEDGER_INCONSISTENT: (
         "PacSpace gave two figures for the same records. The invoice is checked again automatically; if it stays so,"

@@ -27,9 +27,9 @@ from decimal import Decimal
 from pacspace_stripe.explain.rules.drift_location.pattern_rules import is_distinctive, is_whole, known_factor
 from pacspace_stripe.explain.rules.drift_location.window_parts import (
     DriftFigures,
-    LedgerEntry,
     LocatedFault,
     Neighbour,
+    UsageEntry,
     WindowPart,
 )
 from pacspace_stripe.explain.rules.explanation import Cause, LocatedRecord, Side
@@ -68,7 +68,7 @@ def newest_only(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
     """Find that Stripe has just the sum of the newest records of each hour or day."""
     if figures.newest_of is None:
         return None
-    newest: dict[datetime, LedgerEntry] = {}
+    newest: dict[datetime, UsageEntry] = {}
     for entry in part.entries:
         newest[floor_to(entry.used.start if entry.used else entry.accepted_at, figures.newest_of)] = entry
     dropped = [entry for entry in part.entries if not any(entry is kept for kept in newest.values())]
@@ -102,7 +102,7 @@ def _by_usage_time(part: WindowPart, figures: DriftFigures) -> LocatedFault | No
     """Find records here that were used outside the window, or records outside it that were used in this part."""
     window = figures.window
 
-    def used_outside(entry: LedgerEntry) -> bool:
+    def used_outside(entry: UsageEntry) -> bool:
         return entry.used is not None and (entry.used.end <= window.start or window.end <= entry.used.start)
 
     if part.excess < 0:
@@ -118,7 +118,7 @@ def _by_usage_time(part: WindowPart, figures: DriftFigures) -> LocatedFault | No
     return _late_or_at_edge(part, chosen, figures) if chosen else None
 
 
-def _adding_up(part: WindowPart, entries: list[LedgerEntry], quantity: Decimal) -> list[LedgerEntry]:
+def _adding_up(part: WindowPart, entries: list[UsageEntry], quantity: Decimal) -> list[UsageEntry]:
     for entry in entries:
         if part.equal(entry.quantity, quantity):
             return [entry]
@@ -156,14 +156,14 @@ def _is_opposite(part: WindowPart, outside: WindowPart) -> bool:
     return mirror
 
 
-def _late_or_at_edge(part: WindowPart, chosen: Sequence[LedgerEntry], figures: DriftFigures) -> LocatedFault:
+def _late_or_at_edge(part: WindowPart, chosen: Sequence[UsageEntry], figures: DriftFigures) -> LocatedFault:
     end, slack = figures.window.end, figures.slack
     accepted = [entry.accepted_at for entry in chosen]
     late = max(accepted) >= end + slack or part.window.end < end - slack
     return _at_edge(part, chosen, Cause.RECORDED_LATE if late and max(accepted) >= end else Cause.PERIOD_EDGE)
 
 
-def _at_edge(part: WindowPart, chosen: Iterable[LedgerEntry], cause: Cause = Cause.PERIOD_EDGE) -> LocatedFault:
+def _at_edge(part: WindowPart, chosen: Iterable[UsageEntry], cause: Cause = Cause.PERIOD_EDGE) -> LocatedFault:
     records = tuple(entry.located() for entry in chosen)
     unknown = LocatedRecord(side=Side.LEDGER, quantity=part.excess.copy_abs(), at=None)
     return LocatedFault(part=part, cause=cause, records=records or (unknown,), sure=True)
@@ -237,7 +237,7 @@ def twice_in_ledger(part: WindowPart, figures: DriftFigures) -> LocatedFault | N
     return _fault(part, Cause.TWICE_IN_LEDGER, (entry,)) if alike else None
 
 
-def _are_alike(one: LedgerEntry, other: LedgerEntry) -> bool:
+def _are_alike(one: UsageEntry, other: UsageEntry) -> bool:
     soon = abs(one.accepted_at - other.accepted_at) <= _RESENT
     named_apart = None not in (one.reference_id, other.reference_id) and one.reference_id != other.reference_id
     return soon and one.quantity == other.quantity and (is_distinctive(one.quantity) or not named_apart)
@@ -266,7 +266,7 @@ def other_unit(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
         if not entry.quantity or not (is_distinctive(entry.quantity) or is_distinctive(theirs)):
             continue
         factor = known_factor(theirs / entry.quantity)
-        # The factor holds to a part in a million, which says something only of figures with digits enough.
+        # The factor holds to a part in a million, which is evidence only for figures with digits enough.
         enough_digits = theirs.copy_abs() > part.grain * 1000 and entry.quantity.copy_abs() > part.grain
         if factor is not None and enough_digits:
             return _fault(part, Cause.UNIT_FACTOR, (entry,), factor=factor)
@@ -312,7 +312,7 @@ def _overlap(one: Window, other: Window) -> bool:
 def _fault(
     part: WindowPart,
     cause: Cause,
-    entries: Iterable[LedgerEntry],
+    entries: Iterable[UsageEntry],
     *,
     factor: Decimal | None = None,
     in_ledger: bool = True,

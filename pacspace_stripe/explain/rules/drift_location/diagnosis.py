@@ -10,8 +10,8 @@ from pacspace_stripe.explain.rules.drift_location.cause_rules import cause_of, n
 from pacspace_stripe.explain.rules.drift_location.pattern_rules import pattern
 from pacspace_stripe.explain.rules.drift_location.window_parts import (
     DriftFigures,
-    LedgerEntry,
     LocatedFault,
+    UsageEntry,
     WindowPart,
 )
 from pacspace_stripe.explain.rules.explanation import LocatedPart
@@ -72,7 +72,7 @@ class Diagnosis:
 
 def diagnose(figures: DriftFigures) -> Diagnosis:
     """Return what explains the figures: a fault that runs through all that differs, else one fault for each part."""
-    # 1. What a meter with an event time window drops looks like many faults, and like patterns. It is neither.
+    # 1. Events that a meter with an event time window drops look like many faults, and like patterns; they are neither.
     differing = [part for part in figures.inside if part.differs]
     dropped_alone = bool(differing) and all(newest_only(part, figures) for part in differing)
     # 2. One fault through all that differs.
@@ -118,10 +118,10 @@ def _put_back(one: WindowPart, other: WindowPart, slack: timedelta) -> tuple[Win
     if not (one.differs or other.differs):
         return one, other
 
-    def holding(part: WindowPart, entries: tuple[LedgerEntry, ...]) -> WindowPart:
+    def holding(part: WindowPart, entries: tuple[UsageEntry, ...]) -> WindowPart:
         return WindowPart.listed(part.window, part.billed, entries)
 
-    def lacking(part: WindowPart, moved: tuple[LedgerEntry, ...]) -> WindowPart:
+    def lacking(part: WindowPart, moved: tuple[UsageEntry, ...]) -> WindowPart:
         return holding(part, tuple(entry for entry in part.entries if entry not in moved))
 
     tried = [(one, other)]

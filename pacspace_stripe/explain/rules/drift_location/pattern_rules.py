@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from pacspace_stripe.explain.rules.drift_location.window_parts import LedgerEntry, LocatedFault, WindowPart
+from pacspace_stripe.explain.rules.drift_location.window_parts import LocatedFault, UsageEntry, WindowPart
 from pacspace_stripe.explain.rules.explanation import Cause
 from pacspace_stripe.vocabulary.quantities import total
 
 _ENOUGH = 3
 """Parts that must agree on a ratio that is no known factor between units."""
 _KNOWN_FACTOR, _OTHER_FACTOR = Decimal("0.000001"), Decimal("0.000002")
-"""How far a part's ratio may be from a known factor, and from any other one."""
+"""The largest distance of a part's ratio from a known factor, and from any other one."""
 _DISTINCTIVE_DIGITS = 3
 _MOST_NAMED = 50
 """Records that are named one by one."""
@@ -123,7 +123,7 @@ def _with_ratio(run: Sequence[WindowPart], ratio: Decimal) -> list[WindowPart]:
 
 
 def _through(
-    run: Sequence[WindowPart], cause: Cause, factor: Decimal | None = None, named: Sequence[LedgerEntry] | None = None
+    run: Sequence[WindowPart], cause: Cause, factor: Decimal | None = None, named: Sequence[UsageEntry] | None = None
 ) -> LocatedFault:
     """Return the fault of a whole run; ``named`` are the records that have it, unless given all of them."""
     whole = WindowPart.joined(run)

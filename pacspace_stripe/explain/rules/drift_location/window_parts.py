@@ -25,7 +25,7 @@ _MOST_NEIGHBOURING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class UsageEntry:
     """One record of the ledger, as usage."""
 
     quantity: Decimal
@@ -65,11 +65,11 @@ class WindowPart:
     window: Window
     billed: Decimal
     recorded: Decimal
-    entries: tuple[LedgerEntry, ...] = ()
+    entries: tuple[UsageEntry, ...] = ()
     """Its records in order of time; none when there are too many to be listed."""
 
     @classmethod
-    def listed(cls, window: Window, billed: Decimal, entries: Iterable[LedgerEntry]) -> "WindowPart":
+    def listed(cls, window: Window, billed: Decimal, entries: Iterable[UsageEntry]) -> "WindowPart":
         """Return a part whose records are all known: they add up to what is recorded."""
         known = tuple(entries)
         return cls(window=window, billed=billed, recorded=total(each.quantity for each in known), entries=known)
@@ -106,11 +106,11 @@ class WindowPart:
 
     # -- the records that make a difference ----------------------------------------------------------------------
 
-    def entry_of(self, quantity: Decimal) -> LedgerEntry | None:
+    def entry_of(self, quantity: Decimal) -> UsageEntry | None:
         """Return the record of this quantity; the last one of several."""
         return next((entry for entry in reversed(self.entries) if self.equal(entry.quantity, quantity)), None)
 
-    def few_adding_up_to(self, quantity: Decimal) -> tuple[LedgerEntry, ...]:
+    def few_adding_up_to(self, quantity: Decimal) -> tuple[UsageEntry, ...]:
         """Return two or three records that add up to a quantity; none where any might do so by accident."""
         for size in range(2, _MOST_TOGETHER + 1):
             if comb(len(self.entries), size) > _MOST_TRIED:
@@ -127,8 +127,8 @@ class WindowPart:
         figures = largest.scaleb(-min(exponents)) if largest else Decimal(1)
         return float(comb(len(self.entries), size) / figures) if figures else 1.0
 
-    def entries_making(self, quantity: Decimal) -> tuple[LedgerEntry, ...]:
-        """Return the records that make up a quantity: one, all, or a few; none when it cannot be said which."""
+    def entries_making(self, quantity: Decimal) -> tuple[UsageEntry, ...]:
+        """Return the records that make up a quantity: one, all, or a few; none when the figures do not show which."""
         entry = self.entry_of(quantity)
         if entry is not None:
             return (entry,)
@@ -154,7 +154,7 @@ class DriftFigures:
 
     window: Window
     slack: timedelta
-    """How far from an edge the two sides may place the same usage differently."""
+    """The distance from an edge within which the two sides may place the same usage differently."""
     inside: tuple[WindowPart, ...]
     """The parts of the window in order of time, without overlap; days whose figures agree may be whole."""
     before: tuple[WindowPart, ...] = ()
@@ -165,7 +165,7 @@ class DriftFigures:
     """The meter's event time window: Stripe counts only the newest event of each (FACTS 12.10)."""
 
     @property
-    def entries(self) -> list[LedgerEntry]:
+    def entries(self) -> list[UsageEntry]:
         return [entry for part in self.inside for entry in part.entries]
 
 
@@ -201,13 +201,13 @@ def split(window: Window, step: timedelta) -> tuple[Window, ...]:
 
 
 def with_figures(
-    windows: Iterable[Window], billed: Mapping[datetime, Decimal], entries: Iterable[LedgerEntry]
+    windows: Iterable[Window], billed: Mapping[datetime, Decimal], entries: Iterable[UsageEntry]
 ) -> tuple[WindowPart, ...]:
     """Return consecutive windows with Stripe's figures (by their starts) and the ledger's records."""
     windows = tuple(windows)
     whole = Window(start=windows[0].start, end=windows[-1].end)
     starts = [window.start for window in windows]
-    placed: dict[int, list[LedgerEntry]] = defaultdict(list)
+    placed: dict[int, list[UsageEntry]] = defaultdict(list)
     for entry in sorted(entries, key=lambda each: each.accepted_at):
         at = entry.placed_at(whole)
         place = bisect_right(starts, at) - 1
@@ -235,8 +235,8 @@ def hours_are_comparable(day: WindowPart, hours: Iterable[WindowPart], *, record
 
 
 def neighbouring_entries(
-    window: Window, entries: Iterable[LedgerEntry], slack: timedelta
-) -> Iterator[tuple[LedgerEntry, ...]]:
+    window: Window, entries: Iterable[UsageEntry], slack: timedelta
+) -> Iterator[tuple[UsageEntry, ...]]:
     """Yield the records of a window; then with the first ones after it, or without its own first ones.
 
     The edges of another account's part are ours: they may cut that account's own usage in two.
