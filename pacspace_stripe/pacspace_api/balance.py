@@ -13,10 +13,10 @@ from pacspace_stripe.pacspace_api.http import BALANCE, Body, Data, PacSpaceHttp
 from pacspace_stripe.pacspace_api.inputs import Granularity, NewDelta, Scope, Span, scope_fields, span_fields
 from pacspace_stripe.pacspace_api.models import (
     Batch,
-    BatchFigures,
+    BatchAnswer,
     CheckpointPage,
     CheckpointRecord,
-    CompareFigures,
+    CompareAnswer,
     Delta,
     DeltaState,
     ScopeBalance,
@@ -238,7 +238,7 @@ def emitted_of(data: Data, sent: NewDelta) -> Delta:
 
 def batch_of(data: Data, sent: int) -> Batch:
     """Return the outcome of a batch of ``sent`` deltas. Each may be answered once, and no other."""
-    found, fields = read(BatchFigures, "batch", data), Fields(PACSPACE, "batch", data)
+    found, fields = read(BatchAnswer, "batch", data), Fields(PACSPACE, "batch", data)
     answered = {item.index for item in found.results}
     if not answered <= set(range(sent)):
         fields.reject("index", "is not that of a delta that was sent")
@@ -264,8 +264,8 @@ def compared(
 
 def comparison_of(data: Data, *, yours: Decimal, theirs: Decimal) -> Comparison:
     """Return PacSpace's answer to a comparison. An answer that names no figure and no match is refused."""
-    found = read(CompareFigures, "compare", data)
-    if found == CompareFigures():
+    found = read(CompareAnswer, "compare", data)
+    if found == CompareAnswer():
         Fields(PACSPACE, "compare", data).reject("neutralBalance", "is missing")
     return Comparison(
         your_balance=yours,

@@ -188,7 +188,7 @@ class BatchItem(PacSpaceModel):
     receipt_id: Text | None = None
 
 
-class BatchFigures(PacSpaceModel):
+class BatchAnswer(PacSpaceModel):
     """The answer to a batch as it comes (CONTRACT 3.2)."""
 
     results: tuple[BatchItem, ...] = ()
@@ -207,7 +207,7 @@ class Batch:
     """Places that PacSpace left out: ask ``derive``, or send the batch again under the same key."""
 
 
-class CompareFigures(PacSpaceModel):
+class CompareAnswer(PacSpaceModel):
     """PacSpace's answer to a comparison (CONTRACT 3.5)."""
 
     neutral_balance: Number | None = None

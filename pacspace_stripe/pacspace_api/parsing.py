@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -150,10 +151,7 @@ class PacSpaceModel(BaseModel):
         if not isinstance(data, Mapping):
             return data
         kept = dict(data)
-        for field in cls.model_fields.values():
-            if not isinstance(field.validation_alias, AliasChoices):
-                continue
-            names = [name for name in field.validation_alias.choices if isinstance(name, str)]
+        for names in _spellings(cls):
             values = [kept.pop(name) for name in names if name in kept]
             found = [value for value in values if value is not None]
             if any(_comparable(value) != _comparable(found[0]) for value in found):
@@ -161,6 +159,14 @@ class PacSpaceModel(BaseModel):
             if values:
                 kept[names[0]] = found[0] if found else None
         return kept
+
+
+@cache
+def _spellings(model: type[PacSpaceModel]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of each field that PacSpace spells in several ways."""
+    aliases = (field.validation_alias for field in model.model_fields.values())
+    choices = (alias.choices for alias in aliases if isinstance(alias, AliasChoices))
+    return tuple(tuple(name for name in names if isinstance(name, str)) for names in choices)
 
 
 def _comparable(value: object) -> object:
@@ -206,8 +212,9 @@ def read(model: type[Model], what: str, data: object, **asked: str) -> Model:
 
 def rows(model: type[Model], what: str, found: object, **asked: str) -> tuple[Model, ...]:
     """Return a list of rows as models. Raises UnexpectedAnswer."""
-    if not isinstance(found, list | tuple):
-        Fields(PACSPACE, what, {}).reject("the list", "is not a list")
+    if not isinstance(found, list):
+        where, _, name = what.rpartition(".")
+        Fields(PACSPACE, where, {}).reject(name, "is not a list")
     return tuple(read(model, f"{what}[{number}]", row, **asked) for number, row in enumerate(found))
 
 
