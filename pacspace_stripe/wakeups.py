@@ -1,4 +1,4 @@
-"""What each event of Stripe and PacSpace wakes: one table, for the webhook addresses and for the sweep's replay.
+"""The table of what each event of Stripe and PacSpace wakes, for the webhook addresses and for the sweep's replay.
 
 An event never decides anything: it is recorded once, under its own id, and plans a check of what it is about. The
 event's row, the invoice's counter and the queued check are written in one transaction, so that no wake-up is lost and
@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 
 class ReceiptOutcome(StrEnum):
-    """What became of one delivered event."""
+    """Outcome of one delivered event."""
 
     QUEUED = "queued"
     RECORDED = "recorded"
@@ -92,7 +92,7 @@ class Wakeup:
     idle_outcome: str = "nothing to look at"
     """Outcome that is stored when there is no job."""
     then: Callable[[], object] = lambda: None
-    """What else the event changes, once, if it is new and not ignored."""
+    """Further change, made once, if the event is new and not ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ def fleet(processes: int, threads: int, database_url: str) -> None:
             senders.start(environment(url, database_url), invoice, SECONDS, threads, background=number > 0)
             for number in range(processes)
         ]
-        answered = [senders.told(process)["answered"] for process in running]
+        answered = [senders.counts_of(process)["answered"] for process in running]
     # The first seconds, while processes start and agree, are left out.
     begins = simulator.log[0].at + timedelta(seconds=4)
     ends = min(begins + timedelta(seconds=6), simulator.log[-1].at)

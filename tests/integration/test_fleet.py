@@ -78,7 +78,7 @@ def renewed(store: Store, process: str, wishes: Mapping[str, Wish], service: str
 # The table
 
 
-def test_processes_see_what_others_hold(database_url: str) -> None:
+def test_processes_see_the_shares_of_others(database_url: str) -> None:
     with opened(database_url) as one, opened(database_url) as other:
         assert renewed(one, "one", BUSY) == {"": 25, READ: 25}
         assert renewed(other, "other", BUSY) == {"": 0, READ: 0}
@@ -87,7 +87,7 @@ def test_processes_see_what_others_hold(database_url: str) -> None:
         assert renewed(other, "other", BUSY)[READ] in {12, 13}
 
 
-def test_what_is_written_is_what_is_read(database_url: str) -> None:
+def test_a_holding_is_read_as_it_was_written(database_url: str) -> None:
     share = LimitShare(
         held=3, wish=Wish(urgent=1, patient=2), given_up=((7, datetime(2026, 11, 1, 0, 0, 1, 500000, UTC)),)
     )
@@ -110,7 +110,7 @@ def test_test_and_live_mode_have_limits_of_their_own(database_url: str) -> None:
         assert renewed(store, "other", BUSY, "Stripe live")[READ] == 25
 
 
-def test_what_a_killed_process_of_this_host_held_is_free_when_its_requests_are_a_second_old(database_url: str) -> None:
+def test_a_killed_processs_share_on_this_host_is_free_when_its_requests_are_a_second_old(database_url: str) -> None:
     with subprocess.Popen(["true"]) as ended:  # noqa: S607  # any process will do
         ended.wait()
     killed, elsewhere = f"{socket.gethostname()}/{ended.pid}/aa", f"another.host/{ended.pid}/aa"
@@ -125,7 +125,7 @@ def test_what_a_killed_process_of_this_host_held_is_free_when_its_requests_are_a
         assert renewed(store, "two", {"other": Wish(urgent=25)})["other"] == 0
 
 
-def test_a_clock_that_was_set_back_keeps_a_dead_process_no_longer_than_any(sqlite_url: str) -> None:
+def test_a_clock_that_was_set_back_does_not_prolong_a_dead_processs_share(sqlite_url: str) -> None:
     now = [datetime(2026, 11, 1, 12, tzinfo=UTC)]
     store = Store(sqlite_url, now=lambda: now[0], lost_after=timedelta(seconds=35))
     store.migrate()
@@ -138,7 +138,7 @@ def test_a_clock_that_was_set_back_keeps_a_dead_process_no_longer_than_any(sqlit
     store.close()
 
 
-def test_one_that_stopped_while_it_agreed_stops_nobody(postgresql_url: str) -> None:
+def test_a_process_that_stops_while_renewing_blocks_no_other(postgresql_url: str) -> None:
     vendor = Vendor()
     with opened(postgresql_url) as store, transport(vendor, store, "one") as one:
         with store.engine.begin() as stopped:
@@ -218,7 +218,7 @@ def transport(vendor: Vendor, store: Store, process: str, rate: Rate = RATE) -> 
         made.close()
 
 
-def test_who_is_alone_is_soon_at_the_limit_and_never_above_it(database_url: str) -> None:
+def test_a_process_alone_soon_reaches_the_limit_and_never_exceeds_it(database_url: str) -> None:
     vendor = Vendor()
     with opened(database_url) as store, transport(vendor, store, "one") as one, ThreadPoolExecutor(4) as pool:
         began = time.monotonic()
@@ -237,7 +237,7 @@ def test_a_first_call_waits_for_nothing_but_one_short_transaction(database_url: 
         assert time.monotonic() - began < 0.5
 
 
-def test_who_leaves_makes_room_for_who_comes(database_url: str) -> None:
+def test_a_leaving_process_makes_room_for_the_next_one(database_url: str) -> None:
     vendor = Vendor()
     with opened(database_url) as store:
         with transport(vendor, store, "one") as one, ThreadPoolExecutor(4) as pool:
@@ -246,7 +246,7 @@ def test_who_leaves_makes_room_for_who_comes(database_url: str) -> None:
         assert renewed(store, "other", BUSY)[READ] == 25
 
 
-def test_a_database_that_goes_away_and_comes_back_stops_nobody() -> None:
+def test_a_database_outage_stops_no_process() -> None:
     vendor = Vendor()
     with OwnServer() as server, opened(server.url) as store, transport(vendor, store, "one") as one:
         one.send(call())
@@ -262,7 +262,7 @@ def test_a_database_that_goes_away_and_comes_back_stops_nobody() -> None:
     assert vendor.most_in_a_second() <= 25
 
 
-def test_what_is_given_up_is_not_sent_while_the_database_commits(sqlite_url: str) -> None:
+def test_a_share_that_is_given_up_is_not_used_while_the_database_commits(sqlite_url: str) -> None:
     with opened(sqlite_url) as store:
         shares = FleetShares(Slow(store.rate_shares("Stripe test", process="one")), RATE, wall_clock)
         shares.renew(lambda: BUSY)
@@ -296,7 +296,7 @@ class Away:
         raise StoreUnavailable(message)
 
 
-def test_who_never_could_ask_takes_a_cautious_part() -> None:
+def test_a_process_that_never_reached_the_database_takes_a_cautious_part() -> None:
     shares = FleetShares(Away(), RATE, wall_clock)
     shares.renew(dict)
     assert shares.of(READ, 25, wall_clock()) == 25 // ASSUMED_PROCESSES
@@ -328,7 +328,7 @@ SECONDS = 6
 def test_two_processes_keep_one_limit_together(database_url: str) -> None:
     with opened(database_url), stripe() as (simulator, invoice, url):
         running = [senders.start(environment(url, database_url), invoice, SECONDS, 4) for _ in range(2)]
-        counts = [senders.told(process)["answered"] for process in running]
+        counts = [senders.counts_of(process)["answered"] for process in running]
     refused = sum(entry.status == 429 for entry in simulator.log)
     took = (simulator.log[-1].at - simulator.log[0].at).total_seconds()
     assert len(simulator.log) <= 25 * (took + 1)
@@ -341,7 +341,7 @@ def test_background_work_of_one_process_gives_way_to_another(postgresql_url: str
         backfill = senders.start(environment(url, postgresql_url), invoice, SECONDS, 4, background=True)
         time.sleep(1)
         serving = senders.start(environment(url, postgresql_url), invoice, SECONDS - 1, 4)
-        answered = senders.told(backfill)["answered"], senders.told(serving)["answered"]
+        answered = senders.counts_of(backfill)["answered"], senders.counts_of(serving)["answered"]
     assert 0 < answered[0] < answered[1]
 
 
@@ -349,10 +349,10 @@ def test_background_work_of_one_process_gives_way_to_another(postgresql_url: str
     ("fault", "seconds"),
     [("429", 0), ("lock_timeout", 0), ("500", 0), ("slow", 0.3), ("connection_error", 0), ("lost_reply", 0)],
 )
-def test_storms_pass(fault: str, seconds: float, sqlite_url: str) -> None:
+def test_calls_still_succeed_through_storms_of_faults(fault: str, seconds: float, sqlite_url: str) -> None:
     with opened(sqlite_url), stripe() as (simulator, invoice, url):
         simulator.faults.add(fault, probability=0.3, seconds=seconds)
-        counts = senders.told(senders.start(environment(url, sqlite_url), invoice, 3, 3))
+        counts = senders.counts_of(senders.start(environment(url, sqlite_url), invoice, 3, 3))
     assert counts["answered"] >= 3
 
 
@@ -446,7 +446,7 @@ def played(*processes: tuple[int, bool], seconds: int = 20) -> list[Process]:
     ],
     ids=str,
 )
-def test_a_fleet_uses_the_limit_and_never_more(processes: list[tuple[int, bool]]) -> None:
+def test_a_fleet_uses_the_whole_limit_and_never_more(processes: list[tuple[int, bool]]) -> None:
     sent = sorted(at for process in played(*processes) for at in process.sent)
     settled = [at for at in sent if at >= START + timedelta(seconds=5)]
     assert len(settled) / 15 >= 0.95 * 25
@@ -454,7 +454,7 @@ def test_a_fleet_uses_the_limit_and_never_more(processes: list[tuple[int, bool]]
         assert at - sent[max(0, place - 25)] >= timedelta(seconds=1) or place < 25
 
 
-def test_in_a_fleet_background_work_gives_way_but_for_a_tenth() -> None:
+def test_background_work_gives_way_in_a_fleet_except_for_a_tenth() -> None:
     serving, backfill = played((4, False), (4, True))
     late = START + timedelta(seconds=5)
     background_share = sum(at >= late for at in backfill.sent) / sum(at >= late for at in serving.sent + backfill.sent)

@@ -1,4 +1,4 @@
-"""The recorded conversations still hold: the same is asked, the same is read, nothing reaches the network."""
+"""The recorded conversations still hold: the same requests, the same results, and no network."""
 
 import re
 from pathlib import Path
@@ -29,13 +29,13 @@ SECRETS = re.compile(
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_the_conversation_with_stripe_still_holds(folder: Path) -> None:
+def test_the_recorded_conversation_with_stripe_still_holds(folder: Path) -> None:
     if (folder / "stripe.yaml").exists():
         assert replay_stripe(folder).all_played
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_the_conversation_with_pacspace_still_holds(folder: Path) -> None:
+def test_the_recorded_conversation_with_pacspace_still_holds(folder: Path) -> None:
     if (folder / "pacspace.yaml").exists():
         assert replay_pacspace(folder).all_played
 
@@ -50,7 +50,7 @@ def test_no_recording_holds_a_secret_or_an_address() -> None:
             assert SECRETS.search(path.read_bytes()) is None, path
 
 
-def test_another_question_is_not_answered_by_a_recording() -> None:
+def test_a_recording_does_not_answer_another_request() -> None:
     folder = CASSETTES / SIMULATOR
     world = PacSpaceWorld.read(folder / "pacspace.world.json")
     with connected() as way, cassette(folder / "pacspace.yaml", record=False):
@@ -59,13 +59,13 @@ def test_another_question_is_not_answered_by_a_recording() -> None:
             talk_to_pacspace(api, "somebody-else", world.window, lambda _: None)
 
 
-def test_recording_anew_gives_what_can_be_replayed(tmp_path: Path) -> None:
+def test_a_new_recording_can_be_replayed(tmp_path: Path) -> None:
     assert record(tmp_path, {}) == [tmp_path / SIMULATOR] * 2
     assert replay_stripe(tmp_path / SIMULATOR).all_played
     assert replay_pacspace(tmp_path / SIMULATOR).all_played
 
 
-def test_a_test_mode_is_recorded_where_its_keys_and_addresses_are_given(tmp_path: Path) -> None:
+def test_a_test_mode_is_recorded_when_its_keys_and_addresses_are_set(tmp_path: Path) -> None:
     with served_stripe() as (stripe_url, stripe_key), served_pacspace() as (pacspace_url, pacspace_key, _):
         environment = {
             "STRIPE_API_KEY": stripe_key,

@@ -1,4 +1,4 @@
-"""Meter events that Stripe accepts and rejects later: found, kept, and told as what a drift comes from."""
+"""Meter events that Stripe accepts and rejects later: found, kept, and reported as the cause of a drift."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def rejected(made: World, *, meter: bool = True, code: str = "meter_event_custom
 
 
 @pytest.mark.parametrize("meter", [True, False], ids=["of a meter", "no meter found"])
-def test_what_stripe_rejected_is_the_cause_of_the_drift(tmp_path: Path, *, meter: bool) -> None:
+def test_rejected_meter_events_are_the_cause_of_the_drift(tmp_path: Path, *, meter: bool) -> None:
     with world(tmp_path, sweep="20m") as made:
         rejected(made, meter=meter)
         made.app.sweep.plan()
@@ -49,7 +49,7 @@ def test_what_stripe_rejected_is_the_cause_of_the_drift(tmp_path: Path, *, meter
         assert any("call-3: The customer does not exist." in paragraph for paragraph in paragraphs(found))
 
 
-def test_a_rejection_that_is_told_after_the_drift_explains_it_too(tmp_path: Path) -> None:
+def test_a_rejection_reported_after_the_drift_explains_it_too(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         made.stripe.forbid(CORE_EVENTS)
         rejected(made)
@@ -74,7 +74,7 @@ def test_rejections_of_another_meter_or_time_explain_nothing(tmp_path: Path) -> 
         assert made.app.store.rejections.since(None)
 
 
-def test_where_stripe_has_more_a_rejection_explains_nothing(tmp_path: Path) -> None:
+def test_a_rejection_explains_nothing_where_stripe_counted_more(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         rejected(made)
         made.bill("7")
@@ -83,7 +83,7 @@ def test_where_stripe_has_more_a_rejection_explains_nothing(tmp_path: Path) -> N
         assert explanation(made).cause is not Cause.REJECTED_BY_STRIPE
 
 
-def test_alert_and_report_tell_it(tmp_path: Path) -> None:
+def test_alert_and_report_name_the_rejections(tmp_path: Path) -> None:
     with world(tmp_path, **ADDRESSES, sweep="20m") as made:
         rejected(made)
         made.app.sweep.plan()
@@ -104,7 +104,7 @@ def test_alert_and_report_tell_it(tmp_path: Path) -> None:
         assert ",rejected_by_stripe," in as_csv(report)
 
 
-def test_a_key_that_may_not_read_them_is_told_once_and_the_sweep_goes_on(
+def test_a_key_without_permission_is_logged_once_and_the_sweep_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with world(tmp_path, sweep="20m") as made:
@@ -123,7 +123,7 @@ def test_a_key_that_may_not_read_them_is_told_once_and_the_sweep_goes_on(
         assert "rejected_events" not in {point.name for point in points}
 
 
-def test_a_report_of_an_unknown_shape_is_told_and_the_sweep_goes_on(tmp_path: Path) -> None:
+def test_a_report_of_an_unknown_shape_is_logged_and_the_sweep_goes_on(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         rejected(made)
         event = next(one for one in made.stripe.account.events if one.type.startswith("billing.meter"))
@@ -133,7 +133,7 @@ def test_a_report_of_an_unknown_shape_is_told_and_the_sweep_goes_on(tmp_path: Pa
         assert "rejected_events" in {point.name for point in points}
 
 
-def test_a_thin_event_of_a_rejection_has_the_sweep_read_it_at_once(tmp_path: Path) -> None:
+def test_a_thin_event_of_a_rejection_makes_the_sweep_read_it_at_once(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         made.stripe.set_webhook(style="thin")
         made.app.sweep.plan()

@@ -1,4 +1,4 @@
-"""What we ask of Stripe: each request as Stripe's OpenAPI has it, each answer read exactly or refused."""
+"""Our requests to Stripe: each one as Stripe's OpenAPI documents it, each answer read exactly or refused."""
 
 import logging
 from collections import Counter
@@ -186,7 +186,7 @@ def test_many_threads_read_a_price_once() -> None:
     assert world.asked() == [f"GET /v1/prices/{world.price}"]
 
 
-def test_whose_names_are_meters_is_asked_only_about_new_ones() -> None:
+def test_meters_are_listed_only_for_new_names() -> None:
     world = World()
     world.stripe.add_meter("storage")
     before = len(world.seen)
@@ -218,7 +218,7 @@ ENDLESS = Tier(up_to=None, unit_amount=Decimal(1), flat_amount=Decimal(0))
         ({"package_size": 100}, (), Package(size=Decimal(100), round_up=True), 1),
     ],
 )
-def test_what_a_price_does_to_quantities_is_known(
+def test_a_prices_package_and_tiers_are_read(
     options: dict[str, Any], tiers: tuple[Tier, ...], package: Package | None, calls: int
 ) -> None:
     world = World()
@@ -348,7 +348,7 @@ def test_an_empty_footer_clears_it_and_an_empty_value_deletes_a_key() -> None:
     assert (invoice.footer or "", dict(invoice.metadata)) == ("", {"b": "2"})
 
 
-def test_a_change_of_nothing_is_a_mistake() -> None:
+def test_an_update_without_changes_is_an_error() -> None:
     world = World()
     with pytest.raises(ValueError, match="nothing to change"):
         world.api.update_invoice(world.draft(), metadata={})
@@ -436,14 +436,14 @@ def test_a_frozen_invoice_is_not_editable() -> None:
         lambda api: api.update_invoice("in_unknown", auto_advance=False),
     ],
 )
-def test_what_does_not_exist_is_not_found(ask: Callable[[StripeApi], object]) -> None:
+def test_a_missing_object_is_not_found(ask: Callable[[StripeApi], object]) -> None:
     with pytest.raises(NotFound) as missing:
         ask(World().api)
     assert (missing.value.code, missing.value.status) == ("resource_missing", 404)
     assert missing.value.request_id
 
 
-def test_a_wrong_key_says_what_to_do() -> None:
+def test_a_wrong_key_is_refused_with_a_hint() -> None:
     world = World()
     with pytest.raises(RemoteRefused, match="Stripe: ") as refused:
         list(StripeApi(world.transport, "sk_test_wrong").list_invoices())
@@ -451,7 +451,7 @@ def test_a_wrong_key_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("fault", ["500", "502", "503", "429", "lock_timeout", "connection_error", "timeout"])
-def test_passing_trouble_is_not_noticed(fault: str) -> None:
+def test_a_passing_fault_is_retried_unnoticed(fault: str) -> None:
     world = World()
     invoice_id = world.draft()
     world.stripe.faults.add(fault, times=2)
@@ -463,7 +463,7 @@ def test_passing_trouble_is_not_noticed(fault: str) -> None:
     ("fault", "error"),
     [("500", RemoteUnavailable), ("429", RateLimited), ("lock_timeout", RateLimited), ("timeout", RemoteUnavailable)],
 )
-def test_lasting_trouble_is_for_another_time(fault: str, error: type[RemoteError]) -> None:
+def test_a_lasting_fault_is_unavailable(fault: str, error: type[RemoteError]) -> None:
     world = World()
     invoice_id = world.draft()
     world.stripe.faults.add(fault)
@@ -474,7 +474,7 @@ def test_lasting_trouble_is_for_another_time(fault: str, error: type[RemoteError
     assert len({request.headers["Idempotency-Key"] for request in world.seen}) == (3 if fault == "500" else 1)
 
 
-def test_a_500_that_stripe_remembers_is_overcome_in_the_same_call() -> None:
+def test_a_500_that_stripe_replays_is_overcome_in_the_same_call() -> None:
     world = World()
     invoice_id = world.draft()
     world.stripe.faults.add("500", endpoint="POST *", times=1)
@@ -564,7 +564,7 @@ def refusal(status: int, **error: object) -> Reply:
     ],
 )
 @pytest.mark.parametrize("write", [False, True])
-def test_what_an_answer_means(reply: Reply, kind: type[RemoteError], write: bool) -> None:  # noqa: FBT001
+def test_every_refusal_is_the_documented_error(reply: Reply, kind: type[RemoteError], write: bool) -> None:  # noqa: FBT001
     api = api_over(reply)
     with pytest.raises(PacspaceStripeError) as refused:
         api.finalize_invoice("in_1") if write else api.read_invoice("in_1")
@@ -581,7 +581,7 @@ def test_what_an_answer_means(reply: Reply, kind: type[RemoteError], write: bool
         (refusal(404, code="resource_missing", message="a similar object exists in live mode"), "modes"),
     ],
 )
-def test_a_refusal_says_what_to_do(reply: Reply, hint: str) -> None:
+def test_a_refusal_carries_a_hint(reply: Reply, hint: str) -> None:
     with pytest.raises(RemoteRefused) as refused:
         api_over(reply).read_invoice("in_1")
     assert hint in refused.value.hint
@@ -611,7 +611,7 @@ SUMMARY = {"object": "billing.meter_event_summary", "id": "mtrusg_1", "meter": "
     ],
     ids=repr,
 )
-def test_a_list_that_cannot_be_right_is_unexpected(answer: object) -> None:
+def test_an_inconsistent_list_is_unexpected(answer: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         api_over(Reply(200, answer)).meter_usage("mtr_1", "cus_1", WHOLE)
 
@@ -641,7 +641,7 @@ def test_one_unreadable_invoice_does_not_hide_the_others() -> None:
         next(rows)
 
 
-def test_an_invoice_without_end_is_not_read_for_ever() -> None:
+def test_an_endless_invoice_is_not_read_for_ever() -> None:
     world = World()
     draft = world.stripe.invoice(world.draft())
     (line,) = draft["lines"]["data"]
@@ -664,7 +664,7 @@ def test_an_id_that_names_another_path_is_not_sent(an_id: str) -> None:
     assert reply.requests == []
 
 
-def test_an_id_is_one_path_segment_whatever_it_holds() -> None:
+def test_any_id_is_one_path_segment() -> None:
     reply = Reply(404, {"error": {"message": "m"}})
     with pytest.raises(RemoteError):
         api_over(reply).read_invoice("in_1/../../customers?x=#y")
@@ -679,7 +679,7 @@ def test_the_base_url_may_have_a_path_and_a_slash() -> None:
 
 
 @pytest.mark.parametrize(("key", "live"), [("sk_test_1", False), ("rk_live_1", True)])
-def test_the_key_says_which_mode_it_is_for(key: str, live: bool) -> None:  # noqa: FBT001
+def test_the_key_decides_the_mode(key: str, live: bool) -> None:  # noqa: FBT001
     assert StripeApi(transport(Reply(200, page())), key).livemode is live
 
 

@@ -1,4 +1,4 @@
-"""The sweep: what no webhook told us of is found within one interval, and finding nothing costs two requests."""
+"""The sweep finds within one interval what no webhook delivered; finding nothing costs two requests."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -139,7 +139,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("lost", HANDLED)
-def test_a_lost_webhook_is_healed_within_one_interval(tmp_path: Path, lost: EventType) -> None:
+def test_a_lost_webhook_is_found_within_one_interval(tmp_path: Path, lost: EventType) -> None:
     loss = LOSSES[lost]
     with world(tmp_path, retry="12h", sweep="20m", warning="0s") as made:
         made.stripe.configure(payment_delay=DAY)
@@ -157,11 +157,11 @@ def test_a_lost_webhook_is_healed_within_one_interval(tmp_path: Path, lost: Even
         assert loss.healed(made, event)
 
 
-def test_every_handled_type_has_its_loss() -> None:
+def test_the_loss_of_every_handled_type_is_tested() -> None:
     assert set(LOSSES) == set(HANDLED)
 
 
-def test_what_was_taken_and_then_lost_is_found_too(tmp_path: Path) -> None:
+def test_an_event_that_was_accepted_and_then_lost_is_found_too(tmp_path: Path) -> None:
     """A proxy said 2xx, or nobody selected the event: Stripe lists no failure."""
     with world(tmp_path, sweep="20m") as made:
         made.subscribe()
@@ -222,7 +222,7 @@ def test_lists_go_on_where_they_ended_and_only_handled_types_are_asked_for(tmp_p
         assert {name for params in asked for name in params["types"].values()} == set(HANDLED)
 
 
-def test_a_start_and_the_command_look_three_days_back(tmp_path: Path) -> None:
+def test_a_start_and_the_command_search_three_days_back(tmp_path: Path) -> None:
     with world(tmp_path, sweep="20m") as made:
         made.app.sweep.run()
         made.stripe.log.clear()
@@ -235,7 +235,7 @@ def test_a_start_and_the_command_look_three_days_back(tmp_path: Path) -> None:
         assert lists(made) == [DRAFTS, EVENTS, DRAFTS, SUBSCRIPTIONS]
 
 
-def test_a_finalized_invoice_that_nobody_told_us_of_is_verified_after_the_fact(tmp_path: Path) -> None:
+def test_an_unknown_finalized_invoice_is_verified_after_the_fact(tmp_path: Path) -> None:
     made = World(tmp_path, {"PACSPACE_STRIPE_SWEEP": "20m"}, clock=ManualClock(PERIOD_END - 5 * DAY))
     with closing(made.app):
         found = made.subscribe()
@@ -250,7 +250,7 @@ def test_a_finalized_invoice_that_nobody_told_us_of_is_verified_after_the_fact(t
         assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
 
 
-def test_what_a_wrong_key_made_us_give_up_is_found_again(tmp_path: Path) -> None:
+def test_an_invoice_given_up_for_a_wrong_key_is_found_again(tmp_path: Path) -> None:
     made = Forgetful(tmp_path, {"PACSPACE_STRIPE_RETRY": "1m"}, clock=ManualClock(PERIOD_END - 5 * DAY))
     with closing(made.app):
         found = made.subscribe()
@@ -273,7 +273,7 @@ def pause(made: World, subscription_id: str) -> None:
 
 
 @pytest.mark.parametrize("silent", ["mailed", "paused"])
-def test_a_subscription_that_stripe_is_silent_about_is_warned_of(tmp_path: Path, silent: str) -> None:
+def test_a_subscription_without_upcoming_events_gets_its_early_warning(tmp_path: Path, silent: str) -> None:
     made = World(tmp_path, {"PACSPACE_STRIPE_SWEEP": "6h"}, clock=ManualClock(PERIOD_END - 8 * DAY))
     with closing(made.app):
         method = "send_invoice" if silent == "mailed" else "charge_automatically"
@@ -290,7 +290,7 @@ def test_a_subscription_that_stripe_is_silent_about_is_warned_of(tmp_path: Path,
         assert not [event for event in made.stripe.events if event["type"] == EventType.INVOICE_UPCOMING]
 
 
-def test_one_that_stripe_tells_of_is_left_to_stripe_until_the_day_before(tmp_path: Path) -> None:
+def test_a_subscription_with_upcoming_events_is_left_to_stripe_until_the_day_before(tmp_path: Path) -> None:
     made = World(tmp_path, {"PACSPACE_STRIPE_SWEEP": "1h"}, clock=ManualClock(PERIOD_END - 5 * DAY))
     with closing(made.app):
         made.subscribe()
@@ -357,7 +357,7 @@ def test_two_processes_do_not_sweep_at_once(tmp_path: Path) -> None:
             made.app.sweep.run()
 
 
-def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path: Path) -> None:
+def test_the_command_checks_due_invoices_although_stripe_does_not_answer(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.app.store.triggers.request(JobKind.INVOICE, "in_1")
         url = f"sqlite:///{tmp_path / 'world.db'}"
@@ -367,7 +367,7 @@ def test_the_command_looks_at_what_is_due_though_stripe_does_not_answer(tmp_path
         assert made.memory("in_1").verdict == "unproven"
 
 
-def test_a_draft_that_cannot_be_read_in_the_list_is_looked_at_and_told(tmp_path: Path) -> None:
+def test_a_draft_that_is_unreadable_in_the_list_is_checked_and_reported(tmp_path: Path) -> None:
     """Its webhook was lost, and Stripe shows it in a shape that we cannot read: it is not nothing."""
     made = World(tmp_path, {"PACSPACE_STRIPE_SWEEP": "20m"}, validated=False)
     with closing(made.app):

@@ -1,4 +1,4 @@
-"""Thin events do what snapshots do; what they cannot say, the sweep does."""
+"""Thin events have the effects of snapshots; the sweep does what they cannot."""
 
 import contextlib
 import json
@@ -57,7 +57,7 @@ def test_an_invoice_is_gated_by_thin_events_as_by_snapshots(tmp_path: Path, reco
         assert len(made.writes()) == (4 if agrees else 1)
 
 
-def test_our_own_writes_are_recognized_in_thin_events_that_say_who_caused_them(tmp_path: Path) -> None:
+def test_our_own_writes_are_recognized_in_thin_events_that_name_their_cause(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.set_webhook(style="thin")
         made.subscribe()
@@ -112,7 +112,7 @@ def test_a_mailed_invoice_ends_when_stripe_says_that_it_was_sent(tmp_path: Path)
         assert not any(kind.startswith("alert") for kind in kinds(made))
 
 
-def test_a_release_that_is_never_mailed_is_told_where_mails_are_heard_of(tmp_path: Path) -> None:
+def test_a_release_that_is_never_mailed_is_reported_where_invoice_sent_arrives(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(collection_method="send_invoice")
         made.use("5")
@@ -140,7 +140,7 @@ def test_without_the_event_nothing_is_said_about_a_mail(tmp_path: Path) -> None:
         assert not any(kind.startswith("alert") for kind in kinds(made))
 
 
-def test_what_a_person_mails_under_our_hold_is_told(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_mails_under_our_hold_is_reported(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(collection_method="send_invoice")
         made.bill("100")
@@ -156,7 +156,7 @@ def test_what_a_person_mails_under_our_hold_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("style", ["snapshot", "thin"])
-def test_a_corrected_subscription_brings_the_next_look_forward(tmp_path: Path, style: str) -> None:
+def test_a_corrected_subscription_brings_the_next_check_forward(tmp_path: Path, style: str) -> None:
     with world(tmp_path, retry="12h") as made:
         made.stripe.configure(upcoming_before=None)
         made.stripe.set_webhook(style=style)  # type: ignore[arg-type]  # one of the two
@@ -169,7 +169,7 @@ def test_a_corrected_subscription_brings_the_next_look_forward(tmp_path: Path, s
         assert made.left == {made.invoice_id}
 
 
-def test_a_type_that_we_do_not_know_brings_a_look_at_what_is_held(tmp_path: Path) -> None:
+def test_an_event_of_an_unknown_type_wakes_a_held_invoice(tmp_path: Path) -> None:
     with world(tmp_path, retry="12h") as made:
         made.subscribe()
         made.bill("100")
@@ -188,7 +188,9 @@ def test_a_type_that_we_do_not_know_brings_a_look_at_what_is_held(tmp_path: Path
 # -- events that are not ours ------------------------------------------------------------------------------------------
 
 
-def test_events_of_another_account_are_ignored_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_events_of_another_account_are_ignored_and_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with world(tmp_path) as made:
         made.stripe.set_webhook(style="thin")
         made.stripe.webhook.context = "acct_other"
@@ -227,7 +229,7 @@ def posted(made: World, event: dict[str, Any]) -> None:
         made.inbox.receive(body, signature(body, ("whsec_simulator",), made.clock.now()))
 
 
-def test_events_of_the_other_mode_are_ignored_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_events_of_the_other_mode_are_ignored_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")
@@ -245,7 +247,7 @@ def test_events_of_the_other_mode_are_ignored_and_told(tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("invoice_id", ["in_1/../x", None, 7])
-def test_a_signed_event_that_cannot_be_read_is_told(
+def test_a_signed_but_unreadable_event_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, invoice_id: object
 ) -> None:
     with world(tmp_path) as made:
@@ -278,7 +280,7 @@ def test_a_wrong_secret_is_diagnosed_once_and_reported_from_another_process(
         assert "STRIPE_WEBHOOK_SECRET" in points(made)["refused_stripe"].sentence
 
 
-def test_what_the_sweep_finds_does_not_hide_that_every_webhook_is_refused(tmp_path: Path) -> None:
+def test_finds_of_the_sweep_do_not_hide_that_every_webhook_is_refused(tmp_path: Path) -> None:
     with world(tmp_path, sweep="5m") as made:
         made.stripe.set_webhook(secrets=["whsec_other"])
         made.subscribe()
@@ -313,7 +315,7 @@ def test_refused_requests_name_their_most_frequent_cause(tmp_path: Path) -> None
         assert "PACSPACE_WEBHOOK_SECRET" not in str(points(made)["refused_stripe"])
 
 
-def test_requests_of_strangers_hide_no_wrong_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unsigned_requests_do_not_hide_a_wrong_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with world(tmp_path) as made:
         for _ in range(50):
             with pytest.raises(SignatureError):

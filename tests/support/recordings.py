@@ -1,4 +1,4 @@
-"""The recorded conversations of both adapters: what is said in them, how they are recorded, how they are replayed.
+"""The recorded conversations of both adapters: their requests, their recording, their replay.
 
 ``python -m tests.recordings`` (``make record``) records them again: with STRIPE_API_KEY or PACSPACE_API_KEY in the
 environment against that vendor's test mode, otherwise against our simulators over a loopback socket. Live keys are
@@ -38,7 +38,7 @@ from pacspace_stripe.vocabulary.windows import Window, iso
 CASSETTES = Path(__file__).parents[1] / "data" / "cassettes"
 SIMULATOR, TEST_MODE = "simulator", "test-mode"
 STRIPE, PACSPACE = "https://stripe.recorded", "https://pacspace.recorded"
-"""Where every recording seems to have been made: the real address is nobody's business, and ports change."""
+"""Address in every recording: the real one is private, and ports change."""
 NOBODY = "pacspace-stripe-nobody"
 _KEPT_REQUEST_HEADERS = {"content-type", "stripe-version", "accept"}
 _KEPT_RESPONSE_HEADERS = {"content-type", "request-id", "retry-after", "stripe-version", "stripe-should-retry"}
@@ -50,7 +50,7 @@ _PRIVATE_FIELD = re.compile(rf'("(?:{_PRIVATE})"\s*:\s*)"[^"]*"'.encode())
 
 
 def talk_to_stripe(api: StripeApi) -> None:
-    """Everything the gate asks of Stripe for one draft with metered usage, which ends up finalized."""
+    """Every request of the gate to Stripe for one draft with metered usage, which ends up finalized."""
     listed = next(found for found in api.list_invoices(status="draft") if found.subscription_id)
     draft = api.read_invoice(listed.invoice_id)
     assert draft.status is InvoiceStatus.DRAFT
@@ -86,7 +86,7 @@ def talk_to_stripe(api: StripeApi) -> None:
 
 
 def talk_to_pacspace(api: ReconciliationApi, account: str, window: Window, sleep: Callable[[float], object]) -> None:
-    """Everything the gate asks of PacSpace for one account with verified usage."""
+    """Every request of the gate to PacSpace for one account with verified usage."""
     assert not api.derive(NOBODY, window).known
     balance = api.derive(account, window)
     assert balance.count > 0
@@ -126,7 +126,7 @@ def _is_refused(kind: type[Exception], ask: Callable[[], object]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PacSpaceWorld:
-    """What a conversation with PacSpace is about: kept beside its cassette."""
+    """Subject of a conversation with PacSpace, kept beside its cassette."""
 
     account: str
     window: Window
@@ -157,7 +157,7 @@ def _filtered_answer(answer: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def cassette(path: Path, *, record: bool) -> Iterator[Cassette]:
-    """Inside, HTTP is recorded into a new cassette, or played from it and nothing else."""
+    """Record HTTP inside into a new cassette, or play it from one and from nothing else."""
     if record:
         path.unlink(missing_ok=True)
     recorder = vcr.VCR(
@@ -174,7 +174,7 @@ def cassette(path: Path, *, record: bool) -> Iterator[Cassette]:
 
 @contextmanager
 def served_stripe() -> Iterator[tuple[str, str]]:
-    """A served simulator with one fresh draft: its address and key."""
+    """Serve a simulator with one fresh draft; yield its address and key."""
     simulator = StripeSimulator(WallClock(), seed=1)
     now = datetime.now(UTC).replace(microsecond=0)
     start, end = now - timedelta(days=30), now - timedelta(minutes=5)
@@ -187,7 +187,7 @@ def served_stripe() -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def served_pacspace() -> Iterator[tuple[str, str, PacSpaceWorld]]:
-    """A served simulator with a month of usage: its address, its key, and what to talk about."""
+    """Serve a simulator with a month of usage; yield its address, its key and the subject."""
     simulator = PacSpaceSimulator(WallClock(), seed=1, base_url=PACSPACE, checkpoint_delay=timedelta(seconds=0.5))
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     world = PacSpaceWorld(account="cus_1:api_calls", window=Window(start=today - timedelta(days=40), end=today))
@@ -217,21 +217,21 @@ def _pacspace_test_mode(base_url: str, api_key: str) -> PacSpaceWorld:
 
 @contextmanager
 def connected() -> Iterator[Transport]:
-    """A transport over sockets, which a cassette may stand in for: vcrpy knows httpx's own way to them only."""
+    """Return a transport that a cassette can stand in for: vcrpy replaces httpx's own transport only."""
     transport = Transport(httpx_transport=httpx.HTTPTransport())
     yield transport
     transport.close()
 
 
 def record_stripe(folder: Path, base_url: str | None, api_key: str) -> None:
-    """Talk to Stripe at ``base_url`` and keep what was said in ``folder``."""
+    """Record the conversation with Stripe at ``base_url`` in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with connected() as transport, cassette(folder / "stripe.yaml", record=True):
         talk_to_stripe(StripeApi(transport, api_key, base_url))
 
 
 def record_pacspace(folder: Path, base_url: str, api_key: str, world: PacSpaceWorld) -> None:
-    """Talk to PacSpace at ``base_url`` and keep what was said in ``folder``."""
+    """Record the conversation with PacSpace at ``base_url`` in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with connected() as transport, cassette(folder / "pacspace.yaml", record=True):
         talk_to_pacspace(
@@ -244,14 +244,14 @@ def record_pacspace(folder: Path, base_url: str, api_key: str, world: PacSpaceWo
 
 
 def replay_stripe(folder: Path) -> Cassette:
-    """The same conversation with the recording; a request that is not in it raises."""
+    """Replay the conversation from the recording; a request that is not in it raises."""
     with connected() as transport, cassette(folder / "stripe.yaml", record=False) as tape:
         talk_to_stripe(StripeApi(transport, "sk_test_replayed", STRIPE))
     return tape
 
 
 def replay_pacspace(folder: Path) -> Cassette:
-    """The same conversation with the recording; a request that is not in it raises."""
+    """Replay the conversation from the recording; a request that is not in it raises."""
     world = PacSpaceWorld.read(folder / "pacspace.world.json")
     with connected() as transport, cassette(folder / "pacspace.yaml", record=False) as tape:
         api = PacSpace("pk_test_replayed", base_url=PACSPACE, transport=transport).reconciliation

@@ -2,8 +2,8 @@
 
 Run as ``python -m tests.support.senders INVOICE SECONDS THREADS [background]``.
 
-Settings come from the environment, as for any command. It tells how many requests were answered, and how many ended
-without an answer.
+Settings come from the environment, as for any command. The process prints how many requests were answered, and how many
+ended without an answer.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 def start(
     environment: Mapping[str, str], invoice: str, seconds: float, threads: int, *, background: bool = False
 ) -> "subprocess.Popen[str]":
-    """Such a process."""
+    """Start such a process."""
     command = [sys.executable, "-m", "tests.support.senders", invoice, str(seconds), str(threads)]
     return subprocess.Popen(
         [*command, *(["background"] if background else [])],
@@ -38,8 +38,8 @@ def start(
     )
 
 
-def told(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """What it told when it was done."""
+def counts_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Wait for the process to end; return the counts that it printed."""
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     answered: dict[str, Any] = json.loads(out)
@@ -47,7 +47,7 @@ def told(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def ask(app: App, invoice: str, seconds: float, *, background: bool) -> dict[str, int]:
-    """One thread's work."""
+    """Send requests in one thread until the time is over; return the counts."""
     ends, counts = time.monotonic() + seconds, {"answered": 0, "failed": 0}
     with app.transport.background() if background else contextlib.nullcontext():
         while time.monotonic() < ends:
@@ -60,13 +60,13 @@ def ask(app: App, invoice: str, seconds: float, *, background: bool) -> dict[str
 
 
 def main(invoice: str, seconds: float, threads: int, *, background: bool) -> None:
-    """What the process does."""
+    """Run the process."""
     app = build(load_settings(os.environ))
     with ThreadPoolExecutor(threads) as pool:
         work = [pool.submit(ask, app, invoice, seconds, background=background) for _ in range(threads)]
         done = [each.result() for each in work]
     app.close()
-    print(json.dumps({name: sum(each[name] for each in done) for name in done[0]}))  # noqa: T201  # how it tells
+    print(json.dumps({name: sum(each[name] for each in done) for name in done[0]}))  # noqa: T201  # its result
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_numbers_are_exactly_those_that_were_written() -> None:
     ],
     ids=["empty", "page", "cut", "nan", "infinity", "not utf-8", "deep", "long", "exponent"],
 )
-def test_what_is_not_usable_json_is_unexpected(text: bytes) -> None:
+def test_unusable_json_is_an_unexpected_answer(text: bytes) -> None:
     with pytest.raises(UnexpectedAnswer, match="Stripe: /v1/x: the answer is not JSON"):
         json_answer("Stripe", "/v1/x", text)
 
@@ -85,7 +85,7 @@ def test_numbers_and_numeric_strings_are_read_exactly(value: object, number: str
         10**400,
     ],
 )
-def test_nothing_else_is_a_number(value: object) -> None:
+def test_other_values_are_no_numbers(value: object) -> None:
     assert decimal_of(value) is None
 
 
@@ -120,7 +120,7 @@ def test_every_decimal_survives_the_way_through_json(number: Decimal) -> None:
         (b'{"message": "m", "retryAfterSeconds": true}', ErrorBody(message="m", readable=True)),
     ],
 )
-def test_what_error_bodies_say(body: bytes, said: ErrorBody) -> None:
+def test_error_bodies_of_both_vendors_are_read(body: bytes, said: ErrorBody) -> None:
     assert error_body(body) == said
 
 
@@ -236,7 +236,7 @@ def test_values_that_cannot_be_used_are_refused(read: Reader, value: object) -> 
 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [], True, Decimal(1)])
-def test_what_is_no_object_has_no_fields(data: object) -> None:
+def test_only_an_object_has_fields(data: object) -> None:
     with pytest.raises(UnexpectedAnswer, match=r"thing is .*, not an object"):
         Fields("Stripe", "thing", data)
 

@@ -1,4 +1,4 @@
-"""Stripe's reports on rejected meter events, and what they explain."""
+"""Stripe's reports on rejected meter events, and the drifts that they explain."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ def test_a_report_without_a_meter_names_none() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"data": None}, {"data": {}}, {"created": None}, {"object": "event"}])
-def test_a_report_of_another_form_is_no_report(changes: dict[str, Any]) -> None:
+def test_a_malformed_report_is_an_unexpected_answer(changes: dict[str, Any]) -> None:
     with pytest.raises(UnexpectedAnswer):
         rejections_from_stripe(report(count=0) | changes)
 
@@ -96,7 +96,7 @@ def test_a_rejection_explains_its_meter_and_time(made: Rejection, *, explains: b
     assert found.rejections == ((made,) if explains else ())
 
 
-def test_it_explains_nothing_where_stripe_has_no_less() -> None:
+def test_a_rejection_explains_nothing_where_stripe_counted_no_less() -> None:
     for billed in (10, 12):
         told = replace(TOLD, billed=Decimal(billed), cause=Cause.UNEXPLAINED)
         assert told.with_rejections([rejection()]) == told
@@ -107,7 +107,7 @@ def test_a_cause_seen_in_the_figures_stays_and_the_rejections_are_shown_beside()
     assert (found.cause, len(found.rejections)) == (Cause.UNIT_FACTOR, 1)
 
 
-def test_it_travels_as_json_and_reads_back() -> None:
+def test_a_rejection_round_trips_through_json() -> None:
     found = TOLD.with_rejections([rejection()])
     assert Explanation.from_json(found.as_json()) == found
     assert "rejections" not in TOLD.as_json()

@@ -1,4 +1,4 @@
-"""When a call is tried again, and how long one try may take."""
+"""Retries: when a call is repeated, and how long one try may take."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from pacspace_stripe.http.retries import Timeouts, pause, try_limits, worth_repe
         (599, {}, True),
     ],
 )
-def test_what_is_worth_repeating(status: int, headers: dict[str, str], again: bool) -> None:  # noqa: FBT001
+def test_status_and_headers_decide_about_a_repetition(status: int, headers: dict[str, str], *, again: bool) -> None:
     assert worth_repeating(status, headers) is again
 
 
@@ -49,7 +49,9 @@ def test_what_is_worth_repeating(status: int, headers: dict[str, str], again: bo
         (1, 0.1, 3600.0, None),
     ],
 )
-def test_how_long_to_pause(tried: int, random: float, asked: float | None, seconds: float | None) -> None:
+def test_pauses_grow_and_respect_retry_after(
+    tried: int, random: float, asked: float | None, seconds: float | None
+) -> None:
     assert pause(tried, random, asked=asked) == seconds
 
 
@@ -63,11 +65,11 @@ def test_how_long_to_pause(tried: int, random: float, asked: float | None, secon
         (3.0, 3, (pytest.approx(1 / 3), pytest.approx(2 / 3))),
     ],
 )
-def test_how_long_one_try_may_take(left: float, tries_left: int, limits: tuple[float, float]) -> None:
+def test_one_try_leaves_time_for_later_tries(left: float, tries_left: int, limits: tuple[float, float]) -> None:
     assert try_limits(Timeouts(), left=left, tries_left=tries_left) == limits
 
 
-def test_even_when_every_try_times_out_there_are_three_and_they_fit() -> None:
+def test_three_tries_fit_into_the_total_time_even_if_all_time_out() -> None:
     timeouts = Timeouts()
     left = timeouts.total
     for tried in range(1, timeouts.tries + 1):

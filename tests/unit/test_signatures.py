@@ -42,7 +42,7 @@ STAMP = f"t={int(NOW.timestamp())}"
         f"{STAMP},v1=,v1=zz,v1={signature()}",
     ],
 )
-def test_what_stripe_signed_passes(header: str) -> None:
+def test_a_webhook_that_stripe_signed_passes(header: str) -> None:
     verify(header)
 
 
@@ -80,7 +80,7 @@ def test_while_a_secret_is_rolled_both_pass() -> None:
         signed(body=BODY.replace("1", "2")),
     ],
 )
-def test_anything_else_is_refused_with_a_hint(header: str | None) -> None:
+def test_a_malformed_header_is_refused_with_a_hint(header: str | None) -> None:
     with pytest.raises(SignatureError) as caught:
         verify(header)
     assert caught.value.hint
@@ -104,7 +104,7 @@ def test_too_old_and_too_new_are_refused(seconds: int, said: str) -> None:
         verify(signed(at=NOW + timedelta(seconds=seconds)))
 
 
-def test_the_time_is_only_named_for_what_was_signed() -> None:
+def test_only_a_genuine_time_is_named_in_the_error() -> None:
     with pytest.raises(SignatureError, match="no configured secret"):
         verify(signed(secret="whsec_other", at=NOW - timedelta(days=1)))
 

@@ -22,7 +22,7 @@ _NAP = timedelta(seconds=0.25)
 _POLL = timedelta(seconds=0.05)
 """Sleep where it is not known when there will be room."""
 _AHEAD = timedelta(seconds=0.1)
-"""How early a turn is given: the lease and the connection are looked after meanwhile, and no moment is lost."""
+"""Time by which a turn is given early: the lease is renewed and a connection made meanwhile, and no moment is lost."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""A fleet's processes never hold more than the limit together, and each gets what is fair."""
+"""The processes of a fleet never hold more than the limit together, and each gets its fair share."""
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -50,22 +50,22 @@ class Fleet:
         self.now += timedelta(seconds=seconds)
 
 
-def test_who_is_alone_and_busy_has_all_of_it() -> None:
+def test_a_busy_process_alone_gets_the_whole_limit() -> None:
     assert Fleet().settled({"a": ALL_URGENT}) == {"a": 25}
 
 
-def test_who_is_alone_and_not_busy_leaves_room_for_a_newcomer() -> None:
+def test_an_idle_process_alone_leaves_room_for_a_newcomer() -> None:
     fleet = Fleet()
     assert fleet.settled({"a": Wish(urgent=3)}) == {"a": 14}
     assert fleet.wishes("b", Wish(urgent=1)) >= 1
 
 
-def test_two_that_are_busy_have_half_each() -> None:
+def test_two_busy_processes_get_half_each() -> None:
     held = Fleet().settled({"a": ALL_URGENT, "b": ALL_URGENT})
     assert sorted(held.values()) == [12, 13]
 
 
-def test_a_newcomer_has_its_half_within_two_seconds() -> None:
+def test_a_newcomer_gets_its_half_within_two_seconds() -> None:
     fleet = Fleet()
     fleet.settled({"a": ALL_URGENT})
     assert fleet.wishes("b", ALL_URGENT) == 0
@@ -78,11 +78,11 @@ def test_background_work_leaves_all_but_its_reserve_to_others() -> None:
     assert Fleet().settled({"backfill": ALL_PATIENT, "serve": ALL_URGENT}) == {"backfill": 2, "serve": 23}
 
 
-def test_background_work_has_what_others_do_not_need() -> None:
+def test_background_work_gets_the_part_that_others_do_not_need() -> None:
     assert Fleet().settled({"backfill": ALL_PATIENT, "serve": Wish(urgent=5)}) == {"backfill": 20, "serve": 5}
 
 
-def test_what_a_dead_process_held_is_free_when_its_last_requests_are_a_second_old() -> None:
+def test_a_dead_processs_share_is_free_when_its_last_requests_are_a_second_old() -> None:
     fleet = Fleet()
     fleet.wishes("dead", ALL_URGENT)
     fleet.later((LASTS + SETTLES).total_seconds() - 0.01)
@@ -91,7 +91,7 @@ def test_what_a_dead_process_held_is_free_when_its_last_requests_are_a_second_ol
     assert fleet.wishes("a", ALL_URGENT) == 25
 
 
-def test_who_comes_back_after_its_share_ran_out_takes_nothing_from_who_has_it_now() -> None:
+def test_a_process_whose_share_expired_takes_nothing_from_its_new_holder() -> None:
     fleet = Fleet()
     fleet.wishes("idle", ALL_URGENT)
     fleet.later((LASTS + SETTLES).total_seconds())
@@ -100,7 +100,7 @@ def test_who_comes_back_after_its_share_ran_out_takes_nothing_from_who_has_it_no
     assert fleet.wishes("a", ALL_URGENT) == 25
 
 
-def test_what_is_given_up_counts_until_the_vendors_second_is_over() -> None:
+def test_a_share_that_was_given_up_counts_until_the_vendors_second_is_over() -> None:
     fleet = Fleet()
     fleet.wishes("a", ALL_URGENT)
     fleet.wishes("a", Wish(urgent=5))
@@ -109,7 +109,7 @@ def test_what_is_given_up_counts_until_the_vendors_second_is_over() -> None:
     assert free(RATE, fleet.holdings, READ, fleet.now) == 10
 
 
-def test_who_wishes_nothing_any_more_is_forgotten() -> None:
+def test_a_process_without_wishes_is_forgotten() -> None:
     fleet = Fleet()
     fleet.wishes("a", ALL_URGENT)
     fleet.wishes("a", Wish())
@@ -144,7 +144,7 @@ def test_an_old_given_up_share_does_not_outlive_its_second() -> None:
 
 
 @given(st.integers(0, 50), st.lists(st.integers(0, 60), min_size=1, max_size=8))
-def test_filling_gives_nobody_more_than_wished_and_wastes_nothing(amount: int, wishes: list[int]) -> None:
+def test_no_process_gets_more_than_it_wishes_and_nothing_is_wasted(amount: int, wishes: list[int]) -> None:
     given_out = filled(amount, wishes)
     assert all(0 <= got <= wished for got, wished in zip(given_out, wishes, strict=True))
     assert sum(given_out) == min(amount, sum(wishes))
@@ -156,7 +156,7 @@ step = st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(0, 30)
 
 
 @given(st.lists(step, max_size=60), st.integers(1, 30))
-def test_what_all_hold_is_never_more_than_the_limit(steps: list[tuple[str, int, int, int]], limit: int) -> None:
+def test_all_shares_together_never_exceed_the_limit(steps: list[tuple[str, int, int, int]], limit: int) -> None:
     fleet = Fleet(Rate(endpoint=limit, total=limit))
     for name, urgent, patient, pause in steps:
         fleet.wishes(name, Wish(urgent=min(urgent, limit), patient=min(patient, limit)))
@@ -166,7 +166,7 @@ def test_what_all_hold_is_never_more_than_the_limit(steps: list[tuple[str, int, 
 
 @settings(max_examples=60)
 @given(st.lists(step, min_size=20, max_size=80))
-def test_no_second_ever_has_more_requests_than_the_limit_whoever_sends_them(
+def test_no_second_has_more_requests_than_the_limit_in_any_fleet(
     steps: list[tuple[str, int, int, int]],
 ) -> None:
     """Each process sends all that its share allows, at the worst moments: right before it gives some of it up."""
@@ -194,7 +194,7 @@ def test_no_second_ever_has_more_requests_than_the_limit_whoever_sends_them(
         assert sum(earlier > at - timedelta(seconds=1) for earlier in sent[: place + 1]) <= 25
 
 
-def test_a_share_counts_at_least_what_is_held() -> None:
+def test_a_share_counts_at_least_its_held_part() -> None:
     share = LimitShare(held=3, wish=Wish(), given_up=((9, START), (7, START + timedelta(seconds=1))))
     assert share.counts(START) == 7
     assert share.counts(START + timedelta(seconds=1)) == 3

@@ -1,4 +1,4 @@
-"""The one HTTP client: it tries again, waits its turn, asks before it writes, and maps every error."""
+"""The HTTP client repeats calls, obeys rate limits, runs guards before it writes, and maps every error."""
 
 import gzip
 import logging
@@ -132,7 +132,7 @@ def status(code: int, **headers: str) -> httpx.Response:
     ],
     ids=repr,
 )
-def test_what_may_pass_is_tried_three_times(trouble: httpx.Response | Exception) -> None:
+def test_a_passing_failure_is_tried_three_times(trouble: httpx.Response | Exception) -> None:
     world = bench(trouble, trouble, OK)
     assert world.send("POST").status == 200
     assert world.tries == 3
@@ -159,7 +159,7 @@ def test_every_try_sends_the_same_bytes_under_the_same_key() -> None:
     ],
     ids=repr,
 )
-def test_what_does_not_pass_is_an_error_that_may_be_tried_later(
+def test_a_lasting_failure_is_an_error_that_may_be_retried_later(
     trouble: httpx.Response | Exception, error: type[RemoteError]
 ) -> None:
     world = bench(trouble)
@@ -181,7 +181,7 @@ def test_a_conflict_that_stays_is_an_answer_for_the_adapter() -> None:
 
 
 @pytest.mark.parametrize("code", [409, 429, 500])
-def test_stripe_may_say_that_trying_again_is_useless(code: int) -> None:
+def test_stripes_should_retry_header_stops_retries(code: int) -> None:
     world = bench(status(code, Stripe_Should_Retry="false"))
     if code == 409:
         world.send()
@@ -213,7 +213,7 @@ def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(wish: str) -> Non
     assert world.slept == [0.5]
 
 
-def test_an_error_names_what_the_vendor_said() -> None:
+def test_an_error_repeats_the_vendors_code_and_message() -> None:
     body = {"error": {"code": "lock_timeout", "message": "Try again"}}
     world = bench(httpx.Response(429, json=body, headers={"Request-Id": "req_5"}))
     with pytest.raises(
@@ -311,7 +311,7 @@ class Lease:
             raise LeaseLost(message)
 
 
-def test_every_try_of_a_write_asks_the_guard_right_before() -> None:
+def test_the_guard_runs_right_before_every_try_of_a_write() -> None:
     world, lease = bench(status(500), status(500), OK), Lease()
     with world.transport.guarded(lease.check):
         world.send("POST")
@@ -333,7 +333,7 @@ def test_a_lease_lost_between_two_tries_stops_the_second() -> None:
     assert world.tries == 1
 
 
-def test_the_guard_is_asked_when_the_turn_has_come() -> None:
+def test_the_guard_runs_when_the_turn_has_come() -> None:
     world = bench(OK, limits={"PacSpace": Rate(endpoint=1, total=1)})
     asked_at: list[datetime] = []
     with world.transport.guarded(lambda: asked_at.append(world.clock.now())):
@@ -373,7 +373,7 @@ def test_every_try_of_every_request_is_counted_beside_the_guard() -> None:
     assert (lease.asked, counted.asked, world.tries) == (2, 3, 4)
 
 
-def test_what_a_counter_raises_stops_the_request() -> None:
+def test_an_exception_of_a_counter_stops_the_request() -> None:
     world, counted = bench(OK), Lease(lasts=1)
     with world.transport.counted(counted.check), world.transport.counted(lambda: None):
         world.send("GET")
@@ -428,7 +428,7 @@ def limited(*planned: httpx.Response | Exception) -> Bench:
     return bench(*planned, limits={"Stripe": Rate(endpoint=4, total=8)})
 
 
-def test_a_lock_timeout_is_repeated_and_slows_nobody() -> None:
+def test_a_lock_timeout_is_repeated_and_reduces_no_rate() -> None:
     busy = httpx.Response(
         429, json={"error": {"code": "lock_timeout"}}, headers={"Stripe-Should-Retry": "true", "Retry-After": "1"}
     )
@@ -440,7 +440,7 @@ def test_a_lock_timeout_is_repeated_and_slows_nobody() -> None:
     assert world.slept == [1.0]
 
 
-def test_a_storm_of_429s_slows_to_about_one_a_second_and_is_over_soon_after_it_is_over() -> None:
+def test_a_storm_of_429s_reduces_the_rate_to_about_one_a_second_and_it_recovers_soon() -> None:
     storm = status(429, Stripe_Rate_Limited_Reason="global-rate")
     world = limited(*[storm] * 30, OK)
     for _ in range(5):
@@ -458,7 +458,7 @@ def test_a_storm_of_429s_slows_to_about_one_a_second_and_is_over_soon_after_it_i
     assert world.clock.now() == began
 
 
-def test_a_vendor_that_asks_for_silence_is_not_asked_by_anybody() -> None:
+def test_a_vendor_that_asks_for_silence_gets_no_request() -> None:
     too_many = httpx.Response(429, json={"message": "Too many requests"}, headers={"Retry-After": "5"})
     world = bench(too_many, OK, limits={"PacSpace": NO_KNOWN_RATE})
     with pytest.raises(RateLimited):
@@ -467,7 +467,7 @@ def test_a_vendor_that_asks_for_silence_is_not_asked_by_anybody() -> None:
     assert world.clock.now() - START == timedelta(seconds=5)
 
 
-def test_an_account_whose_records_come_too_often_stops_no_other() -> None:
+def test_a_cadence_limit_of_one_account_stops_no_other() -> None:
     too_often = httpx.Response(429, json={"error": {"code": "CADENCE_LIMIT", "retryAfterSeconds": 120}})
     world = bench(too_often, OK, limits={"PacSpace": NO_KNOWN_RATE})
     with pytest.raises(RateLimited):
@@ -566,7 +566,7 @@ def test_every_error_of_the_stripe_sdk_is_one_of_ours(kind: type[stripe.StripeEr
 @pytest.mark.parametrize(
     "url", ["ftp://vendor.test/", "vendor.test/x", "https://[::1", "https://vendor.test/\x00", "http://"]
 )
-def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+def test_a_malformed_address_is_refused_at_once(url: str) -> None:
     with over_sockets() as transport, pytest.raises(RemoteRefused) as refused:
         transport.send(Call(service="PacSpace", method="GET", url=url, endpoint="GET /"))
     assert "base URL" in refused.value.hint
@@ -599,7 +599,7 @@ def over_sockets(timeouts: Timeouts | None = None) -> Iterator[Transport]:
 # Over real sockets
 
 
-def test_nobody_there_is_unavailable() -> None:
+def test_a_refused_connection_is_unavailable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
@@ -607,7 +607,7 @@ def test_nobody_there_is_unavailable() -> None:
         transport.send(Call(service="PacSpace", method="GET", url=url, endpoint="GET /"))
 
 
-def test_a_server_that_says_nothing_costs_no_more_than_the_time_of_one_call() -> None:
+def test_a_silent_server_costs_no_more_than_the_time_of_one_call() -> None:
     answered = threading.Event()
 
     def silent(_: httpx.Request) -> httpx.Response:
@@ -623,7 +623,7 @@ def test_a_server_that_says_nothing_costs_no_more_than_the_time_of_one_call() ->
         answered.set()
 
 
-def test_nothing_is_followed_and_no_cookie_is_kept() -> None:
+def test_redirects_are_not_followed_and_cookies_not_kept() -> None:
     seen: list[httpx.Request] = []
 
     def sends_away(request: httpx.Request) -> httpx.Response:
@@ -653,7 +653,7 @@ def test_the_log_has_no_body_no_header_and_no_address(caplog: pytest.LogCaptureF
         assert secret not in caplog.text
 
 
-def test_neither_call_nor_answer_shows_what_it_carries() -> None:
+def test_the_representations_of_call_and_answer_hide_their_content() -> None:
     world = bench(httpx.Response(200, text="private"))
     shown = f"{call('POST')!r}{world.transport.send(call('POST'))!r}"
     assert "amount" not in shown
@@ -691,7 +691,7 @@ def test_the_stripe_sdk_still_raises_its_own_refusals() -> None:
     assert (refused.value.code, refused.value.request_id, world.tries) == ("resource_missing", "req_2", 1)
 
 
-def test_the_stripe_sdk_does_not_try_again_on_top() -> None:
+def test_the_stripe_sdk_adds_no_retries() -> None:
     world = bench(httpx.ConnectError("refused"))
     with pytest.raises(RemoteUnavailable):
         sdk(world, max_network_retries=5).v1.invoices.retrieve("in_1")

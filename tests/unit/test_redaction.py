@@ -1,4 +1,4 @@
-"""What was secret in a request is hidden in every form that somebody may repeat it in."""
+"""Secrets of a request are hidden in every form in which a vendor or proxy may repeat them."""
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def test_a_short_secret_is_hidden_word_for_word() -> None:
     assert hidden("code 123456 is wrong", ["123456"]) == "code … is wrong"
 
 
-def test_what_only_begins_like_a_secret_stays() -> None:
+def test_a_text_that_only_begins_like_a_secret_stays() -> None:
     assert hidden("pk_test_ keys only", ["pk_test_public.secret"]) == "pk_test_ keys only"
 
 

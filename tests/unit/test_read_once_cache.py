@@ -1,4 +1,4 @@
-"""What is read once: kept, bounded, and never a failure."""
+"""The cache of values that cannot change: bounded, filled once, and never with a failure."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 from pacspace_stripe.stripe_api.cache import ReadOnceCache
 
 
-def test_only_so_many_are_kept() -> None:
+def test_the_cache_is_bounded() -> None:
     reads: list[str] = []
 
     def read(key: str) -> str:
@@ -20,7 +20,7 @@ def test_only_so_many_are_kept() -> None:
     assert reads == ["a", "b", "c", "a"]
 
 
-def test_who_waits_for_a_failing_read_gets_its_error_and_the_next_one_reads_again() -> None:
+def test_a_failed_read_fails_its_waiters_and_the_next_call_reads_again() -> None:
     reading, fail = threading.Event(), threading.Event()
 
     def read(key: str) -> str:

@@ -1,4 +1,4 @@
-"""A call over real sockets ends by its deadline, whatever the other side does; and connections are kept."""
+"""A call over real sockets ends by its deadline, whatever the server does, and connections are kept."""
 
 import socket
 import threading
@@ -146,7 +146,7 @@ def test_the_first_request_on_a_connection_counts_until_it_is_answered() -> None
     assert asked_at[1] - asked_at[0] >= 1.5
 
 
-def test_three_tries_at_drops_have_one_deadline() -> None:
+def test_three_tries_at_dropped_connections_have_one_deadline() -> None:
     with server(headers_in_drops) as url:
         assert seconds_until_given_up(call(url), Timeouts(connect=0.4, read=0.5, total=1.0)) < 1.0 + SLACK
 
@@ -213,7 +213,7 @@ def names_the_target(connection: socket.socket) -> None:
 
 @pytest.mark.usefixtures("_no_proxy")
 @pytest.mark.parametrize("scheme", ["http", "all"])
-def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     with server(names_the_target) as proxy:
         monkeypatch.setenv(f"{scheme}_proxy", proxy)
         transport = Transport(timeouts=PATIENCE)
@@ -222,7 +222,7 @@ def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("_no_proxy")
-def test_what_no_proxy_names_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_without_a_proxy_are_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(silence) as proxy, serve(lambda _: httpx.Response(200, text="direct")) as at:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("NO_PROXY", "vendor.test,127.0.0.1")
@@ -243,7 +243,7 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("_no_proxy")
-def test_a_proxy_that_fails_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_proxy_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(connection: socket.socket) -> None:
         connection.recv(65_536)
         connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Stripe's JSON → our values, and every way in which it can be wrong."""
+"""Stripe's JSON as our values, and every way in which it can be malformed."""
 
 import copy
 from collections.abc import Callable
@@ -214,7 +214,7 @@ def test_a_draft_is_read() -> None:
         ("lines.data", [], "line_items", ()),
     ],
 )
-def test_what_an_invoice_may_say(path: str, value: object, attribute: str, read: object) -> None:
+def test_every_documented_form_of_an_invoice_is_read(path: str, value: object, attribute: str, read: object) -> None:
     assert getattr(invoice_from_stripe(changed(INVOICE, path, value)), attribute) == read
 
 
@@ -259,7 +259,7 @@ def test_an_account_may_stand_in_for_the_customer() -> None:
         ("pricing.price_details.price", None, "unknown", ("pricing.price_details.price=null",)),
     ],
 )
-def test_what_a_line_may_say(path: str, value: object, attribute: str, read: object) -> None:
+def test_every_documented_form_of_a_line_is_read(path: str, value: object, attribute: str, read: object) -> None:
     assert getattr(line_item_from_stripe(changed(LINE, path, value)), attribute) == read
 
 
@@ -308,7 +308,7 @@ TIERS = (
         ("tiers", None, "tiers", ()),
     ],
 )
-def test_what_a_price_may_say(path: str, value: object, attribute: str, read: object) -> None:
+def test_every_documented_form_of_a_price_is_read(path: str, value: object, attribute: str, read: object) -> None:
     assert getattr(price_from_stripe(changed(PRICE, path, value)), attribute) == read
 
 
@@ -351,12 +351,12 @@ def test_a_subscription_is_read_with_the_prices_of_its_items() -> None:
     )
 
 
-def test_an_unknown_status_of_a_subscription_is_none_of_the_others() -> None:
+def test_an_unknown_subscription_status_reads_as_unknown() -> None:
     told = subscription_from_stripe(SUBSCRIPTION | {"status": "hibernating"})
     assert told.status is SubscriptionStatus.UNKNOWN
 
 
-def test_whether_a_subscription_hears_of_its_coming_invoice_is_read() -> None:
+def test_a_subscriptions_collection_method_and_pause_are_read() -> None:
     told = subscription_from_stripe(SUBSCRIPTION)
     assert (told.collection_method, told.paused) == (CollectionMethod.CHARGE_AUTOMATICALLY, False)
     mailed = subscription_from_stripe(SUBSCRIPTION | {"collection_method": "send_invoice"})
@@ -463,9 +463,7 @@ def test_a_malformed_answer_is_unexpected_and_names_the_field(
         ("lines.data", [LINE, LINE], "names one line twice"),
     ],
 )
-def test_an_invoice_of_which_something_cannot_be_read_is_of_an_unknown_kind(
-    path: str, value: object, named: str
-) -> None:
+def test_an_invoice_with_an_unreadable_part_is_of_an_unknown_kind(path: str, value: object, named: str) -> None:
     unknown = invoice_from_stripe(changed(INVOICE, path, value)).unknown
     assert unknown[0] == f"{path.partition('.')[0]}=unreadable"
     assert named in unknown[1]
@@ -473,7 +471,7 @@ def test_an_invoice_of_which_something_cannot_be_read_is_of_an_unknown_kind(
 
 @pytest.mark.parametrize("answer", [None, [], "in_1", 5, {}, {"object": "list", "data": []}, {"error": {"code": "x"}}])
 @pytest.mark.parametrize("read", [invoice_from_stripe, price_from_stripe, meter_from_stripe, subscription_from_stripe])
-def test_another_answer_altogether_is_unexpected(read: Callable[[object], object], answer: object) -> None:
+def test_an_answer_of_another_kind_is_unexpected(read: Callable[[object], object], answer: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         read(answer)
 
@@ -483,9 +481,7 @@ def test_another_answer_altogether_is_unexpected(read: Callable[[object], object
     [(invoice_from_stripe, INVOICE), (price_from_stripe, PRICE), (subscription_from_stripe, SUBSCRIPTION)],
 )
 @pytest.mark.parametrize("odd", [None, 0, True, "", "odd", Decimal("1e500"), [], {}, [[]], {"id": {}}], ids=repr)
-def test_whatever_a_field_holds_it_is_read_or_unexpected(
-    read: Callable[[object], object], good: Json, odd: object
-) -> None:
+def test_any_value_of_a_field_is_read_or_unexpected(read: Callable[[object], object], good: Json, odd: object) -> None:
     for path in _paths(good):
         with suppress(UnexpectedAnswer):
             read(changed(good, path, odd))
@@ -506,14 +502,14 @@ def _paths(data: object, before: str = "") -> list[str]:
     ("key", "live"),
     [("sk_test_1", False), ("rk_test_1", False), ("sk_live_1", True), ("rk_live_1", True)],
 )
-def test_a_key_tells_its_mode(key: str, live: bool) -> None:  # noqa: FBT001
+def test_a_key_names_its_mode(key: str, live: bool) -> None:  # noqa: FBT001
     assert key_livemode(key) is live
 
 
 @pytest.mark.parametrize(
     "key", ["", "pk_live_1", "whsec_1", "sk_prod_1", "xsk_live_1", "sk_org_live_1", "rk_org_test_1"]
 )
-def test_what_is_no_secret_key_is_a_configuration_error_that_does_not_repeat_it(key: str) -> None:
+def test_a_value_that_is_no_secret_key_is_a_configuration_error_without_the_value(key: str) -> None:
     with pytest.raises(ConfigurationError, match="STRIPE_API_KEY") as refused:
         key_livemode(key)
     assert not key or key not in str(refused.value)

@@ -63,7 +63,7 @@ def held(folder: Path, database_url: str | None = None, **settings: str) -> Iter
 
 
 @pytest.mark.parametrize("event", ["delta.verified", "delta.failed", "checkpoint.verified"])
-def test_news_of_its_account_wakes_a_held_invoice_within_seconds(tmp_path: Path, event: str) -> None:
+def test_an_event_of_its_ledger_account_wakes_a_held_invoice_within_seconds(tmp_path: Path, event: str) -> None:
     with held(tmp_path) as made:
         made.record("10")
         assert made.hear(event).outcome is ReceiptOutcome.QUEUED
@@ -72,7 +72,7 @@ def test_news_of_its_account_wakes_a_held_invoice_within_seconds(tmp_path: Path,
         assert made.left == {made.invoice_id}
 
 
-def test_the_nested_payload_of_the_documents_does_the_same(tmp_path: Path) -> None:
+def test_the_nested_payload_of_pacspaces_documents_wakes_it_too(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         made.record("10")
         made.hear(status="verified", delta={"customerId": "cus_acme", "amount": -10})
@@ -80,7 +80,7 @@ def test_the_nested_payload_of_the_documents_does_the_same(tmp_path: Path) -> No
         assert made.left == {made.invoice_id}
 
 
-def test_news_of_a_subscriptions_own_account_wakes_its_invoice(tmp_path: Path) -> None:
+def test_an_event_of_a_subscriptions_own_account_wakes_its_invoice(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(metadata={"pacspace_customer_id": "acme:prod"})
         made.bill("5")
@@ -95,7 +95,7 @@ def test_news_of_a_subscriptions_own_account_wakes_its_invoice(tmp_path: Path) -
         assert made.left == {made.invoice_id}
 
 
-def test_news_of_a_record_wakes_the_invoice_it_vouches_for(tmp_path: Path) -> None:
+def test_an_event_of_a_record_wakes_the_invoice_that_bills_it(tmp_path: Path) -> None:
     with world(tmp_path, ledger="settlement") as made:
         made.subscribe()
         made.bill("5")
@@ -117,7 +117,7 @@ def test_news_of_a_record_wakes_the_invoice_it_vouches_for(tmp_path: Path) -> No
         ("checkpoint.verified", {"checkpointId": "chk_1"}),
     ],
 )
-def test_news_that_is_not_ours_wakes_nothing_and_leaves_no_row(
+def test_an_event_about_no_account_of_ours_wakes_nothing_and_leaves_no_row(
     tmp_path: Path, event: str, data: dict[str, str]
 ) -> None:
     with held(tmp_path) as made:
@@ -128,7 +128,7 @@ def test_news_that_is_not_ours_wakes_nothing_and_leaves_no_row(
         assert len(made.app.store.journal.event_outcomes()) == rows
 
 
-def test_a_replayed_event_is_told_and_wakes_nothing_again(tmp_path: Path) -> None:
+def test_a_replayed_event_wakes_nothing_again(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         made.hear(event_id="evt_same")
         made.run(2 * LEDGER_SOON)
@@ -138,13 +138,13 @@ def test_a_replayed_event_is_told_and_wakes_nothing_again(tmp_path: Path) -> Non
         assert looks(made) == before
 
 
-def test_an_id_of_pacspace_is_none_of_stripe(tmp_path: Path) -> None:
+def test_pacspaces_event_ids_never_collide_with_stripes(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         (stripes, *_) = made.app.store.journal.event_outcomes()
         assert made.hear(event_id=stripes).outcome is ReceiptOutcome.QUEUED
 
 
-def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
+def test_an_ended_invoice_is_not_woken(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("5")
@@ -156,7 +156,7 @@ def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
         assert looks(made) == before
 
 
-def test_our_own_checkpoint_is_no_news_to_what_it_proves(tmp_path: Path) -> None:
+def test_our_own_checkpoint_does_not_wake_the_invoice_that_it_proves(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.use("5")
@@ -167,7 +167,7 @@ def test_our_own_checkpoint_is_no_news_to_what_it_proves(tmp_path: Path) -> None
         assert made.hear("delta.verified").outcome is ReceiptOutcome.RECORDED
 
 
-def test_a_busy_accounts_events_cost_nothing_while_usage_settles_and_climb_no_ladder(tmp_path: Path) -> None:
+def test_events_of_a_busy_account_cost_nothing_and_do_not_advance_the_retries(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("5")
@@ -187,7 +187,7 @@ def test_a_busy_accounts_events_cost_nothing_while_usage_settles_and_climb_no_la
         assert made.memory().attempts <= attempts + 1
 
 
-def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_path: Path) -> None:
+def test_an_early_warning_is_withdrawn_as_soon_as_the_ledger_agrees(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()
         made.bill("50")
@@ -203,7 +203,7 @@ def test_an_early_warning_is_taken_back_as_soon_as_the_ledger_has_it_all(tmp_pat
         assert made.hear().outcome is ReceiptOutcome.RECORDED
 
 
-def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
+def test_an_early_warning_is_woken_until_it_ends(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe()
         made.bill("50")
@@ -224,7 +224,7 @@ def test_an_early_warning_listens_until_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("burst", [1_000, pytest.param(10_000, marks=pytest.mark.soak)])
-def test_many_deltas_at_once_are_one_look_and_one_row(tmp_path: Path, database_url: str, burst: int) -> None:
+def test_a_burst_of_deltas_is_one_check_and_one_row(tmp_path: Path, database_url: str, burst: int) -> None:
     with held(tmp_path, database_url) as made:
         made.record("10")
         before, rows = looks(made), len(made.app.store.journal.event_outcomes())
@@ -239,7 +239,7 @@ def test_many_deltas_at_once_are_one_look_and_one_row(tmp_path: Path, database_u
         assert made.left == {made.invoice_id}
 
 
-def test_deltas_over_twenty_seconds_are_a_handful_of_looks(tmp_path: Path, database_url: str) -> None:
+def test_deltas_over_twenty_seconds_are_a_handful_of_checks(tmp_path: Path, database_url: str) -> None:
     with held(tmp_path, database_url) as made:
         before, rows = looks(made), len(made.app.store.journal.event_outcomes())
         for _ in range(200):
@@ -264,7 +264,7 @@ def test_the_last_delta_of_a_burst_counts_too(tmp_path: Path) -> None:
 # -- what cannot be read ----------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_read_is_recorded_once_however_often_it_comes(tmp_path: Path) -> None:
+def test_an_unreadable_event_is_recorded_once_however_often_it_is_sent(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         for _ in range(20):
             with pytest.raises(UnreadableEvent):
@@ -414,7 +414,7 @@ def test_a_timestamp_in_milliseconds_is_signed_as_it_was_sent(place: Place) -> N
         {"Stripe-Signature": f"t={STAMP},{signature()}"},
     ],
 )
-def test_what_pacspace_did_not_sign_now_is_refused_and_leaves_nothing(
+def test_a_webhook_that_pacspace_did_not_sign_now_is_refused_and_leaves_nothing(
     place: Place, sent: dict[str, str], log: pytest.LogCaptureFixture
 ) -> None:
     answer = place.post(sent=sent)
@@ -426,7 +426,7 @@ def test_what_pacspace_did_not_sign_now_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("body", [b"tellnobody", b"{}", b'{"event":"delta.verified","data":7}'])
-def test_a_signed_body_that_cannot_be_read_is_taken_and_noted(
+def test_a_signed_but_unreadable_body_is_accepted_and_noted(
     place: Place, body: bytes, log: pytest.LogCaptureFixture
 ) -> None:
     assert place.post(body, headers(body)).status_code == 200
@@ -436,7 +436,7 @@ def test_a_signed_body_that_cannot_be_read_is_taken_and_noted(
 
 
 @pytest.mark.parametrize("name", ["delta.stored", "fact.verified", "customer.created", "a.surprise"])
-def test_events_that_we_do_not_act_on_are_taken(place: Place, name: str) -> None:
+def test_events_of_other_types_are_accepted(place: Place, name: str) -> None:
     body = json.dumps({"event": name}).encode()
     assert place.post(body, headers(body)).status_code == 200
     assert events(place) == []
@@ -457,19 +457,19 @@ def test_a_body_too_slow_is_refused(place: Place) -> None:
     assert events(place) == []
 
 
-def test_while_the_database_is_gone_pacspace_is_asked_to_come_again(place: Place) -> None:
+def test_pacspace_is_asked_to_retry_while_the_database_is_gone(place: Place) -> None:
     with served(place.store, Unavailable()) as gone:
         answer = gone.post()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_without_a_secret_there_is_no_such_address(place: Place) -> None:
+def test_the_address_does_not_exist_without_a_secret(place: Place) -> None:
     with served(place.store, None) as without:
         assert without.post().status_code == 404
     assert events(place) == []
 
 
-def test_the_address_takes_nothing_but_posts(place: Place) -> None:
+def test_the_address_accepts_only_post(place: Place) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{place.port}", trust_env=False) as client:
         assert client.get("/webhooks/pacspace").status_code == 405
 

@@ -1,4 +1,4 @@
-"""Events: only ids are taken, from payloads old and new, and no body can break the reader."""
+"""Stripe's events: only ids are taken, from payloads of every age, and no body can break the reader."""
 
 import contextlib
 import json
@@ -113,7 +113,7 @@ def test_other_types_are_read_whatever_they_are_about(about: object) -> None:
         ]
     ],
 )
-def test_an_id_that_is_no_stored_invoices_is_none(invoice: object) -> None:
+def test_an_id_of_no_stored_invoice_is_none(invoice: object) -> None:
     event = read(invoice, type="invoice.upcoming")
     assert event.invoice_id is None
     assert (event.customer_id, event.subscription_id) == ("cus_1", "sub_1")
@@ -131,7 +131,7 @@ def test_an_id_that_is_no_stored_invoices_is_none(invoice: object) -> None:
         {"object": "credit_note", "id": "in_1", "subscription": "sub_1", "period_end": PERIOD_END},
     ],
 )
-def test_what_is_not_there_or_not_an_id_is_none(invoice: object) -> None:
+def test_a_missing_or_malformed_id_is_none(invoice: object) -> None:
     event = read(invoice, type="invoice.upcoming")
     assert (event.invoice_id, event.customer_id, event.subscription_id, event.period_end) == (None,) * 4
     with pytest.raises(UnreadableEvent, match="names no invoice"):
@@ -201,7 +201,7 @@ def test_a_body_that_is_no_event_is_unreadable(what: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["invoice.will_be_due", "invoice.payment_succeeded", "invoice.something_new"])
-def test_a_type_that_is_not_known_names_its_invoice_all_the_same(name: str) -> None:
+def test_an_unknown_type_still_names_its_invoice(name: str) -> None:
     assert (read(type=name).type, read(type=name).invoice_id) == (EventType.INVOICE_OTHER, "in_1")
     assert read({"object": "line_item", "id": "il_1"}, type=name).invoice_id is None
 

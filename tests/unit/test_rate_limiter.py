@@ -1,4 +1,4 @@
-"""So many requests in any second, and no more."""
+"""The rate limiter: never more requests in any second than allowed, fewer after a 429, in a fair order."""
 
 import json
 from contextlib import ExitStack
@@ -65,7 +65,7 @@ def test_all_endpoints_share_the_total() -> None:
     assert wait(rates, clock, "GET /v1/prices/{id}") >= timedelta(seconds=1)
 
 
-def test_a_request_counts_from_when_it_is_sent_and_not_from_when_it_was_its_turn() -> None:
+def test_a_request_counts_from_the_moment_it_is_sent() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=2)
     for _ in range(2):
@@ -76,7 +76,7 @@ def test_a_request_counts_from_when_it_is_sent_and_not_from_when_it_was_its_turn
     assert clock.now() - START + wait(rates, clock) == timedelta(seconds=0.4) + SPAN
 
 
-def test_a_turn_is_given_a_little_early_and_its_moment_waited_for() -> None:
+def test_a_turn_is_given_a_little_early_and_then_waits_for_its_moment() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
@@ -107,7 +107,7 @@ def test_a_turn_that_missed_its_moment_waits_for_another_one() -> None:
     assert clock.now() - START == timedelta(seconds=1.5) + SPAN
 
 
-def test_a_turn_is_not_used_when_silence_is_wanted_since() -> None:
+def test_a_turn_is_not_used_once_the_vendor_asked_for_silence() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=1)
     wait(rates, clock)
@@ -141,7 +141,7 @@ def test_a_turn_that_comes_too_late_is_not_waited_for() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([READ, WRITE]), st.integers(0, 80)), max_size=120))
-def test_no_second_ever_holds_more_than_the_limit(requests: list[tuple[str, int]]) -> None:
+def test_no_second_holds_more_requests_than_the_limit(requests: list[tuple[str, int]]) -> None:
     clock = ManualClock(START)
     rates = limiter(clock, endpoint=5, total=8)
     sent: list[tuple[str, datetime]] = []
@@ -173,7 +173,7 @@ def test_a_429_for_the_whole_account_slows_every_endpoint() -> None:
     assert wait(rates, clock, WRITE) > timedelta(0)
 
 
-def test_endpoints_nobody_uses_any_more_are_forgotten() -> None:
+def test_unused_endpoints_are_forgotten() -> None:
     clock = ManualClock(START)
     rates = limiter(clock, total=100_000)
     for number in range(2000):
@@ -195,14 +195,14 @@ def test_a_reduced_rate_only_grows_and_never_passes_the_limit(limit: int, pauses
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(25, 3), (100, 3), (10, 1), (2, 1)])
-def test_a_reduced_rate_is_back_within_seconds(limit: int, seconds: int) -> None:
+def test_a_reduced_rate_recovers_within_seconds(limit: int, seconds: int) -> None:
     rate = reduced(limit, START)
     assert rate.allowed(limit, START) == limit * 9 // 10
     assert rate.allowed(limit, START + timedelta(seconds=seconds - 1)) < limit
     assert rate.allowed(limit, START + timedelta(seconds=seconds)) == limit
 
 
-def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
+def test_a_first_429_reduces_the_rate_a_little_and_repeated_ones_a_lot() -> None:
     clock, window = ManualClock(START), RequestWindow(20)
     for seconds, allowed in ((0.01, 18), (0.01, 13), (0.01, 9), (9.9, 13)):
         clock.advance(seconds)
@@ -213,7 +213,7 @@ def test_a_first_refusal_slows_a_little_and_more_of_them_a_lot() -> None:
     assert window.allowed(clock.now()) == 18
 
 
-def test_where_others_use_a_small_limit_too_refusals_go_on_slowing() -> None:
+def test_repeated_429s_go_on_reducing_a_small_limit_that_others_use_too() -> None:
     clock, window = ManualClock(START), RequestWindow(10)
     for allowed in (9, 7, 6):
         window.slow(asked_at=clock.now(), now=clock.now())
@@ -221,14 +221,14 @@ def test_where_others_use_a_small_limit_too_refusals_go_on_slowing() -> None:
         clock.advance(2)
 
 
-def test_refusals_of_one_burst_slow_once() -> None:
+def test_the_429s_of_one_burst_reduce_the_rate_once() -> None:
     rate = reduced(24, START + timedelta(seconds=1))
     assert rate.after(12, asked_at=START, now=START + timedelta(seconds=2)) is rate
     again = rate.after(12, asked_at=START + timedelta(seconds=1.5), now=START + timedelta(seconds=2))
     assert again == ReducedRate(lowered_to=9, lowered_at=START + timedelta(seconds=2))
 
 
-def test_never_slower_than_one_a_second() -> None:
+def test_the_rate_is_never_below_one_request_per_second() -> None:
     rate = reduced(25, START)
     for number in range(1, 20):
         now = START + timedelta(seconds=number / 10)
@@ -236,7 +236,7 @@ def test_never_slower_than_one_a_second() -> None:
     assert rate.allowed(25, START + timedelta(seconds=2)) == 1
 
 
-def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the_end() -> None:
+def test_for_an_unknown_limit_the_rate_falls_below_what_was_sent_and_is_forgotten_in_the_end() -> None:
     clock = ManualClock(START)
     rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
     assert [wait(rates, clock) for _ in range(40)] == [timedelta(0)] * 40
@@ -247,7 +247,7 @@ def test_of_a_limit_nobody_knows_less_than_was_sent_is_left_and_forgotten_in_the
     assert [wait(rates, clock) for _ in range(1000)] == [timedelta(0)] * 1000
 
 
-def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
+def test_a_vendor_that_asks_for_silence_gets_no_request_at_any_endpoint() -> None:
     clock = ManualClock(START)
     rates = RateLimiter("PacSpace", NO_KNOWN_RATE, clock=clock.now, sleep=clock.advance)
     wanted = RateRefusal(exceeded=ExceededLimit.A_SECOND, everywhere=True, rest=timedelta(seconds=5))
@@ -255,7 +255,7 @@ def test_a_vendor_that_wants_silence_hears_nothing_anywhere() -> None:
     assert wait(rates, clock, WRITE) == timedelta(seconds=5)
 
 
-def test_too_many_at_once_means_fewer_at_once() -> None:
+def test_a_concurrency_429_lets_fewer_requests_run_at_once() -> None:
     clock = ManualClock(START)
     rates = limiter(clock)
     with ExitStack() as running:
@@ -330,7 +330,7 @@ def waiters(patient: int, urgent: int) -> tuple[list[Waiter], list[Waiter]]:
     return first, [Waiter(ticket=patient + number, patient=False) for number in range(urgent)]
 
 
-def test_in_line_each_has_its_turn_in_order() -> None:
+def test_waiting_calls_get_their_turns_in_order() -> None:
     clock, window = ManualClock(START), RequestWindow(5)
     _, urgent = waiters(0, 12)
     queue(window, *urgent)
@@ -342,7 +342,7 @@ def test_in_line_each_has_its_turn_in_order() -> None:
     ]
 
 
-def test_background_work_goes_last_but_for_a_tenth() -> None:
+def test_background_work_goes_last_except_for_a_tenth() -> None:
     clock, window = ManualClock(START), RequestWindow(20)
     patient, urgent = waiters(40, 60)
     queue(window, *patient, *urgent)
@@ -352,7 +352,7 @@ def test_background_work_goes_last_but_for_a_tenth() -> None:
     assert [waiter for waiter in order if not waiter.patient] == urgent[: len(order) - 6]
 
 
-def test_background_work_has_it_all_when_nothing_else_waits() -> None:
+def test_background_work_gets_the_whole_limit_when_nothing_else_waits() -> None:
     clock, window = ManualClock(START), RequestWindow(20)
     patient, _ = waiters(60, 0)
     queue(window, *patient)
@@ -370,7 +370,7 @@ def test_background_work_never_waits_for_ever(limit: int) -> None:
     assert late in order
 
 
-def test_calls_made_in_background_say_so() -> None:
+def test_calls_inside_background_are_marked() -> None:
     assert not in_background()
     with background():
         assert in_background()

@@ -1,4 +1,4 @@
-"""Neither errors nor logs of any adapter repeat a key, a token, a cookie or a password, whatever comes back."""
+"""No error and no log of any adapter repeats a key, a token, a cookie or a password, whatever the answer is."""
 
 import json
 import logging

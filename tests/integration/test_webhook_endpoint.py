@@ -1,4 +1,4 @@
-"""The endpoint on a real socket: what Stripe sends, and what strangers may try."""
+"""The endpoint on a real socket: deliveries of Stripe, and requests of unknown senders."""
 
 import contextlib
 import json
@@ -146,14 +146,14 @@ def test_a_signed_but_unreadable_webhook_is_accepted(endpoint: Endpoint) -> None
     assert (answer.status_code, answer.json()) == (200, {"received": True})
 
 
-def test_stripe_tries_again_while_the_store_is_down(endpoint: Endpoint) -> None:
+def test_stripe_is_asked_to_retry_while_the_database_is_down(endpoint: Endpoint) -> None:
     endpoint.inbox.fails_with = StoreUnavailable("tellnobody")
     answer = post(endpoint)
     assert (answer.status_code, answer.json()) == (503, {"error": "unavailable"})
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_an_error_nobody_expected_shows_nothing(endpoint: Endpoint, log: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_shows_nothing(endpoint: Endpoint, log: pytest.LogCaptureFixture) -> None:
     endpoint.inbox.fails_with = RuntimeError("tellnobody")
     answer = post(endpoint, b'{"tellnobody": 1}')
     assert (answer.status_code, answer.json()) == (500, {"error": "internal"})
@@ -206,7 +206,7 @@ def test_nothing_else_is_served(endpoint: Endpoint, method: str, path: str, stat
     assert endpoint.inbox.kept == []
 
 
-def test_health_needs_no_store_and_readiness_does(endpoint: Endpoint) -> None:
+def test_health_needs_no_database_and_readiness_does(endpoint: Endpoint) -> None:
     with endpoint.client as client:
         assert client.get("/readyz").json() == {"status": "ready", "database": "sqlite"}
         endpoint.inbox.fails_with = StoreUnavailable("tellnobody")
@@ -271,7 +271,7 @@ def test_a_body_that_breaks_off_is_not_received(endpoint: Endpoint, log: pytest.
         head("X: " + "y" * 200_000),
     ],
 )
-def test_what_is_not_http_harms_nobody(endpoint: Endpoint, sent: bytes) -> None:
+def test_malformed_http_harms_nothing(endpoint: Endpoint, sent: bytes) -> None:
     answer = endpoint.raw(sent)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
     assert endpoint.inbox.kept == []
