@@ -17,7 +17,7 @@ from pacspace_stripe.backfill.rules.tally import STATUSES, BackfillSelection, Li
 from pacspace_stripe.comparison.comparer import error_reason
 from pacspace_stripe.comparison.rules.verdicts import Reason
 from pacspace_stripe.errors import LeaseBusy, NotFound, RemoteError, RemoteRefused
-from pacspace_stripe.gate.check import BackfillRequest
+from pacspace_stripe.gate.case import BackfillRequest
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.rules.result import CheckResult
 from pacspace_stripe.gate.rules.stamp import HOLD_KEY

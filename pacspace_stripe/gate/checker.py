@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.comparison.finding import mapped
 from pacspace_stripe.comparison.rules.verdicts import Finding
-from pacspace_stripe.gate.check import BackfillRequest, Check, check_invoice
+from pacspace_stripe.gate.case import BackfillRequest, CheckContext
+from pacspace_stripe.gate.check import Check, check_invoice
 from pacspace_stripe.gate.rules.result import CheckResult, result_of
 from pacspace_stripe.gate.rules.stamp import carries_good_stamp, changed_stamp
 from pacspace_stripe.gate.rules.state import Waiver
@@ -108,7 +109,7 @@ class Checker:
         if leased is None:
             message = "a recording store gives every lease"
             raise AssertionError(message)
-        check = Check(services=services, leased=leased, started_at=self.now())
+        check = Check(context=CheckContext(services=services, leased=leased, started_at=self.now()))
         with self.transport.guarded(leased.guard, reading=leased.keep):
             invoice, finding, state = check.compared()
         return Compared(invoice=invoice, finding=finding, result=result_of(state, status=read.status.value))

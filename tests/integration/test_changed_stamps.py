@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacspace_stripe.gate.check import MOST_PUT_BACK
+from pacspace_stripe.gate.intake import MOST_PUT_BACK
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
 from pacspace_stripe.store import JobKind

@@ -18,7 +18,7 @@ from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.explain.rules.explanation import Cause, Explanation
 from pacspace_stripe.explain.rules.explanation_text import sentence
-from pacspace_stripe.gate.check import BackfillRequest
+from pacspace_stripe.gate.case import BackfillRequest
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.report.forms import as_json
 from pacspace_stripe.report.report import make_report

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pacspace_stripe.gate.check import BackfillRequest
+from pacspace_stripe.gate.case import BackfillRequest
 from pacspace_stripe.gate.rules.state import ANY_STOP, Waiver
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful

@@ -13,7 +13,7 @@ from pacspace_stripe.alerts.rules.alert import MOST_A_DAY, Alert, AlertType, Cha
 from pacspace_stripe.alerts.rules.messages import AlertLinks, webhook_body
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.explain.rules.explanation_text import sentence
-from pacspace_stripe.gate.check import BackfillRequest
+from pacspace_stripe.gate.case import BackfillRequest
 from pacspace_stripe.gate.rules.state import Waiver
 from tests.support.worlds import World, world
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pacspace_stripe.app import App
 from pacspace_stripe.comparison.rules.verdicts import Reason, Verdict
 from pacspace_stripe.errors import PacspaceStripeError
-from pacspace_stripe.gate.check import BackfillRequest
+from pacspace_stripe.gate.case import BackfillRequest
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.rules.actions import Finalize, Prove
 from pacspace_stripe.gate.rules.result import CheckResult
