@@ -1,4 +1,4 @@
-"""Somebody changes or removes our stamp: it is noticed, audited, told and put back, and nothing leaves without it."""
+"""Changes of our stamp by somebody else: noticed, audited, alerted and put back; nothing leaves without it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -121,7 +121,7 @@ def test_other_changes_of_an_invoice_that_left_cost_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("found_by", ["sweep", "check", "backfill"])
-def test_without_an_event_the_sweep_or_a_check_finds_it(tmp_path: Path, found_by: str) -> None:
+def test_the_sweep_or_a_check_finds_a_changed_stamp_without_an_event(tmp_path: Path, found_by: str) -> None:
     with world(tmp_path, sweep="6h") as made:
         before = paid(made)
         kept = {"backfill": "pacspace_evidence_sha256"}.get(found_by)
@@ -139,7 +139,7 @@ def test_without_an_event_the_sweep_or_a_check_finds_it(tmp_path: Path, found_by
         assert made.app.sweep.run(widely=True) == []
 
 
-def test_observing_only_tells_it(tmp_path: Path) -> None:
+def test_observe_mode_only_alerts_about_a_changed_stamp(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         before = paid(made)
         made.restart(PACSPACE_STRIPE_MODE="observe")
@@ -149,7 +149,7 @@ def test_observing_only_tells_it(tmp_path: Path) -> None:
         assert "alert:stamp_changed" in kinds(made)
 
 
-def test_a_tool_that_takes_it_off_again_and_again_is_left_to_people(tmp_path: Path) -> None:
+def test_a_tool_that_removes_the_stamp_again_and_again_is_left_to_people(tmp_path: Path) -> None:
     with world(tmp_path, sweep="6h") as made:
         paid(made)
         invoice_id, answer = made.invoice_id, made._at_stripe  # noqa: SLF001 - as the way to Stripe, with a tool beside
@@ -216,7 +216,7 @@ def before_finalization(made: World, act: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("free", [False, True], ids=["charged", "nothing due"])
-def test_what_was_taken_off_before_our_finalization_is_on_it_when_it_leaves(tmp_path: Path, *, free: bool) -> None:
+def test_a_stamp_removed_before_our_finalization_is_back_when_it_leaves(tmp_path: Path, *, free: bool) -> None:
     with world(tmp_path) as made:
         if free:
             made.price = made.stripe.add_price(made.meter, unit_amount=0)
@@ -260,7 +260,7 @@ def test_an_invoice_whose_footer_was_taken_off_before_our_finalization_stays_unt
 
 
 @pytest.mark.parametrize("settings", [{"finalize": "fast"}, {"fail": "open"}], ids=["fast", "open"])
-def test_what_was_taken_off_while_stripes_clock_ran_is_put_back_when_it_left(
+def test_a_stamp_removed_while_stripes_clock_ran_is_put_back_after_the_invoice_left(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
     with world(tmp_path, **settings) as made:
@@ -278,7 +278,7 @@ def test_what_was_taken_off_while_stripes_clock_ran_is_put_back_when_it_left(
         assert kinds(made).count("put_back") == 1
 
 
-def test_what_was_taken_off_after_we_read_it_last_is_on_it_when_it_leaves(tmp_path: Path) -> None:
+def test_a_stamp_removed_after_our_last_read_is_on_the_invoice_when_it_leaves(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")
@@ -300,7 +300,7 @@ def test_what_was_taken_off_after_we_read_it_last_is_on_it_when_it_leaves(tmp_pa
         assert released == before == stamp(made)
 
 
-def test_what_a_person_finalizes_just_before_us_is_theirs(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_finalizes_just_before_us_is_theirs(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")

@@ -1,4 +1,4 @@
-"""The early warning checkpoints what the ledger said, whatever its verdict, and says where a proof is missing."""
+"""The early warning checkpoints what the ledger has, whatever its verdict, and names each missing proof."""
 
 import json
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_a_drift_is_checkpointed_and_shown_in_row_audit_log_and_alert(tmp_path: 
         assert root in json.loads(slack_body(alert, place))["text"]
 
 
-def test_a_warning_that_cannot_tell_is_checkpointed_as_well(tmp_path: Path) -> None:
+def test_an_unproven_warning_is_checkpointed_as_well(tmp_path: Path) -> None:
     with warned(tmp_path, billed="100", recorded="90") as made:
         made.record("10", verified=False)
         memory = upcoming(made)
@@ -116,9 +116,7 @@ def test_observe_mode_checkpoints_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recorded", ["90", "100"])
 @pytest.mark.parametrize("fault", ["cadence_limit", "402", "503", "429", "500"])
-def test_a_checkpoint_that_is_not_given_leaves_the_verdict_and_is_tried_again(
-    tmp_path: Path, fault: str, recorded: str
-) -> None:
+def test_a_missing_checkpoint_leaves_the_verdict_and_is_retried(tmp_path: Path, fault: str, recorded: str) -> None:
     with warned(tmp_path, billed="100", recorded=recorded) as made:
         made.ledger.add_fault(fault, endpoint=CHECKPOINT, times=1000)
         memory = upcoming(made)

@@ -1,4 +1,4 @@
-"""The gate in one process, on compressed time: what people see of it, scenario by scenario."""
+"""The gate in one process, on compressed time, scenario by scenario."""
 
 import json
 from datetime import timedelta
@@ -32,7 +32,7 @@ def test_a_matched_invoice_is_stamped_finalized_and_released(tmp_path: Path) -> 
         assert made.left == {made.invoice_id}
 
 
-def test_it_takes_seven_calls_of_stripe_and_six_of_pacspace(tmp_path: Path) -> None:
+def test_a_matched_invoice_takes_seven_calls_of_stripe_and_six_of_pacspace(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("1")
@@ -53,7 +53,7 @@ def test_it_takes_seven_calls_of_stripe_and_six_of_pacspace(tmp_path: Path) -> N
         assert len(made.ledger_calls()) <= 6
 
 
-def test_open_takes_four_calls_and_one_to_confirm(tmp_path: Path) -> None:
+def test_failing_open_takes_four_calls_and_one_to_confirm(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.use("1")
@@ -68,7 +68,7 @@ def test_open_takes_four_calls_and_one_to_confirm(tmp_path: Path) -> None:
         assert made.memory().ended
 
 
-def test_fast_releases_with_the_stamp_and_confirms(tmp_path: Path) -> None:
+def test_the_fast_policy_releases_with_the_stamp_and_confirms(tmp_path: Path) -> None:
     with world(tmp_path, finalize="fast") as made:
         made.subscribe()
         made.use("7.5")
@@ -78,7 +78,7 @@ def test_fast_releases_with_the_stamp_and_confirms(tmp_path: Path) -> None:
         assert made.memory().ended
 
 
-def test_it_is_not_finalized_before_stripes_own_planned_time(tmp_path: Path) -> None:
+def test_no_invoice_is_finalized_before_stripes_own_planned_time(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("1")
@@ -107,7 +107,7 @@ def test_an_overbilled_invoice_is_held(tmp_path: Path) -> None:
     ("billed", "recorded", "reason"),
     [("0", "5", "STRIPE_MISSING"), ("5", "0", "LEDGER_MISSING"), ("5", "6", "UNDERBILLED")],
 )
-def test_drift_says_which_side_is_missing(tmp_path: Path, billed: str, recorded: str, reason: str) -> None:
+def test_a_drift_names_the_side_that_is_missing(tmp_path: Path, billed: str, recorded: str, reason: str) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill(billed)
@@ -181,7 +181,7 @@ def test_late_usage_at_finalization_is_caught(tmp_path: Path) -> None:
         assert made.left == set()
 
 
-def test_caught_at_finalization_then_recorded_too_goes_out(tmp_path: Path) -> None:
+def test_usage_caught_at_finalization_leaves_once_it_is_recorded(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")
@@ -224,7 +224,7 @@ def test_a_waived_invoice_is_stamped_as_waived(tmp_path: Path) -> None:
         assert made.left == {made.invoice_id}
 
 
-def test_a_waiver_dies_when_the_billed_quantity_changes(tmp_path: Path) -> None:
+def test_a_waiver_ends_when_the_billed_quantity_changes(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -239,7 +239,7 @@ def test_a_waiver_dies_when_the_billed_quantity_changes(tmp_path: Path) -> None:
         assert made.left == set()
 
 
-def test_only_what_we_held_is_released(tmp_path: Path) -> None:
+def test_only_our_own_hold_is_released(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("3")
@@ -283,7 +283,7 @@ def test_a_person_who_waits_releases_their_own_hold_and_it_is_gated_then(tmp_pat
         assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
 
 
-def test_observe_reaches_the_verdict_and_writes_nothing(tmp_path: Path) -> None:
+def test_observe_mode_reaches_the_verdict_and_writes_nothing(tmp_path: Path) -> None:
     with world(tmp_path, mode="observe") as made:
         made.subscribe()
         made.bill("100")
@@ -296,7 +296,7 @@ def test_observe_reaches_the_verdict_and_writes_nothing(tmp_path: Path) -> None:
         assert made.memory().ended
 
 
-def test_open_lets_an_unproven_invoice_out_at_the_backstop_marked(tmp_path: Path) -> None:
+def test_failing_open_lets_a_marked_unproven_invoice_leave_at_the_backstop(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.bill("12")
@@ -308,7 +308,7 @@ def test_open_lets_an_unproven_invoice_out_at_the_backstop_marked(tmp_path: Path
         assert made.invoice()["metadata"]["pacspace_verdict"] == "unproven"
 
 
-def test_open_holds_a_drifted_invoice(tmp_path: Path) -> None:
+def test_failing_open_holds_a_drifted_invoice(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.bill("12")
@@ -448,7 +448,7 @@ def test_a_voided_invoice_frees_its_usage_for_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finalize", ["strict", "fast"])
-def test_that_the_final_lines_are_the_stamped_ones_is_evidence_of_its_own(tmp_path: Path, finalize: str) -> None:
+def test_a_confirmation_of_the_final_lines_is_evidence_of_its_own(tmp_path: Path, finalize: str) -> None:
     with world(tmp_path, finalize=finalize) as made:
         made.subscribe()
         made.bill("100")
@@ -467,7 +467,7 @@ def test_that_the_final_lines_are_the_stamped_ones_is_evidence_of_its_own(tmp_pa
         }
 
 
-def test_voided_under_our_hold_is_told_kept_and_marked(tmp_path: Path) -> None:
+def test_an_invoice_voided_under_our_hold_is_alerted_and_marked(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -487,7 +487,7 @@ def test_voided_under_our_hold_is_told_kept_and_marked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("endpoint", ["GET /v1/prices/{id}", "GET /v1/billing/meters/{id}"])
 @pytest.mark.parametrize("fault", ["500", "429"])
-def test_what_cannot_be_read_is_held_first(tmp_path: Path, endpoint: str, fault: str) -> None:
+def test_an_invoice_that_cannot_be_read_is_held_first(tmp_path: Path, endpoint: str, fault: str) -> None:
     with world(tmp_path) as made:
         made.stripe.add_fault(fault, endpoint=endpoint, times=40)
         made.subscribe()
@@ -512,7 +512,7 @@ def test_a_key_that_may_not_read_prices_does_not_switch_the_gate_off(tmp_path: P
         assert "alert:held_unread" in kinds(made)
 
 
-def test_what_was_held_unread_and_is_not_metered_is_given_back(tmp_path: Path) -> None:
+def test_a_precautionary_hold_is_undone_when_nothing_is_metered(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         licensed = made.stripe.add_price(None, unit_amount=500)
         made.stripe.add_fault("500", endpoint="GET /v1/prices/{id}", times=3)
@@ -524,7 +524,7 @@ def test_what_was_held_unread_and_is_not_metered_is_given_back(tmp_path: Path) -
         assert kinds(made) == ["hold", "alert:held_unread", "give_back"]
 
 
-def test_nobody_waives_what_was_not_found_wrong(tmp_path: Path) -> None:
+def test_a_matched_invoice_cannot_be_waived(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("5")
@@ -537,7 +537,7 @@ def test_nobody_waives_what_was_not_found_wrong(tmp_path: Path) -> None:
         assert made.invoice()["metadata"]["pacspace_verdict"] == "matched"
 
 
-def test_closed_stops_what_it_finds_open_and_cannot_prove(tmp_path: Path) -> None:
+def test_failing_closed_stops_an_open_invoice_that_it_cannot_prove(tmp_path: Path) -> None:
     with world(tmp_path, sweep="12h") as made:
         made.stripe.configure(payment_delay=timedelta(days=1))
         made.subscribe()
@@ -561,7 +561,7 @@ def test_closed_stops_what_it_finds_open_and_cannot_prove(tmp_path: Path) -> Non
         ({"finalize": "fast"}, {"PACSPACE_STRIPE_FINALIZE": "strict"}),
     ],
 )
-def test_a_stricter_policy_holds_what_was_already_stamped(
+def test_a_stricter_policy_holds_an_invoice_that_was_already_stamped(
     tmp_path: Path, before: dict[str, str], after: dict[str, str]
 ) -> None:
     with world(tmp_path, settle="0", **before) as made:
@@ -661,7 +661,7 @@ def kinds(made: World) -> list[str]:
     return [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
 
 
-def test_a_release_without_effect_is_told(tmp_path: Path) -> None:
+def test_a_release_without_effect_is_alerted(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.configure(payment_delay=timedelta(days=5))
         made.subscribe()
@@ -684,7 +684,7 @@ def test_a_mailed_invoice_is_released_and_ends(tmp_path: Path) -> None:
         assert not any(kind.startswith("alert") for kind in kinds(made))
 
 
-def test_observe_reports_the_holds_it_inherits_and_lets_them_be(tmp_path: Path) -> None:
+def test_observe_mode_reports_inherited_holds_and_does_not_touch_them(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -741,7 +741,7 @@ def test_a_checkpoint_that_commits_late_is_waited_for(tmp_path: Path) -> None:
         assert made.left == {made.invoice_id}
 
 
-def test_stripe_that_refuses_to_finalize_is_told_and_nothing_leaves(tmp_path: Path) -> None:
+def test_a_refused_finalization_is_alerted_and_nothing_leaves(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.configure(finalization_fails=True)
         made.subscribe()

@@ -112,7 +112,7 @@ def test_stripes_own_plan_survives_a_crash_at_the_backstop(tmp_path: Path) -> No
         assert made.left == {made.invoice_id}
 
 
-def test_a_release_that_did_not_arrive_before_the_truth_changed_guards_it_like_any_hold(tmp_path: Path) -> None:
+def test_a_release_that_did_not_arrive_before_the_usage_changed_is_a_hold_like_any_other(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("5")
@@ -127,7 +127,7 @@ def test_a_release_that_did_not_arrive_before_the_truth_changed_guards_it_like_a
         assert "alert:hold_undone" in kinds(made)
 
 
-def test_an_invoice_paid_by_hand_before_our_release_arrived_is_told(tmp_path: Path) -> None:
+def test_an_invoice_paid_by_hand_before_our_release_arrived_is_alerted(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("5")
@@ -149,7 +149,7 @@ def _by_hand(made: World, action: str = "", **form: str) -> httpx.Request:
 # -- stamps ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_stamp_that_never_arrived_is_made_up_for_after_it_left(tmp_path: Path) -> None:
+def test_a_stamp_that_never_arrived_is_written_after_the_invoice_left(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.use("5")
@@ -173,7 +173,7 @@ def test_fast_finalizes_strictly_when_the_drafts_line_lags_behind_its_meter(tmp_
         assert made.left == {made.invoice_id}
 
 
-def test_an_observed_invoice_that_was_paid_says_nothing_new(tmp_path: Path) -> None:
+def test_an_observed_invoice_that_was_paid_gets_no_new_evidence(tmp_path: Path) -> None:
     with world(tmp_path, mode="observe") as made:
         made.subscribe()
         made.use("5")

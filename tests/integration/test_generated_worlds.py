@@ -41,7 +41,7 @@ def test_properties_hold_in_generated_worlds(seed: int, where: Path) -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("seed", ONCE_WRONG)
-def test_what_once_went_wrong_does_not_again(seed: int, where: Path) -> None:
+def test_worlds_that_once_failed_pass(seed: int, where: Path) -> None:
     why = tried(seed, where)
     assert why is None, why
 

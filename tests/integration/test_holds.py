@@ -1,4 +1,4 @@
-"""What is held, whose hold it is, and which ledger account counts: faults, crashes, people and lost databases."""
+"""Holds, their owners and the ledger account that counts: faults, crashes, people and lost databases."""
 
 import sqlite3
 from contextlib import closing
@@ -44,7 +44,7 @@ def lose_database(made: World) -> None:
 
 
 @pytest.mark.parametrize(("fault", "left"), [("lost_reply", True), ("500", False)])
-def test_a_hold_of_ours_that_was_never_answered_is_told_from_a_persons(
+def test_a_hold_of_ours_without_an_answer_is_distinguished_from_a_persons(
     tmp_path: Path, fault: str, *, left: bool
 ) -> None:
     with world(tmp_path) as made:
@@ -63,7 +63,7 @@ def test_a_hold_of_ours_that_was_never_answered_is_told_from_a_persons(
         assert made.left == ({made.invoice_id} if left else set())
 
 
-def test_what_we_held_is_ours_even_when_our_database_is_lost(tmp_path: Path) -> None:
+def test_our_hold_is_ours_even_when_our_database_is_lost(tmp_path: Path) -> None:
     with world(tmp_path, sweep="12h") as made:
         made.subscribe()
         made.bill("100")
@@ -130,7 +130,7 @@ def test_a_hold_is_ours_to_an_older_copy_of_the_database_too(tmp_path: Path) -> 
         assert made.left == {made.invoice_id}
 
 
-def test_what_is_paid_at_its_finalization_is_signed_no_more(tmp_path: Path) -> None:
+def test_an_invoice_paid_at_its_finalization_carries_no_sign(tmp_path: Path) -> None:
     with world(tmp_path, sweep="12h") as made:
         made.subscribe()
         made.run(DAY)
@@ -194,7 +194,7 @@ def test_a_hold_that_never_arrived_or_was_undone_is_renewed_though_prices_cannot
         assert "alert:hold_undone" in kinds(made)
 
 
-def test_failing_open_gives_what_cannot_be_read_its_backstop_and_back(tmp_path: Path) -> None:
+def test_failing_open_gives_an_unreadable_invoice_a_backstop_and_takes_it_back(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         licensed = made.stripe.add_price(None, unit_amount=500)
         made.stripe.add_fault("500", endpoint=PRICES)
@@ -263,7 +263,7 @@ def test_a_draft_that_was_given_up_as_unknown_is_found_again_by_the_sweep(tmp_pa
 
 
 @pytest.mark.parametrize("end", ["pay", "void"])
-def test_what_a_person_ended_is_not_given_back_for_ever(tmp_path: Path, end: str) -> None:
+def test_an_invoice_that_a_person_ended_is_not_given_back_for_ever(tmp_path: Path, end: str) -> None:
     with world(tmp_path) as made:
         made.stripe.add_fault("500", endpoint=PRICES)
         made.subscribe(prices=[made.stripe.add_price(None, unit_amount=500)])
@@ -322,7 +322,7 @@ def test_a_subscription_moved_to_another_account_leaves_the_draft_its_own(tmp_pa
         assert made.left == {made.invoice_id}
 
 
-def test_a_corrected_account_counts_whatever_the_wrong_one_said(tmp_path: Path) -> None:
+def test_a_corrected_account_counts_whatever_the_wrong_one_shows(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         subscription = made.subscribe(metadata={"pacspace_customer_id": "other"})
         made.bill("10")
@@ -351,7 +351,7 @@ def test_a_corrected_account_is_not_forgotten_when_the_subscription_cannot_be_re
         assert made.left == {made.invoice_id}
 
 
-def test_a_void_that_nobody_told_us_of_frees_its_usage_when_it_is_billed_again(tmp_path: Path) -> None:
+def test_a_void_without_an_event_frees_its_usage_when_it_is_billed_again(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe(collection_method="send_invoice")
         made.use("5")
@@ -369,7 +369,7 @@ def test_a_void_that_nobody_told_us_of_frees_its_usage_when_it_is_billed_again(t
 # -- what a person does too early --------------------------------------------------------------------------------------
 
 
-def test_a_waiver_of_what_has_not_settled_freezes_nothing(tmp_path: Path) -> None:
+def test_a_waiver_before_usage_has_settled_freezes_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.ledger.configure(late_deltas="frozen")
         made.subscribe()
@@ -408,7 +408,7 @@ def test_an_early_warning_under_a_storm_of_429s_calms_down(tmp_path: Path) -> No
         assert len(made.ledger_calls()) < 150
 
 
-def test_void_under_hold_waits_a_while_for_a_ledger_that_is_down(tmp_path: Path) -> None:
+def test_an_invoice_voided_under_hold_waits_a_while_for_a_ledger_that_is_down(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")

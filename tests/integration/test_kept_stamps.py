@@ -116,7 +116,7 @@ def test_silence_leaves_the_stamp_of_a_paid_invoice_as_it_is(
     assert lost.world.memory(invoice_id).verdict is Verdict.MATCHED
 
 
-def test_a_check_in_silence_says_that_the_verdict_and_the_stamp_stay(lost: Past, databases: Databases) -> None:
+def test_a_check_without_answers_keeps_the_verdict_and_the_stamp(lost: Past, databases: Databases) -> None:
     invoice_id = stamped_by(lost, None, databases)
     evidence = lost.metadata(invoice_id)["pacspace_evidence_sha256"]
     del lost.world.stripe.account.invoices[invoice_id].metadata["pacspace_evidence_sha256"]
@@ -126,7 +126,7 @@ def test_a_check_in_silence_says_that_the_verdict_and_the_stamp_stay(lost: Past,
     assert evidence
 
 
-def test_a_check_in_silence_over_an_unknown_stamp_is_unproven_and_names_the_stamp(
+def test_a_check_without_answers_about_an_unknown_stamp_is_unproven_and_names_the_stamp(
     lost: Past, databases: Databases
 ) -> None:
     invoice_id = stamped_by(lost, Kind.SQLITE, databases)
@@ -187,7 +187,7 @@ def test_a_drift_stays_a_drift_while_pacspace_is_silent(lost: Past, silence: Cal
     assert made.left == {made.invoice_id}
 
 
-def test_what_left_with_a_drift_is_still_said_to_have(lost: Past) -> None:
+def test_an_invoice_that_left_with_a_drift_keeps_that_verdict(lost: Past) -> None:
     invoice_id = lost.billed("100", "90")
     lost.backfill(apply=True)
     ledger_down(lost.world)

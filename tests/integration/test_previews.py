@@ -1,4 +1,4 @@
-"""A preview says what the check that follows does, and changes nothing; the scenarios are held to the same."""
+"""A preview shows what the check that follows does, and changes nothing, in scenarios and in generated worlds."""
 
 import logging
 import shutil

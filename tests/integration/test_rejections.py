@@ -15,7 +15,7 @@ from pacspace_stripe.explain.rules.explanation_text import paragraphs, sentence
 from pacspace_stripe.report.forms import as_csv, as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.simulator.serve import serve
-from tests.integration.test_telling import ADDRESSES, told
+from tests.integration.test_gate_alerts import ADDRESSES, told
 from tests.support.worlds import MIDDLE, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -1,4 +1,4 @@
-"""What is done with an invoice next, for every state it can be in."""
+"""Decisions about an invoice, for every state that it can be in."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -149,7 +149,7 @@ def test_before_the_comparison(made: Invoice, memory: InvoiceState, policy: Poli
 @pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, FINALIZED, RELEASED])
 @pytest.mark.parametrize("policy", [CLOSED, OPEN, FAST, OBSERVE])
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
-def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Policy, memory: InvoiceState) -> None:
+def test_a_void_or_uncollectible_invoice_ends(status: InvoiceStatus, policy: Policy, memory: InvoiceState) -> None:
     under_hold = memory.held and policy.mode is Mode.ENFORCE
     step = Compare() if under_hold else End(detail=status.value)
     assert before_comparison(left(status), memory, policy, LATER) == step
@@ -157,7 +157,7 @@ def test_void_and_uncollectible_are_the_end(status: InvoiceStatus, policy: Polic
 
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
 @pytest.mark.parametrize(("found", "marks"), [(DRIFTED, (WriteStamp(footer=False),)), (MATCHED, ())])
-def test_what_a_person_gives_up_under_our_hold_is_told_and_ends(
+def test_an_invoice_that_a_person_gives_up_under_our_hold_is_alerted_and_ends(
     status: InvoiceStatus, found: Finding, marks: tuple[Action, ...]
 ) -> None:
     told, end = RaiseAlert(kind=f"{status.value}_under_hold"), End(detail=f"a person made it {status.value}")
@@ -405,7 +405,7 @@ def test_after_the_comparison(
     assert after_comparison(made, memory, policy, LATER, found) == actions
 
 
-def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
+def test_failing_open_gives_back_the_time_that_stripe_had_planned() -> None:
     made = invoice(automatically_finalizes_at=BACKSTOP)
     assert after_comparison(made, BACKSTOPPED, OPEN, SETTLED, MATCHED) == (
         WriteStamp(footer=True, finalizes_at=PLANNED),
@@ -413,7 +413,7 @@ def test_open_gives_back_the_time_that_stripe_had_planned() -> None:
     )
 
 
-def test_open_leaves_the_time_alone_that_it_has_given_back() -> None:
+def test_failing_open_does_not_change_a_time_that_it_has_given_back() -> None:
     given_back = invoice(automatically_finalizes_at=PLANNED, metadata=OURS)
     memory = replace(STAMPED, backstop=Backstop(at=BACKSTOP))
     assert after_comparison(given_back, memory, OPEN, SETTLED, MATCHED) == (
@@ -422,12 +422,12 @@ def test_open_leaves_the_time_alone_that_it_has_given_back() -> None:
     )
 
 
-def test_fast_is_strict_with_a_line_that_lags_behind_its_meter() -> None:
+def test_the_fast_policy_is_strict_when_a_line_lags_behind_its_meter() -> None:
     lagging = summarize((result(from_meter=True),))
     assert after_comparison(held_draft(), HELD, FAST, LATER, lagging) == STRICT_END
 
 
-def test_nobody_looks_for_ever_at_what_left_unproven() -> None:
+def test_an_invoice_that_left_unproven_is_not_checked_for_ever() -> None:
     made = left(InvoiceStatus.PAID)
     assert after_comparison(made, SEEN, CLOSED, PLANNED + GIVE_UP_AFTER, UNSETTLED)[-1] == End(detail="left unproven")
 
@@ -499,19 +499,19 @@ def test_there_is_always_a_next_step(made: Invoice, memory: InvoiceState, policy
 
 
 @given(invoices, memories, policies, moments)
-def test_nobody_waits_for_the_past(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
+def test_no_wait_ends_in_the_past(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     step = before_comparison(made, memory, policy, now)
     assert not isinstance(step, Wait) or step.until > now
 
 
 @given(invoices, memories, policies, moments)
-def test_observe_plans_no_write(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
+def test_observe_mode_plans_no_write(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
     step = before_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now)
     assert not isinstance(step, Hold | SetBackstop)
 
 
 @given(invoices, memories, policies, moments)
-def test_only_what_advances_by_itself_is_held(
+def test_only_an_invoice_that_advances_by_itself_is_held(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime
 ) -> None:
     step = before_comparison(made, memory, policy, now)
@@ -519,7 +519,7 @@ def test_only_what_advances_by_itself_is_held(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_the_last_action_and_only_the_last_says_when_to_look_again(
+def test_only_the_last_action_sets_the_next_check(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     *done, last = after_comparison(made, memory, policy, now, found)
@@ -529,7 +529,7 @@ def test_the_last_action_and_only_the_last_says_when_to_look_again(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_only_what_we_held_is_finalized_or_released(
+def test_only_an_invoice_under_our_hold_is_finalized_or_released(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     actions = after_comparison(made, memory, policy, now, found)
@@ -549,7 +549,7 @@ def test_nothing_leaves_without_a_matched_or_waived_verdict(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_what_is_finalized_is_stamped_first_and_released_last(
+def test_a_finalization_comes_after_the_stamp_and_before_the_release(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     kinds = [type(action) for action in after_comparison(made, memory, policy, now, found)]
@@ -561,7 +561,9 @@ def test_what_is_finalized_is_stamped_first_and_released_last(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_observe_only_tells(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding) -> None:
+def test_observe_mode_only_alerts(
+    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+) -> None:
     actions = after_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now, found)
     assert all(isinstance(action, Wait | RaiseAlert | End) for action in actions)
 
@@ -575,7 +577,7 @@ def test_a_footer_is_written_on_drafts_alone(
 
 
 @given(invoices, memories, policies, moments, findings)
-def test_void_and_uncollectible_get_no_more_than_their_verdict(
+def test_a_void_or_uncollectible_invoice_gets_only_its_verdict(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
@@ -588,7 +590,7 @@ def test_void_and_uncollectible_get_no_more_than_their_verdict(
 
 
 @given(memories, policies, moments, st.sampled_from(Reason).map(finding))
-def test_a_drift_on_an_advancing_draft_is_held_in_enforce(
+def test_enforce_mode_holds_a_drift_on_an_advancing_draft(
     memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     actions = after_comparison(invoice(), memory, replace(policy, mode=Mode.ENFORCE), now, found)
@@ -596,7 +598,7 @@ def test_a_drift_on_an_advancing_draft_is_held_in_enforce(
 
 
 @given(invoices, memories, policies, moments, bad_findings)
-def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
+def test_a_held_invoice_with_a_bad_finding_is_always_checked_again(
     made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     if memory.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
@@ -624,7 +626,7 @@ def test_a_held_invoice_with_a_bad_finding_is_always_looked_at_again(
         (RaiseAlert(kind="drifted"), "alert drifted"),
     ],
 )
-def test_every_step_is_told_in_words(step: Step | Action, words: str) -> None:
+def test_every_step_has_a_text(step: Step | Action, words: str) -> None:
     assert str(step) == words
 
 

@@ -44,7 +44,7 @@ def stamped(existing: str | None, block: str = RECORD) -> str:
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_a_footer_of_nothing_is_the_block_alone(nothing: str | None) -> None:
+def test_an_empty_footer_becomes_the_block_alone(nothing: str | None) -> None:
     assert insert_block(nothing, RECORD) == BLOCK
 
 
@@ -97,7 +97,7 @@ def test_stamping_again_replaces_only_our_block(existing: str, expected: str | N
         f"{OPENING}\u2028x\u2028{CLOSING}",
     ],
 )
-def test_what_only_resembles_a_block_is_the_merchants_text(text: str) -> None:
+def test_text_that_only_resembles_a_block_is_the_merchants(text: str) -> None:
     assert find_block(text) is None
     assert remove_block(text) == text
     assert remove_block(stamped(text)) == text
@@ -162,7 +162,7 @@ def words(text: str | None) -> list[str]:
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("text", ["", LEGAL, f"{LEGAL}\n\n  Danke!\n"])
-def test_a_block_is_found_again_whatever_became_of_white_space(text: str, change: str) -> None:
+def test_a_block_is_found_again_after_any_change_of_white_space(text: str, change: str) -> None:
     changed = CHANGES[change](stamped(text, PRINTED))
     assert words(find_block(changed)) == words(PRINTED)
     assert insert_block(changed, PRINTED) == changed
@@ -234,7 +234,7 @@ def test_a_block_edited_by_hand_is_one_whole_block_again(edited: str, kept: str)
 
 
 @pytest.mark.parametrize("half", [f"{OPENING}\n{RECORD}", f"{RECORD}\n{CLOSING}", RECORD])
-def test_half_a_block_is_nobodys_so_it_stays_and_a_whole_one_follows(half: str) -> None:
+def test_half_a_block_stays_as_text_and_a_whole_one_follows(half: str) -> None:
     again = stamped(f"{LEGAL}\n\n{half}", LATER)
     assert remove_block(again) == f"{LEGAL}\n\n{half}"
     assert find_block(again) == LATER
@@ -266,12 +266,12 @@ def test_stamping_again_leaves_no_trace_of_the_first_stamp(text: str | None, fir
 
 
 @given(footers, records)
-def test_what_was_stamped_is_what_is_found(text: str | None, block: str) -> None:
+def test_the_inserted_block_is_found(text: str | None, block: str) -> None:
     assert find_block(stamped(text, block)) == block
 
 
 @given(merchants, records)
-def test_what_was_removed_is_not_found(text: str | None, block: str) -> None:
+def test_a_removed_block_is_not_found(text: str | None, block: str) -> None:
     assert find_block(remove_block(stamped(text, block))) is None
 
 

@@ -102,7 +102,7 @@ def test_a_stamp_without_a_proof_names_none() -> None:
     }
 
 
-def test_what_is_not_known_is_not_stamped() -> None:
+def test_unknown_figures_are_not_stamped() -> None:
     unknown = summarize((result(Reason.UNKNOWN_SHAPE, window=None, billed=None, count=None),))
     assert metadata_stamp({}, unknown, SHA).changes == {"pacspace_verdict": "unproven", "pacspace_evidence_sha256": SHA}
 
@@ -214,9 +214,7 @@ def test_the_merchants_keys_are_never_touched(
 
 
 @given(merchants, leftovers, findings)
-def test_what_an_earlier_stamp_said_leaves_no_trace(
-    theirs: dict[str, str], old: dict[str, str], found: Finding
-) -> None:
+def test_an_earlier_stamp_leaves_no_trace(theirs: dict[str, str], old: dict[str, str], found: Finding) -> None:
     fresh = after(theirs, metadata_stamp(theirs, found, SHA).changes)
     existing = {**theirs, **old}
     assert after(existing, metadata_stamp(existing, found, SHA).changes) == fresh
@@ -241,7 +239,7 @@ def test_a_hold_is_signed_with_the_invoice_and_what_the_hold_takes_off_it(made: 
 @pytest.mark.parametrize(
     "written", ["", "in_1", "in_1 since yesterday", "in_1 since 2026-13-41T00:00:00Z", "in_1 since"]
 )
-def test_what_somebody_else_wrote_is_no_sign(written: str) -> None:
+def test_text_of_somebody_else_is_no_sign(written: str) -> None:
     assert Sign.on({HOLD_KEY: written}, "in_1") is None
 
 
@@ -307,7 +305,7 @@ def test_a_stamp_without_a_figure_or_a_root_does_not(missing: str) -> None:
     assert carried(existing, READ_ONLY) is None
 
 
-def test_of_several_windows_each_that_there_is_room_for_is_compared() -> None:
+def test_every_window_that_has_room_in_the_stamp_is_compared() -> None:
     two = summarize((result(proof=proof()), result(billed=Decimal(7), proof=proof())))
     stamp = dict(metadata_stamp({}, two, SHA).changes)
     assert carried(stamp, two) == (two, SHA)
@@ -329,7 +327,7 @@ def test_a_stamp_that_had_no_room_for_figures_proves_a_match_and_no_waiver() -> 
     assert carried({key: stamp[key] for key in stamp if key.startswith("pacspace_")}, FULL) is None
 
 
-def test_what_a_person_waived_stays_waived_while_its_figures_are_the_same() -> None:
+def test_a_waiver_on_the_invoice_holds_while_its_figures_are_the_same() -> None:
     drifted = summarize((result(Reason.OVERBILLED),))
     stamp = {**STAMP, "pacspace_verdict": "waived", "pacspace_waiver": "agreed"}
     assert carried(stamp, drifted) == (replace(drifted, verdict=WAIVED.verdict), SHA)

@@ -164,7 +164,9 @@ def in_state(status: str) -> SubscriptionState:
         ),
     ],
 )
-def test_what_keeps_an_invoice_from_being_released(made: Invoice, memory: InvoiceState, kinds: list[StopKind]) -> None:
+def test_each_act_keeps_an_invoice_from_being_released(
+    made: Invoice, memory: InvoiceState, kinds: list[StopKind]
+) -> None:
     assert [stop.kind for stop in stops(made, memory)] == kinds
 
 
@@ -185,7 +187,7 @@ def test_a_release_although_one_thing_is_not_known_does_not_cover_another() -> N
     assert (other.kind, other.key != unread.key) == (UNKNOWN, True)
 
 
-def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> None:
+def test_a_release_of_a_matched_invoice_waives_no_later_difference() -> None:
     waiver = Waiver(reason="agreed", by="fin", at=LATER, figures=FIGURES, of_finding=False)
     later = finding(Reason.OVERBILLED)
     assert with_waiver(later, replace(HELD, waiver=waiver)) == later
@@ -208,7 +210,7 @@ def test_a_release_of_what_agreed_waives_no_difference_that_is_found_later() -> 
         (left(auto_advance=False, subscriptions=(canceled(),)), replace(HELD, finalizer=Finalizer.US), Policy()),
     ],
 )
-def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(
+def test_a_stopped_invoice_is_stamped_alerted_and_left_under_every_policy(
     made: Invoice, memory: InvoiceState, policy: Policy
 ) -> None:
     actions = after_comparison(made, memory, policy, LATER, finding())
@@ -218,7 +220,7 @@ def test_whatever_the_policy_a_stopped_invoice_is_stamped_told_and_left(
 
 
 @pytest.mark.parametrize("made", [of(subscription_state()), of(customer_deleted=False)])
-def test_what_nobody_stopped_is_released(made: Invoice) -> None:
+def test_an_invoice_that_nobody_stopped_is_released(made: Invoice) -> None:
     assert {Finalize, Release} <= {type(action) for action in after_comparison(made, HELD, Policy(), LATER, finding())}
 
 
@@ -228,6 +230,6 @@ def test_a_backstop_that_somebody_moved_is_left_where_it_is() -> None:
     assert actions[0] == WriteStamp(footer=True)
 
 
-def test_a_drift_is_told_as_a_drift_even_when_somebody_stopped_the_invoice() -> None:
+def test_a_drift_is_alerted_as_a_drift_although_the_invoice_is_stopped() -> None:
     told = after_comparison(of(canceled()), HELD, Policy(), LATER, finding(Reason.OVERBILLED))
     assert [action.kind for action in told if isinstance(action, RaiseAlert)] == ["drifted"]

@@ -64,7 +64,7 @@ def test_a_mailed_invoice_of_a_customer_who_canceled_is_not_mailed(tmp_path: Pat
         assert left_alone(made, "canceled")
 
 
-def test_a_person_releases_what_was_canceled_with_a_reason(tmp_path: Path) -> None:
+def test_a_person_releases_a_canceled_invoice_with_a_reason(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         delete(made, f"/v1/subscriptions/{held(made)}")
         made.run(DAY)
@@ -153,7 +153,7 @@ def test_the_final_invoice_goes_out_and_the_renewal_before_it_stays(tmp_path: Pa
 
 
 @pytest.mark.parametrize("policy", POLICIES[:2])
-def test_what_is_paused_waits_for_the_end_of_the_pause(tmp_path: Path, policy: dict[str, str]) -> None:
+def test_a_paused_invoice_waits_for_the_end_of_the_pause(tmp_path: Path, policy: dict[str, str]) -> None:
     with world(tmp_path, **policy) as made:
         subscription = held(made)
         pause = {"pause_collection[behavior]": "keep_as_draft"}
@@ -165,7 +165,7 @@ def test_what_is_paused_waits_for_the_end_of_the_pause(tmp_path: Path, policy: d
         assert made.left == {made.invoice_id}
 
 
-def test_open_gives_back_no_time_to_what_is_paused(tmp_path: Path) -> None:
+def test_failing_open_gives_no_time_back_to_a_paused_invoice(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         subscription = made.subscribe()
         made.use("5")
@@ -224,7 +224,7 @@ def test_a_one_off_invoice_goes_only_while_its_customer_is_there(
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_what_cannot_be_read_about_the_subscription_releases_nothing(tmp_path: Path, policy: dict[str, str]) -> None:
+def test_an_unreadable_subscription_releases_nothing(tmp_path: Path, policy: dict[str, str]) -> None:
     with world(tmp_path, **policy) as made:
         made.stripe.forbid_expanding("subscription")
         held(made)
@@ -239,7 +239,7 @@ def test_what_cannot_be_read_about_the_subscription_releases_nothing(tmp_path: P
 # -- people who act on the invoice itself ------------------------------------------------------------------------------
 
 
-def test_what_a_person_finalized_to_void_it_is_not_collected(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_finalized_to_void_it_is_not_collected(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         held(made)
         ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false")
@@ -250,7 +250,7 @@ def test_what_a_person_finalized_to_void_it_is_not_collected(tmp_path: Path) -> 
         assert made.memory().ended
 
 
-def test_what_a_person_finalized_is_released_with_a_reason(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_finalized_is_released_with_a_reason(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         held(made)
         ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false")
@@ -259,7 +259,7 @@ def test_what_a_person_finalized_is_released_with_a_reason(tmp_path: Path) -> No
         assert made.left == {made.invoice_id}
 
 
-def test_what_a_person_finalized_to_send_it_goes_once_it_is_proven(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_finalized_to_send_it_leaves_once_it_is_proven(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("5")
@@ -273,7 +273,7 @@ def test_what_a_person_finalized_to_send_it_goes_once_it_is_proven(tmp_path: Pat
         assert made.left == {made.invoice_id}
 
 
-def test_a_finalization_nobody_can_name_releases_nothing(tmp_path: Path) -> None:
+def test_a_finalization_of_unknown_origin_releases_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         held(made)
         made.stripe.forbid("GET /v1/events")
@@ -312,7 +312,7 @@ def test_an_act_that_cannot_be_read_releases_nothing_until_it_can(tmp_path: Path
         assert made.left == {made.invoice_id}
 
 
-def test_open_tells_that_somebody_stopped_it_before_its_backstop(tmp_path: Path) -> None:
+def test_failing_open_alerts_about_a_stop_before_the_backstop(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         made.subscribe()
         made.use("5")
@@ -334,7 +334,7 @@ def test_a_finalization_time_that_a_person_set_is_kept(tmp_path: Path) -> None:
         assert made.left == {made.invoice_id}
 
 
-def test_open_keeps_a_finalization_time_that_a_person_set(tmp_path: Path) -> None:
+def test_failing_open_keeps_a_finalization_time_that_a_person_set(tmp_path: Path) -> None:
     with world(tmp_path, fail="open") as made:
         held(made)
         at = int((PERIOD_END + 5 * DAY).timestamp())
@@ -373,7 +373,7 @@ def around_the_hold(made: World, act: Callable[[], object], *, after: bool = Fal
     made._at_stripe = ambushed  # type: ignore[assignment]  # noqa: SLF001 - as above
 
 
-def test_what_a_person_sends_just_before_our_hold_goes_once_it_is_proven(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_sends_just_before_our_hold_leaves_once_it_is_proven(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.stripe.configure(payment_delay=HOUR)
         around_the_hold(made, lambda: ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="true"))
@@ -385,7 +385,7 @@ def test_what_a_person_sends_just_before_our_hold_goes_once_it_is_proven(tmp_pat
         assert [one for one in kinds(made) if one.startswith("alert:not_released")] == []
 
 
-def test_what_a_person_finalizes_to_void_just_before_our_hold_stays(tmp_path: Path) -> None:
+def test_an_invoice_that_a_person_finalizes_to_void_just_before_our_hold_stays(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         around_the_hold(made, lambda: ask(made, f"/v1/invoices/{made.invoice_id}/finalize", auto_advance="false"))
         made.subscribe()
@@ -427,7 +427,7 @@ def test_a_customer_who_cancels_while_pacspace_is_asked_is_not_charged(tmp_path:
 
 
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_deleted_draft_is_over(tmp_path: Path, *, heard: bool) -> None:
+def test_a_deleted_draft_ends(tmp_path: Path, *, heard: bool) -> None:
     with world(tmp_path) as made:
         one_off(made)
         deleted = made.invoice_id
@@ -442,7 +442,7 @@ def test_a_deleted_draft_is_over(tmp_path: Path, *, heard: bool) -> None:
         assert len([call for call in made.stripe_calls() if call == "GET /v1/events"]) <= 2
 
 
-def test_an_invoice_that_stripe_does_not_know_is_not_over_while_we_hold_it(tmp_path: Path) -> None:
+def test_an_invoice_that_stripe_does_not_know_does_not_end_while_we_hold_it(tmp_path: Path) -> None:
     made = Forgetful(tmp_path)
     held(made)
     made.unknown = "/invoices/"
@@ -453,7 +453,7 @@ def test_an_invoice_that_stripe_does_not_know_is_not_over_while_we_hold_it(tmp_p
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_what_credit_pays_at_finalization_carries_no_sign_of_a_hold(tmp_path: Path, policy: dict[str, str]) -> None:
+def test_an_invoice_paid_by_credit_carries_no_sign_of_a_hold(tmp_path: Path, policy: dict[str, str]) -> None:
     with world(tmp_path, **policy) as made:
         made.stripe.add_customer("cus_acme", name="Acme", credit=100_000)
         held(made)

@@ -1,4 +1,4 @@
-"""What the gate tells: each thing once, its end too, and nothing twice while an invoice goes back and forth."""
+"""Alerts of the gate: each problem once, its end too, and few of them while an invoice is flapping."""
 
 import json
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def types(made: World) -> list[AlertType]:
     return [alert.type for alert in told(made)]
 
 
-def test_a_drift_and_its_end_are_told_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_drift_and_its_end_are_alerted_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("90")
@@ -88,7 +88,7 @@ def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
         assert body["amount_due"]["amount"] == made.invoice()["amount_due"]
 
 
-def test_a_message_says_what_the_drift_comes_from_while_the_figures_are_the_same(tmp_path: Path) -> None:
+def test_a_message_explains_the_drift_while_the_figures_are_the_same(tmp_path: Path) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("90")
@@ -119,7 +119,7 @@ def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
         assert (told(made)[1].kind, told(made)[1].detail) == ("recovered:waived", "a person released it: agreed")
 
 
-def test_an_unproven_that_heals_in_time_is_not_told(tmp_path: Path) -> None:
+def test_an_unproven_invoice_that_heals_in_time_is_not_alerted(tmp_path: Path) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("100", verified=False)
@@ -131,7 +131,7 @@ def test_an_unproven_that_heals_in_time_is_not_told(tmp_path: Path) -> None:
         assert types(made) == []
 
 
-def test_an_unproven_that_does_not_is_told_after_the_ladders_first_hour(tmp_path: Path) -> None:
+def test_an_unproven_invoice_that_does_not_heal_is_alerted_after_the_first_hour(tmp_path: Path) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("100", verified=False)
@@ -144,7 +144,7 @@ def test_an_unproven_that_does_not_is_told_after_the_ladders_first_hour(tmp_path
         assert types(made) == [AlertType.UNPROVEN, AlertType.RECOVERED]
 
 
-def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all(tmp_path: Path) -> None:
+def test_failing_open_alerts_at_the_backstop_and_when_the_invoice_is_proven_after_all(tmp_path: Path) -> None:
     with alerted(tmp_path, fail="open", backstop="4h") as made:
         made.bill("12")
         made.record("12", verified=False)
@@ -157,7 +157,7 @@ def test_failing_open_it_is_told_at_the_backstop_and_when_it_is_proven_after_all
         assert types(made) == [AlertType.WENT_OUT_UNPROVEN, AlertType.RECOVERED]
 
 
-def test_a_block_is_told_and_its_end_on_the_invoice_it_was_about(tmp_path: Path) -> None:
+def test_a_block_and_its_end_are_alerted_on_the_invoice_it_was_about(tmp_path: Path) -> None:
     with world(tmp_path, **ADDRESSES, **RARELY, fail="open") as made:
         subscription = made.subscribe()
         made.bill("100")
@@ -176,7 +176,7 @@ def test_a_block_is_told_and_its_end_on_the_invoice_it_was_about(tmp_path: Path)
         assert told(made)[-1].invoice_id == made.invoice_id
 
 
-def test_a_block_that_is_lifted_is_told(tmp_path: Path) -> None:
+def test_a_block_that_is_lifted_is_alerted(tmp_path: Path) -> None:
     with world(tmp_path, **ADDRESSES, **RARELY, retry="1m") as made:
         subscription = made.subscribe()
         made.bill("100")
@@ -214,7 +214,7 @@ def undecided(folder: Path) -> Iterator[World]:
         yield made
 
 
-def test_the_same_drift_again_within_an_hour_is_no_news(tmp_path: Path) -> None:
+def test_the_same_drift_again_within_an_hour_is_not_sent(tmp_path: Path) -> None:
     with undecided(tmp_path) as made:
         flapping(made)
         flapping(made)
@@ -222,7 +222,7 @@ def test_the_same_drift_again_within_an_hour_is_no_news(tmp_path: Path) -> None:
         assert made.memory().verdict is Verdict.DRIFTED
 
 
-def test_a_drift_that_stays_is_told_later_with_what_was_left_out(tmp_path: Path) -> None:
+def test_a_drift_that_stays_is_sent_later_with_the_number_of_alerts_left_out(tmp_path: Path) -> None:
     with undecided(tmp_path) as made:
         flapping(made)
         flapping(made)
@@ -234,7 +234,7 @@ def test_a_drift_that_stays_is_told_later_with_what_was_left_out(tmp_path: Path)
         assert len(told(made)) == 3
 
 
-def test_another_figure_is_news_but_a_day_has_few_messages(tmp_path: Path) -> None:
+def test_another_figure_is_sent_but_a_day_has_few_messages(tmp_path: Path) -> None:
     with undecided(tmp_path) as made:
         for _ in range(MOST_A_DAY + 3):
             made.bill("1")
@@ -246,7 +246,7 @@ def test_another_figure_is_news_but_a_day_has_few_messages(tmp_path: Path) -> No
         assert told(made)[-1].left_out == 4
 
 
-def test_a_hold_that_somebody_undoes_again_and_again_is_told_now_and_then(tmp_path: Path) -> None:
+def test_a_hold_that_is_undone_again_and_again_is_alerted_now_and_then(tmp_path: Path) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("90")
@@ -264,7 +264,7 @@ def test_a_hold_that_somebody_undoes_again_and_again_is_told_now_and_then(tmp_pa
 # -- who is told ----------------------------------------------------------------------------------------------------
 
 
-def test_invoices_of_the_past_are_told_to_the_log_alone(tmp_path: Path) -> None:
+def test_invoices_of_the_past_are_alerted_in_the_log_only(tmp_path: Path) -> None:
     with alerted(tmp_path, mode="observe") as made:
         made.stripe.set_webhook(loss=1.0)
         made.bill("100")
@@ -277,7 +277,7 @@ def test_invoices_of_the_past_are_told_to_the_log_alone(tmp_path: Path) -> None:
         assert types(made) == [AlertType.DRIFTED]
 
 
-def test_what_an_earlier_version_told_is_not_told_again(tmp_path: Path) -> None:
+def test_an_alert_of_an_earlier_version_is_not_given_again(tmp_path: Path) -> None:
     with alerted(tmp_path) as made:
         made.bill("100")
         made.record("90")
@@ -288,7 +288,7 @@ def test_what_an_earlier_version_told_is_not_told_again(tmp_path: Path) -> None:
         assert told(made)[-1].at == before
 
 
-def test_of_several_windows_everybody_is_told_how_many_differ_and_the_largest(tmp_path: Path) -> None:
+def test_an_alert_about_several_windows_names_their_number_and_the_largest(tmp_path: Path) -> None:
     with world(tmp_path, **ADDRESSES, **RARELY, ledger_account="{customer}:{meter}") as made:
         others = [made.stripe.add_meter(name) for name in ("storage", "jobs")]
         made.subscribe(prices=[made.price, *map(made.stripe.add_price, others)])

@@ -1,4 +1,4 @@
-"""Invoices that carry our stamp, and a database that never stamped them: what can be said and made of them."""
+"""Invoices that carry our stamp, and a database that never stamped them: what is known and made of them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -42,9 +42,7 @@ def evidence(made: Past, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["evidence", *arguments], env=environment)
 
 
-def test_what_was_compared_again_is_evidence_and_never_said_to_be_the_stamped_one(
-    lost: Past, databases: Databases
-) -> None:
+def test_a_second_comparison_is_evidence_of_its_own_and_not_the_stamped_one(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     on_it = lost.metadata(invoice_id)[KEY]
     (link,) = lost.world.app.store.chains.of_job(invoice_id)
@@ -71,13 +69,13 @@ def test_no_document_is_made_that_the_stamp_would_not_vouch_for(lost: Past, data
         assert "Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from" in refused.value.hint
 
 
-def test_the_report_knows_it_as_matched(lost: Past, databases: Databases) -> None:
+def test_the_report_shows_an_adopted_invoice_as_matched(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     (line,) = [line for line in reported(lost.world).lines if line.invoice_id == invoice_id]
     assert (line.state.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
 
 
-def test_where_a_person_took_the_old_hash_off_it_comes_back_too(lost: Past, databases: Databases) -> None:
+def test_an_old_hash_that_a_person_removed_comes_back(lost: Past, databases: Databases) -> None:
     invoice_id = stamped(lost, databases)
     before = lost.metadata(invoice_id)
     (link,) = lost.world.app.store.chains.of_job(invoice_id)
@@ -87,7 +85,7 @@ def test_where_a_person_took_the_old_hash_off_it_comes_back_too(lost: Past, data
     assert lost.world.app.store.chains.of_job(invoice_id) == [link]
 
 
-def test_with_its_own_database_the_hash_comes_back_as_it_was(lost: Past) -> None:
+def test_the_hash_comes_back_unchanged_with_its_own_database(lost: Past) -> None:
     invoice_id = lost.billed("100")
     lost.backfill(apply=True)
     before = lost.metadata(invoice_id)
@@ -96,7 +94,7 @@ def test_with_its_own_database_the_hash_comes_back_as_it_was(lost: Past) -> None
     assert lost.metadata(invoice_id) == before
 
 
-def test_of_a_waiver_that_nobody_remembers_there_is_no_evidence(lost: Past, databases: Databases) -> None:
+def test_a_waiver_of_a_lost_database_has_no_evidence(lost: Past, databases: Databases) -> None:
     waived = lost.billed("100", "90")
     waiver = Waiver(reason="agreed by phone", by="jane", at=lost.world.clock.now(), figures={})
     lost.world.app.checker.check(waived, waiver=waiver)
@@ -107,6 +105,6 @@ def test_of_a_waiver_that_nobody_remembers_there_is_no_evidence(lost: Past, data
     assert f"the one that {waived} names is not in this database" in str(evidence(lost, waived).exception)
 
 
-def test_what_was_never_compared_is_still_told_apart(lost: Past) -> None:
+def test_an_invoice_that_was_never_compared_is_still_distinguished(lost: Past) -> None:
     done = evidence(lost, "in_unknown")
     assert "it was not compared yet" in str(done.exception)

@@ -1,4 +1,4 @@
-"""What the gate keeps back: the same answer in both modes, from the moment Stripe would have sent the invoice."""
+"""Invoices that the gate keeps back: the same ones in both modes, from the moment Stripe would have sent them."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ PAID = left(InvoiceStatus.PAID, auto_advance=False, attempted=True)
         (left(InvoiceStatus.VOID), KEPT, CLOSED, LATER, DRIFT, False),
     ],
 )
-def test_what_is_kept_back(  # noqa: PLR0917
+def test_the_gate_keeps_back_the_same_invoices_in_both_modes(  # noqa: PLR0917
     made: Invoice,
     memory: InvoiceState,
     policy: Policy,
@@ -61,7 +61,7 @@ def test_what_is_kept_back(  # noqa: PLR0917
     assert would_hold(made, memory, policy, now, found) is kept
 
 
-def test_it_is_kept_back_since_stripe_would_have_sent_it_and_until_both_sides_agree() -> None:
+def test_an_invoice_is_kept_back_from_the_time_stripe_would_send_it_until_both_sides_agree() -> None:
     kept = with_kept_back(PAID, WATCHED, OBSERVE, LATER, DRIFT)
     assert kept.kept_back == KeptBack(
         since=PLANNED, verdict=Verdict.DRIFTED, reason=Reason.OVERBILLED, detail=DRIFT.detail
@@ -73,7 +73,7 @@ def test_it_is_kept_back_since_stripe_would_have_sent_it_and_until_both_sides_ag
     assert with_kept_back(PAID, cleared, OBSERVE, LATER + timedelta(days=1), finding()) == cleared
 
 
-def test_wrong_again_it_is_kept_back_since_the_first_time() -> None:
+def test_an_invoice_that_is_wrong_again_is_kept_back_since_the_first_time() -> None:
     kept = with_kept_back(invoice(), WATCHED, OBSERVE, PLANNED, UNSETTLED)
     cleared = with_kept_back(invoice(), kept, OBSERVE, LATER, finding())
     again = with_kept_back(invoice(), cleared, OBSERVE, LATER + timedelta(hours=1), DRIFT)
@@ -83,12 +83,12 @@ def test_wrong_again_it_is_kept_back_since_the_first_time() -> None:
     assert again.agreed_at is None
 
 
-def test_what_was_right_in_time_was_never_kept_back() -> None:
+def test_an_invoice_that_was_right_in_time_was_never_kept_back() -> None:
     early = with_kept_back(invoice(), WATCHED, OBSERVE, BEFORE, DRIFT)
     assert with_kept_back(invoice(), early, OBSERVE, PLANNED, finding()).kept_back is None
 
 
-def test_of_what_was_open_at_first_sight_the_time_of_the_look_counts() -> None:
+def test_an_invoice_that_was_open_at_first_sight_is_kept_back_since_that_check() -> None:
     kept = with_kept_back(left(), FIRST_INVOICE, CLOSED, LATER, DRIFT).kept_back
     assert kept is not None
     assert kept.since == LATER

@@ -1,4 +1,4 @@
-"""A stamp that is there against what a check finds: who replaces it, for every verdict pair and every status."""
+"""Stamps on an invoice beside a new finding, for every pair of verdicts and every status."""
 
 from dataclasses import replace
 from itertools import product
@@ -67,9 +67,7 @@ def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:
 @pytest.mark.parametrize("carried", Verdict)
 @pytest.mark.parametrize("reason", UNPROVEN)
 @pytest.mark.parametrize("where", INVOICES)
-def test_unproven_never_replaces_a_stamp_that_we_did_not_write_down(
-    carried: Verdict, reason: Reason, where: str
-) -> None:
+def test_unproven_never_replaces_a_stamp_that_is_not_in_our_state(carried: Verdict, reason: Reason, where: str) -> None:
     made, memory = INVOICES[where]
     assert not replaces(carrying(made, carried), memory, finding(reason))
     assert not replaces(carrying(made, carried, OTHER), knowing(memory, Verdict.UNPROVEN), finding(reason))
@@ -78,7 +76,7 @@ def test_unproven_never_replaces_a_stamp_that_we_did_not_write_down(
 @pytest.mark.parametrize("carried", [Verdict.MATCHED, Verdict.DRIFTED, Verdict.WAIVED])
 @pytest.mark.parametrize("reason", UNPROVEN)
 @pytest.mark.parametrize("where", INVOICES)
-def test_nor_one_that_we_know_while_it_names_what_is_billed(carried: Verdict, reason: Reason, where: str) -> None:
+def test_unproven_never_replaces_our_stamp_of_what_is_billed(carried: Verdict, reason: Reason, where: str) -> None:
     made, memory = INVOICES[where]
     assert not replaces(carrying(made, carried), knowing(memory, carried), finding(reason))
     unread = summarize((result(reason, billed=None, recorded=None, count=None),))
@@ -105,14 +103,14 @@ def test_a_match_replaces_any_other_stamp(carried: Verdict, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["open", "paid"])
-def test_our_unproven_stamp_follows_what_is_found_out_later(where: str) -> None:
+def test_our_unproven_stamp_is_replaced_by_a_later_finding(where: str) -> None:
     made, memory = INVOICES[where]
     known = knowing(memory, Verdict.UNPROVEN)
     assert replaces(carrying(made, Verdict.UNPROVEN), known, finding(Reason.UNMAPPED))
 
 
 @pytest.mark.parametrize("where", ["open", "paid"])
-def test_our_stamp_falls_when_the_invoice_bills_other_quantities_than_it_names(where: str) -> None:
+def test_our_stamp_is_replaced_when_the_invoice_bills_other_quantities_than_it_names(where: str) -> None:
     made, memory = INVOICES[where]
     known = knowing(memory, Verdict.MATCHED, **{next(iter(FIGURES)): "99"})
     assert replaces(carrying(made, Verdict.MATCHED), known, finding(Reason.LEDGER_UNAVAILABLE))
@@ -120,9 +118,7 @@ def test_our_stamp_falls_when_the_invoice_bills_other_quantities_than_it_names(w
 
 @pytest.mark.parametrize("carried", Verdict)
 @pytest.mark.parametrize("where", INVOICES)
-def test_a_waiver_of_what_nobody_could_prove_replaces_no_proof_in_a_customers_hands(
-    carried: Verdict, where: str
-) -> None:
+def test_a_waiver_of_an_unproven_invoice_replaces_no_proof_in_a_customers_pdf(carried: Verdict, where: str) -> None:
     made, memory = INVOICES[where]
     waived = finding(Reason.LEDGER_UNAVAILABLE, verdict=Verdict.WAIVED)
     gone = where in ("open", "paid")
