@@ -291,7 +291,7 @@ def test_a_meter_read_is_kept_and_a_match_loses_none() -> None:
     assert reads_of(read_now, nothing) == read_now.reads
 
 
-# -- when it is checked again -------------------------------------------------------------------------------------------
+# -- when it is checked again ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
