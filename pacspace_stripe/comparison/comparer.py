@@ -90,34 +90,33 @@ class Comparer:
         meter until then.
         ``raise_rate_limited``: a 429 raises RateLimited. Otherwise it counts as a ledger that does not answer.
         """
-        billing, results = self.billing, list[WindowResult]()
-        for usage in usages:
-            part = covered_part(usage)
-            if usage.problem is not None or part is None:
-                results.append(usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail))
-                continue
-            try:
-                # The ledger's records vouch for one invoice: none of them may be billed by another one too.
-                doubt = overlap_doubt(invoice, usage, part, stripe=self.stripe, ledger=self.ledger, store=self.store)
-                if doubt is not None:
-                    results.append(usage.result(*doubt))
+        billing, found_thresholds = self.billing, False
+        while True:
+            results: list[WindowResult] = []
+            for usage in usages:
+                part = covered_part(usage)
+                if usage.problem is not None or part is None:
+                    results.append(usage.result(usage.problem or Reason.UNKNOWN_SHAPE, usage.detail))
                     continue
-                read_meter = partial(billing.meter_totals, invoice, usage)
-                results.append(self.compare_usage(usage, read_meter, invoice=invoice, strict=finalized_by_us))
-            except RemoteError as error:
-                if raise_rate_limited and isinstance(error, RateLimited):
-                    raise
-                results.append(usage.result(*error_reason(error)))
-        finding = summarize(tuple(results))
-        if billing.finds_thresholds(invoice, finding):
-            # Only once: the threshold invoices are known now, and belong to what the invoice bills.
-            return self.compare(
-                invoice,
-                billing.usages(invoice),
-                finalized_by_us=finalized_by_us,
-                raise_rate_limited=raise_rate_limited,
-            )
-        return finding
+                try:
+                    # The ledger's records vouch for one invoice: none of them may be billed by another one too.
+                    doubt = overlap_doubt(
+                        invoice, usage, part, stripe=self.stripe, ledger=self.ledger, store=self.store
+                    )
+                    if doubt is not None:
+                        results.append(usage.result(*doubt))
+                        continue
+                    read_meter = partial(billing.meter_totals, invoice, usage)
+                    results.append(self.compare_usage(usage, read_meter, invoice=invoice, strict=finalized_by_us))
+                except RemoteError as error:
+                    if raise_rate_limited and isinstance(error, RateLimited):
+                        raise
+                    results.append(usage.result(*error_reason(error)))
+            finding = summarize(tuple(results))
+            if found_thresholds or not billing.finds_thresholds(invoice, finding):
+                return finding
+            # Thresholds that the gate never saw billed a part: now that they are known, compare once more with them.
+            usages, found_thresholds = billing.usages(invoice), True
 
     def compare_usage(
         self, usage: BilledUsage, read_meter: ReadMeter, *, invoice: Invoice | None, strict: bool

@@ -254,7 +254,7 @@ def summary(*, verified: bool = True, count: int | None = 4, net: str | None = "
         pytest.param(summary(), Reason.EXACT, id="the same records"),
         pytest.param(summary(net="-100.0"), Reason.EXACT, id="written otherwise"),
         pytest.param(summary(verified=False), Reason.NOT_SETTLED, id="not verified yet"),
-        pytest.param(summary(verified=False, count=None, net=None), Reason.NOT_SETTLED, id="nothing said at all"),
+        pytest.param(summary(verified=False, count=None, net=None), Reason.NOT_SETTLED, id="nothing confirmed at all"),
         pytest.param(summary(count=3), Reason.ROOT_STALE, id="another number of records"),
         pytest.param(summary(net="-99"), Reason.ROOT_STALE, id="another net"),
         pytest.param(summary(net="100"), Reason.ROOT_STALE, id="the other sign"),

@@ -91,9 +91,9 @@ def test_an_item_that_names_its_meter_but_not_its_usage_is_never_guessed(lines: 
         (item(named=None, quantity=Decimal(2)), UsageItems(amounts="-")),
     ],
     ids=[
-        "nothing said",
-        "metadata not said",
-        "price not said",
+        "an undescribed item",
+        "metadata that the setting does not name",
+        "a price that the setting does not name",
         "no key",
         "an empty name",
         "an amount",

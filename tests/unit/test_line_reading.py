@@ -47,7 +47,7 @@ PACKED = price(package=HUNDREDS)
 quantities = st.decimals(min_value=0, max_value=10**12, allow_nan=False, places=6)
 
 
-def says(inner: str, outer: str | None = None) -> MeterTotals:
+def totals(inner: str, outer: str | None = None) -> MeterTotals:
     return MeterTotals(inner=Decimal(inner), outer=Decimal(outer or inner))
 
 
@@ -91,28 +91,28 @@ def test_the_lines_of_tiers_add_up_without_their_fees(
 
 
 @pytest.mark.parametrize(
-    ("meter_says", "figure", "problem"),
+    ("meter_totals", "figure", "problem"),
     [
-        pytest.param(says("134"), "134", None, id="the same"),
-        pytest.param(says("130", "140"), "134", None, id="between whole minutes"),
-        pytest.param(says("134.0000000000001"), "134", None, id="the same double"),
-        pytest.param(says("133"), "134", Reason.UNKNOWN_SHAPE, id="less"),
-        pytest.param(says("135", "140"), "134", Reason.UNKNOWN_SHAPE, id="outside both"),
+        pytest.param(totals("134"), "134", None, id="the same"),
+        pytest.param(totals("130", "140"), "134", None, id="between whole minutes"),
+        pytest.param(totals("134.0000000000001"), "134", None, id="the same double"),
+        pytest.param(totals("133"), "134", Reason.UNKNOWN_SHAPE, id="less"),
+        pytest.param(totals("135", "140"), "134", Reason.UNKNOWN_SHAPE, id="outside both"),
         pytest.param(None, "134", Reason.UNKNOWN_SHAPE, id="no whole minute in its period"),
     ],
 )
 def test_final_tiers_agree_with_their_meter_or_are_unknown(
-    meter_says: MeterTotals | None, figure: str, problem: Reason | None
+    meter_totals: MeterTotals | None, figure: str, problem: Reason | None
 ) -> None:
-    asked = apply_meter(one(bills(1, "100"), bills(2, "34"), prices=(TIERED,)), meter_says, draft=False)
+    asked = apply_meter(one(bills(1, "100"), bills(2, "34"), prices=(TIERED,)), meter_totals, draft=False)
     assert (asked.quantity, asked.problem, asked.billed_as) == (Decimal(figure), problem, BilledAs.SUM)
 
 
 def test_a_fee_that_costs_as_much_as_a_unit_is_not_guessed() -> None:
     tiers = (replace(TIERS[0], flat_amount=Decimal(3)), TIERS[1])
     unclear = one(bills(1, "99"), bills(2, "1", amount=3), prices=(price(tiered=True, tiers=tiers),))
-    for meter_says in (says("100"), says("99")):
-        asked = apply_meter(unclear, meter_says, draft=True)
+    for meter_totals in (totals("100"), totals("99")):
+        asked = apply_meter(unclear, meter_totals, draft=True)
         assert (asked.problem, asked.lags) == (Reason.UNKNOWN_SHAPE, False)
         assert "flat fee or one unit" in asked.detail
 
@@ -121,22 +121,22 @@ def test_a_fee_that_costs_as_much_as_a_unit_is_not_guessed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_line", "meter_says", "figure", "billed_as"),
+    ("on_line", "meter_totals", "figure", "billed_as"),
     [
-        pytest.param("1234", says("1234"), "1234", BilledAs.SUM, id="raw usage"),
-        pytest.param("13", says("1234"), "1234", BilledAs.METER, id="packages"),
-        pytest.param("0", says("0"), "0", BilledAs.SUM, id="nothing"),
-        pytest.param("1", says("1"), "1", BilledAs.SUM, id="both"),
-        pytest.param("1234", says("1230", "1240"), "1234", BilledAs.SUM, id="raw usage between whole minutes"),
-        pytest.param("13", says("1230", "1240"), None, None, id="packages between whole minutes"),
-        pytest.param("12", says("1234"), None, None, id="neither"),
-        pytest.param("13.5", says("1234"), None, None, id="a part of a package"),
+        pytest.param("1234", totals("1234"), "1234", BilledAs.SUM, id="raw usage"),
+        pytest.param("13", totals("1234"), "1234", BilledAs.METER, id="packages"),
+        pytest.param("0", totals("0"), "0", BilledAs.SUM, id="nothing"),
+        pytest.param("1", totals("1"), "1", BilledAs.SUM, id="both"),
+        pytest.param("1234", totals("1230", "1240"), "1234", BilledAs.SUM, id="raw usage between whole minutes"),
+        pytest.param("13", totals("1230", "1240"), None, None, id="packages between whole minutes"),
+        pytest.param("12", totals("1234"), None, None, id="neither"),
+        pytest.param("13.5", totals("1234"), None, None, id="a part of a package"),
     ],
 )
 def test_a_package_line_counts_usage_or_packages_as_its_meter_says(
-    on_line: str, meter_says: MeterTotals, figure: str | None, billed_as: BilledAs | None
+    on_line: str, meter_totals: MeterTotals, figure: str | None, billed_as: BilledAs | None
 ) -> None:
-    asked = apply_meter(one(bills(1, on_line), prices=(PACKED,)), meter_says, draft=False)
+    asked = apply_meter(one(bills(1, on_line), prices=(PACKED,)), meter_totals, draft=False)
     if figure is None:
         assert asked.problem is Reason.UNKNOWN_SHAPE
     else:
@@ -145,7 +145,7 @@ def test_a_package_line_counts_usage_or_packages_as_its_meter_says(
 
 def test_packages_may_be_rounded_down() -> None:
     down = price(package=replace(HUNDREDS, round_up=False))
-    assert apply_meter(one(bills(1, "12"), prices=(down,)), says("1234"), draft=False).quantity == Decimal(1234)
+    assert apply_meter(one(bills(1, "12"), prices=(down,)), totals("1234"), draft=False).quantity == Decimal(1234)
 
 
 @given(quantities)
@@ -161,16 +161,22 @@ def test_a_package_line_gives_the_meters_figure_however_it_counts(used: Decimal)
 
 
 def behind(
-    meter_says: MeterTotals, reason: Reason, recorded: str, *, strict: bool, on_line: str = "100", made: Price = TIERED
+    meter_totals: MeterTotals,
+    reason: Reason,
+    recorded: str,
+    *,
+    strict: bool,
+    on_line: str = "100",
+    made: Price = TIERED,
 ) -> WindowResult:
     """A draft of 100 whose meter says more, as the comparison found it."""
-    asked = apply_meter(one(bills(1, on_line), prices=(made,)), meter_says, draft=True)
+    asked = apply_meter(one(bills(1, on_line), prices=(made,)), meter_totals, draft=True)
     assert (asked.lags, asked.problem) == (True, None)
     return judge_lagging_lines(asked.result(reason, "", recorded=Decimal(recorded), count=1), asked, strict=strict)
 
 
 def test_a_lagging_draft_takes_its_meters_figure_if_the_final_lines_are_read_again() -> None:
-    seen = behind(says("107"), Reason.EXACT, "107", strict=True)
+    seen = behind(totals("107"), Reason.EXACT, "107", strict=True)
     assert (seen.reason, seen.billed, seen.from_meter, seen.billed_as) == (
         Reason.EXACT,
         Decimal(107),
@@ -180,31 +186,31 @@ def test_a_lagging_draft_takes_its_meters_figure_if_the_final_lines_are_read_aga
 
 
 @pytest.mark.parametrize(
-    ("meter_says", "recorded", "strict", "found"),
+    ("meter_totals", "recorded", "strict", "found"),
     [
-        pytest.param(says("107"), "107", False, Reason.NOT_SETTLED, id="nobody reads the final lines"),
-        pytest.param(says("107"), "100", True, Reason.NOT_SETTLED, id="the ledger has what the lines say"),
-        pytest.param(says("107"), "90", True, Reason.OVERBILLED, id="the ledger has neither"),
-        pytest.param(says("105", "110"), "90", True, Reason.OVERBILLED, id="by whole minutes"),
+        pytest.param(totals("107"), "107", False, Reason.NOT_SETTLED, id="the final lines are not read again"),
+        pytest.param(totals("107"), "100", True, Reason.NOT_SETTLED, id="the ledger has what the lines say"),
+        pytest.param(totals("107"), "90", True, Reason.OVERBILLED, id="the ledger has neither"),
+        pytest.param(totals("105", "110"), "90", True, Reason.OVERBILLED, id="by whole minutes"),
     ],
 )
 def test_a_lagging_draft_is_not_settled_otherwise(
-    meter_says: MeterTotals,
+    meter_totals: MeterTotals,
     recorded: str,
     strict: bool,  # noqa: FBT001  # a column of the table
     found: Reason,
 ) -> None:
     first = Reason.EXACT if recorded == "107" else Reason.OVERBILLED
-    assert behind(meter_says, first, recorded, strict=strict).reason is found
+    assert behind(meter_totals, first, recorded, strict=strict).reason is found
 
 
 def test_lines_that_agree_with_the_ledger_but_not_with_the_meter_prove_nothing() -> None:
-    seen = behind(says("105", "110"), Reason.EXACT, "100", strict=True)
+    seen = behind(totals("105", "110"), Reason.EXACT, "100", strict=True)
     assert (seen.reason, seen.from_meter) == (Reason.NOT_SETTLED, False)
 
 
 def test_a_lagging_package_without_exact_minutes_is_unknown() -> None:
-    asked = apply_meter(one(bills(1, "13"), prices=(PACKED,)), says("1401", "1450"), draft=True)
+    asked = apply_meter(one(bills(1, "13"), prices=(PACKED,)), totals("1401", "1450"), draft=True)
     assert (asked.problem, asked.lags) == (Reason.UNKNOWN_SHAPE, False)
 
 
@@ -254,21 +260,21 @@ def test_each_price_on_a_meter_bills_all_of_its_usage(
 
 
 @pytest.mark.parametrize(
-    ("on_plain", "on_packed", "meter_says", "problem"),
+    ("on_plain", "on_packed", "meter_totals", "problem"),
     [
-        ("250", "3", says("250"), None),
-        ("250", "250", says("250"), None),
-        ("250", "4", says("250"), Reason.UNKNOWN_SHAPE),
-        ("249", "3", says("250"), Reason.UNKNOWN_SHAPE),
-        ("250", "260", says("240", "270"), Reason.UNKNOWN_SHAPE),
+        ("250", "3", totals("250"), None),
+        ("250", "250", totals("250"), None),
+        ("250", "4", totals("250"), Reason.UNKNOWN_SHAPE),
+        ("249", "3", totals("250"), Reason.UNKNOWN_SHAPE),
+        ("250", "260", totals("240", "270"), Reason.UNKNOWN_SHAPE),
     ],
 )
 def test_a_meter_decides_what_two_prices_count(
-    on_plain: str, on_packed: str, meter_says: MeterTotals, problem: Reason | None
+    on_plain: str, on_packed: str, meter_totals: MeterTotals, problem: Reason | None
 ) -> None:
     packed = price(price_id="price_2", package=HUNDREDS)
     both = one(bills(1, on_plain), bills(2, on_packed, price_id="price_2"), prices=(PLAIN, packed))
-    assert apply_meter(both, meter_says, draft=False).problem is problem
+    assert apply_meter(both, meter_totals, draft=False).problem is problem
 
 
 def test_two_prices_with_different_windows_are_two_results() -> None:
@@ -285,7 +291,7 @@ def test_two_prices_with_different_windows_are_two_results() -> None:
 
 
 @pytest.mark.parametrize(
-    ("formula", "readings", "said"),
+    ("formula", "readings", "problem"),
     [
         (Formula.SUM, (), ""),
         (Formula.COUNT, (), ""),
@@ -298,12 +304,12 @@ def test_two_prices_with_different_windows_are_two_results() -> None:
     ],
 )
 def test_an_aggregation_is_compared_only_if_the_ledger_can_agree_with_it(
-    formula: Formula, readings: tuple[str, ...], said: str
+    formula: Formula, readings: tuple[str, ...], problem: str
 ) -> None:
     meters = {"mtr_1": meter(formula=formula)}
     (only,) = billed_usage(invoice(), {"price_1": PLAIN}, meters, "{customer}", readings=readings)
-    assert (only.problem is Reason.UNKNOWN_SHAPE) == bool(said)
-    assert said in only.detail
+    assert (only.problem is Reason.UNKNOWN_SHAPE) == bool(problem)
+    assert problem in only.detail
 
 
 def test_seats_without_a_reading_in_the_period_are_unknown() -> None:
@@ -316,22 +322,22 @@ def test_seats_without_a_reading_in_the_period_are_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recorded", "meter_says", "reason", "figure"),
+    ("recorded", "meter_totals", "reason", "figure"),
     [
-        pytest.param("-5", says("-5"), Reason.EXACT, "-5", id="the same"),
-        pytest.param("-5", says("-6", "-4"), Reason.EXACT, "-5", id="between whole minutes"),
-        pytest.param("-5", says("-4"), Reason.OVERBILLED, "0", id="another figure"),
-        pytest.param("-5", says("-6", "1"), Reason.OVERBILLED, "0", id="perhaps not below zero"),
-        pytest.param("-5", says("0"), Reason.OVERBILLED, "0", id="a meter at zero"),
+        pytest.param("-5", totals("-5"), Reason.EXACT, "-5", id="the same"),
+        pytest.param("-5", totals("-6", "-4"), Reason.EXACT, "-5", id="between whole minutes"),
+        pytest.param("-5", totals("-4"), Reason.OVERBILLED, "0", id="another figure"),
+        pytest.param("-5", totals("-6", "1"), Reason.OVERBILLED, "0", id="perhaps not below zero"),
+        pytest.param("-5", totals("0"), Reason.OVERBILLED, "0", id="a meter at zero"),
         pytest.param("-5", None, Reason.OVERBILLED, "0", id="no answer"),
     ],
 )
 def test_a_meter_below_zero_bills_nothing(
-    recorded: str, meter_says: MeterTotals | None, reason: Reason, figure: str
+    recorded: str, meter_totals: MeterTotals | None, reason: Reason, figure: str
 ) -> None:
     first = result(Reason.OVERBILLED, billed=Decimal(0), recorded=Decimal(recorded))
     assert may_be_below_zero(first)
-    seen = judge_below_zero(first, meter_says)
+    seen = judge_below_zero(first, meter_totals)
     assert (seen.reason, seen.billed) == (reason, Decimal(figure))
     assert (seen.billed_as is BilledAs.METER) == (reason is Reason.EXACT)
 
@@ -346,7 +352,7 @@ def test_a_figure_below_zero_names_what_is_billed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("formula", "count", "reason", "told"),
+    ("formula", "count", "reason", "named"),
     [
         (Formula.COUNT, 100, Reason.UNDERBILLED, True),
         (Formula.COUNT, 99, Reason.UNDERBILLED, False),
@@ -358,7 +364,7 @@ def test_a_count_of_reports_is_told_from_a_ledger_that_sums(
     formula: Formula,
     count: int,
     reason: Reason,
-    told: bool,  # noqa: FBT001  # a column of the table
+    named: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     seen = judge_by_formula(result(reason, count=count), usage(formula=formula))
-    assert ("counts reports" in seen.detail) is told
+    assert ("counts reports" in seen.detail) is named

@@ -91,18 +91,18 @@ def test_two_reads_are_a_settle_interval_apart_and_never_more_than_a_minute(sett
     ("settling", "meter", "reason"),
     [
         pytest.param(None, None, Reason.UNDERBILLED, id="final lines: nothing settles any more"),
-        pytest.param(at(), "90", Reason.NOT_SETTLED, id="nobody has read it before"),
+        pytest.param(at(), "90", Reason.NOT_SETTLED, id="without an earlier read"),
         pytest.param(at(wait=timedelta(0)), "90", Reason.UNDERBILLED, id="no wait for usage to settle, none here"),
-        pytest.param(at(earlier=read("90")), "90", Reason.UNDERBILLED, id="it said so an hour ago"),
+        pytest.param(at(earlier=read("90")), "90", Reason.UNDERBILLED, id="it showed so an hour ago"),
         pytest.param(at(earlier=read("90", ago=MINUTE)), "90", Reason.UNDERBILLED, id="just long enough ago"),
         pytest.param(at(earlier=read("90", ago=59 * SECOND)), "90", Reason.NOT_SETTLED, id="a second too early"),
         pytest.param(at(earlier=read("90")), "91", Reason.NOT_SETTLED, id="it moved, the line did not"),
         pytest.param(at(earlier=read("89")), "90", Reason.NOT_SETTLED, id="it moved to what the line says"),
         pytest.param(at(earlier=read("90.000000000000001")), "90", Reason.UNDERBILLED, id="in fifteen digits"),
         pytest.param(at(earlier=read("89")), "100", Reason.EXACT, id="it moved to what the ledger says: no drift"),
-        pytest.param(at(earlier=read("90")), None, Reason.UNDERBILLED, id="it cannot be asked: the line said so"),
+        pytest.param(at(earlier=read("90")), None, Reason.UNDERBILLED, id="it cannot be asked: the line showed so"),
         pytest.param(at(earlier=read("80")), None, Reason.NOT_SETTLED, id="it cannot be asked and the line moved"),
-        pytest.param(at(), None, Reason.NOT_SETTLED, id="it cannot be asked and nobody saw the line before"),
+        pytest.param(at(), None, Reason.NOT_SETTLED, id="it cannot be asked, without an earlier check of the line"),
     ],
 )
 def test_a_difference_counts_once_stripe_returned_the_same_figure_twice(
