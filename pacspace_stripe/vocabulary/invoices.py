@@ -316,7 +316,7 @@ class ListedInvoice:
     invoice: Invoice | None
     """None if this one cannot be read; that hides no other."""
     complete: bool
-    """True if all its lines are there: a list shows only the first ones (FACTS 4.4)."""
+    """True if all its lines are there: a list shows only the first ones (FACTS 4.4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Quantities: exact decimals in a meter's own unit, compared as their sources keep them.
 
-Both vendors keep doubles, of which 15 significant digits are exact (FACTS 4.2). So two quantities are equal if they
+Both vendors keep doubles, of which 15 significant digits are exact (FACTS 4.3.1). So two quantities are equal if they
 agree on these digits; a ``float`` never touches a quantity here.
 """
 

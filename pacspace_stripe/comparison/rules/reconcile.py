@@ -157,7 +157,7 @@ def _by_the_meter(
     if not equal(metered, recorded, tolerance=tolerance):
         return None
     if strict:
-        # The meter's figure replaces the line's, which only finalization brings up to date (FACTS 2.1).
+        # The meter's figure replaces the line's, which only finalization brings up to date (FACTS 2.1.1).
         exact = equal(metered, recorded)
         detail = f"the draft's line says {text(first.billed or Decimal(0))}, its meter {text(metered)}"
         return replace(

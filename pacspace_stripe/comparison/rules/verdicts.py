@@ -90,7 +90,7 @@ class LineKind(StrEnum):
     FLAT_FEE = "flat_fee"
     """The fixed part of a tier: no usage."""
     PRORATION = "proration"
-    """A correction of money: no usage (FACTS 4.4)."""
+    """A correction of money: no usage (FACTS 4.4.3)."""
     UNKNOWN = "unknown"
     """Line of an unknown kind: its quantity may be usage."""
 

@@ -21,7 +21,7 @@ from pacspace_stripe.vocabulary.policy import Attribution
 from pacspace_stripe.vocabulary.windows import Window
 
 LATEST_ACCEPTANCE = timedelta(days=35)
-"""Longest time between usage and its record's acceptance: Stripe takes meter events that old (FACTS 4.2)."""
+"""Longest time between usage and its record's acceptance: Stripe takes meter events that old (FACTS 4.5)."""
 _DATE = re.compile(r"(?<![0-9-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9-])")
 _DAY = timedelta(days=1)
 

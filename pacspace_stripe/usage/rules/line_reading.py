@@ -2,7 +2,7 @@
 
 1. Tiers and packages   Stripe does not document what the quantities of their lines are (FACTS 4.4). The meter's figure
                         is Stripe's own, and the lines have to agree with it.
-2. A draft's lines      They may lag behind the meter until finalization, which brings them up to date (FACTS 2.1).
+2. A draft's lines      They may lag behind the meter until finalization, which brings them up to date (FACTS 2.1.1).
 3. A meter below zero   It bills nothing, and its line shows 0 (FACTS 4.2).
 4. Counts and readings  A meter that does not sum explains some differences by itself.
 """
