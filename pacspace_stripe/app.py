@@ -84,7 +84,7 @@ class App:
     @staticmethod
     def last_result(job: Job) -> CheckResult:
         """Return the stored state of a job in the shape of a check's result; ``status`` is its stage."""
-        memory = job.memory
+        memory = job.state
         return result_of(memory, status=memory.stage.value, next_check_at=job.next_check_at)
 
     @property

@@ -215,16 +215,16 @@ class Wakeups:
 
     def _unless_ended(self, invoice_id: str | None) -> str | None:
         known = self.store.jobs.find(invoice_id) if invoice_id else None
-        return None if known is not None and (known.memory.ended or known.memory.cleared) else invoice_id
+        return None if known is not None and (known.state.ended or known.state.cleared) else invoice_id
 
     def _unless_cleared(self, invoice_id: str | None) -> str | None:
         """Return the id unless we released that invoice: its payment ends it, and a release is watched anyway."""
         known = self.store.jobs.find(invoice_id) if invoice_id else None
-        return None if known is not None and known.memory.cleared else invoice_id
+        return None if known is not None and known.state.cleared else invoice_id
 
     def _held(self, invoice_id: str | None) -> bool:
         known = self.store.jobs.find(invoice_id) if invoice_id else None
-        return known is not None and known.memory.held
+        return known is not None and known.state.held
 
     def _ignored(self, event: Event) -> Ignored | None:
         """Return why an event is not acted on, if it is not; log other accounts and modes once."""
@@ -248,7 +248,7 @@ class Wakeups:
         if self.store.journal.fact(_OWN_ACCOUNT) == account:
             return True
         known = self.store.jobs.find(event.invoice_id) if event.invoice_id else None
-        if known is None or known.memory.first is None:
+        if known is None or known.state.first is None:
             return False
         self.store.journal.remember_fact(_OWN_ACCOUNT, account)
         return True

@@ -191,7 +191,7 @@ class Backfill:
         if self.checker.services.comparer.usages(invoice) or HOLD_KEY in invoice.metadata:
             return True
         job = self.store.jobs.find(invoice.invoice_id)
-        return job is not None and job.memory.held
+        return job is not None and job.state.held
 
     def _checked(self, listed: ListedInvoice) -> CheckResult:
         def attempt(may_wait: bool) -> CheckResult:  # noqa: FBT001 - the signature of CheckAttempt

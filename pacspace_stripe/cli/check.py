@@ -63,7 +63,7 @@ def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:
             "`pacspace-stripe sweep` looks for warnings that are due"
         )
         raise click.ClickException(message)
-    if act and not warnings[0].memory.ended:
+    if act and not warnings[0].state.ended:
         return when_free(app, lambda: app.early_warning.check(warnings[0].job_id))
     return app.last_result(warnings[0])
 
@@ -74,4 +74,4 @@ def early_warning_of(app: App, invoice: Invoice) -> CheckResult | None:
     if invoice.subscription_id is None:
         return None
     found = (app.store.jobs.find(upcoming_job_id(invoice.subscription_id, end)) for end in sorted(ends))
-    return next((app.last_result(one) for one in found if one and one.memory.verdict), None)
+    return next((app.last_result(one) for one in found if one and one.state.verdict), None)

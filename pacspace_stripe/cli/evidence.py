@@ -60,8 +60,8 @@ def evidence(invoice: str, *, every: bool, bundle: Path | None, as_json: bool) -
         last = len(store.chains.of_chain(json.loads(decision.document)["chain"]["id"]))
     if elsewhere:
         echo_line(_ELSEWHERE.format(invoice=invoice, sha256=elsewhere), fg="yellow", err=True)
-    if job is not None and job.memory.stamp and job.memory.stamp.without_footer:
-        echo_line(f"stamped without a footer: {job.memory.stamp.without_footer}", fg="yellow", err=True)
+    if job is not None and job.state.stamp and job.state.stamp.without_footer:
+        echo_line(f"stamped without a footer: {job.state.stamp.without_footer}", fg="yellow", err=True)
     if as_json:
         # The bytes as they are: `echo_json` would change them, and with them their SHA-256.
         sys.stdout.buffer.write(b"".join(link.document + b"\n" for link in links) if every else decision.document)

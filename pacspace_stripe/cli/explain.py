@@ -93,7 +93,7 @@ def _stored(app: App, invoice: Invoice) -> ExplainedInvoice | None:
     """Return the stored explanations, if they explain exactly the figures of the last check."""
     job = app.store.jobs.find(invoice.invoice_id)
     known = app.store.explanations.find(invoice.invoice_id)
-    if job is None or known is None or known.fingerprint != fingerprint(job.memory.windows):
+    if job is None or known is None or known.fingerprint != fingerprint(job.state.windows):
         return None
     result = replace(app.last_result(job), status=invoice.status.value)
     return _with_plans(app, invoice, result, known.explanations, known.made_at)

@@ -96,7 +96,7 @@ def _system_user() -> str:
 
 def _held(app: App) -> list[InvoiceState]:
     wrong = (Verdict.DRIFTED, Verdict.UNPROVEN)
-    return [one.memory for one in app.store.jobs.invoices(held=True) if one.memory.verdict in wrong]
+    return [one.state for one in app.store.jobs.invoices(held=True) if one.state.verdict in wrong]
 
 
 def _released(app: App, invoice: str, waiver: Waiver) -> CheckResult:

@@ -34,11 +34,11 @@ def overlap_doubt(
         job = store.jobs.find(other_id)
         if invoice.billing_reason == THRESHOLD and not usage.by_record:
             # A later invoice of the period counts this one. A dry run knows only what the other one covers.
-            known = job.memory.subscription_id if job else stripe.read_invoice(other_id).subscription_id
+            known = job.state.subscription_id if job else stripe.read_invoice(other_id).subscription_id
             if known == invoice.subscription_id:
                 passed = (*passed, other_id)
                 continue
-        if job is not None and job.memory.ended and stripe.read_invoice(other_id).status in GIVEN_UP:
+        if job is not None and job.state.ended and stripe.read_invoice(other_id).status in GIVEN_UP:
             # It may have been voided after the gate's last check of it, and without an event.
             store.coverage.put(other_id, ())
             continue
@@ -65,12 +65,12 @@ def _doubt(
     A settlement record has no time, and two customers must not share an account, whatever is recorded on it. Otherwise
     it depends on whether the overlap holds a record.
     """
-    customer_id = job.memory.customer_id if job else None
+    customer_id = job.state.customer_id if job else None
     detail = overlap_detail(
         invoice,
         other_id,
         customer_id=customer_id,
-        subscription_id=job.memory.subscription_id if job else None,
+        subscription_id=job.state.subscription_id if job else None,
         by_record=usage.by_record,
     )
     if usage.by_record or (customer_id or stripe.read_invoice(other_id).customer_id) != invoice.customer_id:

@@ -106,7 +106,7 @@ class InvoiceStamper:
         """
         problem = f"{invoice.invoice_id} is a draft, so Stripe has no PDF of it yet"
         job = self.store.jobs.find(invoice.invoice_id)
-        state = job.memory if job else None
+        state = job.state if job else None
         if state is not None and state.held:
             decided = state.verdict is not None and state.reason is not None
             finding = f" as {state.verdict} ({state.reason})" if decided else ""

@@ -139,7 +139,7 @@ class NeighbourSearch:
             for invoice_id, account in covered[:_MOST_COVERED]
             for job in [self.store.jobs.find(invoice_id)]
             if job is not None
-            for candidate in self._of_another_customer(job.memory, account)
+            for candidate in self._of_another_customer(job.state, account)
             if self._may_keep_our_meter(candidate.meter_account)
         )
         yield from islice(found, _MOST_COVERED_READ)

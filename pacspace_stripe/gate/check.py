@@ -487,7 +487,7 @@ class Check:
     def unanswered(self, error: RemoteError, now: datetime) -> CheckOutcome:
         """Note that a vendor did not answer, or refused: nothing was decided, and no finding is replaced."""
         state, alerts, policy = self.leased.saved, self.services.alerts, self.services.policy
-        failures = self.leased.job.memory.failures
+        failures = self.leased.job.state.failures
         if isinstance(error, RateLimited) and failures < MOST_RATE_LIMITED_CHECKS:
             wait = max(RATE_LIMIT_RETRY, min(error.retry_after or RATE_LIMIT_RETRY, timedelta(minutes=1)))
             state = replace(state, failures=failures + 1)

@@ -76,9 +76,9 @@ class Checker:
         """
         job = self.services.store.jobs.find(invoice.invoice_id)
         left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-        if job is None or not left or not job.memory.ended or not job.memory.cleared:
+        if job is None or not left or not job.state.ended or not job.state.cleared:
             return None
-        state, usages = job.memory, self.services.comparer.usages(mapped(invoice, job.memory.mapping))
+        state, usages = job.state, self.services.comparer.usages(mapped(invoice, job.state.mapping))
         if any(usage.by_record for usage in usages) or not carries_good_stamp(invoice, state):
             return None
         changed = changed_stamp(invoice, state)

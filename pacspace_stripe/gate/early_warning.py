@@ -127,7 +127,7 @@ class EarlyWarning:
         return result_of(state, status="upcoming", next_check_at=next_check_at)
 
     def _guarded(self, leased: JobLease) -> tuple[InvoiceState, datetime | None]:
-        state = leased.job.memory
+        state = leased.job.state
         if state.ended:
             return state, None
         if not self.comparer.ledger.has_windows:

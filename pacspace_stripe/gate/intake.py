@@ -137,7 +137,7 @@ def with_early_warning(context: CheckContext, case: Case) -> Case:
     block = jobs.block_on(state.subscription_id)
     if block is None or not is_of_period(case.invoice, block.job_id):
         return case
-    state = replace(state, early_warning_id=block.job_id, alerted=(*state.alerted, *block.memory.alerted))
+    state = replace(state, early_warning_id=block.job_id, alerted=(*state.alerted, *block.state.alerted))
     context.leased.save(state)
     jobs.end_block(block.job_id)
     context.did(state, "blocked by the early warning")

@@ -92,7 +92,7 @@ class Store:
     def stamped_elsewhere(self, invoice_id: str) -> str | None:
         """Return the SHA-256 of the evidence that an invoice carries, if that is not in this database."""
         job = self.jobs.find(invoice_id)
-        carried = job.memory.evidence_sha256 if job else None
+        carried = job.state.evidence_sha256 if job else None
         return carried if carried is not None and self.chains.find(carried) is None else None
 
     def migrate(self) -> None:

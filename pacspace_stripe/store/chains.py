@@ -75,7 +75,7 @@ class Chains:
 
     def _has_nothing_metered(self, invoice_id: str) -> bool:
         """Return whether the last check found nothing metered on it, so that another one would not help."""
-        found = (jobs.c.memory["detail"].as_string(), jobs.c.verdict)
+        found = (jobs.c.state["detail"].as_string(), jobs.c.verdict)
         with self._database.reading() as connection:
             row = connection.execute(sa.select(*found).where(jobs.c.job_id == invoice_id)).one_or_none()
         return row is not None and row[0] == NOTHING_METERED and row[1] is None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Coverage:
-    """Rows of ``pacspace_claims``. Those of an invoice are replaced as a whole: a corrected mapping frees all of them."""
+    """Rows of ``pacspace_claims``, replaced per invoice as a whole so that a corrected mapping frees all of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -94,7 +94,7 @@ class Coverage:
         Early warnings are among them where there is no invoice yet.
         """
         billing = sa.select(coverage.c.invoice_id).where(*_overlapping(window))
-        query = sa.select(jobs.c.memory).where(
+        query = sa.select(jobs.c.state).where(
             jobs.c.verdict == Verdict.DRIFTED.value, jobs.c.job_id != invoice_id, jobs.c.job_id.in_(billing)
         )
         with self._database.reading() as connection:

@@ -45,7 +45,7 @@ class Job:
 
     job_id: str
     kind: JobKind
-    memory: InvoiceState
+    state: InvoiceState
     requested: int
     answered: int
     next_check_at: datetime | None
@@ -58,7 +58,7 @@ class Job:
         return cls(
             job_id=row["job_id"],
             kind=JobKind(row["kind"]),
-            memory=states.from_json(row["memory"]),
+            state=states.from_json(row["state"]),
             requested=row["requested"],
             answered=row["answered"],
             next_check_at=row["next_check_at"],
@@ -77,7 +77,7 @@ def state_columns(state: InvoiceState) -> dict[str, Any]:
         "held": state.held,
         "verdict": state.verdict.value if state.verdict else None,
         "reason": state.reason.value if state.reason else None,
-        "memory": states.to_json(state),
+        "state": states.to_json(state),
     }
 
 
@@ -171,7 +171,7 @@ class Jobs:
         if row is None:
             return None
         job = Job.from_row(row)
-        return JobLease(jobs=self, job=job, owner=owner, ttl=ttl, saved=job.memory, renewed_at=now)
+        return JobLease(jobs=self, job=job, owner=owner, ttl=ttl, saved=job.state, renewed_at=now)
 
     def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:
         """Extend a lease. Return False if it is lost."""
@@ -272,7 +272,7 @@ class Jobs:
         Rows are read as they are yielded. ``since`` leaves out invoices that were not checked from then on.
         """
         judged = sa.or_(jobs.c.verdict.is_not(None), jobs.c.stage != Stage.ENDED.value)
-        query = sa.select(jobs.c.memory).where(jobs.c.kind == JobKind.INVOICE.value, judged)
+        query = sa.select(jobs.c.state).where(jobs.c.kind == JobKind.INVOICE.value, judged)
         if since is not None:
             query = query.where(jobs.c.updated_at >= since)
         query = query.order_by(jobs.c.customer_id, jobs.c.job_id)
@@ -286,23 +286,23 @@ class Jobs:
 
     def stamped(self, job_ids: Sequence[str]) -> list[InvoiceState]:
         """Return the states of those of the given invoices that carry, or should carry, a stamp of ours."""
-        is_stamped = jobs.c.memory["stamp", "evidence_sha256"].as_string().is_not(None)
-        return self._states(sa.select(jobs.c.memory).where(jobs.c.job_id.in_(job_ids), is_stamped))
+        is_stamped = jobs.c.state["stamp", "evidence_sha256"].as_string().is_not(None)
+        return self._states(sa.select(jobs.c.state).where(jobs.c.job_id.in_(job_ids), is_stamped))
 
     def given_up(self, job_ids: Sequence[str]) -> set[str]:
         """Return those of the given ids that ended without ever being read, because Stripe had no such invoice."""
-        never_read = jobs.c.memory["first", "at"].as_string().is_(None)
+        never_read = jobs.c.state["first", "at"].as_string().is_(None)
         return self._ids(jobs.c.job_id.in_(job_ids), jobs.c.stage == Stage.ENDED.value, never_read)
 
     def kept_back(self, job_ids: Sequence[str]) -> set[str]:
         """Return those of the given drafts that are held, by the gate or by another tool before it."""
-        foreign = jobs.c.memory["first", "auto_advance"].as_boolean() == sa.false()
+        foreign = jobs.c.state["first", "auto_advance"].as_boolean() == sa.false()
         held = sa.or_(jobs.c.held == sa.true(), foreign)
         return self._ids(jobs.c.job_id.in_(job_ids), jobs.c.stage != Stage.ENDED.value, held)
 
     def blocks(self) -> list[InvoiceState]:
         """Return the early warnings that found drift and wait for their draft."""
-        return self._states(sa.select(jobs.c.memory).where(*_BLOCKING).order_by(jobs.c.job_id))
+        return self._states(sa.select(jobs.c.state).where(*_BLOCKING).order_by(jobs.c.job_id))
 
     def block_on(self, subscription_id: str) -> Job | None:
         """Return the early warning that blocks the next draft of a subscription, if one found drift."""
@@ -325,7 +325,7 @@ class Jobs:
         A process that checks the early warning at this moment loses its lease, so that it cannot revive the block.
         """
         with self._database.writing() as connection:
-            query = sa.select(jobs.c.memory).where(jobs.c.job_id == job_id).with_for_update()
+            query = sa.select(jobs.c.state).where(jobs.c.job_id == job_id).with_for_update()
             state = states.from_json(connection.execute(query).scalar_one())
             ended = state_columns(replace(state, position=Ended()))
             values = {**ended, "next_check_at": None, "lease_owner": None, "lease_until": None}
@@ -335,7 +335,7 @@ class Jobs:
         """End a released invoice that a signed event reports as paid: nothing is left to watch for."""
         released = (jobs.c.job_id == job_id, jobs.c.stage == Stage.RELEASED.value, jobs.c.held == sa.false())
         with self._database.writing() as connection:
-            found = connection.execute(sa.select(jobs.c.memory).where(*released).with_for_update()).scalar()
+            found = connection.execute(sa.select(jobs.c.state).where(*released).with_for_update()).scalar()
             if found is None:
                 return False
             ended = replace(states.from_json(found), position=Cleared())

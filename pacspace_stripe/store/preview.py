@@ -40,7 +40,7 @@ class PreviewJobs(Jobs):
         job = self.find(job_id) or Job(
             job_id=job_id,
             kind=kind,
-            memory=InvoiceState(invoice_id=job_id),
+            state=InvoiceState(invoice_id=job_id),
             requested=0,
             answered=0,
             next_check_at=None,
@@ -48,7 +48,7 @@ class PreviewJobs(Jobs):
             lease_until=None,
             updated_at=now,
         )
-        return JobLease(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.memory, renewed_at=now)
+        return JobLease(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.state, renewed_at=now)
 
     def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - there is no lease to lose
         return True

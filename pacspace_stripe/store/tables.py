@@ -1,8 +1,8 @@
 """Our tables. They hold every state; the tables of the queue only carry triggers.
 
-A job was called a subject in earlier versions, its counters ``wanted`` and ``checked``, coverage was called claims, and
-a lease on a delivery a claim. The database keeps these names behind the keys of the columns: processes of the previous
-version run beside this one while a deployment rolls, and would not find renamed tables or columns.
+Earlier versions called a job a subject, its state a memory, its counters ``wanted`` and ``checked``, coverage claims, and
+the lease on a delivery a claim. The database keeps these names behind the keys of the columns: processes of the
+previous version run beside this one while a deployment rolls, and would not find renamed tables or columns.
 """
 
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ jobs = sa.Table(
     sa.Column("held", sa.Boolean, nullable=False, default=False),
     sa.Column("verdict", sa.String(16)),
     sa.Column("reason", sa.String(32)),
-    sa.Column("memory", sa.JSON, nullable=False),
+    sa.Column("memory", sa.JSON, key="state", nullable=False),
     sa.Column("wanted", sa.Integer, key="requested", nullable=False, default=0),
     sa.Column("checked", sa.Integer, key="answered", nullable=False, default=0),
     sa.Column("next_check_at", UtcDateTime),
@@ -59,7 +59,7 @@ jobs = sa.Table(
     sa.Index("ix_pacspace_subjects_verdict", "kind", "verdict"),
     sa.Index("ix_pacspace_subjects_lease", "lease_owner"),
 )
-"""Invoices, early warnings, and the sweep: everything that is checked until it ends. ``memory`` is its InvoiceState."""
+"""Invoices, early warnings, and the sweep: everything that is checked until it ends. ``state`` is its InvoiceState."""
 
 events = sa.Table(
     "pacspace_events",

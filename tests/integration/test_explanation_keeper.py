@@ -67,7 +67,7 @@ class PlannedExplainer:
         if self.made is not None:
             stripes = self.made.invoice(scope.job_id)
             job = self.made.app.store.jobs.find(scope.job_id)
-            self.known.append(not stripes["auto_advance"] and bool(job and job.memory.alerted))
+            self.known.append(not stripes["auto_advance"] and bool(job and job.state.alerted))
         if self.failing:
             raise self.failing
         return (TWICE,)
@@ -160,7 +160,7 @@ def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
             overbilled(made).run()
             job = made.app.store.jobs.find(made.invoice_id)
             assert job is not None
-            return made.invoice()["auto_advance"], job.memory, job.next_check_at, explained(made) is not None
+            return made.invoice()["auto_advance"], job.state, job.next_check_at, explained(made) is not None
 
     with caplog.at_level(logging.ERROR):
         *without, kept = outcome(tmp_path / "failing", PlannedExplainer(failing=failing))

@@ -39,15 +39,15 @@ def test_every_row_of_the_previous_version_is_migrated_and_can_be_taken_back(sto
     for number, row in enumerate(OLD_ROWS):
         found = store.jobs.find(f"in_{number:02}")
         assert found is not None
-        assert (found.memory.held, found.memory.blocked) == (row["held"], row["blocked"])
+        assert (found.state.held, found.state.blocked) == (row["held"], row["blocked"])
         with store.engine.connect() as connection:
             stage = connection.execute(sa.select(JOBS.c.stage).where(JOBS.c.subject_id == found.job_id)).scalar_one()
-        assert stage == found.memory.stage
+        assert stage == found.state.stage
     held = {job.job_id for job in store.jobs.invoices(held=True)}
     assert held == {f"in_{number:02}" for number, row in enumerate(OLD_ROWS) if row["held"]}
     revision(store, "downgrade", "0007")
     with store.engine.connect() as connection:
-        back = connection.execute(sa.select(JOBS.c.memory).order_by(JOBS.c.subject_id)).scalars().all()
+        back = connection.execute(sa.select(JOBS.c.state).order_by(JOBS.c.subject_id)).scalars().all()
     decided_by = ("held", "blocked", "past", "finalized_by_us", "updates_unread", "backstop_at", "stamped")
     for row, kept in zip(OLD_ROWS, back, strict=True):
         assert {name: kept[name] for name in decided_by} == {name: row[name] for name in decided_by}

@@ -42,7 +42,7 @@ def request(made: World, method: str, path: str, **form: str) -> httpx.Response:
 
 def warning(made: World) -> str | None:
     job = made.app.store.jobs.find(upcoming_job_id(subscription(made), PERIOD_END))
-    return job.memory.verdict if job else None
+    return job.state.verdict if job else None
 
 
 def looked_at_after(made: World, event: dict[str, Any]) -> bool:

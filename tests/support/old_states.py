@@ -75,7 +75,7 @@ def take_back_to_0007(store: Store) -> None:
     with store.engine.connect() as connection:
         job_ids = connection.execute(sa.select(JOBS.c.subject_id)).scalars().all()
     found = {job_id: store.jobs.find(job_id) for job_id in job_ids}
-    rows = {job_id: old_row(job.memory) for job_id, job in found.items() if job is not None}
+    rows = {job_id: old_row(job.state) for job_id, job in found.items() if job is not None}
     revision(store, "downgrade", "0007")
     write_old_rows(store, rows)
 

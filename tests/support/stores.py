@@ -128,7 +128,7 @@ def fill(store: Store, ids: list[str], *, next_check_at: datetime | None = START
         **columns,
     }
     with store.engine.begin() as connection:
-        rows = [row | {"job_id": one, "subscription_id": f"sub_of_{one}", "memory": {"invoice_id": one}} for one in ids]
+        rows = [row | {"job_id": one, "subscription_id": f"sub_of_{one}", "state": {"invoice_id": one}} for one in ids]
         connection.execute(sa.insert(jobs), rows)
 
 

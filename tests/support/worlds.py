@@ -183,7 +183,7 @@ class World:
         """What we remember of it."""
         job = self.app.store.jobs.find(invoice_id or self.invoice_id)
         assert job is not None
-        return job.memory
+        return job.state
 
     def stripe_calls(self) -> list[str]:
         """Return the product's requests to Stripe, by endpoint."""

@@ -74,7 +74,7 @@ class PdfFolder:
     def _there(self, invoice_id: str, number: str | None) -> Path | None:
         """Return the file that carries the evidence of the invoice's stamp; None if there is none."""
         job = self.app.store.jobs.find(invoice_id)
-        stamp = job.memory.stamp if job else None
+        stamp = job.state.stamp if job else None
         if stamp is None:
             return None
         about = (invoice_id, stamp.evidence_sha256)

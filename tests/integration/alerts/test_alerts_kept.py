@@ -50,7 +50,7 @@ def test_told_is_remembered_together_with_its_message(store: Store) -> None:
 def tell_again(store: Store) -> tuple[str, ...]:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
-    memory = Alerts(store=store, channels=BOTH).give(leased, leased.job.memory, "drifted:OVERBILLED", "")
+    memory = Alerts(store=store, channels=BOTH).give(leased, leased.job.state, "drifted:OVERBILLED", "")
     leased.give_back(memory, None)
     return memory.alerted
 
@@ -84,7 +84,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: 
         with store.engine.connect() as connection:
             told = list(connection.execute(sa.select(alerts.c.job_id)).scalars())
             ways = list(connection.execute(sa.select(deliveries.c.alert_id)).scalars())
-        remembered = [one.job_id for one in store.jobs.invoices() if one.memory.alerted]
+        remembered = [one.job_id for one in store.jobs.invoices() if one.state.alerted]
     assert sorted(told) == sorted(set(told)) == sorted(remembered)
     assert set(told) >= set(said)
     assert len(ways) == 2 * len(told)

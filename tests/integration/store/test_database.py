@@ -239,7 +239,7 @@ def test_a_writer_does_not_keep_a_reader_waiting(store: Store, clock: ManualCloc
         with ThreadPoolExecutor(1) as thread:
             found = thread.submit(store.jobs.find, "in_1").result(timeout=2)
     assert found is not None
-    assert found.memory.stage is Stage.HELD
+    assert found.state.stage is Stage.HELD
 
 
 def test_writers_wait_for_each_other(store: Store) -> None:

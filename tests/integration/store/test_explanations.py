@@ -80,6 +80,6 @@ def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for
     store.migrate()
     found = store.jobs.find("in_1")
     assert found is not None
-    assert found.memory.detail == "kept"
+    assert found.state.detail == "kept"
     store.explanations.put("in_1", "a", (TWICE,))
     assert store.explanations.fingerprint_of("in_1") == "a"

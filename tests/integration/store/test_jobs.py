@@ -130,7 +130,7 @@ def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Sto
         leased.give_back(BLOCK, START + DAY)
     found = store.jobs.find(BLOCK.invoice_id)
     assert found is not None
-    assert (found.memory.stage, found.next_check_at) == (Stage.ENDED, None)
+    assert (found.state.stage, found.next_check_at) == (Stage.ENDED, None)
 
 
 def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
@@ -138,7 +138,7 @@ def test_a_released_invoice_that_was_paid_has_ended(store: Store) -> None:
     assert store.jobs.finish_released("in_1")
     found = store.jobs.find("in_1")
     assert found is not None
-    assert (found.memory.stage, found.memory.held, found.next_check_at) == (Stage.ENDED, False, None)
+    assert (found.state.stage, found.state.held, found.next_check_at) == (Stage.ENDED, False, None)
 
 
 def test_an_invoice_that_is_held_again_does_not_end_by_being_paid(store: Store) -> None:

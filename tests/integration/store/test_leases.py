@@ -29,14 +29,14 @@ def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
 
 def test_a_lease_makes_a_subject_that_is_new(store: Store) -> None:
     lease = leased(store)
-    assert lease.job.memory == InvoiceState(invoice_id="in_1")
+    assert lease.job.state == InvoiceState(invoice_id="in_1")
     assert lease.job.lease_until == START + TTL
 
 
 def test_a_lease_is_free_again_when_it_was_given_back(store: Store) -> None:
     leased(store).give_back(HELD, None)
     again = leased(store)
-    assert again.job.memory == HELD
+    assert again.job.state == HELD
 
 
 def test_a_lease_is_free_again_when_it_ran_out(store: Store, clock: ManualClock) -> None:
@@ -63,7 +63,7 @@ def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
     lease.guard()
     found = store.jobs.find("in_1")
     assert found is not None
-    assert (found.memory, lease.saved) == (HELD, HELD)
+    assert (found.state, lease.saved) == (HELD, HELD)
 
 
 @pytest.mark.parametrize("taken_over", [False, True], ids=["run out", "taken over"])

@@ -46,7 +46,7 @@ def test_migrating_again_keeps_what_is_there(store: Store) -> None:
     store.migrate()
     found = store.jobs.find("in_1")
     assert found is not None
-    assert found.memory == HELD
+    assert found.state == HELD
 
 
 MIGRATE = """

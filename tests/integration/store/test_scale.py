@@ -72,8 +72,8 @@ def _whole_look(store: Store) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_7", timedelta(seconds=30))
     assert leased is not None
     leased.guard()
-    leased.save(leased.job.memory)
-    leased.give_back(leased.job.memory, NOW + LATER)
+    leased.save(leased.job.state)
+    leased.give_back(leased.job.state, NOW + LATER)
 
 
 def _receive(store: Store) -> None:

@@ -20,7 +20,7 @@ def test_an_event_wakes_its_subject_and_makes_it_known(store: Store) -> None:
     found = store.jobs.find("in_1")
     assert found is not None
     assert (found.requested, found.answered, found.kind) == (1, 0, JobKind.INVOICE)
-    assert (found.memory.customer_id, found.memory.subscription_id) == ("cus_1", "sub_1")
+    assert (found.state.customer_id, found.state.subscription_id) == ("cus_1", "sub_1")
 
 
 def test_an_event_is_received_once(store: Store) -> None:

@@ -98,7 +98,7 @@ def ours(player: Player, invoice: StoredInvoice) -> list[Request]:
 
 def memory(player: Player, invoice: StoredInvoice) -> InvoiceState | None:
     job = player.app.store.jobs.find(invoice.id)
-    return job.memory if job else None
+    return job.state if job else None
 
 
 def has_left(player: Player, invoice: StoredInvoice) -> bool:
