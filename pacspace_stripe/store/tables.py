@@ -1,7 +1,7 @@
 """Our tables. They hold every state; the tables of the queue only carry triggers.
 
-Earlier versions called a job a subject, its state a memory, its counters ``wanted`` and ``checked``, coverage claims, and
-the lease on a delivery a claim. The database keeps these names behind the keys of the columns: processes of the
+Earlier versions called a job a subject, its state a memory, its counters ``wanted`` and ``checked``, coverage claims,
+and the lease on a delivery a claim. The database keeps these names behind the keys of the columns: processes of the
 previous version run beside this one while a deployment rolls, and would not find renamed tables or columns.
 """
 
