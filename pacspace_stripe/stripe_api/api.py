@@ -85,7 +85,7 @@ class StripeApi:
 
     def read_invoice(self, invoice_id: str) -> Invoice:
         """Return the invoice now, with all its lines: one call, and one more per 100 lines when there are many."""
-        return self._with_lines(invoice_id, self._invoice(invoice_id))
+        return self._with_lines(invoice_id, self._object(_invoice(invoice_id), "invoice", invoice_id))
 
     def read_invoice_standing(self, invoice_id: str, *, customer: bool) -> Invoice:
         """Return the invoice with what may have stopped it: its subscription, its test clock, its customer if asked.
@@ -96,7 +96,8 @@ class StripeApi:
         expand = ["parent.subscription_details.subscription", *([] if self.livemode else ["test_clock"])]
         expand += ["customer"] if customer else []
         try:
-            invoice = self._with_lines(invoice_id, self._invoice(invoice_id, expand=expand))
+            data = self._object(_invoice(invoice_id), "invoice", invoice_id, expand=expand)
+            invoice = self._with_lines(invoice_id, data)
         except RemoteRefused as error:
             if error.status != _FORBIDDEN:
                 raise
@@ -112,7 +113,8 @@ class StripeApi:
 
         The address carries its own secret: it must not be logged, nor be asked with the API key.
         """
-        return Fields(STRIPE, f"invoice {invoice_id}", self._invoice(invoice_id)).optional_text("invoice_pdf")
+        data = self._object(_invoice(invoice_id), "invoice", invoice_id)
+        return Fields(STRIPE, f"invoice {invoice_id}", data).optional_text("invoice_pdf")
 
     def update_invoice(
         self,
@@ -138,8 +140,7 @@ class StripeApi:
         if not changes:
             message = "nothing to change"
             raise ValueError(message)
-        path = f"/v1/invoices/{segment(invoice_id)}"
-        answer = self._calls.ask("post", path, idempotency_key=new_idempotency_key(), **changes)
+        answer = self._calls.ask("post", _invoice(invoice_id), idempotency_key=new_idempotency_key(), **changes)
         require_object(answer, "invoice", invoice_id)
 
     def finalize_invoice(self, invoice_id: str) -> None:
@@ -147,12 +148,9 @@ class StripeApi:
 
         Raises NotEditable when it was finalized before.
         """
-        path = f"/v1/invoices/{segment(invoice_id)}/finalize"
+        path = f"{_invoice(invoice_id)}/finalize"
         answer = self._calls.ask("post", path, idempotency_key=new_idempotency_key(), auto_advance=False)
         require_object(answer, "invoice", invoice_id)
-
-    def _invoice(self, invoice_id: str, **params: object) -> object:
-        return self._object(f"/v1/invoices/{segment(invoice_id)}", "invoice", invoice_id, **params)
 
     def _object(self, path: str, kind: str, object_id: str, **params: object) -> object:
         return require_object(self._calls.ask("get", path, **params), kind, object_id)
@@ -160,7 +158,7 @@ class StripeApi:
     def _with_lines(self, invoice_id: str, data: object) -> Invoice:
         if not Fields(STRIPE, f"invoice {invoice_id}", data).fields("lines").flag("has_more"):
             return invoice_from_stripe(data)
-        lines = self._calls.rows_of_one(f"/v1/invoices/{segment(invoice_id)}/lines")
+        lines = self._calls.rows_of_one(f"{_invoice(invoice_id)}/lines")
         return invoice_from_stripe(data, line_items=lines)
 
     # -- what events say of an invoice: each names the request that caused it (FACTS 5.6) ---------------------------
@@ -346,6 +344,10 @@ class StripeApi:
         yield from readable(
             self._calls.pages_of_v2("/v2/core/events", types=types, created=since), rejections_from_stripe
         )
+
+
+def _invoice(invoice_id: str) -> str:
+    return f"/v1/invoices/{segment(invoice_id)}"
 
 
 def _listed(row: Fields) -> ListedInvoice:

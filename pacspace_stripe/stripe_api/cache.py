@@ -26,11 +26,8 @@ class ReadOnceCache(Generic[Value]):
                 value = self._values[key] = Future()
                 if len(self._values) > self._kept:
                     del self._values[next(iter(self._values))]
-        if mine:
-            self._fill(key, value)
-        return value.result()
-
-    def _fill(self, key: str, value: Future[Value]) -> None:
+        if not mine:
+            return value.result()
         try:
             value.set_result(self._read(key))
         except BaseException as error:
@@ -39,3 +36,4 @@ class ReadOnceCache(Generic[Value]):
                     del self._values[key]
             value.set_exception(error)
             raise
+        return value.result()
