@@ -104,7 +104,7 @@ def test_a_check_shows_both_figures_the_reason_and_the_planned_writes(street: St
     assert first == f"{street.drifted.invoice_id}  draft  drifted (OVERBILLED)"
     assert names.split() == ["account", "meter", "from", "(UTC)", "to", "billed", "recorded", "records", "reason"]
     assert figures.split()[-4:] == ["100", "90", "1", "OVERBILLED"]
-    assert [step.split()[:2] for step in steps] == [["would", "look"]]
+    assert [step.split()[:2] for step in steps] == [["would", "check"]]
     assert street.place.writes(street.drifted.invoice_id) == ["hold"]
 
 
