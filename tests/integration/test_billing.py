@@ -25,7 +25,7 @@ def verdict(made: World, invoice_id: str | None = None) -> tuple[str | None, str
 
 
 def evidence(made: World) -> list[dict[str, Any]]:
-    """The windows of every document about the newest invoice, oldest first."""
+    """Return the windows of every document about the newest invoice, oldest first."""
     links = made.app.store.chains.of_job(made.invoice_id)
     return [window for link in links for window in json.loads(link.document)["windows"]]
 
@@ -36,7 +36,7 @@ def packaged(made: World) -> str:
 
 
 def ask(made: World, path: str, **form: str) -> None:
-    """Somebody's own request of Stripe."""
+    """Send a request to Stripe that is not the gate's."""
     headers = {"Authorization": "Bearer sk_test_simulator"}
     answer = made.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
     assert answer.status_code == 200, answer.text
@@ -54,7 +54,7 @@ def test_only_a_price_whose_lines_are_not_raw_usage_reads_its_meter(tmp_path: Pa
             made.use("25", customer=customer)
         made.run(LATER)
         assert len(made.left) == 2
-        # Read at first sight, after it settled, and when it was final.
+        # Stripe is read at first sight, after the usage settled, and when the invoice is final.
         assert made.stripe_calls().count(SUMMARIES) == 3
 
 
@@ -85,7 +85,7 @@ def test_an_overlap_with_another_invoice_costs_a_few_requests(tmp_path: Path) ->
         made.run(LATER)
         assert verdict(made) == ("matched", "EXACT")
         assert len(made.left) == 2
-        # The overlap's balance, and what is unsettled in it: its recent records and gaps.
+        # An overlap costs its balance, and what is unsettled in it: its recent records and gaps.
         assert len(made.ledger_calls()) <= alone + 4
 
 

@@ -20,7 +20,7 @@ def after_a_threshold_of_october(
     mode: str = "enforce",
     **price: Any,  # noqa: ANN401 - the simulator's own
 ) -> Iterator[World]:
-    """A renewal is made of 42, of which a threshold billed 40 before there was a webhook endpoint."""
+    """Make a renewal of 42, of which a threshold billed 40 before there was a webhook endpoint."""
     clock = ManualClock(datetime(2026, 10, 20, tzinfo=UTC))
     made = World(folder, {"PACSPACE_STRIPE_MODE": mode}, clock=clock)
     made.stripe.configure(threshold_periods="whole")

@@ -27,7 +27,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 @dataclass
 class Reworded(World):
-    """A world in which Stripe says something else than it did, in every object of one kind, however deep."""
+    """A world in which Stripe's answers have another word, in every object of one kind, however deep."""
 
     kind: str = ""
     change: Callable[[Json], Any] = dict
@@ -52,7 +52,7 @@ class Reworded(World):
 
 
 def said(*path: str, word: object) -> Callable[[Json], None]:
-    """Put a word where a path leads."""
+    """Set the value at a path."""
 
     def change(found: Json) -> None:
         *outer, last = path
@@ -178,7 +178,7 @@ def test_an_invoice_with_something_unreadable_is_held(tmp_path: Path, field: str
 
 @pytest.mark.parametrize("settings", [{}, {"PACSPACE_STRIPE_FAIL": "open"}], ids=["closed", "open"])
 def test_an_invoice_without_usage_leaves_once_its_kind_is_known(tmp_path: Path, settings: dict[str, str]) -> None:
-    """Until then nobody can say whether anything on it is metered: the hold is a precaution."""
+    """Release a precautionary hold once the invoice is known to have no metered lines."""
     change = said("parent", word={"type": "rate_card_details"})
     with closing(Reworded(tmp_path, settings, kind="line_item", change=change)) as made:
         made.subscribe(prices=[made.stripe.add_price()])

@@ -169,7 +169,7 @@ def behind(
     on_line: str = "100",
     made: Price = TIERED,
 ) -> WindowResult:
-    """A draft of 100 whose meter says more, as the comparison found it."""
+    """Return the result of a draft of 100 whose meter has more."""
     asked = apply_meter(one(bills(1, on_line), prices=(made,)), meter_totals, draft=True)
     assert (asked.lags, asked.problem) == (True, None)
     return judge_lagging_lines(asked.result(reason, "", recorded=Decimal(recorded), count=1), asked, strict=strict)

@@ -30,7 +30,7 @@ USAGE_TIME = replace(SELECTION, attribution=Attribution.USAGE_TIME)
 
 
 def delta(accepted_at: datetime, usage: int | str, reference: str | None = None, **metadata: str) -> LedgerDelta:
-    """A record that the ledger accepted then; usage is negative there."""
+    """Return a record that the ledger accepted at that time; usage is negative there."""
     return LedgerDelta(
         record_id=f"rec_{accepted_at:%d%H%M%S}_{usage}",
         amount=-Decimal(usage),
@@ -49,7 +49,7 @@ def edges(
     slack: timedelta = 5 * MINUTE,
     tolerance: str = "0",
 ) -> EdgeShift | None:
-    """What explains that much billed too much, of records that PacSpace places by when it accepted them."""
+    """Return the shift that explains an overbilling, of records that PacSpace places by their acceptance."""
     records = (
         EdgeRecord.of(each, window, selection, inside=window.start <= each.accepted_at < window.end) for each in deltas
     )
@@ -150,7 +150,7 @@ def test_no_record_near_the_bounds_is_no_explanation() -> None:
 def test_a_ledger_clock_that_is_off_by_less_than_the_slack_is_found(
     used: list[tuple[int, int]], off: int, window: Window
 ) -> None:
-    """Usage near both bounds, billed by one clock, recorded by another that is off by some seconds."""
+    """Bill usage near both bounds by one clock, and record it by another that is off by some seconds."""
     when = [
         (bound + side * seconds * SECOND, amount, place)
         for place, (seconds, amount) in enumerate(used)

@@ -49,7 +49,7 @@ def day(on: int, month: int = 10) -> Window:
 
 
 def chosen_of(deltas: list[LedgerDelta], window: Window, selection: Selection) -> CountedRecords | UnclearRecords:
-    """Choose by the rules, where PacSpace places a delta in a window when it accepted it."""
+    """Choose by the rules; PacSpace places a delta in a window by its acceptance."""
     inside = [each for each in deltas if each.accepted_at < window.end]
     return select(inside, window, selection, later=[each for each in deltas if each.accepted_at >= window.end])
 

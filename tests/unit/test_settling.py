@@ -161,7 +161,7 @@ def test_no_drift_counts_before_two_equal_reads_an_interval_apart(looks: list[tu
 
 
 def _last_alike(said: list[tuple[datetime, Decimal]]) -> list[tuple[datetime, Decimal]]:
-    """The newest reads without another figure between them."""
+    """Return the newest reads without another figure between them."""
     alike: list[tuple[datetime, Decimal]] = []
     for when, figure in reversed(said):
         if figure != said[-1][1]:

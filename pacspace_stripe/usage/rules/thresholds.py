@@ -1,8 +1,8 @@
 """Several invoices of one period: a billing threshold makes an invoice before the period is over. Pure.
 
-Usage that is invoiced already counts as billed (FACTS 4.4.2). So the ledger has to agree with the period's running total:
-this invoice with those before it, from the period's start to this line's end. Stripe does not document which periods it
-writes on the lines: parts that follow each other, or the whole period on each. The sum is right for both.
+Usage that is invoiced already counts as billed (FACTS 4.4.2). So the ledger has to agree with the period's running
+total: this invoice with those before it, from the period's start to this line's end. Stripe does not document which
+periods it writes on the lines: parts that follow each other, or the whole period on each. The sum is right for both.
 """
 
 from collections.abc import Iterable, Iterator
