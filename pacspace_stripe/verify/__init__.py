@@ -2,7 +2,7 @@
 
 ``verification`` reads the target, runs the numbered steps and reports what they leave unproven. ``pdf``, ``archive``
 and ``page_texts`` read files of unknown origin within limits. ``consistency``, ``selections``, ``printed_text``,
-``stamps``, ``bundle`` and ``ledger_files`` are pure: they judge what was read. ``online`` asks Stripe and PacSpace.
+``stamps``, ``bundle`` and ``ledger_files`` are pure: they check what was read. ``online`` asks Stripe and PacSpace.
 
 * No host that a document names is ever contacted.
 * A hostile file costs bounded time and memory, and ends as ``UnreadableDocument``.

@@ -1,9 +1,9 @@
 """The ledger's files in a bundle: its rows, the settlement record, and PacSpace's receipt and verify answers. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
-from pacspace_stripe.errors import RemoteError
 from pacspace_stripe.evidence.models import EvidenceDocument, PolicyModel, SelectionModel, WindowModel
 from pacspace_stripe.http.answers import Fields, exact_json
 from pacspace_stripe.ledger.rules.selection import BY_REASON, CountedRecords, Selection, named_meters, select
@@ -11,70 +11,59 @@ from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.models import ReceiptFigures
 from pacspace_stripe.pacspace_api.parsing import read as read_answer
 from pacspace_stripe.pacspace_api.proofs import summary_of
+from pacspace_stripe.verify.bundle import ReceivedBundle
 from pacspace_stripe.verify.consistency import name_of
 from pacspace_stripe.verify.report import Result, StepOutcome, cannot_tell, holds, refuted, together, unless
-from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOutBy, Proof, ProofSummary, UsageSign
+from pacspace_stripe.verify.stamps import SAME_FIGURES, agrees
+from pacspace_stripe.vocabulary.ledger import LedgerDelta, LeftOutBy, Proof, UsageSign
 from pacspace_stripe.vocabulary.policy import BY_ACCOUNT, Attribution
 from pacspace_stripe.vocabulary.quantities import equal, text, total
 from pacspace_stripe.vocabulary.text import plural
 from pacspace_stripe.vocabulary.windows import Window, iso
 
-Read = Callable[[Fields], Result]
 _NOT_COUNTED = {"queued", "processing", "failed"}
 """The states of a row that counts in no balance (CONTRACT 1.10)."""
 _REMOVED = "[address removed]"
 """The text that a bundle has in the place of a mail address."""
-_SAME = "PacSpace says the same of these proof roots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFiles:
     """A bundle's ``ledger/`` folder, and the decision that it belongs to."""
 
+    bundle: ReceivedBundle
     document: EvidenceDocument
-    files: Mapping[str, bytes]
-    missing: frozenset[str]
-    """Names that the manifest says could not be fetched."""
 
     def rows(self) -> Result:
         """Check that each window's rows are as many as recorded, and sum to as much."""
         found = []
-        for number, window in self._windows():
-            by_record = window.record is not None
-            name = f"ledger/{number:04}-{'record' if by_record else 'records'}.json"
-            appeared = f"ledger/{number:04}-record.json"
-            if not by_record and appeared in self.files:
+        for stem, window in self._windows():
+            if window.record is not None:
+                found.append(self._check(f"{stem}-record.json", partial(_record, window)))
+            elif f"{stem}-record.json" in self.bundle.files:
                 found.append(cannot_tell(f"{name_of(window)}: its record had no writes then, and has some now"))
-                continue
-            found.append(self._read(name, _record_of(window) if by_record else self._rows_of(window)))
+            else:
+                found.append(self._check(f"{stem}-records.json", partial(_rows, window, self.document.policy)))
         return together(found, otherwise="no window has a ledger account and a period")
 
     def answers(self) -> Result:
         """Check that PacSpace's stored answers are about these roots and agree with the evidence."""
         found = []
-        for number, window in self._windows():
+        for stem, window in self._windows():
             proof = window.result().proof
             if proof is not None:
-                found.append(self._read(f"ledger/{number:04}-receipt.json", _receipt_of(proof)))
-                found.append(self._read(f"ledger/{number:04}-verify.json", _verify_of(proof)))
+                found.append(self._check(f"{stem}-receipt.json", partial(_receipt, proof)))
+                found.append(self._check(f"{stem}-verify.json", partial(_verify_answer, proof)))
         return together(found, otherwise="the evidence has no proof root")
 
-    def _windows(self) -> Iterator[tuple[int, WindowModel]]:
-        whole = [window for window in self.document.windows if window.account is not None and window.window]
-        yield from enumerate(whole, start=1)
+    def _windows(self) -> Iterator[tuple[str, WindowModel]]:
+        """Yield each window with an account and a period, and how the names of its files begin."""
+        whole = (window for window in self.document.windows if window.account is not None and window.window)
+        for number, window in enumerate(whole, start=1):
+            yield f"ledger/{number:04}", window
 
-    def _read(self, name: str, read: Read) -> Result:
-        data = self.files.get(name)
-        if data is None:
-            why = "could not be fetched when the bundle was made"
-            return cannot_tell(f"{name} {why}") if name in self.missing else refuted(f"{name} is missing")
-        try:
-            return read(_opened(name, data))
-        except (ValueError, RemoteError) as error:
-            return cannot_tell(f"{name} cannot be read: {error}")
-
-    def _rows_of(self, window: WindowModel) -> Read:
-        return lambda file: _rows(file, window, self.document.policy)
+    def _check(self, name: str, read: Callable[[Fields], Result]) -> Result:
+        return self.bundle.check(name, lambda data: read(_opened(name, data)))
 
 
 def _opened(name: str, data: bytes) -> Fields:
@@ -84,7 +73,7 @@ def _opened(name: str, data: bytes) -> Fields:
     return found.fields("data") if enveloped else found
 
 
-def _rows(file: Fields, window: WindowModel, policy: PolicyModel) -> Result:
+def _rows(window: WindowModel, policy: PolicyModel, file: Fields) -> Result:
     rows = [row for row in file.items("records") if row.text("status").lower() not in _NOT_COUNTED]
     if any(row.optional_number("delta") is None for row in rows):
         return cannot_tell(f"{file.where}: a row names no amount")
@@ -132,9 +121,10 @@ def _own_sums(file: Fields, rows: list[Fields], window: WindowModel) -> Iterator
     ids = [found for row in rows if (found := row.optional_text("record_id"))]
     if len(set(ids)) != len(ids):
         yield f"{file.where} names one record twice"
+    named = f"{text(file.number('net'))} in {file.integer('count')}"
     summed = total(row.number("delta") for row in rows)
     if not equal(summed, file.number("net")) or len(rows) != file.integer("count"):
-        yield f"{file.where}: {len(rows)} rows sum to {text(summed)}, not {_named(file)}"
+        yield f"{file.where}: {len(rows)} rows sum to {text(summed)}, not {named}"
 
 
 def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
@@ -153,78 +143,33 @@ def _as_recorded(file: Fields, window: WindowModel, sign: UsageSign) -> Result:
         return holds("the ledger's rows are as many as recorded, and sum to as much")
     named = f"{text(known[0])} in {known[1]}"
     rows = f"{text(sign.recorded_usage(net))} in {plural(count, 'record')}"
-    said = f"{name_of(window)}: the rows are {rows}, recorded is {named}"
+    difference = f"{name_of(window)}: the rows are {rows}, recorded is {named}"
     frozen = window.proof is not None and not window.proof.stale
     if window.proof is not None and count > window.proof.record_count:
-        return cannot_tell(f"{said}: the ledger got records after the proof root was made")
-    return refuted(said) if frozen else cannot_tell(f"{said}; no proof root froze them")
+        return cannot_tell(f"{difference}: the ledger got records after the proof root was made")
+    return refuted(difference) if frozen else cannot_tell(f"{difference}; no proof root froze them")
 
 
-def _named(file: Fields) -> str:
-    return f"{text(file.number('net'))} in {file.integer('count')}"
+def _record(window: WindowModel, file: Fields) -> Result:
+    record = window.record
+    there = (file.text("key"), file.number("bits"), file.integer("writes"), file.optional_flag("verified"))
+    if record is not None and there == (record.key, record.bits, record.writes, record.verified):
+        return holds("the settlement record is as in the evidence")
+    return cannot_tell(f"{name_of(window)}: the record has changed since, which a record may")
 
 
-def _record_of(window: WindowModel) -> Read:
-    def read(file: Fields) -> Result:
-        record = window.record
-        there = (file.text("key"), file.number("bits"), file.integer("writes"), file.optional_flag("verified"))
-        if record is not None and there == (record.key, record.bits, record.writes, record.verified):
-            return holds("the settlement record is as in the evidence")
-        return cannot_tell(f"{name_of(window)}: the record has changed since, which a record may")
-
-    return read
-
-
-def _receipt_of(proof: Proof) -> Read:
-    def read(file: Fields) -> Result:
-        receipt = read_answer(ReceiptFigures, file.where, file.data)
-        root, count = receipt.proof_root, receipt.count
-        if root is None or root.lower() != proof.proof_root.lower():
-            return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
-        if count is not None and count > proof.count and not proof.stale:
-            grown = f"{file.where} says {plural(count, 'record')}, the evidence {proof.count}"
-            return cannot_tell(f"{grown}: the ledger got records after the proof root was made")
-        if count is not None and count != proof.count and not proof.stale:
-            return refuted(f"{file.where} says {plural(count, 'record')}, the evidence {proof.count}")
-        return holds(_SAME)
-
-    return read
+def _receipt(proof: Proof, file: Fields) -> Result:
+    receipt = read_answer(ReceiptFigures, file.where, file.data)
+    root, count = receipt.proof_root, receipt.count
+    if root is None or root.lower() != proof.proof_root.lower():
+        return cannot_tell(f"{file.where} is about another proof root, {root}: the period was proven again")
+    if count is None or count == proof.count or proof.stale:
+        return holds(SAME_FIGURES)
+    other = f"{file.where} says {plural(count, 'record')}, the evidence {proof.count}"
+    if count > proof.count:
+        return cannot_tell(f"{other}: the ledger got records after the proof root was made")
+    return refuted(other)
 
 
-def _verify_of(proof: Proof) -> Read:
-    def read(file: Fields) -> Result:
-        return agrees(summary_of(file.data, proof.proof_root), proof)
-
-    return read
-
-
-def agrees(summary: ProofSummary, proof: Proof) -> Result:
-    """Check that public verify agrees with the evidence about a root; a stale root must only be known."""
-    if not summary.verified:
-        return unconfirmed(summary)
-    if proof.stale:
-        return holds("PacSpace knows the proof root, which covers other records, as the evidence says")
-    if summary.record_count is None or summary.net_change is None:
-        named = "names neither the number of its records nor their net change"
-        return _unnamed(f"PacSpace confirms the proof root {proof.proof_root}, but {named}", summary, proof)
-    return unless(_other_figures(summary, proof), _SAME)
-
-
-def unconfirmed(summary: ProofSummary) -> Result:
-    """Return the result for a root that PacSpace does not confirm: it denies the root, or it cannot say."""
-    said = f"PacSpace does not confirm the proof root {summary.proof_root}"
-    return refuted(said) if summary.denied else cannot_tell(f"{said} now, and does not say that there is none")
-
-
-def _unnamed(said: str, summary: ProofSummary, proof: Proof) -> Result:
-    problems = list(_other_figures(summary, proof))
-    return refuted("; ".join(problems)) if problems else cannot_tell(said)
-
-
-def _other_figures(summary: ProofSummary, proof: Proof) -> Iterator[str]:
-    if summary.record_count is not None and summary.record_count != proof.count:
-        said = plural(summary.record_count, "record")
-        yield f"PacSpace says {said} of {proof.proof_root}, the evidence {proof.count}"
-    net = summary.net_change
-    if net is not None and not equal(net, proof.net):
-        yield f"PacSpace says a net change of {text(net)} for {proof.proof_root}, the evidence {text(proof.net)}"
+def _verify_answer(proof: Proof, file: Fields) -> Result:
+    return agrees(summary_of(file.data, proof.proof_root), proof)

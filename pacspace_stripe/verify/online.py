@@ -22,7 +22,6 @@ from pacspace_stripe.settings import parsers
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.verify import stamps
 from pacspace_stripe.verify.consistency import name_of, unbacked
-from pacspace_stripe.verify.ledger_files import agrees
 from pacspace_stripe.verify.report import (
     Result,
     SourceAnswer,
@@ -34,7 +33,7 @@ from pacspace_stripe.verify.report import (
     together,
 )
 from pacspace_stripe.vocabulary.invoices import Invoice
-from pacspace_stripe.vocabulary.ledger import Proof, ProofSummary
+from pacspace_stripe.vocabulary.ledger import ProofSummary
 from pacspace_stripe.vocabulary.quantities import text
 from pacspace_stripe.vocabulary.text import plural
 
@@ -146,7 +145,7 @@ def at_pacspace(services: OnlineServices, evidence: ReadEvidence) -> Result:
     else:
         public = PublicVerify(services.pacspace, clock=services.clock)
         proofs = [proof for window in document.windows if (proof := window.result().proof)]
-        results += [public.about(proof.proof_root).judged(partial(_agrees, proof)) for proof in proofs]
+        results += [public.about(proof.proof_root).compared(partial(stamps.agrees, proof=proof)) for proof in proofs]
     return together(results, otherwise="the evidence has no proof root")
 
 
@@ -154,10 +153,6 @@ def _why_unbacked(window: WindowModel) -> str:
     if window.record is None:
         return "no proof root covers what was recorded, so only the vendor says it"
     return "a settlement record has no proof root, and only the vendor can read it"
-
-
-def _agrees(proof: Proof, summary: ProofSummary) -> Result:
-    return agrees(summary, proof)
 
 
 class PublicVerify:
@@ -222,7 +217,7 @@ class RootAnswers:
         found = [reply for reply in self.by_source.values() if isinstance(reply, ProofSummary) and reply.verified]
         return next((reply for reply in found if reply.record_count is not None), found[0] if found else None)
 
-    def judged(self, agree: Callable[[ProofSummary], Result]) -> Result:
+    def compared(self, agree: Callable[[ProofSummary], Result]) -> Result:
         """Return whether the sources agree with what ``agree`` holds them to.
 
         1. Other figures of any source refute.

@@ -1,7 +1,7 @@
 """Stamps: a PDF's keywords, and the metadata and footer that an invoice carries at Stripe. Pure.
 
 ``in_keywords`` and ``on_invoice`` compare a stamp with the evidence that it names; ``InvoiceStamp`` is an invoice's
-stamp by itself.
+stamp by itself. ``agrees`` compares PacSpace's public answer about a proof root with the evidence.
 """
 
 import re
@@ -16,14 +16,14 @@ from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY, HOLD_KEY, MOST_WINDOWS, OURS, PREFIX, metadata_stamp
 from pacspace_stripe.http.answers import decimal_of
 from pacspace_stripe.verify import printed_text
-from pacspace_stripe.verify.ledger_files import unconfirmed
 from pacspace_stripe.verify.report import Result, cannot_tell, holds, refuted, skipped, together, unless
-from pacspace_stripe.vocabulary.ledger import ProofSummary
+from pacspace_stripe.vocabulary.ledger import Proof, ProofSummary
 from pacspace_stripe.vocabulary.policy import Mode
 from pacspace_stripe.vocabulary.quantities import equal, text
 from pacspace_stripe.vocabulary.text import plural
 
 _HASH, _ROOT = "evidence-sha256:", "proof-root:"
+SAME_FIGURES = "PacSpace says the same of these proof roots"
 _NO_KEYWORDS = "there is nothing that carries keywords"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = ("window", "usage", "delta_count")
@@ -206,3 +206,28 @@ class InvoiceStamp:
         if missing and self.verdict == Verdict.DRIFTED:
             return cannot_tell("the footer was frozen at finalization, before the drift was found")
         return unless(missing, "the footer names the same evidence and proof roots")
+
+
+def agrees(summary: ProofSummary, proof: Proof) -> Result:
+    """Check that public verify agrees with the evidence about a root; a stale root must only be known."""
+    if not summary.verified:
+        return unconfirmed(summary)
+    if proof.stale:
+        return holds("PacSpace knows the proof root, which covers other records, as the evidence says")
+    count, net = summary.record_count, summary.net_change
+    problems = []
+    if count is not None and count != proof.count:
+        problems.append(f"PacSpace says {plural(count, 'record')} of {proof.proof_root}, the evidence {proof.count}")
+    if net is not None and not equal(net, proof.net):
+        change = f"a net change of {text(net)} for {proof.proof_root}"
+        problems.append(f"PacSpace says {change}, the evidence {text(proof.net)}")
+    if not problems and (count is None or net is None):
+        named = "names neither the number of its records nor their net change"
+        return cannot_tell(f"PacSpace confirms the proof root {proof.proof_root}, but {named}")
+    return unless(problems, SAME_FIGURES)
+
+
+def unconfirmed(summary: ProofSummary) -> Result:
+    """Return the result for a root that PacSpace does not confirm: it denies the root, or it cannot say."""
+    problem = f"PacSpace does not confirm the proof root {summary.proof_root}"
+    return refuted(problem) if summary.denied else cannot_tell(f"{problem} now, and does not say that there is none")

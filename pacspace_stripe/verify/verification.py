@@ -28,7 +28,7 @@ from pacspace_stripe.verify import bundle as bundles
 from pacspace_stripe.verify import online, printed_text, stamps
 from pacspace_stripe.verify.archive import LARGEST_ZIP
 from pacspace_stripe.verify.consistency import adds_up, intact, place, problems, unbacked
-from pacspace_stripe.verify.ledger_files import LedgerFiles, unconfirmed
+from pacspace_stripe.verify.ledger_files import LedgerFiles
 from pacspace_stripe.verify.online import OnlineAnswers, OnlineServices, PublicVerify
 from pacspace_stripe.verify.pdf import LARGEST_PDF, Pdf, read_pdf
 from pacspace_stripe.verify.report import (
@@ -48,7 +48,7 @@ from pacspace_stripe.verify.report import (
     together,
     unless,
 )
-from pacspace_stripe.verify.stamps import InvoiceStamp
+from pacspace_stripe.verify.stamps import InvoiceStamp, unconfirmed
 from pacspace_stripe.vocabulary.canonical_json import digest
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.ledger import ProofSummary
@@ -150,10 +150,10 @@ def _evidence_or_problem(data: bytes) -> tuple[ReadEvidence | None, Result]:
     try:
         evidence = read_evidence(data)
     except UnreadableEvidence as error:
-        earlier = "the evidence was written by an earlier version, in a shape that cannot be judged"
+        earlier = "the evidence was written by an earlier version, in a shape that cannot be verified"
         return None, cannot_tell(earlier if read_older(data) else str(error))
     if not evidence.canonical:
-        return evidence, refuted("the evidence is not in canonical JSON (RFC 8785): it was written anew")
+        return evidence, refuted("the evidence is not in canonical JSON (RFC 8785): it was rewritten")
     return evidence, holds(f"canonical JSON (RFC 8785), SHA-256 {evidence.sha256}")
 
 
@@ -232,7 +232,7 @@ def _bundle_steps(bundle: bundles.ReceivedBundle, services: OnlineServices) -> C
     yield f"in every decision, {SUMS}", unless(contradictions, decisions)
     if (decision := bundle.decision) is None:
         return
-    ledger = LedgerFiles(document=decision.document, files=bundle.files, missing=bundle.missing)
+    ledger = LedgerFiles(bundle=bundle, document=decision.document)
     # 6.
     yield "the ledger's rows are as many as recorded and sum to as much", ledger.rows()
     # 7.
@@ -240,26 +240,23 @@ def _bundle_steps(bundle: bundles.ReceivedBundle, services: OnlineServices) -> C
     # 8.
     yield "the invoice's metadata, footer and lines agree", bundles.as_stamped(bundle, decision)
     # 9.
-    yield "the statement in it is about the same evidence, and verifies", _statement_in(bundle, decision)
+    statement = bundle.check(bundles.STATEMENT, lambda data: _statement_in(data, decision, bundle.earlier))
+    yield "the statement in it is about the same evidence, and verifies", statement
     # 10.
-    summary = bundle.files.get(bundles.SUMMARY)
-    names = bundles.absent(bundle, bundles.SUMMARY) if summary is None else bundles.summary_names(summary, decision)
-    yield "the summary in it names the evidence", names
+    summary = bundle.check(bundles.SUMMARY, lambda data: bundles.summary_names(data, decision))
+    yield "the summary in it names the evidence", summary
     # 11. and 12.
     yield from _online(decision, services)
 
 
-def _statement_in(bundle: bundles.ReceivedBundle, decision: ReadEvidence) -> Result:
-    data = bundle.files.get(bundles.STATEMENT)
-    if data is None:
-        return bundles.absent(bundle, bundles.STATEMENT)
+def _statement_in(data: bytes, decision: ReadEvidence, earlier: Sequence[ReadEvidence]) -> Result:
     try:
         pdf = read_pdf(data)
     except UnreadableDocument as error:
         return refuted(f"{bundles.STATEMENT}: {error}")
     if pdf.evidence != decision.data:
         return refuted(f"{bundles.STATEMENT} carries other evidence")
-    return together([result for _, result in _in_pdf(pdf, decision, bundle.earlier)], otherwise="")
+    return together([result for _, result in _in_pdf(pdf, decision, earlier)], otherwise="")
 
 
 def _root_steps(root: str, services: OnlineServices) -> Checks:
@@ -271,7 +268,7 @@ def _root_steps(root: str, services: OnlineServices) -> Checks:
     answers = PublicVerify(services.pacspace, clock=services.clock).about(root)
     if answers.summary is not None:
         services.answers.roots[root] = answers.summary
-    yield checked, answers.judged(_confirmed)
+    yield checked, answers.compared(_confirmed)
 
 
 def _confirmed(summary: ProofSummary) -> Result:
@@ -301,7 +298,7 @@ def _invoice_steps(invoice_id: str, services: OnlineServices) -> Checks:
         at_pacspace = skipped(services.no_pacspace)
     else:
         public = PublicVerify(services.pacspace, clock=services.clock)
-        results = [public.about(window.proof_root).judged(window.agrees) for window in stamp.windows]
+        results = [public.about(window.proof_root).compared(window.agrees) for window in stamp.windows]
         at_pacspace = together(results, otherwise="no proof root is stamped")
     yield PACSPACE, at_pacspace
 
