@@ -1,4 +1,4 @@
-"""How long documents take, beside the fixed cost of an empty Typst page. Prints; asserts nothing about time.
+"""Time that documents take, beside the fixed cost of an empty Typst page. Prints; asserts nothing about time.
 
 Both are rendered in turns, so that a busy machine slows both, and the ratio says more than the milliseconds.
 """

@@ -1,4 +1,4 @@
-"""How long stamping an invoice's PDF takes, next to opening and saving it. Prints; asserts nothing about time."""
+"""Time that stamping takes, beside opening and saving the PDF. Prints; asserts nothing about time."""
 
 import time
 from collections.abc import Callable
