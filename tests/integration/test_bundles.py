@@ -40,7 +40,7 @@ def opened(made: World, invoice_id: str | None = None) -> Opened:
     return Opened.of(bundle(made, invoice_id).content)
 
 
-def test_a_bundle_has_everything_that_speaks_for_the_invoice(tmp_path: Path, database_url: str) -> None:
+def test_a_bundle_has_everything_that_supports_the_decision(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
         made.subscribe()
         made.use("1000")
@@ -154,7 +154,7 @@ def test_equal_answers_are_equal_bytes(tmp_path: Path) -> None:
         assert [name for name in first.entries if first.entries[name] != second.entries[name]] == ["manifest.json"]
 
 
-def test_more_records_than_one_answer_holds_are_all_there(tmp_path: Path) -> None:
+def test_records_of_several_pages_are_all_there(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("2300")
@@ -200,7 +200,7 @@ def test_with_the_settlement_ledger_the_record_itself_is_there(tmp_path: Path, d
 
 
 @pytest.mark.parametrize("ledger", ["balance", "settlement"])
-def test_an_account_that_nothing_was_recorded_on_is_zero_and_not_missing(tmp_path: Path, ledger: str) -> None:
+def test_an_account_without_records_is_zero_and_not_missing(tmp_path: Path, ledger: str) -> None:
     with world(tmp_path, ledger=ledger) as made:
         made.subscribe()
         made.run(DAY)
@@ -215,7 +215,7 @@ def test_an_account_that_nothing_was_recorded_on_is_zero_and_not_missing(tmp_pat
 # -- verdicts ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_drifted_invoice_has_a_bundle_that_says_so(tmp_path: Path) -> None:
+def test_the_bundle_of_a_drifted_invoice_says_so(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -230,7 +230,7 @@ def test_a_drifted_invoice_has_a_bundle_that_says_so(tmp_path: Path) -> None:
         assert "ledger/0001-verify.json" not in there.entries
 
 
-def test_a_waived_invoice_says_by_whose_words(tmp_path: Path) -> None:
+def test_the_bundle_of_a_waived_invoice_names_who_waived_it(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -259,7 +259,7 @@ def test_an_unproven_invoice_has_a_bundle_too(tmp_path: Path) -> None:
         assert "could not be compared" in there.text("summary.pdf")[0]
 
 
-def test_of_an_invoice_that_was_never_compared_there_is_none(tmp_path: Path) -> None:
+def test_an_invoice_that_was_never_compared_has_no_bundle(tmp_path: Path) -> None:
     with world(tmp_path) as made, pytest.raises(NotFound, match="none about in_unknown"):
         made.app.dispute_bundles.of_invoice("in_unknown", made_at=MADE_AT)
 
@@ -292,7 +292,7 @@ def test_a_settlement_record_that_grew_since_is_noted(tmp_path: Path) -> None:
 # -- what does not answer ---------------------------------------------------------------------------------------------
 
 
-def test_without_pacspace_its_files_are_missing_and_said_to_be(tmp_path: Path, database_url: str) -> None:
+def test_without_pacspace_its_files_are_listed_as_missing(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
         made.subscribe()
         made.use("100")
@@ -356,7 +356,7 @@ def test_one_refused_question_leaves_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unknown", ["unverified", "not_found"])
-def test_a_pacspace_that_knows_nothing_of_it_any_more_is_quoted(tmp_path: Path, unknown: str) -> None:
+def test_a_pacspace_that_no_longer_knows_the_account_is_quoted(tmp_path: Path, unknown: str) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.use("100")
@@ -376,7 +376,7 @@ def test_a_pacspace_that_knows_nothing_of_it_any_more_is_quoted(tmp_path: Path, 
 # -- what stays in the house ------------------------------------------------------------------------------------------
 
 
-def test_no_secret_no_address_and_no_metadata_of_records_leaves_the_house(tmp_path: Path) -> None:
+def test_a_bundle_has_no_secret_no_mail_address_and_no_metadata_of_records(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.ledger.configure(shared_record=True, verify_records=True)
         made.subscribe(customer_footer="Questions: billing@acme.example or +49 89 1")
@@ -405,7 +405,7 @@ def test_no_secret_no_address_and_no_metadata_of_records_leaves_the_house(tmp_pa
         assert made.invoice()["metadata"]["pacspace_proof_root"] in there.json("stripe/invoice.json")["footer"]
 
 
-def test_what_public_verify_did_not_say_the_page_does_not_say(tmp_path: Path) -> None:
+def test_the_page_claims_no_more_than_public_verify_answered(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.ledger.configure(verify_summary=False)
         made.subscribe()

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
 from pacspace_stripe.store import JobKind, ReceivedEvent, Store
 from pacspace_stripe.worker import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Worker
-from tests.support.stores import fill, normal
 from tests.support.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
+from tests.support.stores import fill, normal
 
 if TYPE_CHECKING:
     from pacspace_stripe.vocabulary.canonical_json import Json

@@ -56,7 +56,7 @@ def test_json_is_the_evidence_to_the_byte(made: World, run: Run) -> None:
     assert hashlib.sha256(done.stdout_bytes).hexdigest() == stamped
 
 
-def test_people_see_verdict_figures_proof_place_and_hash(made: World, run: Run) -> None:
+def test_people_see_verdict_figures_proof_chain_and_hash(made: World, run: Run) -> None:
     made.use("1250.5")
     made.run()
     done = run(made.invoice_id)
@@ -80,7 +80,7 @@ def test_people_see_verdict_figures_proof_place_and_hash(made: World, run: Run) 
         assert said in done.output, said
 
 
-def test_all_is_the_whole_history(made: World, run: Run) -> None:
+def test_all_prints_the_whole_history(made: World, run: Run) -> None:
     made.bill("100")
     made.record("90")
     made.run()
@@ -131,7 +131,7 @@ def test_a_waived_invoice_says_who_and_why(made: World, run: Run) -> None:
     assert "link 2 of 3" in said
 
 
-def test_what_somebody_wrote_cannot_act_on_a_terminal(made: World, run: Run) -> None:
+def test_foreign_text_cannot_control_a_terminal(made: World, run: Run) -> None:
     made.bill("100")
     made.record("90")
     made.run()
@@ -148,7 +148,7 @@ def test_what_somebody_wrote_cannot_act_on_a_terminal(made: World, run: Run) -> 
     assert "ok \\x1b[31mred" in said
 
 
-def test_what_was_never_compared_is_not_found_and_says_what_to_do(run: Run) -> None:
+def test_an_invoice_that_was_never_compared_is_not_found_and_the_message_says_what_to_do(run: Run) -> None:
     for arguments in ((), ("--json",), ("--all",)):
         done = run("in_unknown", *arguments)
         assert isinstance(done.exception, NotFound)
@@ -157,5 +157,5 @@ def test_what_was_never_compared_is_not_found_and_says_what_to_do(run: Run) -> N
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("in_1", "--all", "--bundle", "x.zip")])
-def test_what_makes_no_sense_is_refused(run: Run, arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2

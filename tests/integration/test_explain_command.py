@@ -40,9 +40,9 @@ class Desk:
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(cli, list(arguments), env=self.environment)
 
-    def told(self, *arguments: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout)
-        return told
+    def json(self, *arguments: str) -> dict[str, Any]:
+        printed: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout)
+        return printed
 
     def use(self, quantity: str, at: datetime, *, billed: int = 1) -> None:
         """One event, sent to Stripe so many times."""
@@ -87,7 +87,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield Desk(stripe=stripe, pacspace=pacspace, environment=ENVIRONMENT | urls | ours)
 
 
-def test_a_person_is_told_where_why_and_what_can_be_done(desk: Desk) -> None:
+def test_explain_prints_place_cause_and_corrections(desk: Desk) -> None:
     done = desk.run("explain", desk.doubled())
     assert done.exit_code == 1
     assert SAID in done.stdout.splitlines()
@@ -101,11 +101,11 @@ def test_a_person_is_told_where_why_and_what_can_be_done(desk: Desk) -> None:
     ]
 
 
-def test_json_is_a_check_with_what_explains_it(desk: Desk) -> None:
+def test_json_has_the_shape_of_a_check_and_the_explanation(desk: Desk) -> None:
     invoice = desk.doubled()
-    told, checked = desk.told("explain", invoice), desk.told("check", invoice)
-    (window,), (plain,) = told.pop("windows"), checked.pop("windows")
-    assert {name: told[name] for name in checked if name != "steps"} == {
+    printed, checked = desk.json("explain", invoice), desk.json("check", invoice)
+    (window,), (plain,) = printed.pop("windows"), checked.pop("windows")
+    assert {name: printed[name] for name in checked if name != "steps"} == {
         name: checked[name] for name in checked if name != "steps"
     }
     assert {name: window[name] for name in plain} == plain
@@ -119,31 +119,31 @@ def test_json_is_a_check_with_what_explains_it(desk: Desk) -> None:
     assert explanation.as_json().items() <= window.items()
 
 
-def test_what_was_found_out_with_the_drift_is_shown_without_finding_it_out_again(desk: Desk) -> None:
+def test_a_stored_explanation_is_shown_without_requests(desk: Desk) -> None:
     invoice = desk.doubled()
     desk.run("check", invoice, "--apply")
     before = desk.asked()
-    first = desk.told("explain", invoice)
+    first = desk.json("explain", invoice)
     assert desk.asked() == before + 3  # the invoice, its price and its meter
-    assert desk.told("explain", invoice) == first
-    (window,) = desk.told("check", invoice)["windows"]
+    assert desk.json("explain", invoice) == first
+    (window,) = desk.json("check", invoice)["windows"]
     assert (window["cause"], window["sentence"]) == ("twice_in_stripe", SAID)
 
 
-def test_it_is_found_out_again_when_somebody_wishes(desk: Desk) -> None:
+def test_fresh_explains_again(desk: Desk) -> None:
     invoice = desk.doubled()
     desk.run("check", invoice, "--apply")
-    first = desk.told("explain", invoice)
-    again = desk.told("explain", invoice, "--fresh")
+    first = desk.json("explain", invoice)
+    again = desk.json("explain", invoice, "--fresh")
     assert again["windows"][0]["sentence"] == SAID
     assert again["made_at"] > first["made_at"]
     desk.pacspace.record("cus_a", -Decimal(39), AUGUST + 2 * DAY)
-    other = desk.told("explain", invoice, "--fresh")
+    other = desk.json("explain", invoice, "--fresh")
     assert fingerprint(other["windows"]) != fingerprint(first["windows"])
     assert other["windows"][0]["recorded"] == "68978.5"
 
 
-def test_where_nothing_differs_there_is_nothing_to_explain(desk: Desk, tmp_path: Path) -> None:
+def test_an_invoice_without_a_drift_has_no_explanation(desk: Desk, tmp_path: Path) -> None:
     done = desk.run("explain", desk.invoiced(), "--chart", str(tmp_path / "chart.png"))
     assert done.exit_code == 0
     assert "matched (EXACT)" in done.stdout
@@ -151,12 +151,12 @@ def test_where_nothing_differs_there_is_nothing_to_explain(desk: Desk, tmp_path:
     assert not (tmp_path / "chart.png").exists()
 
 
-def test_what_cannot_be_said_yet_is_not_explained(desk: Desk) -> None:
+def test_an_unproven_invoice_is_not_explained(desk: Desk) -> None:
     invoice = desk.doubled()
     desk.pacspace.record("cus_a", -Decimal(1), AUGUST + DAY, verified=False)
-    told = desk.told("explain", invoice)
-    assert (told["verdict"], [window["cause"] for window in told["windows"]]) == ("unproven", [None])
-    (step,) = told["next_steps"]
+    printed = desk.json("explain", invoice)
+    assert (printed["verdict"], [window["cause"] for window in printed["windows"]]) == ("unproven", [None])
+    (step,) = printed["next_steps"]
     assert "ask PacSpace about the records that are named" in step
     done = desk.run("explain", invoice)
     assert done.exit_code == 1
@@ -164,7 +164,7 @@ def test_what_cannot_be_said_yet_is_not_explained(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.SVG", b"<svg")])
-def test_a_picture_is_drawn(desk: Desk, tmp_path: Path, name: str, begins: bytes) -> None:
+def test_explain_draws_a_chart(desk: Desk, tmp_path: Path, name: str, begins: bytes) -> None:
     invoice = desk.doubled()
     assert desk.run("explain", invoice, "--chart", str(tmp_path / name)).exit_code == 1
     drawn = (tmp_path / name).read_bytes()
@@ -173,7 +173,7 @@ def test_a_picture_is_drawn(desk: Desk, tmp_path: Path, name: str, begins: bytes
     assert (tmp_path / name).read_bytes() == drawn
 
 
-def test_what_it_does_not_take_is_named(desk: Desk) -> None:
+def test_a_wrong_argument_is_named(desk: Desk) -> None:
     before = desk.asked()
     for arguments, said in ((["in_1", "--chart", "a.pdf"], "a chart is written as .png or .svg"), (["sub_1"], "in_")):
         done = desk.run("explain", *arguments)
@@ -183,7 +183,7 @@ def test_what_it_does_not_take_is_named(desk: Desk) -> None:
     assert isinstance(desk.run("explain", "in_unknown").exception, NotFound)
 
 
-def test_a_vendors_text_steers_no_terminal(desk: Desk) -> None:
+def test_a_vendors_text_cannot_control_a_terminal(desk: Desk) -> None:
     desk.doubled()
     nasty = "api\x1b[2Jcalls"
     meter = desk.stripe.add_meter(nasty)

@@ -24,8 +24,8 @@ NOTHING = Decimal(0)
 
 
 def explained(month: Month) -> Explanation:
-    with month.told() as told:
-        return told.explained()
+    with month.played() as played:
+        return played.explained()
 
 
 def around(use: Use) -> Window:
@@ -65,7 +65,7 @@ def test_another_customers_record_is_found_by_the_opposite_drift(tmp_path: Path)
     assert [record.reference_id for record in found.located[0].records] == [wrong.reference]
 
 
-def test_a_matched_neighbour_is_not_asked_about(tmp_path: Path) -> None:
+def test_a_matched_neighbour_is_not_read(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill()
     lost = month.inside()[40]
@@ -87,9 +87,9 @@ def test_another_meter_of_the_customer_on_an_invoice_of_its_own_is_found(tmp_pat
         use.account = f"{US}:{use.meter}"
     wrong = month.inside()[40]
     wrong.account = f"{US}:storage"
-    with month.told() as told:
-        invoice = told.invoice()
-        found = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), told.finding(invoice))
+    with month.played() as played:
+        invoice = played.invoice()
+        found = played.app.explainer.explain_all(BillingScope.of_invoice(invoice), played.finding(invoice))
     ours = next(each for each in found if each.meter == METER)
     assert (ours.cause, ours.counterpart) == (Cause.WRONG_METER, "storage")
     theirs = next(each for each in found if each.meter == "storage")
@@ -134,7 +134,7 @@ def test_a_daily_summary_after_midnight_is_not_in_its_month(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("attribution", ["accepted", "usage_time"])
-def test_by_either_clock_a_lost_day_is_found(tmp_path: Path, attribution: str) -> None:
+def test_a_lost_day_is_found_under_either_attribution(tmp_path: Path, attribution: str) -> None:
     month = Month(tmp_path, settings={"PACSPACE_STRIPE_ATTRIBUTION": attribution})
     for number in range(31):
         on = MONTH_START + number * DAY
@@ -175,15 +175,15 @@ def test_a_period_of_any_length(tmp_path: Path, start: datetime, end: datetime) 
     assert found.calls <= 25
 
 
-def test_a_year_is_listed_in_parts_where_pacspace_looks_at_less(tmp_path: Path) -> None:
+def test_a_year_is_listed_in_parts_where_pacspace_refuses_so_long_a_time(tmp_path: Path) -> None:
     start = datetime(2025, 10, 7, 5, tzinfo=UTC)
     month = Month(tmp_path, start=start, end=start + 365 * DAY, now=start + 368 * DAY)
     month.fill(a_day=1)
     lost = month.inside()[200]
     lost.recorded = NOTHING
-    with month.told() as told:
-        told.ledger.configure(max_scope_months=4)
-        found = told.explained()
+    with month.played() as played:
+        played.ledger.configure(max_scope_months=4)
+        found = played.explained()
     assert (found.cause, windows(found)) == (Cause.NOT_IN_LEDGER, [around(lost)])
 
 
@@ -199,15 +199,15 @@ def test_seconds_at_both_edges_hide_nothing(tmp_path: Path) -> None:
     assert [record.quantity for place in found.located for record in place.records] == [Decimal("55.5")]
 
 
-def test_a_customer_that_is_not_judged_yet_is_asked_about(tmp_path: Path) -> None:
+def test_a_customer_without_a_verdict_yet_is_searched(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill()
     month.fill(THEM)
     wrong = month.inside()[40]
     wrong.account = THEM
-    with month.told() as told:
-        told.ledger.record(THEM, -1, MONTH_START + DAY, verified=False)
-        found = told.explained()
+    with month.played() as played:
+        played.ledger.record(THEM, -1, MONTH_START + DAY, verified=False)
+        found = played.explained()
     assert (found.cause, found.counterpart) == (Cause.WRONG_CUSTOMER, THEM)
 
 
@@ -220,11 +220,11 @@ def test_another_meter_of_the_customer_with_a_subscription_of_its_own_is_found(t
     for use in month.uses:
         use.account = f"{US}:{use.meter}"
     month.inside()[40].account = f"{US}:storage"
-    with month.told() as told:
-        ours, theirs = (told.subscribe_apart(meter) for meter in month.meters)
-        told.app.checker.check(told.invoice(subscription=theirs).invoice_id)
-        invoice = told.invoice(subscription=ours)
-        (found,) = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), told.finding(invoice))
+    with month.played() as played:
+        ours, theirs = (played.subscribe_apart(meter) for meter in month.meters)
+        played.app.checker.check(played.invoice(subscription=theirs).invoice_id)
+        invoice = played.invoice(subscription=ours)
+        (found,) = played.app.explainer.explain_all(BillingScope.of_invoice(invoice), played.finding(invoice))
     assert (found.cause, found.counterpart) == (Cause.WRONG_METER, "storage")
 
 
@@ -243,7 +243,7 @@ def test_one_lost_record_of_thousands_is_found_by_halves(tmp_path: Path) -> None
 
 
 @pytest.mark.soak
-def test_of_too_many_records_since_the_end_the_nearest_are_looked_at(tmp_path: Path) -> None:
+def test_only_the_nearest_of_too_many_records_after_the_end_are_searched(tmp_path: Path) -> None:
     month = Month(tmp_path, now=MONTH_END + 34 * DAY)
     month.fill(a_day=200)
     edge = Use(at=MONTH_END - 30 * SECOND, quantity=Decimal("123.45"), recorded_at=MONTH_END + 20 * SECOND)
@@ -277,7 +277,7 @@ def a_mess(folder: Path) -> Month:
     return month
 
 
-def test_what_nothing_explains_costs_no_more_than_the_budget(tmp_path: Path) -> None:
+def test_an_unexplained_drift_costs_no_more_than_the_budget(tmp_path: Path) -> None:
     month = a_mess(tmp_path)
     for number in range(6):
         month.fill(f"cus_{number}", a_day=1)
@@ -288,23 +288,23 @@ def test_what_nothing_explains_costs_no_more_than_the_budget(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("budget", [0, 1, 3, 8])
-def test_a_budget_that_is_too_small_is_kept_and_said(tmp_path: Path, budget: int) -> None:
+def test_a_budget_that_is_too_small_is_kept_and_noted(tmp_path: Path, budget: int) -> None:
     month = a_mess(tmp_path)
-    with month.told() as told:
-        invoice = told.invoice()
-        (result,) = told.finding(invoice).windows
-        before = told.requests
-        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result, budget=budget)
-        assert told.requests - before == found.calls == budget
+    with month.played() as played:
+        invoice = played.invoice()
+        (result,) = played.finding(invoice).windows
+        before = played.requests
+        found = played.app.explainer.explain(BillingScope.of_invoice(invoice), result, budget=budget)
+        assert played.requests - before == found.calls == budget
     assert any(note.startswith(f"stopped after {budget} requests") for note in found.notes)
 
 
-def test_a_budget_that_does_not_even_find_the_meter_is_said(tmp_path: Path) -> None:
+def test_a_budget_that_does_not_even_find_the_meter_is_noted(tmp_path: Path) -> None:
     month = a_mess(tmp_path)
-    with month.told() as told:
-        invoice = told.invoice()
-        (result,) = told.finding(invoice).windows
-    with month.told() as forgetful:
+    with month.played() as played:
+        invoice = played.invoice()
+        (result,) = played.finding(invoice).windows
+    with month.played() as forgetful:
         found = forgetful.app.explainer.explain(BillingScope.of_invoice(invoice), result, budget=1)
     assert (found.cause, found.calls, found.notes) == (Cause.UNEXPLAINED, 1, ("stopped after 1 requests",))
 
@@ -317,37 +317,37 @@ def test_all_windows_of_an_invoice_share_one_budget(tmp_path: Path) -> None:
         month.fill(meter=meter, a_day=3)
     for number, use in enumerate(month.uses):
         use.account, use.recorded = f"{US}:{use.meter}", use.quantity + 1 + number % 17
-    with month.told() as told:
-        invoice = told.invoice()
-        finding = told.finding(invoice)
-        before = told.requests
-        found = told.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding, budget=20)
-        assert told.requests - before == sum(each.calls for each in found) <= 20
+    with month.played() as played:
+        invoice = played.invoice()
+        finding = played.finding(invoice)
+        before = played.requests
+        found = played.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding, budget=20)
+        assert played.requests - before == sum(each.calls for each in found) <= 20
     assert {each.meter for each in found} == set(month.meters)
     assert all(each.calls >= 8 for each in found)
 
 
-def test_nothing_is_asked_when_nothing_drifted(tmp_path: Path) -> None:
+def test_nothing_is_requested_when_nothing_drifted(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill()
-    with month.told() as told:
-        invoice = told.invoice()
-        finding = told.finding(invoice)
-        before = told.requests
+    with month.played() as played:
+        invoice = played.invoice()
+        finding = played.finding(invoice)
+        before = played.requests
         assert finding.verdict is Verdict.MATCHED
-        assert told.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding) == ()
-        assert told.requests == before
+        assert played.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding) == ()
+        assert played.requests == before
 
 
 def test_a_window_without_both_figures_is_left_out(tmp_path: Path) -> None:
     month = a_mess(tmp_path)
-    with month.told() as told:
-        invoice = told.invoice()
-        finding = told.finding(invoice)
+    with month.played() as played:
+        invoice = played.invoice()
+        finding = played.finding(invoice)
         unread = replace(finding, windows=tuple(replace(each, recorded=None) for each in finding.windows))
-        assert told.app.explainer.explain_all(BillingScope.of_invoice(invoice), unread) == ()
+        assert played.app.explainer.explain_all(BillingScope.of_invoice(invoice), unread) == ()
         with pytest.raises(ValueError, match="without both figures"):
-            told.app.explainer.explain(BillingScope.of_invoice(invoice), unread.windows[0])
+            played.app.explainer.explain(BillingScope.of_invoice(invoice), unread.windows[0])
 
 
 # -- vendors that do not answer ---------------------------------------------------------------------------------------
@@ -360,53 +360,53 @@ def test_a_vendor_that_does_not_answer_is_noted(tmp_path: Path, vendor: str, fau
     month = Month(tmp_path)
     month.fill(a_day=1)
     month.inside()[15].recorded = NOTHING
-    with month.told() as told:
-        invoice = told.invoice()
-        (result,) = told.finding(invoice).windows
-        getattr(told, vendor).add_fault(fault, skip=skip)
-        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
+    with month.played() as played:
+        invoice = played.invoice()
+        (result,) = played.finding(invoice).windows
+        getattr(played, vendor).add_fault(fault, skip=skip)
+        found = played.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert found.calls <= 60
     assert found.notes or found.cause is Cause.NOT_IN_LEDGER
     assert (found.billed, found.recorded) == (result.billed, result.recorded)
 
 
-def test_figures_that_agree_now_are_said_to(tmp_path: Path) -> None:
+def test_figures_that_agree_by_now_are_noted(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill()
     lost = month.inside()[60]
     quantity, lost.recorded = lost.quantity, NOTHING
-    with month.told() as told:
-        invoice = told.invoice()
-        (result,) = told.finding(invoice).windows
-        told.ledger.record(US, -quantity, lost.at, reason=METER)
-        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
+    with month.played() as played:
+        invoice = played.invoice()
+        (result,) = played.finding(invoice).windows
+        played.ledger.record(US, -quantity, lost.at, reason=METER)
+        found = played.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert (found.cause, found.located) == (Cause.UNEXPLAINED, ())
     assert found.notes == ("both sides have the same figures in every part of the window now",)
 
 
-def test_a_meter_that_counted_more_since_is_said_to(tmp_path: Path) -> None:
+def test_a_meter_that_counted_more_since_is_noted(tmp_path: Path) -> None:
     month = Month(tmp_path)
     month.fill()
-    with month.told() as told:
-        invoice = told.invoice()
-        told.stripe.record_usage(US, METER, Decimal(5), MONTH_END - SECOND)
-        told.ledger.record(US, Decimal(-5), MONTH_END - SECOND, reason=METER)
-        (result,) = told.finding(invoice).windows
-        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
+    with month.played() as played:
+        invoice = played.invoice()
+        played.stripe.record_usage(US, METER, Decimal(5), MONTH_END - SECOND)
+        played.ledger.record(US, Decimal(-5), MONTH_END - SECOND, reason=METER)
+        (result,) = played.finding(invoice).windows
+        found = played.app.explainer.explain(BillingScope.of_invoice(invoice), result)
     assert any("the meter counts" in note for note in found.notes)
 
 
 def test_a_settlement_record_keeps_no_times(tmp_path: Path) -> None:
     month = Month(tmp_path, settings={"PACSPACE_STRIPE_LEDGER": "settlement"})
     month.fill()
-    with month.told() as told:
-        told.ledger.write(f"usage-{US}-2026-10", "5")
-        invoice = told.invoice()
-        before = told.requests
-        (result,) = told.finding(invoice).windows
-        before = told.requests
-        found = told.app.explainer.explain(BillingScope.of_invoice(invoice), result)
-        assert told.requests == before
+    with month.played() as played:
+        played.ledger.write(f"usage-{US}-2026-10", "5")
+        invoice = played.invoice()
+        before = played.requests
+        (result,) = played.finding(invoice).windows
+        before = played.requests
+        found = played.app.explainer.explain(BillingScope.of_invoice(invoice), result)
+        assert played.requests == before
     assert found.notes == ("the settlement ledger keeps no times: nothing can be located in it",)
 
 
@@ -416,10 +416,10 @@ def test_a_settlement_record_keeps_no_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("others", "said"), [(6, []), (9, ["3 accounts that drifted the other way were not searched"])]
 )
-def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: list[str]) -> None:
+def test_accounts_that_are_left_out_are_noted(tmp_path: Path, others: int, said: list[str]) -> None:
     month = Month(tmp_path)
-    with month.told() as told:
-        store = told.app.store
+    with month.played() as played:
+        store = played.app.store
         for number in range(others):
             leased = store.jobs.acquire(JobKind.INVOICE, f"in_{number}", HOUR)
             assert leased is not None
@@ -434,8 +434,8 @@ def test_accounts_that_are_left_out_are_told(tmp_path: Path, others: int, said: 
             leased.save(drifted)
             store.coverage.put(f"in_{number}", [(f"cus_{number}", Window(start=MONTH_START, end=MONTH_END))])
         ours = MeterAccount(
-            stripe=told.app.stripe,
-            ledger=told.app.explainer.ledger,
+            stripe=played.app.stripe,
+            ledger=played.app.explainer.ledger,
             meter=METER,
             meter_id="mtr_1",
             customer_id=US,

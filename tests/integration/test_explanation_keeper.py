@@ -80,7 +80,7 @@ def explained_by(made: World, explainer: PlannedExplainer) -> None:
     made.app = replace(made.app, checker=replace(made.app.checker, services=replace(services, explaining=explaining)))
 
 
-def test_what_drifted_is_explained_where_and_why(tmp_path: Path, database_url: str) -> None:
+def test_a_drift_is_explained_with_its_place_and_cause(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
         overbilled(made).run()
         found = explained(made)
@@ -96,10 +96,10 @@ def test_what_drifted_is_explained_where_and_why(tmp_path: Path, database_url: s
         assert explanation.calls <= 60
 
 
-def test_a_happy_path_asks_for_no_explanation_not_even_the_database(tmp_path: Path, database_url: str) -> None:
+def test_a_matched_invoice_costs_no_query_for_explanations(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
-        told, statements = PlannedExplainer(), list[str]()
-        explained_by(made, told)
+        explainer, statements = PlannedExplainer(), list[str]()
+        explained_by(made, explainer)
         made.subscribe()
         made.use("100")
 
@@ -109,38 +109,38 @@ def test_a_happy_path_asks_for_no_explanation_not_even_the_database(tmp_path: Pa
 
         made.run()
         assert made.memory().verdict is Verdict.MATCHED
-        assert told.asked == []
+        assert explainer.asked == []
         assert statements
         assert not [statement for statement in statements if "pacspace_explanations" in statement]
 
 
-def test_it_is_held_and_told_before_it_is_explained(tmp_path: Path) -> None:
+def test_an_invoice_is_held_and_alerted_before_it_is_explained(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = PlannedExplainer()
-        told.made = made
-        explained_by(made, told)
+        explainer = PlannedExplainer()
+        explainer.made = made
+        explained_by(made, explainer)
         overbilled(made).run()
-        assert told.known == [True]
+        assert explainer.known == [True]
 
 
 def test_the_same_drift_is_explained_once_and_another_again(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = PlannedExplainer()
-        explained_by(made, told)
+        explainer = PlannedExplainer()
+        explained_by(made, explainer)
         overbilled(made).run(DAY)
         first = explained(made)
-        assert len(told.asked) == 1
+        assert len(explainer.asked) == 1
         made.record("3", at=MIDDLE + DAY)
         made.hear()
         made.run(HOUR)
-        assert [finding.windows[0].recorded for finding in told.asked] == [100, 103]
+        assert [finding.windows[0].recorded for finding in explainer.asked] == [100, 103]
         second = explained(made)
         assert first is not None
         assert second is not None
         assert first.fingerprint != second.fingerprint
 
 
-def test_who_only_observes_is_told_as_well(tmp_path: Path) -> None:
+def test_observe_mode_explains_too(tmp_path: Path) -> None:
     with world(tmp_path, mode="observe") as made:
         overbilled(made).run()
         found = explained(made)
@@ -171,17 +171,17 @@ def test_an_explanation_that_fails_changes_nothing_but_that_there_is_none(
     assert without == with_it
 
 
-def test_an_explanation_that_failed_is_tried_again_at_the_next_look(tmp_path: Path) -> None:
+def test_a_failed_explanation_is_retried_at_the_next_check(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = PlannedExplainer(failing=RuntimeError("a bug"))
-        explained_by(made, told)
+        explainer = PlannedExplainer(failing=RuntimeError("a bug"))
+        explained_by(made, explainer)
         overbilled(made).run()
-        told.failing = None
+        explainer.failing = None
         made.run(3 * HOUR)
         assert explained(made) is not None
 
 
-def test_without_the_lease_nothing_is_kept(tmp_path: Path) -> None:
+def test_nothing_is_kept_without_the_lease(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         overbilled(made)
         explained_by(made, PlannedExplainer(failing=LeaseLost("somebody else has it")))
@@ -190,7 +190,7 @@ def test_without_the_lease_nothing_is_kept(tmp_path: Path) -> None:
         assert explained(made) is None
 
 
-def test_an_early_warning_says_why_days_before_the_invoice(tmp_path: Path, database_url: str) -> None:
+def test_an_early_warning_is_explained_days_before_the_invoice(tmp_path: Path, database_url: str) -> None:
     with world(tmp_path, database_url) as made:
         subscription = made.subscribe()
         made.use("100")
@@ -204,32 +204,32 @@ def test_an_early_warning_says_why_days_before_the_invoice(tmp_path: Path, datab
         assert [part.window.start.date() for part in explanation.located] == [(MIDDLE + 5 * DAY).date()]
 
 
-def test_a_dry_check_asks_and_keeps_nothing(tmp_path: Path) -> None:
+def test_a_preview_explains_and_keeps_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = PlannedExplainer()
-        explained_by(made, told)
+        explainer = PlannedExplainer()
+        explained_by(made, explainer)
         overbilled(made)
         made.clock.advance(2 * HOUR)
         made.stripe.run_due()
         assert made.app.checker.preview(made.invoice_id).verdict is Verdict.DRIFTED
-        assert told.asked == []
+        assert explainer.asked == []
         assert explained(made) is None
 
 
-def test_a_backfill_says_what_drifted_and_leaves_why_to_whoever_asks(tmp_path: Path) -> None:
+def test_a_backfill_does_not_explain_what_drifted(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        told = PlannedExplainer()
-        explained_by(made, told)
+        explainer = PlannedExplainer()
+        explained_by(made, explainer)
         overbilled(made)
         made.clock.advance(2 * HOUR)
         made.stripe.run_due()
         assert (
             made.app.checker.check(made.invoice_id, backfill=BackfillRequest(patient=False)).verdict is Verdict.DRIFTED
         )
-        assert told.asked == []
+        assert explainer.asked == []
 
 
-def test_a_check_and_the_report_say_what_it_comes_from(tmp_path: Path) -> None:
+def test_a_check_and_the_report_show_the_cause(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         overbilled(made).run()
         found = explained(made)

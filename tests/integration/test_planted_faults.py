@@ -13,12 +13,12 @@ import pytest
 
 from pacspace_stripe.simulator.planted_faults import PlantedKind, plant
 from tests.support.generated.attempts import folder
-from tests.support.planted_faults import MOST_CALLS, Judged, confusion, empty_database, judged
+from tests.support.planted_faults import MOST_CALLS, ExplainedFault, confusion, empty_database, explain_fault
 
 MONTHS = 60
 SOAK_MONTHS = int(os.environ.get("SOAK_MONTHS", "2000"))
 RIGHT_IN = 0.98
-_so_far: list[Judged] = []
+_so_far: list[ExplainedFault] = []
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def template() -> Iterator[Path]:
 @pytest.mark.no_cover  # every rule has its own tests that count
 @pytest.mark.parametrize("seed", range(MONTHS))
 def test_a_planted_fault_is_explained(seed: int, template: Path) -> None:
-    one = judged(plant(seed), template, others=seed % 4 == 0)
+    one = explain_fault(plant(seed), template, others=seed % 4 == 0)
     _so_far.append(one)
     assert one.explanation.calls <= MOST_CALLS
     assert not one.wrong, one.story
@@ -50,7 +50,7 @@ def test_a_seed_is_one_month(kind: PlantedKind) -> None:
 def test_planted_faults_are_explained_in_98_of_100_months(template: Path) -> None:
     found = []
     for seed in range(MONTHS, MONTHS + SOAK_MONTHS):
-        one = judged(plant(seed), template, others=seed % 4 == 0)
+        one = explain_fault(plant(seed), template, others=seed % 4 == 0)
         assert one.explanation.calls <= MOST_CALLS, one.story
         found.append(one)
     right = sum(not one.wrong for one in found)

@@ -28,7 +28,7 @@ US, THEM = "cus_us", "cus_them"
 
 @dataclass(slots=True)
 class Use:
-    """One event, as each side has it; None: it does not."""
+    """One use as each side has it; None where it does not."""
 
     at: datetime
     quantity: Decimal
@@ -50,7 +50,7 @@ class Use:
 
 @dataclass
 class Month:
-    """What was used; then both vendors, and our product."""
+    """The uses of a month, to be played on both vendors and explained by the product."""
 
     folder: Path
     seed: int = 0
@@ -64,7 +64,7 @@ class Month:
     def fill(
         self, customer: str = US, *, a_day: int = 4, meter: str = METER, digits: int = 2, largest: int = 500
     ) -> None:
-        """Usage at any time of each day, until now."""
+        """Add usage at random times of each day, until now."""
         random = Random(f"{self.seed} {customer} {meter}")
         first, last = self.start - DAY, self.now - HOUR
         for _ in range(int((last - first) / DAY * a_day)):
@@ -80,17 +80,17 @@ class Month:
         return sorted((use for use in mine if self.start <= use.at < self.end), key=lambda use: use.at)
 
     @contextlib.contextmanager
-    def told(self) -> Iterator["Told"]:
-        """Both vendors know it now."""
-        told = Told(self)
+    def played(self) -> Iterator["PlayedMonth"]:
+        """Play the month: both vendors then know every use."""
+        played = PlayedMonth(self)
         try:
-            yield told
+            yield played
         finally:
-            told.app.close()
+            played.app.close()
 
 
-class Told:
-    """Both vendors in process and the product on them."""
+class PlayedMonth:
+    """A month on both vendors in process, and the product on them."""
 
     def __init__(self, month: Month) -> None:
         self.month = month
@@ -111,7 +111,7 @@ class Told:
                 customer, prices, period_start=month.end, period_end=month.end + 31 * DAY, id=f"sub_{customer}"
             )
         for use in month.uses:
-            self._tell(use)
+            self._record(use)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
@@ -120,7 +120,7 @@ class Told:
     def _sleep(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    def _tell(self, use: Use) -> None:
+    def _record(self, use: Use) -> None:
         for _ in range(use.times_billed if use.billed else 0):
             self.stripe.record_usage(use.customer, use.meter, use.billed or 0, use.at)
         for time in range(use.times_recorded if use.recorded else 0):
@@ -134,14 +134,14 @@ class Told:
             )
 
     def subscribe_apart(self, meter: str) -> str:
-        """Another subscription of our customer, to one meter alone."""
+        """Add another subscription of our customer, to one meter alone."""
         price = self.prices[self.month.meters.index(meter)]
         return self.stripe.add_subscription(
             US, [price], period_start=self.month.end, period_end=self.month.end + 31 * DAY, id=f"sub_{meter}"
         )
 
     def invoice(self, customer: str = US, subscription: str | None = None) -> Invoice:
-        """Of the window, paid."""
+        """Return the paid invoice of the window."""
         of = subscription or f"sub_{customer}"
         invoice_id = self.stripe.add_past_invoice(of, self.month.start, self.month.end)
         return self.app.stripe.read_invoice(invoice_id)
@@ -151,7 +151,7 @@ class Told:
         return comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=False)
 
     def explained(self, customer: str = US) -> Explanation:
-        """The one drift of its invoice; others are checked first, as they would have been."""
+        """Explain the one drift of a customer's invoice; the other customers' are checked first, as they would be."""
         for other in dict.fromkeys(use.customer for use in self.month.uses):
             if other != customer:
                 self.app.checker.check(self.invoice(other).invoice_id)

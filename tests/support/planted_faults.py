@@ -1,4 +1,4 @@
-"""Months with one planted fault: played in both simulators, compared by the gate's own Comparer, explained, judged."""
+"""Months with one planted fault: played in both simulators, compared, explained, and checked against the plant."""
 
 import shutil
 from collections import Counter
@@ -42,11 +42,11 @@ RIGHT: dict[tuple[PlantedKind, str], Cause] = {
     (PlantedKind.BOUNDARY, "stripe"): Cause.PERIOD_EDGE,
     (PlantedKind.BOUNDARY, "ledger"): Cause.PERIOD_EDGE,
 }
-"""What a planted fault on a side is called when it is explained."""
+"""The right cause of each kind of planted fault, by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ExplainedFault:
     """One seed: what was planted, what was explained, and what is wrong about that."""
 
     planted: PlantedMonth
@@ -55,21 +55,21 @@ class Judged:
 
     @property
     def row(self) -> str:
-        told = self.planted.planted
-        return f"{told.kind} on {told.on}, {told.extent}"
+        fault = self.planted.planted
+        return f"{fault.kind} on {fault.on}, {fault.extent}"
 
     @property
     def story(self) -> str:
-        """What was planted, and what was made of it, for whoever looks into it."""
-        told, whose, found = self.planted.planted, self.planted.subscriber, self.explanation
+        """What was planted and how it was explained, for a person who debugs it."""
+        fault, whose, found = self.planted.planted, self.planted.subscriber, self.explanation
         places = [f"{part.window} billed {part.billed} recorded {part.recorded}" for part in found.located]
         other = found.counterpart or found.factor or ""
         final = "final" if self.planted.month.final else "a draft"
         return "\n    ".join(
             [
                 f"seed {self.planted.seed}: {self.row}, {whose.cadence}, {final}: {'; '.join(self.wrong)}",
-                f"{told.customer} {told.meter} {whose.start} to {whose.end}",
-                f"planted {told.quantity} at {told.first} to {told.last}, {told.counterpart or told.factor or ''}",
+                f"{fault.customer} {fault.meter} {whose.start} to {whose.end}",
+                f"planted {fault.quantity} at {fault.first} to {fault.last}, {fault.counterpart or fault.factor or ''}",
                 f"explained {found.cause} {other} differs {found.billed - found.recorded}",
                 *places[:4],
                 *found.notes,
@@ -78,7 +78,7 @@ class Judged:
 
 
 def empty_database(folder: Path) -> Path:
-    """With our tables and nothing in them: each month starts from a copy."""
+    """Return a database with empty tables: each month starts from a copy."""
     template = folder / "template.db"
     store = Store(f"sqlite:///{template}", now=lambda: LONG_AGO, lost_after=HOUR)
     store.migrate()
@@ -97,7 +97,7 @@ class Played:
     clock: ManualClock
 
     def compared(self, customer: str) -> tuple[Invoice, Finding]:
-        """A customer's invoice as it is now, and what the gate's Comparer finds."""
+        """Return a customer's invoice as it is now, and the finding of the gate's Comparer."""
         comparer = self.app.checker.services.comparer
         invoice = self.app.stripe.read_invoice(self.invoices[customer])
         return invoice, comparer.compare(invoice, comparer.usages(invoice), finalized_by_us=True)
@@ -112,7 +112,7 @@ def _through(clock: ManualClock) -> Callable[[float], None]:
 
 @contextmanager
 def played(month: PlantedMonth, template: Path, **settings: str) -> Iterator[Played]:
-    """The world of a month; ``settings`` by short name."""
+    """Play a month; ``settings`` by short name."""
     clock = ManualClock(LONG_AGO)
     stripe, pacspace = StripeSimulator(clock, seed=month.seed), PacSpaceSimulator(clock, seed=month.seed)
     pacspace.configure(fast_roots=True)
@@ -122,7 +122,7 @@ def played(month: PlantedMonth, template: Path, **settings: str) -> Iterator[Pla
     environment = ENVIRONMENT | {
         "PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{database}",
         "PACSPACE_STRIPE_LEDGER_ACCOUNT": "{customer}:{meter}",
-        "PACSPACE_STRIPE_SETTLE": "0",  # all of it has long been counted: one look is enough
+        "PACSPACE_STRIPE_SETTLE": "0",  # all of it has long been counted: one check is enough
         "PACSPACE_STRIPE_USAGE_SIGN": "positive" if month.month.positive else "negative",
     }
     environment |= {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
@@ -136,28 +136,28 @@ def played(month: PlantedMonth, template: Path, **settings: str) -> Iterator[Pla
         app.close()
 
 
-def judged(month: PlantedMonth, template: Path, *, others: bool) -> Judged:
-    """The drift of a planted fault, explained and judged. ``others``: the gate has seen every other invoice, too."""
-    told = month.planted
+def explain_fault(month: PlantedMonth, template: Path, *, others: bool) -> ExplainedFault:
+    """Explain the drift of a planted fault. With ``others`` the gate has checked every other invoice, too."""
+    fault = month.planted
     with played(month, template) as world:
         for customer, invoice_id in world.invoices.items():
-            if customer == told.counterpart or (others and customer != told.customer):
+            if customer == fault.counterpart or (others and customer != fault.customer):
                 world.app.checker.check(invoice_id)
-        invoice, finding = world.compared(told.customer)
+        invoice, finding = world.compared(fault.customer)
         (explanation,) = world.app.explainer.explain_all(BillingScope.of_invoice(invoice), finding)
-    return Judged(planted=month, explanation=explanation, wrong=tuple(_wrong(month, finding, explanation)))
+    return ExplainedFault(planted=month, explanation=explanation, wrong=tuple(_wrong(month, finding, explanation)))
 
 
 def _wrong(month: PlantedMonth, finding: Finding, explanation: Explanation) -> Iterator[str]:
-    told = month.planted
+    fault = month.planted
     drifted = [result.meter for result in finding.windows if result.reason.verdict is Verdict.DRIFTED]
-    if drifted != [told.meter]:
+    if drifted != [fault.meter]:
         yield f"drifted {drifted}"
-    if explanation.cause is not RIGHT[told.kind, told.on]:
+    if explanation.cause is not RIGHT[fault.kind, fault.on]:
         yield f"cause {explanation.cause}"
-    elif told.counterpart and explanation.counterpart != f"{told.counterpart}:{told.meter}":
+    elif fault.counterpart and explanation.counterpart != f"{fault.counterpart}:{fault.meter}":
         yield f"counterpart {explanation.counterpart}"
-    elif told.factor and not _same_factor(explanation, month):
+    elif fault.factor and not _same_factor(explanation, month):
         yield f"factor {explanation.factor}"
     if not _in_place(month, explanation):
         yield f"window {[str(part.window) for part in explanation.located]}"
@@ -169,18 +169,18 @@ def _same_factor(explanation: Explanation, month: PlantedMonth) -> bool:
 
 
 def _in_place(month: PlantedMonth, explanation: Explanation) -> bool:
-    """All of it, and at most an hour more on either side; a day where the ledger is written daily, or much differs."""
-    told, located = month.planted, explanation.located
+    """Tell whether all of it is located, and at most an hour more on each side; a day where less can be known."""
+    fault, located = month.planted, explanation.located
     if not located:
         return False
-    many = told.extent in (Extent.SINCE, Extent.ALL)
+    many = fault.extent in (Extent.SINCE, Extent.ALL)
     slack = DAY if many or month.subscriber.cadence == "daily" else HOUR
     start, end = located[0].window.start, max(part.window.end for part in located)
-    return told.first - slack <= start <= told.first + HOUR and told.last - HOUR <= end <= told.last + slack
+    return fault.first - slack <= start <= fault.first + HOUR and fault.last - HOUR <= end <= fault.last + slack
 
 
-def confusion(seeds: list[Judged]) -> str:
-    """Planted kind by explained cause, with the number of wrong windows."""
+def confusion(seeds: list[ExplainedFault]) -> str:
+    """Return a table of planted kinds by explained cause, with the number of wrong windows."""
     counted: dict[str, Counter[str]] = {}
     for one in sorted(seeds, key=lambda each: each.row):
         counted.setdefault(one.row, Counter())[one.explanation.cause.value] += 1

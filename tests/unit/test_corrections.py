@@ -124,7 +124,7 @@ def test_what_is_older_than_35_days_counts_at_the_end_of_the_same_period() -> No
     assert "more than 35 days ago" in event.why
 
 
-def test_a_draft_that_advances_by_itself_waits_no_longer_than_stripe() -> None:
+def test_a_draft_that_advances_automatically_waits_no_longer_than_stripe() -> None:
     (event,) = planned(NOT_IN_STRIPE, invoice())
     assert event.until == PLANNED
 
@@ -154,7 +154,7 @@ def test_only_a_sum_takes_any_event(explanation: Explanation, formula: Formula, 
     assert expected in first.command
 
 
-def test_money_is_named_by_whoever_knows_the_price() -> None:
+def test_amounts_of_money_are_left_to_the_person_who_runs_the_command() -> None:
     item, waiver = planned(TWICE_IN_STRIPE, held_draft(), MUCH_LATER)
     assert item.command.endswith('-d invoice=in_1 -d amount="-$AMOUNT"')
     assert "$AMOUNT is what 7 api_calls cost, in the smallest unit of usd" in item.why
@@ -262,7 +262,7 @@ NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 
 
 @given(meter=NAMES, customer=NAMES, cause=st.sampled_from(list(Cause)), status=st.sampled_from(list(InvoiceStatus)))
-def test_every_command_is_one_line_that_a_shell_reads_as_it_was_meant(
+def test_every_command_is_one_line_that_a_shell_reads_as_intended(
     meter: str, customer: str, cause: Cause, status: InvoiceStatus
 ) -> None:
     found = explained(cause, "7", "3", record("4"), meter=meter, account="cus_1")

@@ -147,7 +147,7 @@ def named(diagnosis: Diagnosis) -> list[tuple[Side, str]]:
         pytest.param(hour(14, "100", "85", "176"), Cause.UNEXPLAINED, [], id="the ledger has more, but no such record"),
     ],
 )
-def test_one_hour_that_differs_tells_why(part: WindowPart, cause: Cause, records: list[tuple[Side, str]]) -> None:
+def test_one_hour_that_differs_has_its_cause(part: WindowPart, cause: Cause, records: list[tuple[Side, str]]) -> None:
     diagnosis = found(hour(9, "12", "12"), part, hour(20, "7", "7"))
     assert causes(diagnosis) == [cause]
     assert named(diagnosis) == records
@@ -298,7 +298,7 @@ LAST = datetime(2026, 10, 31, tzinfo=UTC)
         pytest.param(hour(14, "77"), 0.01, Cause.RECORDED_LATE, id="usage of the 15th, seconds after the end"),
     ],
 )
-def test_what_the_ledger_took_in_after_the_end_is_late_or_at_the_edge(
+def test_records_accepted_after_the_end_are_late_or_at_the_edge(
     part: WindowPart, accepted: float, cause: Cause
 ) -> None:
     late = hour(int(accepted), "12", "12", entry("77", accepted, day=NOVEMBER_1), day=NOVEMBER_1)
@@ -334,14 +334,14 @@ def test_usage_on_different_sides_of_an_edge(inside: WindowPart, around: dict[st
     assert [record.quantity for record in fault.records] == [Decimal(77)]
 
 
-def test_a_summary_of_the_month_before_says_so_itself() -> None:
+def test_a_summary_that_names_the_month_before_is_at_the_edge() -> None:
     before = Window(start=OCTOBER.start - DAY, end=OCTOBER.start)
     summary = replace(entry("900", 9, day=OCTOBER.start), used=before)
     (fault,) = found(hour(9, "12", "12", summary, day=OCTOBER.start)).faults
     assert fault.cause is Cause.PERIOD_EDGE
 
 
-def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
+def test_a_late_summary_is_found_by_the_day_it_names() -> None:
     day = Window(start=LAST, end=LAST + DAY)
     summary = replace(entry("900", 9, day=NOVEMBER_1), used=day)
     other = entry("55", 9.2, day=NOVEMBER_1)
@@ -351,7 +351,7 @@ def test_a_summary_that_came_late_is_found_by_what_it_says() -> None:
     assert [record.record_id for record in fault.records] == [summary.record_id]
 
 
-def test_several_hours_that_were_caught_up_in_one_are_all_late() -> None:
+def test_several_hours_that_were_recorded_in_one_are_all_late() -> None:
     caught_up = [
         entry(each, 4.9 + place / 1000, day=NOVEMBER_1)
         for place, each in enumerate(("345.87", "936.5", "784.9", "611.81"))
@@ -361,7 +361,7 @@ def test_several_hours_that_were_caught_up_in_one_are_all_late() -> None:
     assert [quantity for _, quantity in named(diagnosis)] == ["345.87", "936.5", "784.9", "611.81"]
 
 
-def test_what_only_stripe_has_after_the_end_makes_nothing_late() -> None:
+def test_usage_that_only_stripe_has_after_the_end_makes_nothing_late() -> None:
     assert causes(found(hour(14, "77"), after=(hour(3, "77", day=NOVEMBER_1),))) == [Cause.NOT_IN_LEDGER]
 
 
@@ -402,14 +402,14 @@ def test_the_mirror_on_another_meter_names_it() -> None:
         pytest.param(hour(15, "60", "60", "340"), id="another hour"),
     ],
 )
-def test_no_mirror_names_nobody(theirs: WindowPart) -> None:
+def test_a_neighbour_without_the_mirror_is_not_named(theirs: WindowPart) -> None:
     assert causes(found(hour(14, "425", "85"), neighbours=beta(theirs))) == [Cause.NOT_IN_LEDGER]
 
 
 # -- what is no fault -------------------------------------------------------------------------------------------------
 
 
-def test_a_record_taken_in_seconds_later_hides_nothing() -> None:
+def test_a_record_accepted_seconds_later_hides_nothing() -> None:
     parts = hour(14, "425", "85"), hour(15, "20", entry("340", 15.001), "20"), hour(18, "33")
     diagnosis = found(*parts)
     assert [(fault.cause, fault.part.window.start) for fault in diagnosis.faults] == [(Cause.NOT_IN_LEDGER, at(18))]
@@ -433,7 +433,7 @@ def test_a_month_that_agrees_has_no_place() -> None:
 # -- several faults ---------------------------------------------------------------------------------------------------
 
 
-def test_of_several_faults_the_largest_is_the_cause_and_the_rest_is_noted() -> None:
+def test_the_largest_of_several_faults_is_the_cause_and_the_others_are_noted() -> None:
     diagnosis = found(hour(3, "680", "340"), hour(9, "50", "50"), hour(14, "85", "85", "12.5"), hour(18, "33"))
     assert causes(diagnosis) == [Cause.TWICE_IN_STRIPE, Cause.NOT_IN_STRIPE, Cause.NOT_IN_LEDGER]
     assert diagnosis.main is diagnosis.faults[0]
@@ -479,7 +479,7 @@ def test_parts_cover_a_window_without_overlap(window: Window, step: timedelta, p
     assert all(one.end == other.start for one, other in pairwise(found_parts))
 
 
-def test_a_record_lies_in_the_part_it_was_accepted_in_unless_it_says_otherwise() -> None:
+def test_a_record_lies_in_the_part_of_its_acceptance_unless_it_names_another_time() -> None:
     plain = entry("5", 30)
     summary = replace(entry("900", 30), used=Window(start=at(0), end=at(24)))
     whole = Window(start=at(0), end=at(48))
@@ -498,7 +498,7 @@ def days_with(entries: list[list[UsageEntry]]) -> list[WindowPart]:
     ]
 
 
-def test_a_ledger_written_recorded_daily_is_known() -> None:
+def test_a_ledger_that_is_written_daily_is_recognized() -> None:
     assert is_recorded_daily(one_a_day(FIGURES))
     assert not is_recorded_daily(days_with([[entry("1", 9, day=on), entry("2", 15, day=on)] for on in DAYS]))
     assert not is_recorded_daily([])
@@ -513,13 +513,13 @@ def test_a_ledger_written_recorded_daily_is_known() -> None:
         pytest.param([hour(9, "104"), hour(19, "42")], False, True, id="records come as it happens"),
     ],
 )
-def test_hours_are_told_apart_only_where_records_are(
+def test_hours_are_compared_only_where_records_distinguish_them(
     hours: list[WindowPart], *, recorded_daily: bool, tell: bool
 ) -> None:
     assert hours_are_comparable(WindowPart.joined(hours), hours, recorded_daily=recorded_daily) is tell
 
 
-def test_hours_of_a_day_with_a_summary_taken_in_later_tell_nothing() -> None:
+def test_hours_of_a_day_with_a_late_summary_are_not_compared() -> None:
     summary = replace(entry("146", 30), used=Window(start=at(0), end=at(24)))
     day = WindowPart.listed(Window(start=at(0), end=at(24)), Decimal(150), [summary])
     assert not hours_are_comparable(day, [hour(9, "150")], recorded_daily=False)

@@ -74,7 +74,7 @@ def window_of(found: Finding) -> Change:
     return window
 
 
-def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -> None:
+def test_the_core_holds_comparison_result_and_policy() -> None:
     assert core_of(FULL) == {
         "format": FORMAT,
         "invoice": "in_1",
@@ -126,7 +126,7 @@ def test_the_core_says_what_was_compared_with_what_result_under_which_policy() -
     }
 
 
-def test_what_was_not_asked_is_null_and_not_left_out() -> None:
+def test_an_answer_that_is_not_there_is_null_and_not_left_out() -> None:
     unknown = result(Reason.UNKNOWN_SHAPE, account=None, window=None, billed=None, recorded=None, count=None)
     window = window_of(summarize((unknown,)))
     assert window == {
@@ -145,7 +145,7 @@ def test_what_was_not_asked_is_null_and_not_left_out() -> None:
     }
 
 
-def test_a_waiver_stands_in_the_evidence_of_a_waived_invoice_alone() -> None:
+def test_only_the_evidence_of_a_waived_invoice_has_a_waiver() -> None:
     assert core_of(WAIVED, waiver=WAIVER)["waiver"] == {
         "reason": "agreed by phone",
         "by": "ada",
@@ -297,7 +297,7 @@ def test_time_and_place_are_no_part_of_what_a_document_says() -> None:
     [(finding(), False), (WAIVED, False), (finding(Reason.OVERBILLED), True), (finding(Reason.NOT_SETTLED), True)],
     ids=["matched", "waived", "drifted", "unproven"],
 )
-def test_finalizing_is_news_of_an_invoice_that_should_not_have_gone(
+def test_finalization_is_news_only_of_an_invoice_that_should_not_have_left(
     found: Finding,
     news: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
@@ -309,7 +309,7 @@ def test_any_other_result_is_news() -> None:
     assert len({meaning(core_of(finding(reason))) for reason in Reason}) == len(Reason)
 
 
-def test_a_stale_root_is_named_as_such() -> None:
+def test_a_stale_root_is_marked() -> None:
     waived = replace(WAIVED, windows=(result(Reason.OVERBILLED, proof=proof(stale=True, cross_checked=False)),))
     window = window_of(waived)
     assert (window["proof"]["stale"], window["proof"]["cross_checked"]) == (True, False)

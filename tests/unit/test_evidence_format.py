@@ -135,26 +135,26 @@ SCHEMA = json.loads((Path(pacspace_stripe.__file__).parent / "evidence/evidence-
 
 
 @pytest.mark.parametrize("evidence", GENUINE.values(), ids=GENUINE)
-def test_what_the_gate_writes_reads_back_as_it_was(evidence: Evidence) -> None:
+def test_evidence_of_the_gate_reads_back_unchanged(evidence: Evidence) -> None:
     read = read_evidence(evidence.document)
     assert (read.canonical, read.sha256, read.data) == (True, evidence.sha256, evidence.document)
 
 
 @pytest.mark.parametrize("evidence", GENUINE.values(), ids=GENUINE)
-def test_what_the_gate_writes_adds_up(evidence: Evidence) -> None:
+def test_evidence_of_the_gate_adds_up(evidence: Evidence) -> None:
     assert list(problems(read_evidence(evidence.document).document)) == []
 
 
 @pytest.mark.parametrize("evidence", GENUINE.values(), ids=GENUINE)
-def test_the_shipped_schema_takes_what_the_gate_writes(evidence: Evidence) -> None:
+def test_the_shipped_schema_accepts_evidence_of_the_gate(evidence: Evidence) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(evidence.document))
 
 
-def test_the_shipped_schema_is_one() -> None:
+def test_the_shipped_schema_is_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_domain_gets_back_what_it_said() -> None:
+def test_the_finding_reads_back_equal() -> None:
     assert read_evidence(sealed(MATCHED).document).document.finding() == MATCHED
 
 
@@ -210,7 +210,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", MALFORMED.values(), ids=MALFORMED)
-def test_what_the_gate_never_writes_is_refused(changes: dict[str, Any]) -> None:
+def test_evidence_that_the_gate_never_writes_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UnreadableEvidence):
         read_evidence(changed(**changes))
 
@@ -259,7 +259,7 @@ def unreadable() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("data", list(unreadable()))
-def test_what_has_not_one_meaning_is_refused(data: bytes) -> None:
+def test_bytes_with_more_than_one_meaning_are_refused(data: bytes) -> None:
     with pytest.raises(UnreadableEvidence):
         read_evidence(data)
 
@@ -276,13 +276,13 @@ def test_what_has_not_one_meaning_is_refused(data: bytes) -> None:
         pytest.param(GENUINE["matched"].document + b" ", id="a space after it"),
     ],
 )
-def test_the_same_said_in_other_bytes_is_readable_but_not_canonical(data: bytes) -> None:
+def test_another_spelling_is_readable_but_not_canonical(data: bytes) -> None:
     read = read_evidence(data)
     assert read.canonical is False
     assert read.document == read_evidence(GENUINE["matched"].document).document
 
 
-def test_an_error_names_the_place_and_not_what_is_there() -> None:
+def test_an_error_names_the_place_and_not_the_value() -> None:
     with pytest.raises(UnreadableEvidence, match=r"windows\.0\.billed") as refused:
         read_evidence(changed(windows__0__billed="\x1b[31m100"))
     assert "\x1b" not in str(refused.value)

@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_finance_person_is_told_when_what_how_much_and_why() -> None:
+def test_a_sentence_names_time_meter_difference_and_cause() -> None:
     assert sentence(TWICE) == (
         f"On 17 Oct 2026, 14:00{DASH}15:00 UTC, meter api_calls: Stripe counted 31,400 more than the ledger recorded; "
         "these 3 records were most likely sent to Stripe twice."
@@ -93,14 +93,14 @@ def test_every_cause_has_its_own_words(cause: Cause, records: int, said: str) ->
         ({"cause": Cause.TRUNCATED_DECIMALS, "billed": Decimal(99)}, "Stripe's side most likely dropped the digits"),
     ],
 )
-def test_what_was_found_out_about_a_cause_is_said(changes: dict[str, object], said: str) -> None:
+def test_a_sentence_names_what_is_known_about_the_cause(changes: dict[str, object], said: str) -> None:
     assert said in sentence(replace(explained(Cause.WRONG_CUSTOMER), **changes))  # type: ignore[arg-type]  # by name
 
 
-def test_what_a_customer_may_read_names_no_other_customer() -> None:
-    told = sentence(replace(explained(Cause.WRONG_CUSTOMER), counterpart="cus_2"), naming=False)
-    assert told.endswith("under another customer.")
-    assert "cus_2" not in told
+def test_a_sentence_for_a_customer_names_no_other_customer() -> None:
+    found = sentence(replace(explained(Cause.WRONG_CUSTOMER), counterpart="cus_2"), naming=False)
+    assert found.endswith("under another customer.")
+    assert "cus_2" not in found
 
 
 def test_there_is_one_list_of_all_causes() -> None:
@@ -111,7 +111,7 @@ def test_there_is_one_list_of_all_causes() -> None:
 
 
 @pytest.mark.parametrize("cause", list(Cause))
-def test_a_few_paragraphs_say_what_where_why_and_what_is_not_known(cause: Cause) -> None:
+def test_paragraphs_say_what_where_why_and_what_is_not_known(cause: Cause) -> None:
     said = paragraphs(replace(TWICE, cause=cause))
     assert said[0] == (
         "1 Oct 2026 through 31 Oct 2026 (UTC), meter api_calls, ledger account cus_acme: "
@@ -123,7 +123,7 @@ def test_a_few_paragraphs_say_what_where_why_and_what_is_not_known(cause: Cause)
     assert len(set(said)) == len(said)
 
 
-def test_what_could_not_be_placed_is_said() -> None:
+def test_an_unlocated_difference_is_named() -> None:
     nowhere = replace(TWICE, located=())
     assert sentence(nowhere).startswith(
         "From 1 Oct 2026 through 31 Oct 2026 (UTC), meter api_calls: Stripe counted 31,400"
@@ -134,7 +134,7 @@ def test_what_could_not_be_placed_is_said() -> None:
     assert paragraphs(partly)[1] == "The located difference lies in one part of that time and comes to 1,400 of 31,400."
 
 
-def test_a_part_with_a_cause_of_its_own_is_told_apart() -> None:
+def test_a_part_with_a_cause_of_its_own_is_named_separately() -> None:
     later = Window(start=HOUR.start + DAY, end=HOUR.end + DAY)
     lost = replace(part(later, billed="5", recorded="0", records=1), cause=Cause.NOT_IN_LEDGER)
     both = replace(TWICE, billed=TWICE.billed + 5, located=(*TWICE.located, lost))
@@ -147,7 +147,7 @@ def test_a_part_with_a_cause_of_its_own_is_told_apart() -> None:
     assert f"18 Oct 2026, 14:00{DASH}15:00 UTC: {CAUSES[Cause.NOT_IN_LEDGER]}" in paragraphs(both)
 
 
-def test_several_parts_are_named_as_long_as_a_sentence_bears_them() -> None:
+def test_up_to_three_parts_are_named_in_a_sentence() -> None:
     def parts(count: int) -> Explanation:
         hours = (Window(start=HOUR.start + DAY * number, end=HOUR.end + DAY * number) for number in range(count))
         return replace(TWICE, located=tuple(part(hour, billed="1", recorded="0") for hour in hours))
@@ -200,7 +200,7 @@ def test_a_figure_reads_back_as_it_was(quantity: Decimal) -> None:
         ("2024-02-29T00:00", "2024-03-01T00:00", "29 Feb 2024 (UTC)"),
     ],
 )
-def test_a_span_says_its_zone(start: str, end: str, shown: str) -> None:
+def test_a_window_in_words_names_its_zone(start: str, end: str, shown: str) -> None:
     first, last = (datetime.fromisoformat(each).replace(tzinfo=UTC) for each in (start, end))
     assert window_in_words(Window(start=first, end=last)) == shown
 
@@ -209,7 +209,7 @@ NASTY = "api\x1b[2J\n\u202ecalls"
 
 
 @pytest.mark.parametrize("cause", list(Cause))
-def test_a_vendors_text_stays_on_its_line_and_steers_nothing(cause: Cause) -> None:
+def test_a_vendors_text_stays_on_its_line_and_controls_no_terminal(cause: Cause) -> None:
     hostile = replace(explained(cause), meter=NASTY, account=NASTY, counterpart=NASTY, notes=(NASTY,))
     assert all(line.isprintable() for line in (sentence(hostile), *paragraphs(hostile)))
     assert all(
@@ -262,7 +262,7 @@ explanations = st.builds(
 
 @settings(max_examples=40)
 @given(explanations)
-def test_json_says_all_of_it_without_a_float(explanation: Explanation) -> None:
+def test_an_explanation_reads_back_from_json_without_floats(explanation: Explanation) -> None:
     def no_float(written: str) -> None:
         raise AssertionError(written)
 
@@ -272,14 +272,14 @@ def test_json_says_all_of_it_without_a_float(explanation: Explanation) -> None:
 
 @settings(max_examples=40)
 @given(explanations)
-def test_whatever_is_explained_can_be_said(explanation: Explanation) -> None:
+def test_any_explanation_has_printable_words(explanation: Explanation) -> None:
     lines = (sentence(explanation), *paragraphs(explanation))
     assert all(each.isprintable() or category(each) == "Zs" for line in lines for each in line)
 
 
 def test_json_has_the_shape_that_is_documented() -> None:
-    told = replace(TWICE, days=TWICE.days[:1]).as_json()
-    assert told == {
+    document = replace(TWICE, days=TWICE.days[:1]).as_json()
+    assert document == {
         "account": "cus_acme",
         "meter": "api_calls",
         "start": "2026-10-01T00:00:00Z",
@@ -338,7 +338,7 @@ def shown(*results: WindowResult) -> list[dict[str, str | int | None]]:
     return [dict(window) for window in shown_windows(summarize(results))]
 
 
-def test_a_finding_is_known_by_the_figures_that_differ() -> None:
+def test_a_fingerprint_changes_only_with_the_figures_that_differ() -> None:
     known = fingerprint(shown(result()))
     equal = result(meter="tokens", billed=Decimal(1), recorded=Decimal(1), reason=Reason.EXACT)
     assert fingerprint(shown(result(count=13, detail="other words"), equal)) == known
