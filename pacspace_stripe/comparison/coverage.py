@@ -30,7 +30,7 @@ def overlap_doubt(
     """
     # A record vouches for one invoice only; a running total includes the period's earlier invoices.
     passed = () if usage.by_record else tuple(each.invoice_id for each in usage.billed_earlier)
-    while (other_id := store.coverage.overlapping_invoice(invoice.invoice_id, *part, but=passed)) is not None:
+    while (other_id := store.coverage.overlapping_invoice(invoice.invoice_id, *part, ignoring=passed)) is not None:
         job = store.jobs.find(other_id)
         if invoice.billing_reason == THRESHOLD and not usage.by_record:
             # A later invoice of the period counts this one. A dry run knows only what the other one covers.

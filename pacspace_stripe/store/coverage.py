@@ -61,15 +61,15 @@ class Coverage:
         meter: str = "",
         customer_id: str = "",
         *,
-        but: Collection[str] = (),
+        ignoring: Collection[str] = (),
     ) -> str | None:
-        """Return another invoice, none of ``but``, that bills this account for an overlapping window.
+        """Return another invoice, none of ``ignoring``, that bills this account for an overlapping window.
 
         An early warning bills nothing. Two invoices of one customer that bill different meters do not bill the same.
         """
         query = sa.select(coverage.c.invoice_id).where(
             *_same_usage(account, window, meter, customer_id),
-            coverage.c.invoice_id.not_in([invoice_id, *but]),
+            coverage.c.invoice_id.not_in([invoice_id, *ignoring]),
             sa.not_(coverage.c.invoice_id.startswith(f"{JobKind.UPCOMING.value}:")),
         )
         with self._database.reading() as connection:

@@ -149,12 +149,12 @@ class PreviewCoverage(Coverage):
         meter: str = "",
         customer_id: str = "",
         *,
-        but: Collection[str] = (),
+        ignoring: Collection[str] = (),
     ) -> str | None:
-        but = (*but, *self._freed)
-        found = super().overlapping_invoice(invoice_id, account, window, meter, customer_id, but=but)
+        ignoring = (*ignoring, *self._freed)
+        found = super().overlapping_invoice(invoice_id, account, window, meter, customer_id, ignoring=ignoring)
         if found is None and self._beside:
-            return self._beside.overlapping_invoice(invoice_id, account, window, meter, customer_id, but=but)
+            return self._beside.overlapping_invoice(invoice_id, account, window, meter, customer_id, ignoring=ignoring)
         return found
 
     def overlaps(

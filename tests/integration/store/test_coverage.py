@@ -11,13 +11,13 @@ from pacspace_stripe.vocabulary.windows import Window
 from tests.support.stores import DAY, HALF, HELD, NOVEMBER, OCTOBER, saved
 
 
-def test_an_account_that_one_invoice_bills_has_no_rival(store: Store) -> None:
+def test_an_account_that_one_invoice_bills_overlaps_no_invoice(store: Store) -> None:
     for _ in range(2):
         store.coverage.put("in_1", [("acme", OCTOBER), ("acme", NOVEMBER)])
     assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) is None
 
 
-def test_two_invoices_for_one_time_are_each_others_rivals(store: Store) -> None:
+def test_two_invoices_for_one_time_overlap_each_other(store: Store) -> None:
     store.coverage.put("in_1", [("acme", OCTOBER)])
     store.coverage.put("in_2", [("acme", HALF)])
     assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) == "in_2"
@@ -35,7 +35,7 @@ def test_the_time_that_two_invoices_bill_is_told(store: Store) -> None:
     assert store.coverage.overlaps("in_1", "other", HALF) == store.coverage.overlaps("in_2", "acme", HALF) == []
 
 
-def test_one_period_after_the_other_is_no_rival(store: Store) -> None:
+def test_one_period_after_the_other_does_not_overlap(store: Store) -> None:
     store.coverage.put("in_1", [("acme", OCTOBER)])
     store.coverage.put("in_2", [("acme", NOVEMBER)])
     assert store.coverage.overlapping_invoice("in_2", "acme", NOVEMBER) is None
@@ -61,7 +61,7 @@ def test_a_claim_of_all_of_an_account_is_one_of_every_meter_in_it(store: Store) 
     assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "storage", "cus_1") == "in_1"
 
 
-def test_an_early_warning_is_nobodys_rival(store: Store) -> None:
+def test_an_early_warning_overlaps_no_invoice_either(store: Store) -> None:
     store.coverage.put("upcoming:sub_1:7", [("acme", OCTOBER)])
     assert store.coverage.overlapping_invoice("in_1", "acme", OCTOBER) is None
 

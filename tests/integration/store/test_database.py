@@ -44,7 +44,7 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
     "migrate": lambda store: store.migrate(),
     "ping": lambda store: store.journal.ping(),
     "claim": lambda store: store.coverage.put("in_1", ()),
-    "rival": lambda store: store.coverage.overlapping_invoice("in_1", "acme", OCTOBER),
+    "overlapping": lambda store: store.coverage.overlapping_invoice("in_1", "acme", OCTOBER),
     "fact": lambda store: store.journal.remember_fact("policy", "x"),
     "note": lambda store: store.journal.note("hold", "in_1", ""),
     "trail": lambda store: store.journal.audit_trail("in_1"),

@@ -105,7 +105,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "an event about an account": lambda store: store.triggers.wake_account(
         "evt_new", "delta.verified", "cus_7", soon=timedelta(seconds=1), apart=timedelta(seconds=1)
     ),
-    "a rival": lambda store: store.coverage.overlapping_invoice("in_8", "cus_7", MONTH),
+    "an overlapping invoice": lambda store: store.coverage.overlapping_invoice("in_8", "cus_7", MONTH),
     "a claim": lambda store: store.coverage.put("in_7", [("cus_7", MONTH), ("cus_seven", MONTH)]),
     "evidence by hash": lambda store: store.chains.find(f"{7:064}"),
     "an invoice's evidence": lambda store: store.chains.of_job("in_7"),
