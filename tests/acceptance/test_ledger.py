@@ -1,4 +1,4 @@
-"""``pacspace-stripe ledger``: the flows of PacSpace's own pages, as the README prints them, and what goes wrong."""
+"""``pacspace-stripe ledger``: the flows of PacSpace's own pages, as the README prints them, and refusals."""
 
 import json
 import re
@@ -22,7 +22,7 @@ IDS = re.compile(r"0x[0-9a-f]{64}|(?:rec|chk|batch)_[0-9a-f]+")
 
 @dataclass(slots=True)
 class Desk:
-    """Somebody with PacSpace's two variables and no others."""
+    """A shell with PacSpace's two variables and no others."""
 
     stack: Stack
 

@@ -64,7 +64,7 @@ Answers = list[tuple[int, str, bytes]]
 
 @cache
 def good_answers() -> tuple[Names, dict[str, Answers]]:
-    """What the simulator answers to each call, to be broken."""
+    """Return the simulator's answers to each call, to be broken."""
     world, names = populated()
     gate = PacSpace(world.ledger.api_key, base_url=ADDRESS, transport=world.transport).reconciliation
     asked: dict[str, Callable[[], object]] = {name: partial(call, world.pac, names) for name, call in CALLS.items()}
@@ -79,7 +79,7 @@ def good_answers() -> tuple[Names, dict[str, Answers]]:
 
 @st.composite
 def broken(draw: st.DrawFn, good: tuple[int, str, bytes]) -> tuple[int, str, bytes]:
-    """One answer with something wrong: its body, what it says it is, its status, or nothing at all."""
+    """Draw one answer whose body, content type or status is wrong, or that is unchanged."""
     status, kind, content = good
     how = draw(st.sampled_from(["fields", "fields", "fields", "cut", "raw", "failed", "status", "type", "nothing"]))
     match how:
@@ -100,7 +100,7 @@ def broken(draw: st.DrawFn, good: tuple[int, str, bytes]) -> tuple[int, str, byt
 
 @st.composite
 def changed(draw: st.DrawFn, body: Any) -> Any:  # noqa: ANN401  # any JSON
-    """One to three places of a body missing, extra or of another type."""
+    """Draw a body in which one to three places are missing, extra or of another type."""
     body = copy.deepcopy(body)
     for _ in range(draw(st.integers(1, 3))):
         places = list(places_of(body))
@@ -118,7 +118,7 @@ def changed(draw: st.DrawFn, body: Any) -> Any:  # noqa: ANN401  # any JSON
 
 
 def places_of(body: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  # any JSON
-    """Every field and every row, with what holds it."""
+    """Yield every field and every row, with the object or list that holds it."""
     rows = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     for key, inner in rows:
         yield body, key
@@ -166,7 +166,7 @@ def test_a_broken_answer_never_counts_as_agreement_for_the_gate(name: str, data:
 
 
 def opened(content: bytes) -> dict[str, Any] | None:
-    """What an answer says, read by other code than ours; None when it says nothing."""
+    """Return the data of an answer, read by other code than ours; None when it has none."""
     try:
         body = json.loads(content, parse_float=Decimal)
     except (ValueError, RecursionError, ArithmeticError):
@@ -178,7 +178,7 @@ def opened(content: bytes) -> dict[str, Any] | None:
 
 
 def justified(result: object, said: dict[str, Any], names: Names) -> bool:
-    """Whether a result says no more than the answer did; nothing of it may be made up."""
+    """Return whether every part of a result is in the answer."""
     match result:
         case Balance(known=True):
             counts = {said.get(name) for name in ("deltasCount", "deltaCount")} - {None}

@@ -36,7 +36,7 @@ MONTH = Month.of(datetime.now(UTC))
 
 @dataclass
 class Receiver:
-    """A webhook endpoint: keeps what it was sent."""
+    """A webhook endpoint that keeps what it was sent."""
 
     requests: list[httpx.Request] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Receiver:
 
 @dataclass
 class Both:
-    """One simulator, and both clients of it."""
+    """One simulator and both clients of it."""
 
     simulator: PacSpaceSimulator
     theirs: pacspace_sdk.PacSpace
@@ -177,7 +177,7 @@ SDK_CALLS: Mapping[str, Callable[[Both], object]] = {
 
 
 def public_calls() -> set[str]:
-    """Of everything in the SDK but its records, which are another product."""
+    """Return every public call of the SDK but those of its records, which are another product."""
     resources = {
         "PacSpace": pacspace_sdk.PacSpace,
         "balance": BalanceResource,
@@ -201,7 +201,7 @@ def test_the_sdk_can_make_every_call(module_both: Both, name: str) -> None:
 
 
 def months_back(count: int) -> Window:
-    """As the SDK counts them: this month and those before, up to the next."""
+    """Return the SDK's window of some months: the current one and those before."""
     first = MONTH.year * 12 + MONTH.month - count
     start, end = (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in (first, first + count))
     return Window(start=start, end=end)
@@ -430,7 +430,7 @@ def test_both_clients_get_the_same_answer(both: Both, name: str) -> None:
 
 
 def agree(ours: object, theirs: Any, names: Mapping[str, str]) -> None:  # noqa: ANN401  # any JSON
-    """The same in every field, and something in each: two answers of nothing would agree on anything."""
+    """Require the same value in every field, and a value in each: two empty answers would always agree."""
     for our_name, their_name in names.items():
         mine, other = getattr(ours, our_name), named(theirs, their_name)
         assert other not in (None, [], {}), their_name
@@ -443,14 +443,14 @@ def agree(ours: object, theirs: Any, names: Mapping[str, str]) -> None:  # noqa:
 
 
 def named(theirs: Any, path: str) -> Any:  # noqa: ANN401  # any JSON
-    """``summary.netChange``."""
+    """Return ``summary.netChange``."""
     for name in path.split("."):
         theirs = theirs.get(name)
     return theirs
 
 
 def as_the_sdk_has_it(value: object, other: object) -> object:
-    """The same in the SDK's types: numbers as floats, times and numbers as the text they came as."""
+    """Return a value in the SDK's types: numbers as floats, times and numbers as the text they came as."""
     match value:
         case Decimal():
             return float(value)

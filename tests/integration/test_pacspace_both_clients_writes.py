@@ -42,7 +42,7 @@ def delta(reference: str = "r1", **more: object) -> NewDelta:
 
 
 def theirs_of(new: NewDelta, key: str) -> tuple[str, float, str, dict[str, object]]:
-    """The same delta as the SDK is given it."""
+    """Return the arguments of the delta for the SDK."""
     options: dict[str, object] = {
         "referenceId": new.reference_id,
         "metadata": dict(new.metadata),
@@ -122,7 +122,7 @@ def test_both_clients_learn_the_same_reason_for_a_refused_delta_of_a_batch(both:
 
 
 def delivered(both: Both) -> None:
-    """Wait until nothing is on its way any more."""
+    """Wait until every delivery is done."""
     eventually(lambda: all(each.status is not DeliveryStatus.PENDING for each in deliveries(both)))
 
 

@@ -60,7 +60,7 @@ BALANCE = "/api/v1/balance"
 
 
 def over(*planned: tuple[int, Any], clock: ManualClock | None = None) -> tuple[PacSpace, list[httpx.Request]]:
-    """A client that gets these answers, the last one for ever; and what it asked."""
+    """Return a client that gets these answers, the last one repeatedly, and its requests."""
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

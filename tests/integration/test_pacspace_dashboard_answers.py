@@ -1,4 +1,4 @@
-"""The dashboard's answers: every envelope and spelling, what each refusal means, and whatever else may come."""
+"""The dashboard's answers: every envelope and spelling, each refusal, and answers in no documented form."""
 
 import contextlib
 import json

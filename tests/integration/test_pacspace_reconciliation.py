@@ -68,7 +68,7 @@ def transport(handler: Callable[[httpx.Request], httpx.Response], clock: ManualC
 
 @dataclass
 class Replies:
-    """Answers requests with what is planned, in order, the last one for ever."""
+    """A handler that gives the planned answers in order, the last one repeatedly."""
 
     planned: list[tuple[int, Any]]
     requests: list[httpx.Request] = field(default_factory=list)

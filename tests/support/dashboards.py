@@ -1,4 +1,4 @@
-"""PacSpace's dashboard as tests meet it: over any handler or the simulator, in compressed time."""
+"""PacSpace's dashboard over any handler or the simulator, in compressed time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Plan = Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class Desk:
-    """A dashboard over any handler, in compressed time, and what it was asked."""
+    """A dashboard over any handler, in compressed time, and the requests that it got."""
 
     handler: Plan
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
@@ -71,7 +71,7 @@ def registered(at: Desk, ledger: PacSpaceSimulator) -> None:
 
 
 def replies(pages: Mapping[str, httpx.Response]) -> Plan:
-    """Answers by the end of the path; anything else is not found."""
+    """A handler that answers by the end of the path; any other path is not found."""
     missing = httpx.Response(404, json={"statusCode": 404, "message": "Cannot GET /", "error": "Not Found"})
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Every call of our client of PacSpace, by name, as tests make them; and a world in which each has an answer."""
+"""Every call of our client of PacSpace by name, and a world in which each call has an answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ CUSTOMER = "cust:1"
 
 @dataclass(kw_only=True)
 class Names:
-    """What the calls are about; PacSpace made these names."""
+    """The ids in the calls, as PacSpace made them."""
 
     record: str = "rec_1"
     root: str = "0xab"
@@ -34,7 +34,7 @@ class Names:
 
 
 def delta(amount: str | int = "-42.50", **more: object) -> NewDelta:
-    """A delta to record."""
+    """Return a delta to record."""
     given = {"customer_id": CUSTOMER, "delta": Decimal(amount), "reason": "usage", **more}
     return NewDelta(**given)  # type: ignore[arg-type]  # what a test wants to send
 
@@ -110,24 +110,24 @@ class World:
         return response
 
     def keys(self) -> list[str | None]:
-        """The idempotency keys that were sent, one per request."""
+        """Return the idempotency keys that were sent, one per request."""
         return [request.headers.get("Idempotency-Key") for request in self.seen]
 
 
 def transport(handler: Callable[[httpx.Request], httpx.Response], clock: ManualClock) -> Transport:
-    """Ours, over a handler, in compressed time."""
+    """Return our transport over a handler, in compressed time."""
     over = httpx.MockTransport(handler)
     return Transport(httpx_transport=over, clock=clock.now, sleep=clock.advance, random=lambda: 1.0)
 
 
 def client(over: Transport, api_key: str = "pk_test_public.secret") -> PacSpace:
-    """Our client, with idempotency keys one can tell apart."""
+    """Return our client with numbered idempotency keys."""
     numbers = count(1)
     return PacSpace(api_key, base_url=ADDRESS, transport=over, new_key=lambda: f"new-{next(numbers)}")
 
 
 def populated(**rules: object) -> tuple[World, Names]:
-    """A world in which every call has something to answer, and the names in it."""
+    """Return a world in which every call has an answer, and the ids in it."""
     world = World(rules)
     world.ledger.record(CUSTOMER, "-42.50", NOW - timedelta(hours=2), reference_id="r1", metadata={"region": "eu"})
     record = world.ledger.record(CUSTOMER, "-1", NOW - timedelta(hours=1))
