@@ -1,7 +1,7 @@
 """No metered invoice leaves Stripe unless the neutral ledger agrees with it.
 
-``from pacspace_stripe import PacSpace`` is the client of PacSpace; what it takes and answers with is in
-``pacspace_stripe.pacspace_api``.
+``from pacspace_stripe import PacSpace`` imports the client of PacSpace; all that it takes and returns is in
+``pacspace_stripe.pacspace_api``, with a README beside it.
 """
 
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """The client, imported when somebody asks for it: the commands' ``--help`` must not wait for an HTTP library."""
+    """Import the client on first use: the commands' ``--help`` must not wait for an HTTP library."""
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

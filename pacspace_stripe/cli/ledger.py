@@ -20,7 +20,6 @@ from pacspace_stripe.cli.output import JSON_OPTION, echo_json, echo_line, echo_t
 from pacspace_stripe.errors import (
     CadenceLimited,
     InvalidInput,
-    RemoteRefused,
     RemoteUnavailable,
     StillInFlight,
     UnexpectedAnswer,
@@ -40,7 +39,7 @@ from pacspace_stripe.pacspace_api import (
     Write,
     inputs,
 )
-from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.pacspace_api.failures import PACSPACE, checkpoint_failed
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.vocabulary.canonical_json import Json, digest
 from pacspace_stripe.vocabulary.quantities import equal, subtract, text
@@ -390,8 +389,7 @@ def checkpoint(customer: str, *, scope: Month | Window | None, as_json: bool) ->
         return
     _show(made, f"Checkpoint {made.checkpoint_id}: {made.status.value}", as_json=as_json)
     if made.status is DeltaState.FAILED:
-        message = "PacSpace could not make this checkpoint"
-        raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
+        raise checkpoint_failed()
     message = "its proof root is not there yet"
     raise StillInFlight(PACSPACE, message, hint="The same command again shows it once it is.")
 

@@ -50,6 +50,12 @@ def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
     )
 
 
+def checkpoint_failed() -> RemoteRefused:
+    """Return the error for a checkpoint that PacSpace answers as FAILED: it has no proof and will have none."""
+    message = "PacSpace could not make this checkpoint"
+    return RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
+
+
 def _kind(status: int, said: ErrorBody) -> type[RemoteError]:
     """Return the error's class. A 404 is NotFound only in PacSpace's own words: a wrong address answers 404 too."""
     match status:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count, islice
 
-from pacspace_stripe.errors import NotFound, RemoteRefused, ScopeRefused, UnexpectedAnswer
+from pacspace_stripe.errors import NotFound, ScopeRefused, UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.pacspace_api.balance import LARGEST_PAGE, BalanceApi, compared
-from pacspace_stripe.pacspace_api.failures import PACSPACE
+from pacspace_stripe.pacspace_api.failures import PACSPACE, checkpoint_failed
 from pacspace_stripe.pacspace_api.http import BALANCE, Data, PacSpaceHttp
 from pacspace_stripe.pacspace_api.inputs import Source, scope_fields
 from pacspace_stripe.pacspace_api.models import (
@@ -265,8 +265,7 @@ def checkpoint_of(data: Data, account: str) -> Checkpoint:
     """Return a checkpoint with its root, once it has one. Raises RemoteRefused when PacSpace could not make it."""
     found = read(CheckpointRoot, "checkpoint", about("checkpoint", data, customerId=account))
     if found.status is DeltaState.FAILED:
-        message = "PacSpace could not make this checkpoint"
-        raise RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
+        raise checkpoint_failed()
     return Checkpoint(checkpoint_id=found.checkpoint_id, proof_root=found.proof_root)
 
 
