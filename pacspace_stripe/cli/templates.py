@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import click
 
 from pacspace_stripe.cli.output import JSON_OPTION, echo_json
 from pacspace_stripe.cli.processes import COMMAND
-from pacspace_stripe.documents.examples import TemplateTrial, footers, try_template, try_templates
+from pacspace_stripe.documents.examples import footers, try_template, try_templates
 from pacspace_stripe.documents.reference import REPORT_TEMPLATE
 from pacspace_stripe.documents.renderer import Documents
 from pacspace_stripe.documents.templates import Templates, built_in
@@ -22,7 +21,6 @@ from pacspace_stripe.report.examples import reports
 from pacspace_stripe.report.forms import as_json
 from pacspace_stripe.report.report import Report
 from pacspace_stripe.settings import Settings, load_settings
-from pacspace_stripe.vocabulary.canonical_json import Json
 
 _HINT = "`pacspace-stripe templates check` tries all templates."
 
@@ -56,13 +54,34 @@ def export(folder: Path, *, force: bool) -> None:
 @JSON_OPTION
 def check(*, as_json: bool) -> None:
     """Render every template with examples, yours before the built-in ones; exit code 1 when one fails."""
-    results = _all_tried(load_settings(os.environ, stripe=False, pacspace=False))
+    settings = load_settings(os.environ, stripe=False, pacspace=False)
+    documents = Templates(settings.templates, fonts=settings.fonts)
+    trials = [*try_templates(documents, settings.letterhead)]
+    # The report's page sees the report's JSON, which the documents do not know.
+    trials += [try_template(REPORT_TEMPLATE, name, partial(_page, documents, made)) for name, made in reports()]
     if as_json:
-        echo_json([_as_json(each) for each in results])
+        echo_json(
+            [
+                {
+                    "template": trial.template,
+                    "example": trial.example,
+                    "problem": None if trial.problem is None else str(trial.problem),
+                    "hint": None if trial.problem is None else trial.problem.hint,
+                }
+                for trial in trials
+            ]
+        )
     else:
-        for each in results:
-            _echo(each)
-    sys.exit(1 if any(each.problem for each in results) else 0)
+        for trial in trials:
+            outcome = f"ok ({trial.note})" if trial.problem is None else str(trial.problem)
+            click.echo(f"{trial.template}, {trial.example}: {outcome}")
+            if trial.problem is not None and trial.problem.hint:
+                click.echo(f"  {trial.problem.hint}")
+    sys.exit(1 if any(trial.problem for trial in trials) else 0)
+
+
+def _page(documents: Templates, made: Report) -> str:
+    return f"{len(documents.render(REPORT_TEMPLATE, as_json(made))):,} characters"
 
 
 def refuse_broken(settings: Settings) -> None:
@@ -88,31 +107,3 @@ def refuse_broken(settings: Settings) -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         message = f"{problems[0]['problem']}{more}"
         raise RenderError(message, hint=f"{problems[0]['hint']} {_HINT}".strip())
-
-
-def _all_tried(settings: Settings) -> list[TemplateTrial]:
-    documents = Templates(settings.templates, fonts=settings.fonts)
-    return [*try_templates(documents, settings.letterhead), *_reports(documents)]
-
-
-def _reports(documents: Templates) -> Iterator[TemplateTrial]:
-    """Render the report's page, which is made from the report's JSON."""
-    for name, made in reports():
-        yield try_template(REPORT_TEMPLATE, name, partial(_page, documents, made))
-
-
-def _page(documents: Templates, made: Report) -> str:
-    return f"{len(documents.render(REPORT_TEMPLATE, as_json(made))):,} characters"
-
-
-def _as_json(each: TemplateTrial) -> Json:
-    problem = None if each.problem is None else str(each.problem)
-    hint = None if each.problem is None else each.problem.hint
-    return {"template": each.template, "example": each.example, "problem": problem, "hint": hint}
-
-
-def _echo(each: TemplateTrial) -> None:
-    outcome = f"ok ({each.note})" if each.problem is None else str(each.problem)
-    click.echo(f"{each.template}, {each.example}: {outcome}")
-    if each.problem is not None and each.problem.hint:
-        click.echo(f"  {each.problem.hint}")
