@@ -96,7 +96,7 @@ RELEASING = replace(FINALIZED, position=Held(step=HoldStep.RELEASING))
 
 
 @pytest.mark.parametrize(
-    ("made", "memory", "policy", "now", "step"),
+    ("made", "state", "policy", "now", "step"),
     [
         pytest.param(invoice(), SEEN, CLOSED, RIGHT_AWAY, Hold(), id="closed holds at first sight"),
         pytest.param(invoice(), SEEN, CLOSED, MUCH_LATER, Hold(), id="closed holds a draft found late"),
@@ -142,17 +142,17 @@ RELEASING = replace(FINALIZED, position=Held(step=HoldStep.RELEASING))
         pytest.param(left(InvoiceStatus.UNKNOWN), HELD, CLOSED, LATER, Compare(), id="of a status we do not know"),
     ],
 )
-def test_before_the_comparison(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, step: Step) -> None:
-    assert before_comparison(made, memory, policy, now) == step
+def test_before_the_comparison(made: Invoice, state: InvoiceState, policy: Policy, now: datetime, step: Step) -> None:
+    assert before_comparison(made, state, policy, now) == step
 
 
-@pytest.mark.parametrize("memory", [SEEN, HELD, BACKSTOPPED, STAMPED, FINALIZED, RELEASED])
+@pytest.mark.parametrize("state", [SEEN, HELD, BACKSTOPPED, STAMPED, FINALIZED, RELEASED])
 @pytest.mark.parametrize("policy", [CLOSED, OPEN, FAST, OBSERVE])
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
-def test_a_void_or_uncollectible_invoice_ends(status: InvoiceStatus, policy: Policy, memory: InvoiceState) -> None:
-    under_hold = memory.held and policy.mode is Mode.ENFORCE
+def test_a_void_or_uncollectible_invoice_ends(status: InvoiceStatus, policy: Policy, state: InvoiceState) -> None:
+    under_hold = state.held and policy.mode is Mode.ENFORCE
     step = Compare() if under_hold else End(detail=status.value)
-    assert before_comparison(left(status), memory, policy, LATER) == step
+    assert before_comparison(left(status), state, policy, LATER) == step
 
 
 @pytest.mark.parametrize("status", [InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE])
@@ -165,15 +165,15 @@ def test_an_invoice_that_a_person_gives_up_under_our_hold_is_alerted_and_ends(
 
 
 def test_an_invoice_without_a_planned_time_is_compared_when_settled() -> None:
-    memory = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=None))
-    assert before_comparison(held_draft(), memory, CLOSED, SETTLED) == Compare()
+    state = replace(HELD, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=None))
+    assert before_comparison(held_draft(), state, CLOSED, SETTLED) == Compare()
 
 
 def test_a_grace_period_longer_than_the_backstop_is_kept() -> None:
     planned = CREATED + 2 * DAY
-    memory = replace(SEEN, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=planned))
+    state = replace(SEEN, first=FirstSight(at=CREATED, auto_advance=True, finalizes_at=planned))
     made = invoice(automatically_finalizes_at=planned)
-    assert before_comparison(made, memory, OPEN, RIGHT_AWAY) == SetBackstop(at=planned)
+    assert before_comparison(made, state, OPEN, RIGHT_AWAY) == SetBackstop(at=planned)
 
 
 # -- after it ---------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
 
 
 @pytest.mark.parametrize(
-    ("made", "memory", "policy", "found", "actions"),
+    ("made", "state", "policy", "found", "actions"),
     [
         # drafts
         pytest.param(held_draft(), HELD, CLOSED, MATCHED, STRICT_END, id="matched, strict"),
@@ -400,9 +400,9 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
     ],
 )
 def test_after_the_comparison(
-    made: Invoice, memory: InvoiceState, policy: Policy, found: Finding, actions: tuple[Action, ...]
+    made: Invoice, state: InvoiceState, policy: Policy, found: Finding, actions: tuple[Action, ...]
 ) -> None:
-    assert after_comparison(made, memory, policy, LATER, found) == actions
+    assert after_comparison(made, state, policy, LATER, found) == actions
 
 
 def test_failing_open_gives_back_the_time_that_stripe_had_planned() -> None:
@@ -415,8 +415,8 @@ def test_failing_open_gives_back_the_time_that_stripe_had_planned() -> None:
 
 def test_failing_open_does_not_change_a_time_that_it_has_given_back() -> None:
     given_back = invoice(automatically_finalizes_at=PLANNED, metadata=OURS)
-    memory = replace(STAMPED, backstop=Backstop(at=BACKSTOP))
-    assert after_comparison(given_back, memory, OPEN, SETTLED, MATCHED) == (
+    state = replace(STAMPED, backstop=Backstop(at=BACKSTOP))
+    assert after_comparison(given_back, state, OPEN, SETTLED, MATCHED) == (
         WriteStamp(footer=True),
         Wait(until=PLANNED + CONFIRM_MARGIN),
     )
@@ -459,7 +459,7 @@ positions: st.SearchStrategy[Position] = st.one_of(
     st.just(Cleared()),
     st.just(Ended()),
 )
-memories = st.builds(
+states = st.builds(
     InvoiceState,
     invoice_id=st.just("in_1"),
     first=st.none() | st.builds(FirstSight, at=moments, auto_advance=st.booleans(), finalizes_at=st.none() | moments),
@@ -493,66 +493,66 @@ findings = st.one_of(
 bad_findings = st.sampled_from([reason for reason in Reason if reason.verdict is not Verdict.MATCHED]).map(finding)
 
 
-@given(invoices, memories, policies, moments)
-def test_there_is_always_a_next_step(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
-    assert str(before_comparison(made, memory, policy, now))
+@given(invoices, states, policies, moments)
+def test_there_is_always_a_next_step(made: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> None:
+    assert str(before_comparison(made, state, policy, now))
 
 
-@given(invoices, memories, policies, moments)
-def test_no_wait_ends_in_the_past(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
-    step = before_comparison(made, memory, policy, now)
+@given(invoices, states, policies, moments)
+def test_no_wait_ends_in_the_past(made: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> None:
+    step = before_comparison(made, state, policy, now)
     assert not isinstance(step, Wait) or step.until > now
 
 
-@given(invoices, memories, policies, moments)
-def test_observe_mode_plans_no_write(made: Invoice, memory: InvoiceState, policy: Policy, now: datetime) -> None:
-    step = before_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now)
+@given(invoices, states, policies, moments)
+def test_observe_mode_plans_no_write(made: Invoice, state: InvoiceState, policy: Policy, now: datetime) -> None:
+    step = before_comparison(made, state, replace(policy, mode=Mode.OBSERVE), now)
     assert not isinstance(step, Hold | SetBackstop)
 
 
-@given(invoices, memories, policies, moments)
+@given(invoices, states, policies, moments)
 def test_only_an_invoice_that_advances_by_itself_is_held(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime
 ) -> None:
-    step = before_comparison(made, memory, policy, now)
+    step = before_comparison(made, state, policy, now)
     assert not isinstance(step, Hold | SetBackstop) or made.auto_advance
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_only_the_last_action_sets_the_next_check(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    *done, last = after_comparison(made, memory, policy, now, found)
+    *done, last = after_comparison(made, state, policy, now, found)
     assert isinstance(last, Wait | End)
     assert not [action for action in done if isinstance(action, Wait | End)]
     assert not isinstance(last, Wait) or last.until > now
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_only_an_invoice_under_our_hold_is_finalized_or_released(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    actions = after_comparison(made, memory, policy, now, found)
-    if not memory.held:
+    actions = after_comparison(made, state, policy, now, found)
+    if not state.held:
         assert not [action for action in actions if isinstance(action, Finalize | Release)]
         assert not [action for action in actions if isinstance(action, WriteStamp) and action.auto_advance]
 
 
-@given(invoices, memories, policies, moments, bad_findings)
+@given(invoices, states, policies, moments, bad_findings)
 def test_nothing_leaves_without_a_matched_or_waived_verdict(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    actions = after_comparison(made, memory, policy, now, found)
+    actions = after_comparison(made, state, policy, now, found)
     assert not [action for action in actions if isinstance(action, Finalize | Release)]
     stamps = [action for action in actions if isinstance(action, WriteStamp)]
     assert not [stamp for stamp in stamps if stamp.auto_advance or stamp.finalizes_at]
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_a_finalization_comes_after_the_stamp_and_before_the_release(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    kinds = [type(action) for action in after_comparison(made, memory, policy, now, found)]
+    kinds = [type(action) for action in after_comparison(made, state, policy, now, found)]
     if Finalize in kinds:
         assert kinds.index(WriteStamp) < kinds.index(Finalize) < kinds.index(Release)
         assert made.status is InvoiceStatus.DRAFT
@@ -560,49 +560,49 @@ def test_a_finalization_comes_after_the_stamp_and_before_the_release(
         assert made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_observe_mode_only_alerts(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    actions = after_comparison(made, memory, replace(policy, mode=Mode.OBSERVE), now, found)
+    actions = after_comparison(made, state, replace(policy, mode=Mode.OBSERVE), now, found)
     assert all(isinstance(action, Wait | RaiseAlert | End) for action in actions)
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_a_footer_is_written_on_drafts_alone(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    for action in after_comparison(made, memory, policy, now, found):
+    for action in after_comparison(made, state, policy, now, found):
         assert not isinstance(action, WriteStamp) or not action.footer or made.status is InvoiceStatus.DRAFT
 
 
-@given(invoices, memories, policies, moments, findings)
+@given(invoices, states, policies, moments, findings)
 def test_a_void_or_uncollectible_invoice_gets_only_its_verdict(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
     for status in (InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE):
         gone = replace(made, status=status)
-        assert isinstance(before_comparison(gone, memory, policy, now), Compare if memory.held else End) or (
+        assert isinstance(before_comparison(gone, state, policy, now), Compare if state.held else End) or (
             policy.mode is Mode.OBSERVE
         )
-        for action in after_comparison(gone, memory, policy, now, found):
+        for action in after_comparison(gone, state, policy, now, found):
             assert isinstance(action, Wait | RaiseAlert | End) or action == WriteStamp(footer=False)
 
 
-@given(memories, policies, moments, st.sampled_from(Reason).map(finding))
+@given(states, policies, moments, st.sampled_from(Reason).map(finding))
 def test_enforce_mode_holds_a_drift_on_an_advancing_draft(
-    memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    actions = after_comparison(invoice(), memory, replace(policy, mode=Mode.ENFORCE), now, found)
+    actions = after_comparison(invoice(), state, replace(policy, mode=Mode.ENFORCE), now, found)
     assert found.verdict is not Verdict.DRIFTED or Hold() in actions
 
 
-@given(invoices, memories, policies, moments, bad_findings)
+@given(invoices, states, policies, moments, bad_findings)
 def test_a_held_invoice_with_a_bad_finding_is_always_checked_again(
-    made: Invoice, memory: InvoiceState, policy: Policy, now: datetime, found: Finding
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, found: Finding
 ) -> None:
-    if memory.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
-        assert isinstance(after_comparison(made, memory, policy, now, found)[-1], Wait)
+    if state.held and policy.mode is Mode.ENFORCE and made.status in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
+        assert isinstance(after_comparison(made, state, policy, now, found)[-1], Wait)
 
 
 # -- in words ---------------------------------------------------------------------------------------------------------

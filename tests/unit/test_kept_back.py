@@ -25,7 +25,7 @@ PAID = left(InvoiceStatus.PAID, auto_advance=False, attempted=True)
 
 
 @pytest.mark.parametrize(
-    ("made", "memory", "policy", "now", "found", "kept"),
+    ("made", "state", "policy", "now", "found", "kept"),
     [
         (invoice(), WATCHED, OBSERVE, PLANNED, DRIFT, True),
         (invoice(), WATCHED, OBSERVE, PLANNED, UNSETTLED, True),
@@ -52,13 +52,13 @@ PAID = left(InvoiceStatus.PAID, auto_advance=False, attempted=True)
 )
 def test_the_gate_keeps_back_the_same_invoices_in_both_modes(  # noqa: PLR0917
     made: Invoice,
-    memory: InvoiceState,
+    state: InvoiceState,
     policy: Policy,
     now: datetime,
     found: Finding,
     kept: bool,  # noqa: FBT001
 ) -> None:
-    assert would_hold(made, memory, policy, now, found) is kept
+    assert would_hold(made, state, policy, now, found) is kept
 
 
 def test_an_invoice_is_kept_back_from_the_time_stripe_would_send_it_until_both_sides_agree() -> None:

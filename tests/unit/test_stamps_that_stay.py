@@ -48,19 +48,19 @@ def carrying(made: Invoice, verdict: Verdict, sha: str = SHA) -> Invoice:
     return replace(made, metadata={"order_id": "7", **stamp})
 
 
-def knowing(memory: InvoiceState, verdict: Verdict, **figures: str) -> InvoiceState:
+def knowing(state: InvoiceState, verdict: Verdict, **figures: str) -> InvoiceState:
     stamped = WrittenStamp(verdict=verdict, evidence_sha256=SHA, figures=figures or FIGURES, at=SETTLED)
-    return replace(memory, stamp=stamped, evidence_sha256=SHA)
+    return replace(state, stamp=stamped, evidence_sha256=SHA)
 
 
-def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:
+def replaces(made: Invoice, state: InvoiceState, found: Finding) -> bool:
     """Return whether any policy writes a stamp on it then."""
     policies = [Policy(fail=fail, finalize=finalize) for fail, finalize in product(FailPolicy, FinalizePolicy)]
     asked = {
-        any(isinstance(action, WriteStamp) for action in after_comparison(made, memory, policy, CREATED, found))
+        any(isinstance(action, WriteStamp) for action in after_comparison(made, state, policy, CREATED, found))
         for policy in policies
     }
-    assert stamp_stays(made, memory, found) is False or asked == {False}
+    assert stamp_stays(made, state, found) is False or asked == {False}
     return True in asked
 
 
@@ -68,68 +68,68 @@ def replaces(made: Invoice, memory: InvoiceState, found: Finding) -> bool:
 @pytest.mark.parametrize("reason", UNPROVEN)
 @pytest.mark.parametrize("where", INVOICES)
 def test_unproven_never_replaces_a_stamp_that_is_not_in_our_state(carried: Verdict, reason: Reason, where: str) -> None:
-    made, memory = INVOICES[where]
-    assert not replaces(carrying(made, carried), memory, finding(reason))
-    assert not replaces(carrying(made, carried, OTHER), knowing(memory, Verdict.UNPROVEN), finding(reason))
+    made, state = INVOICES[where]
+    assert not replaces(carrying(made, carried), state, finding(reason))
+    assert not replaces(carrying(made, carried, OTHER), knowing(state, Verdict.UNPROVEN), finding(reason))
 
 
 @pytest.mark.parametrize("carried", [Verdict.MATCHED, Verdict.DRIFTED, Verdict.WAIVED])
 @pytest.mark.parametrize("reason", UNPROVEN)
 @pytest.mark.parametrize("where", INVOICES)
 def test_unproven_never_replaces_our_stamp_of_what_is_billed(carried: Verdict, reason: Reason, where: str) -> None:
-    made, memory = INVOICES[where]
-    assert not replaces(carrying(made, carried), knowing(memory, carried), finding(reason))
+    made, state = INVOICES[where]
+    assert not replaces(carrying(made, carried), knowing(state, carried), finding(reason))
     unread = summarize((result(reason, billed=None, recorded=None, count=None),))
-    assert not replaces(carrying(made, carried), knowing(memory, carried), unread)
+    assert not replaces(carrying(made, carried), knowing(state, carried), unread)
     nothing = Finding(verdict=Verdict.UNPROVEN, reason=reason, detail="", windows=())
-    assert not replaces(carrying(made, carried), knowing(memory, carried), nothing)
+    assert not replaces(carrying(made, carried), knowing(state, carried), nothing)
 
 
 @pytest.mark.parametrize("carried", Verdict)
 @pytest.mark.parametrize("reason", DRIFTED)
 @pytest.mark.parametrize("where", [name for name in INVOICES if name != "unknown"])
 def test_a_drift_replaces_any_other_stamp(carried: Verdict, reason: Reason, where: str) -> None:
-    made, memory = INVOICES[where]
+    made, state = INVOICES[where]
     if not (where.endswith("draft") and carried is Verdict.DRIFTED):
-        assert replaces(carrying(made, carried), memory, finding(reason))
-        assert replaces(carrying(made, carried), knowing(memory, carried), finding(reason))
+        assert replaces(carrying(made, carried), state, finding(reason))
+        assert replaces(carrying(made, carried), knowing(state, carried), finding(reason))
 
 
 @pytest.mark.parametrize("carried", Verdict)
 @pytest.mark.parametrize("where", ["draft", "held draft", "open", "open and held", "paid"])
 def test_a_match_replaces_any_other_stamp(carried: Verdict, where: str) -> None:
-    made, memory = INVOICES[where]
-    assert replaces(carrying(made, carried), memory, finding())
+    made, state = INVOICES[where]
+    assert replaces(carrying(made, carried), state, finding())
 
 
 @pytest.mark.parametrize("where", ["open", "paid"])
 def test_our_unproven_stamp_is_replaced_by_a_later_finding(where: str) -> None:
-    made, memory = INVOICES[where]
-    known = knowing(memory, Verdict.UNPROVEN)
+    made, state = INVOICES[where]
+    known = knowing(state, Verdict.UNPROVEN)
     assert replaces(carrying(made, Verdict.UNPROVEN), known, finding(Reason.UNMAPPED))
 
 
 @pytest.mark.parametrize("where", ["open", "paid"])
 def test_our_stamp_is_replaced_when_the_invoice_bills_other_quantities_than_it_names(where: str) -> None:
-    made, memory = INVOICES[where]
-    known = knowing(memory, Verdict.MATCHED, **{next(iter(FIGURES)): "99"})
+    made, state = INVOICES[where]
+    known = knowing(state, Verdict.MATCHED, **{next(iter(FIGURES)): "99"})
     assert replaces(carrying(made, Verdict.MATCHED), known, finding(Reason.LEDGER_UNAVAILABLE))
 
 
 @pytest.mark.parametrize("carried", Verdict)
 @pytest.mark.parametrize("where", INVOICES)
 def test_a_waiver_of_an_unproven_invoice_replaces_no_proof_in_a_customers_pdf(carried: Verdict, where: str) -> None:
-    made, memory = INVOICES[where]
+    made, state = INVOICES[where]
     waived = finding(Reason.LEDGER_UNAVAILABLE, verdict=Verdict.WAIVED)
     gone = where in ("open", "paid")
     proof = carried in (Verdict.MATCHED, Verdict.WAIVED)
-    assert stamp_stays(carrying(made, carried), memory, waived) is (gone and proof)
-    assert not stamp_stays(carrying(made, carried), memory, finding(Reason.OVERBILLED, verdict=Verdict.WAIVED))
+    assert stamp_stays(carrying(made, carried), state, waived) is (gone and proof)
+    assert not stamp_stays(carrying(made, carried), state, finding(Reason.OVERBILLED, verdict=Verdict.WAIVED))
 
 
 @pytest.mark.parametrize("reason", UNPROVEN)
 def test_an_invoice_without_a_stamp_is_stamped_unproven(reason: Reason) -> None:
-    made, memory = INVOICES["open"]
-    assert replaces(made, memory, finding(reason))
+    made, state = INVOICES["open"]
+    assert replaces(made, state, finding(reason))
     theirs = replace(made, metadata={"order_id": "7", "pacspace_customer_id": "acme"})
-    assert replaces(theirs, memory, finding(reason))
+    assert replaces(theirs, state, finding(reason))

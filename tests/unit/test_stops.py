@@ -62,7 +62,7 @@ def in_state(status: str) -> SubscriptionState:
 
 
 @pytest.mark.parametrize(
-    ("made", "memory", "kinds"),
+    ("made", "state", "kinds"),
     [
         pytest.param(of(subscription_state()), HELD, [], id="nobody stopped it"),
         pytest.param(of(in_state("trialing")), HELD, [], id="in a trial"),
@@ -165,9 +165,9 @@ def in_state(status: str) -> SubscriptionState:
     ],
 )
 def test_each_act_keeps_an_invoice_from_being_released(
-    made: Invoice, memory: InvoiceState, kinds: list[StopKind]
+    made: Invoice, state: InvoiceState, kinds: list[StopKind]
 ) -> None:
-    assert [stop.kind for stop in stops(made, memory)] == kinds
+    assert [stop.kind for stop in stops(made, state)] == kinds
 
 
 def test_a_release_with_a_reason_covers_the_stops_known_then_and_no_later_one() -> None:
@@ -195,7 +195,7 @@ def test_a_release_of_a_matched_invoice_waives_no_later_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "memory", "policy"),
+    ("made", "state", "policy"),
     [
         (of(canceled()), HELD, Policy()),
         (of(canceled()), HELD, Policy(finalize=FinalizePolicy.FAST)),
@@ -211,9 +211,9 @@ def test_a_release_of_a_matched_invoice_waives_no_later_difference() -> None:
     ],
 )
 def test_a_stopped_invoice_is_stamped_alerted_and_left_under_every_policy(
-    made: Invoice, memory: InvoiceState, policy: Policy
+    made: Invoice, state: InvoiceState, policy: Policy
 ) -> None:
-    actions = after_comparison(made, memory, policy, LATER, finding())
+    actions = after_comparison(made, state, policy, LATER, finding())
     assert [type(action) for action in actions] == [WriteStamp, RaiseAlert, Wait]
     assert isinstance(actions[0], WriteStamp)
     assert (actions[0].auto_advance, actions[0].finalizes_at) == (None, None)

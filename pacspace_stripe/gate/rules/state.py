@@ -105,7 +105,7 @@ class Origin(StrEnum):
 
     PRESENT = "present"
     PAST = "past"
-    """It had left days before a backfill was the first to see it: reported and stamped, never held."""
+    """Left days before a backfill was the first to see it: the invoice is reported and stamped, never held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
