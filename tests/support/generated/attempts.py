@@ -1,4 +1,4 @@
-"""Trying worlds: play one, judge it, and when it fails find a smaller one that fails the same way."""
+"""Attempts at worlds: play one, judge it, and when it fails find a smaller one that fails the same way."""
 
 import logging
 import tempfile
@@ -18,17 +18,17 @@ SHRINKING_SECONDS = 60
 Fails = Callable[[Plan], list[str]]
 Item = TypeVar("Item")
 _PLAIN = {"split_at": None, "mailed": False, "footer": None, "metadata": 0, "account": None}
-"""A subscription without anything special."""
+"""Ordinary subscription, without anything special."""
 
 
 def folder() -> Path:
-    """In memory where there is such a place: the product's databases are written through to the disk."""
+    """Return a folder in memory where there is one: the product's databases are written through to the disk."""
     memory = Path("/dev/shm")  # noqa: S108  # not a secret's place
     return Path(tempfile.mkdtemp(prefix="worlds-", dir=memory if memory.is_dir() else None))
 
 
 def verdicts_of(plan: Plan, where: Path) -> list[str]:
-    """What is wrong with a world, played once; calm ones a second time, with perfect delivery."""
+    """Return what is wrong with a world after one play; a calm one is played again with perfect delivery."""
     with played(plan, where / "world") as player:
         wrong = _ended(player)
         ended = end_state(player)
@@ -60,7 +60,7 @@ def _unlike(one: list[dict[str, object]], other: list[dict[str, object]]) -> Ite
 
 
 def tried(seed: int, where: Path) -> str | None:
-    """Why the world of this seed fails, shrunk; None when it does not."""
+    """Return the failure of this seed's world, shrunk; None when it does not fail."""
     logging.disable(logging.CRITICAL)
     try:
         plan = draw(seed)
@@ -74,7 +74,7 @@ def tried(seed: int, where: Path) -> str | None:
 
 
 def shrunk(plan: Plan, wrong: list[str], fails: Fails) -> tuple[Plan, list[str]]:
-    """The smallest plan found in reasonable time that breaks one of the same properties."""
+    """Return the smallest plan, found in reasonable time, that breaks one of the same properties."""
     kinds = {said.split()[0] for said in wrong}
     deadline = time.monotonic() + SHRINKING_SECONDS
     while True:

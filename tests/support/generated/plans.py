@@ -20,7 +20,7 @@ class Subscription:
     start: datetime
     end: datetime
     account: str | None = None
-    """A ledger account of its own, in the subscription's metadata."""
+    """Ledger account of its own, named in the subscription's metadata."""
     mistyped: bool = False
     """The metadata names an account that nobody uses, until a person corrects it."""
     split_at: datetime | None = None
@@ -29,7 +29,7 @@ class Subscription:
     licensed: bool = False
     footer: str | None = None
     metadata: int = 0
-    """How many keys of the merchant's own the draft gets as soon as it is there."""
+    """Number of the merchant's own keys that a new draft gets."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Usage of a meter at a time, told at ``at`` to one side or both."""
+    """Usage of a meter at a time, reported at ``at`` to one side or both."""
 
     at: datetime
     subscription: int
@@ -47,13 +47,13 @@ class Usage:
     quantity: Decimal
     side: Side = "both"
     state: State = "verified"
-    """Of the ledger's record: late is verified ``late_by`` after it was told, never waits for the healing."""
+    """State of the ledger's record: late is verified ``late_by`` after its report, never waits for the healing."""
     late_by: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody does something to a subscription's newest invoice; ``during``: at the n-th request of ours after it."""
+    """Act of a person on a subscription's newest invoice; ``during``: at the n-th request of ours after it."""
 
     at: datetime
     subscription: int
@@ -63,7 +63,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A vendor fails in some way until ``until``."""
+    """Outage of a vendor, in some way, until ``until``."""
 
     at: datetime
     until: datetime
@@ -76,21 +76,21 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """The process dies at a request, before or after it arrives; a new one starts ``down`` later."""
+    """Death of the process at a request, before or after it arrives; a new one starts ``down`` later."""
 
     at: datetime
     request: str
-    """How the request after ``skip`` others begins, such as ``POST /v1/invoices``; ``BEGIN`` is a transaction."""
+    """Beginning of the request after ``skip`` others, such as ``POST /v1/invoices``; ``BEGIN`` is a transaction."""
     skip: int = 0
     arrives: bool = False
     down: timedelta = timedelta(0)
     drifts: bool = False
-    """Whether the ledger of every open invoice is another one when the new process starts."""
+    """True when the ledger of every open invoice is another one as the new process starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
-    """The process is paused after a request, longer than its lease; another one looks meanwhile; then it goes on."""
+    """Pause of the process after a request, longer than its lease; another one checks meanwhile; then it goes on."""
 
     at: datetime
     skip: int = 0
@@ -99,7 +99,7 @@ class Stall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """A new process, perhaps under another policy."""
+    """Start of a new process, perhaps under another policy."""
 
     at: datetime
     settings: tuple[tuple[str, str], ...] = ()
@@ -107,7 +107,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """What the vendors do: ``upcoming`` is sent, the ``first`` invoice or one for a ``threshold`` is made, a ``gap``
+    """Act of the vendors: ``upcoming`` is sent, the ``first`` invoice or one for a ``threshold`` is made, a ``gap``
     in the ledger's sequence, a ``deposit`` on its account.
     """
 
@@ -121,7 +121,7 @@ Act = Usage | Person | Outage | Crash | Stall | Restart | Other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What goes wrong with webhooks."""
+    """Faults of webhooks."""
 
     copies: int = 1
     shuffled: bool = False
@@ -145,15 +145,15 @@ class Plan:
     acts: tuple[Act, ...] = ()
     heals_at: datetime = START + timedelta(hours=12)
     heals: tuple[bool, ...] = ()
-    """Per subscription: whether both sides agree in the end."""
+    """Per subscription: True when both sides agree in the end."""
     calm: bool = False
-    """Nothing in it depends on when exactly we look: any delivery has to give the same end."""
+    """True when nothing depends on the time of a check: any delivery must give the same end."""
 
     def setting(self, name: str, default: str) -> str:
         return dict(self.settings).get(name, default)
 
     def story(self) -> str:
-        """What happens, one line each."""
+        """Return what happens, one line each."""
         lines = [f"seed {self.seed}{', calm' if self.calm else ''}"]
         for title in ("settings", "stripe", "ledger"):
             lines += [f"{title}: {' '.join(f'{name}={value}' for name, value in getattr(self, title))}"]
@@ -168,7 +168,7 @@ def _at(at: datetime) -> str:
 
 
 def _said(value: object, but: str = "") -> str:
-    """A value without what is as usual."""
+    """Return a value without its defaults."""
     fields = type(value).__dataclass_fields__  # type: ignore[attr-defined]  # every value here is one
     shown = {name: getattr(value, name) for name, one in fields.items() if getattr(value, name) != one.default}
     told = (

@@ -1,4 +1,4 @@
-"""Playing a plan: the world it makes, what people and vendors do in it, and what is written down on the way."""
+"""Player of a plan: the world, the acts of people and vendors in it, and the diary that is kept."""
 
 import contextlib
 import shutil
@@ -30,16 +30,16 @@ from webhooks.inboxes import open_inboxes
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LADDER_END = timedelta(hours=4)
-"""The last step of every plan's retry ladder."""
+"""Last step of every plan's retry ladder."""
 ANY = "any meter"
-"""Each ledger account has one meter, so its records need not name it."""
+"""Attribution where each ledger account has one meter, so that its records need not name it."""
 Key = tuple[str, datetime, datetime]
-"""A meter and a window."""
+"""Meter and window."""
 Figures = dict[Key, Decimal]
 
 
 class Died(BaseException):
-    """The process is gone: nothing catches this, nothing is cleaned up."""
+    """Death of the process: nothing catches it, and nothing is cleaned up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class Truth:
     metadata: dict[str, str]
     billed: Figures
     metered: Figures
-    """What its meters say."""
+    """Totals of its meters."""
     recorded: Figures
     answered: Figures
-    """What the ledger says is recorded: the same, unless it counts in doubles."""
+    """Balance that the ledger gives: the recorded usage, unless it counts in doubles."""
     counts: dict[Key, int]
     unsettled: bool
-    """Whether its ledger accounts have unverified records or gaps."""
+    """True when its ledger accounts have unverified records or gaps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Request:
     mode: str
     invoice: str | None
     before: Truth | None
-    """None too for reads, which change nothing."""
+    """None also for reads, which change nothing."""
     after: Truth | None
 
     @property
@@ -90,13 +90,13 @@ class Request:
 
     @property
     def releases(self) -> bool:
-        """Whether it let go what stood still."""
+        """Return whether the act let a stopped invoice go."""
         return bool(self.before and self.after and not self.before.auto_advance and self.after.auto_advance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
-    """What a person did, and whether ``auto_advance`` changed by it."""
+    """Act of a person, and the change of ``auto_advance`` by it."""
 
     at: datetime
     does: str
@@ -116,11 +116,11 @@ class Player(World):
         self.settings = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in self.plan.settings}
         self.diary: list[Request] = []
         self.waived: dict[str, list[dict[Key, tuple[Decimal, Decimal]]]] = {}
-        """By invoice and waiver: what the lines billed then, and what their meters said."""
+        """By invoice and waiver: figures of the lines then, and totals of their meters."""
         self.own_footer: dict[str, str] = {}
         self.own_metadata: dict[str, dict[str, str]] = {}
         self.touched: dict[str, list[Touch]] = {}
-        """What people did to each invoice."""
+        """Acts of people on each invoice."""
         self.crashes: list[Crash] = []
         self.stalls: list[tuple[int, Stall]] = []
         self.ambushes: list[tuple[int, Person]] = []
@@ -180,7 +180,7 @@ class Player(World):
         return subscription_id
 
     def correct(self, place: int) -> None:
-        """A person puts the ledger account right in the metadata of a subscription where it is mistyped."""
+        """Correct a mistyped ledger account in the metadata of a subscription, as a person does."""
         subscription = self.plan.subscriptions[place]
         if subscription.mistyped:
             metadata = self.stripe.account.subscriptions[self.subscription_ids[place]].metadata
@@ -188,12 +188,12 @@ class Player(World):
             self.corrected.add(place)
 
     def account(self, subscription: Subscription, meter: str) -> str:
-        """The ledger account where this usage is recorded."""
+        """Return the ledger account where this usage is recorded."""
         template = self.plan.setting("ledger_account", "{customer}")
         return subscription.account or template.format(customer=subscription.customer, meter=meter)
 
     def restart(self, **settings: str) -> App:
-        """As in any world, but over a copy of one migrated database."""
+        """Start a new process as in any world, over a copy of one migrated database."""
         if self.database_url is None:
             shutil.copyfile(_migrated(self.folder.parent), self.folder / "world.db")
             self.database_url = f"sqlite:///{self.folder / 'world.db'}"
@@ -210,7 +210,7 @@ class Player(World):
         return self.plan.subscriptions[self.subscription_ids.index(str(invoice.subscription))]
 
     def truth(self, invoice_id: str) -> Truth | None:
-        """Both sides now."""
+        """Return both sides as they are now."""
         invoice = self.raw(invoice_id)
         if invoice is None or invoice.subscription not in self.subscription_ids:
             return None
@@ -233,7 +233,7 @@ class Player(World):
         )
 
     def counted(self, account: str, key: Key) -> tuple[Decimal, int]:
-        """Net and number of the verified records that count for a meter and window, as the settings say."""
+        """Return net and number of the verified records that count for a meter and window under the settings."""
         world = self.ledger._world  # noqa: SLF001  # the truth, not an answer about it
         found = world.verified(account, ScopeWindow(start=key[1], end=key[2]))
         excluded = self.plan.setting("exclude_reasons", "").split(",")
@@ -259,7 +259,7 @@ class Player(World):
         return Decimal(repr(world.balance(world.verified(self.account(subscription, key[0]), window))))
 
     def billed(self, invoice: StoredInvoice) -> Figures:
-        """The metered lines, summed by meter and window; after a threshold, with what the period billed before."""
+        """Return the metered lines by meter and window; after a threshold, with what the period billed before."""
         found: Figures = {}
         for line in invoice.lines:
             if line.metered and line.price and line.quantity is not None:
@@ -296,7 +296,7 @@ class Player(World):
         return response
 
     def _begins(self, _: sa.Connection) -> None:
-        """A transaction begins while the product is at work: it can die there too."""
+        """Begin a transaction while the product is at work: the process can die there, too."""
         if not self.at_work:
             return
         if self.down_until is not None:
@@ -313,7 +313,7 @@ class Player(World):
             self.at_work = before
 
     def _stall(self) -> None:
-        """Paused here for longer than a lease, while another process looks at everything that is open."""
+        """Pause for longer than a lease, while another process checks everything that is open."""
         due = [stall for left, stall in self.stalls if left == 0]
         self.stalls = [(left - 1, stall) for left, stall in self.stalls if left > 0]
         for stall in due:
@@ -324,7 +324,7 @@ class Player(World):
 
     @contextlib.contextmanager
     def _another_process(self) -> Iterator[None]:
-        """While ours is in the middle of a request: what it remembers, and waits for, is its own."""
+        """Check in another process while ours is in the middle of a request and keeps its own state."""
         paused = self.app
         self.restart()
         try:
@@ -381,7 +381,7 @@ class Player(World):
         raise Died
 
     def _drift(self) -> None:
-        """The ledger of everything that has not left is another one now."""
+        """Replace the ledger of everything that has not left."""
         for invoice in self.stripe.account.invoices:
             truth = self.truth(invoice.id)
             if truth and truth.status in {"draft", "open"}:
@@ -408,7 +408,7 @@ class Player(World):
     # -- time -----------------------------------------------------------------------------------------------------
 
     def run_until(self, end: datetime) -> None:
-        """Let time pass; everything that falls due happens in order."""
+        """Let time pass, and do everything that falls due in order."""
         while True:
             self.settle()
             upcoming = [
@@ -422,7 +422,7 @@ class Player(World):
         self.clock.advance_to(end)
 
     def settle(self) -> None:
-        """Do all that is due now; a look that fails is over, as in the engine."""
+        """Do everything that is due now; a check that fails is over, as in the engine."""
         for _ in range(300):
             with contextlib.suppress(Died):
                 if not self._settled_once():
@@ -431,7 +431,7 @@ class Player(World):
         raise AssertionError(message)
 
     def _settled_once(self) -> bool:
-        """Whether there may be more to do now."""
+        """Return whether there may be more to do now."""
         self.stripe.run_due()
         self._adorn()
         if self.down:
@@ -460,7 +460,7 @@ class Player(World):
         self.app.sweep.plan()
 
     def _adorn(self) -> None:
-        """The merchant's own metadata, on every new draft."""
+        """Write the merchant's own metadata on every new draft."""
         for invoice in self.stripe.account.invoices:
             if invoice.id not in self.own_footer and invoice.subscription in self.subscription_ids:
                 invoice.metadata |= {f"own_{n}": f"value {n}" for n in range(self.subscription_of(invoice).metadata)}
@@ -470,7 +470,7 @@ class Player(World):
     # -- acts -----------------------------------------------------------------------------------------------------
 
     def play(self) -> "Player":
-        """The plan, to its healing."""
+        """Play the plan up to its healing."""
         ends = [(act.until, self._fail) for act in self.plan.acts if isinstance(act, Outage)]
         acts: list[tuple[datetime, Callable[[], object]]] = [
             (act.at, partial(self._act, act)) for act in self.plan.acts
@@ -640,12 +640,12 @@ class Player(World):
                 raise ValueError(does)
 
     def _ask_stripe(self, method: str, path: str) -> None:
-        """A person's own request, which Stripe's events name."""
+        """Send a person's own request, which Stripe's events name."""
         headers = {"Authorization": "Bearer sk_test_simulator"}
         self.stripe(httpx.Request(method, f"http://127.0.0.1:{STRIPE_PORT}{path}", headers=headers))
 
     def _spoil(self, invoice: StoredInvoice, does: str) -> None:
-        """Somebody takes our stamp off, or writes over it; no event says so of what is over for good."""
+        """Remove our stamp or write over it, as a person does; an invoice that is over for good has no event."""
         if invoice.status.value in {"void", "uncollectible"}:
             return
         stamp = [key for key in invoice.metadata if key.startswith("pacspace_") and key != "pacspace_hold"]
@@ -686,7 +686,7 @@ class Player(World):
     # -- healing --------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """Everything answers, nobody interferes, and both sides agree wherever the plan says so."""
+        """End every outage, and make both sides agree wherever the plan asks for it; nobody interferes any more."""
         self.crashes, self.ambushes, self.outages, self.stalls = [], [], [], []
         self._fail()
         if self.down_until is not None:
@@ -705,7 +705,7 @@ class Player(World):
 
     @property
     def observes(self) -> bool:
-        """Whether it observes from the beginning: then it does to the end."""
+        """Return whether it observes from the beginning, and so to the end."""
         return self.plan.setting("mode", "enforce") == "observe"
 
     def _agree(self, subscription: Subscription, subscription_id: str) -> None:
@@ -733,11 +733,11 @@ class Player(World):
             missing -= part
 
     def finish(self) -> None:
-        """Time enough for every ladder, backstop and watch to end."""
+        """Return a time that is enough for every ladder, backstop and watch to end."""
         self.run_until(self.leaves_by())
 
     def leaves_by(self) -> datetime:
-        """When every right invoice has left."""
+        """Return when every right invoice has left."""
         created = max((invoice.created for invoice in self.stripe.account.invoices), default=START)
         behaviour = self.stripe.behaviour
         starts = max(self.plan.heals_at, created + behaviour.finalization_delay)
@@ -755,7 +755,7 @@ def _variables(settings: tuple[tuple[str, str], ...]) -> dict[str, str]:
 
 
 def _migrated(folder: Path) -> Path:
-    """A database with our tables and nothing in them, made once per folder."""
+    """Return a database with our tables and nothing in them, made once per folder."""
     template = folder / "template.db"
     if not template.exists():
         from pacspace_stripe.store import Store  # noqa: PLC0415  # only once
@@ -768,7 +768,7 @@ def _migrated(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def played(plan: Plan, folder: Path) -> Iterator[Player]:
-    """The world of a plan, up to its healing."""
+    """Play the world of a plan, up to its healing."""
     folder.mkdir(parents=True, exist_ok=True)
     player = Player(folder, plan=plan)
     try:

@@ -1,4 +1,4 @@
-"""What has to be true of every world. Each judge looks at one played world and yields what is wrong with it."""
+"""Properties of every world. Each judge takes one played world and yields what is wrong with it."""
 
 import hashlib
 import json
@@ -26,19 +26,19 @@ Judge = Callable[[Player], Iterator[str]]
 
 
 def differs(one: Decimal, other: Decimal) -> bool:
-    """Whether two quantities are surely not the same: 15 digits count, what is beyond may be a double's noise."""
+    """Return whether two quantities surely differ: 15 digits count, further ones may be a double's noise."""
     if max(_length(one), _length(other)) <= _DIGITS:
         return one != other
     return abs(_WIDE.subtract(one, other)) > _unit(one, other)
 
 
 def same(one: Decimal, other: Decimal) -> bool:
-    """Whether they surely are: what is neither has its last digit on an edge."""
+    """Return whether two quantities are surely equal; a pair that is neither has its last digit on an edge."""
     return one == other or abs(_WIDE.subtract(one, other)) < _unit(one, other) / 4
 
 
 def _unit(one: Decimal, other: Decimal) -> Decimal:
-    """What the last of 15 digits counts."""
+    """Return the value of the last of 15 digits."""
     return Decimal(1).scaleb(max(each.adjusted() for each in (one, other) if each) - _DIGITS + 1)
 
 
@@ -47,7 +47,7 @@ def _length(quantity: Decimal) -> int:
 
 
 def _named(waived: Mapping[Key, tuple[Decimal, Decimal]], billed: Figures) -> bool:
-    """Whether a person saw these figures: the lines', or where those lagged, their meters'."""
+    """Return whether a person saw these figures: the lines', or where those lagged, their meters'."""
     return waived.keys() == billed.keys() and all(
         not differs(line, billed[key]) or not differs(meter, billed[key]) for key, (line, meter) in waived.items()
     )
@@ -84,7 +84,7 @@ def _mistyped(player: Player, invoice_id: str) -> bool:
 
 
 def invoices(player: Player) -> list[StoredInvoice]:
-    """All invoices of the plan, oldest first."""
+    """Return all invoices of the plan, oldest first."""
     return [one for one in player.stripe.account.invoices if one.subscription in player.subscription_ids]
 
 
@@ -102,7 +102,7 @@ def memory(player: Player, invoice: StoredInvoice) -> InvoiceState | None:
 
 
 def has_left(player: Player, invoice: StoredInvoice) -> bool:
-    """Paid, mailed, or on its way by itself."""
+    """Return whether the invoice is paid, mailed, or on its way by itself."""
     moving = invoice.status.value == "open" and invoice.auto_advance
     return moving or invoice.status.value == "paid" or invoice.id in player.left
 
@@ -131,7 +131,7 @@ def _unproven(player: Player, request: Request, truth: Truth) -> Iterator[str]:
 
 
 def _stamped_otherwise(truth: Truth, figures: Figures) -> Iterator[str]:
-    """What is stamped, where there is room for it."""
+    """Yield what is wrong with the stamp, where there is room for one."""
     if "pacspace_usage" not in truth.metadata:
         if len(truth.metadata) < 45:
             yield "no usage is stamped"
@@ -161,7 +161,7 @@ def only_what_we_held(player: Player) -> Iterator[str]:
 
 
 def _by_hand(player: Player, invoice: StoredInvoice) -> Iterator[str]:
-    """What a person stopped, we don't start."""
+    """Yield invoices that a person stopped and the gate started."""
     for request in ours(player, invoice):
         earlier = [who for at, who in _stops(player, invoice) if at <= request.at]
         if request.releases and earlier and earlier[-1] != "us":
@@ -169,7 +169,7 @@ def _by_hand(player: Player, invoice: StoredInvoice) -> Iterator[str]:
 
 
 def _stops(player: Player, invoice: StoredInvoice) -> list[tuple[datetime, str]]:
-    """Who held it and when. We cannot know that somebody did between our read and our write."""
+    """Return who held it and when. A hold by somebody between our read and our write cannot be known."""
     stops = [(request.at, "us") for request in ours(player, invoice) if request.holds and request.after]
     hands = player.touched.get(invoice.id, ())
     return sorted(stops + [(touch.at, "a person") for touch in hands if _stops_it(touch)])
@@ -218,7 +218,7 @@ def no_right_invoice_is_held(player: Player) -> Iterator[str]:
 
 
 def _why_held(player: Player, invoice: StoredInvoice) -> str | None:
-    """A good reason for it to be there still; None when there is none."""
+    """Return a good reason for the invoice to be there still; None when there is none."""
     truth, subscription = player.truth(invoice.id), player.subscription_of(invoice)
     assert truth is not None
     figures = truth.metered if truth.status == "draft" else truth.billed
@@ -252,7 +252,7 @@ def _lost_its_footer(player: Player, invoice: StoredInvoice) -> bool:
 
 
 def _names_no_meter(player: Player, accounts: set[str]) -> bool:
-    """A deposit that nobody excludes, where each record has to name its meter."""
+    """Return whether there is a deposit that nobody excludes, where each record has to name its meter."""
     apart = player.plan.setting("meter_from", "account") != "account"
     excluded = player.plan.setting("exclude_reasons", "").split(",")
     records = player.ledger._world.ledger  # noqa: SLF001  # the truth, not an answer about it
@@ -261,7 +261,7 @@ def _names_no_meter(player: Player, accounts: set[str]) -> bool:
 
 
 def _has_rival(player: Player, invoice: StoredInvoice) -> bool:
-    """Whether another invoice was ever made for the same ledger account and time."""
+    """Return whether another invoice was ever made for the same ledger account and time."""
     mine = _claims(player, invoice)
     others = [claim for other in metered(player) if other.id != invoice.id for claim in _claims(player, other)]
     return any(one[0] == two[0] and one[1] < two[2] and two[1] < one[2] for one in mine for two in others)
@@ -273,7 +273,7 @@ def _claims(player: Player, invoice: StoredInvoice) -> list[tuple[str, datetime,
 
 
 def _stopped_by_hand(player: Player, invoice: StoredInvoice) -> bool:
-    """The last to stop it was a person."""
+    """Return whether the last to stop it was a person."""
     stops = _stops(player, invoice)
     return bool(stops) and stops[-1][1] != "us"
 
@@ -377,7 +377,7 @@ def finished_is_finished(player: Player) -> Iterator[str]:
 
 
 def _is_news(player: Player, invoice: StoredInvoice) -> bool:
-    """Whether either side changed since we last looked, or whether we act."""
+    """Return whether either side changed since the last check, or whether the gate acts."""
     now, looks = player.truth(invoice.id), [request for request in ours(player, invoice) if request.after]
     policies = any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
     if policies or not now or not looks or not looks[-1].after or _has_rival(player, invoice):
@@ -485,7 +485,7 @@ def stamped_evidence_exists(player: Player) -> Iterator[str]:
 
 
 def nothing_wrong_leaves_by_itself(player: Player) -> Iterator[str]:
-    """As far as nobody interfered: closed lets out only what we released; open what is unproven, at the backstop."""
+    """Yield wrong departures of undisturbed worlds: closed lets only releases leave, open also unproven ones."""
     disturbing = (Outage, Restart, Stall)
     if player.observes or player.deaths or any(isinstance(act, disturbing) for act in player.plan.acts):
         return
@@ -529,7 +529,7 @@ def _is_matched(request: Request) -> bool:
 
 
 def _changed_late(player: Player, invoice: StoredInvoice) -> bool:
-    """One side changed after we had last seen it as a draft."""
+    """Return whether one side changed after the gate had last seen the invoice as a draft."""
     seen = [request.after for request in ours(player, invoice) if request.after and request.after.status == "draft"]
     final = player.truth(invoice.id)
     assert final is not None
@@ -547,13 +547,13 @@ def what_is_stamped_is_what_we_say(player: Player) -> Iterator[str]:
 
 
 def _observed(player: Player) -> bool:
-    """Whether it observed for a while: what ended then carries what was stamped before."""
+    """Return whether it observed for a while: an invoice that ended then carries an earlier stamp."""
     restarts = [act for act in player.plan.acts if isinstance(act, Restart)]
     return player.observes or any(("mode", "observe") in restart.settings for restart in restarts)
 
 
 def what_left_carries_its_stamp(player: Player) -> Iterator[str]:
-    """A stamp that somebody removed or overwrote is put back as we wrote it last, on drafts also in the footer."""
+    """Yield removed or overwritten stamps that were not put back as written last, on drafts also in the footer."""
     if _observed(player):
         return
     for invoice in metered(player):
@@ -630,7 +630,7 @@ _BAD = (Verdict.DRIFTED, Verdict.UNPROVEN)
 
 
 def _would_have_stayed(player: Player, invoice: StoredInvoice, remembered: InvoiceState) -> bool:
-    """Only looked on at, all the time: it left by itself though what was found was wrong."""
+    """Return whether it was observed all the time: it left by itself although the finding was wrong."""
     quiet = player.observes and not any(isinstance(act, Restart) and act.settings for act in player.plan.acts)
     closed = player.app.settings.fail.value == "closed" or remembered.blocked
     first = remembered.first
@@ -666,7 +666,7 @@ JUDGES: tuple[Judge, ...] = (
 
 
 def end_state(player: Player) -> list[dict[str, object]]:
-    """Every invoice by subscription, as it ended; without hashes and ids that depend on when we looked."""
+    """Return every invoice by subscription, as it ended, without hashes and ids that depend on the times of checks."""
     return [_ended(player, invoice) for invoice in sorted(invoices(player), key=_place(player))]
 
 

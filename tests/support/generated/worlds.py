@@ -84,12 +84,12 @@ CALM_FLAVOURS = FLAVOURS[:10]
 
 
 def draw(seed: int) -> Plan:
-    """The world of this seed."""
+    """Return the plan of this seed's world."""
     return _Drawing(random.Random(seed), seed).plan()
 
 
 class _Drawing:
-    """One draw. ``at`` is always a moment of the world, ``chance`` a share of worlds."""
+    """Draw of one plan. ``at`` is always a moment of the world, ``chance`` a share of worlds."""
 
     def __init__(self, dice: random.Random, seed: int) -> None:
         self.dice = dice
@@ -146,7 +146,7 @@ class _Drawing:
         return self.further(drawn)
 
     def further(self, drawn: dict[str, str]) -> tuple[tuple[str, str], ...]:
-        """Settings that change what counts, and how much of a difference does."""
+        """Draw settings that change what counts, and which differences do."""
         more = random.Random(f"{self.seed} further")
         if more.random() < 0.2:
             drawn["tolerance"] = more.choice(("0.000001", "1", "2.5"))
@@ -175,7 +175,7 @@ class _Drawing:
             yield "summaries_of_nothing", "zero"
 
     def ledger_of(self, settings: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, object]]:
-        """Doubles lose digits where records are added up one by one."""
+        """Draw the ledger's rules, without doubles where records are added up one by one: they would lose digits."""
         selects = {"exclude_reasons", "meter_from"} & {name for name, _ in settings}
         yield from (each for each in self.ledger() if not (selects and each[0] == "doubles"))
 
@@ -344,7 +344,7 @@ class _Drawing:
                 )
 
     def late_by(self, plan: Plan, use: Usage) -> timedelta:
-        """From its acceptance, which may lie in the past, to some hours from now; calm when nobody looks."""
+        """Draw how late a record is verified, counted from its use, which may lie in the past."""
         told = max(use.at, START) - use.used_at
         return told + (self.between(6 * HOUR, 7 * HOUR) if self.calm else self.between(HOUR, 9 * HOUR))
 
@@ -363,7 +363,7 @@ class _Drawing:
         return Person(at=at, subscription=place, does=does, during=during)
 
     def meddling(self, plan: Plan) -> Iterator[Person]:
-        """People who touch what is ours, mostly where nothing else tells of it."""
+        """Draw people who touch what is ours, mostly where no event reports it."""
         more = random.Random(f"{self.seed} meddling")
         for place, one in enumerate(plan.subscriptions):
             if one.mistyped and more.random() < 0.7:
