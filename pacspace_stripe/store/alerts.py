@@ -130,7 +130,7 @@ class StoredAlerts:
             if row is None:
                 return None
             owner, attempts = owner_token(), row.attempts + 1
-            # Due again when the lease expires: whoever finds it then takes it over.
+            # Due again when the lease expires: the process that finds it then takes it over.
             leased = {"lease_owner": owner, "attempts": attempts, "due_at": now + DELIVERY_LEASE, "tried_at": now}
             this = (deliveries.c.alert_id == row.alert_id, deliveries.c.channel == channel.value)
             connection.execute(sa.update(deliveries).where(*this).values(**leased))

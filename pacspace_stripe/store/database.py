@@ -1,7 +1,7 @@
 """The database: opening, migrating, and one transaction per ``with``.
 
 SQLite is tuned for durability beside readers, PostgreSQL is used as it comes. SQLite has one writer at a time, so the
-writers of a process queue in memory, those first that somebody waits for.
+writers of a process queue in memory, those first that a vendor's request waits for.
 """
 
 import sqlite3

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
 from pacspace_stripe.errors import LeaseBusy, LeaseLost, StoreUnavailable
 from pacspace_stripe.store import JobKind, ReceivedEvent, Store
+from pacspace_stripe.store.alerts import DeliveryState
 from pacspace_stripe.worker import APPLICATION_VERSION, CHECKS, HOLDS, KEPT, Worker
+from tests.support.alert_receivers import Receiver, alert_sender, delivery, receiving, tell
 from tests.support.engines import LEASE, LOST_AFTER, PATIENCE, EngineProcess, eventually, wall_clock
 from tests.support.stores import fill, normal
 
@@ -37,11 +41,14 @@ class Bench:
     looks: list[tuple[JobKind, str, int]] = field(default_factory=list)
     troubles: dict[str, Exception] = field(default_factory=dict)
     """What a look at a job raises."""
+    receiver: Receiver | None = None
+    """Receiver of alerts."""
 
     def __post_init__(self) -> None:
         self.store = Store(self.url, now=wall_clock, lost_after=LOST_AFTER)
         self.store.migrate()
-        self.engine = Worker(store=self.store, url=self.url, run_job=self._look)
+        senders = [alert_sender(self.store, self.receiver)] if self.receiver else []
+        self.engine = Worker(store=self.store, url=self.url, run_job=self._look, alert_senders=senders)
 
     def _look(self, kind: JobKind, job_id: str, requested: int) -> None:
         self.looks.append((kind, job_id, requested))
@@ -128,7 +135,21 @@ def lease_left_by(bench: Bench, job_id: str, owner: str) -> None:
 @pytest.fixture(scope="module")
 def bench(module_database_url: str) -> Iterator[Bench]:
     """One engine for all tests of a module: there is one in a process. Others left leases behind."""
-    made = Bench(normal(module_database_url))
+    with receiving(blocked, 200) as receiver:
+        made = Bench(normal(module_database_url), receiver=receiver)
+        yield from started(made)
+
+
+LET_GO = threading.Event()
+
+
+def blocked(_: httpx.Request) -> httpx.Response:
+    """Answer once a test lets it."""
+    LET_GO.wait(timeout=PATIENCE)
+    return httpx.Response(200)
+
+
+def started(made: Bench) -> Iterator[Bench]:
     here = socket.gethostname()
     lease_left_by(made, "in_of_the_dead", f"{here}/{gone()}/aaaa/1")
     lease_left_by(made, "in_of_the_living", f"{here}/1/aaaa/1")
@@ -297,6 +318,25 @@ def test_a_sweep_prunes_too(bench: Bench) -> None:
     eventually(lambda: bench.finished("sweep"))
     assert bench.rows("in_swept") == []
     assert bench.outcome("check:sweep:1") == "done"
+
+
+def test_a_slow_receiver_of_alerts_delays_neither_checks_nor_the_loop(bench: Bench) -> None:
+    assert bench.receiver is not None
+    receiver = bench.receiver
+    LET_GO.clear()
+    tell(bench.store, "in_alerted")
+    try:
+        eventually(lambda: receiver.requests)
+        bench.store.triggers.request(JobKind.INVOICE, "in_meanwhile", bench.engine.enqueue)
+        bench.store.triggers.request(JobKind.UPCOMING, "upcoming:meanwhile:0")
+        eventually(lambda: bench.answered("in_meanwhile") and bench.answered("upcoming:meanwhile:0"))
+        assert delivery(bench.store) == (DeliveryState.WAITING, 1, None)
+    finally:
+        LET_GO.set()
+    eventually(lambda: delivery(bench.store)[0] is DeliveryState.DELIVERED)
+    tell(bench.store, "in_alerted_later")
+    eventually(lambda: delivery(bench.store) == (DeliveryState.DELIVERED, 1, None))
+    assert [body["invoice"] for body in receiver.bodies] == ["in_alerted", "in_alerted_later"]
 
 
 @pytest.mark.usefixtures("bench")

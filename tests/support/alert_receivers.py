@@ -1,6 +1,6 @@
-"""Who gets alerts: a receiver on loopback that answers as planned and reads signatures as the official library does.
+"""A receiver of alerts on loopback, which answers as planned and verifies signatures with the official library.
 
-``python -m tests.support.alert_receivers URL`` is the other side: a process that tells one alert after the other, to be killed.
+``python -m tests.support.alert_receivers URL`` is a process that stores one alert after the other until it is killed.
 """
 
 import itertools
@@ -40,12 +40,12 @@ PATIENT = Timeouts(connect=10.0, read=20.0, total=30.0, tries=1)
 
 Reply = Callable[[httpx.Request], httpx.Response]
 NO_SERVICE = httpx.Response(404, text="no_service")
-"""What Slack says at an address that is no more."""
+"""Slack's answer at an address that no longer exists."""
 
 
 @dataclass
 class Receiver:
-    """Answers with what is planned, in order, the last one for ever; and keeps what it got."""
+    """A server that gives the planned answers in order, the last one for ever, and keeps the requests."""
 
     planned: list[int | httpx.Response | Reply] = field(default_factory=lambda: [200])
     requests: list[httpx.Request] = field(default_factory=list)
@@ -62,22 +62,22 @@ class Receiver:
 
     @property
     def bodies(self) -> list[Any]:
-        """What it got."""
+        """Return the bodies of the requests."""
         return [json.loads(request.content) for request in self.requests]
 
     def verified(self) -> list[Any]:
-        """What it got, each signature checked by the official library."""
+        """Return the bodies, each signature verified by the official library."""
         return [Webhook(SECRET).verify(request.content, dict(request.headers)) for request in self.requests]
 
     @property
     def ids(self) -> list[str]:
-        """The idempotency keys that it got."""
+        """Return the idempotency keys of the requests."""
         return [request.headers["webhook-id"] for request in self.requests]
 
 
 @contextmanager
 def receiving(*planned: int | httpx.Response | Reply) -> Iterator[Receiver]:
-    """A receiver at a URL."""
+    """Serve a receiver at a URL."""
     receiver = Receiver(list(planned) or [200])
     with serve(receiver) as served:
         receiver.url = f"{served.url}/in/T0123456789"
@@ -85,7 +85,7 @@ def receiving(*planned: int | httpx.Response | Reply) -> Iterator[Receiver]:
 
 
 def drifted(invoice_id: str) -> InvoiceState:
-    """What is remembered of an invoice that has just drifted."""
+    """Return the state of an invoice that has just drifted."""
     return InvoiceState(
         invoice_id=invoice_id,
         customer_id="cus_1",
@@ -98,7 +98,7 @@ def drifted(invoice_id: str) -> InvoiceState:
 
 
 def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> InvoiceState:
-    """A look that tells one alert on both channels."""
+    """Make a check that sends one alert on both channels."""
     leased = store.jobs.acquire(JobKind.INVOICE, invoice_id, LEASE)
     assert leased is not None
     known = drifted(invoice_id)
@@ -108,15 +108,38 @@ def tell(store: Store, invoice_id: str, kind: str = "drifted:OVERBILLED") -> Inv
 
 
 def wall_clock() -> datetime:
-    """Now, aware UTC."""
+    """Return the current time, aware UTC."""
     return datetime.now(UTC)
 
 
 def opened(url: str, now: Callable[[], datetime] = wall_clock) -> Store:
-    """A store with its tables."""
+    """Open a store and migrate it."""
     store = Store(url.replace("postgresql://", "postgresql+psycopg://"), now=now, lost_after=timedelta(seconds=35))
     store.migrate()
     return store
+
+
+def alert_sender(
+    store: Store,
+    receiver: Receiver,
+    channel: Channel = Channel.WEBHOOK,
+    *,
+    timeouts: Timeouts = PATIENT,
+    url: str | None = None,
+    cause: DriftCause | None = None,
+) -> AlertSender:
+    """Return a sender of one channel, without jitter."""
+    return AlertSender(
+        store=store,
+        transport=Transport(timeouts=timeouts),
+        receiver=AlertReceiver(
+            channel=channel, url=url or receiver.url, secrets=(SECRET,) if channel is Channel.WEBHOOK else ()
+        ),
+        links=AlertLinks(livemode=False),
+        now=store.jobs.now,
+        chance=lambda: 0.0,
+        cause=lambda _: cause,
+    )
 
 
 @contextmanager
@@ -129,17 +152,8 @@ def sending(
     url: str | None = None,
     cause: DriftCause | None = None,
 ) -> Iterator[AlertSender]:
-    """A sender of one channel, without jitter."""
-    secrets = (SECRET,) if channel is Channel.WEBHOOK else ()
-    sender = AlertSender(
-        store=store,
-        transport=Transport(timeouts=timeouts),
-        receiver=AlertReceiver(channel=channel, url=url or receiver.url, secrets=secrets),
-        links=AlertLinks(livemode=False),
-        now=store.jobs.now,
-        chance=lambda: 0.0,
-        cause=lambda _: cause,
-    )
+    """Open a sender of one channel, and close its connections at the end."""
+    sender = alert_sender(store, receiver, channel, timeouts=timeouts, url=url, cause=cause)
     with closing(sender):
         yield sender
 
@@ -151,13 +165,13 @@ def delivery(store: Store, channel: Channel = Channel.WEBHOOK) -> tuple[Delivery
 
 
 def teller(url: str) -> "subprocess.Popen[str]":
-    """A process that tells one alert after the other, and says which."""
+    """Start a process that stores one alert after the other, and prints the invoice of each."""
     command = [sys.executable, "-m", "tests.support.alert_receivers", url]
     return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
 
 
 def main(url: str) -> None:
-    """What that process does."""
+    """Store one alert after the other."""
     store = opened(url)
     for number in itertools.count():
         tell(store, f"in_{number}")

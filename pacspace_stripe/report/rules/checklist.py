@@ -33,7 +33,7 @@ class Standing(StrEnum):
 
     FINE = "fine"
     LOOK = "look"
-    """A person should look at this: enforcing is possible, and the point sentence what it would do."""
+    """A person should look at this: enforcing is possible, and the point says what it would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

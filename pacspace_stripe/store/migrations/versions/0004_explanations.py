@@ -1,4 +1,4 @@
-"""What drifts come from."""
+"""A table for the explanations of drifts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it: whatever drifted can be explained again."""
+    """Drop it: every drift can be explained again."""
     op.drop_table("pacspace_explanations")

@@ -1,4 +1,4 @@
-"""Claims of one meter's part of a ledger account. Those that there are claim the whole account."""
+"""Coverage of one meter's part of a ledger account. Existing rows cover the whole account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Two more columns, one of them in the primary key: the table is made anew, under a name that is free."""
+    """Add two columns, one of them to the primary key, by making the table anew under a free name."""
     op.create_table(
         "pacspace_claims_anew",
         sa.Column("account", sa.String(length=128), nullable=False),
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As before: of several meters' claims that start together, the longest."""
+    """Make the table as before, with the longest of several meters' rows that start together."""
     op.create_table(
         "pacspace_claims_anew",
         sa.Column("account", sa.String(length=128), nullable=False),
