@@ -12,7 +12,7 @@ def until_got(receiver: Receiver, number: int) -> None:
     wait_for(f"{number} messages", lambda: len(receiver.requests) >= number, seconds=PATIENCE)
 
 
-def test_a_drift_and_its_end_reach_people_although_serve_is_killed(tmp_path: Path) -> None:
+def test_a_drift_and_its_recovery_are_delivered_although_serve_is_killed(tmp_path: Path) -> None:
     with receiving(500, 200) as webhook, receiving() as slack:
         addresses = {
             "alert_webhook_url": webhook.url,

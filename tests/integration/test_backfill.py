@@ -47,7 +47,7 @@ def tables(made: Past) -> dict[str, list[sa.Row[Any]]]:
     return found
 
 
-def test_a_dry_run_judges_everything_and_writes_nothing(made: Past) -> None:
+def test_a_dry_run_checks_everything_and_writes_nothing(made: Past) -> None:
     matched, drifted = made.billed("100"), made.billed("100", "90", customer="cus_b")
     unproven, fixed = made.billed("7", customer="cus_c", verified=False), made.fixed()
     before = tables(made)
@@ -63,7 +63,7 @@ def test_a_dry_run_judges_everything_and_writes_nothing(made: Past) -> None:
     assert (found.tally.stamped, found.tally.unchanged) == (3, 0)
 
 
-def test_applied_it_stamps_metadata_and_nothing_else(made: Past) -> None:
+def test_an_applied_backfill_stamps_metadata_and_nothing_else(made: Past) -> None:
     matched, drifted = made.billed("100"), made.billed("100", "90", customer="cus_b")
     before = {one: made.world.invoice(one) for one in (matched, drifted)}
     found = made.backfill(apply=True)
@@ -76,7 +76,7 @@ def test_applied_it_stamps_metadata_and_nothing_else(made: Past) -> None:
     assert made.world.writes() == ["POST /v1/invoices/{id}"] * 2
 
 
-def test_what_has_nothing_metered_is_not_even_looked_at(made: Past) -> None:
+def test_an_invoice_with_nothing_metered_is_not_checked(made: Past) -> None:
     fixed = made.fixed()
     made.backfill(apply=True)
     assert made.world.app.store.jobs.find(fixed) is None
@@ -84,7 +84,7 @@ def test_what_has_nothing_metered_is_not_even_looked_at(made: Past) -> None:
     assert [call for call in made.world.stripe_calls() if call.endswith("/invoices/{id}")] == []
 
 
-def test_a_dry_run_finds_two_that_bill_the_same_as_an_applied_one_does(made: Past) -> None:
+def test_a_dry_run_finds_two_invoices_that_bill_the_same_usage(made: Past) -> None:
     first, second = made.billed("100"), made.billed("100", "0")
     dry = made.backfill().outcomes()
     assert sorted(dry.values()) == ["drifted", "unproven"]
@@ -93,7 +93,7 @@ def test_a_dry_run_finds_two_that_bill_the_same_as_an_applied_one_does(made: Pas
     assert dry.keys() == {first, second}
 
 
-def test_the_settlement_ledger_has_a_past_too(tmp_path: Path, sqlite_url: str) -> None:
+def test_the_settlement_ledger_can_be_backfilled(tmp_path: Path, sqlite_url: str) -> None:
     with past(tmp_path, database_url=sqlite_url, ledger="settlement") as made:
         matched, drifted = made.billed("100", "0"), made.billed("90", "0", month=MONTHS[0])
         made.world.write("100", key="usage-cus_acme-2026-09")
@@ -121,7 +121,7 @@ def test_an_open_invoice_of_the_past_is_reported_and_never_held(made: Past, reco
     assert "hold" not in [kind for _, kind, _ in made.world.app.store.journal.audit_trail(invoice_id)]
 
 
-def test_what_left_just_now_is_left_to_the_gate(made: Past) -> None:
+def test_an_invoice_that_left_just_now_is_left_to_the_gate(made: Past) -> None:
     yesterday = Window(start=datetime(2026, 9, 30, tzinfo=UTC), end=datetime(2026, 10, 31, tzinfo=UTC))
     invoice_id = made.advancing(made.billed("100", "90", month=yesterday, status="open"))
     found = made.backfill(apply=True)
@@ -145,7 +145,7 @@ def test_a_draft_is_gated_as_by_a_webhook(made: Past) -> None:
     assert made.metadata(draft)["pacspace_verdict"] == "matched"
 
 
-def test_an_invoice_that_we_hold_is_released_once_it_matches(made: Past) -> None:
+def test_a_held_invoice_is_released_once_it_matches(made: Past) -> None:
     made.world.subscribe()
     made.world.bill("100")
     made.world.record("90")
@@ -160,7 +160,7 @@ def test_an_invoice_that_we_hold_is_released_once_it_matches(made: Past) -> None
 # -- once ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_one_neither_writes_nor_reads_what_the_first_one_stamped(made: Past) -> None:
+def test_a_second_backfill_neither_writes_nor_reads_stamped_invoices(made: Past) -> None:
     matched, drifted = made.billed("100"), made.billed("100", "90", customer="cus_b")
     made.backfill(apply=True)
     written, read = everything_written(made), len(made.world.stripe_calls())
@@ -171,7 +171,7 @@ def test_a_second_one_neither_writes_nor_reads_what_the_first_one_stamped(made: 
     assert (found.tally.stamped, found.tally.unchanged) == (0, 2)
 
 
-def test_from_an_empty_database_the_proof_on_it_stays_to_the_letter(made: Past, databases: Databases) -> None:
+def test_a_matching_proof_stays_unchanged_with_an_empty_database(made: Past, databases: Databases) -> None:
     proven, zero = made.billed("100"), made.billed("0", customer="cus_zero")
     made.backfill(apply=True)
     before = {one: made.metadata(one) for one in (proven, zero)}
@@ -201,7 +201,7 @@ def test_from_an_empty_database_the_proof_on_it_stays_to_the_letter(made: Past, 
         ("pacspace_evidence_sha256", "nothing"),
     ],
 )
-def test_from_an_empty_database_another_proof_is_written_anew(
+def test_a_different_proof_is_replaced_with_an_empty_database(
     alone: Past, databases: Databases, key: str, value: str
 ) -> None:
     invoice_id = alone.billed("100")
@@ -216,7 +216,7 @@ def test_from_an_empty_database_another_proof_is_written_anew(
     assert now == {name: one for name, one in right.items() if name != "pacspace_evidence_sha256"}
 
 
-def test_what_a_person_waived_stays_waived_from_an_empty_database(made: Past, databases: Databases) -> None:
+def test_a_waived_invoice_stays_waived_with_an_empty_database(made: Past, databases: Databases) -> None:
     waived = made.billed("100", "90")
     waiver = Waiver(reason="agreed by phone", by="jane", at=made.world.clock.now(), figures={})
     made.world.app.checker.check(waived, waiver=waiver)
@@ -228,7 +228,7 @@ def test_what_a_person_waived_stays_waived_from_an_empty_database(made: Past, da
     assert made.metadata(waived) == before
 
 
-def test_a_dry_run_after_it_says_that_nothing_is_left_to_do(made: Past) -> None:
+def test_a_dry_run_after_a_backfill_has_nothing_to_do(made: Past) -> None:
     made.billed("100"), made.billed("100", "90", customer="cus_b")
     made.backfill(apply=True)
     found = made.backfill()
@@ -242,7 +242,7 @@ ENDPOINTS = ["GET /v1/invoices", "GET /v1/invoices/{id}", "POST /v1/invoices/{id
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("fault", ["429", "lock_timeout"])
-def test_a_storm_of_429s_is_waited_out_and_makes_no_verdict(alone: Past, endpoint: str, fault: str) -> None:
+def test_rate_limits_of_stripe_are_waited_for_and_make_no_verdict(alone: Past, endpoint: str, fault: str) -> None:
     invoice_id = alone.billed("100")
     alone.world.stripe.add_fault(fault, endpoint=endpoint, times=40)
     found = alone.backfill(apply=True)
@@ -251,14 +251,14 @@ def test_a_storm_of_429s_is_waited_out_and_makes_no_verdict(alone: Past, endpoin
     assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
-def test_a_storm_at_the_ledger_is_waited_out_and_makes_no_verdict(alone: Past) -> None:
+def test_rate_limits_of_pacspace_are_waited_for_and_make_no_verdict(alone: Past) -> None:
     invoice_id = alone.billed("100")
     alone.world.ledger.add_fault("429", times=60)
     assert alone.backfill(apply=True).outcomes() == {invoice_id: "matched"}
     assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
-def test_a_storm_in_a_dry_run_is_waited_out_too(alone: Past) -> None:
+def test_rate_limits_are_waited_for_in_a_dry_run_too(alone: Past) -> None:
     invoice_id = alone.billed("100", "90")
     alone.world.stripe.add_fault("429", endpoint="GET /v1/subscriptions/{id}", times=20)
     alone.world.ledger.add_fault("429", times=20)
@@ -267,7 +267,7 @@ def test_a_storm_in_a_dry_run_is_waited_out_too(alone: Past) -> None:
 
 @pytest.mark.parametrize("fault", ["500", "503", "connection_error", "timeout", "lost_reply"])
 @pytest.mark.parametrize("endpoint", ["GET /v1/invoices", "GET /v1/invoices/{id}", "POST /v1/invoices/{id}"])
-def test_what_is_not_answered_is_asked_for_again(alone: Past, endpoint: str, fault: str) -> None:
+def test_a_request_without_an_answer_is_repeated(alone: Past, endpoint: str, fault: str) -> None:
     invoice_id = alone.billed("100")
     alone.world.stripe.add_fault(fault, endpoint=endpoint, times=5)
     assert alone.backfill(apply=True).outcomes() == {invoice_id: "matched"}
@@ -275,7 +275,7 @@ def test_what_is_not_answered_is_asked_for_again(alone: Past, endpoint: str, fau
     assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
-def test_an_invoice_that_stays_unread_is_unproven_and_hides_no_other(alone: Past) -> None:
+def test_an_invoice_that_cannot_be_read_is_unproven_and_hides_no_other(alone: Past) -> None:
     hidden, other = alone.billed("100"), alone.billed("5", customer="cus_b", month=MONTHS[0])
     alone.world.stripe.add_fault("500", endpoint="GET /v1/invoices/{id}", times=15)
     found = alone.backfill(apply=True)
@@ -285,7 +285,7 @@ def test_an_invoice_that_stays_unread_is_unproven_and_hides_no_other(alone: Past
     assert alone.metadata(hidden) == {}
 
 
-def test_a_page_that_breaks_off_in_the_middle_is_asked_for_again(alone: Past) -> None:
+def test_a_page_that_breaks_off_is_read_again(alone: Past) -> None:
     ids = {alone.billed("100"), alone.billed("5", customer="cus_b")}
     alone.cut_lists(times=2)
     found = alone.backfill(apply=True)
@@ -293,7 +293,7 @@ def test_a_page_that_breaks_off_in_the_middle_is_asked_for_again(alone: Past) ->
     assert alone.world.stripe_calls().count("GET /v1/invoices") == 3
 
 
-def test_a_page_that_stays_broken_is_no_end(alone: Past) -> None:
+def test_a_page_that_stays_broken_is_not_the_last_page(alone: Past) -> None:
     alone.billed("100")
     alone.world.stripe.add_fault("500", endpoint="GET /v1/invoices")
     with pytest.raises(RemoteUnavailable):
@@ -308,7 +308,7 @@ def test_a_checkpoint_that_is_not_committed_at_once_is_waited_for(alone: Past) -
     assert len(alone.world.app.store.chains.of_job(invoice_id)) == 1
 
 
-def test_an_invoice_that_the_list_cannot_show_is_looked_at_by_itself(alone: Past) -> None:
+def test_an_invoice_that_the_list_cannot_show_is_read_by_itself(alone: Past) -> None:
     odd, other = alone.billed("100"), alone.billed("5", customer="cus_b")
     alone.spoil_in_lists(odd)
     found = alone.backfill(apply=True)
@@ -331,7 +331,7 @@ def many(made: Past, count: int) -> list[str]:
     return [made.world.stripe.add_past_invoice(subscription, month.start, month.end) for month in months]
 
 
-def test_every_invoice_of_every_page_is_seen_once(long: Past) -> None:
+def test_every_invoice_of_every_page_is_checked_once(long: Past) -> None:
     ids = many(long, 305)
     found = long.backfill()
     assert found.seen == dict.fromkeys(ids, 1)
@@ -339,7 +339,7 @@ def test_every_invoice_of_every_page_is_seen_once(long: Past) -> None:
     assert long.world.stripe_calls().count("GET /v1/invoices") == 4
 
 
-def test_it_goes_on_from_any_place(long: Past) -> None:
+def test_a_backfill_continues_from_any_position(long: Past) -> None:
     ids = many(long, 305)
     seen, place = Counter[str](), ListPosition()
     for _ in range(3):
@@ -352,7 +352,7 @@ def test_it_goes_on_from_any_place(long: Past) -> None:
     assert seen + last.seen == dict.fromkeys(ids, 1)
 
 
-def test_a_place_whose_draft_was_deleted_is_found_again_by_its_time(long: Past) -> None:
+def test_a_position_at_a_deleted_draft_is_found_by_its_time(long: Past) -> None:
     ids = many(long, 205)
     first = long.backfill(portions=1)
     assert first.next is not None
@@ -362,7 +362,7 @@ def test_a_place_whose_draft_was_deleted_is_found_again_by_its_time(long: Past) 
     assert first.seen.keys() | rest.seen.keys() == set(ids)
 
 
-def test_what_is_done_is_told_although_the_next_page_never_comes(long: Past) -> None:
+def test_finished_portions_are_yielded_although_the_next_page_fails(long: Past) -> None:
     many(long, 150)
     long.throttle_lists()
     found = long.backfill(portions=2)
@@ -371,7 +371,7 @@ def test_what_is_done_is_told_although_the_next_page_never_comes(long: Past) -> 
     assert found.next.after == list(found.seen)[-1]
 
 
-def test_a_stop_ends_it_before_a_portion_is_done(long: Past) -> None:
+def test_a_stop_ends_a_backfill_before_a_portion_is_done(long: Past) -> None:
     many(long, 150)
     stop = threading.Event()
     stop.set()
@@ -381,7 +381,7 @@ def test_a_stop_ends_it_before_a_portion_is_done(long: Past) -> None:
 # -- what it is about ---------------------------------------------------------------------------------------------
 
 
-def test_time_is_half_open_and_about_when_the_invoice_was_created(alone: Past) -> None:
+def test_the_time_span_is_half_open_and_about_creation(alone: Past) -> None:
     july, august = alone.billed("1", month=MONTHS[0]), alone.billed("2", month=MONTHS[1])
     first, second = MONTHS[0].end, MONTHS[1].end
     assert list(alone.backfill(since=first, until=second).rows) == [july]
@@ -389,7 +389,7 @@ def test_time_is_half_open_and_about_when_the_invoice_was_created(alone: Past) -
     assert list(alone.backfill(until=second + timedelta(seconds=1)).rows) == [august, july]
 
 
-def test_it_is_about_some_customers_and_statuses(alone: Past) -> None:
+def test_customers_and_statuses_can_be_selected(alone: Past) -> None:
     paid, opened = alone.billed("1"), alone.billed("2", customer="cus_b", status="open")
     alone.billed("3", customer="cus_c", status="void"), alone.billed("3", customer="cus_d", status="uncollectible")
     assert alone.backfill().outcomes().keys() == {paid, opened}
@@ -398,7 +398,7 @@ def test_it_is_about_some_customers_and_statuses(alone: Past) -> None:
     assert alone.backfill(customers=("cus_acme", "cus_c")).outcomes().keys() == {paid}
 
 
-def test_what_was_planned_is_what_it_takes(alone: Past) -> None:
+def test_an_applied_backfill_takes_the_planned_calls(alone: Past) -> None:
     alone.billed("100"), alone.billed("100", "90", customer="cus_b"), alone.billed("0", customer="cus_c")
     alone.billed("5", customer="cus_d", status="open"), alone.fixed()
     planned = alone.backfill().tally.calls
@@ -410,14 +410,14 @@ def test_what_was_planned_is_what_it_takes(alone: Past) -> None:
     assert abs(planned.ledger - (len(alone.world.ledger_calls()) - ledger)) <= 4
 
 
-def test_several_at_a_time_stamp_everything_once(long: Past) -> None:
+def test_parallel_checks_stamp_everything_once(long: Past) -> None:
     ids = [long.billed("7", customer=f"cus_{number}") for number in range(20)]
     found = long.backfill(apply=True, jobs=8)
     assert found.outcomes() == dict.fromkeys(ids, "matched")
     assert long.world.writes() == ["POST /v1/invoices/{id}"] * 20
 
 
-def test_in_observe_mode_a_dry_run_judges_all_the_same(tmp_path: Path, sqlite_url: str) -> None:
+def test_a_dry_run_works_in_observe_mode(tmp_path: Path, sqlite_url: str) -> None:
     with past(tmp_path, database_url=sqlite_url, mode="observe") as made:
         invoice_id = made.billed("100", "90")
         assert made.backfill().outcomes() == {invoice_id: "drifted"}

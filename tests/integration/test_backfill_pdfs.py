@@ -32,7 +32,7 @@ def downloads(desk: Desk) -> int:
     return sum("/pdf" in entry.path for entry in desk.stripe.log)
 
 
-def test_applied_each_good_one_has_its_pdf_and_no_other_has(desk: Desk) -> None:
+def test_each_matched_or_waived_invoice_gets_a_pdf_and_no_other_does(desk: Desk) -> None:
     matched, _ = numbered(desk, "cus_a", "NW-0042"), desk.billed("cus_b", "100", "90")
     done = desk.run(*SINCE, "--apply", "--pdf-dir", str(folder(desk)), "--csv", str(desk.folder / "report.csv"))
     assert done.exit_code == 1, done.output  # one drifted
@@ -44,7 +44,7 @@ def test_applied_each_good_one_has_its_pdf_and_no_other_has(desk: Desk) -> None:
         assert {row["invoice"]: row["pdf"] for row in csv.DictReader(file)}[matched] == "NW-0042.pdf"
 
 
-def test_a_dry_run_counts_them_and_makes_none(desk: Desk) -> None:
+def test_a_dry_run_counts_pdfs_and_makes_none(desk: Desk) -> None:
     numbered(desk, "cus_a", "NW-1"), desk.billed("cus_b", "100", "90")
     done = desk.run(*SINCE, "--pdf-dir", str(folder(desk)), "--json")
     said = json.loads(done.stdout)
@@ -58,7 +58,7 @@ def test_a_dry_run_counts_them_and_makes_none(desk: Desk) -> None:
     assert downloads(desk) == 0
 
 
-def test_what_is_there_with_the_same_evidence_is_left_without_a_call(desk: Desk) -> None:
+def test_a_pdf_with_the_same_evidence_is_kept_without_a_call(desk: Desk) -> None:
     numbered(desk, "cus_a", "NW-1")
     command = (*SINCE, "--apply", "--pdf-dir", str(folder(desk)))
     desk.run(*command)
@@ -76,7 +76,7 @@ def test_what_is_there_with_the_same_evidence_is_left_without_a_call(desk: Desk)
 
 
 @pytest.mark.parametrize("number", ["../NW-1", "-rf", "NW\n1", ""])
-def test_a_number_that_is_no_name_for_a_file_gives_way_to_the_id(desk: Desk, number: str) -> None:
+def test_an_invoice_number_that_is_no_file_name_is_replaced_by_the_id(desk: Desk, number: str) -> None:
     invoice_id = numbered(desk, "cus_a", number)
     done = desk.run(*SINCE, "--apply", "--pdf-dir", str(folder(desk)))
     assert done.exit_code == 0, done.output
@@ -84,7 +84,7 @@ def test_a_number_that_is_no_name_for_a_file_gives_way_to_the_id(desk: Desk, num
     assert {path.name for path in desk.folder.iterdir() if path.suffix == ".pdf"} == set()
 
 
-def test_two_of_one_number_replace_each_other_never(desk: Desk) -> None:
+def test_two_invoices_of_one_number_never_replace_each_other(desk: Desk) -> None:
     ids = {numbered(desk, customer, "NW-1") for customer in ("cus_a", "cus_b")}
     command = (*SINCE, "--apply", "--pdf-dir", str(folder(desk)))
     desk.run(*command)
@@ -94,7 +94,7 @@ def test_two_of_one_number_replace_each_other_never(desk: Desk) -> None:
     assert "0 stamped PDFs written, 2 there before" in desk.run(*command).stdout
 
 
-def test_somebody_elses_file_is_never_replaced(desk: Desk) -> None:
+def test_a_file_that_is_not_ours_is_never_replaced(desk: Desk) -> None:
     invoice_id = numbered(desk, "cus_a", "NW-1")
     folder(desk).mkdir()
     (folder(desk) / "NW-1.pdf").write_text("mine")
@@ -105,7 +105,7 @@ def test_somebody_elses_file_is_never_replaced(desk: Desk) -> None:
     assert (folder(desk) / "NW-1.pdf").read_text() == "mine"
 
 
-def test_one_that_cannot_be_made_is_named_and_stops_no_other(desk: Desk) -> None:
+def test_a_pdf_that_cannot_be_made_is_named_and_stops_no_other(desk: Desk) -> None:
     bad, _ = numbered(desk, "cus_a", "NW-1"), numbered(desk, "cus_b", "NW-2")
     desk.run(*SINCE, "--apply")
     desk.stripe.account.invoices[bad].metadata["pacspace_evidence_sha256"] = "0" * 64
@@ -118,7 +118,7 @@ def test_one_that_cannot_be_made_is_named_and_stops_no_other(desk: Desk) -> None
     assert names(desk) == {"NW-2.pdf"}
 
 
-def test_a_folder_that_cannot_be_written_is_known_before_anything_is_asked(desk: Desk) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_any_request(desk: Desk) -> None:
     (desk.folder / "file").write_text("")
     done = desk.run(*SINCE, "--apply", "--pdf-dir", str(desk.folder / "file" / "below"))
     assert done.exit_code == 2
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_asked(desk:
     assert desk.stripe.log == []
 
 
-def test_an_adopted_one_says_where_its_evidence_is(desk: Desk) -> None:
+def test_the_problem_of_an_adopted_stamp_names_where_its_evidence_is(desk: Desk) -> None:
     invoice_id = numbered(desk, "cus_a", "NW-1")
     desk.run(*SINCE, "--apply")
     lost = {"PACSPACE_STRIPE_DATABASE_URL": f"sqlite:///{desk.folder / 'new.db'}"}

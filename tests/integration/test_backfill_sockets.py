@@ -54,7 +54,7 @@ def assert_stamped_once_each(desk: Desk, said: str, expected: dict[str, str]) ->
         *(pytest.param(fault, None, 6, 0, marks=pytest.mark.soak) for fault in ("500", "connection_error")),
     ],
 )
-def test_whatever_breaks_it_ends_the_same(
+def test_a_backfill_ends_the_same_whatever_breaks(
     desk: Desk, fault: str, endpoint: str | None, times: int, seconds: float
 ) -> None:
     expected = past(desk)
@@ -143,7 +143,7 @@ def over(line: BadLine) -> Iterator[str]:
     [(b"GET /v1/invoices?", 2), (b"GET /v1/invoices/in_", 3), (b"POST /v1/invoices/in_", 3)],
     ids=["a page", "an invoice", "a stamp"],
 )
-def test_an_answer_that_breaks_off_in_the_middle_is_no_answer(desk: Desk, request_line: bytes, times: int) -> None:
+def test_an_answer_that_breaks_off_counts_as_no_answer(desk: Desk, request_line: bytes, times: int) -> None:
     expected = past(desk)
     at = urlsplit(desk.environment["STRIPE_API_BASE_URL"])
     line = BadLine(server=(at.hostname or "", at.port or 0), request=request_line, times=times)

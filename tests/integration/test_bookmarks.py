@@ -25,7 +25,7 @@ def bookmarks(database_url: str) -> Iterator[Bookmarks]:
     store.close()
 
 
-def test_a_bookmark_comes_back_as_it_was(bookmarks: Bookmarks) -> None:
+def test_a_bookmark_comes_back_unchanged(bookmarks: Bookmarks) -> None:
     tally = Tally()
     tally.count(BackfillOutcome.DRIFTED, "OVERBILLED", InvoiceStatus.OPEN, stamped=True)
     tally.calls += CallCounts(lists=3)
@@ -49,7 +49,7 @@ def test_another_backfill_has_another_bookmark(bookmarks: Bookmarks) -> None:
     assert bookmarks.find(QUARTER, open_end=True) is None
 
 
-def test_one_without_an_end_is_the_same_one_tomorrow(bookmarks: Bookmarks) -> None:
+def test_a_backfill_without_an_end_has_the_same_bookmark_tomorrow(bookmarks: Bookmarks) -> None:
     bookmarks.keep(QUARTER, Bookmark(until=OCTOBER), open_end=True)
     tomorrow = BackfillSelection(since=JULY, until=OCTOBER + timedelta(days=1))
     assert bookmarks.find(tomorrow, open_end=True) == Bookmark(until=OCTOBER)

@@ -165,7 +165,7 @@ def about(found: timedelta, told: timedelta) -> bool:
     ],
     ids=str,
 )
-def test_the_calls_take_as_long_as_foretold(invoices: int, rate: Rate) -> None:
+def test_the_calls_take_as_long_as_forecast(invoices: int, rate: Rate) -> None:
     for policy in LOOKS:
         calls, told = Calls(rate), foretold(invoices, rate, policy)
         drafts = calls.drafts(invoices) if invoices <= KEPT else calls.only_limits(invoices)
@@ -177,7 +177,7 @@ def test_the_calls_take_as_long_as_foretold(invoices: int, rate: Rate) -> None:
 
 
 @pytest.mark.parametrize("invoices", [60, pytest.param(1_000, marks=pytest.mark.soak)])
-def test_the_whole_gate_takes_as_long_as_foretold(invoices: int, tmp_path: Path) -> None:
+def test_the_whole_gate_takes_as_long_as_forecast(invoices: int, tmp_path: Path) -> None:
     made = World(tmp_path, {"PACSPACE_STRIPE_RATE": str(LIVE)}, validated=False)
     made.stripe.rate_limits = RateLimits(LIVE.endpoint, LIVE.total)
     made.stripe.enforce_rate_limits = True

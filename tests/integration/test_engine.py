@@ -169,7 +169,7 @@ def test_the_leases_of_dead_processes_of_this_host_are_freed_at_the_start(bench:
     assert not bench.of("in_of_another_host")
 
 
-def test_a_trigger_becomes_one_look(bench: Bench) -> None:
+def test_a_trigger_becomes_one_check(bench: Bench) -> None:
     assert bench.store.triggers.receive(event("one"), bench.engine.enqueue)
     assert not bench.store.triggers.receive(event("one"), bench.engine.enqueue)
     eventually(lambda: bench.of("in_one"), within=3)
@@ -191,7 +191,7 @@ def test_a_transaction_that_fails_queues_nothing(bench: Bench) -> None:
     assert bench.store.jobs.find("in_rolled_back") is None
 
 
-def test_many_triggers_become_one_look_each(bench: Bench) -> None:
+def test_many_triggers_become_one_check_each(bench: Bench) -> None:
     job_ids = [f"in_many_{number}" for number in range(60)]
     for job_id in job_ids:
         bench.store.triggers.request(JobKind.INVOICE, job_id, bench.engine.enqueue)
@@ -199,14 +199,14 @@ def test_many_triggers_become_one_look_each(bench: Bench) -> None:
     assert [bench.of(job_id) for job_id in job_ids] == [[1]] * 60
 
 
-def test_triggers_that_meet_on_one_subject_are_all_answered(bench: Bench) -> None:
+def test_triggers_that_meet_on_one_job_are_all_answered(bench: Bench) -> None:
     for _ in range(20):
         bench.store.triggers.request(JobKind.INVOICE, "in_wanted", bench.engine.enqueue)
     eventually(lambda: bench.answered("in_wanted") and bench.finished("in_wanted"))
     assert set(range(1, 21)) <= set(bench.of("in_wanted"))
 
 
-def test_what_is_due_is_looked_at_within_two_seconds(bench: Bench) -> None:
+def test_a_due_job_is_checked_within_two_seconds(bench: Bench) -> None:
     bench.store.triggers.request(JobKind.UPCOMING, "upcoming:sub_1:0")
     eventually(lambda: bench.of("upcoming:sub_1:0"), within=2.5)
     assert (JobKind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
@@ -220,7 +220,7 @@ TROUBLES = {
 }
 
 
-def test_looks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
+def test_checks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
     bench.troubles = {job_id: trouble for job_id, (trouble, _) in TROUBLES.items()}
     for job_id in TROUBLES:
         bench.store.triggers.request(JobKind.INVOICE, job_id, bench.engine.enqueue)
@@ -251,7 +251,7 @@ def away(bench: Bench) -> Iterator[None]:
             yield
 
 
-def test_first_looks_have_a_queue_of_their_own(bench: Bench) -> None:
+def test_first_checks_have_a_queue_of_their_own(bench: Bench) -> None:
     for kind, job_id in [
         (JobKind.INVOICE, "in_queued"),
         (JobKind.INVOICE, "in_queued"),
@@ -350,7 +350,7 @@ def test_at_rest_it_sleeps() -> None:
 # -- several, one after the other and side by side --------------------------------------------------------------------
 
 
-def test_an_engine_that_was_not_started_queues_nothing(database_url: str) -> None:
+def test_a_worker_that_was_not_started_queues_nothing(database_url: str) -> None:
     made = Bench(normal(database_url))
     with pytest.raises(RuntimeError, match="not started"):
         made.store.triggers.receive(event("early"), made.engine.enqueue)
@@ -366,7 +366,7 @@ def names(count: int) -> list[str]:
     return sorted(f"in_{number:02}" for number in range(count))
 
 
-def test_what_a_killed_engine_left_is_looked_at_by_the_next(database_url: str) -> None:
+def test_jobs_of_a_killed_worker_are_checked_by_the_next(database_url: str) -> None:
     with EngineProcess(normal(database_url)) as first:
         first.tell("work 60", *(f"want {name}" for name in names(30)))
         eventually(lambda: len(first.heard("looking")) == 6)
@@ -376,7 +376,7 @@ def test_what_a_killed_engine_left_is_looked_at_by_the_next(database_url: str) -
         eventually(lambda: set(looked(second)) == set(names(30)))
 
 
-def test_what_a_stopped_engine_left_is_looked_at_by_the_next(database_url: str) -> None:
+def test_jobs_of_a_stopped_worker_are_checked_by_the_next(database_url: str) -> None:
     with EngineProcess(normal(database_url)) as first:
         first.tell("work 3", *(f"want {name}" for name in names(30)))
         eventually(lambda: first.heard("looking"))
@@ -388,7 +388,7 @@ def test_what_a_stopped_engine_left_is_looked_at_by_the_next(database_url: str) 
         eventually(lambda: set(looked(first, second)) == set(names(30)))
 
 
-def test_engines_side_by_side_share_the_work_and_repeat_none(database_url: str) -> None:
+def test_workers_side_by_side_share_the_work_and_repeat_none(database_url: str) -> None:
     with EngineProcess(normal(database_url)) as one, EngineProcess(normal(database_url)) as other:
         for process in (one, other):
             process.tell("work 0.1")
@@ -401,7 +401,7 @@ def test_engines_side_by_side_share_the_work_and_repeat_none(database_url: str) 
         assert looked(other)
 
 
-def test_a_killed_engine_beside_another_delays_nothing_for_long(database_url: str) -> None:
+def test_a_killed_worker_beside_another_delays_no_job_for_long(database_url: str) -> None:
     with EngineProcess(normal(database_url)) as one, EngineProcess(normal(database_url)) as other:
         one.tell("work 60", *(f"want {name}" for name in names(4)))
         other.tell("work 0.1")

@@ -30,7 +30,7 @@ HELD = {"cus_over", "cus_late", "cus_yen", "cus_one", "cus_two"}
 
 
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
-def test_both_modes_hold_the_same_for_the_same_money(tmp_path: Path, mode: str, database_url: str) -> None:
+def test_both_modes_hold_the_same_invoices_and_amounts(tmp_path: Path, mode: str, database_url: str) -> None:
     with street(tmp_path, database_url=database_url, mode=mode) as made:
         found = reported(made)
         assert {line.customer_id for line in found.held} == HELD
@@ -44,7 +44,7 @@ def test_both_modes_hold_the_same_for_the_same_money(tmp_path: Path, mode: str, 
 
 @pytest.mark.parametrize("fail", ["closed", "open"])
 @pytest.mark.parametrize("seed", range(4))
-def test_observing_says_what_enforcing_does(tmp_path: Path, seed: int, fail: str) -> None:
+def test_observe_mode_reports_what_enforce_mode_does(tmp_path: Path, seed: int, fail: str) -> None:
     found = {}
     for mode in ("observe", "enforce"):
         folder = tmp_path / mode
@@ -88,7 +88,7 @@ def pause(made: World, subscription: str) -> None:
     made.stripe.account.subscriptions[subscription].pause_behavior = "keep_as_draft"
 
 
-def test_a_draft_put_right_before_stripe_sends_it_would_not_have_been_held(tmp_path: Path) -> None:
+def test_a_draft_corrected_before_stripe_sends_it_would_not_have_been_held(tmp_path: Path) -> None:
     with world(tmp_path, mode="observe") as made:
         made.subscribe()
         made.bill("100")
@@ -101,7 +101,7 @@ def test_a_draft_put_right_before_stripe_sends_it_would_not_have_been_held(tmp_p
         assert (line.state.verdict, line.holding) == (Verdict.MATCHED, Holding.NO)
 
 
-def test_a_waived_invoice_was_held_until_a_person_let_it_go(tmp_path: Path) -> None:
+def test_a_waived_invoice_was_held_until_a_person_released_it(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")
@@ -115,7 +115,7 @@ def test_a_waived_invoice_was_held_until_a_person_let_it_go(tmp_path: Path) -> N
         assert line.waited == 3 * HOUR
 
 
-def test_the_money_is_that_of_the_final_lines(tmp_path: Path) -> None:
+def test_amounts_are_those_of_the_final_lines(tmp_path: Path) -> None:
     """A draft's lines may lag behind the meter; what is released asks for more than the draft did."""
     with world(tmp_path) as made:
         made.subscribe()
@@ -129,7 +129,7 @@ def test_the_money_is_that_of_the_final_lines(tmp_path: Path) -> None:
         assert line.money.amount == made.invoice()["amount_due"]
 
 
-def test_a_coming_invoice_that_is_known_to_be_wrong_is_told(tmp_path: Path) -> None:
+def test_a_coming_invoice_with_drift_is_reported(tmp_path: Path) -> None:
     made = World(
         tmp_path, {"PACSPACE_STRIPE_MODE": "observe"}, clock=ManualClock(PERIOD_END - 3 * DAY), validated=False
     )
@@ -158,7 +158,7 @@ def run(made: World, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["report", *arguments], env=environment)
 
 
-def test_the_text_says_what_would_have_been_held_and_why(observed: World) -> None:
+def test_the_text_names_held_invoices_and_reasons(observed: World) -> None:
     done = run(observed)
     assert done.exit_code == 1  # some are drifted or unproven
     assert "Would have been held: 5 invoices, 280.00 EUR + 3,500 JPY + 0.06 USD at stake" in done.output
@@ -167,7 +167,7 @@ def test_the_text_says_what_would_have_been_held_and_why(observed: World) -> Non
     assert all(len(line) < 200 for line in done.output.splitlines())
 
 
-def test_the_forms_agree(observed: World) -> None:
+def test_text_json_and_csv_agree(observed: World) -> None:
     document = json.loads(run(observed, "--json").output)
     assert json.loads(run(observed, "--format", "json").output)["usage"] == document["usage"]
     rows = list(csv.DictReader(io.StringIO(run(observed, "--format", "csv").output, newline="")))
@@ -180,18 +180,18 @@ def test_the_forms_agree(observed: World) -> None:
     assert all(one["invoice"] in page for one in document["usage"])
 
 
-def test_since_leaves_earlier_usage_out(observed: World) -> None:
+def test_since_leaves_out_earlier_usage(observed: World) -> None:
     assert json.loads(run(observed, "--json", "--since", "2026-10-31").output)["invoices"]["count"] == 6
     later = json.loads(run(observed, "--json", "--since", "2026-11-01").output)
     assert (later["invoices"]["count"], later["held"]["count"], later["trend"]) == (0, 0, [])
 
 
 @pytest.mark.parametrize("wrong", [("--since", "yesterday"), ("--format", "pdf"), ("in_1",)])
-def test_a_wrong_argument_is_a_wrong_usage(observed: World, wrong: tuple[str, ...]) -> None:
+def test_a_wrong_argument_is_a_usage_error(observed: World, wrong: tuple[str, ...]) -> None:
     assert run(observed, *wrong).exit_code == 2
 
 
-def test_nobody_is_asked(observed: World) -> None:
+def test_the_report_makes_no_request(observed: World) -> None:
     before = len(observed.stripe.log), len(observed.ledger.log)
     make_report(observed.app.store, observed.app.settings, now=observed.clock.now())
     assert (len(observed.stripe.log), len(observed.ledger.log)) == before

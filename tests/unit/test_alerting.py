@@ -82,12 +82,14 @@ OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
         pytest.param([past(-MINUTE)], DRIFT, "10", Throttle(), id="a clock that was set back repeats nothing"),
     ],
 )
-def test_what_is_told(before: list[EarlierAlert], kind: str, figures: str, decided: Send | Throttle) -> None:
+def test_alerts_are_sent_or_throttled(
+    before: list[EarlierAlert], kind: str, figures: str, decided: Send | Throttle
+) -> None:
     assert throttled(kind, figures, NOW, before) == decided
 
 
 @given(st.lists(st.sampled_from(["10", "11", "12"]), min_size=1, max_size=60), st.integers(1, 90))
-def test_however_it_flaps_a_day_has_few_messages_and_none_is_lost_count_of(figures: list[str], minutes: int) -> None:
+def test_a_flapping_invoice_sends_few_messages_a_day_and_counts_the_throttled(figures: list[str], minutes: int) -> None:
     told: list[EarlierAlert] = []
     for place, figure in enumerate(figures):
         at = NOW + place * minutes * MINUTE
@@ -135,9 +137,7 @@ def test_the_type_of_a_message(kind: str, type_: AlertType) -> None:
         (("paid_under_hold:EXACT", "finalization_failed:x"), False, ("paid_under_hold:EXACT", "finalization_failed:x")),
     ],
 )
-def test_what_is_over_once_both_sides_agree(
-    told: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]
-) -> None:
+def test_kinds_that_a_recovery_ends(told: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]) -> None:
     assert calls_for_recovery(told) is calls_for_it
     assert alerted_after_recovery(told) == stays
 
@@ -160,21 +160,21 @@ def test_what_is_over_once_both_sides_agree(
         pytest.param(410, 10, None, SwitchedOff(at=NOW + DAY), id="gone at the last"),
     ],
 )
-def test_what_an_attempt_means(
+def test_the_outcome_of_an_attempt(
     status: int | None, attempts: int, asked: timedelta | None, outcome: DeliveryOutcome
 ) -> None:
     assert delivery_outcome(status, attempts, NOW, 0.0, retry_after=asked) == outcome
 
 
 @given(st.integers(1, len(RETRY_SCHEDULE)), st.floats(0, 1))
-def test_chance_only_ever_adds_its_share(attempts: int, chance: float) -> None:
+def test_jitter_only_adds_its_share(attempts: int, chance: float) -> None:
     outcome = delivery_outcome(500, attempts, NOW, chance)
     assert isinstance(outcome, RetryAt)
     plain = RETRY_SCHEDULE[attempts - 1]
     assert plain <= outcome.at - NOW <= plain * (1 + JITTER) + timedelta(microseconds=1)
 
 
-def test_the_attempts_span_more_than_a_day_and_end_before_a_message_is_old() -> None:
+def test_attempts_span_more_than_a_day_and_end_before_the_message_is_too_old() -> None:
     assert DAY < sum(RETRY_SCHEDULE, timedelta(0)) * (1 + JITTER) <= DELIVERED_WITHIN
     alert = Alert(alert_id="msg_1", job_id="in_1", kind=DRIFT, at=NOW)
     assert not is_too_old(alert, NOW + DELIVERED_WITHIN)
@@ -188,5 +188,5 @@ WINDOW = {"account": "cus_1", "meter": "api_calls", "start": "a", "end": "b", "b
     ("changed", "same"),
     [({"reason": "UNDERBILLED"}, True), ({"count": 7}, True), ({"billed": "101"}, False), ({"account": None}, False)],
 )
-def test_figures_are_the_same_when_both_sides_are(changed: dict[str, str | int | None], *, same: bool) -> None:
+def test_fingerprints_are_equal_for_equal_figures(changed: dict[str, str | int | None], *, same: bool) -> None:
     assert (fingerprint([WINDOW]) == fingerprint([WINDOW | changed])) is same

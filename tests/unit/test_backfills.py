@@ -35,14 +35,14 @@ DRAFT, OPEN, PAID = STATUSES
         ((OPEN, DRAFT), [DRAFT, OPEN]),
     ],
 )
-def test_most_are_paid_so_one_list_is_cheapest_when_these_are_among_them(
+def test_one_list_of_all_is_used_when_paid_invoices_are_among_the_selected(
     statuses: tuple[InvoiceStatus, ...], asked: list[InvoiceStatus | None]
 ) -> None:
     selection = BackfillSelection(since=JULY, until=OCTOBER, statuses=statuses)
     assert [listing.status for listing in selection.listings()] == asked
 
 
-def test_every_customer_is_a_list_of_its_own() -> None:
+def test_every_customer_has_a_list() -> None:
     selection = BackfillSelection(since=JULY, until=OCTOBER, customers=("cus_a", "cus_b"))
     assert selection.listings() == (Listing(customer="cus_a", status=None), Listing(customer="cus_b", status=None))
 
@@ -56,11 +56,11 @@ def test_every_customer_is_a_list_of_its_own() -> None:
         (ListPosition(after="in_1", created_at=JULY), 1.0),
     ],
 )
-def test_how_far_it_is_goes_by_time(place: ListPosition, share: float) -> None:
+def test_the_done_share_is_a_share_of_the_time(place: ListPosition, share: float) -> None:
     assert place.share(QUARTER) == pytest.approx(share)
 
 
-def test_of_two_lists_the_second_begins_at_half() -> None:
+def test_the_second_of_two_lists_begins_at_half() -> None:
     two = BackfillSelection(since=JULY, until=OCTOBER, customers=("cus_a", "cus_b"))
     assert ListPosition(listing=1).share(two) == 0.5
 
@@ -74,9 +74,7 @@ def test_of_two_lists_the_second_begins_at_half() -> None:
         (CallCounts(ledger=1000), 0, 0),
     ],
 )
-def test_the_busiest_endpoint_and_all_together_say_how_long_it_takes(
-    calls: CallCounts, live: float, test: float
-) -> None:
+def test_the_busiest_endpoint_or_the_total_limit_sets_the_time(calls: CallCounts, live: float, test: float) -> None:
     assert calls.at_least(STRIPE_LIVE) == timedelta(seconds=live)
     assert calls.at_least(STRIPE_TEST) == timedelta(seconds=test)
 
@@ -90,16 +88,16 @@ def test_the_busiest_endpoint_and_all_together_say_how_long_it_takes(
         (BackfillOutcome.MATCHED, DRAFT, CallCounts(reads=3, updates=3, finalizations=1, ledger=10)),
     ],
 )
-def test_what_an_invoice_takes(outcome: BackfillOutcome, status: InvoiceStatus, calls: CallCounts) -> None:
+def test_the_calls_of_an_invoice(outcome: BackfillOutcome, status: InvoiceStatus, calls: CallCounts) -> None:
     assert calls_for(outcome, status, windows=2, stamps=True, policy=Policy()) == calls
 
 
-def test_a_draft_takes_less_where_stripe_finalizes_it() -> None:
+def test_a_draft_takes_fewer_calls_where_stripe_finalizes_it() -> None:
     taken = calls_for(BackfillOutcome.MATCHED, DRAFT, windows=1, stamps=True, policy=Policy(fail=FailPolicy.OPEN))
     assert (taken.stripe_reads, taken.stripe_writes) == (3, 2)
 
 
-def test_a_tally_is_good_until_one_is_not() -> None:
+def test_a_tally_is_good_while_no_invoice_is_bad() -> None:
     tally = Tally()
     tally.count(BackfillOutcome.MATCHED, "EXACT", PAID, stamped=True)
     tally.count(BackfillOutcome.NOT_METERED, None, PAID, stamped=False)

@@ -92,7 +92,7 @@ def test_a_drift_in_slack() -> None:
     ]
 
 
-def test_what_was_found_out_is_said_below_the_figures() -> None:
+def test_the_cause_of_a_drift_stands_below_the_figures() -> None:
     assert slack(DRIFT, why=WHY)[1:3] == [DRIFT.detail, WHY.sentence]
     explanation = {"sentence": WHY.sentence, "windows": [{"cause": "twice_in_stripe"}]}
     assert body(DRIFT, why=WHY)["explanation"] == explanation
@@ -117,7 +117,7 @@ FIGURES: dict[str, str | int | None] = {
 
 
 @pytest.mark.parametrize(("windows", "more"), [(1, ""), (3, " And 2 more.")])
-def test_what_is_known_of_a_drift_is_told_of_its_own_figures(windows: int, more: str) -> None:
+def test_an_explanation_of_the_same_figures_is_used(windows: int, more: str) -> None:
     alert = replace(DRIFT, windows=(FIGURES,))
     known = cause_of(alert, fingerprint([FIGURES]), (FOUND,) * windows)
     assert known is not None
@@ -126,7 +126,7 @@ def test_what_is_known_of_a_drift_is_told_of_its_own_figures(windows: int, more:
     assert "days" not in body(alert, why=known)["explanation"]["windows"][0]
 
 
-def test_what_is_known_of_other_figures_is_not() -> None:
+def test_an_explanation_of_other_figures_is_not_used() -> None:
     alert = replace(DRIFT, windows=({**FIGURES, "billed": "101"},))
     assert cause_of(alert, fingerprint([FIGURES]), (FOUND,)) is None
     assert cause_of(alert, fingerprint(alert.windows), ()) is None
@@ -148,7 +148,7 @@ def test_every_type_has_the_same_fields() -> None:
         (TEST, OWN, "https://billing.example"),
     ],
 )
-def test_where_the_reader_goes_on(alert: Alert, place: AlertLinks, link: str | None) -> None:
+def test_the_link_of_a_message(alert: Alert, place: AlertLinks, link: str | None) -> None:
     assert body(alert, place)["link"] == link
     assert any(f"<{link}|" in line for line in slack(alert, place)) is (link is not None)
 
@@ -166,15 +166,15 @@ def test_where_the_reader_goes_on(alert: Alert, place: AlertLinks, link: str | N
         (TEST, "A test of pacspace-stripe's alerts: nothing happened"),
     ],
 )
-def test_the_first_line_says_what_happened(alert: Alert, said: str) -> None:
+def test_the_headline_of_a_message(alert: Alert, said: str) -> None:
     assert headline(alert) == said
 
 
-def test_what_was_left_out_is_counted() -> None:
+def test_throttled_alerts_are_counted() -> None:
     assert "2 more like this were not sent, because the invoice is flapping" in slack(replace(DRIFT, left_out=2))
 
 
-def test_of_hundreds_of_windows_the_worst_are_named() -> None:
+def test_only_the_worst_of_many_windows_are_sent() -> None:
     good = {**WINDOW, "reason": "EXACT"}
     many = body(replace(DRIFT, windows=(good,) * 300 + (WINDOW,)))
     assert len(many["windows"]) == MOST_WINDOWS
@@ -198,7 +198,7 @@ def test_slack_reads_no_markup_but_ours(said: str, shown: str) -> None:
 
 @given(st.text(max_size=2000), st.text(max_size=2000))
 @example("&" * 2000, "<" * 2000)
-def test_whatever_is_said_slack_takes_it(detail: str, sentence: str) -> None:
+def test_slack_accepts_any_text(detail: str, sentence: str) -> None:
     for why in (None, DriftCause(sentence=sentence, document=[])):
         lines = slack(replace(DRIFT, detail=detail), why=why)
         assert len("\n".join(lines)) <= 3000

@@ -106,7 +106,7 @@ def test_drift_is_exact_to_the_last_digit(billed: str, recorded: str | None, dri
         ({"kept_back": kept(), "status": InvoiceStatus.DRAFT}, Holding.NOW),
     ],
 )
-def test_what_happened_when_its_time_came(changes: dict[str, object], holding: Holding) -> None:
+def test_the_holding_of_an_invoice(changes: dict[str, object], holding: Holding) -> None:
     assert line(remembered(Reason.OVERBILLED, **changes)).holding is holding
 
 
@@ -127,7 +127,7 @@ def test_what_happened_when_its_time_came(changes: dict[str, object], holding: H
         ),
     ],
 )
-def test_what_would_be_held_today(memory: InvoiceState, policy: Policy, stops: bool) -> None:  # noqa: FBT001
+def test_invoices_that_would_be_held_today(memory: InvoiceState, policy: Policy, stops: bool) -> None:  # noqa: FBT001
     assert line(memory, policy).stops_today is stops
 
 
@@ -143,7 +143,9 @@ def test_what_would_be_held_today(memory: InvoiceState, policy: Policy, stops: b
         (remembered(None, first=None), None, False),
     ],
 )
-def test_whose_usage_is_of_the_time_asked_for(memory: InvoiceState, since: datetime | None, belongs: bool) -> None:  # noqa: FBT001
+def test_invoices_that_belong_to_a_report_since_a_time(
+    memory: InvoiceState, since: datetime | None, belongs: bool
+) -> None:  # noqa: FBT001
     assert line(memory).belongs(since) is belongs
 
 
@@ -177,7 +179,7 @@ def test_a_share_is_never_rounded_up_to_all() -> None:
     assert report(line(remembered(None))).trend[0].matched_share == "-"
 
 
-def test_the_one_that_waits_longest_is_named_first() -> None:
+def test_the_invoice_that_waits_longest_comes_first() -> None:
     later = replace(kept(), since=NOW)
     first, second = remembered(kept_back=later, invoice_id="in_2"), remembered(kept_back=kept(), invoice_id="in_3")
     assert [one.invoice_id for one in report(line(first), line(second)).held] == ["in_3", "in_2"]
@@ -207,7 +209,7 @@ def points(
 ARRIVED = {(f"invoice.{what}", "queued"): 3 for what in ("created", "updated", "finalized")}
 
 
-def test_when_all_is_well_only_the_missing_secret_is_looked_at() -> None:
+def test_only_the_missing_secret_needs_a_look_when_all_is_well() -> None:
     found = points(remembered(agreed_at=SEEN_AT + HOUR), events=ARRIVED)
     assert [name for name, point in found.items() if point.standing is Standing.LOOK] == ["ledger_webhook"]
 
@@ -239,20 +241,20 @@ def test_a_point_has_a_sentence_and_names_what_it_is_about(memory: InvoiceState,
     assert point.about or name == "history"
 
 
-def test_events_that_never_came_or_had_to_be_found_are_told() -> None:
+def test_missing_events_and_failed_webhooks_are_reported() -> None:
     found = points(events={("invoice.created", "found by the sweep"): 2, ("invoice.updated", "queued"): 5})
     assert found["events"].about == ("invoice.created", "invoice.finalized")
     assert "2 of 7" in found["failed_webhooks"].sentence
 
 
 @pytest.mark.parametrize(("backstop", "standing"), [("24h", Standing.FINE), ("1h", Standing.LOOK)])
-def test_failing_open_the_backstop_is_held_against_the_slowest_proof(backstop: str, standing: Standing) -> None:
+def test_the_backstop_is_compared_with_the_slowest_proof(backstop: str, standing: Standing) -> None:
     memory = remembered(agreed_at=SEEN_AT + 5 * HOUR)
     assert points(memory, fail="open", backstop=backstop)["backstop"].standing is standing
     assert "backstop" not in points(memory)
 
 
-def test_many_are_counted_rather_than_named() -> None:
+def test_more_than_ten_names_are_counted() -> None:
     many = [remembered(Reason.UNMAPPED, customer_id=f"cus_{number}") for number in range(13)]
     assert points(*many)["unmapped"].about[-1] == "and 3 more"
 
@@ -283,12 +285,12 @@ def test_no_cell_is_a_formula_and_none_is_lost(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1"])
-def test_what_a_spreadsheet_would_run_is_shown_as_text(name: str) -> None:
+def test_formulas_are_written_as_text(name: str) -> None:
     (row,) = parsed(as_csv(report(line(remembered(windows=(window(meter=name),))))))
     assert row["meter"] == f"'{name}"
 
 
-def test_json_has_no_number_that_a_reader_could_round() -> None:
+def test_json_has_no_number_that_a_parser_could_round() -> None:
     figures = window(billed="123456789012345.123456789012")
     document = as_json(report(line(remembered(kept_back=kept(), windows=(figures,)))))
     again = json.loads(json.dumps(document), parse_float=pytest.fail)
@@ -320,7 +322,7 @@ def page(*lines: InvoiceLine) -> Page:
     return Page(Templates().render("report.html.jinja", as_json(report(*lines, points=(point,)))))
 
 
-def test_the_page_needs_nothing_from_anywhere_and_runs_nothing() -> None:
+def test_the_page_loads_nothing_and_runs_no_script() -> None:
     found = page(line(remembered(Reason.OVERBILLED, kept_back=kept())))
     assert found.refers == []
     assert not found.tags & {"script", "link", "img", "iframe", "object", "svg", "b "}
@@ -328,7 +330,7 @@ def test_the_page_needs_nothing_from_anywhere_and_runs_nothing() -> None:
     assert "@import" not in found.text
 
 
-def test_no_id_on_the_page_breaks_and_paper_cuts_no_column() -> None:
+def test_no_id_on_the_page_is_wrapped_and_print_cuts_no_column() -> None:
     on_screen, _, on_paper = Templates().render("report.html.jinja", as_json(report(line()))).partition("@media print")
     (ids,) = re.findall(r"\.id { [^}]*}", on_screen)
     assert "white-space: nowrap" in ids
@@ -337,14 +339,14 @@ def test_no_id_on_the_page_breaks_and_paper_cuts_no_column() -> None:
     assert ".wide { overflow: visible }" in on_paper
 
 
-def test_the_pages_numbers_are_grouped_and_the_documents_are_not() -> None:
+def test_numbers_are_grouped_on_the_page_and_not_in_json() -> None:
     much = Money(amount=123_456_789, currency="eur")
     found = as_json(report(line(remembered(Reason.OVERBILLED, kept_back=kept(), amount=much))))
     assert "1,234,567.89 EUR" in Templates().render("report.html.jinja", found)
     assert "1,234,567.89" not in json.dumps(found)
 
 
-def test_an_invoice_that_waits_no_more_is_not_looked_at_again() -> None:
+def test_an_invoice_that_no_longer_waits_names_no_next_check() -> None:
     detail = "missing: 1 ledger record; checked again by 2026-11-01T05:00:01Z"
     for until, said in ((None, detail), (SENT_AT, "missing: 1 ledger record")):
         found: Any = as_json(report(line(remembered(kept_back=replace(kept(until=until), detail=detail)))))
@@ -364,7 +366,7 @@ def test_an_invoice_that_waits_no_more_is_not_looked_at_again() -> None:
         (0, 0, "-"),
     ],
 )
-def test_a_share_is_rounded_and_says_all_only_of_all(matched: int, judged: int, share: str) -> None:
+def test_a_share_is_100_percent_only_if_all_matched(matched: int, judged: int, share: str) -> None:
     counts = dict.fromkeys(Verdict, 0) | {Verdict.MATCHED: matched, Verdict.DRIFTED: judged - matched}
     month = TrendMonth(month="2026-10", invoices=judged, verdicts=counts, waiting=0, held=0, at_stake=())
     assert month.matched_share == share
@@ -384,13 +386,13 @@ def test_names_on_the_page_are_text() -> None:
     assert "<script>alert(1)</script>" in found.text
 
 
-def test_a_page_of_nothing_says_so() -> None:
+def test_an_empty_page_states_that_it_is_empty() -> None:
     found = page()
     assert "Nothing." in found.text
     assert "table" not in found.tags
 
 
-def test_the_examples_show_all_that_the_page_tells_apart() -> None:
+def test_the_examples_cover_every_state_of_the_page() -> None:
     made = dict(reports())
     assert [name for name, each in made.items() if each.observing] == ["nothing yet", "observing"]
     assert made["nothing yet"].lines == ()

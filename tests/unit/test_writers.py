@@ -43,7 +43,7 @@ class Line:
             self.order.append(name)
 
 
-def test_who_is_urgent_goes_first_and_else_who_came_first() -> None:
+def test_urgent_writers_go_first_and_others_in_order_of_arrival() -> None:
     line = Line()
     with line.held():
         for name in ("check 1", "check 2"):
@@ -53,7 +53,7 @@ def test_who_is_urgent_goes_first_and_else_who_came_first() -> None:
     assert line.order == ["webhook 1", "webhook 2", "check 1", "check 2"]
 
 
-def test_nobody_waits_for_ever() -> None:
+def test_no_writer_waits_for_ever() -> None:
     line = Line()
     with line.held():
         line.comes("check")
@@ -62,7 +62,7 @@ def test_nobody_waits_for_ever() -> None:
     assert line.order.index("check") == 9
 
 
-def test_an_error_inside_lets_the_next_one_in() -> None:
+def test_an_error_lets_the_next_writer_in() -> None:
     writers = WriterQueue()
 
     def fail() -> None:
@@ -74,7 +74,7 @@ def test_an_error_inside_lets_the_next_one_in() -> None:
             fail()
 
 
-def test_only_one_is_inside() -> None:
+def test_one_writer_at_a_time() -> None:
     writers, inside, most = WriterQueue(), [0], [0]
 
     def write(number: int) -> None:

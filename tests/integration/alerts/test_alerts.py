@@ -72,7 +72,7 @@ def test_the_signature_is_what_the_specification_says(sqlite_store: Store) -> No
     assert request.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
 
 
-def test_while_a_secret_is_rolled_both_sign(sqlite_store: Store) -> None:
+def test_both_secrets_sign_while_one_is_rolled(sqlite_store: Store) -> None:
     other = "whsec_" + base64.b64encode(b"x" * 32).decode()
     tell(sqlite_store, "in_1")
     with receiving() as receiver, sending(sqlite_store, receiver) as sender:
@@ -91,7 +91,7 @@ def test_slack_gets_its_own_form_and_no_signature(sqlite_store: Store) -> None:
     assert "webhook-signature" not in receiver.requests[0].headers
 
 
-def test_nothing_of_the_vendors_goes_along(sqlite_store: Store) -> None:
+def test_a_message_carries_nothing_of_the_vendors(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     with receiving() as receiver, sending(sqlite_store, receiver) as sender:
         sender.deliver()
@@ -110,7 +110,7 @@ def test_the_credentials_in_an_address_are_used(sqlite_store: Store) -> None:
     assert receiver.requests[0].headers["authorization"] == f"Basic {expected}"
 
 
-def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
+def test_a_message_carries_the_explanation_of_its_drift(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     cause = DriftCause(sentence="10 were sent twice.", document=[{"cause": "twice_in_stripe"}])
     with receiving() as receiver, sending(sqlite_store, receiver, cause=cause) as sender:
@@ -118,7 +118,7 @@ def test_what_was_found_out_goes_along(sqlite_store: Store) -> None:
     assert receiver.bodies[0]["explanation"]["sentence"] == "10 were sent twice."
 
 
-def test_a_message_waits_for_the_end_of_the_look_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
+def test_a_message_waits_for_the_end_of_a_check_that_may_still_explain_it(store: Store, clock: ManualClock) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     memory = Alerts(store=store, channels=BOTH).give(leased, drifted("in_1"), "drifted:OVERBILLED", "")
@@ -157,7 +157,7 @@ PAGE = httpx.Response(502, text="<html>Bad gateway</html>", headers={"content-ty
     ],
     ids=["500", "a page", "400", "Slack's word", "a redirect", "too slow"],
 )
-def test_a_failure_is_tried_again_on_schedule_until_it_arrives(
+def test_a_failed_delivery_is_retried_on_schedule_until_it_arrives(
     sqlite_store: Store, clock: ManualClock, reply: int | httpx.Response | Reply, problem: str
 ) -> None:
     tell(sqlite_store, "in_1")
@@ -181,7 +181,7 @@ def test_a_failure_is_tried_again_on_schedule_until_it_arrives(
     assert delivery(sqlite_store) == (DeliveryState.DELIVERED, 3, None)
 
 
-def test_nobody_there_is_a_failure_like_any_other(sqlite_store: Store) -> None:
+def test_a_refused_connection_is_a_failed_delivery(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     with receiving() as receiver:
         pass
@@ -190,7 +190,7 @@ def test_nobody_there_is_a_failure_like_any_other(sqlite_store: Store) -> None:
     assert delivery(sqlite_store) == (DeliveryState.WAITING, 1, "alerts to webhook: no connection (ConnectError)")
 
 
-def test_a_receiver_that_asks_for_time_gets_it(sqlite_store: Store, clock: ManualClock) -> None:
+def test_retry_after_postpones_the_next_attempt(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
     asks = httpx.Response(429, headers={"retry-after": "3600"})
     with receiving(asks, 200) as receiver, sending(sqlite_store, receiver) as sender:
@@ -201,7 +201,7 @@ def test_a_receiver_that_asks_for_time_gets_it(sqlite_store: Store, clock: Manua
         assert isinstance(sender.deliver(), Delivered)
 
 
-def test_after_ten_attempts_over_three_days_it_has_failed(
+def test_a_delivery_fails_after_ten_attempts_over_three_days(
     sqlite_store: Store, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     tell(sqlite_store, "in_1")
@@ -216,7 +216,7 @@ def test_after_ten_attempts_over_three_days_it_has_failed(
     assert "failed for good" in caplog.text
 
 
-def test_what_nobody_delivered_for_days_is_no_news_any_more(sqlite_store: Store, clock: ManualClock) -> None:
+def test_a_message_older_than_four_days_is_not_delivered(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
     clock.advance(5 * DAY)
     with receiving() as receiver, sending(sqlite_store, receiver) as sender:
@@ -225,14 +225,14 @@ def test_what_nobody_delivered_for_days_is_no_news_any_more(sqlite_store: Store,
     assert delivery(sqlite_store) == (DeliveryState.FAILED, 1, "older than four days")
 
 
-def test_an_answer_too_large_to_read_has_arrived(sqlite_store: Store) -> None:
+def test_a_success_with_too_large_a_body_is_delivered(sqlite_store: Store) -> None:
     tell(sqlite_store, "in_1")
     with receiving(httpx.Response(200, text="x" * 1_000_000)) as receiver, sending(sqlite_store, receiver) as sender:
         assert isinstance(sender.deliver(), Delivered)
     assert len(receiver.requests) == 1
 
 
-def test_gone_switches_an_address_off_until_it_is_another_one(store: Store, clock: ManualClock) -> None:
+def test_410_gone_switches_an_address_off_until_another_one_is_set(store: Store, clock: ManualClock) -> None:
     for invoice_id in ("in_1", "in_2"):
         tell(store, invoice_id)
     with receiving(410, 200) as receiver, sending(store, receiver) as gone:
@@ -244,7 +244,7 @@ def test_gone_switches_an_address_off_until_it_is_another_one(store: Store, cloc
             assert [other.deliver() for _ in range(3)] == [Delivered(), Delivered(), None]
 
 
-def test_a_test_message_that_arrives_switches_it_on_again(sqlite_store: Store, clock: ManualClock) -> None:
+def test_a_delivered_test_message_switches_the_address_on_again(sqlite_store: Store, clock: ManualClock) -> None:
     tell(sqlite_store, "in_1")
     with receiving(410, 500, 200) as receiver, sending(sqlite_store, receiver) as sender:
         sender.deliver()
@@ -257,7 +257,7 @@ def test_a_test_message_that_arrives_switches_it_on_again(sqlite_store: Store, c
 
 
 @pytest.mark.parametrize("reply", [500, 410, 302, slowly], ids=["500", "410", "302", "slow"])
-def test_no_address_and_no_secret_is_ever_said(
+def test_no_address_and_no_secret_is_logged_or_stored(
     sqlite_store: Store, reply: int | Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -282,7 +282,7 @@ def echoing(request: httpx.Request) -> httpx.Response:
     return httpx.Response(403, json={"error": {"message": said}})
 
 
-def test_no_part_of_an_address_is_said_when_its_receiver_repeats_it(
+def test_no_part_of_an_address_is_logged_when_its_receiver_repeats_it(
     sqlite_store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     tell(sqlite_store, "in_1")

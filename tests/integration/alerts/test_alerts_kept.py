@@ -40,7 +40,7 @@ SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 # -- crashes, and several at once -----------------------------------------------------------------------------------
 
 
-def test_told_is_remembered_together_with_its_message(store: Store) -> None:
+def test_an_alert_and_the_state_that_remembers_it_are_written_together(store: Store) -> None:
     memory = tell(store, "in_1")
     assert memory.alerted == ("drifted:OVERBILLED",)
     assert tell_again(store) == memory.alerted
@@ -55,7 +55,7 @@ def tell_again(store: Store) -> tuple[str, ...]:
     return memory.alerted
 
 
-def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualClock) -> None:
+def test_a_check_that_dies_after_an_alert_has_sent_it(store: Store, clock: ManualClock) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     Alerts(store=store, channels=BOTH).give(leased, drifted("in_1"), "drifted:OVERBILLED", "")
@@ -64,7 +64,7 @@ def test_a_look_that_dies_after_telling_has_told(store: Store, clock: ManualCloc
     assert len(store.alerts.sent()) == 1
 
 
-def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> None:
+def test_a_check_that_lost_its_lease_sends_no_alert(store: Store, clock: ManualClock) -> None:
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", LEASE)
     assert leased is not None
     clock.advance(LEASE)
@@ -74,7 +74,7 @@ def test_who_lost_the_lease_tells_nothing(store: Store, clock: ManualClock) -> N
     assert store.journal.audit_trail("in_1") == []
 
 
-def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: str) -> None:
+def test_a_process_killed_at_any_moment_loses_and_doubles_no_alert(database_url: str) -> None:
     process = teller(database_url)
     assert process.stdout is not None
     said = [process.stdout.readline().strip() for _ in range(25)]
@@ -90,7 +90,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(database_url: 
     assert len(ways) == 2 * len(told)
 
 
-def test_who_dies_while_sending_leaves_it_to_the_next_under_the_same_id(store: Store, clock: ManualClock) -> None:
+def test_a_message_of_a_process_that_died_is_sent_again_under_the_same_id(store: Store, clock: ManualClock) -> None:
     tell(store, "in_1")
     with receiving() as receiver, sending(store, receiver) as dies, sending(store, receiver) as next_one:
         claimed = store.alerts.lease_due(Channel.WEBHOOK)
@@ -104,7 +104,7 @@ def test_who_dies_while_sending_leaves_it_to_the_next_under_the_same_id(store: S
     assert delivery(store) == (DeliveryState.DELIVERED, 2, None)
 
 
-def test_who_comes_back_too_late_changes_nothing(store: Store, clock: ManualClock) -> None:
+def test_a_sender_whose_lease_expired_settles_nothing(store: Store, clock: ManualClock) -> None:
     tell(store, "in_1")
     with receiving(200) as receiver, sending(store, receiver) as next_one:
         slept = store.alerts.lease_due(Channel.WEBHOOK)
@@ -157,7 +157,7 @@ def commanded(monkeypatch: pytest.MonkeyPatch, url: str, *arguments: str, **sett
     return result.exit_code, str(result.exception) if result.exit_code == 1 and not result.output else result.output
 
 
-def test_the_command_lists_what_was_told_and_where_it_is(
+def test_the_command_lists_alerts_and_their_deliveries(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     with closing(opened(sqlite_url, clock.now)) as made, receiving(500) as receiver:
@@ -173,7 +173,7 @@ def test_the_command_lists_what_was_told_and_where_it_is(
     assert commanded(monkeypatch, sqlite_url, "--failed") == (0, "no alert failed\n")
 
 
-def test_the_command_tries_every_address(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_tests_every_address(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving() as webhook, receiving(NO_SERVICE) as slack:
         addresses = {
             "alert_webhook_url": webhook.url,
@@ -185,7 +185,7 @@ def test_the_command_tries_every_address(sqlite_url: str, monkeypatch: pytest.Mo
     assert webhook.verified()[0]["type"] == "alert.test"
 
 
-def test_without_an_address_there_is_nothing_to_try(
+def test_without_an_address_the_command_names_the_setting(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -65,7 +65,7 @@ def bills(
         pytest.param(replace(WARNING, verdict=None), False, id="one that has not looked"),
     ],
 )
-def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: InvoiceState, woken: bool) -> None:  # noqa: FBT001 - a table
+def test_an_event_wakes_the_open_invoices_of_its_account(store: Store, memory: InvoiceState, woken: bool) -> None:  # noqa: FBT001 - a table
     bills(store, memory)
     bills(store, replace(HELD, invoice_id="in_other"), account="other")
     assert tell(store) == int(woken)
@@ -73,7 +73,7 @@ def test_an_event_wakes_what_is_open_on_its_account(store: Store, memory: Invoic
     assert planned(store, "in_other") == START + DAY
 
 
-def test_of_a_burst_the_first_event_is_recorded_and_counts(store: Store, clock: ManualClock) -> None:
+def test_only_the_first_event_of_a_burst_is_recorded(store: Store, clock: ManualClock) -> None:
     bills(store, WAITS)
     for number in range(50):
         assert tell(store, f"evt_{number}") == int(number == 0)
@@ -88,7 +88,7 @@ def test_a_burst_to_several_processes_is_one_row(store: Store) -> None:
     assert len(store.journal.event_outcomes()) == 1
 
 
-def test_a_stream_of_events_wakes_now_and_then(store: Store, clock: ManualClock) -> None:
+def test_a_stream_of_events_wakes_an_invoice_at_intervals(store: Store, clock: ManualClock) -> None:
     bills(store, WAITS)
     saved(store, WAITS, next_check_at=START + DAY)
     clock.advance(1)
@@ -96,13 +96,13 @@ def test_a_stream_of_events_wakes_now_and_then(store: Store, clock: ManualClock)
     assert planned(store) == START + APART
 
 
-def test_an_event_about_nobodys_account_leaves_no_trace(store: Store) -> None:
+def test_an_event_about_an_unknown_account_leaves_no_trace(store: Store) -> None:
     bills(store, WAITS)
     assert tell(store, account="nobody") == 0
     assert store.journal.event_outcomes() == {}
 
 
-def test_a_replayed_event_wakes_nobody(store: Store) -> None:
+def test_a_replayed_event_wakes_nothing(store: Store) -> None:
     bills(store, WAITS)
     tell(store)
     saved(store, WAITS, next_check_at=START + DAY)
@@ -110,13 +110,13 @@ def test_a_replayed_event_wakes_nobody(store: Store) -> None:
     assert planned(store) == START + DAY
 
 
-def test_an_event_puts_nothing_off(store: Store) -> None:
+def test_an_event_postpones_no_check(store: Store) -> None:
     bills(store, HELD, next_check_at=START + SECOND)
     assert tell(store) == 0
     assert planned(store) == START + SECOND
 
 
-def test_an_event_does_not_open_again_what_is_never_looked_at(store: Store) -> None:
+def test_an_event_does_not_reopen_an_invoice_without_a_planned_check(store: Store) -> None:
     bills(store, HELD, next_check_at=None)
     assert tell(store) == 0
     assert planned(store) is None
@@ -125,7 +125,7 @@ def test_an_event_does_not_open_again_what_is_never_looked_at(store: Store) -> N
 @pytest.mark.parametrize(
     ("next_check_at", "then"), [(START + DAY, SOON), (START + SECOND, START + SECOND), (None, None)]
 )
-def test_an_event_during_a_look_is_not_lost(
+def test_an_event_during_a_check_is_not_lost(
     store: Store, next_check_at: datetime | None, then: datetime | None
 ) -> None:
     bills(store, WAITS)
@@ -137,7 +137,7 @@ def test_an_event_during_a_look_is_not_lost(
     assert planned(store) == then
 
 
-def test_an_event_late_in_a_long_look_is_not_lost(store: Store, clock: ManualClock) -> None:
+def test_an_event_late_in_a_long_check_is_not_lost(store: Store, clock: ManualClock) -> None:
     bills(store, WAITS)
     lease = leased(store)
     for _ in range(6):
@@ -149,7 +149,7 @@ def test_an_event_late_in_a_long_look_is_not_lost(store: Store, clock: ManualClo
     assert planned(store) == wanted == clock.now() + TTL
 
 
-def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, clock: ManualClock) -> None:
+def test_an_event_about_an_invoice_that_a_dead_process_checked_is_not_lost(store: Store, clock: ManualClock) -> None:
     bills(store, WAITS)
     leased(store)
     clock.advance(TTL.total_seconds())
@@ -158,14 +158,14 @@ def test_an_event_about_what_a_dead_process_looked_at_is_not_lost(store: Store, 
     assert store.triggers.due_ids() == [("in_1", JobKind.INVOICE)]
 
 
-def test_a_look_that_nobody_brought_forward_says_itself_when_to_look_again(store: Store) -> None:
+def test_a_check_without_events_plans_the_next_check_itself(store: Store) -> None:
     bills(store, WAITS)
     for days in (2, 1, 3):
         leased(store).give_back(HELD, START + days * DAY)
         assert planned(store) == START + days * DAY
 
 
-def test_a_renewed_lease_is_looked_after_from_then_on(store: Store, clock: ManualClock) -> None:
+def test_a_renewed_lease_moves_the_next_check_behind_its_end(store: Store, clock: ManualClock) -> None:
     lease = leased(store)
     clock.advance(20)
     lease.guard()

@@ -17,26 +17,26 @@ def test_every_link_names_the_one_before(store: Store) -> None:
     assert [link["previous_sha256"] for link in links] == [None, *hashes[:-1]]
 
 
-def test_every_chain_begins_anew(store: Store) -> None:
+def test_every_chain_has_its_own_first_link(store: Store) -> None:
     append(store, chain="sub_1")
     append(store, chain="sub_2", job_id="in_2")
     (link,) = store.chains.of_job("in_2")
     assert json.loads(link.document)["chain"] == {"id": "sub_2", "sequence": 1, "previous_sha256": None}
 
 
-def test_a_chain_goes_on_from_invoice_to_invoice(store: Store) -> None:
+def test_a_chain_continues_from_invoice_to_invoice(store: Store) -> None:
     first = append(store, job_id="in_1")
     append(store, job_id="in_2")
     (link,) = store.chains.of_job("in_2")
     assert json.loads(link.document)["chain"]["previous_sha256"] == first
 
 
-def test_the_same_decision_again_is_no_news(store: Store) -> None:
+def test_a_repeated_decision_appends_no_link(store: Store) -> None:
     assert len({append(store) for _ in range(3)}) == 1
     assert len(store.chains.of_job("in_1")) == 1
 
 
-def test_a_decision_that_was_another_meanwhile_is_news(store: Store) -> None:
+def test_a_decision_that_changed_in_between_appends_a_link(store: Store) -> None:
     assert len({append(store, number) for number in (1, 2, 1)}) == 3
 
 

@@ -25,7 +25,7 @@ def test_two_invoices_for_one_time_overlap_each_other(store: Store) -> None:
     assert store.coverage.overlapping_invoice("in_2", "other", HALF) is None
 
 
-def test_the_time_that_two_invoices_bill_is_told(store: Store) -> None:
+def test_the_overlapping_part_of_two_windows_is_returned(store: Store) -> None:
     store.coverage.put(
         "in_1", [CoveredPart("acme", OCTOBER, "seats", "cus_1"), CoveredPart("acme", NOVEMBER, "api_calls", "cus_1")]
     )
@@ -41,7 +41,7 @@ def test_one_period_after_the_other_does_not_overlap(store: Store) -> None:
     assert store.coverage.overlapping_invoice("in_2", "acme", NOVEMBER) is None
 
 
-def test_windows_that_begin_together_are_claimed_as_the_longest(store: Store) -> None:
+def test_of_windows_that_begin_together_the_longest_is_stored(store: Store) -> None:
     store.coverage.put("in_1", [("acme", OCTOBER), ("acme", replace(OCTOBER, end=OCTOBER.start + DAY))])
     assert store.coverage.overlapping_invoice("in_2", "acme", HALF) == "in_1"
 
@@ -56,7 +56,7 @@ def test_two_meters_of_one_customer_share_an_account(store: Store) -> None:
     assert store.coverage.overlapping_invoice("in_2", "acme", HALF) == "in_1"
 
 
-def test_a_claim_of_all_of_an_account_is_one_of_every_meter_in_it(store: Store) -> None:
+def test_coverage_of_a_whole_account_covers_every_meter_in_it(store: Store) -> None:
     store.coverage.put("in_1", [("acme", OCTOBER)])
     assert store.coverage.overlapping_invoice("in_2", "acme", HALF, "storage", "cus_1") == "in_1"
 
@@ -75,7 +75,7 @@ def test_an_early_warning_overlaps_no_invoice_either(store: Store) -> None:
         pytest.param(OCTOBER, Verdict.UNPROVEN, False, id="not judged yet"),
     ],
 )
-def test_drifts_beside_are_found_by_their_claims(
+def test_drifts_of_other_invoices_are_found_by_their_coverage(
     store: Store, claimed: Window, verdict: Verdict, *, found: bool
 ) -> None:
     store.coverage.put("in_2", [("beta", claimed)])
@@ -85,7 +85,7 @@ def test_drifts_beside_are_found_by_their_claims(
     assert store.coverage.drifting("in_2", OCTOBER, most=5) == []
 
 
-def test_invoices_beside_that_were_not_judged_are_found_once(store: Store) -> None:
+def test_other_invoices_without_a_verdict_are_found_once(store: Store) -> None:
     store.coverage.put(
         "in_2", [CoveredPart("beta", OCTOBER, "api_calls", "cus_2"), CoveredPart("beta", OCTOBER, "seats", "cus_2")]
     )
@@ -95,7 +95,7 @@ def test_invoices_beside_that_were_not_judged_are_found_once(store: Store) -> No
     assert store.coverage.beside("in_1", OCTOBER, most=5) == [("in_2", "beta")]
 
 
-def test_a_corrected_mapping_frees_what_was_claimed_before(store: Store) -> None:
+def test_a_corrected_mapping_frees_the_coverage_before_it(store: Store) -> None:
     store.coverage.put("in_1", [("acme", OCTOBER)])
     store.coverage.put("in_1", [("other", OCTOBER)])
     assert store.coverage.overlapping_invoice("in_2", "acme", OCTOBER) is None

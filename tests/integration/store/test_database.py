@@ -76,7 +76,7 @@ EVERYTHING: dict[str, Callable[[Store], object]] = {
 
 @pytest.mark.parametrize("ask", EVERYTHING.values(), ids=EVERYTHING)
 @pytest.mark.parametrize("url", DEAD_DATABASES.values(), ids=DEAD_DATABASES)
-def test_whatever_is_asked_of_a_dead_database_is_unavailable(
+def test_every_method_raises_store_unavailable_on_a_dead_database(
     url: str, ask: Callable[[Store], object], clock: ManualClock
 ) -> None:
     dead = Store(url, now=clock.now, lost_after=LOST_AFTER)

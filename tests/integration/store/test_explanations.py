@@ -32,7 +32,7 @@ def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
     made.close()
 
 
-def test_an_explanation_is_found_as_it_was_kept(store: Store, clock: ManualClock) -> None:
+def test_an_explanation_is_found_as_it_was_stored(store: Store, clock: ManualClock) -> None:
     clock.advance(60)
     store.explanations.put("in_1", "a" * 64, (TWICE, replace(TWICE, meter="tokens")))
     found = store.explanations.find("in_1")
@@ -42,13 +42,13 @@ def test_an_explanation_is_found_as_it_was_kept(store: Store, clock: ManualClock
     assert store.explanations.fingerprint_of("in_1") == "a" * 64
 
 
-def test_of_what_nobody_explained_nothing_is_known(store: Store) -> None:
+def test_a_drift_without_an_explanation_has_none(store: Store) -> None:
     assert store.explanations.find("in_1") is None
     assert store.explanations.fingerprint_of("in_1") is None
     assert store.explanations.of([]) == {}
 
 
-def test_another_drift_takes_the_place_of_the_one_before(store: Store) -> None:
+def test_the_explanation_of_another_drift_replaces_the_one_before(store: Store) -> None:
     store.explanations.put("in_1", "a", (TWICE,))
     store.explanations.put("in_1", "b", (replace(TWICE, cause=Cause.UNEXPLAINED),))
     found = store.explanations.find("in_1")
@@ -71,7 +71,7 @@ def test_many_are_found_at_once(store: Store) -> None:
     assert set(store.explanations.of(asked)) == {"in_2"}
 
 
-def test_a_database_of_the_version_before_keeps_what_it_has_and_gets_a_place_for_explanations(store: Store) -> None:
+def test_a_database_of_version_0003_keeps_its_jobs_and_gets_a_table_of_explanations(store: Store) -> None:
     revision(store, "downgrade", "0003")
     assert "pacspace_explanations" not in sa.inspect(store.engine).get_table_names()
     leased = store.jobs.acquire(JobKind.INVOICE, "in_1", MINUTE)

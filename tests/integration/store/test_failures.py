@@ -109,7 +109,7 @@ def test_a_file_that_another_process_keeps_locked(tmp_path: Path) -> None:
         ("SQLITE_READONLY_DBMOVED", "SQLite needs to write its file and folder even to read"),
     ],
 )
-def test_what_is_hard_to_provoke_is_told_by_sqlites_own_code(name: str, said: str) -> None:
+def test_sqlite_failures_that_are_hard_to_provoke_are_named_by_their_code(name: str, said: str) -> None:
     error = sqlite3.OperationalError("whatever it says")
     error.sqlite_errorname = name
     assert f"{said} ({name})" in str(unavailable(error))
@@ -285,7 +285,9 @@ def test_a_server_with_which_tls_cannot_be_set_up(answer: bytes, wanted: str) ->
         (psycopg.errors.IoError, "reading or writing the disk failed (58030)"),
     ],
 )
-def test_what_is_hard_to_provoke_is_told_by_its_sqlstate(kind: type[psycopg.Error], said: str) -> None:
+def test_postgresql_failures_that_are_hard_to_provoke_are_named_by_sqlstate(
+    kind: type[psycopg.Error], said: str
+) -> None:
     assert said in str(unavailable(exc.OperationalError("SELECT 1", {}, kind("whatever it says"))))
 
 
@@ -299,6 +301,6 @@ def test_a_pool_that_is_empty_and_errors_of_the_system() -> None:
         assert said in str(unavailable(OSError(number, os.strerror(number))))
 
 
-def test_a_wrong_query_stays_what_it_is(server: sa.URL) -> None:
+def test_the_error_of_a_wrong_query_is_not_translated(server: sa.URL) -> None:
     with pytest.raises(exc.ProgrammingError):
         _run(written(server), "SELECT * FROM nowhere")

@@ -25,13 +25,13 @@ from pacspace_stripe.store import JobKind, Store
 from tests.support.stores import DAY, HELD, START, Queue, event, fill, saved
 
 
-def test_nobody_knows_what_was_never_seen(store: Store) -> None:
+def test_an_unknown_job_is_not_found(store: Store) -> None:
     assert store.jobs.find("in_1") is None
     assert store.jobs.known(["in_1"]) == set()
     assert store.jobs.known([]) == set()
 
 
-def test_the_known_are_told_from_the_unknown(store: Store) -> None:
+def test_known_ids_are_returned_without_the_unknown(store: Store) -> None:
     fill(store, [f"in_{number}" for number in range(0, 500, 2)])
     asked = [f"in_{number}" for number in range(500)]
     assert store.jobs.known(asked) == {f"in_{number}" for number in range(0, 500, 2)}
@@ -77,7 +77,7 @@ def seen(*, auto_advance: bool) -> FirstSight:
         pytest.param(replace(HELD, position=Ended()), False, id="ended"),
     ],
 )
-def test_drafts_that_were_kept_back_are_told(
+def test_drafts_that_are_held_by_anybody_are_returned(
     store: Store,
     memory: InvoiceState,
     kept: bool,  # noqa: FBT001  # a column of the table
@@ -119,7 +119,7 @@ def test_a_block_ends_when_the_draft_carries_it(store: Store, clock: ManualClock
     assert not store.triggers.any_due()
 
 
-def test_whoever_looked_at_a_block_when_it_ended_cannot_bring_it_back(store: Store) -> None:
+def test_a_check_of_an_early_warning_cannot_revive_its_ended_block(store: Store) -> None:
     saved(store, BLOCK, kind=JobKind.UPCOMING, next_check_at=START + DAY)
     leased = store.jobs.acquire(JobKind.UPCOMING, BLOCK.invoice_id, timedelta(seconds=30))
     assert leased is not None
@@ -155,14 +155,14 @@ def test_no_other_invoice_ends_by_being_paid(store: Store, position: Position) -
     assert store.jobs.find("in_1") == before
 
 
-def test_another_policy_wakes_every_open_subject(store: Store) -> None:
+def test_a_changed_policy_wakes_every_open_job(store: Store) -> None:
     fill(store, ["in_1", "in_2"], next_check_at=START + DAY)
     saved(store, replace(HELD, invoice_id="in_3", position=Ended()))
     assert store.jobs.wake_all() == 2
     assert {job_id for job_id, _ in store.triggers.due_ids()} == {"in_1", "in_2"}
 
 
-def test_what_a_dead_process_left_unanswered_is_woken_and_nothing_else(store: Store, clock: ManualClock) -> None:
+def test_only_unanswered_requests_are_woken(store: Store, clock: ManualClock) -> None:
     store.triggers.receive(event(), Queue())
     saved(store, replace(HELD, invoice_id="in_2"), next_check_at=START + DAY)
     saved(store, replace(HELD, invoice_id="in_3"))

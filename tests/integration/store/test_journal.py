@@ -13,7 +13,7 @@ from pacspace_stripe.store import Store
 from tests.support.stores import HELD, MICROSECOND, SECOND, START, saved
 
 
-def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
+def test_the_audit_trail_is_in_order_of_time(store: Store) -> None:
     for number in range(12):
         store.journal.note("hold", "in_1", str(number))
     store.journal.note("hold", "in_2", "another")
@@ -21,13 +21,13 @@ def test_the_audit_trail_is_in_the_order_of_what_happened(store: Store) -> None:
     assert trail == [(START, "hold", str(number)) for number in range(12)]
 
 
-def test_a_fact_tells_what_it_was_before(store: Store) -> None:
+def test_storing_a_fact_returns_the_value_before(store: Store) -> None:
     assert store.journal.fact("policy") is None
     assert [store.journal.remember_fact("policy", value) for value in ("a", "b", "b")] == [None, "a", "b"]
     assert store.journal.fact("policy") == "b"
 
 
-def test_moments_come_back_in_utc_with_their_microseconds(store: Store) -> None:
+def test_times_come_back_in_utc_with_their_microseconds(store: Store) -> None:
     at = START + 7 * MICROSECOND
     saved(store, HELD, next_check_at=at.astimezone(timezone(timedelta(hours=5, minutes=45))))
     found = store.jobs.find("in_1")
@@ -37,7 +37,7 @@ def test_moments_come_back_in_utc_with_their_microseconds(store: Store) -> None:
     assert store.triggers.next_due_at() == at
 
 
-def test_moments_are_ordered_by_their_microseconds(store: Store, clock: ManualClock) -> None:
+def test_times_are_ordered_by_their_microseconds(store: Store, clock: ManualClock) -> None:
     for number, at in enumerate([START + MICROSECOND, START, START + SECOND, START.replace(microsecond=0)]):
         saved(store, InvoiceState(invoice_id=f"in_{number}"), next_check_at=at)
     assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1"]
@@ -45,6 +45,6 @@ def test_moments_are_ordered_by_their_microseconds(store: Store, clock: ManualCl
     assert [one for one, _ in store.triggers.due_ids()] == ["in_3", "in_1", "in_0", "in_2"]
 
 
-def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
+def test_a_time_without_a_zone_is_refused(store: Store) -> None:
     with pytest.raises(sa.exc.StatementError, match="without a zone"):
         saved(store, HELD, next_check_at=START.replace(tzinfo=None))

@@ -21,13 +21,13 @@ def asking(store: Store, job_id: str) -> Callable[[int], JobLease | None]:
     return lambda _: store.jobs.acquire(JobKind.INVOICE, job_id, TTL)
 
 
-def test_a_lease_goes_to_one_of_many_who_ask_at_once(store: Store) -> None:
+def test_one_of_many_threads_gets_the_lease(store: Store) -> None:
     for number in range(5):
         taken = at_once(asking(store, f"in_{number}"))
         assert len([lease for lease in taken if lease is not None]) == 1
 
 
-def test_a_lease_makes_a_subject_that_is_new(store: Store) -> None:
+def test_acquiring_a_lease_makes_a_new_job(store: Store) -> None:
     lease = leased(store)
     assert lease.job.state == InvoiceState(invoice_id="in_1")
     assert lease.job.lease_until == START + TTL
@@ -67,7 +67,7 @@ def test_saving_renews_the_lease(store: Store, clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("taken_over", [False, True], ids=["run out", "taken over"])
-def test_nothing_is_written_under_a_lease_that_is_gone(
+def test_nothing_is_written_under_a_lost_lease(
     store: Store,
     clock: ManualClock,
     taken_over: bool,  # noqa: FBT001  # a column of the table
@@ -107,7 +107,7 @@ def test_a_lease_that_ran_out_is_not_kept(store: Store, clock: ManualClock) -> N
         lease.keep()
 
 
-def test_a_look_says_when_to_look_again(store: Store) -> None:
+def test_the_end_of_a_check_plans_the_next_check(store: Store) -> None:
     lease = leased(store)
     assert lease.give_back(HELD, START + DAY) is False
     found = store.jobs.find("in_1")
@@ -116,7 +116,7 @@ def test_a_look_says_when_to_look_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("next_check_at", [None, START + DAY])
-def test_a_wish_during_a_look_is_answered_by_another_look_at_once(store: Store, next_check_at: datetime | None) -> None:
+def test_a_request_during_a_check_makes_the_job_due_at_its_end(store: Store, next_check_at: datetime | None) -> None:
     lease = leased(store)
     store.triggers.receive(event(), Queue())
     assert lease.give_back(HELD, next_check_at) is True
@@ -130,7 +130,7 @@ def test_a_wish_during_a_look_is_answered_by_another_look_at_once(store: Store, 
     assert (answered.next_check_at, answered.answered) == (next_check_at, 1)
 
 
-def test_a_subject_under_lease_is_looked_at_again_should_its_owner_die(store: Store, clock: ManualClock) -> None:
+def test_a_leased_job_is_due_again_if_its_owner_dies(store: Store, clock: ManualClock) -> None:
     saved(store, HELD, next_check_at=START + DAY)
     leased(store)
     clock.advance(LOST_AFTER.total_seconds())
@@ -157,7 +157,7 @@ def test_a_starting_process_frees_the_leases_of_the_dead_on_its_host_alone(store
     assert store.triggers.due_ids() == [("in_dead", JobKind.INVOICE)]
 
 
-def test_a_starting_process_frees_what_the_one_before_held_under_the_same_id(store: Store) -> None:
+def test_a_starting_process_frees_the_leases_of_an_earlier_process_with_its_id(store: Store) -> None:
     host, pid, started = process_name().split("/")
     own(store, "in_before", f"{host}/{pid}/{started[::-1]}x/1")
     own(store, "in_mine", f"{host}/{pid}/{started}/1")

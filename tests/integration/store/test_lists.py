@@ -52,7 +52,7 @@ def event(event_id: str, outcome: str = "queued", job: str | None = "in_1") -> R
     )
 
 
-def test_given_up_is_what_ended_without_ever_being_read(store: Store) -> None:
+def test_a_given_up_invoice_ended_without_ever_being_read(store: Store) -> None:
     keep(store, "in_read", replace(MATCHED, position=Ended()))
     keep(store, "in_unread", InvoiceState(invoice_id="-", customer_id="cus_1", position=Ended()))
     keep(store, "in_open", InvoiceState(invoice_id="-"))
@@ -67,14 +67,14 @@ def test_an_event_without_a_queue_is_found_as_due_and_taken_once(store: Store) -
     assert store.journal.events_received() == {("invoice.created", "found by the sweep"): 1}
 
 
-def test_a_fact_is_what_was_last_said(store: Store) -> None:
+def test_a_fact_has_its_last_value(store: Store) -> None:
     assert store.journal.fact("sweep:events") is None
     store.journal.remember_fact("sweep:events", "then")
     store.journal.remember_fact("sweep:events", "now")
     assert store.journal.fact("sweep:events") == "now"
 
 
-def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(store: Store) -> None:
+def test_metered_invoices_are_read_by_customer_without_unmetered_ones(store: Store) -> None:
     keep(store, "in_2", replace(MATCHED, customer_id="cus_2", amount=Money(amount=5, currency="jpy")))
     keep(store, "in_1", replace(MATCHED, position=Ended()))
     keep(store, "in_flat", InvoiceState(invoice_id="-", first=FIRST, position=Ended(), detail="nothing metered"))
@@ -85,14 +85,14 @@ def test_what_is_metered_is_read_by_customer_and_what_nobody_judged_is_left_out(
     assert [memory.invoice_id for memory in store.jobs.blocks()] == ["upcoming:sub_1:1"]
 
 
-def test_since_is_when_somebody_last_looked(store: Store, clock: ManualClock) -> None:
+def test_since_leaves_out_invoices_that_were_not_checked_after_it(store: Store, clock: ManualClock) -> None:
     keep(store, "in_1", MATCHED)
     clock.advance(3600)
     keep(store, "in_2", MATCHED)
     assert [memory.invoice_id for memory in store.jobs.metered(since=START + MINUTE)] == ["in_2"]
 
 
-def test_rejections_are_kept_once_and_found_by_when_they_were_checked(store: Store) -> None:
+def test_rejections_are_stored_once_and_found_by_the_time_of_stripes_check(store: Store) -> None:
     hour = timedelta(hours=1)
     early, late = (
         Rejection(
@@ -115,7 +115,7 @@ def test_rejections_are_kept_once_and_found_by_when_they_were_checked(store: Sto
     assert len(store.rejections.since(None)) == 3
 
 
-def test_when_an_event_about_a_subject_came_is_known(store: Store) -> None:
+def test_the_first_event_of_a_type_about_a_job_is_found(store: Store) -> None:
     assert store.journal.heard("in_1", "invoice.sent") is None
     assert store.triggers.receive(replace(event("evt_1"), type="invoice.sent", wakes=False), None)
     assert store.journal.heard("in_1", "invoice.sent") is not None

@@ -41,7 +41,7 @@ def test_the_newest_version_is_that_of_the_last_migration() -> None:
     assert ScriptDirectory(str(folder)).get_current_head() == NEWEST
 
 
-def test_migrating_again_keeps_what_is_there(store: Store) -> None:
+def test_migrating_again_keeps_the_rows(store: Store) -> None:
     saved(store, HELD)
     store.migrate()
     found = store.jobs.find("in_1")
@@ -73,7 +73,7 @@ def test_processes_that_migrate_at_once_do_not_disturb_each_other(database_url: 
     assert [(process.returncode, errors) for process, errors in zip(started, told, strict=True)] == [(0, "")] * 4
 
 
-def test_a_database_of_the_version_before_keeps_its_evidence_and_guards_it(empty: Store) -> None:
+def test_a_database_of_version_0001_keeps_its_evidence_and_guards_it(empty: Store) -> None:
     empty.migrate()
     append(empty)
     revision(empty, "downgrade", "0001")
@@ -87,7 +87,7 @@ def test_a_database_of_the_version_before_keeps_its_evidence_and_guards_it(empty
     assert sa.inspect(empty.engine).get_table_names() == ["pacspace_alembic_version"]
 
 
-def test_claims_from_before_there_were_meters_are_kept(empty: Store) -> None:
+def test_coverage_of_version_0005_without_meters_is_kept(empty: Store) -> None:
     revision(empty, "upgrade", "head")
     empty.coverage.put(
         "in_1", [CoveredPart("acme", OCTOBER, "api_calls", "cus_1"), CoveredPart("acme", OCTOBER, "seats", "cus_1")]

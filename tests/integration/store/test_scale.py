@@ -121,7 +121,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
 
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
-def test_it_asks_through_an_index(store: Store, ask: Callable[[Store], object]) -> None:
+def test_every_query_uses_an_index(store: Store, ask: Callable[[Store], object]) -> None:
     for statement, plan in _plans(store, ask):
         assert "Seq Scan" not in plan, (statement, plan)
         scans = [line for line in plan.splitlines() if line.startswith("SCAN pacspace_") and "INDEX" not in line]

@@ -13,7 +13,7 @@ from pacspace_stripe.store import JobKind, Store
 from tests.support.stores import HELD, LOST_AFTER, SECOND, START, THREADS, Queue, at_once, broken, event, fill, saved
 
 
-def test_an_event_wakes_its_subject_and_makes_it_known(store: Store) -> None:
+def test_an_event_makes_its_job_known_and_requests_a_check(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(), queue)
     assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
@@ -36,7 +36,7 @@ def test_an_event_delivered_many_times_at_once_is_received_once(store: Store) ->
     assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
 
 
-def test_events_at_once_each_ask_for_a_look_of_their_own(store: Store) -> None:
+def test_events_at_the_same_time_each_request_a_check(store: Store) -> None:
     queue = Queue()
     assert all(at_once(lambda number: store.triggers.receive(event(number), queue), times=40))
     assert sorted(queue.looks) == [(JobKind.INVOICE, "in_1", requested) for requested in range(1, 41)]
@@ -45,7 +45,7 @@ def test_events_at_once_each_ask_for_a_look_of_their_own(store: Store) -> None:
     assert found.requested == 40
 
 
-def test_an_event_about_nothing_of_ours_wakes_nothing(store: Store) -> None:
+def test_an_event_about_no_job_wakes_nothing(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(job_id=None), queue)
     assert not store.triggers.receive(event(job_id=None), queue)
@@ -60,7 +60,7 @@ def test_a_queue_that_fails_leaves_no_trace(store: Store) -> None:
     assert store.jobs.find("in_1") is None
 
 
-def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> None:
+def test_an_event_that_a_failing_queue_refused_can_be_received_again(store: Store) -> None:
     store.triggers.receive(event(1), Queue())
     with pytest.raises(RuntimeError, match="queue is full"):
         store.triggers.receive(event(2), broken)
@@ -69,19 +69,19 @@ def test_what_a_failing_queue_refused_can_be_received_again(store: Store) -> Non
     assert queue.looks == [(JobKind.INVOICE, "in_1", 2)]
 
 
-def test_a_wish_without_a_queue_is_due_at_once(store: Store) -> None:
+def test_a_request_without_a_queue_makes_the_job_due(store: Store) -> None:
     store.triggers.request(JobKind.UPCOMING, "upcoming:sub_1:0")
     assert store.triggers.due_ids() == [("upcoming:sub_1:0", JobKind.UPCOMING)]
 
 
-def test_a_wish_with_a_queue_is_queued(store: Store) -> None:
+def test_a_request_with_a_queue_is_queued(store: Store) -> None:
     queue = Queue()
     store.triggers.request(JobKind.INVOICE, "in_1", queue)
     assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
     assert not store.triggers.any_due()
 
 
-def test_a_subject_keeps_the_kind_it_was_made_with(store: Store) -> None:
+def test_a_job_keeps_the_kind_it_was_made_with(store: Store) -> None:
     queue = Queue()
     store.triggers.request(JobKind.SWEEP, "sweep", queue)
     store.triggers.receive(event(job_id="sweep", kind=JobKind.INVOICE), queue)
@@ -110,14 +110,14 @@ def test_the_longest_due_come_first(store: Store, clock: ManualClock) -> None:
     assert store.triggers.next_due_at() == START + 3 * SECOND
 
 
-def test_what_has_ended_is_never_due(store: Store, clock: ManualClock) -> None:
+def test_an_ended_job_is_never_due(store: Store, clock: ManualClock) -> None:
     saved(store, replace(HELD, position=Ended()), next_check_at=None)
     clock.advance(10**8)
     assert not store.triggers.any_due()
     assert store.triggers.next_due_at() is None
 
 
-def test_each_due_subject_goes_to_one_taker(store: Store, clock: ManualClock) -> None:
+def test_each_due_job_is_taken_once(store: Store, clock: ManualClock) -> None:
     ids = [f"in_{number:03}" for number in range(120)]
     fill(store, ids)
     clock.advance(10)
@@ -134,7 +134,7 @@ def test_each_due_subject_goes_to_one_taker(store: Store, clock: ManualClock) ->
     assert sorted(queue.looks) == [(JobKind.INVOICE, job_id, 1) for job_id in ids]
 
 
-def test_due_subjects_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
+def test_due_jobs_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
     fill(store, ["in_1", "in_2"])
     clock.advance(10)
     with pytest.raises(RuntimeError, match="queue is full"):
