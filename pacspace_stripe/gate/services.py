@@ -11,7 +11,7 @@ from pacspace_stripe.explain.explainer import ExplanationKeeper
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.stripe_writes import Rendering
 from pacspace_stripe.store import Coverage, Store
-from pacspace_stripe.stripe_api import RecordingStripe, StripeApi
+from pacspace_stripe.stripe_api import PreviewStripe, StripeApi
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.policy import Policy
 
@@ -42,7 +42,7 @@ class Services:
         write, and reads it back as if it were written. ``read`` is the invoice as Stripe has it now; ``beside`` keeps
         the coverage of a dry run over many invoices.
         """
-        stripe, store = RecordingStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
+        stripe, store = PreviewStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
         comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.read_only())
         return replace(
             self,

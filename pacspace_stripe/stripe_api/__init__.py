@@ -15,13 +15,13 @@ from pacspace_stripe.stripe_api.parsing import (
     subscription_from_stripe,
     subscription_item_from_stripe,
 )
-from pacspace_stripe.stripe_api.recording import RecordingStripe
+from pacspace_stripe.stripe_api.preview import PreviewStripe
 
 __all__ = [
     "API_VERSION",
     "OUR_KEY_PREFIX",
     "STRIPE",
-    "RecordingStripe",
+    "PreviewStripe",
     "StripeApi",
     "invoice_from_stripe",
     "key_livemode",

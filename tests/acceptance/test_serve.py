@@ -25,7 +25,7 @@ from tests.support.town import PATIENCE, Bill, Links, Town, town
 HANDLED = [kind.value for kind in SUBSCRIBED if kind.startswith("invoice.")]
 OLD = timedelta(minutes=10)
 SECONDS_TO_STOP = 30
-"""How long a test waits for a process to end; it has to be sooner, but a slow machine is no failure."""
+"""Longest wait for a process to end: it must end sooner, but a slow machine is no failure."""
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_the_sweep_finds_invoices_when_every_webhook_is_lost(tmp_path: Path) -> 
 
 
 def by_person(place: Town, bill: Bill, act: str, **params: str) -> None:
-    """What somebody does to an invoice in Stripe's Dashboard."""
+    """Change an invoice as a person does in Stripe's dashboard."""
     url = f"{place.stripe.url}/v1/invoices/{bill.invoice_id}/{act}"
     key = {"Authorization": f"Bearer {place.stack.environment['STRIPE_API_KEY']}"}
     httpx.post(url, data=params, headers=key, timeout=30, trust_env=False).raise_for_status()

@@ -63,7 +63,7 @@ def opened(url: str) -> Iterator[Store]:
 
 
 def renewed(store: Store, process: str, wishes: Mapping[str, Wish], service: str = "Stripe test") -> dict[str, int]:
-    """What a process holds after it asked."""
+    """Renew a process's shares; return what it holds by endpoint."""
     held: dict[str, int] = {}
 
     def taken(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
@@ -289,7 +289,7 @@ class Slow:
 
 
 class Away:
-    """A fleet that nobody can ask."""
+    """A fleet whose database does not answer."""
 
     def renew(self, _: object) -> None:
         message = "the database does not answer"

@@ -46,7 +46,7 @@ def server(play: Play) -> Iterator[str]:
 
 @contextmanager
 def full() -> Iterator[str]:
-    """An address whose queue of connections is full: the operating system answers nobody any more."""
+    """An address whose queue of connections is full: the operating system takes no further one."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

@@ -38,8 +38,8 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 READ = "GET /v1/invoices/{id}"
 
 
-def looks(made: World) -> int:
-    """How often an invoice was looked at: every look begins by reading it."""
+def checks(made: World) -> int:
+    """Count the checks of invoices: every check begins by reading its invoice."""
     return made.stripe_calls().count(READ)
 
 
@@ -85,11 +85,11 @@ def test_an_event_of_a_subscriptions_own_account_wakes_its_invoice(tmp_path: Pat
         made.subscribe(metadata={"pacspace_customer_id": "acme:prod"})
         made.bill("5")
         made.run(DAY)
-        before = looks(made)
+        before = checks(made)
         made.record("5", account="acme:prod")
         made.hear(customerId="cus_acme")
         made.run(LEDGER_SOON)
-        assert looks(made) == before
+        assert checks(made) == before
         made.hear(customerId="acme:prod")
         made.run(LEDGER_SOON + MINUTE)
         assert made.left == {made.invoice_id}
@@ -121,10 +121,10 @@ def test_an_event_about_no_account_of_ours_wakes_nothing_and_leaves_no_row(
     tmp_path: Path, event: str, data: dict[str, str]
 ) -> None:
     with held(tmp_path) as made:
-        before, rows = looks(made), len(made.app.store.journal.event_outcomes())
+        before, rows = checks(made), len(made.app.store.journal.event_outcomes())
         assert made.hear(event, event_id=None, **data).outcome is ReceiptOutcome.RECORDED
         made.run(LEDGER_SOON)
-        assert looks(made) == before
+        assert checks(made) == before
         assert len(made.app.store.journal.event_outcomes()) == rows
 
 
@@ -132,10 +132,10 @@ def test_a_replayed_event_wakes_nothing_again(tmp_path: Path) -> None:
     with held(tmp_path) as made:
         made.hear(event_id="evt_same")
         made.run(2 * LEDGER_SOON)
-        before = looks(made)
+        before = checks(made)
         assert made.hear(event_id="evt_same").outcome is ReceiptOutcome.RECORDED
         made.run(2 * LEDGER_SOON)
-        assert looks(made) == before
+        assert checks(made) == before
 
 
 def test_pacspaces_event_ids_never_collide_with_stripes(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_an_ended_invoice_is_not_woken(tmp_path: Path) -> None:
         made.use("5")
         made.run(DAY)
         assert made.memory().ended
-        before = looks(made)
+        before = checks(made)
         assert made.hear().outcome is ReceiptOutcome.RECORDED
         made.run(MINUTE)
-        assert looks(made) == before
+        assert checks(made) == before
 
 
 def test_our_own_checkpoint_does_not_wake_the_invoice_that_it_proves(tmp_path: Path) -> None:
@@ -227,27 +227,27 @@ def test_an_early_warning_is_woken_until_it_ends(tmp_path: Path) -> None:
 def test_a_burst_of_deltas_is_one_check_and_one_row(tmp_path: Path, database_url: str, burst: int) -> None:
     with held(tmp_path, database_url) as made:
         made.record("10")
-        before, rows = looks(made), len(made.app.store.journal.event_outcomes())
+        before, rows = checks(made), len(made.app.store.journal.event_outcomes())
         outcomes = [made.hear().outcome for _ in range(burst)]
         assert outcomes.count(ReceiptOutcome.QUEUED) == 1
         assert len(made.app.store.journal.event_outcomes()) == rows + 1
         made.run(LEDGER_SOON - timedelta(seconds=1))
-        assert looks(made) == before
+        assert checks(made) == before
         made.run(MINUTE)
         # One look that matches reads the invoice twice: before the stamp, and again when it is finalized.
-        assert looks(made) == before + 2
+        assert checks(made) == before + 2
         assert made.left == {made.invoice_id}
 
 
 def test_deltas_over_twenty_seconds_are_a_handful_of_checks(tmp_path: Path, database_url: str) -> None:
     with held(tmp_path, database_url) as made:
-        before, rows = looks(made), len(made.app.store.journal.event_outcomes())
+        before, rows = checks(made), len(made.app.store.journal.event_outcomes())
         for _ in range(200):
             for _ in range(5):
                 made.hear()
             made.run(timedelta(milliseconds=100))
         made.run(LEDGER_APART)
-        assert looks(made) - before == 2
+        assert checks(made) - before == 2
         assert len(made.app.store.journal.event_outcomes()) - rows == 2
 
 

@@ -111,7 +111,7 @@ def deleted(made: World) -> None:
 
 @dataclass(frozen=True)
 class Loss:
-    """What happens while nobody hears of it, how long before that, and what is so once it is healed."""
+    """A lost event: what happens meanwhile, how long before that, and what holds once the sweep found it."""
 
     happens: Callable[[World], None]
     healed: Callable[[World, dict[str, Any]], bool]
@@ -162,7 +162,7 @@ def test_the_loss_of_every_handled_type_is_tested() -> None:
 
 
 def test_an_event_that_was_accepted_and_then_lost_is_found_too(tmp_path: Path) -> None:
-    """A proxy said 2xx, or nobody selected the event: Stripe lists no failure."""
+    """A proxy answered 2xx, or the endpoint does not select the event: Stripe lists no failure."""
     with world(tmp_path, sweep="20m") as made:
         made.subscribe()
         made.stripe.webhook.lost_count_as_delivered = True

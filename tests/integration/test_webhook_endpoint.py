@@ -60,7 +60,7 @@ class Endpoint:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
 
     def raw(self, *sent: bytes, pause: float = 0.0) -> bytes:
-        """What comes back for these bytes on a new connection, until the endpoint closes it or says nothing more."""
+        """Send bytes on a new connection; return the answer until the endpoint closes it or sends nothing more."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=3) as connection:
             for part in sent:
                 with contextlib.suppress(ConnectionError):

@@ -22,7 +22,7 @@ KEY = {"Idempotency-Key": "key-1", "X-Api-Key": "pk_test_public.topsecret"}
 
 @dataclass
 class Replies:
-    """Answers requests with what is planned, in order, the last one for ever; and remembers them."""
+    """Planned answers, given in order, the last one for ever; the requests are kept."""
 
     planned: list[httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]]
     requests: list[httpx.Request] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Bench:
     slept: list[float]
 
     def send(self, method: str = "GET", *, service: str = "PacSpace", content: bytes | None = None) -> Answer:
-        """One call."""
+        """Send one call."""
         return self.transport.send(call(method, service=service, content=content))
 
     @property
@@ -94,7 +94,7 @@ def status(code: int, **headers: str) -> httpx.Response:
 
 @dataclass
 class Lease:
-    """Counts how often it was asked for, and is lost after so many times."""
+    """A lease that counts how often it was checked, and is lost after so many times."""
 
     lasts: int = 10**6
     asked: int = 0

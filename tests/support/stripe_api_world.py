@@ -58,7 +58,7 @@ class ApiWorld:
         return drafts[-1]
 
     def asked(self) -> list[str]:
-        """The requests since the draft was made."""
+        """Return the requests since the draft was made."""
         return [f"{request.method} {request.url.path}" for request in self.seen]
 
 

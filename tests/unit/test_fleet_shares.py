@@ -39,7 +39,7 @@ class Fleet:
         return share.held if share else 0
 
     def settled(self, wishes: dict[str, Wish]) -> dict[str, int]:
-        """What each holds when all wish the same for some seconds."""
+        """Let all processes wish the same for some seconds; return what each holds."""
         held: dict[str, int] = {}
         for _ in range(10):
             held = {name: self.wishes(name, wish) for name, wish in wishes.items()}

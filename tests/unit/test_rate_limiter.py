@@ -29,7 +29,7 @@ def limiter(clock: ManualClock, endpoint: int = 25, total: int = 100) -> RateLim
 
 
 def wait(rates: RateLimiter, clock: ManualClock, endpoint: str = READ) -> timedelta:
-    """How long one request to an endpoint waited."""
+    """Send one request to an endpoint; return how long it waited."""
     before = clock.now()
     with rates.turn(endpoint, until=before + timedelta(minutes=1)) as turn:
         turn.sends()

@@ -10,7 +10,7 @@ from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 _ALIVE = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN)
 
 
-class RecordingStripe(StripeApi):
+class PreviewStripe(StripeApi):
     """A :class:`StripeApi` that sends no write and applies each one to the invoice that the next read returns.
 
     Finalization makes an invoice paid when nothing is due, else open (FACTS 2.1.4); its lines stay as read, although
