@@ -107,7 +107,7 @@ class CheckContext:
     def hold(self, case: Case, *, again: bool) -> Case:
         state = case.state
         if again:
-            state = self.alerted(state, "hold_undone", "somebody set auto_advance=true under our hold: held again")
+            state = self.alerted(state, "hold_undone", "another party set auto_advance=true under our hold: held again")
             state = forgotten(state, "hold_undone")
         if again or case.invoice.status is InvoiceStatus.OPEN:
             state = undone(state, case.invoice, case.now)
@@ -126,7 +126,7 @@ class CheckContext:
             self.writes(case).unsign(case.invoice)
 
     def stays(self, case: Case, stopped: tuple[Stop, ...]) -> CheckOutcome:
-        """Leave the invoice where it is because somebody else is stopping it: alert, and check again later."""
+        """Leave the invoice where it is because another party is stopping it: alert, and check again later."""
         state = replace(case.state, detail="; ".join(stop.detail for stop in stopped))
         for stop in stopped:
             state = self.alerted(state, stop.alert.kind, stop.detail)

@@ -156,7 +156,7 @@ class Check:
             state = replace(state, failures=0)
         return replace(outcome, state=state, steps=tuple(self.context.done))
 
-    def _steps(  # noqa: C901, PLR0911  # the story is told in one place, and each step may end it
+    def _steps(  # noqa: C901, PLR0911  # all steps in one place, and each one may end the check
         self, state: InvoiceState, waiver: Waiver | None
     ) -> CheckOutcome:
         # 2. Read the invoice and all its lines.
@@ -287,7 +287,7 @@ class Check:
         if findings.proves(case.invoice, finding):
             self.context.did(state, str(actions.Prove()))
         waiver, figures = state.waiver, figures_of(finding)
-        # A figure that could not be read now does not say that it changed.
+        # A figure that could not be read now is no sign of a change.
         ends = waiver is not None and not state.cleared and finding.reason not in TRANSIENT
         if ends and waiver is not None and not same_figures(waiver.figures, figures):
             detail = f"it named {dict(waiver.figures)}, billed is now {figures}"
@@ -406,8 +406,8 @@ class Check:
     def _planned(self, case: Case, finding: Finding) -> tuple[tuple[actions.Action, ...], Case]:
         """Return what the finding asks for, and the case as it was read for that.
 
-        An invoice that is to be set free is read once more: somebody may have stopped it while it was compared. Raises
-        NotEditable when it is not where it was.
+        An invoice that is to be set free is read once more: another party may have stopped it while it was compared.
+        Raises NotEditable when it is not where it was.
         """
         dated = finding.shifted(case.ahead) if case.ahead else finding
         planned = self._asked_for(case, dated)

@@ -15,7 +15,7 @@ from pacspace_stripe.vocabulary.webhooks import INVOICE_SENT_ARRIVES, EventType
 
 
 def with_updates(services: Services, state: InvoiceState) -> InvoiceState:
-    """Return the state with what updates of somebody else under our hold say of ``auto_advance``."""
+    """Return the state with what updates of another party under our hold say of ``auto_advance``."""
     journal, stopped_at = services.store.journal, state.stopped_at
     unread: tuple[datetime, ...] = ()
     for at in journal.pending_updates(state.invoice_id):
@@ -55,7 +55,7 @@ def with_finalizer(services: Services, state: InvoiceState, invoice: Invoice) ->
 
 
 def was_deleted(services: Services, state: InvoiceState, now: datetime) -> bool:
-    """Return whether Stripe has an event of the deletion; an event that cannot be read says nothing."""
+    """Return whether Stripe has an event of the deletion; an event that cannot be read proves nothing."""
     since = min(state.first.at if state.first else now, now)
     try:
         return services.stripe.was_deleted(state.invoice_id, since)

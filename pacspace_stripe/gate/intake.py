@@ -42,7 +42,7 @@ from pacspace_stripe.vocabulary.invoices import Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.policy import Mode
 
 MOST_PUT_BACK = 5
-"""Number of times in a row that a stamp is put back after somebody else changed it."""
+"""Number of times in a row that a stamp is put back after another party changed it."""
 
 
 def read(context: CheckContext, state: InvoiceState) -> Case:
@@ -72,7 +72,7 @@ def _read_standing(
 
 
 def read_again(context: CheckContext, case: Case) -> Case:
-    """Read the invoice once more: a write of this check, or somebody else, may have changed it."""
+    """Read the invoice once more: a write of this check, or another party, may have changed it."""
     read, state, now, ahead = _read_standing(context, case.state, case.now, case.ahead)
     case = with_stamp_put_back(context, replace(case, state=state, now=now, ahead=ahead, invoice=read))
     return replace(case, invoice=mapped(case.invoice, case.state.mapping))
@@ -103,9 +103,9 @@ def gone(context: CheckContext, state: InvoiceState) -> CheckOutcome:
 
 
 def with_stamp_put_back(context: CheckContext, case: Case) -> Case:
-    """Alert about a change of our stamp by somebody else, and write the stamp again.
+    """Alert about a change of our stamp by another party, and write the stamp again.
 
-    A frozen footer cannot be written: where the gate holds the invoice, ``stops`` keeps it and says so.
+    A frozen footer cannot be written: where the gate holds the invoice, ``stops`` keeps it there and alerts.
     """
     invoice, state = case.invoice, case.state
     changed = changed_stamp(invoice, state)
@@ -113,17 +113,17 @@ def with_stamp_put_back(context: CheckContext, case: Case) -> Case:
         return replace(case, state=replace(state, put_back=0))
     draft = invoice.status is InvoiceStatus.DRAFT
     if changed.footer and not draft and not footer_is_lost(invoice, state):
-        detail = "somebody changed our block in its footer, and it is frozen now"
+        detail = "another party changed our block in its footer, and it is frozen now"
         state = context.alerted(state, "footer_changed", detail)
     if not changed.metadata and not draft:
         return replace(case, state=state)
     if context.services.policy.mode is Mode.OBSERVE:
-        detail = f"somebody changed our stamp, and observing puts nothing back: {changed}"
+        detail = f"another party changed our stamp, and observing puts nothing back: {changed}"
         return replace(case, state=context.alerted(state, "stamp_changed", detail))
     if state.put_back >= MOST_PUT_BACK:
-        detail = f"somebody changes our stamp again and again: {changed}"
+        detail = f"another party changes our stamp again and again: {changed}"
         return replace(case, state=context.alerted(state, "stamp_contested", detail))
-    state = context.alerted(state, "stamp_changed", f"somebody changed our stamp, put back: {changed}")
+    state = context.alerted(state, "stamp_changed", f"another party changed our stamp, put back: {changed}")
     state, invoice = context.writes(case).put_back(invoice, forgotten(state, "stamp_changed"), changed)
     context.did(state, "put back the stamp")
     return replace(case, state=state, invoice=invoice)
@@ -156,7 +156,7 @@ def with_usages(context: CheckContext, case: Case) -> Case:
     if usages:
         precaution = not stopped_as_metered and all(usage.may_be_unmetered for usage in usages)
     else:
-        # Where somebody took away what named the system that counted its usage, the items that may bill it are
+        # Where another party took away what named the system that counted its usage, the items that may bill it are
         # still there: nothing was answered, and the precaution becomes a hold.
         unnamed = any(window["meter"] == UNNAMED for window in state.windows)
         answered = names_metronome(case.invoice) or not unnamed
@@ -180,7 +180,7 @@ def _stop_unread(context: CheckContext, case: Case) -> None:
 
 
 def nothing_metered(context: CheckContext, case: Case) -> CheckOutcome:
-    """End the invoice. A precautionary hold or backstop is undone, unless somebody else stopped it, too."""
+    """End the invoice. A precautionary hold or backstop is undone, unless another party stopped it, too."""
     state, invoice = case.state, case.invoice
     draft = invoice.status is InvoiceStatus.DRAFT
     held = state.held and not invoice.auto_advance and (draft or invoice.status is InvoiceStatus.OPEN)
@@ -208,7 +208,7 @@ def with_reported_problems(context: CheckContext, case: Case) -> Case:
     """Alert about a mail that left under our hold, and about a finalization that failed at Stripe."""
     state, invoice = case.state, case.invoice
     if state.held and invoice.status is InvoiceStatus.OPEN and foreign_acts.was_mailed(context.services, invoice):
-        detail = "somebody had Stripe mail it under our hold: the customer has it"
+        detail = "another party had Stripe mail it under our hold: the customer has it"
         state = context.alerted(state, "sent_under_hold", detail)
     if invoice.finalization_error:
         kind = f"finalization_failed:{invoice.finalization_error}"
@@ -217,7 +217,7 @@ def with_reported_problems(context: CheckContext, case: Case) -> Case:
 
 
 def with_waiver(context: CheckContext, case: Case, given: Waiver | None) -> Case:
-    """Take a person's decision about a finding that is wrong or unproven, or about stops of somebody else."""
+    """Take a person's decision about a finding that is wrong or unproven, or about stops of another party."""
     if given is None:
         return case
     state, invoice, policy = case.state, case.invoice, context.services.policy

@@ -208,7 +208,7 @@ class StripeWrites:
         return done, bool(changes)
 
     def put_back(self, invoice: Invoice, state: InvoiceState, changed: ChangedStamp) -> tuple[InvoiceState, Invoice]:
-        """Write our last stamp again where somebody changed it, the footer only of a draft; return the invoice then."""
+        """Write our last stamp again where another party changed it, the footer on drafts only; return the invoice."""
         changes: dict[str, Any] = {"metadata": changed.metadata} if changed.metadata else {}
         block = state.stamp.footer if state.stamp else None
         if changed.footer and block and invoice.status is InvoiceStatus.DRAFT:
@@ -238,7 +238,7 @@ class StripeWrites:
         try:
             self.stripe.finalize_invoice(invoice.invoice_id)
         except NotEditable:
-            # Somebody else finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events tell.
+            # Another party finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events tell.
             self.leased.save(state)
             raise
         done = intent.at_step(HoldStep.FINALIZED)
@@ -255,7 +255,7 @@ class StripeWrites:
         intent = state.at_step(HoldStep.RELEASING)
         self.leased.save(intent)
         self._noted("release", invoice, verdict=state.verdict.value if state.verdict else None)
-        # The stamp goes along in the same update: what somebody took off after the last read is back when it leaves.
+        # The stamp goes along in the same update: it is whole again even if a key was removed after the last read.
         stamped = state.stamp
         proof = stamped.metadata if stamped and stamped.evidence_sha256 == state.evidence_sha256 else {}
         metadata = {**proof, **_unsigned(invoice)}

@@ -18,7 +18,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Hold: ``auto_advance=false``. ``again``: somebody undid our hold."""
+    """Hold: ``auto_advance=false``. ``again``: another party undid our hold."""
 
     again: bool = False
 

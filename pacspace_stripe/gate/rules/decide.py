@@ -94,7 +94,7 @@ def _draft(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime)
 
 
 def _let_go(invoice: Invoice, state: InvoiceState, policy: Policy) -> bool:
-    """Return whether our own stamp set it free, as the policy in force allows: nobody undid a hold then."""
+    """Return whether our own stamp set it free, as the policy in force allows: no hold was undone then."""
     if fails_closed(state, policy) and policy.finalize is FinalizePolicy.STRICT:
         return False
     no_room = isinstance(state.position, Stamped) and EVIDENCE_KEY not in invoice.metadata
@@ -329,7 +329,7 @@ def would_hold(invoice: Invoice, state: InvoiceState, policy: Policy, now: datet
 
 
 def _got_away(state: InvoiceState, policy: Policy) -> bool:
-    """Return whether it left only because nobody enforces: the gate would have held it as a draft."""
+    """Return whether it left only because the gate only observes: the gate would have held it as a draft."""
     first = state.first
     return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(state)
 

@@ -2,7 +2,7 @@
 
 The footer belongs to the merchant and is often legal text, so everything outside our two marker lines is kept to the
 letter. A block reaches from the last opening line before a closing line to that closing line; a marker line without
-its partner is text like any other. What stands between the two is ours, whoever wrote it.
+its partner is text like any other. What stands between the two is ours, even if a person wrote it.
 
 A block is still ours where the vendor or a person changed white space alone: line ends, spaces at the ends of lines
 or within a marker, of whatever kind and number, empty lines. Where even line breaks were taken out, so that a marker

@@ -214,12 +214,12 @@ def _few_keys(keys: Mapping[str, str], room: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedStamp:
-    """Change of our last stamp by somebody else."""
+    """Change of our last stamp by another party."""
 
     metadata: Mapping[str, str]
     """The changes that put our keys back; the merchant's own are not among them."""
     footer: bool
-    """Our block in the footer is gone, or says something else."""
+    """Our block in the footer is gone, or has another text."""
 
     def __str__(self) -> str:
         return ", ".join([*sorted(self.metadata), *(["footer"] if self.footer else [])])

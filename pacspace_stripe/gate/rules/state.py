@@ -88,7 +88,7 @@ Position = Free | Held | Stamped | Released | Cleared | Ended
 
 
 class Finalizer(StrEnum):
-    """Origin of the finalization of an invoice under our hold, as Stripe's events say."""
+    """Origin of the finalization of an invoice under our hold, by Stripe's events."""
 
     US = "us"
     STRIPE = "stripe"
@@ -143,13 +143,13 @@ class WrittenStamp:
     footer: str | None = None
     """Text of our block in the footer; None when none was written."""
     written: bool = False
-    """Stripe took it: whatever is missing of it since then was changed by somebody else."""
+    """Stripe took it: whatever is missing of it since then was changed by another party."""
     without_footer: str = ""
     """Cause for a draft to be stamped without a footer."""
 
 
 ANY_STOP = "any"
-"""In a waiver that is being given: release the invoice although somebody else stopped it."""
+"""In a waiver that is being given: release the invoice although another party stopped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,11 +207,11 @@ class InvoiceState:
     finalizer: Finalizer | None = None
     """Origin of its finalization under our hold; None while the gate has neither finalized it nor asked Stripe."""
     undone_at: datetime | None = None
-    """Time when somebody last set ``auto_advance=true`` under our hold."""
+    """Time when another party last set ``auto_advance=true`` under our hold."""
     stopped_at: datetime | None = None
-    """Time when somebody else last set ``auto_advance=false`` on it, as Stripe's events say."""
+    """Time when another party last set ``auto_advance=false`` on it, by Stripe's events."""
     unread_updates: tuple[datetime, ...] = ()
-    """Times of updates that somebody else sent under our hold and whose events could not be read."""
+    """Times of updates that another party sent under our hold and whose events could not be read."""
     verdict: Verdict | None = None
     reason: Reason | None = None
     detail: str = ""
@@ -221,7 +221,7 @@ class InvoiceState:
     """Readings of Stripe's meters by meter and window (``WindowResult.key``); at first the draft's own lines."""
     stamp: WrittenStamp | None = None
     put_back: int = 0
-    """Number of times in a row that the stamp was put back after somebody else changed it."""
+    """Number of times in a row that the stamp was put back after another party changed it."""
     evidence_sha256: str | None = None
     evidence_core: str | None = None
     """SHA-256 of the last evidence without its time and chain: an equal one has nothing new to say."""

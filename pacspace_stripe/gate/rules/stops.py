@@ -1,4 +1,4 @@
-"""Stops: acts of somebody else that keep an invoice from being released, and acts that cannot be ruled out.
+"""Stops: acts of another party that keep an invoice from being released, and acts that cannot be ruled out.
 
 Our hold looks like the one that Stripe sets when a subscription is canceled (``auto_advance=false``, FACTS 12.5), so a
 release would undo it. ``stops`` is the only place that decides whether an invoice may be released, finalized or given
@@ -94,7 +94,7 @@ def _found(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
         yield Stop(
             kind=StopKind.FOOTER_CHANGED,
             about=state.stamp.evidence_sha256,
-            detail="somebody changed our block in its footer before it was finalized, and Stripe has frozen it: "
+            detail="another party changed our block in its footer before it was finalized, and Stripe has frozen it: "
             f"the PDF would not name the proof. Void it and bill it again, {_OR_RELEASE}",
         )
     if invoice.customer_deleted:
@@ -108,8 +108,8 @@ def _found(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
         yield Stop(
             kind=StopKind.UNKNOWN,
             about=permission,
-            detail=f"{what} could not be read, so nobody knows whether it was stopped. Give the key in STRIPE_API_KEY "
-            f"{permission}, {_OR_RELEASE}",
+            detail=f"{what} could not be read, so it is not known whether it was stopped. Give the key in "
+            f"STRIPE_API_KEY {permission}, {_OR_RELEASE}",
         )
     states = invoice.subscriptions or ()
     for subscription in states:
@@ -120,7 +120,7 @@ def _found(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
 
 
 def _stopped(at: datetime | None) -> Stop:
-    detail = f"somebody else set auto_advance=false on it. {_BY_HAND}"
+    detail = f"another party set auto_advance=false on it. {_BY_HAND}"
     return Stop(kind=StopKind.STOPPED_BY_SOMEBODY, at=at, detail=detail)
 
 
@@ -130,8 +130,8 @@ def _by_hand(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
         yield Stop(
             kind=StopKind.UNKNOWN,
             about="update",
-            detail="somebody changed it under our hold, and Stripe does not say what. Give the key in STRIPE_API_KEY "
-            f"rak_event_read, {_OR_RELEASE}",
+            detail="another party changed it under our hold, and Stripe does not say what. Give the key in "
+            f"STRIPE_API_KEY rak_event_read, {_OR_RELEASE}",
         )
     if state.stopped_at is not None and not _resumed(state, state.stopped_at):
         yield _stopped(state.stopped_at)
@@ -142,7 +142,7 @@ def _by_hand(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
         yield Stop(
             kind=StopKind.FINALIZED_BY_SOMEBODY,
             at=finalized_at,
-            detail="somebody finalized it under our hold without letting it advance, as before a void. "
+            detail="another party finalized it under our hold without letting it advance, as before a void. "
             f"{_BY_HAND}; otherwise void it or mark it as paid",
         )
     elif state.finalizer is Finalizer.UNKNOWN and not _resumed(state, finalized_at):
@@ -155,7 +155,7 @@ def _by_hand(invoice: Invoice, state: InvoiceState) -> Iterator[Stop]:
 
 
 def _resumed(state: InvoiceState, since: datetime) -> bool:
-    """Return whether somebody set ``auto_advance=true`` after that: resuming is a person's choice."""
+    """Return whether another party set ``auto_advance=true`` after that: resuming is a person's choice."""
     return state.undone_at is not None and state.undone_at >= since
 
 
@@ -190,7 +190,7 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, state: InvoiceS
     """Return whether the cancellation itself made the invoice, which Stripe collects as usual.
 
     Seen with ``auto_advance=true`` and its subscription canceled already, it was not stopped by that. Otherwise the
-    times say it: a subscription that ends at its period's end was canceled before (``canceled_at`` is the request).
+    times decide: a subscription that ends at its period's end was canceled before (``canceled_at`` is the request).
     Stripe's times are whole seconds: in the very second in which the invoice was made, a subscription that was still
     there at first sight was canceled after that.
     """
@@ -207,7 +207,7 @@ def _is_final(subscription: SubscriptionState, invoice: Invoice, state: InvoiceS
 def withheld(
     actions: tuple[Action, ...], invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime
 ) -> tuple[Action, ...]:
-    """Replace the actions that would set free an invoice that somebody else is stopping by alerts about the stops."""
+    """Replace the actions that would set free an invoice that another party is stopping by alerts about the stops."""
     stopped = stops(invoice, state) if any(map(_sets_free, actions)) else ()
     if not stopped:
         return actions

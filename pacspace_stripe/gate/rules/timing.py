@@ -11,7 +11,7 @@ from pacspace_stripe.vocabulary.windows import floor_to
 SOONEST_FINALIZATION = timedelta(minutes=1)
 """Distance to now of a finalization time that is given back after it has passed."""
 FOREIGN_HOLD_INTERVAL = timedelta(days=1)
-"""Interval between checks of a stamped invoice that somebody else keeps back: an event or the sweep reports its end."""
+"""Interval between checks of a stamped invoice that another party keeps back: an event or the sweep reports its end."""
 SOONEST_CLOCK_CHECK, CLOCK_INTERVAL = timedelta(seconds=30), timedelta(minutes=5)
 """Interval between checks of a test clock's invoice: the gate does not receive the event of a clock's move."""
 GIVE_UP_AFTER = timedelta(days=3)
@@ -45,13 +45,13 @@ def given_back_at(invoice: Invoice, state: InvoiceState, now: datetime) -> datet
 
 
 def rescheduled(invoice: Invoice, state: InvoiceState) -> bool:
-    """Return whether somebody moved the backstop that we set: the finalization time is theirs then."""
+    """Return whether another party moved the backstop that we set: the finalization time is theirs then."""
     at, backstop_at = invoice.automatically_finalizes_at, state.backstop_at
     return at is not None and backstop_at is not None and abs(at - backstop_at) >= timedelta(seconds=1)
 
 
 def by_real_time(wait: timedelta, real_now: datetime) -> datetime:
-    """Return when to check an invoice again that waits for its test clock, which moves whenever somebody moves it."""
+    """Return when to check an invoice again that waits for its test clock, which moves when a person moves it."""
     return real_now + min(max(wait, SOONEST_CLOCK_CHECK), CLOCK_INTERVAL)
 
 

@@ -29,7 +29,7 @@ from pacspace_stripe.vocabulary.policy import FinalizePolicy, Policy
 def with_reading(state: InvoiceState, invoice: Invoice, now: datetime) -> InvoiceState:
     """Return the state with the invoice's ids and, at first sight, Stripe's own plan for it.
 
-    A hold of somebody else that was lifted since makes a first sight again: from now on the invoice is the gate's to
+    A hold of another party that was lifted since makes a first sight again: from now on the invoice is the gate's to
     hold, and a stamp that was written meanwhile lets nothing go.
     """
     lifted = state.first is not None and not state.first.auto_advance and not state.held and invoice.auto_advance
@@ -41,19 +41,19 @@ def with_reading(state: InvoiceState, invoice: Invoice, now: datetime) -> Invoic
         canceled=_is_canceled(invoice),
     )
     if invoice.status is InvoiceStatus.DRAFT and state.finalizer is Finalizer.US:
-        # Our finalization did not take place: a later finalization is somebody else's.
+        # Our finalization did not take place: a later finalization is another party's.
         state = replace(state, finalizer=None)
     sign = Sign.on(invoice.metadata, invoice.invoice_id)
     alive = invoice.status not in GIVEN_UP and invoice.status is not InvoiceStatus.PAID
     if sign and alive and not state.held and not invoice.auto_advance:
-        # The database is a new one, or an older copy: the sign on the invoice says what the old one knew.
+        # The database is a new one, or an older copy: the sign on the invoice keeps what the old one knew.
         draft = InvoiceStatus.DRAFT
         first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
         state = replace(state, first=first, position=Held(cause=sign.cause), held_at=sign.since)
     elif state.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
         state = replace(state, first=seen, position=Free(), stamp=None, backstop=None)
     elif state.requested and not invoice.auto_advance:
-        # A hold was asked for, and its answer was not noted: either Stripe took it, or somebody else set one.
+        # A hold was asked for, and its answer was not noted: either Stripe took it, or another party set one.
         could_sign = len(invoice.metadata) < MOST_KEYS
         ours = replace(state.at_step(HoldStep.HELD), held_at=state.held_at or now)
         state = replace(state, first=seen, position=Free()) if could_sign and not sign else ours

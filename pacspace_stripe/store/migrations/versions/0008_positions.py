@@ -33,6 +33,8 @@ def downgrade() -> None:
 def _rewrite(converted: Callable[[dict[str, Any]], dict[str, Any]], stage: Callable[[dict[str, Any]], str]) -> None:
     connection, last = op.get_bind(), ""
     query = sa.select(_JOBS.c.subject_id, _JOBS.c.memory).order_by(_JOBS.c.subject_id).limit(_AT_ONCE)
+    # Locked: a process that saves a row meanwhile waits, and its newer state is not overwritten.
+    query = query.with_for_update()
     while rows := connection.execute(query.where(_JOBS.c.subject_id > last)).all():
         for subject_id, memory in rows:
             new = converted(memory)
