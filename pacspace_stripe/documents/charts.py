@@ -79,6 +79,7 @@ class ChartValues:
 
 def bars(days: tuple[Day, ...]) -> DailyBars:
     """Return exact figures and bar heights on one scale; no bars for no days."""
+    # Both sides share one scale, which includes 0: a bar is never cut off at its foot.
     known = [quantity for day in days for quantity in (day.billed, day.recorded) if quantity is not None]
     least, most = min([_ZERO, *known]), max([_ZERO, *known])
     span = most - least

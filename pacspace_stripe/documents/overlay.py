@@ -111,6 +111,7 @@ class Overlay:
                     again |= take_strip_off(page)
                     visible = visible_page(page)
                     width = round(visible.width, 2)
+                    # Pages of one width share one drawing, which keeps a long invoice small.
                     if width not in strips:
                         strips[width] = draw_strip(self._typesetter, lines, width, into=file)
                     put_strip(file, page, visible, strips[width], date)

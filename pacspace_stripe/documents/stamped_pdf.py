@@ -92,6 +92,7 @@ class InvoiceStamper:
         """Return the decision that the invoice names at Stripe; if it names none, the last one about it."""
         chains = self.store.chains
         named = invoice.metadata.get(EVIDENCE_KEY)
+        # In observe mode nothing is stamped at Stripe, so the invoice names no evidence.
         if named is None:
             return chains.decision_of(invoice.invoice_id)
         found = chains.find(named)

@@ -74,6 +74,7 @@ class Statements:
         Without ``daily``, no figures by day are asked for; those of an earlier statement are shown. Raises NotFound
         for an invoice that was never compared, or that carries the stamp of evidence which is not in this database.
         """
+        # The invoice names evidence of a lost database: a statement of other evidence would contradict its stamp.
         if self.store.stamped_elsewhere(invoice_id) is not None:
             raise not_here(invoice_id)
         chains = self.store.chains
@@ -82,6 +83,7 @@ class Statements:
         document: dict[str, Any] = json.loads(evidence.document)
         details = self._details(evidence.sha256, document, daily=daily)
         footer, waiver = details.footer, document["waiver"]
+        # The footer that the invoice carries is repeated word for word, unless it froze with an earlier decision.
         if footer is None or not is_about(footer, document, evidence.sha256):
             footer = self.documents.render_footer(footer_view(document, evidence.sha256))
         view = StatementView(
@@ -116,6 +118,7 @@ class Statements:
         )
         if daily and details.days is None:
             details = self._with_days(details, invoice, document)
+        # Kept although daily figures may be missing: number, name and footer are known, and the days are tried again.
         self.store.journal.remember_fact(name, _serialized(details))
         return details
 

@@ -113,6 +113,7 @@ def statement_values(
     links = dict.fromkeys(one_line(window.verify_url) for window in view.windows if window.verify_url)
     codes = {link: qr_code(link) for link in links} if len(links) <= MOST_CODES else {}
     footer = view.footer
+    # Such a footer never fits on an invoice. `verify` knows this sentence and looks for the roots in the table.
     if len(footer) > FOOTER_LIMIT:
         heading = "Metered usage as recorded in PacSpace, an independent ledger"
         footer = f"{heading}\n{ROOTS_IN_TABLE}\nEvidence SHA-256: {view.evidence_sha256}"

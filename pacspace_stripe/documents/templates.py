@@ -55,6 +55,7 @@ class Templates:
             loader=ChoiceLoader(
                 [PrefixLoader({BUILT_IN: FileSystemLoader(built_in())}), FileSystemLoader(self.folders)]
             ),
+            # A name that does not exist is an error, never an empty place on a customer's invoice.
             undefined=StrictUndefined,
             autoescape=select_autoescape(("html", "html.jinja")),
             trim_blocks=True,

@@ -86,6 +86,7 @@ class Typesetter:
         otherwise. ``issued_at`` is when the file says it was made, in whole seconds. RenderError names template, line
         and problem.
         """
+        # Attachments go around the template, so that a template of the user's cannot leave the evidence out.
         listed = [by_name(each) | {"content": each.content.decode()} for each in attachments]
         inputs = {"attachments": json.dumps(listed, ensure_ascii=False)}
         timestamp = utc(issued_at).replace(microsecond=0)

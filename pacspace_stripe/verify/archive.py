@@ -33,6 +33,7 @@ def read_zip(data: bytes) -> Mapping[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             _check(entries)
+            # Else another program could see other files in it than this one.
             if not _one_archive(data, entries):
                 _refuse("it has bytes that belong to none of its entries")
             return _unpacked(archive, entries)

@@ -38,8 +38,8 @@ def adds_up(document: EvidenceDocument) -> Result:
     lines = sum(len(window.lines) for window in document.windows)
     verdict = f"{document.decision.verdict} ({document.decision.reason})"
     windows = plural(len(document.windows), "window")
-    said = f"{windows}, {plural(lines, 'invoice line')}, and the verdict that follows from them: {verdict}"
-    return unless(problems(document), said)
+    consistent = f"{windows}, {plural(lines, 'invoice line')}, and the verdict that follows from them: {verdict}"
+    return unless(problems(document), consistent)
 
 
 def problems(document: EvidenceDocument) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _reason(window: WindowModel, tolerance: Decimal) -> Iterator[str]:
 
 def _fits(reason: Reason, billed: Decimal, recorded: Decimal, tolerance: Decimal) -> bool:
     agree = equal(billed, recorded, tolerance=tolerance)
-    said = {
+    follows = {
         Reason.EXACT: equal(billed, recorded),
         Reason.WITHIN_TOLERANCE: agree,
         Reason.ZERO: billed == recorded == 0,
@@ -195,7 +195,7 @@ def _fits(reason: Reason, billed: Decimal, recorded: Decimal, tolerance: Decimal
         Reason.UNDERBILLED: billed < recorded,
         Reason.CHANGED_AT_FINALIZATION: False,  # the reason of a whole invoice, never of a window
     }
-    return said.get(reason, True) and not (agree and reason in _FIGURES_DIFFER)
+    return follows.get(reason, True) and not (agree and reason in _FIGURES_DIFFER)
 
 
 def _lines_once(document: EvidenceDocument) -> Iterator[str]:

@@ -20,8 +20,7 @@ import pikepdf
 
 from pacspace_stripe.errors import UnreadableDocument
 from pacspace_stripe.evidence.reader import LARGEST
-from pacspace_stripe.verify import page_texts
-from pacspace_stripe.verify import printed_text as printed
+from pacspace_stripe.verify import page_texts, printed_text
 
 ATTACHMENT = "evidence.json"
 LARGEST_PDF = 64 * 1024 * 1024
@@ -155,13 +154,13 @@ def _page_texts(data: bytes) -> tuple[str, ...]:
         _refuse(f"its pages take more than {_MOST_SECONDS} seconds to read")
     if ran.returncode != 0:
         _refuse("its pages take more time or memory to read than a document does")
-    said = json.loads(ran.stdout)
-    return tuple(said["texts"]) if "texts" in said else _refuse(said["refused"])
+    answer = json.loads(ran.stdout)
+    return tuple(answer["texts"]) if "texts" in answer else _refuse(answer["refused"])
 
 
 def _what_else(pages: Sequence[str]) -> str:
     """Return what to do with a PDF that names a proof root and carries no evidence of it."""
-    roots = printed.roots_in("\n".join(pages))
+    roots = printed_text.roots_in("\n".join(pages))
     if not roots:
         return ""
     ask = f"`pacspace-stripe verify {roots[0]}` asks PacSpace about the proof root on it"
@@ -244,8 +243,8 @@ def _xmp_keywords(pdf: pikepdf.Pdf) -> str | None:
 
 def _info(pdf: pikepdf.Pdf, name: str) -> str | None:
     info = pdf.trailer.get("/Info")
-    said = None if info is None else info.get(name)
-    return None if said is None else str(said)
+    value = None if info is None else info.get(name)
+    return None if value is None else str(value)
 
 
 def _refuse(problem: str) -> NoReturn:

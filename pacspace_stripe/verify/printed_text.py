@@ -9,7 +9,7 @@ space, hyphens and case.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,7 +48,9 @@ def on_every_page(pages: Sequence[str], evidence: ReadEvidence, earlier: Sequenc
         return cannot_tell("there is no page")
     printed = [_PrintedText(f"page {number}", squeezed(page)) for number, page in enumerate(pages, start=1)]
     named = f"every page names the evidence and {_roots_of(evidence)}, and no others"
-    in_table = _in_table(printed, evidence.document)
+    # Where the roots are too many for a footer, the footers say that the table names them.
+    text = "\n".join(page.text for page in printed)
+    in_table = _ROOTS_IN_TABLE in text and not any(_missing_roots(text, evidence.document))
     return together(
         [_check(page, evidence, earlier, named, in_table=in_table) for page in printed], otherwise="there is no page"
     )
@@ -95,12 +97,6 @@ class _PrintedText:
         return tuple((start, end) for start, end in zip(starts, ends, strict=True) if start >= 0)
 
 
-def _in_table(pages: Sequence[_PrintedText], document: EvidenceDocument) -> bool:
-    """Return whether every root is somewhere in the document, and its footers say so instead of naming them."""
-    text = "\n".join(page.text for page in pages)
-    return _ROOTS_IN_TABLE in text and not any(_missing_roots(text, document))
-
-
 def _check(
     printed: _PrintedText,
     evidence: ReadEvidence,
@@ -109,61 +105,41 @@ def _check(
     *,
     in_table: bool = False,
 ) -> Result:
-    if not any(char.isalnum() for char in printed.text):
-        return cannot_tell(f"{printed.where} has no text that can be read")
-    others = set(_HASH.findall(printed.text)) - {evidence.sha256}
+    """Compare one text with the evidence: the decision it is about, its hash, its roots and its figures."""
+    where, text = printed.where, printed.text
+    if not any(char.isalnum() for char in text):
+        return cannot_tell(f"{where} has no text that can be read")
+    # 1. The decision: a footer that Stripe froze at finalization may name an earlier one, beside ours or in its place.
+    ours = evidence.sha256 in text
+    others = set(_HASH.findall(text)) - {evidence.sha256}
     known = [link for link in earlier if link.sha256 in others]
     unknown = sorted(others - {link.sha256 for link in known})
-    if unknown and _may_be_frozen(printed, evidence):
-        return cannot_tell(_frozen_with(printed, unknown[0], evidence))
-    frozen = known[-1] if known and evidence.sha256 not in printed.text else None
-    if frozen is not None:
-        named = (
-            f"{printed.where} froze with link {frozen.document.chain.sequence}, an earlier decision about the invoice"
-        )
+    may_be_frozen = not ours or not any(_missing_roots(text, evidence.document))
+    if unknown and may_be_frozen and evidence.document.invoice_status != "draft":
+        beside = "also names" if ours else "names"
+        why = "an earlier stamp that froze into the invoice, if the vendor's bundle has it in its chain"
+        return cannot_tell(f"{where} {beside} other evidence, {unknown[0]}, which is not here: {why}")
+    expected = evidence
+    if known and not ours:
+        expected = known[-1]
+        named = f"{where} froze with link {expected.document.chain.sequence}, an earlier decision about the invoice"
+    # 2. The hash.
+    problems = [f"names other evidence, {other}" for other in unknown]
+    if expected.sha256 not in text:
+        problems.append("does not name the evidence")
+    # 3. The roots: none of PacSpace's usual form that the evidence does not have, and none missing.
     documents = [evidence.document, *(link.document for link in known)]
-    problems = [*_hashes(printed.text, unknown, (frozen or evidence).sha256)]
-    problems += _foreign_roots(printed.text, documents)
-    if not (in_table and _ROOTS_IN_TABLE in printed.text):
-        problems += _missing_roots(printed.text, (frozen or evidence).document)
-    figures = list(_figures(printed, documents))
-    problems += [_other_figures(one) for one in figures if one.in_footer]
-    if not problems and (outside := [one for one in figures if one.meter is not None]):
-        return cannot_tell(f"{printed.where} {_other_figures(outside[0])}, though not in the footer")
-    return unless((f"{printed.where} {problem}" for problem in problems), named)
-
-
-def _other_figures(figures: "_Figures") -> str:
-    meter = "" if figures.meter is None else f" of {figures.meter}"
-    records = "1 record" if figures.count == "1" else f"{figures.count} records"
-    return f"says {figures.usage} in {records}{meter}, which the evidence does not"
-
-
-def _may_be_frozen(printed: _PrintedText, evidence: ReadEvidence) -> bool:
-    """Return whether a footer can have frozen with other evidence: in the place of our stamp, or beside a whole one."""
-    if evidence.document.invoice_status == "draft":
-        return False
-    return evidence.sha256 not in printed.text or not any(_missing_roots(printed.text, evidence.document))
-
-
-def _frozen_with(printed: _PrintedText, other: str, evidence: ReadEvidence) -> str:
-    beside = "also names" if evidence.sha256 in printed.text else "names"
-    why = "an earlier stamp that froze into the invoice, if the vendor's bundle has it in its chain"
-    return f"{printed.where} {beside} other evidence, {other}, which is not here: {why}"
-
-
-def _hashes(printed: str, others: Sequence[str], sha256: str) -> Iterator[str]:
-    for other in others:
-        yield f"names other evidence, {other}"
-    if sha256 not in printed:
-        yield "does not name the evidence"
-
-
-def _foreign_roots(printed: str, documents: Sequence[EvidenceDocument]) -> Iterator[str]:
-    """Yield roots of PacSpace's usual form that none of the documents has."""
-    ours = {squeezed(root) for document in documents for root in document.roots}
-    for other in sorted(set(_ROOT.findall(printed)) - ours):
-        yield f"names a proof root that is not the evidence's, {other}"
+    roots = {squeezed(root) for document in documents for root in document.roots}
+    foreign = sorted(set(_ROOT.findall(text)) - roots)
+    problems += [f"names a proof root that is not the evidence's, {other}" for other in foreign]
+    if not (in_table and _ROOTS_IN_TABLE in text):
+        problems += _missing_roots(text, expected.document)
+    # 4. The figures: other ones in our footer refute; elsewhere on the page they may be about something else.
+    figures = list(_other_figures(printed, documents))
+    problems += [str(each) for each in figures if each.in_footer]
+    if not problems and (outside := [each for each in figures if each.meter is not None]):
+        return cannot_tell(f"{where} {outside[0]}, though not in the footer")
+    return unless((f"{where} {problem}" for problem in problems), named)
 
 
 def _missing_roots(printed: str, document: EvidenceDocument) -> Iterator[str]:
@@ -182,30 +158,25 @@ class _Figures:
     in_footer: bool
     """True when they stand in a footer of ours, not elsewhere on the page."""
 
+    def __str__(self) -> str:
+        meter = "" if self.meter is None else f" of {self.meter}"
+        # Any number of digits may be printed, so the count stays text.
+        records = "1 record" if self.count == "1" else f"{self.count} records"
+        return f"says {self.usage} in {records}{meter}, which the evidence does not"
 
-def _figures(printed: _PrintedText, documents: Sequence[EvidenceDocument]) -> Iterator[_Figures]:
+
+def _other_figures(printed: _PrintedText, documents: Sequence[EvidenceDocument]) -> Iterator[_Figures]:
     """Yield the figures that no document has for that meter, or, where no meter is named, for any meter."""
-    known = _known_figures(documents)
+    known: dict[str, set[tuple[str, str]]] = {}
+    for window in (window for document in documents for window in document.windows):
+        of_meter = known.setdefault(squeezed(window.meter), set())
+        if window.recorded is not None:
+            of_meter.add((squeezed(plain(window.recorded)), str(window.count)))
     anywhere = {figures for of_meter in known.values() for figures in of_meter}
     for found in _FIGURES.finditer(printed.text):
-        meter = _meter(printed.text[: found.start()], known)
+        before = printed.text[: found.start()].removesuffix(_BETWEEN)
+        meter = max((meter for meter in known if before.endswith(meter)), key=len, default=None)
         figures = (found["usage"], found["count"])
         if figures not in (anywhere if meter is None else known[meter]):
             within = any(start <= found.start() < end for start, end in printed.footers)
             yield _Figures(*figures, meter=meter, in_footer=within)
-
-
-def _known_figures(documents: Sequence[EvidenceDocument]) -> dict[str, set[tuple[str, str]]]:
-    """Return the recorded figures of each meter in the form in which a squeezed text has them."""
-    known: dict[str, set[tuple[str, str]]] = {}
-    for window in (window for document in documents for window in document.windows):
-        figures = known.setdefault(squeezed(window.meter), set())
-        if window.recorded is not None:
-            figures.add((squeezed(plain(window.recorded)), str(window.count)))
-    return known
-
-
-def _meter(before: str, known: Iterable[str]) -> str | None:
-    """Return the meter whose name stands before its figures."""
-    named = [meter for meter in known if before.removesuffix(_BETWEEN).endswith(meter)]
-    return max(named, key=len, default=None)
