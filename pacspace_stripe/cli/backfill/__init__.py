@@ -247,7 +247,7 @@ class BackfillRun:
             return self.app.checker
         folder = open_files.enter_context(TemporaryDirectory(prefix="pacspace-stripe-"))
         lost_after = timedelta(seconds=1)
-        apart = Store(f"sqlite:///{folder}/claims.db", now=self.app.now, lost_after=lost_after)
+        apart = Store(f"sqlite:///{folder}/coverage.db", now=self.app.now, lost_after=lost_after)
         open_files.callback(apart.close)
         apart.migrate()
         return self.app.checker.with_coverage_in(apart.coverage)
@@ -330,7 +330,7 @@ def stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
         if number == signal.SIGINT:
-            # RunWrites past the file object, which may be in the middle of another line.
+            # Written past the file object, which may be in the middle of another line.
             os.write(2, b"\nbackfill: stopping after what is in flight (Ctrl-C again: at once)\n")
 
     try:
