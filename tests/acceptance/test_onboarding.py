@@ -59,7 +59,7 @@ def test_a_person_is_led_from_nothing_to_a_key(jane: Office) -> None:
         terminal.until("Logged in as jane@example.com.")
         terminal.until("Created pk_test_")
         terminal.types_unseen("Stripe's API key, sk_… or rk_… (Enter: later): ", "hunter2")
-        terminal.until("that must be a Stripe key")
+        terminal.until("It must be a Stripe key")
         terminal.types_unseen("Stripe's API key, sk_… or rk_… (Enter: later): ", "sk_live_hunter2")
         terminal.until("both must be of the same mode")
         terminal.types_unseen("Stripe's API key, sk_… or rk_… (Enter: later): ", STRIPE_KEY)
