@@ -25,9 +25,9 @@ from pacspace_stripe.ledger.rules.selection import (
     select,
     unless_trivial,
 )
-from pacspace_stripe.pacspace_api import ReconciliationApi
+from pacspace_stripe.pacspace_api import CheckpointRoot, ReconciliationApi
 from pacspace_stripe.vocabulary.canonical_json import digest
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, LedgerDelta, Proof, Unsettled
+from pacspace_stripe.vocabulary.ledger import Balance, LedgerDelta, Proof, Unsettled
 from pacspace_stripe.vocabulary.policy import Attribution, Policy
 from pacspace_stripe.vocabulary.quantities import text, total
 from pacspace_stripe.vocabulary.windows import Window
@@ -193,7 +193,7 @@ class BalanceLedger:
         # A check makes a new checkpoint where the existing one covers fewer records than there are now.
         return result if self.preview and proven.reason is not result.reason else proven
 
-    def _checkpoint(self, account: str, window: Window, count: int, net: Decimal) -> Checkpoint | None:
+    def _checkpoint(self, account: str, window: Window, count: int, net: Decimal) -> CheckpointRoot | None:
         if self.preview:
             root = self.api.invoice_proof(account, window).proof_root
             return self.api.find_checkpoint(account, window, root) if root else None

@@ -35,9 +35,7 @@ from pacspace_stripe.pacspace_api.settlement import BUCKET
 from pacspace_stripe.vocabulary import quantities
 from pacspace_stripe.vocabulary.ledger import (
     Balance,
-    Checkpoint,
     Comparison,
-    InvoiceProof,
     LedgerDelta,
     ProofSummary,
     Record,
@@ -128,7 +126,7 @@ class ReconciliationApi:
         named, scope = {"customerId": account}, scope_fields(window)
         return compared(self._http, named, yours=yours, theirs=theirs, starting=_NOTHING, scope=scope)
 
-    def checkpoint(self, account: str, window: Window, *, idempotency_key: str) -> Checkpoint:
+    def checkpoint(self, account: str, window: Window, *, idempotency_key: str) -> CheckpointRoot:
         """Freeze the window's verified deltas under one root (CONTRACT 3.6), which may come later.
 
         The same key and window give the same checkpoint. Raises StillInFlight while PacSpace still works on it, and
@@ -137,7 +135,7 @@ class ReconciliationApi:
         body = {"customerId": account, **scope_fields(window)}
         return checkpoint_of(self._http.post("checkpoint", f"{BALANCE}/checkpoint", body, key=idempotency_key), account)
 
-    def find_checkpoint(self, account: str, window: Window, named: str) -> Checkpoint | None:
+    def find_checkpoint(self, account: str, window: Window, named: str) -> CheckpointRoot | None:
         """Return an earlier checkpoint by its id or its root (CONTRACT 3.7), or None when it is not listed.
 
         It has its root once PacSpace has committed it.
@@ -152,7 +150,7 @@ class ReconciliationApi:
         there = next((row for row in found if named in map(row.optional_text, names)), None)
         return checkpoint_of(there.data, account) if there else None
 
-    def invoice_proof(self, account: str, window: Window) -> InvoiceProof:
+    def invoice_proof(self, account: str, window: Window) -> ProofLinks:
         """Return the addresses of a window's proof (CONTRACT 3.9); all None without such an account or checkpoint.
 
         The answer's access hint is a secret of the payer and is not even read.
@@ -160,8 +158,8 @@ class ReconciliationApi:
         try:
             data = self._http.get("invoice-proof", f"{BALANCE}/invoice-proof/{{id}}", account, scope_fields(window))
         except NotFound:
-            return InvoiceProof(proof_root=None, verify_url=None, verification_api_url=None)
-        return links_of(data, account)
+            return ProofLinks()
+        return read_links(ProofLinks, "invoice-proof", data, account)
 
     def verify(self, proof_root: str, source: Source = Source.DB) -> ProofSummary:
         """Return public verify of a root, asked without our key (CONTRACT 3.13)."""
@@ -261,20 +259,12 @@ def balance_of(data: Data, account: str, window: Window) -> Balance:
     return Balance(account=account, window=window, net=found.balance, count=found.count)
 
 
-def checkpoint_of(data: Data, account: str) -> Checkpoint:
+def checkpoint_of(data: Data, account: str) -> CheckpointRoot:
     """Return a checkpoint with its root, once it has one. Raises RemoteRefused when PacSpace could not make it."""
     found = read(CheckpointRoot, "checkpoint", about("checkpoint", data, customerId=account))
     if found.status is DeltaState.FAILED:
         raise checkpoint_failed()
-    return Checkpoint(checkpoint_id=found.checkpoint_id, proof_root=found.proof_root)
-
-
-def links_of(data: Data, account: str) -> InvoiceProof:
-    """Return the addresses that an invoice proof names (CONTRACT 3.9)."""
-    found = read_links(ProofLinks, "invoice-proof", data, account)
-    return InvoiceProof(
-        proof_root=found.proof_root, verify_url=found.verify_url, verification_api_url=found.verification_api_url
-    )
+    return found
 
 
 def ledger_delta(delta: Delta) -> LedgerDelta:

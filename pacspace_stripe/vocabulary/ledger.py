@@ -196,14 +196,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """PacSpace's ``checkpoint`` answer (CONTRACT 3.6). ``proof_root`` is None until PacSpace has committed it."""
-
-    checkpoint_id: str
-    proof_root: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofSummary:
     """PacSpace's public ``verify`` of a root (CONTRACT 3.13); count and net are None if it sends no summary."""
 
@@ -256,14 +248,3 @@ class Unsettled:
     @property
     def any(self) -> bool:
         return self.unverified > 0 or self.gaps > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceProof:
-    """PacSpace's ``invoice-proof`` of one window (CONTRACT 3.9): its proof's addresses; None without a checkpoint."""
-
-    proof_root: str | None
-    verify_url: str | None
-    """For people; opaque."""
-    verification_api_url: str | None
-    """For machines."""

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pacspace_stripe.errors import PacspaceStripeError, RemoteError, UnexpectedAnswer
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpace
+from pacspace_stripe.pacspace_api import CheckpointRoot, PacSpace
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, ProofSummary
+from pacspace_stripe.vocabulary.ledger import Balance, Comparison, ProofSummary
 from tests.support.pacspace_calls import ADDRESS, CALLS, CUSTOMER, GATE_CALLS, NOW, Names, client, populated, transport
 
 SCALARS = st.one_of(
@@ -191,7 +191,7 @@ def justified(result: object, said: dict[str, Any], names: Names) -> bool:
         case ProofSummary(verified=True):
             named = said.get("proofRoot")
             return said["verified"] is True and (named is None or named.lower() == names.root)
-        case Checkpoint(proof_root=str() as root):
+        case CheckpointRoot(proof_root=str() as root):
             rows = [said, *(row for row in said.get("checkpoints") or [] if isinstance(row, dict))]
             roots = [(row.get("checkpointId"), row.get(key)) for row in rows for key in ("proofRoot", "merkleRoot")]
             return (result.checkpoint_id, root) in roots

@@ -24,10 +24,10 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.pacspace_api import PacSpace, ReconciliationApi
+from pacspace_stripe.pacspace_api import CheckpointRoot, PacSpace, ProofLinks, ReconciliationApi
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator, Rules
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, Comparison, InvoiceProof, ProofSummary, Unsettled
+from pacspace_stripe.vocabulary.ledger import Balance, Comparison, ProofSummary, Unsettled
 from pacspace_stripe.vocabulary.windows import Window
 
 WINDOW = Window(start=datetime(2026, 11, 1, 8, 30, 15, tzinfo=UTC), end=datetime(2026, 12, 1, 8, 30, 15, tzinfo=UTC))
@@ -276,7 +276,7 @@ def test_a_checkpoint_is_searched_for_on_every_page() -> None:
         (200, good(checkpoints=rows[:100], pagination={"total": 150})),
         (200, good(checkpoints=rows[100:], pagination={"total": 150})),
     )
-    assert api.find_checkpoint("acme", WINDOW, "chk_149") == Checkpoint(checkpoint_id="chk_149", proof_root="0xab")
+    assert api.find_checkpoint("acme", WINDOW, "chk_149") == CheckpointRoot(checkpoint_id="chk_149", proof_root="0xab")
     assert [request.url.params["offset"] for request in replies.requests] == ["0", "100"]
     api, _ = api_over(
         (200, good(checkpoints=rows[:100], pagination={"total": 150})),
@@ -338,16 +338,14 @@ def test_the_verify_link_is_the_shared_record_where_there_is_one_and_its_access_
     world.api.checkpoint("acme", WINDOW, idempotency_key="key-1")
     proof = world.api.invoice_proof("acme", WINDOW)
     assert "/c/cus_" in (proof.verify_url or "")
-    assert set(InvoiceProof.__dataclass_fields__) == {"proof_root", "verify_url", "verification_api_url"}
+    assert set(ProofLinks.model_fields) == {"proof_root", "verify_url", "verification_api_url"}
 
 
 @pytest.mark.parametrize("account", ["nobody", "acme"])
 def test_without_a_checkpoint_there_is_no_proof(account: str) -> None:
     world = World()
     world.use()
-    assert world.api.invoice_proof(account, WINDOW) == InvoiceProof(
-        proof_root=None, verify_url=None, verification_api_url=None
-    )
+    assert world.api.invoice_proof(account, WINDOW) == ProofLinks()
 
 
 def test_public_verify_needs_and_sends_no_key() -> None:

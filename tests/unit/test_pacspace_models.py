@@ -22,14 +22,15 @@ from pacspace_stripe.pacspace_api.models import (
     Gap,
     GapFigures,
     InvoiceProofRecord,
+    ProofLinks,
     ReceiptDocument,
     ScopeBalance,
     read_links,
 )
 from pacspace_stripe.pacspace_api.parsing import read
 from pacspace_stripe.pacspace_api.proofs import summary_of, verification_of
-from pacspace_stripe.pacspace_api.reconciliation import balance_of, checkpoint_of, ledger_delta, links_of
-from pacspace_stripe.vocabulary.ledger import Balance, Checkpoint, InvoiceProof, ProofSummary
+from pacspace_stripe.pacspace_api.reconciliation import balance_of, checkpoint_of, ledger_delta
+from pacspace_stripe.vocabulary.ledger import Balance, ProofSummary
 from pacspace_stripe.vocabulary.windows import Window
 
 WINDOW = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
@@ -122,7 +123,7 @@ def test_a_comparison_in_any_other_form_is_refused(data: Mapping[str, object]) -
 )
 def test_a_checkpoint_is_read_in_every_spelling(data: dict[str, object], root: str | None) -> None:
     found = checkpoint_of({"checkpointId": "chk_1", **data}, "acme")
-    assert found == Checkpoint(checkpoint_id="chk_1", proof_root=root)
+    assert (found.checkpoint_id, found.proof_root) == ("chk_1", root)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,8 @@ def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
         "accessHint": "A1B2C3",
         "customerLinkUrl": "https://customer-links.pacspace.io/c/cus_abc123",
     }
-    found = links_of(data, "cust_1")
-    assert found == InvoiceProof(
+    found = read_links(ProofLinks, "invoice-proof", data, "cust_1")
+    assert found == ProofLinks(
         proof_root="0xproof",
         verify_url="https://customer-links.pacspace.io/c/cus_abc123",
         verification_api_url="https://app.pacspace.io/api/v1/verify/0xproof",
@@ -165,14 +166,14 @@ def test_an_invoice_proof_is_read_without_its_access_hint() -> None:
 
 
 def test_an_invoice_proof_may_name_its_root_alone() -> None:
-    assert links_of({"proofRoot": "0xab"}, "acme") == InvoiceProof(
+    assert read_links(ProofLinks, "invoice-proof", {"proofRoot": "0xab"}, "acme") == ProofLinks(
         proof_root="0xab", verify_url=None, verification_api_url=None
     )
 
 
 def test_an_invoice_proof_without_root_and_customer_is_refused() -> None:
     with pytest.raises(UnexpectedAnswer, match="proofRoot is missing"):
-        links_of({"verifyUrl": "https://app.pacspace.io/x"}, "acme")
+        read_links(ProofLinks, "invoice-proof", {"verifyUrl": "https://app.pacspace.io/x"}, "acme")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_an_invoice_proof_without_root_and_customer_is_refused() -> None:
 )
 def test_a_link_that_is_no_web_address_is_refused(url: object) -> None:
     with pytest.raises(UnexpectedAnswer, match="verifyUrl"):
-        links_of({"proofRoot": "0xab", "verifyUrl": url}, "acme")
+        read_links(ProofLinks, "invoice-proof", {"proofRoot": "0xab", "verifyUrl": url}, "acme")
 
 
 @pytest.mark.parametrize(
