@@ -41,7 +41,7 @@ _DEEPEST = 50
 _LARGEST_INTEGER = 2**53
 _LARGEST_EXPONENT = 30
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class BundleFolder:
         """Add one file of canonical JSON (RFC 8785)."""
         self.files[name] = rfc8785.dumps(document)
 
-    def ask(self, service: str, names: tuple[str, ...], question: Callable[[], Answer]) -> Answer | None:
+    def ask(self, service: str, names: tuple[str, ...], question: Callable[[], AnswerT]) -> AnswerT | None:
         """Return the answer for these files; without one, note them as missing and return None.
 
         A service that does not answer is not asked again: each further question would take as long.

@@ -10,7 +10,7 @@ from pacspace_stripe.evidence.reader import read_evidence
 from pacspace_stripe.verify import StepOutcome
 from pacspace_stripe.verify.consistency import adds_up, intact, place
 from pacspace_stripe.vocabulary.canonical_json import canonical
-from tests.unit.test_evidence_format import GENUINE
+from tests.support.evidence import GENUINE
 
 Change = Callable[[Any], None]
 

@@ -10,8 +10,8 @@ from pacspace_stripe.verify.printed_text import in_footer, on_every_page
 from pacspace_stripe.verify.report import printable
 from pacspace_stripe.verify.stamps import in_keywords
 from pacspace_stripe.vocabulary.canonical_json import canonical
+from tests.support.evidence import GENUINE
 from tests.support.examples import ROOT, SHA
-from tests.unit.test_evidence_format import GENUINE
 
 EVIDENCE = read_evidence(GENUINE["matched"].document)
 HASH = EVIDENCE.sha256
