@@ -8,7 +8,7 @@ from tests.support.town import PATIENCE, town
 
 
 def until_got(receiver: Receiver, number: int) -> None:
-    """Wait until it has got so many requests."""
+    """Wait until a receiver has a number of requests."""
     wait_for(f"{number} messages", lambda: len(receiver.requests) >= number, seconds=PATIENCE)
 
 

@@ -25,7 +25,7 @@ COMMAND = ("backfill", "--since", "2026-01-01", "--apply", "--csv", "report.csv"
 
 @dataclass(slots=True, kw_only=True)
 class Archive:
-    """Pages full of old invoices, one an hour; now and then one with usage."""
+    """Make pages of old invoices, one an hour, some of them with usage."""
 
     stack: Stack
     metered: list[str] = field(default_factory=list)
@@ -56,13 +56,13 @@ class Archive:
             self.metered += self.all[-1:] if metered else []
 
     def stamps(self) -> Counter[str]:
-        """How often each invoice was written to."""
+        """Return how often each invoice was written to."""
         wrote = [entry for entry in self.stripe.log() if entry["method"] == "POST"]
         assert all("pacspace_verdict" in entry["params"]["metadata"] for entry in wrote)
         return Counter(entry["path"].rpartition("/")[2] for entry in wrote)
 
     def lists(self, after: int) -> list[dict[str, Any]]:
-        """The pages that were asked for."""
+        """Return the pages that were requested."""
         return [entry for entry in self.stripe.log(after=after) if entry["endpoint"] == "GET /v1/invoices"]
 
     def until_stamped(self, number: int) -> None:

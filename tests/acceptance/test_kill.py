@@ -64,14 +64,14 @@ class Round:
         self.fails = self.place.record(self.bills["fails_late"].customer, "7", verified=False)
 
     def change_the_truth(self) -> None:
-        """While the process is dead."""
+        """Act while the process is dead."""
         self.place.bill(self.bills["turns_drifted_at_stripe"].customer, "2")
         self.place.record(self.bills["turns_drifted_in_the_ledger"].customer, "2")
         self.place.record(self.bills["turns_matched"].customer, "5")
         self.place.pacspace("fail", record_id=self.fails)
 
     def die(self, requests: int) -> None:
-        """Once so many more requests were made about invoices, or at rest when there are no more."""
+        """Wait for a number of further requests about invoices, or until there are no more."""
         begun, before = time.monotonic(), len(self.place.stripe.log())
         while self.requests(after=before) < requests and time.monotonic() < begun + 3:
             time.sleep(0.01)
@@ -86,7 +86,7 @@ class Round:
 
     @property
     def late(self) -> list[Bill]:
-        """Those whose truth changes before they may be finalized."""
+        """Return the invoices whose usage changes before they may be finalized."""
         return [bill for name, bill in self.bills.items() if name.startswith(("turns", "fails"))]
 
 

@@ -1,4 +1,4 @@
-"""Many processes on the same invoices: the lease makes it look as if one had run."""
+"""Many processes on the same invoices: with the lease, the result is as if one had run."""
 
 import signal
 import sqlite3
@@ -25,7 +25,7 @@ def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, da
 
 
 def at_once(place: Town) -> None:
-    # Given services that take their time, so that looks at one invoice would overlap
+    # Given services that take their time, so that checks of one invoice would overlap
     place.stripe("add_fault", name="slow", endpoint="* /v1/invoices/{id}*", seconds=0.25)
     place.pacspace("add_fault", name="slow", seconds=0.25)
     place.stack.serve()
@@ -49,7 +49,7 @@ def at_once(place: Town) -> None:
 
 
 def checked_until_paid(place: Town, bill: Bill) -> list[str]:
-    """What `check --apply` complained of, called until the invoice is paid."""
+    """Call `check --apply` until the invoice is paid, and return its errors."""
     problems: list[str] = []
     paid = False
     while not paid:
@@ -110,7 +110,7 @@ def woken_late(place: Town) -> None:
 
 
 def pause(place: Town, process: subprocess.Popen[bytes]) -> None:
-    """Stop it in the middle of its work, but not of a write to SQLite: there everybody would wait for it."""
+    """Pause a process in the middle of its work, but not of a write to SQLite, which all others would wait for."""
     process.send_signal(signal.SIGSTOP)
     while not may_write(place.stack.environment["PACSPACE_STRIPE_DATABASE_URL"]):
         process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The backfill in one process, on both databases: what becomes of invoices of the past."""
+"""The backfill in one process, on both databases: outcomes of invoices of the past."""
 
 import json
 import threading
@@ -34,13 +34,13 @@ def alone(tmp_path: Path, sqlite_url: str) -> Iterator[Past]:
 
 
 def everything_written(made: Past) -> list[str]:
-    """Requests that changed anything at either vendor; a comparison changes nothing."""
+    """Return the requests that changed anything at either vendor; a comparison changes nothing."""
     ledger = [one for one in made.world.ledger_calls() if one.startswith("POST") and not one.endswith("/compare")]
     return made.world.writes() + ledger
 
 
 def tables(made: Past) -> dict[str, list[sa.Row[Any]]]:
-    """Everything in our database but who sends how fast: a dry run keeps the limits with all others."""
+    """Return everything in our database but shares of rate limits, which a dry run takes part in too."""
     with made.world.app.store.engine.connect() as connection:
         found = {name: list(connection.execute(sa.select(table)).all()) for name, table in metadata.tables.items()}
     del found[rates.name]
@@ -113,7 +113,7 @@ def test_an_open_invoice_of_the_past_is_reported_and_never_held(made: Past, reco
     made.backfill(apply=True)
     made.backfill(apply=True)
     assert made.metadata(invoice_id)["pacspace_verdict"] == made.world.memory(invoice_id).verdict != "matched"
-    # nor by whoever looks next, at an event or when it is due
+    # nor by the next check, for an event or when it is due
     made.world.app.checker.check(invoice_id)
     made.world.run(timedelta(days=1))
     assert made.world.invoice(invoice_id)["auto_advance"]
@@ -185,7 +185,7 @@ def test_a_matching_proof_stays_unchanged_with_an_empty_database(made: Past, dat
     assert made.world.writes() == written
     assert {one: made.metadata(one) for one in (proven, zero)} == before
     assert made.world.memory(proven).evidence_sha256 == before[proven]["pacspace_evidence_sha256"]
-    # and the next look finds nothing to do either
+    # and the next check finds nothing to do either
     assert made.backfill(apply=True).steps(proven) == ("nothing: it says so already",)
     made.world.app.checker.check(proven)
     assert made.world.writes() == written
@@ -325,7 +325,7 @@ def long(tmp_path: Path, sqlite_url: str) -> Iterator[Past]:
 
 
 def many(made: Past, count: int) -> list[str]:
-    """Invoices without usage, one month after the other in turn."""
+    """Make invoices without usage, one month after the other in turn."""
     subscription = made.world.subscribe("cus_many", prices=[made.world.stripe.add_price()])
     months = [MONTHS[number % len(MONTHS)] for number in range(count)]
     return [made.world.stripe.add_past_invoice(subscription, month.start, month.end) for month in months]

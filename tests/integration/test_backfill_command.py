@@ -37,7 +37,7 @@ SINCE = ("--since", "2026-01-01")
 
 @dataclass(slots=True, kw_only=True)
 class Desk:
-    """Somebody who types commands beside both simulators."""
+    """A person who types commands beside both simulators."""
 
     folder: Path
     stripe: StripeSimulator
@@ -48,7 +48,7 @@ class Desk:
         return CliRunner().invoke(cli, ["backfill", *arguments], env=self.environment | settings)
 
     def billed(self, customer: str, billed: str, recorded: str) -> str:
-        """Usage of August, and its invoice, paid since."""
+        """Make usage of August with its invoice, which was paid since."""
         at = AUGUST + timedelta(days=3)
         self.stripe.add_customer(customer)
         self.stripe.record_usage(customer, METER, billed, at)
@@ -255,7 +255,7 @@ MATCHED_ROW = BackfillRow.of(
 
 
 def interrupted_after(desk: Desk, stamps: int, *arguments: str) -> Result:
-    """The command, stopped by Ctrl-C after a number of stamps was sent."""
+    """Run the command, and stop it by Ctrl-C after a number of stamps was sent."""
     before = posts(desk)
 
     def interrupt() -> None:

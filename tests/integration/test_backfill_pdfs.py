@@ -22,7 +22,7 @@ def names(desk: Desk) -> set[str]:
 
 
 def numbered(desk: Desk, customer: str, number: str) -> str:
-    """A matched invoice with a number of the merchant's own."""
+    """Make a matched invoice with a number of the merchant's own."""
     invoice_id = desk.billed(customer, "100", "100")
     desk.stripe.account.invoices[invoice_id].number = number
     return invoice_id
@@ -68,7 +68,7 @@ def test_a_pdf_with_the_same_evidence_is_kept_without_a_call(desk: Desk) -> None
     assert "0 stamped PDFs written, 1 there before" in again.stdout
     assert (folder(desk) / "NW-1.pdf").stat().st_mtime_ns == before
     assert [entry.endpoint for entry in desk.stripe.log[asked:]].count("GET /v1/invoices/{id}") == 0
-    # and where somebody deleted it, it is made again, to the byte
+    # and a deleted file is made again, to the byte
     content = (folder(desk) / "NW-1.pdf").read_bytes()
     (folder(desk) / "NW-1.pdf").unlink()
     desk.run(*command)

@@ -33,14 +33,14 @@ A_PART = 2000
 
 
 class Forgetful(deque):  # type: ignore[type-arg]  # whatever a simulator logs
-    """A log that keeps only the newest: the simulators' memory is not what is measured, but this machine's is."""
+    """A log that keeps only the newest entries: the simulators' memory is not what is measured."""
 
     def __init__(self) -> None:
         super().__init__(maxlen=1000)
 
 
 def fill(stripe: StripeSimulator, pacspace: PacSpaceSimulator) -> None:
-    """An invoice an hour, each of a customer with one subscription; oldest first."""
+    """Make an invoice an hour, each of a customer with one subscription, the oldest first."""
     metered, fixed = stripe.add_price(stripe.add_meter(METER)), stripe.add_price()
     now = datetime.now(UTC)
     around: dict[str, Any] = {"period_start": now - timedelta(days=9), "period_end": now + timedelta(days=9)}
@@ -58,7 +58,7 @@ def fill(stripe: StripeSimulator, pacspace: PacSpaceSimulator) -> None:
 
 
 def backfilled(folder: Path, environment: dict[str, str], name: str, *options: str) -> tuple[dict[str, object], float]:
-    """One backfill, to its end; its summary, and the most megabytes that it ever had in memory."""
+    """Run a backfill to its end, and return its summary and its peak memory in megabytes."""
     report = folder / f"{name}.csv"
     command = [*COMMAND, "backfill", "--since", "2019-01-01", "--csv", str(report), "--json", *options]
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}

@@ -1,4 +1,4 @@
-"""A backfill over real sockets while everything that can break on the way to Stripe does: it ends as if nothing had."""
+"""A backfill over real sockets while everything on the way to Stripe breaks: it ends as if nothing had."""
 
 import contextlib
 import json
@@ -24,13 +24,13 @@ LIST, READ, STAMP = "GET /v1/invoices", "GET /v1/invoices/{id}", "POST /v1/invoi
 
 
 def past(desk: Desk) -> dict[str, str]:
-    """Some invoices of the past, and what has to be found about each."""
+    """Invoices of the past, and the outcome of each."""
     found = {desk.billed(f"cus_{number}", "100", "100"): BackfillOutcome.MATCHED.value for number in range(3)}
     return {**found, desk.billed("cus_over", "100", "90"): BackfillOutcome.DRIFTED.value}
 
 
 def assert_stamped_once_each(desk: Desk, said: str, expected: dict[str, str]) -> None:
-    """Each verdict as if nothing had happened, on the invoice too, and one evidence of each."""
+    """Assert each verdict, also on the invoice, and one evidence of each."""
     document = json.loads(said)
     assert {one["invoice"]: one["outcome"] for one in document["invoices"]} == expected
     assert document["summary"]["finished"]
@@ -70,7 +70,7 @@ def test_a_backfill_ends_the_same_whatever_breaks(
 
 @dataclass
 class BadLine:
-    """On the way to a server: so many answers to such requests break off in the middle, by a reset."""
+    """A proxy that breaks off a number of answers to such requests in the middle, by a reset."""
 
     server: tuple[str, int]
     request: bytes
@@ -97,7 +97,7 @@ class BadLine:
 
 
 def message(sender: socket.socket) -> bytes:
-    """One request or answer, with its body; empty when there is none any more."""
+    """Read one request or answer with its body; empty at the end of the stream."""
     found = b""
     while b"\r\n\r\n" not in found:
         if not (more := sender.recv(65_536)):
@@ -112,7 +112,7 @@ def message(sender: socket.socket) -> bytes:
 
 @contextmanager
 def over(line: BadLine) -> Iterator[str]:
-    """The address at which it can be reached that way."""
+    """Return the address of the proxy."""
 
     class Carrier(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -126,7 +126,7 @@ def over(line: BadLine) -> Iterator[str]:
         daemon_threads = True
 
         def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-            """It is closed by then, and not politely: no end of the stream comes before the reset."""
+            """Close the connection by a reset, without an end of the stream before it."""
 
     with Carriers(("127.0.0.1", 0), Carrier) as carriers:
         thread = threading.Thread(target=carriers.serve_forever, kwargs={"poll_interval": 0.01})

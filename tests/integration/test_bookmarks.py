@@ -1,4 +1,4 @@
-"""Where a backfill stands, kept in both databases."""
+"""Bookmarks of backfills, in both databases."""
 
 import json
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ Phase = Callable[["Calls", str], None]
 
 @dataclass
 class Admission:
-    """The simulator's limits without its invoices: a hundred thousand of those would not fit into memory."""
+    """The simulator's limits without its invoices, of which a hundred thousand would not fit into memory."""
 
     limits: RateLimits
     clock: ManualClock
@@ -43,7 +43,7 @@ class Admission:
 
 @dataclass
 class Calls:
-    """The calls of both looks, made as the gate makes them, of a simulator that enforces a live key's limits."""
+    """The calls of both checks, made as the gate makes them, to a simulator that enforces a live key's limits."""
 
     rate: Rate
     refused: int = 0
@@ -66,13 +66,13 @@ class Calls:
         return answer
 
     def only_limits(self, count: int) -> list[str]:
-        """Drafts that nobody knows, at a Stripe that only counts requests."""
+        """Drafts at a Stripe that only counts requests."""
         self.server = Admission(self.simulator.rate_limits, self.clock)
         self.clock.advance_to(END)
         return [f"in_{number}" for number in range(count)]
 
     def drafts(self, count: int) -> list[str]:
-        """So many, all made now."""
+        """Make a number of drafts now."""
         price = self.simulator.add_price(self.simulator.add_meter("api_calls"))
         for number in range(count):
             self.simulator.add_customer(f"cus_{number}")
@@ -120,7 +120,7 @@ class Calls:
         self.write(invoice, "auto_advance=true")
 
     def played(self, policy: FailPolicy, drafts: list[str]) -> tuple[timedelta, timedelta]:
-        """Every draft's two looks, side by side once the first ones may be judged: when all are secured, and judged."""
+        """Make both checks of every draft, and return when all are secured, and when all are judged."""
         first, second = LOOKS[policy]
         ready_at = END + (max(HOUR, SETTLE) if policy is FailPolicy.CLOSED else SETTLE)
         secured_at: list[datetime] = []
@@ -151,7 +151,7 @@ def foretold(invoices: int, rate: Rate, policy: FailPolicy) -> Forecast:
 
 
 def about(found: timedelta, told: timedelta) -> bool:
-    """Within two percent and two of the vendor's seconds: the first window's requests wait for nothing."""
+    """Allow two percent and two of the vendor's seconds, since the requests of the first second wait for nothing."""
     return abs(found - told) <= 0.02 * told + 2 * SPAN
 
 

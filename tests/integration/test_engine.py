@@ -1,4 +1,4 @@
-"""The engine on SQLite and on PostgreSQL: every trigger becomes one look, whatever else happens."""
+"""The worker on SQLite and on PostgreSQL: every trigger becomes one check, whatever else happens."""
 
 import json
 import os
@@ -35,12 +35,12 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Bench:
-    """An engine of this process, and what it looked at."""
+    """A worker of this process, and the checks that it ran."""
 
     url: str
-    looks: list[tuple[JobKind, str, int]] = field(default_factory=list)
+    checks: list[tuple[JobKind, str, int]] = field(default_factory=list)
     troubles: dict[str, Exception] = field(default_factory=dict)
-    """What a look at a job raises."""
+    """Errors that the check of a job raises."""
     receiver: Receiver | None = None
     """Receiver of alerts."""
 
@@ -48,10 +48,10 @@ class Bench:
         self.store = Store(self.url, now=wall_clock, lost_after=LOST_AFTER)
         self.store.migrate()
         senders = [alert_sender(self.store, self.receiver)] if self.receiver else []
-        self.engine = Worker(store=self.store, url=self.url, run_job=self._look, alert_senders=senders)
+        self.engine = Worker(store=self.store, url=self.url, run_job=self._check, alert_senders=senders)
 
-    def _look(self, kind: JobKind, job_id: str, requested: int) -> None:
-        self.looks.append((kind, job_id, requested))
+    def _check(self, kind: JobKind, job_id: str, requested: int) -> None:
+        self.checks.append((kind, job_id, requested))
         if job_id in self.troubles:
             raise self.troubles[job_id]
         lease = self.store.jobs.acquire(kind, job_id, LEASE)
@@ -59,38 +59,38 @@ class Bench:
             lease.give_back(None, None)
 
     def of(self, job_id: str) -> list[int]:
-        """Which wishes for a look at a job were answered."""
-        return [requested for _, looked_at, requested in self.looks if looked_at == job_id]
+        """Return the requests of a job that were answered."""
+        return [requested for _, looked_at, requested in self.checks if looked_at == job_id]
 
     def rows(self, job_id: str) -> list[Any]:
-        """The queue's rows about a job."""
+        """Return the queue's rows of a job."""
         query = f"SELECT * FROM {self.table('workflow_status')} WHERE workflow_uuid LIKE :id ORDER BY workflow_uuid"  # noqa: S608  # our own words
         with self.store.engine.connect() as connection:
             return list(connection.execute(sa.text(query), {"id": f"check:{job_id}:%"}))
 
     def stored(self, table: str, column: str, workflow_id: str) -> list[Any]:
-        """What one of the queue's other tables has for a row."""
+        """Return a column of another table of the queue for a row."""
         query = sa.text(f"SELECT {column} FROM {self.table(table)} WHERE workflow_uuid = :id")  # noqa: S608  # our own words
         with self.store.engine.connect() as connection:
             return list(connection.execute(query, {"id": workflow_id}).scalars())
 
     def outcome(self, workflow_id: str) -> str:
-        """What a look ended with."""
+        """Return the outcome of a check."""
         (output,) = self.stored("workflow_output", "output", workflow_id)
         return str(json.loads(output))
 
     def table(self, name: str) -> str:
-        """One of the queue's tables, as it is called here."""
+        """Return the name of a table of the queue in this database."""
         return f"dbos.{name}" if self.store.engine.dialect.name == "postgresql" else name
 
     def change(self, job_id: str, column: str, value: object) -> None:
-        """Make the queue's rows about a job look otherwise."""
+        """Change a column of the queue's rows of a job."""
         change = f"UPDATE {self.table('workflow_status')} SET {column} = :value WHERE workflow_uuid LIKE :id"  # noqa: S608  # our own words
         with self.store.engine.begin() as connection:
             connection.execute(sa.text(change), {"value": value, "id": f"check:{job_id}:%"})
 
     def copy(self, workflow_id: str, times: int) -> None:
-        """As many more rows like one."""
+        """Insert a number of copies of a row."""
         schema, _, name = self.table("workflow_status").rpartition(".")
         table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=self.store.engine)
         with self.store.engine.begin() as connection:
@@ -99,12 +99,12 @@ class Bench:
             connection.execute(sa.insert(table), copies)
 
     def finished(self, job_id: str) -> bool:
-        """Whether every queued look at a job is over."""
+        """Return whether every queued check of a job is over."""
         rows = self.rows(job_id)
         return bool(rows) and all(row.status == "SUCCESS" for row in rows)
 
     def answered(self, job_id: str) -> bool:
-        """Whether every wish for a look was answered."""
+        """Return whether every request of a job was answered."""
         found = self.store.jobs.find(job_id)
         return found is not None and found.answered == found.requested
 
@@ -122,7 +122,7 @@ def event(name: str) -> ReceivedEvent:
 
 
 def gone() -> int:
-    """The id of a process that ran and is no more."""
+    """Return the id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
@@ -134,7 +134,7 @@ def lease_left_by(bench: Bench, job_id: str, owner: str) -> None:
 
 @pytest.fixture(scope="module")
 def bench(module_database_url: str) -> Iterator[Bench]:
-    """One engine for all tests of a module: there is one in a process. Others left leases behind."""
+    """One worker for all tests of a module, since a process has one. Other processes left leases behind."""
     with receiving(blocked, 200) as receiver:
         made = Bench(normal(module_database_url), receiver=receiver)
         yield from started(made)
@@ -209,7 +209,7 @@ def test_triggers_that_meet_on_one_job_are_all_answered(bench: Bench) -> None:
 def test_a_due_job_is_checked_within_two_seconds(bench: Bench) -> None:
     bench.store.triggers.request(JobKind.UPCOMING, "upcoming:sub_1:0")
     eventually(lambda: bench.of("upcoming:sub_1:0"), within=2.5)
-    assert (JobKind.UPCOMING, "upcoming:sub_1:0", 2) in bench.looks
+    assert (JobKind.UPCOMING, "upcoming:sub_1:0", 2) in bench.checks
 
 
 TROUBLES = {
@@ -233,7 +233,7 @@ def test_checks_that_raise_are_survived_and_repeated(bench: Bench) -> None:
 
 
 def test_a_database_that_is_away_for_a_moment_is_survived(bench: Bench) -> None:
-    """Nothing is found as due meanwhile, and everything afterwards."""
+    """Nothing is found as due while the table is away, and everything afterwards."""
     bench.store.triggers.request(JobKind.UPCOMING, "upcoming:away:0")
     with away(bench):
         time.sleep(2)
@@ -242,7 +242,7 @@ def test_a_database_that_is_away_for_a_moment_is_survived(bench: Bench) -> None:
 
 @contextmanager
 def away(bench: Bench) -> Iterator[None]:
-    """Our table is not where it was."""
+    """Rename our table for a while."""
     renaming = "ALTER TABLE {} RENAME TO {}"
     for old, new in [("pacspace_subjects", "elsewhere"), ("elsewhere", "pacspace_subjects")]:
         with bench.store.engine.begin() as connection:

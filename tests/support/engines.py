@@ -1,7 +1,7 @@
-"""A process of its own with an engine, told what to do line by line: ``python -m tests.support.engines URL``.
+"""A process with a worker that obeys commands line by line: ``python -m tests.support.engines URL``.
 
-``want ID`` asks for a look; ``work SECONDS`` says how long looks take from now on; ``stop`` stops cleanly. It tells
-``looking ID WANTED`` when a look begins and ``looked ID WANTED`` when it ends.
+``want ID`` requests a check, ``work SECONDS`` sets the time that checks take from now on, ``stop`` stops cleanly. The
+process prints ``looking ID REQUESTED`` when a check begins and ``looked ID REQUESTED`` when it ends.
 """
 
 import queue
@@ -36,7 +36,7 @@ def eventually(what: Callable[[], object], within: float = PATIENCE) -> None:
 
 
 class EngineProcess:
-    """The other end: starts the process, tells it what to do, remembers what it told."""
+    """The other end: it starts the process, gives it commands, and keeps its output."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -65,19 +65,19 @@ class EngineProcess:
             self.told.append(line.strip())
 
     def tell(self, *lines: str) -> None:
-        """Say something to it."""
+        """Send it commands."""
         assert self.process.stdin is not None
         for line in lines:
             self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
     def heard(self, word: str) -> list[str]:
-        """What it told that begins with a word, without the word."""
+        """Return the lines of its output that begin with a word, without the word."""
         return [line.removeprefix(word).strip() for line in self.told if line.startswith(f"{word} ")]
 
 
 def main(url: str) -> None:
-    """What the process does."""
+    """Run the process."""
     said: queue.Queue[str] = queue.Queue()
     store = Store(url, now=wall_clock, lost_after=LOST_AFTER)
     store.migrate()

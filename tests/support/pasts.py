@@ -1,4 +1,4 @@
-"""A past to fill in: customers who were billed for months, before anybody compared anything."""
+"""A past for backfills: customers who were billed for months before anything was compared."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC
 
 @dataclass
 class Past:
-    """A world with invoices of months gone by."""
+    """A world with invoices of earlier months."""
 
     world: World
     subscriptions: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Past:
         status: str = "paid",
         verified: bool = True,
     ) -> str:
-        """A month's invoice with usage on both sides, the same unless told; its id."""
+        """Make a month's invoice with usage on both sides, equal by default, and return its id."""
         at = month.start + timedelta(days=10)
         if customer not in self.subscriptions:
             self.subscriptions[customer] = self.world.subscribe(customer)
@@ -57,21 +57,21 @@ class Past:
         return self.world.stripe.add_past_invoice(self.subscriptions[customer], month.start, month.end, status=status)
 
     def fixed(self, customer: str = "cus_fixed", month: Window = MONTHS[-1]) -> str:
-        """A month's invoice without usage."""
+        """Make a month's invoice without usage."""
         subscription = self.world.subscribe(customer, prices=[self.world.stripe.add_price()])
         return self.world.stripe.add_past_invoice(subscription, month.start, month.end)
 
     def advancing(self, invoice_id: str) -> str:
-        """An open invoice that Stripe goes on to collect."""
+        """Let Stripe collect an open invoice."""
         self.world.stripe.account.invoices[invoice_id].auto_advance = True
         return invoice_id
 
     def metadata(self, invoice_id: str) -> dict[str, Any]:
-        """What is stamped on it."""
+        """Return the metadata of an invoice."""
         return dict(self.world.invoice(invoice_id)["metadata"])
 
     def spoil_in_lists(self, invoice_id: str) -> None:
-        """Stripe's list shows it in a way that we cannot read."""
+        """Make Stripe's list show an invoice in a way that cannot be read."""
 
         def spoiled(page: bytes) -> bytes:
             body = json.loads(page)
@@ -82,12 +82,12 @@ class Past:
         self._lists_become(spoiled)
 
     def cut_lists(self, times: int) -> None:
-        """So many pages of Stripe's list break off in the middle."""
+        """Make a number of pages of Stripe's list break off in the middle."""
         left = iter(range(times))
         self._lists_become(lambda page: page[: len(page) // 2] if next(left, None) is not None else page)
 
     def throttle_lists(self) -> None:
-        """Stripe refuses every page behind the first one."""
+        """Make Stripe refuse every page behind the first one."""
 
         def throttled(request: httpx.Request, response: httpx.Response) -> httpx.Response:
             if "starting_after" not in request.url.params:
@@ -113,13 +113,13 @@ class Past:
         self.world._at_stripe = changed  # type: ignore[assignment]  # noqa: SLF001 - as above
 
     def new_database(self, url: str) -> None:
-        """Ours was lost: a new process begins with nothing."""
+        """Start a new process with an empty database, as if the first one was lost."""
         self.world.app.close()
         self.world.database_url = url
         self.world.restart()
 
     def scratch(self) -> Store:
-        """Where a dry run keeps what invoices bill."""
+        """Return the store in which a dry run keeps coverage."""
         url = f"sqlite:///{self.world.folder / f'apart-{len(self.scratches)}.db'}"
         self.scratches.append(Store(url, now=self.world.clock.now, lost_after=timedelta(seconds=1)))
         self.scratches[-1].migrate()
@@ -138,7 +138,7 @@ class Past:
         stop: threading.Event | None = None,
         portions: int | None = None,
     ) -> "Found":
-        """One backfill in this process, to its end or so many portions."""
+        """Run a backfill in this process, to its end or for a number of portions."""
         app, event = self.world.app, stop or threading.Event()
         retries = RetryPolicy(stop=event, busy_for=app.settings.lease, wait=self.world.clock.advance)
         checker = app.checker if apply else app.checker.with_coverage_in(self.scratch().coverage)
@@ -159,7 +159,7 @@ class Past:
 
 @dataclass
 class Found:
-    """What a backfill said."""
+    """The results of a backfill."""
 
     rows: dict[str, BackfillRow] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
@@ -176,7 +176,7 @@ class Found:
 
 @contextmanager
 def past(folder: Path, *, database_url: str | None = None, validated: bool = True, **settings: str) -> Iterator[Past]:
-    """A past over a database; settings by short name, as for a world."""
+    """Open a past over a database; settings by short name, as for a world."""
     named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     made = World(folder, named, database_url=database_url, validated=validated)
     there = Past(made)

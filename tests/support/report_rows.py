@@ -1,4 +1,4 @@
-"""A street of customers whose invoices end in every way that a report tells apart, on compressed time."""
+"""Customers whose invoices end in every way that a report distinguishes, on compressed time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @contextmanager
 def street(folder: Path, *, database_url: str | None = None, **settings: str) -> Iterator[World]:
-    """A day after the end of a period: one matched, one overbilled, one late, one unrecorded in yen, two sharing."""
+    """Play a period and a day: one matched, overbilled, late, unrecorded in yen each, two that share an account."""
     seldom = {"sweep": "6h"} | settings
     named = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in seldom.items()}
     made = World(folder, named, database_url=database_url, validated=False)
@@ -47,11 +47,11 @@ def _live(made: World) -> None:
 
 
 def reported(made: World) -> Report:
-    """The report, now."""
+    """Return the report of now."""
     return make_report(made.app.store, made.app.settings, now=made.clock.now())
 
 
 def line_of(report: Report, customer: str) -> InvoiceLine:
-    """The one invoice of a customer."""
+    """Return the only invoice of a customer."""
     (line,) = (line for line in report.lines if line.customer_id == customer)
     return line

@@ -40,14 +40,14 @@ APART = 30 * SECOND
 
 
 def normal(database_url: str) -> str:
-    """The URL as the product reads it from the environment."""
+    """Return the URL as the product reads it from the environment."""
     settings = load_settings(CREDENTIALS | {"PACSPACE_STRIPE_DATABASE_URL": database_url})
     return settings.database_url.get_secret_value()
 
 
 @contextmanager
 def evidence_unguarded(connection: sa.Connection) -> Iterator[None]:
-    """Only the owner of a database can do this: take away the triggers that keep evidence, and put them back."""
+    """Remove the triggers that protect evidence, as only the owner of a database can, and put them back."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         yield
@@ -61,14 +61,14 @@ def evidence_unguarded(connection: sa.Connection) -> Iterator[None]:
 
 
 class Queue:
-    """Remembers what was enqueued; safe from several threads, as appending to a list is."""
+    """A queue that keeps the enqueued checks; thread-safe, as appending to a list is."""
 
     def __init__(self) -> None:
-        self.looks: list[tuple[JobKind, str, int]] = []
+        self.checks: list[tuple[JobKind, str, int]] = []
 
     def __call__(self, connection: sa.Connection, kind: JobKind, job_id: str, requested: int) -> None:
         assert connection.in_transaction()
-        self.looks.append((kind, job_id, requested))
+        self.checks.append((kind, job_id, requested))
 
 
 def broken(_: sa.Connection, _kind: JobKind, _job_id: str, _requested: int) -> None:
@@ -90,7 +90,7 @@ def event(number: int = 1, job_id: str | None = "in_1", kind: JobKind = JobKind.
 
 
 def at_once(work: Callable[[int], Value], times: int = THREADS) -> list[Value]:
-    """The same work from several threads that begin together."""
+    """Do the same work in several threads that begin together."""
     start = threading.Barrier(THREADS)
 
     def begin(number: int) -> Value:
@@ -111,12 +111,12 @@ def leased(store: Store, job_id: str = "in_1", kind: JobKind = JobKind.INVOICE) 
 def saved(
     store: Store, memory: InvoiceState, *, kind: JobKind = JobKind.INVOICE, next_check_at: datetime | None = None
 ) -> None:
-    """A job as a finished look leaves it."""
+    """Write a job as a finished check leaves it."""
     leased(store, memory.invoice_id, kind).give_back(memory, next_check_at)
 
 
 def fill(store: Store, ids: list[str], *, next_check_at: datetime | None = START, **columns: object) -> None:
-    """Rows as many looks leave them."""
+    """Insert jobs as many checks leave them."""
     row = {
         "kind": "invoice",
         "stage": "held",
@@ -148,7 +148,7 @@ def planned(store: Store, job_id: str = "in_1") -> datetime | None:
 
 
 def revision(store: Store, direction: str, target: str) -> None:
-    """Another version of the schema."""
+    """Move the schema to another version."""
     config = Config()
     config.set_main_option("script_location", str(Path(pacspace_stripe.__file__).parent / "store" / "migrations"))
     with store.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Which alerts are told, which are left out, and when a delivery is tried again: tables of cases."""
+"""Rules of the alerts: which are sent, which are throttled, and when a delivery is retried."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -50,7 +50,7 @@ OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
 @pytest.mark.parametrize(
     ("before", "kind", "figures", "decided"),
     [
-        pytest.param([], DRIFT, "10", Send(left_out=0), id="the first is told"),
+        pytest.param([], DRIFT, "10", Send(left_out=0), id="the first is sent"),
         pytest.param([past(5 * MINUTE)], DRIFT, "10", Throttle(), id="the same within an hour is no news"),
         pytest.param([past(5 * MINUTE)], DRIFT, "11", Send(left_out=0), id="other figures are"),
         pytest.param([past(5 * MINUTE)], "drifted:UNDERBILLED", "10", Send(left_out=0), id="another reason is"),
@@ -71,13 +71,17 @@ OFTEN = [past(n * 2 * HOUR, figures=f"{n}") for n in range(1, MOST_A_DAY + 1)]
             *(DRIFT, "10", Send(left_out=0)),
             id="each kind has its own count",
         ),
-        pytest.param([left_out(5 * MINUTE)], DRIFT, "10", Send(left_out=1), id="left out is not told"),
+        pytest.param([left_out(5 * MINUTE)], DRIFT, "10", Send(left_out=1), id="a throttled alert is not a sent one"),
         pytest.param(OFTEN, DRIFT, "99", Throttle(), id="five a day are enough, whatever the figures do"),
-        pytest.param(OFTEN[1:], DRIFT, "99", Send(left_out=0), id="the fifth is told"),
+        pytest.param(OFTEN[1:], DRIFT, "99", Send(left_out=0), id="the fifth is sent"),
         pytest.param(OFTEN, "unproven:UNMAPPED", "99", Send(left_out=0), id="another kind has its own five"),
         pytest.param([*OFTEN[1:], past(DAY)], DRIFT, "99", Send(left_out=0), id="those of yesterday do not count"),
         pytest.param(
-            [past(MINUTE, "recovered:matched", "")] * 9, "recovered:matched", "", Send(left_out=0), id="an end is told"
+            [past(MINUTE, "recovered:matched", "")] * 9,
+            "recovered:matched",
+            "",
+            Send(left_out=0),
+            id="a recovery is sent",
         ),
         pytest.param([past(-MINUTE)], DRIFT, "10", Throttle(), id="a clock that was set back repeats nothing"),
     ],
@@ -90,17 +94,17 @@ def test_alerts_are_sent_or_throttled(
 
 @given(st.lists(st.sampled_from(["10", "11", "12"]), min_size=1, max_size=60), st.integers(1, 90))
 def test_a_flapping_invoice_sends_few_messages_a_day_and_counts_the_throttled(figures: list[str], minutes: int) -> None:
-    told: list[EarlierAlert] = []
+    earlier: list[EarlierAlert] = []
     for place, figure in enumerate(figures):
         at = NOW + place * minutes * MINUTE
-        decided = throttled(DRIFT, figure, at, told)
+        decided = throttled(DRIFT, figure, at, earlier)
         if isinstance(decided, Send):
-            since = [one.sent for one in told]
+            since = [one.sent for one in earlier]
             trailing = len(since) - 1 - max((n for n, was in enumerate(since) if was), default=-1)
             assert decided.left_out == trailing
-        told.append(EarlierAlert(kind=DRIFT, figures=figure, at=at, sent=isinstance(decided, Send)))
-    for one in told:
-        day = [other for other in told if other.sent and one.at <= other.at < one.at + DAY]
+        earlier.append(EarlierAlert(kind=DRIFT, figures=figure, at=at, sent=isinstance(decided, Send)))
+    for one in earlier:
+        day = [other for other in earlier if other.sent and one.at <= other.at < one.at + DAY]
         assert len(day) <= MOST_A_DAY
         same = [other for other in day if other.figures == one.figures and other.at < one.at + QUIET_FOR]
         assert len(same) <= 1
@@ -126,7 +130,7 @@ def test_the_type_of_a_message(kind: str, type_: AlertType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "calls_for_it", "stays"),
+    ("sent", "calls_for_it", "stays"),
     [
         ((), False, ()),
         (("drifted:OVERBILLED",), True, ()),
@@ -137,9 +141,9 @@ def test_the_type_of_a_message(kind: str, type_: AlertType) -> None:
         (("paid_under_hold:EXACT", "finalization_failed:x"), False, ("paid_under_hold:EXACT", "finalization_failed:x")),
     ],
 )
-def test_kinds_that_a_recovery_ends(told: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]) -> None:
-    assert calls_for_recovery(told) is calls_for_it
-    assert alerted_after_recovery(told) == stays
+def test_kinds_that_a_recovery_ends(sent: tuple[str, ...], *, calls_for_it: bool, stays: tuple[str, ...]) -> None:
+    assert calls_for_recovery(sent) is calls_for_it
+    assert alerted_after_recovery(sent) == stays
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The forecast of renewals: how long the limits make them take, and what helps."""
+"""The forecast of renewals: the time that rate limits need, and what helps."""
 
 import json
 from dataclasses import replace

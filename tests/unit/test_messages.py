@@ -1,4 +1,4 @@
-"""What an alert says: the webhook's JSON, and Slack's."""
+"""Messages of alerts: the webhook's JSON, and Slack's."""
 
 import json
 from dataclasses import replace

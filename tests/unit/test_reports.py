@@ -1,4 +1,4 @@
-"""The report's figures and forms, from what we remember: exact, per currency, and safe to open."""
+"""The report's figures and forms: exact, per currency, and safe to open."""
 
 import csv
 import io
@@ -143,9 +143,7 @@ def test_invoices_that_would_be_held_today(memory: InvoiceState, policy: Policy,
         (remembered(None, first=None), None, False),
     ],
 )
-def test_invoices_that_belong_to_a_report_since_a_time(
-    memory: InvoiceState, since: datetime | None, belongs: bool
-) -> None:  # noqa: FBT001
+def test_a_report_since_a_time_leaves_others_out(memory: InvoiceState, since: datetime | None, belongs: bool) -> None:  # noqa: FBT001 - a table
     assert line(memory).belongs(since) is belongs
 
 
@@ -300,7 +298,7 @@ def test_json_has_no_number_that_a_parser_could_round() -> None:
 
 
 class Page(HTMLParser):
-    """What a page refers to, which tags it has, and its text."""
+    """The references, tags and text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Who writes next."""
+"""The queue of writers."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from pacspace_stripe.store.database import WriterQueue
 
 
 class Line:
-    """Threads that come one after the other while somebody is inside."""
+    """Threads that arrive one after the other while the place is taken."""
 
     def __init__(self) -> None:
         self.writers = WriterQueue()
@@ -20,7 +20,7 @@ class Line:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While inside, all others wait; afterwards all of them have been."""
+        """Keep the place while all others wait, and then let all of them through."""
         with self.writers.turn(urgent=False):
             yield
         for thread in self.threads:
@@ -28,7 +28,7 @@ class Line:
             assert not thread.is_alive()
 
     def comes(self, name: str, *, urgent: bool = False) -> None:
-        """Return when it waits."""
+        """Return once the thread waits."""
         before = self.waiting()
         self.threads.append(threading.Thread(target=self._write, args=(name,), kwargs={"urgent": urgent}))
         self.threads[-1].start()

@@ -1,4 +1,4 @@
-"""A store and a clock for alerts on their way."""
+"""A store and a clock for deliveries of alerts."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +12,7 @@ from tests.support.alert_receivers import opened, wall_clock
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """It begins now: who checks signatures knows wall time only."""
+    """A clock that begins now: the library that verifies signatures uses wall time."""
     return ManualClock(wall_clock())
 
 

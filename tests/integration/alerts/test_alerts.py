@@ -1,4 +1,4 @@
-"""Alerts on their way: to real receivers on loopback, from real databases, through crashes."""
+"""Deliveries of alerts to real receivers on loopback, from real databases."""
 
 import base64
 import hashlib
@@ -276,7 +276,7 @@ def test_no_address_and_no_secret_is_logged_or_stored(
 
 
 def echoing(request: httpx.Request) -> httpx.Response:
-    """Repeats each part of the address by itself, as it reads it."""
+    """Repeat each part of the address as the receiver reads it."""
     login = request.headers["authorization"]
     said = f"{request.url.params['token']} at {request.url.path} by {base64.b64decode(login[6:]).decode()}, {login}"
     return httpx.Response(403, json={"error": {"message": said}})

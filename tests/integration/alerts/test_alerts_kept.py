@@ -1,4 +1,4 @@
-"""Alerts through crashes and beside other processes, on real databases; and the command that shows them."""
+"""Alerts through crashes and beside other processes, on real databases; and the command that lists them."""
 
 import json
 import threading
@@ -149,7 +149,7 @@ def test_a_started_sender_delivers_and_stops(sqlite_store: Store) -> None:
 
 
 def commanded(monkeypatch: pytest.MonkeyPatch, url: str, *arguments: str, **settings: str) -> tuple[int, str]:
-    """``pacspace-stripe alerts`` in an environment."""
+    """Run ``pacspace-stripe alerts`` in an environment."""
     ours = {f"PACSPACE_STRIPE_{name.upper()}": value for name, value in settings.items()}
     for name, value in (ENVIRONMENT | {"PACSPACE_STRIPE_DATABASE_URL": url} | ours).items():
         monkeypatch.setenv(name, value)

@@ -26,7 +26,7 @@ def empty(database_url: str, clock: ManualClock) -> Iterator[Store]:
 
 @pytest.fixture
 def store(module_database_url: str, clock: ManualClock) -> Iterator[Store]:
-    """A store over our tables, empty; the database is that of all tests here."""
+    """A store over our emptied tables, in one database per module."""
     made = Store(normal(module_database_url), now=clock.now, lost_after=LOST_AFTER)
     made.migrate()
     with made.engine.begin() as connection, evidence_unguarded(connection):

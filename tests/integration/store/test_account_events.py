@@ -41,7 +41,7 @@ WARNING = replace(HELD, invoice_id="upcoming:sub_1:7", position=Free())
 def bills(
     store: Store, memory: InvoiceState, *, account: str = "acme", next_check_at: datetime | None = START + DAY
 ) -> None:
-    """A job that bills an account, was looked at long ago and is looked at again later."""
+    """Write a job that bills an account, was checked long ago and is checked again later."""
     kind = JobKind.UPCOMING if memory.invoice_id.startswith("upcoming:") else JobKind.INVOICE
     store.coverage.put(memory.invoice_id, [(account, OCTOBER)])
     saved(store, memory, kind=kind, next_check_at=next_check_at)
@@ -55,14 +55,14 @@ def bills(
         pytest.param(WAITS, True, id="a held invoice that is unproven"),
         pytest.param(replace(HELD, verdict=Verdict.DRIFTED), True, id="one that drifted"),
         pytest.param(replace(WAITS, position=Free()), True, id="one that waits for its backstop"),
-        pytest.param(HELD, False, id="one whose usage settles: it is looked at when that is over"),
+        pytest.param(HELD, False, id="one whose usage settles: it is checked when that is over"),
         pytest.param(replace(HELD, verdict=Verdict.MATCHED), False, id="one that agreed before"),
         pytest.param(replace(HELD, position=Ended()), False, id="one that has ended"),
         pytest.param(replace(HELD, position=Released(at=START)), False, id="one that was let go"),
         pytest.param(replace(WARNING, verdict=Verdict.DRIFTED), True, id="an early warning"),
         pytest.param(replace(WARNING, verdict=Verdict.UNPROVEN), True, id="one that could not say"),
         pytest.param(replace(WARNING, verdict=Verdict.MATCHED), False, id="one that had nothing to warn of"),
-        pytest.param(replace(WARNING, verdict=None), False, id="one that has not looked"),
+        pytest.param(replace(WARNING, verdict=None), False, id="one that was not checked yet"),
     ],
 )
 def test_an_event_wakes_the_open_invoices_of_its_account(store: Store, memory: InvoiceState, woken: bool) -> None:  # noqa: FBT001 - a table

@@ -106,7 +106,7 @@ def test_a_database_that_takes_no_writes_is_not_ready(database_url: str, empty: 
 
 
 def read_only(database_url: str, store: Store) -> str:
-    """The same database as a standby or a read-only disk would show it."""
+    """Return the URL of the same database, read-only as a standby or a read-only disk."""
     url = sa.make_url(normal(database_url))
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///file:{url.database}?mode=ro&uri=true"
@@ -195,7 +195,7 @@ def test_a_lookup_among_many_uses_an_index(store: Store, ask: Callable[[Store], 
 
 
 def plans(store: Store, ask: Callable[[Store], object]) -> list[str]:
-    """How the database goes about the queries that are asked of it."""
+    """Return the query plans of a call."""
     asked: list[tuple[str, Any]] = []
 
     def listen(_: object, _cursor: object, statement: str, parameters: object, *_rest: object) -> None:

@@ -1,4 +1,4 @@
-"""What drifts come from is kept on SQLite and on PostgreSQL, and a database of the version before gets its place."""
+"""Stored explanations, on SQLite and on PostgreSQL, also after a migration."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -120,7 +120,7 @@ def test_sqlite_failures_that_are_hard_to_provoke_are_named_by_their_code(name: 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[sa.URL]:
-    """A server of our own in which a password counts, and one user has few connections and no rights."""
+    """A server with password authentication, on which one user has few connections and no rights."""
     with OwnServer() as own:
         with psycopg.connect(own.url, autocommit=True) as connection:
             rules = Path(connection.execute("SHOW hba_file").fetchone()[0])  # type: ignore[index]  # it has a row
@@ -212,7 +212,7 @@ def test_a_server_that_is_not_there(where: str, said: str) -> None:
 
 
 def answering(answers: list[bytes]) -> str:
-    """A server that says these things, one per message, and ends the connection."""
+    """Serve these answers, one per message, and end the connection."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -226,7 +226,7 @@ def answering(answers: list[bytes]) -> str:
 
 
 def refusal(words: str) -> bytes:
-    """PostgreSQL's own message of a refusal while it connects."""
+    """Return PostgreSQL's message of a refusal while it connects."""
     fields = b"".join(code + text.encode() + b"\0" for code, text in ((b"S", "FATAL"), (b"C", "XXXXX"), (b"M", words)))
     return b"E" + (len(fields) + 5).to_bytes(4, "big") + fields + b"\0"
 

@@ -139,7 +139,7 @@ def test_a_leased_job_is_due_again_if_its_owner_dies(store: Store, clock: Manual
 
 
 def own(store: Store, job_id: str, owner: str) -> None:
-    """A lease as another process left it."""
+    """Write a lease as another process left it."""
     fill(store, [job_id], lease_owner=owner, lease_until=START + TTL, next_check_at=START + DAY)
 
 

@@ -1,4 +1,4 @@
-"""What the sweep and the report ask of the store, on SQLite and on PostgreSQL."""
+"""Queries of the sweep and the report, on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace

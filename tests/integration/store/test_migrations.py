@@ -98,7 +98,7 @@ def test_coverage_of_version_0005_without_meters_is_kept(empty: Store) -> None:
 
 
 def test_deliveries_of_version_0007_arrive_once(empty: Store, clock: ManualClock) -> None:
-    """One waits, and a process of that version, which may run on, has leased another one."""
+    """One delivery waits, and a process of that version, which may still run, has leased another one."""
     empty.migrate()
     revision(empty, "downgrade", "0007")
     with empty.engine.begin() as connection:
@@ -140,7 +140,7 @@ def test_deliveries_of_version_0007_arrive_once(empty: Store, clock: ManualClock
 
 
 def told_by_0007(number: int) -> dict[str, Json]:
-    """The stored form of an alert in revision 0007."""
+    """Return the stored form of an alert in revision 0007."""
     return {
         "alert_id": f"msg_{number}",
         "subject_id": f"in_{number}",
@@ -158,7 +158,7 @@ def told_by_0007(number: int) -> dict[str, Json]:
 
 
 def stored(connection: sa.Connection, at: datetime | None) -> object:
-    """A time as each database takes it: SQLite keeps text without a zone."""
+    """Return a time as each database stores it: SQLite keeps text without a zone."""
     if at is None or connection.dialect.name == "postgresql":
         return at
     return f"{at:%Y-%m-%d %H:%M:%S.%f}"

@@ -100,7 +100,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "whether anything is due": lambda store: store.triggers.any_due(),
     "when the next is due": lambda store: store.triggers.next_due_at(),
     "what to take": lambda store: store.triggers.take_due(lambda *_: None, limit=5),
-    "a wish": lambda store: store.triggers.request(JobKind.INVOICE, "in_7"),
+    "a request": lambda store: store.triggers.request(JobKind.INVOICE, "in_7"),
     "an event": _receive,
     "an event about an account": lambda store: store.triggers.wake_account(
         "evt_new", "delta.verified", "cus_7", soon=timedelta(seconds=1), apart=timedelta(seconds=1)
@@ -134,7 +134,7 @@ def test_a_query_without_an_index_would_be_noticed(store: Store) -> None:
 
 
 def _plans(store: Store, ask: Callable[[Store], object]) -> Iterator[tuple[str, str]]:
-    """Every statement of a call but inserts, and how the database goes about it."""
+    """Yield every statement of a call but inserts, with its query plan."""
     asked: list[tuple[str, Any]] = []
 
     def listen(_: object, __: object, statement: str, parameters: object, *_rest: object) -> None:

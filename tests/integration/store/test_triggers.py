@@ -16,7 +16,7 @@ from tests.support.stores import HELD, LOST_AFTER, SECOND, START, THREADS, Queue
 def test_an_event_makes_its_job_known_and_requests_a_check(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(), queue)
-    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
+    assert queue.checks == [(JobKind.INVOICE, "in_1", 1)]
     found = store.jobs.find("in_1")
     assert found is not None
     assert (found.requested, found.answered, found.kind) == (1, 0, JobKind.INVOICE)
@@ -26,20 +26,20 @@ def test_an_event_makes_its_job_known_and_requests_a_check(store: Store) -> None
 def test_an_event_is_received_once(store: Store) -> None:
     queue = Queue()
     assert [store.triggers.receive(event(), queue) for _ in range(3)] == [True, False, False]
-    assert len(queue.looks) == 1
+    assert len(queue.checks) == 1
 
 
 def test_an_event_delivered_many_times_at_once_is_received_once(store: Store) -> None:
     queue = Queue()
     received = at_once(lambda _: store.triggers.receive(event(), queue))
     assert sorted(received) == [False] * (THREADS - 1) + [True]
-    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
+    assert queue.checks == [(JobKind.INVOICE, "in_1", 1)]
 
 
 def test_events_at_the_same_time_each_request_a_check(store: Store) -> None:
     queue = Queue()
     assert all(at_once(lambda number: store.triggers.receive(event(number), queue), times=40))
-    assert sorted(queue.looks) == [(JobKind.INVOICE, "in_1", requested) for requested in range(1, 41)]
+    assert sorted(queue.checks) == [(JobKind.INVOICE, "in_1", requested) for requested in range(1, 41)]
     found = store.jobs.find("in_1")
     assert found is not None
     assert found.requested == 40
@@ -49,7 +49,7 @@ def test_an_event_about_no_job_wakes_nothing(store: Store) -> None:
     queue = Queue()
     assert store.triggers.receive(event(job_id=None), queue)
     assert not store.triggers.receive(event(job_id=None), queue)
-    assert queue.looks == []
+    assert queue.checks == []
     assert store.journal.event_outcomes() == {"evt_1": "queued"}
 
 
@@ -66,7 +66,7 @@ def test_an_event_that_a_failing_queue_refused_can_be_received_again(store: Stor
         store.triggers.receive(event(2), broken)
     queue = Queue()
     assert store.triggers.receive(event(2), queue)
-    assert queue.looks == [(JobKind.INVOICE, "in_1", 2)]
+    assert queue.checks == [(JobKind.INVOICE, "in_1", 2)]
 
 
 def test_a_request_without_a_queue_makes_the_job_due(store: Store) -> None:
@@ -77,7 +77,7 @@ def test_a_request_without_a_queue_makes_the_job_due(store: Store) -> None:
 def test_a_request_with_a_queue_is_queued(store: Store) -> None:
     queue = Queue()
     store.triggers.request(JobKind.INVOICE, "in_1", queue)
-    assert queue.looks == [(JobKind.INVOICE, "in_1", 1)]
+    assert queue.checks == [(JobKind.INVOICE, "in_1", 1)]
     assert not store.triggers.any_due()
 
 
@@ -85,7 +85,7 @@ def test_a_job_keeps_the_kind_it_was_made_with(store: Store) -> None:
     queue = Queue()
     store.triggers.request(JobKind.SWEEP, "sweep", queue)
     store.triggers.receive(event(job_id="sweep", kind=JobKind.INVOICE), queue)
-    assert [kind for kind, _, _ in queue.looks] == [JobKind.SWEEP, JobKind.SWEEP]
+    assert [kind for kind, _, _ in queue.checks] == [JobKind.SWEEP, JobKind.SWEEP]
 
 
 def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: ManualClock) -> None:
@@ -97,7 +97,7 @@ def test_a_trigger_that_the_queue_loses_is_found_as_due(store: Store, clock: Man
     queue = Queue()
     assert store.triggers.any_due()
     assert store.triggers.take_due(queue) == ["in_1"]
-    assert queue.looks == [(JobKind.INVOICE, "in_1", 2)]
+    assert queue.checks == [(JobKind.INVOICE, "in_1", 2)]
     assert not store.triggers.any_due()
 
 
@@ -131,7 +131,7 @@ def test_each_due_job_is_taken_once(store: Store, clock: ManualClock) -> None:
 
     taken = [job_id for part in at_once(take) for job_id in part]
     assert sorted(taken) == ids
-    assert sorted(queue.looks) == [(JobKind.INVOICE, job_id, 1) for job_id in ids]
+    assert sorted(queue.checks) == [(JobKind.INVOICE, job_id, 1) for job_id in ids]
 
 
 def test_due_jobs_that_cannot_be_queued_stay_due(store: Store, clock: ManualClock) -> None:
