@@ -1,6 +1,6 @@
 """Every error this package raises on purpose.
 
-    PacspaceStripeError            says what happened, and in ``hint`` what to do next
+    PacspaceStripeError            names what happened, and in ``hint`` what to do next
     ├── ConfigurationError         a setting is missing or wrong: names the variable, never its value
     ├── SignatureError             a webhook that no configured secret signed
     ├── UnreadableEvent            a signed webhook body that is no readable event

@@ -246,8 +246,8 @@ def _signature_headers(message_id: str, at: datetime, body: bytes, secrets: tupl
 
 def _reply(answer: Answer) -> str:
     """Return a receiver's reason for a refusal, from JSON or from a plain word such as Slack's ``, no_service``."""
-    if answer.said.suffix:
-        return answer.said.suffix
+    if answer.error.suffix:
+        return answer.error.suffix
     text = answer.hide(answer.body.decode(errors="replace"))
     short = printable(" ".join(text.split()))
     return f", {short}" if short and len(short) <= _LONGEST_REPLY and "<" not in short else ""

@@ -1,4 +1,4 @@
-"""One HTTP request, the answer to it, and what an error answer says of itself."""
+"""One HTTP request, its answer, and the error that an answer carries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ class Answer:
         return None if named is None else shortened(self.hide(named))
 
     @property
-    def said(self) -> ErrorBody:
+    def error(self) -> ErrorBody:
         """Return the error in the body; empty if there is none."""
         return error_body(self.body, self.hide)
 
@@ -121,6 +121,6 @@ def shortened(message: str) -> str:
     return printable(" ".join(message.split()))[:_LONGEST_MESSAGE]
 
 
-def wish(seconds: float | None) -> timedelta | None:
+def asked_wait(seconds: float | None) -> timedelta | None:
     """Return the time that a vendor asks us to wait, a day at most."""
     return None if seconds is None else timedelta(seconds=min(seconds, _LONGEST_WAIT))

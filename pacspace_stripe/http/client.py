@@ -1,7 +1,7 @@
 """The one HTTP client of the process: timeouts, retries, rate limits, guards and the mapping of errors.
 
-:meth:`Transport.send` tells the story of one call, ``_try`` that of one try. How connections keep to a deadline is told
-in ``connections``, when a call is repeated in ``retries``, and how fast a vendor may be asked in ``ratelimit``.
+:meth:`Transport.send` makes one call, ``_try`` one try of it. ``connections`` keeps to the deadline, ``retries`` decides
+when a call is repeated, and ``ratelimit`` how fast a vendor may be asked.
 """
 
 import logging
@@ -24,7 +24,7 @@ from pacspace_stripe.errors import (
     RemoteUnavailable,
     UnexpectedAnswer,
 )
-from pacspace_stripe.http.calls import Answer, Call, wish
+from pacspace_stripe.http.calls import Answer, Call, asked_wait
 from pacspace_stripe.http.connections import Connections, bounded
 from pacspace_stripe.http.ratelimit.backoff import rate_refusal
 from pacspace_stripe.http.ratelimit.limiter import RateLimiter, Turn
@@ -219,7 +219,7 @@ class Transport:
                 _log.debug(
                     "%s %s: %d in %.3fs request=%s", call.service, call.endpoint, status, took, answer.request_id
                 )
-                # 4. Send less for a while, where the refusal says that we sent too much.
+                # 4. Send less for a while, where the 429 is about the rate.
                 if turn and (refusal := rate_refusal(answer, _retry_after(answer))):
                     turn.refused(refusal)
                 return answer
@@ -297,14 +297,14 @@ def _under_another_key(first: Call, call: Call, outcome: Answer | RemoteUnavaila
 def _is_worth_repeating(outcome: Answer | RemoteUnavailable) -> bool:
     if not isinstance(outcome, Answer):
         return True
-    return worth_repeating(outcome.status, outcome.headers) and outcome.said.code not in _FINAL_CODES
+    return worth_repeating(outcome.status, outcome.headers) and outcome.error.code not in _FINAL_CODES
 
 
 def _retry_after(outcome: Answer | RemoteUnavailable) -> float | None:
     """Return the seconds that an error asks us to wait; the body is more exact than the header (CONTRACT 1.5)."""
     if not isinstance(outcome, Answer) or outcome.status < _FIRST_ERROR:
         return None
-    asked = outcome.said.retry_after
+    asked = outcome.error.retry_after
     header = outcome.headers.get("retry-after", "")
     return asked if asked is not None or not header.isdecimal() else float(header)
 
@@ -315,13 +315,13 @@ def _settled(call: Call, outcome: Answer | RemoteUnavailable, asked: float | Non
         raise outcome
     if outcome.status != _TOO_MANY and outcome.status < _SERVER_ERROR:
         return outcome
-    error = outcome.said
+    error = outcome.error
     message = f"{call.endpoint}: HTTP {outcome.status}{error.suffix}"
     details = {
         "status": outcome.status,
         "code": error.code,
         "request_id": outcome.request_id,
-        "retry_after": wish(asked),
+        "retry_after": asked_wait(asked),
     }
     if outcome.status == _TOO_MANY and error.code == _CADENCE:
         raise CadenceLimited(call.service, message, customer_id=error.customer_id, **details)

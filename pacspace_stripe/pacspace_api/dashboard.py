@@ -365,7 +365,7 @@ _HINTS: dict[tuple[type[RemoteError], str], str] = {
 
 def _failure(endpoint: str, answer: Answer) -> RemoteError:
     """Return our error for an answer outside 2xx. 429 and 5xx never come here: the transport raises them."""
-    said, path = answer.said, endpoint.partition(" ")[2]
+    said, path = answer.error, endpoint.partition(" ")[2]
     if not said.readable or answer.status < 400:  # noqa: PLR2004  # the first error status
         kind: type[RemoteError] = UnexpectedAnswer
     elif (answer.status in {400, 401, 403} and "APPROV" in (said.code or "").upper()) or (

@@ -13,7 +13,7 @@ from pacspace_stripe.errors import (
     ScopeRefused,
     UnexpectedAnswer,
 )
-from pacspace_stripe.http.calls import Answer, ErrorBody, wish
+from pacspace_stripe.http.calls import Answer, ErrorBody, asked_wait
 
 PACSPACE = "PacSpace"
 _NO_ROUTE = "Cannot "
@@ -37,7 +37,7 @@ _ADDRESS = "Check PACSPACE_API_BASE_URL: this does not look like PacSpace's Bala
 
 def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
     """Return our error for an answer outside 2xx, with PacSpace's own code where it names one."""
-    said = answer.said
+    said = answer.error
     kind = _kind(answer.status, said)
     return kind(
         PACSPACE,
@@ -45,7 +45,7 @@ def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
         status=answer.status,
         code=said.code or _BY_STATUS.get(answer.status, (kind, "API_ERROR"))[1],
         request_id=answer.request_id,
-        retry_after=wish(said.retry_after),
+        retry_after=asked_wait(said.retry_after),
         hint=_hint(kind, answer.status),
     )
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from pacspace_stripe import __version__
 from pacspace_stripe.errors import InvalidInput, RemoteUnavailable, StillInFlight, UnexpectedAnswer
 from pacspace_stripe.http.answers import Fields, json_answer
-from pacspace_stripe.http.calls import Answer, Call, wish
+from pacspace_stripe.http.calls import Answer, Call, asked_wait
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE
 from pacspace_stripe.http.redaction import hidden, secrets_in
@@ -91,11 +91,11 @@ class PacSpaceHttp:
             else:
                 if not is_pending(answer):
                     return data_of(what, _succeeded(call.endpoint, answer))
-                asked = answer.said.retry_after
+                asked = answer.error.retry_after
                 wait = _PENDING_WAIT if asked is None else asked
             if not self.transport.rest(max(wait, _SHORTEST_WAIT), until=until):
                 message = f"POST {path}: the first request with this idempotency key is still being made"
-                raise StillInFlight(PACSPACE, message, code=PENDING, retry_after=wish(wait))
+                raise StillInFlight(PACSPACE, message, code=PENDING, retry_after=asked_wait(wait))
 
     def address(self, path: str, named: str | None = None) -> str:
         """Return the address of ``path`` with an id in it. Raises InvalidInput for an id that would change the path."""
@@ -142,7 +142,7 @@ def _succeeded(endpoint: str, answer: Answer) -> Answer:
 
 def is_pending(answer: Answer) -> bool:
     """Return whether the first request with this key is still in flight (CONTRACT 1.7), whatever the status."""
-    return answer.said.code == PENDING
+    return answer.error.code == PENDING
 
 
 def success_of(what: str, answer: Answer) -> Fields:
@@ -153,7 +153,7 @@ def success_of(what: str, answer: Answer) -> Fields:
         failed = body.integer("statusCode") // 100 != 2  # noqa: PLR2004  # success
     if not failed:
         return body
-    said = answer.said
+    said = answer.error
     message = f"{what}: HTTP {answer.status} with success=false{said.suffix}"
     raise UnexpectedAnswer(PACSPACE, message, status=answer.status, code=said.code, request_id=answer.request_id)
 

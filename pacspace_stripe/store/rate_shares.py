@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from pacspace_stripe.errors import StoreUnavailable
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, FleetHolding, LimitShare, Wish
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, SETTLES, Demand, FleetHolding, LimitShare
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN
 from pacspace_stripe.store.database import Database, insert_once, one_at_a_time
 from pacspace_stripe.store.processes import is_alive, is_dead, process_name
@@ -88,8 +88,8 @@ def _share_as_json(share: LimitShare) -> dict[str, object]:
     given_up = [[held, until.timestamp()] for held, until in share.given_up]
     return {
         "held": share.held,
-        "urgent": share.wish.urgent,
-        "patient": share.wish.patient,
+        "urgent": share.demand.urgent,
+        "patient": share.demand.background,
         "given_up": given_up,
     }
 
@@ -103,7 +103,7 @@ def _share(stored: Mapping[str, Any], now: datetime) -> LimitShare:
     latest = now + SETTLES
     return LimitShare(
         held=stored["held"],
-        wish=Wish(urgent=stored["urgent"], patient=stored["patient"]),
+        demand=Demand(urgent=stored["urgent"], background=stored["patient"]),
         given_up=tuple((held, min(datetime.fromtimestamp(until, UTC), latest)) for held, until in stored["given_up"]),
     )
 

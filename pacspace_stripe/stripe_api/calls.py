@@ -192,7 +192,7 @@ def _refused(error: stripe.StripeError, message: str, details: dict[str, Any]) -
 def _readable(call: Call, answer: Answer) -> str:
     """Return the body. Raises UnexpectedAnswer where the SDK would stumble: no text, or an error that is no object."""
     text = answer.body.decode(errors="replace")
-    if text.encode() != answer.body or (answer.status >= _NO_SUCCESS and not answer.said.nested):
+    if text.encode() != answer.body or (answer.status >= _NO_SUCCESS and not answer.error.nested):
         message = f"{call.endpoint}: HTTP {answer.status} with a body that cannot be read"
         raise UnexpectedAnswer(STRIPE, message, status=answer.status, request_id=answer.request_id)
     return text

@@ -2,7 +2,7 @@
 
 Fields that decide something must be present, even if null: a line whose ``pricing`` went missing would otherwise pass
 for one without usage. A kind that is not listed in ``vocabulary.invoices`` is kept by name in ``unknown``: null means
-that there is nothing, an unknown kind that it cannot be said what there is.
+that there is nothing, an unknown kind that we cannot know what there is.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -306,7 +306,7 @@ def subscription_state_from_stripe(data: object) -> SubscriptionState:
     return SubscriptionState(
         subscription_id=subscription.text("id"),
         status=SubscriptionStatus(status),
-        said=status,
+        status_text=status,
         paused=subscription.nullable_fields("pause_collection") is not None,
         canceled_at=subscription.optional_at("canceled_at"),
         ended_at=subscription.optional_at("ended_at"),

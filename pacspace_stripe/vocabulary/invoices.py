@@ -251,7 +251,7 @@ class SubscriptionState:
 
     subscription_id: str
     status: SubscriptionStatus
-    said: str
+    status_text: str
     """Stripe's own word for the status."""
     paused: bool
     """True if ``pause_collection`` is set."""

@@ -25,9 +25,9 @@ from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
     LASTS,
     RENEW,
     SETTLES,
+    Demand,
     FleetHolding,
     LimitShare,
-    Wish,
     divide,
 )
 from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate
@@ -44,7 +44,7 @@ from tests.support.worlds import ENVIRONMENT
 
 RATE = Rate(endpoint=25, total=25)
 READ = "GET /v1/invoices/{id}"
-BUSY = {"": Wish(urgent=25), READ: Wish(urgent=25)}
+BUSY = {"": Demand(urgent=25), READ: Demand(urgent=25)}
 
 
 def wall_clock() -> datetime:
@@ -62,12 +62,12 @@ def opened(url: str) -> Iterator[Store]:
         store.close()
 
 
-def renewed(store: Store, process: str, wishes: Mapping[str, Wish], service: str = "Stripe test") -> dict[str, int]:
+def renewed(store: Store, process: str, demands: Mapping[str, Demand], service: str = "Stripe test") -> dict[str, int]:
     """Renew a process's shares; return what it holds by endpoint."""
     held: dict[str, int] = {}
 
     def taken(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
-        holding = divide(RATE, name, wishes, holdings, now)
+        holding = divide(RATE, name, demands, holdings, now)
         held.update({endpoint: share.held for endpoint, share in holding.shares.items()})
         return holding
 
@@ -89,7 +89,7 @@ def test_processes_see_the_shares_of_others(database_url: str) -> None:
 
 def test_a_holding_is_read_as_it_was_written(database_url: str) -> None:
     share = LimitShare(
-        held=3, wish=Wish(urgent=1, patient=2), given_up=((7, datetime(2026, 11, 1, 0, 0, 1, 500000, UTC)),)
+        held=3, demand=Demand(urgent=1, background=2), given_up=((7, datetime(2026, 11, 1, 0, 0, 1, 500000, UTC)),)
     )
     holding = FleetHolding(shares={"": share, READ: share}, until=datetime.now(UTC) + timedelta(seconds=2))
     seen: list[Mapping[str, FleetHolding]] = []
@@ -120,9 +120,9 @@ def test_a_killed_processs_share_on_this_host_is_free_when_its_requests_are_a_se
         time.sleep((RENEW + SPAN).total_seconds())
         assert renewed(store, "one", BUSY)[READ] == 25
     with opened(database_url) as store:
-        renewed(store, elsewhere, {"other": Wish(urgent=25)})
+        renewed(store, elsewhere, {"other": Demand(urgent=25)})
         time.sleep((RENEW + SPAN).total_seconds())
-        assert renewed(store, "two", {"other": Wish(urgent=25)})["other"] == 0
+        assert renewed(store, "two", {"other": Demand(urgent=25)})["other"] == 0
 
 
 def test_a_clock_that_was_set_back_does_not_prolong_a_dead_processs_share(sqlite_url: str) -> None:
@@ -130,7 +130,7 @@ def test_a_clock_that_was_set_back_does_not_prolong_a_dead_processs_share(sqlite
     store = Store(sqlite_url, now=lambda: now[0], lost_after=timedelta(seconds=35))
     store.migrate()
     renewed(store, "dead", BUSY)
-    renewed(store, "dead", {"": Wish(urgent=5), READ: Wish(urgent=5)})
+    renewed(store, "dead", {"": Demand(urgent=5), READ: Demand(urgent=5)})
     now[0] -= timedelta(hours=1)
     assert renewed(store, "one", BUSY)[READ] == 0
     now[0] += LASTS + SETTLES
@@ -402,7 +402,7 @@ class Process:
                     self.next[number] = now + self._sent_or_waits(number, now)
 
     def _sent_or_waits(self, number: int, now: datetime) -> timedelta:
-        waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), patient=self.background)
+        waiter = self.waiting[number] or Waiter(ticket=next(TICKETS), background=self.background)
         self.limiter._renew(READ, self.windows)  # noqa: SLF001  # as above
         at, wait = self.limiter._take(waiter, self.windows, now, now + timedelta(minutes=1))  # noqa: SLF001
         self.waiting[number] = waiter if at is None else None

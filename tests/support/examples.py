@@ -69,7 +69,7 @@ def subscription_state(**changes: Change) -> SubscriptionState:
     ordinary = SubscriptionState(
         subscription_id="sub_1",
         status=SubscriptionStatus.ACTIVE,
-        said="active",
+        status_text="active",
         paused=False,
         canceled_at=None,
         ended_at=None,

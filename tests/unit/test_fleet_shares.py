@@ -10,9 +10,9 @@ from pacspace_stripe.http.ratelimit.rules.fleet_shares import (
     LASTS,
     SETTLES,
     TOTAL,
+    Demand,
     FleetHolding,
     LimitShare,
-    Wish,
     divide,
     filled,
     free,
@@ -22,7 +22,7 @@ from pacspace_stripe.http.ratelimit.rules.rate import SPAN, Rate, reserved
 START = datetime(2026, 11, 1, tzinfo=UTC)
 RATE = Rate(endpoint=25, total=25)
 READ = "GET /v1/invoices/{id}"
-ALL_URGENT, ALL_PATIENT = Wish(urgent=25), Wish(patient=25)
+ALL_URGENT, ALL_PATIENT = Demand(urgent=25), Demand(background=25)
 
 
 class Fleet:
@@ -32,17 +32,17 @@ class Fleet:
         self.rate, self.now = rate, START
         self.holdings: dict[str, FleetHolding] = {}
 
-    def wishes(self, name: str, wish: Wish, endpoint: str = READ) -> int:
-        """A process renews with one wish; what it holds then."""
-        self.holdings[name] = divide(self.rate, name, {endpoint: wish}, self.holdings, self.now)
+    def demands(self, name: str, demand: Demand, endpoint: str = READ) -> int:
+        """A process renews with one demand; what it holds then."""
+        self.holdings[name] = divide(self.rate, name, {endpoint: demand}, self.holdings, self.now)
         share = self.holdings[name].shares.get(endpoint)
         return share.held if share else 0
 
-    def settled(self, wishes: dict[str, Wish]) -> dict[str, int]:
-        """Let all processes wish the same for some seconds; return what each holds."""
+    def settled(self, demands: dict[str, Demand]) -> dict[str, int]:
+        """Let all processes demand the same for some seconds; return what each holds."""
         held: dict[str, int] = {}
         for _ in range(10):
-            held = {name: self.wishes(name, wish) for name, wish in wishes.items()}
+            held = {name: self.demands(name, demand) for name, demand in demands.items()}
             self.later(0.5)
         return held
 
@@ -56,8 +56,8 @@ def test_a_busy_process_alone_gets_the_whole_limit() -> None:
 
 def test_an_idle_process_alone_leaves_room_for_a_newcomer() -> None:
     fleet = Fleet()
-    assert fleet.settled({"a": Wish(urgent=3)}) == {"a": 14}
-    assert fleet.wishes("b", Wish(urgent=1)) >= 1
+    assert fleet.settled({"a": Demand(urgent=3)}) == {"a": 14}
+    assert fleet.demands("b", Demand(urgent=1)) >= 1
 
 
 def test_two_busy_processes_get_half_each() -> None:
@@ -68,10 +68,10 @@ def test_two_busy_processes_get_half_each() -> None:
 def test_a_newcomer_gets_its_half_within_two_seconds() -> None:
     fleet = Fleet()
     fleet.settled({"a": ALL_URGENT})
-    assert fleet.wishes("b", ALL_URGENT) == 0
-    fleet.wishes("a", ALL_URGENT)
+    assert fleet.demands("b", ALL_URGENT) == 0
+    fleet.demands("a", ALL_URGENT)
     fleet.later(SETTLES.total_seconds())
-    assert fleet.wishes("b", ALL_URGENT) >= 12
+    assert fleet.demands("b", ALL_URGENT) >= 12
 
 
 def test_background_work_leaves_all_but_its_reserve_to_others() -> None:
@@ -79,42 +79,42 @@ def test_background_work_leaves_all_but_its_reserve_to_others() -> None:
 
 
 def test_background_work_gets_the_part_that_others_do_not_need() -> None:
-    assert Fleet().settled({"backfill": ALL_PATIENT, "serve": Wish(urgent=5)}) == {"backfill": 20, "serve": 5}
+    assert Fleet().settled({"backfill": ALL_PATIENT, "serve": Demand(urgent=5)}) == {"backfill": 20, "serve": 5}
 
 
 def test_a_dead_processs_share_is_free_when_its_last_requests_are_a_second_old() -> None:
     fleet = Fleet()
-    fleet.wishes("dead", ALL_URGENT)
+    fleet.demands("dead", ALL_URGENT)
     fleet.later((LASTS + SETTLES).total_seconds() - 0.01)
-    assert fleet.wishes("a", ALL_URGENT) == 0
+    assert fleet.demands("a", ALL_URGENT) == 0
     fleet.later(0.01)
-    assert fleet.wishes("a", ALL_URGENT) == 25
+    assert fleet.demands("a", ALL_URGENT) == 25
 
 
 def test_a_process_whose_share_expired_takes_nothing_from_its_new_holder() -> None:
     fleet = Fleet()
-    fleet.wishes("idle", ALL_URGENT)
+    fleet.demands("idle", ALL_URGENT)
     fleet.later((LASTS + SETTLES).total_seconds())
-    assert fleet.wishes("a", ALL_URGENT) == 25
-    fleet.wishes("idle", Wish())
-    assert fleet.wishes("a", ALL_URGENT) == 25
+    assert fleet.demands("a", ALL_URGENT) == 25
+    fleet.demands("idle", Demand())
+    assert fleet.demands("a", ALL_URGENT) == 25
 
 
 def test_a_share_that_was_given_up_counts_until_the_vendors_second_is_over() -> None:
     fleet = Fleet()
-    fleet.wishes("a", ALL_URGENT)
-    fleet.wishes("a", Wish(urgent=5))
+    fleet.demands("a", ALL_URGENT)
+    fleet.demands("a", Demand(urgent=5))
     assert free(RATE, fleet.holdings, READ, fleet.now) == 0
     fleet.later(SETTLES.total_seconds())
     assert free(RATE, fleet.holdings, READ, fleet.now) == 10
 
 
-def test_a_process_without_wishes_is_forgotten() -> None:
+def test_a_process_without_demands_is_forgotten() -> None:
     fleet = Fleet()
-    fleet.wishes("a", ALL_URGENT)
-    fleet.wishes("a", Wish())
+    fleet.demands("a", ALL_URGENT)
+    fleet.demands("a", Demand())
     fleet.later(SETTLES.total_seconds())
-    fleet.wishes("a", Wish())
+    fleet.demands("a", Demand())
     assert fleet.holdings["a"].shares == {}
 
 
@@ -123,32 +123,32 @@ def test_more_processes_than_requests_take_turns() -> None:
     served = set()
     for _ in range(120):
         for name in "abcde":
-            if fleet.wishes(name, Wish(urgent=2)):
+            if fleet.demands(name, Demand(urgent=2)):
                 served.add(name)
         fleet.later(0.5)
     assert served == set("abcde")
 
 
 def test_the_limit_on_all_endpoints_is_divided_too() -> None:
-    holding = divide(Rate(endpoint=25, total=100), "a", {TOTAL: Wish(urgent=100), READ: ALL_URGENT}, {}, START)
+    holding = divide(Rate(endpoint=25, total=100), "a", {TOTAL: Demand(urgent=100), READ: ALL_URGENT}, {}, START)
     assert {name: share.held for name, share in holding.shares.items()} == {TOTAL: 100, READ: 25}
 
 
 def test_an_old_given_up_share_does_not_outlive_its_second() -> None:
     fleet = Fleet()
-    fleet.wishes("a", ALL_URGENT)
+    fleet.demands("a", ALL_URGENT)
     for urgent in (5, 4, 5, 4, 5, 4):
         fleet.later(0.5)
-        fleet.wishes("a", Wish(urgent=urgent))
+        fleet.demands("a", Demand(urgent=urgent))
     assert fleet.holdings["a"].shares[READ].counts(fleet.now) < 25
 
 
 @given(st.integers(0, 50), st.lists(st.integers(0, 60), min_size=1, max_size=8))
-def test_no_process_gets_more_than_it_wishes_and_nothing_is_wasted(amount: int, wishes: list[int]) -> None:
-    given_out = filled(amount, wishes)
-    assert all(0 <= got <= wished for got, wished in zip(given_out, wishes, strict=True))
-    assert sum(given_out) == min(amount, sum(wishes))
-    unmet = [got for got, wished in zip(given_out, wishes, strict=True) if got < wished]
+def test_no_process_gets_more_than_its_demand_and_nothing_is_wasted(amount: int, demands: list[int]) -> None:
+    given_out = filled(amount, demands)
+    assert all(0 <= got <= wished for got, wished in zip(given_out, demands, strict=True))
+    assert sum(given_out) == min(amount, sum(demands))
+    unmet = [got for got, wished in zip(given_out, demands, strict=True) if got < wished]
     assert not unmet or max(given_out) - min(unmet) <= 1
 
 
@@ -158,8 +158,8 @@ step = st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(0, 30)
 @given(st.lists(step, max_size=60), st.integers(1, 30))
 def test_all_shares_together_never_exceed_the_limit(steps: list[tuple[str, int, int, int]], limit: int) -> None:
     fleet = Fleet(Rate(endpoint=limit, total=limit))
-    for name, urgent, patient, pause in steps:
-        fleet.wishes(name, Wish(urgent=min(urgent, limit), patient=min(patient, limit)))
+    for name, urgent, background, pause in steps:
+        fleet.demands(name, Demand(urgent=min(urgent, limit), background=min(background, limit)))
         assert sum(held.counts(READ, fleet.now) for held in fleet.holdings.values()) <= limit
         fleet.later(pause / 1000)
 
@@ -184,9 +184,9 @@ def test_no_second_has_more_requests_than_the_limit_in_any_fleet(
             mine.append(fleet.now)
             sent.append(fleet.now)
 
-    for name, urgent, patient, pause in steps:
+    for name, urgent, background, pause in steps:
         send_all(name)
-        fleet.wishes(name, Wish(urgent=urgent, patient=patient))
+        fleet.demands(name, Demand(urgent=urgent, background=background))
         for each in "abcd":
             send_all(each)
         fleet.later(pause / 1000)
@@ -195,7 +195,7 @@ def test_no_second_has_more_requests_than_the_limit_in_any_fleet(
 
 
 def test_a_share_counts_at_least_its_held_part() -> None:
-    share = LimitShare(held=3, wish=Wish(), given_up=((9, START), (7, START + timedelta(seconds=1))))
+    share = LimitShare(held=3, demand=Demand(), given_up=((9, START), (7, START + timedelta(seconds=1))))
     assert share.counts(START) == 7
     assert share.counts(START + timedelta(seconds=1)) == 3
 

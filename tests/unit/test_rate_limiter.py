@@ -324,10 +324,10 @@ def served(window: RequestWindow, waiters: list[Waiter], clock: ManualClock, sec
     return order
 
 
-def waiters(patient: int, urgent: int) -> tuple[list[Waiter], list[Waiter]]:
+def waiters(background: int, urgent: int) -> tuple[list[Waiter], list[Waiter]]:
     """Background work that came first, then what cannot wait."""
-    first = [Waiter(ticket=number, patient=True) for number in range(patient)]
-    return first, [Waiter(ticket=patient + number, patient=False) for number in range(urgent)]
+    first = [Waiter(ticket=number, background=True) for number in range(background)]
+    return first, [Waiter(ticket=background + number, background=False) for number in range(urgent)]
 
 
 def test_waiting_calls_get_their_turns_in_order() -> None:
@@ -344,29 +344,29 @@ def test_waiting_calls_get_their_turns_in_order() -> None:
 
 def test_background_work_goes_last_except_for_a_tenth() -> None:
     clock, window = ManualClock(START), RequestWindow(20)
-    patient, urgent = waiters(40, 60)
-    queue(window, *patient, *urgent)
-    order = served(window, patient + urgent, clock, 3)
+    background, urgent = waiters(40, 60)
+    queue(window, *background, *urgent)
+    order = served(window, background + urgent, clock, 3)
     first_seconds = order[:60]
-    assert sum(waiter.patient for waiter in first_seconds) == 6
-    assert [waiter for waiter in order if not waiter.patient] == urgent[: len(order) - 6]
+    assert sum(waiter.background for waiter in first_seconds) == 6
+    assert [waiter for waiter in order if not waiter.background] == urgent[: len(order) - 6]
 
 
 def test_background_work_gets_the_whole_limit_when_nothing_else_waits() -> None:
     clock, window = ManualClock(START), RequestWindow(20)
-    patient, _ = waiters(60, 0)
-    queue(window, *patient)
-    assert len(served(window, patient, clock, 3)) == 60
+    background, _ = waiters(60, 0)
+    queue(window, *background)
+    assert len(served(window, background, clock, 3)) == 60
 
 
 @given(st.integers(1, 30))
 def test_background_work_never_waits_for_ever(limit: int) -> None:
     clock, window = ManualClock(START), RequestWindow(limit)
-    patient, urgent = waiters(1, 5 * limit)
-    late = Waiter(ticket=10_000, patient=True)
-    queue(window, *patient, *urgent, late)
-    order = served(window, [*patient, *urgent, late], clock, 4)
-    assert patient[0] in order
+    background, urgent = waiters(1, 5 * limit)
+    late = Waiter(ticket=10_000, background=True)
+    queue(window, *background, *urgent, late)
+    order = served(window, [*background, *urgent, late], clock, 4)
+    assert background[0] in order
     assert late in order
 
 

@@ -50,7 +50,7 @@ def canceled(**times: Change) -> SubscriptionState:
     """A subscription that was canceled, by default half an hour after the invoice was made."""
     at = CREATED + 30 * MINUTE
     ordinary = {"canceled_at": at, "ended_at": at} | times
-    return subscription_state(status=SubscriptionStatus.CANCELED, said="canceled", **ordinary)
+    return subscription_state(status=SubscriptionStatus.CANCELED, status_text="canceled", **ordinary)
 
 
 def of(*states: SubscriptionState, **changes: Change) -> Invoice:
@@ -58,7 +58,7 @@ def of(*states: SubscriptionState, **changes: Change) -> Invoice:
 
 
 def in_state(status: str) -> SubscriptionState:
-    return subscription_state(status=SubscriptionStatus(status), said=status)
+    return subscription_state(status=SubscriptionStatus(status), status_text=status)
 
 
 @pytest.mark.parametrize(

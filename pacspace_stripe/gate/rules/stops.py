@@ -174,9 +174,9 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, state: I
     elif subscription.status not in _COLLECTED:
         yield Stop(
             kind=StopKind.NOT_COLLECTED,
-            about=f"{name}:{subscription.said}",
-            detail=f"its subscription {name} is {subscription.said}: Stripe does not collect for it. Once it is active "
-            f"again, the invoice goes; {_OR_RELEASE}",
+            about=f"{name}:{subscription.status_text}",
+            detail=f"its subscription {name} is {subscription.status_text}: Stripe does not collect for it. Once it is "
+            f"active again, the invoice goes; {_OR_RELEASE}",
         )
     if subscription.paused:
         yield Stop(

@@ -42,7 +42,7 @@ def rate_refusal(answer: Answer, asked: float | None) -> RateRefusal | None:
     lock timeout, or of a kind we do not know; ``resource-specific`` limits are an object's own (FACTS 6.2). Neither is
     a reason to send less to others.
     """
-    if answer.status != _TOO_MANY or (code := answer.said.code) in _ABOUT_ONE_OBJECT:
+    if answer.status != _TOO_MANY or (code := answer.error.code) in _ABOUT_ONE_OBJECT:
         return None
     match answer.headers.get("stripe-rate-limited-reason", "").rpartition("-"):
         case ("global" | "endpoint" as where, "-", "rate" | "concurrency" as kind):

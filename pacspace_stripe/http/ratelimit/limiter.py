@@ -12,7 +12,7 @@ from operator import itemgetter
 from pacspace_stripe.errors import RateLimited
 from pacspace_stripe.http.ratelimit.backoff import ExceededLimit, RateRefusal
 from pacspace_stripe.http.ratelimit.priority import Waiter, in_background
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import TOTAL, Wish
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import TOTAL, Demand
 from pacspace_stripe.http.ratelimit.rules.rate import NO_KNOWN_RATE, SPAN, Rate, ReducedRate, reduced, reserved
 from pacspace_stripe.http.ratelimit.shares import Fleet, FleetShares
 
@@ -45,7 +45,7 @@ class RequestWindow:
     crowd: ReducedRate | None = None
     """Requests that may run at once; no limit until the vendor refused one for it."""
     urgent: int = 0
-    patient: int = 0
+    background: int = 0
     """Recent need of urgent calls and of background work: the most in a second, the whole limit if one had to wait."""
     wanting: bool = False
     """True if a call waited since the fleet was last asked for more."""
@@ -81,21 +81,21 @@ class RequestWindow:
 
         Background work that did not have its reserve in this second comes before all others, up to the reserve.
         """
-        reserve = max(0, reserved(self.allowed(now)) - self._sent(patient=True))
-        patient = [other.patient for other in self.queue].count(True)
-        earlier = sum(other.patient is waiter.patient and other.ticket < waiter.ticket for other in self.queue)
-        if not waiter.patient:
-            return earlier + min(reserve, patient)
-        return earlier if earlier < reserve else earlier + len(self.queue) - patient
+        reserve = max(0, reserved(self.allowed(now)) - self._sent(background=True))
+        background = [other.background for other in self.queue].count(True)
+        earlier = sum(other.background is waiter.background and other.ticket < waiter.ticket for other in self.queue)
+        if not waiter.background:
+            return earlier + min(reserve, background)
+        return earlier if earlier < reserve else earlier + len(self.queue) - background
 
-    def _sent(self, *, patient: bool) -> int:
-        return [kind for _, kind in self.sent].count(patient)
+    def _sent(self, *, background: bool) -> int:
+        return [kind for _, kind in self.sent].count(background)
 
     def join(self, waiter: Waiter) -> None:
         """Queue a waiter that would not wait if there were more room."""
         self.queue.add(waiter)
         self.wanting = True
-        self._need(self.limit, patient=waiter.patient)
+        self._need(self.limit, background=waiter.background)
 
     def leave(self, waiter: Waiter) -> None:
         self.queue.discard(waiter)
@@ -103,31 +103,31 @@ class RequestWindow:
     def begin(self, waiter: Waiter, at: datetime) -> None:
         """Count a waiter's request, which is sent at ``at``."""
         self.queue.discard(waiter)
-        insort(self.sent, (at, waiter.patient))
+        insort(self.sent, (at, waiter.background))
         self.running += 1
-        self._need(self._sent(patient=waiter.patient), patient=waiter.patient)
+        self._need(self._sent(background=waiter.background), background=waiter.background)
 
-    def _need(self, count: int, *, patient: bool) -> None:
-        if patient:
-            self.patient = max(self.patient, count)
+    def _need(self, count: int, *, background: bool) -> None:
+        if background:
+            self.background = max(self.background, count)
         else:
             self.urgent = max(self.urgent, count)
 
-    def move(self, planned: datetime, now: datetime, *, patient: bool) -> None:
+    def move(self, planned: datetime, now: datetime, *, background: bool) -> None:
         """Count a request from ``now`` on instead of the planned moment: the vendor's second begins here."""
-        if (planned, patient) in self.sent:
-            self.sent.remove((planned, patient))
-        insort(self.sent, (now, patient))
+        if (planned, background) in self.sent:
+            self.sent.remove((planned, background))
+        insort(self.sent, (now, background))
 
     def end(self) -> None:
         """Note that a request has its answer, or never will."""
         self.running -= 1
 
-    def wish(self) -> Wish:
+    def demand(self) -> Demand:
         """Return what this process needs; earlier needs count less each time they are asked, twice a second."""
-        wish = Wish(urgent=self.urgent, patient=self.patient)
-        self.urgent, self.patient, self.wanting = self.urgent * 3 // 4, self.patient * 3 // 4, False
-        return wish
+        demand = Demand(urgent=self.urgent, background=self.background)
+        self.urgent, self.background, self.wanting = self.urgent * 3 // 4, self.background * 3 // 4, False
+        return demand
 
     def slow(self, *, asked_at: datetime, now: datetime) -> None:
         """Reduce the rate after a 429; where the vendor's limit is unknown, to less than what was sent."""
@@ -159,7 +159,7 @@ class Turn:
     at: datetime
     """Time when it may be sent, and once it was sent, that time."""
     given_at: datetime
-    patient: bool
+    background: bool
 
     def sends(self) -> None:
         """Wait for the turn's moment, if it is early; called right before the first byte, and may be called again."""
@@ -207,7 +207,7 @@ class RateLimiter:
 
         The request counts as sent. Raises RateLimited when its turn would come after ``until``.
         """
-        waiter = Waiter(ticket=next(self._tickets), patient=in_background())
+        waiter = Waiter(ticket=next(self._tickets), background=in_background())
         windows = self._windows(endpoint)
         try:
             at = self._wait(waiter, endpoint, windows, until)
@@ -218,7 +218,7 @@ class RateLimiter:
         given_at = self._clock()
         try:
             yield Turn(
-                limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, patient=waiter.patient
+                limiter=self, endpoint=endpoint, windows=windows, at=at, given_at=given_at, background=waiter.background
             )
         finally:
             with self._lock:
@@ -277,7 +277,7 @@ class RateLimiter:
             with self._lock:
                 at = max(window.room_again(now) for window in turn.windows)
                 for window in turn.windows:
-                    window.move(turn.at, at, patient=turn.patient)
+                    window.move(turn.at, at, background=turn.background)
                 turn.at = at
         if turn.at > now:
             self._sleep((turn.at - now).total_seconds())
@@ -292,11 +292,11 @@ class RateLimiter:
         now = self._clock()
         with self._lock:
             for window in turn.windows:
-                window.move(turn.at, now, patient=turn.patient)
+                window.move(turn.at, now, background=turn.background)
         turn.at = now
 
     def refused(self, endpoint: str, refusal: RateRefusal, *, asked_at: datetime) -> None:
-        """Send less for a while, where the vendor's 429 says it; ``asked_at`` is when the refused turn was given."""
+        """Send less for a while after a vendor's 429; ``asked_at`` is when the refused turn was given."""
         total, here = self._windows(endpoint)
         now = self._clock()
         with self._lock:
@@ -323,18 +323,18 @@ class RateLimiter:
         total, here = windows
         wanting = total.wanting or here.wanting
         if self._shares.due(endpoint, self._clock(), wanting=wanting):
-            self._shares.renew(lambda: self._wishes(endpoint))
+            self._shares.renew(lambda: self._demands(endpoint))
         now = self._clock()
         with self._lock:
             total.share = self._shares.of(TOTAL, self._rate.total, now)
             here.share = self._shares.of(endpoint, self._rate.endpoint, now)
 
-    def _wishes(self, endpoint: str) -> Mapping[str, Wish]:
-        one = Wish(patient=1) if in_background() else Wish(urgent=1)
+    def _demands(self, endpoint: str) -> Mapping[str, Demand]:
+        one = Demand(background=1) if in_background() else Demand(urgent=1)
         with self._lock:
             named = {TOTAL: self._total, **self._endpoints}
-            wishes = {name: wish for name, window in named.items() if (wish := window.wish())}
-        return {TOTAL: one, endpoint: one} | wishes
+            demands = {name: demand for name, window in named.items() if (demand := window.demand())}
+        return {TOTAL: one, endpoint: one} | demands
 
     def close(self) -> None:
         """Leave the limits to other processes."""

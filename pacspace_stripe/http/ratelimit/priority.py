@@ -29,7 +29,7 @@ def in_background() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waiter:
-    """Call that waits for its turn. Lower tickets came first; ``patient`` is background work."""
+    """Call that waits for its turn. Lower tickets came first; ``background`` is background work."""
 
     ticket: int
-    patient: bool
+    background: bool

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pacspace_stripe.errors import PacspaceStripeError
-from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTAL, FleetHolding, Wish, divide, free
+from pacspace_stripe.http.ratelimit.rules.fleet_shares import LASTS, RENEW, TOTAL, Demand, FleetHolding, divide, free
 from pacspace_stripe.http.ratelimit.rules.rate import Rate
 
 _GROW = timedelta(seconds=0.05)
@@ -78,13 +78,13 @@ class FleetShares:
             return now >= self._asked_at + _GROW
         return now >= self._asked_at + (RENEW if all(held[name] for name in both) else _BEG)
 
-    def renew(self, wishes: Callable[[], Mapping[str, Wish]]) -> None:
-        """Ask for what is wished. One call does so at a time; the others go on with the shares that still hold."""
+    def renew(self, demands: Callable[[], Mapping[str, Demand]]) -> None:
+        """Ask for shares that meet the demands. One call does so at a time; the others go on with the shares that still hold."""
         patience = 0.0 if self._valid(self.clock()) else _PATIENCE
         if not self._turn.acquire(timeout=patience):
             return
         try:
-            self._ask(wishes())
+            self._ask(demands())
         except PacspaceStripeError as error:
             if self._failed_at is None:
                 _log.warning("rate limits cannot be agreed on with other processes: %s", error)
@@ -92,13 +92,13 @@ class FleetShares:
         finally:
             self._turn.release()
 
-    def _ask(self, wishes: Mapping[str, Wish]) -> None:
+    def _ask(self, demands: Mapping[str, Demand]) -> None:
         asked_at = self.clock()
 
         agreed: list[tuple[FleetHolding, dict[str, FleetHolding], datetime]] = []
 
         def divided(name: str, holdings: Mapping[str, FleetHolding], now: datetime) -> FleetHolding:
-            holding = divide(self.rate, name, wishes, holdings, now)
+            holding = divide(self.rate, name, demands, holdings, now)
             agreed.append((holding, {**holdings, name: holding}, now))
             # Give up a part before the commit: that may take long, and others may use the part as soon as they see it.
             parts = {each: share.held for each, share in holding.shares.items()}
@@ -108,7 +108,7 @@ class FleetShares:
         self.fleet.renew(divided)
         mine, everybody, now = agreed[-1]
         self._room = {endpoint: free(self.rate, everybody, endpoint, now) for endpoint in mine.shares}
-        self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.wish}
+        self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.demand}
         self._processes = sum(now < held.until for held in everybody.values())
         self._asked_at, self._failed_at = asked_at, None
 

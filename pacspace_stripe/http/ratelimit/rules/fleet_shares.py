@@ -25,14 +25,14 @@ _TURN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Demand:
     """Requests per second that a process would send: urgent ones, and those of background work."""
 
     urgent: int = 0
-    patient: int = 0
+    background: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.urgent or self.patient)
+        return bool(self.urgent or self.background)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class LimitShare:
     """One process's part of one limit. ``given_up``: larger parts that it held before, and until when each counts."""
 
     held: int
-    wish: Wish
+    demand: Demand
     given_up: tuple[tuple[int, datetime], ...] = ()
 
     def counts(self, now: datetime) -> int:
@@ -60,28 +60,30 @@ class FleetHolding:
         share = self.shares.get(endpoint)
         return share.counts(now) if share and now < self.until + SETTLES else 0
 
-    def wish(self, endpoint: str, now: datetime) -> Wish:
+    def demand(self, endpoint: str, now: datetime) -> Demand:
         """Return what it needs at an endpoint; nothing once its shares have expired."""
         share = self.shares.get(endpoint)
-        return share.wish if share and now < self.until else Wish()
+        return share.demand if share and now < self.until else Demand()
 
 
 def divide(
-    rate: Rate, name: str, wishes: Mapping[str, Wish], holdings: Mapping[str, FleetHolding], now: datetime
+    rate: Rate, name: str, demands: Mapping[str, Demand], holdings: Mapping[str, FleetHolding], now: datetime
 ) -> FleetHolding:
-    """Return what the process ``name`` holds from now on, given what it wishes and what all processes hold."""
+    """Return what the process ``name`` holds from now on, given its demands and what all processes hold."""
     mine = holdings.get(name)
     before, used_until = (mine.shares, min(mine.until, now)) if mine else ({}, now)
     others = {other: held for other, held in holdings.items() if other != name}
     shares: dict[str, LimitShare] = {}
-    for endpoint in sorted({*wishes, *before}):
+    for endpoint in sorted({*demands, *before}):
         limit = rate.total if endpoint == TOTAL else rate.endpoint
-        wish = wishes.get(endpoint, Wish())
-        fair = _fair(limit, {name: wish, **{other: held.wish(endpoint, now) for other, held in others.items()}}, now)
+        demand = demands.get(endpoint, Demand())
+        fair = _fair(
+            limit, {name: demand, **{other: held.demand(endpoint, now) for other, held in others.items()}}, now
+        )
         held = min(fair[name], free(rate, others, endpoint, now))
         given_up = tuple(_given_up(before.get(endpoint), held, used_until, now))
-        share = LimitShare(held=held, wish=wish, given_up=given_up)
-        if share.wish or share.counts(now):
+        share = LimitShare(held=held, demand=demand, given_up=given_up)
+        if share.demand or share.counts(now):
             shares[endpoint] = share
     return FleetHolding(shares=shares, until=now + LASTS)
 
@@ -102,30 +104,30 @@ def _given_up(
     yield from ((count, until) for count, until in parts if until > now and count > held)
 
 
-def _fair(limit: int, wishes: Mapping[str, Wish], now: datetime) -> dict[str, int]:
+def _fair(limit: int, demands: Mapping[str, Demand], now: datetime) -> dict[str, int]:
     """Return each process's part: urgent needs first, except for a reserve of background work; spare room is shared.
 
     One equal part of the spare room stays free for a process that joins.
     """
-    names = sorted(name for name, wish in wishes.items() if wish)
+    names = sorted(name for name, demand in demands.items() if demand)
     if len(names) > limit:
         first = int(now.timestamp()) // _TURN % len(names)
         names = names[first:] + names[:first]
-    kept = min(reserved(limit), sum(wishes[name].patient for name in names))
-    urgent = filled(limit - kept, [wishes[name].urgent for name in names])
-    patient = filled(limit - sum(urgent), [wishes[name].patient for name in names])
-    spare = limit - sum(urgent) - sum(patient)
+    kept = min(reserved(limit), sum(demands[name].background for name in names))
+    urgent = filled(limit - kept, [demands[name].urgent for name in names])
+    background = filled(limit - sum(urgent), [demands[name].background for name in names])
+    spare = limit - sum(urgent) - sum(background)
     each = spare // (len(names) + 1)
-    parts = {name: urgent[place] + patient[place] + each for place, name in enumerate(names)}
-    return {name: parts.get(name, 0) for name in wishes}
+    parts = {name: urgent[place] + background[place] + each for place, name in enumerate(names)}
+    return {name: parts.get(name, 0) for name in demands}
 
 
-def filled(amount: int, wishes: Sequence[int]) -> list[int]:
-    """Divide an amount so that none gets more than its wish, and none gets less than another that wishes more."""
-    given = [0] * len(wishes)
-    left = len(wishes)
-    for place in sorted(range(len(wishes)), key=lambda one: wishes[one]):
-        given[place] = min(wishes[place], amount // left)
+def filled(amount: int, demands: Sequence[int]) -> list[int]:
+    """Divide an amount so that none gets more than its demand, and none gets less than another that demands more."""
+    given = [0] * len(demands)
+    left = len(demands)
+    for place in sorted(range(len(demands)), key=lambda one: demands[one]):
+        given[place] = min(demands[place], amount // left)
         amount -= given[place]
         left -= 1
     return given

@@ -10,7 +10,7 @@ STEPS_BACK = 25
 _FIRST_AGAIN = timedelta(seconds=10)
 """Least time since the last reduction after which a refusal counts as a first one."""
 FORGOTTEN_AFTER = timedelta(minutes=5)
-"""Age at which a reduction says nothing any more, for a vendor whose limit is unknown."""
+"""Age at which a reduction no longer counts, for a vendor whose limit is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
