@@ -8,9 +8,16 @@ from pacspace_stripe.gate.rules.state import Cleared, Ended, Free, Held, Invoice
 from pacspace_stripe.store.migrations.invoice_states import is_old, upgraded
 
 _STATE: TypeAdapter[InvoiceState] = TypeAdapter(InvoiceState)
-_POSITIONS: dict[str, TypeAdapter[Position]] = {
-    of.__name__.lower(): TypeAdapter(of) for of in (Free, Held, Stamped, Released, Cleared, Ended)
+_NAMES: dict[type[Position], str] = {
+    Free: "free",
+    Held: "held",
+    Stamped: "stamped",
+    Released: "released",
+    Cleared: "cleared",
+    Ended: "ended",
 }
+"""Stored names of the positions: rows have them, so a class may be renamed and its name here may not."""
+_POSITIONS: dict[str, TypeAdapter[Position]] = {name: TypeAdapter(of) for of, name in _NAMES.items()}
 
 
 def to_json(state: InvoiceState) -> dict[str, Any]:
@@ -19,7 +26,7 @@ def to_json(state: InvoiceState) -> dict[str, Any]:
     ``stage`` was a word up to revision 0007: a process of that version fails on such a row, and writes nothing.
     """
     row = cast("dict[str, Any]", _STATE.dump_python(state, mode="json"))
-    return row | {"stage": {"is": type(state.position).__name__.lower(), **row.pop("position")}}
+    return row | {"stage": {"is": _NAMES[type(state.position)], **row.pop("position")}}
 
 
 def from_json(row: dict[str, Any]) -> InvoiceState:
