@@ -14,7 +14,7 @@ from pacspace_stripe.cli.session import database, parts
 from pacspace_stripe.comparison.rules.verdicts import Verdict
 from pacspace_stripe.errors import NotFound
 from pacspace_stripe.evidence.rules.document import Evidence, confirmation_of
-from pacspace_stripe.store import Store, not_here
+from pacspace_stripe.store import Store, evidence_elsewhere
 from pacspace_stripe.vocabulary.text import plural
 
 _ELSEWHERE = (
@@ -77,7 +77,7 @@ def _decision(store: Store, invoice: str, elsewhere: str | None) -> Evidence:
         return store.chains.decision_of(invoice)
     except NotFound:
         if elsewhere:
-            raise not_here(invoice) from None
+            raise evidence_elsewhere(invoice) from None
         raise
 
 

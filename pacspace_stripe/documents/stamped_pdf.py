@@ -17,7 +17,7 @@ from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.gate.rules.stamp import EVIDENCE_KEY
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.settings import Settings
-from pacspace_stripe.store import Store, not_here
+from pacspace_stripe.store import Store, evidence_elsewhere
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.stripe_api.calls import STRIPE
 from pacspace_stripe.stripe_api.invoice_pdf import fetch_invoice_pdf
@@ -97,7 +97,7 @@ class InvoiceStamper:
             return chains.decision_of(invoice.invoice_id)
         found = chains.find(named)
         if found is None or json.loads(found.document)["invoice"] != invoice.invoice_id:
-            raise not_here(invoice.invoice_id)
+            raise evidence_elsewhere(invoice.invoice_id)
         return found
 
     def _no_pdf_yet(self, invoice: Invoice) -> NotFound:

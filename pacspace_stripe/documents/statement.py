@@ -27,7 +27,7 @@ from pacspace_stripe.errors import NotFound, RemoteUnavailable
 from pacspace_stripe.evidence.rules.document import confirmation_of
 from pacspace_stripe.gate.rules.footer import find_block
 from pacspace_stripe.pacspace_api import ReconciliationApi
-from pacspace_stripe.store import Store, not_here
+from pacspace_stripe.store import Store, evidence_elsewhere
 from pacspace_stripe.stripe_api import StripeApi
 from pacspace_stripe.vocabulary.invoices import Invoice
 from pacspace_stripe.vocabulary.quantities import text
@@ -76,7 +76,7 @@ class Statements:
         """
         # The invoice names evidence of a lost database: a statement of other evidence would contradict its stamp.
         if self.store.stamped_elsewhere(invoice_id) is not None:
-            raise not_here(invoice_id)
+            raise evidence_elsewhere(invoice_id)
         chains = self.store.chains
         evidence = chains.decision_of(invoice_id)
         confirmed = confirmation_of(chains.of_job(invoice_id), evidence.sha256)

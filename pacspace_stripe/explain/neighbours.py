@@ -133,7 +133,7 @@ class NeighbourSearch:
 
     def _without_a_verdict(self) -> Iterator[Candidate]:
         """Yield accounts of invoices that bill the same time and were not compared yet."""
-        covered = self.store.coverage.beside(self.scope.job_id, self.window, most=_MOST_COVERED + 1)
+        covered = self.store.coverage.unjudged(self.scope.job_id, self.window, most=_MOST_COVERED + 1)
         found = (
             candidate
             for invoice_id, account in covered[:_MOST_COVERED]

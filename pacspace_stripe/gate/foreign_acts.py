@@ -71,6 +71,6 @@ def was_mailed(services: Services, invoice: Invoice) -> bool | None:
     journal = services.store.journal
     if invoice.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY:
         return False
-    if journal.heard(invoice.invoice_id, EventType.INVOICE_SENT.value) is not None:
+    if journal.first_received_at(invoice.invoice_id, EventType.INVOICE_SENT.value) is not None:
         return True
     return False if journal.fact(INVOICE_SENT_ARRIVES) else None

@@ -42,7 +42,7 @@ class Services:
         write, and reads it back as if it were written. ``read`` is the invoice as Stripe has it now; ``beside`` keeps
         the coverage of a dry run over many invoices.
         """
-        stripe, store = PreviewStripe(self.stripe, now=now, read=read), self.store.recording(beside=beside)
+        stripe, store = PreviewStripe(self.stripe, now=now, read=read), self.store.preview(beside=beside)
         comparer = replace(self.comparer, stripe=stripe, store=store, ledger=self.comparer.ledger.read_only())
         return replace(
             self,

@@ -84,7 +84,7 @@ def make_report(store: Store, settings: Settings, *, now: datetime, since: datet
         database_is_a_file=settings.database_url.get_secret_value().startswith("sqlite"),
         refused=_refused(store),
         ignored=tuple(json.loads(store.journal.fact(ignored_fact(STRIPE_SENDER)) or "[]")),
-        unreadable=store.journal.noted("unreadable_event", "-"),
+        unreadable=store.journal.count("unreadable_event", "-"),
         rejections_refused=store.journal.fact(REJECTIONS_REFUSED),
     )
     rejections = store.rejections.since(since)

@@ -20,7 +20,7 @@ from copy import copy
 from datetime import datetime, timedelta
 
 from pacspace_stripe.store.alerts import AlertDelivery, LeasedDelivery, SentAlert, StoredAlerts
-from pacspace_stripe.store.chains import Chains, not_here
+from pacspace_stripe.store.chains import Chains, evidence_elsewhere
 from pacspace_stripe.store.coverage import Coverage
 from pacspace_stripe.store.database import Database, mapped_errors, migrate, open_engine
 from pacspace_stripe.store.explanations import Explained, Explanations, Rejections
@@ -51,7 +51,7 @@ __all__ = [
     "SentAlert",
     "Store",
     "is_alive",
-    "not_here",
+    "evidence_elsewhere",
 ]
 
 
@@ -76,7 +76,7 @@ class Store:
         """Return the shares of a vendor's limits that the processes on this database agree on."""
         return RateShares(self._database, service, process)
 
-    def recording(self, *, beside: Coverage | None = None) -> "Store":
+    def preview(self, *, beside: Coverage | None = None) -> "Store":
         """Return this store for one preview: it reads the database and keeps in memory what would be written.
 
         ``beside`` also keeps the coverage of a dry run over many invoices.

@@ -103,6 +103,6 @@ def next_place(connection: sa.Connection, chain: str) -> tuple[int, str | None]:
     return (found.sequence + 1, found.sha256) if found else (1, None)
 
 
-def not_here(invoice_id: str) -> NotFound:
+def evidence_elsewhere(invoice_id: str) -> NotFound:
     """Return the error for an invoice that was stamped from another database: no document here matches its stamp."""
     return NotFound(_EVIDENCE, f"the one that {invoice_id} names is not in this database", hint=_NOT_HERE)

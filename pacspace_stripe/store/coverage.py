@@ -101,7 +101,7 @@ class Coverage:
             found = connection.execute(query.order_by(jobs.c.updated_at.desc()).limit(most)).scalars()
             return [states.from_json(state) for state in found]
 
-    def beside(self, invoice_id: str, window: Window, *, most: int) -> list[tuple[str, str]]:
+    def unjudged(self, invoice_id: str, window: Window, *, most: int) -> list[tuple[str, str]]:
         """Return other invoices, with their accounts, that bill any of this window and were not judged yet."""
         judged = (Verdict.DRIFTED.value, Verdict.MATCHED.value, Verdict.WAIVED.value)
         query = (

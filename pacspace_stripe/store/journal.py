@@ -109,7 +109,7 @@ class Journal:
             rows = connection.execute(query).all()
         return [AuditLine(at=row.at, kind=row.kind, job_id=row.job_id, detail=row.detail) for row in rows[::-1]]
 
-    def noted(self, kind: str, job_id: str) -> int:
+    def count(self, kind: str, job_id: str) -> int:
         """Return how many lines of one kind the audit log has about one job."""
         query = sa.select(sa.func.count()).where(audit.c.job_id == job_id, audit.c.kind == kind)
         with self._database.reading() as connection:
@@ -117,7 +117,7 @@ class Journal:
 
     # -- events received ------------------------------------------------------------------------------------------
 
-    def heard(self, job_id: str, event_type: str) -> datetime | None:
+    def first_received_at(self, job_id: str, event_type: str) -> datetime | None:
         """Return when an event of this type about a job was received first, or None."""
         query = sa.select(sa.func.min(events.c.received_at, type_=events.c.received_at.type)).where(
             events.c.job_id == job_id, events.c.type == event_type

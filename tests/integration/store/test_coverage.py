@@ -92,7 +92,7 @@ def test_other_invoices_without_a_verdict_are_found_once(store: Store) -> None:
     store.coverage.put("in_3", [("gamma", NOVEMBER)])
     store.coverage.put("in_4", [("delta", OCTOBER)])
     saved(store, replace(HELD, invoice_id="in_4", verdict=Verdict.MATCHED))
-    assert store.coverage.beside("in_1", OCTOBER, most=5) == [("in_2", "beta")]
+    assert store.coverage.unjudged("in_1", OCTOBER, most=5) == [("in_2", "beta")]
 
 
 def test_a_corrected_mapping_frees_the_coverage_before_it(store: Store) -> None:

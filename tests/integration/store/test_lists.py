@@ -116,9 +116,9 @@ def test_rejections_are_stored_once_and_found_by_the_time_of_stripes_check(store
 
 
 def test_the_first_event_of_a_type_about_a_job_is_found(store: Store) -> None:
-    assert store.journal.heard("in_1", "invoice.sent") is None
+    assert store.journal.first_received_at("in_1", "invoice.sent") is None
     assert store.triggers.receive(replace(event("evt_1"), type="invoice.sent", wakes=False), None)
-    assert store.journal.heard("in_1", "invoice.sent") is not None
+    assert store.journal.first_received_at("in_1", "invoice.sent") is not None
     assert store.triggers.due_ids() == []
 
 
