@@ -148,7 +148,7 @@ def _opened(data: bytes) -> Iterator[Pdf]:
     """Open a PDF as it is, decrypted if an empty password does that. Raises RenderError for a damaged file."""
     if len(data) > LARGEST_PDF:
         message = f"the PDF has {len(data):,} bytes: more than {LARGEST_PDF:,} are not read"
-        raise RenderError(message)
+        raise RenderError(message, hint="Save it with smaller pictures, or stamp a PDF of the invoice alone.")
     try:
         # A file that needs repair may come out of it with less on its pages.
         pdf = pikepdf.open(BytesIO(data), attempt_recovery=False, inherit_page_attributes=False)
@@ -170,7 +170,7 @@ def _refuse_unfit(pdf: Pdf, *, break_signature: bool) -> None:
     """Raise RenderError for a file whose pages cannot be stamped, or whose signature would break."""
     if not 0 < len(pdf.pages) <= _MOST_PAGES:
         message = f"the PDF has {len(pdf.pages):,} pages: from 1 to {_MOST_PAGES:,} are stamped"
-        raise RenderError(message)
+        raise RenderError(message, hint="Stamp a PDF of the invoice alone.")
     form = pdf.Root.get(Name.AcroForm)
     if isinstance(form, Dictionary) and Name.XFA in form:
         message = "the PDF is an XFA form: what it shows is not on its pages"
@@ -201,7 +201,7 @@ def _is_signed(pdf: Pdf, form: pikepdf.Object | None) -> bool:
                 return True
             todo += [(kid, kind) for kid in field.get(Name.Kids, Array())]
     message = "the PDF's form has too many fields"
-    raise RenderError(message)
+    raise RenderError(message, hint="Print it to a new PDF and stamp that.")
 
 
 def _attach(pdf: Pdf, data: bytes, date: str) -> None:

@@ -69,7 +69,7 @@ class Templates:
             if (path := folder / name).is_file():
                 return path
         message = f"{name}: no such template in {', '.join(map(str, self.folders))}"
-        raise RenderError(message)
+        raise RenderError(message, hint="Install pacspace-stripe again: its own templates are incomplete.")
 
     def unused(self) -> Iterator[RenderError]:
         """Yield an error for each template in the user's folder that neither a document nor another file there uses.

@@ -210,10 +210,10 @@ def test_the_next_stamp_replaces_only_our_block_wherever_it_is(tmp_path: Path, e
         assert first["footer"].startswith(LEGAL)
         assert (first["status"], first["metadata"]["pacspace_usage"]) == ("draft", "100")
         edited(made, EDITS[edit])
-        # When it is looked at under another policy, so that its evidence is another
+        # When it is checked under another policy, so that its evidence is another
         made.restart(PACSPACE_STRIPE_TOLERANCE="1")
         made.run(timedelta(minutes=5))
-        # Then it has one block, of the new evidence, and all that was said around it
+        # Then it has one block, of the new evidence, and all the text around it
         again = made.invoice()
         assert again["status"] == "draft"
         footer, block = again["footer"], find_block(again["footer"]) or ""

@@ -437,9 +437,12 @@ def without_pages() -> bytes:
     ],
     ids=["empty", "HTML", "cut off", "a page lost", "password", "XFA", "no pages", "no width", "huge"],
 )
-def test_a_file_that_cannot_be_stamped_is_refused_with_the_reason(overlay: Overlay, bare: bytes, problem: str) -> None:
-    with pytest.raises(RenderError, match=problem):
+def test_a_file_that_cannot_be_stamped_is_refused_with_the_reason_and_what_to_do(
+    overlay: Overlay, bare: bytes, problem: str
+) -> None:
+    with pytest.raises(RenderError, match=problem) as refused:
         overlay.stamp(bare, stamp())
+    assert refused.value.hint
 
 
 @settings(max_examples=60)
