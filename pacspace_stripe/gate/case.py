@@ -85,6 +85,7 @@ class CheckContext:
     """Steps for people, in order. Nothing is decided from them."""
 
     def writes(self, case: Case) -> StripeWrites:
+        """Return the writer of this invoice, at the case's time and under the lease."""
         services = self.services
         return StripeWrites(
             stripe=services.stripe,
@@ -95,16 +96,19 @@ class CheckContext:
         )
 
     def did(self, state: InvoiceState, step: str) -> None:
+        """Log a step, and list it for people."""
         self.done.append(step)
         self.services.log.info("invoice=%s step=%r verdict=%s", state.invoice_id, step, state.verdict)
 
     def alerted(self, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
+        """Give an alert unless it was given before, and return the state that knows of it."""
         alerted = self.services.alerts.give(self.leased, state, kind, detail)
         if alerted.alerted != state.alerted:
             self.did(alerted, str(actions.RaiseAlert(kind=kind)))
         return alerted
 
     def hold(self, case: Case, *, again: bool) -> Case:
+        """Hold the invoice; ``again`` when another party undid our hold, which raises an alert each time."""
         state = case.state
         if again:
             state = self.alerted(state, "hold_undone", "another party set auto_advance=true under our hold: held again")
@@ -116,6 +120,7 @@ class CheckContext:
         return replace(case, state=state, invoice=invoice)
 
     def set_backstop(self, case: Case, at: datetime) -> Case:
+        """Let Stripe itself finalize the invoice at ``at``, should the gate die."""
         state = self.writes(case).backstop(case.invoice, case.state, at, case.cause)
         self.did(state, str(actions.SetBackstop(at=at)))
         return replace(case, state=state, invoice=replace(case.invoice, automatically_finalizes_at=at))
@@ -134,6 +139,7 @@ class CheckContext:
         return self.until(replace(case, state=state), again_at)
 
     def until(self, case: Case, until: datetime, *, status: str | None = None) -> CheckOutcome:
+        """End the check; the next one is at ``until``, by the invoice's own clock."""
         at = until if case.ahead is None else timing.by_real_time(until - case.now, case.real_now)
         return CheckOutcome(state=case.state, status=status or case.status, next_check_at=at)
 

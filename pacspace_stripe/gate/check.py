@@ -283,7 +283,7 @@ class Check:
     def _compare(self, case: Case) -> tuple[Case, Finding]:
         """Compare with the ledger account in force, or with another one that the subscription names."""
         findings = self.services.findings
-        finding, state = self.services.findings.best(case.read, case.invoice, case.usages, case.state)
+        finding, state = findings.best(case.read, case.invoice, case.usages, case.state)
         if findings.proves(case.invoice, finding):
             self.context.did(state, str(actions.Prove()))
         waiver, figures = state.waiver, figures_of(finding)

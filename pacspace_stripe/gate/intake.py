@@ -47,16 +47,17 @@ MOST_PUT_BACK = 5
 
 def read(context: CheckContext, state: InvoiceState) -> Case:
     """Read the invoice, with all that may have stopped it, and bring the state up to it."""
-    read, state, now, ahead = _read_standing(context, state, context.started_at, None)
-    seen = let_go(with_reading(state, read, now), read, context.services.policy.finalize)
-    if context.backfill and state.first is None and not seen.held and timing.left_long_ago(read, now):
+    fresh, state, now, ahead = _read_standing(context, state, context.started_at, None)
+    seen = let_go(with_reading(state, fresh, now), fresh, context.services.policy.finalize)
+    if context.backfill and state.first is None and not seen.held and timing.left_long_ago(fresh, now):
         seen = as_past(seen)
-    return Case(state=seen, now=now, ahead=ahead, read=read, invoice=mapped(read, seen.mapping))
+    return Case(state=seen, now=now, ahead=ahead, read=fresh, invoice=mapped(fresh, seen.mapping))
 
 
 def _read_standing(
     context: CheckContext, state: InvoiceState, now: datetime, ahead: timedelta | None
 ) -> tuple[Invoice, InvoiceState, datetime, timedelta | None]:
+    """Return the invoice with what may have stopped it, the state, and the time by its clock and its lead over ours."""
     one_off = state.first is not None and state.subscription_id is None
     invoice = context.services.stripe.read_invoice_standing(state.invoice_id, customer=one_off)
     clock = invoice.test_clock
@@ -73,8 +74,8 @@ def _read_standing(
 
 def read_again(context: CheckContext, case: Case) -> Case:
     """Read the invoice once more: a write of this check, or another party, may have changed it."""
-    read, state, now, ahead = _read_standing(context, case.state, case.now, case.ahead)
-    case = with_stamp_put_back(context, replace(case, state=state, now=now, ahead=ahead, invoice=read))
+    fresh, state, now, ahead = _read_standing(context, case.state, case.now, case.ahead)
+    case = with_stamp_put_back(context, replace(case, state=state, now=now, ahead=ahead, invoice=fresh))
     return replace(case, invoice=mapped(case.invoice, case.state.mapping))
 
 
