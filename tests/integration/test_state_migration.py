@@ -14,8 +14,8 @@ from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import Store
 from tests.integration.test_gate import ask
 from tests.support.old_states import JOBS, OLD_ROWS, old_row, revision, take_back_to_0007, write_old_rows
+from tests.support.settings import CREDENTIALS
 from tests.support.worlds import MIDDLE, World, world
-from tests.unit.test_settings import CREDENTIALS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy
 
 from pacspace_stripe.settings import load_settings
-from tests.unit.test_settings import CREDENTIALS
+from tests.support.settings import CREDENTIALS
 
 
 def test_every_database_is_empty_and_answers(database_url: str) -> None:

@@ -21,7 +21,7 @@ from pacspace_stripe.settings import load_settings
 from pacspace_stripe.store import JobKind, JobLease, ReceivedEvent, Store
 from pacspace_stripe.store.tables import jobs
 from pacspace_stripe.vocabulary.windows import Window
-from tests.unit.test_settings import CREDENTIALS
+from tests.support.settings import CREDENTIALS
 
 if TYPE_CHECKING:
     from pacspace_stripe.vocabulary.canonical_json import Json

@@ -27,7 +27,7 @@ from pacspace_stripe.settings import load_settings
 from pacspace_stripe.vocabulary.invoices import InvoiceStatus
 from pacspace_stripe.vocabulary.money import Money
 from pacspace_stripe.vocabulary.policy import FailPolicy, Mode, Policy
-from tests.unit.test_settings import CREDENTIALS
+from tests.support.settings import CREDENTIALS
 
 NOW = datetime(2026, 11, 7, 5, 0, tzinfo=UTC)
 SEEN_AT = datetime(2026, 11, 1, tzinfo=UTC)
