@@ -204,7 +204,7 @@ class Comparer:
         try:
             explained: EdgeShift | str | None = self._edge_shift(result, window)
             if explained is None and window.edge_minutes:
-                read = result.metered
+                read = result.meter_read
                 totals = MeterTotals(inner=read.inner, outer=read.outer) if read else None
                 totals = totals or usage.meter_totals or read_meter(window)
                 explained = within_minutes(window, result.recorded, totals) if totals else None

@@ -132,15 +132,15 @@ def test_a_line_that_lags_its_meter_awaits_no_second_read() -> None:
 def test_a_second_read_is_due_an_interval_after_the_first() -> None:
     first = judged(at())
     assert first.second_read_at == SETTLED + MINUTE
-    assert first.metered == read("90", ago=timedelta(0))
-    second = judged(at(SETTLED + MINUTE, earlier=first.metered))
-    assert (second.reason, second.second_read_at, second.metered) == (Reason.UNDERBILLED, None, first.metered)
+    assert first.meter_read == read("90", ago=timedelta(0))
+    second = judged(at(SETTLED + MINUTE, earlier=first.meter_read))
+    assert (second.reason, second.second_read_at, second.meter_read) == (Reason.UNDERBILLED, None, first.meter_read)
 
 
 def test_unverified_records_follow_the_retry_ladder_and_the_meter_is_read_meanwhile() -> None:
     seen = judged(at(), unsettled=Unsettled(unverified=1, gaps=0))
     assert (seen.reason, seen.second_read_at) == (Reason.NOT_SETTLED, None)
-    assert judged(at(SETTLED + HOUR, earlier=seen.metered)).reason is Reason.UNDERBILLED
+    assert judged(at(SETTLED + HOUR, earlier=seen.meter_read)).reason is Reason.UNDERBILLED
 
 
 @given(st.lists(st.tuples(st.integers(0, 90), quantities), min_size=1, max_size=12))
@@ -150,7 +150,7 @@ def test_no_drift_counts_before_two_equal_reads_an_interval_apart(looks: list[tu
         now += seconds * SECOND
         said.append((now, meter))
         seen = judged(at(now, earlier=known), meter=str(meter))
-        known = seen.metered
+        known = seen.meter_read
         same = [when for when, figure in _last_alike(said)]
         if seen.reason.verdict is Verdict.DRIFTED:
             assert now - min(same) >= MINUTE
@@ -271,7 +271,7 @@ def finding(reason: Reason, **changes: object) -> Finding:
 
 
 def awaited(again_at: datetime = SETTLED + MINUTE) -> Finding:
-    return finding(Reason.NOT_SETTLED, second_read_at=again_at, metered=read("90", ago=timedelta(0)))
+    return finding(Reason.NOT_SETTLED, second_read_at=again_at, meter_read=read("90", ago=timedelta(0)))
 
 
 def test_the_lines_at_first_sight_are_a_first_read() -> None:

@@ -128,7 +128,7 @@ def confirm_difference(
     if settling is not None and first.billed is not None:
         # Where the meter cannot be asked about the window, the draft's line is what Stripe shows of it.
         read = settling.read(meter_now or MeterTotals(inner=first.billed, outer=first.billed))
-    first = replace(first, metered=read)
+    first = replace(first, meter_read=read)
     missing = list(unsettled_parts(unsettled))
     agreed = _by_the_meter(first, meter_now, strict=strict, tolerance=tolerance)
     if agreed is not None and not missing:

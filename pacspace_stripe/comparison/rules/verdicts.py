@@ -207,7 +207,7 @@ class WindowResult:
     """The settlement ledger's record, which proves the usage instead of a checkpoint."""
     selected: SelectedScope | None = None
     """The scope that the counted records were chosen from; None if all of the window count as they stand."""
-    metered: MeterRead | None = None
+    meter_read: MeterRead | None = None
     """The meter read of a difference, kept for the next check; never evidence."""
     second_read_at: datetime | None = None
     """Time of the second meter read that a difference awaits."""

@@ -125,7 +125,7 @@ def with_finding(state: InvoiceState, finding: Finding, policy: Policy, now: dat
 
 def reads_of(state: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
     """Return the meter reads that the finding is about: its own, else the ones before."""
-    known = {result.key: result.metered or state.reads.get(result.key) for result in finding.windows}
+    known = {result.key: result.meter_read or state.reads.get(result.key) for result in finding.windows}
     return {key: read for key, read in known.items() if read is not None} if finding.windows else state.reads
 
 
