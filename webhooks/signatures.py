@@ -1,4 +1,4 @@
-"""Both vendors' webhook signatures, over the raw bytes (FACTS 5, CONTRACT 5.1). The body is not read here.
+"""Both vendors' webhook signatures, over the raw bytes (FACTS 5.1, CONTRACT 5.1). The body is not read here.
 
 This is stricter than the vendors' SDKs: for Stripe, a timestamp in the future is refused, and a header with two.
 """

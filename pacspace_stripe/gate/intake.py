@@ -82,7 +82,7 @@ def read_again(context: CheckContext, case: Case) -> Case:
 def gone(context: CheckContext, state: InvoiceState) -> CheckOutcome:
     """End an invoice that Stripe's events call deleted; one that the gate holds is missed, and not ended.
 
-    A subscription's draft cannot be deleted (FACTS 2.2): a 404 may be a key of another account, or a read that
+    A subscription's draft cannot be deleted (FACTS 2.2.1): a 404 may be a key of another account, or a read that
     came too early. An invoice that is not held ends when it is missed again and again.
     """
     policy = context.services.policy

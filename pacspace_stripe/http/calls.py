@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """Content of an error answer, in any of both vendors' shapes (CONTRACT 1.5, FACTS 6)."""
+    """Content of an error answer, in any of both vendors' shapes (CONTRACT 1.5, FACTS 6.5)."""
 
     code: str | None = None
     message: str | None = None

@@ -1,7 +1,7 @@
 """The one HTTP client of the process: timeouts, retries, rate limits, guards and the mapping of errors.
 
-:meth:`Transport.send` makes one call, ``_try`` one try of it. ``connections`` keeps to the deadline, ``retries`` decides
-when a call is repeated, and ``ratelimit`` how fast a vendor may be asked.
+:meth:`Transport.send` makes one call, ``_try`` one try of it. ``connections`` keeps to the deadline, ``retries``
+decides when a call is repeated, and ``ratelimit`` how fast a vendor may be asked.
 """
 
 import logging

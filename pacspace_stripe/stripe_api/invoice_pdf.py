@@ -64,26 +64,19 @@ def _require_trusted(url: str, base_url: str | None, hosts: Collection[str]) -> 
         asked = httpx.URL(url)
     except httpx.InvalidURL:
         asked = httpx.URL("")
-    if _is_plain_https(asked) and (_is_stripes(asked.host) or asked.host in hosts):
+    host = asked.host
+    plain_https = asked.scheme == "https" and asked.port is None and not asked.userinfo
+    of_stripe = any(host == domain or host.endswith(f".{domain}") for domain in STRIPES_DOMAINS)
+    if plain_https and (of_stripe or host in hosts):
         return
-    if base_url and _is_base(asked, httpx.URL(base_url)):
-        return
-    where = f"{asked.scheme}://{asked.host}" if asked.host else "no address"
-    hint = f"{_BY_HAND} {_ALLOW}" if asked.host and _is_plain_https(asked) else _BY_HAND
+    if base_url and not asked.userinfo:
+        # The host that the settings name as Stripe's, where they allow plain http on loopback only.
+        base = httpx.URL(base_url)
+        if (asked.scheme, host, asked.port) == (base.scheme, base.host, base.port):
+            return
+    where = f"{asked.scheme}://{host}" if host else "no address"
+    hint = f"{_BY_HAND} {_ALLOW}" if host and plain_https else _BY_HAND
     raise RemoteRefused(STRIPE, f"{_ENDPOINT}: the link leads to {where}, which is not Stripe's", hint=hint)
-
-
-def _is_plain_https(asked: httpx.URL) -> bool:
-    return asked.scheme == "https" and asked.port is None and not asked.userinfo
-
-
-def _is_stripes(host: str) -> bool:
-    return any(host == domain or host.endswith(f".{domain}") for domain in STRIPES_DOMAINS)
-
-
-def _is_base(asked: httpx.URL, base: httpx.URL) -> bool:
-    """Return whether ``asked`` is on the host of ``base``; the settings allow plain http on loopback only."""
-    return (asked.scheme, asked.host, asked.port) == (base.scheme, base.host, base.port) and not asked.userinfo
 
 
 def _pdf_of(answer: Answer) -> bytes:

@@ -16,7 +16,7 @@ STATUSES = (InvoiceStatus.DRAFT, InvoiceStatus.OPEN, InvoiceStatus.PAID)
 MOST_NAMED = 10
 """Drifted and unproven invoices that the summary names."""
 READS_A_MONTH = 10_000
-"""Stripe's read allowance of every account, or 500 reads per transaction over 30 days if that is more (FACTS 6)."""
+"""Stripe's read allowance of every account, or 500 reads per transaction over 30 days if that is more (FACTS 6.6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

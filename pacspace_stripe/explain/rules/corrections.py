@@ -1,6 +1,6 @@
 """Corrections: how one side of a difference can still be moved, and until when.
 
-Each correction is a ready command, which only a person runs. Limits: FACTS 2 and 4.2. PacSpace places a delta at the
+Each correction is a ready command, which only a person runs. Limits: FACTS 2.1 and 4.2. PacSpace places a delta at the
 time when it accepts it (CONTRACT 3.1), so a delta of today counts in a window of the past only where usage time
 decides.
 """

@@ -16,7 +16,7 @@ _GROW = timedelta(seconds=0.05)
 _BEG = timedelta(seconds=0.2)
 """Time between two renewals while there is no share at all."""
 _TRY_AGAIN = timedelta(seconds=1)
-_PATIENCE = 0.5
+_LONGEST_WAIT = 0.5
 """Seconds that a call waits for another call that renews."""
 ASSUMED_PROCESSES = 4
 """Number of processes that one which could never ask assumes."""
@@ -79,9 +79,9 @@ class FleetShares:
         return now >= self._asked_at + (RENEW if all(held[name] for name in both) else _BEG)
 
     def renew(self, demands: Callable[[], Mapping[str, Demand]]) -> None:
-        """Ask for shares that meet the demands. One call does so at a time; the others go on with the shares that still hold."""
-        patience = 0.0 if self._valid(self.clock()) else _PATIENCE
-        if not self._turn.acquire(timeout=patience):
+        """Ask for shares that meet the demands, one call at a time; others go on with the shares that still hold."""
+        longest_wait = 0.0 if self._valid(self.clock()) else _LONGEST_WAIT
+        if not self._turn.acquire(timeout=longest_wait):
             return
         try:
             self._ask(demands())
