@@ -76,6 +76,10 @@ def test_a_foreign_hold_that_was_lifted_is_a_first_sight_without_an_earlier_stam
     assert read.first.at == LATER
 
 
+def test_a_first_sight_ends_no_hold_of_ours() -> None:
+    assert with_reading(replace(HELD, first=None), held_draft(), LATER).position == Held()
+
+
 def test_a_draft_was_not_finalized_by_us_whatever_was_intended() -> None:
     intended = replace(HELD, finalizer=Finalizer.US)
     assert with_reading(intended, held_draft(), LATER).finalizer is None

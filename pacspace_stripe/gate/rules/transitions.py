@@ -51,7 +51,8 @@ def with_reading(state: InvoiceState, invoice: Invoice, now: datetime) -> Invoic
         first = FirstSight(at=sign.since, auto_advance=True, finalizes_at=sign.planned_at, status=draft)
         state = replace(state, first=first, position=Held(cause=sign.cause), held_at=sign.since)
     elif state.first is None or (lifted and invoice.status is InvoiceStatus.DRAFT):
-        state = replace(state, first=seen, position=Free(), stamp=None, backstop=None)
+        position = state.position if state.held else Free()
+        state = replace(state, first=seen, position=position, stamp=None, backstop=None)
     elif state.requested and not invoice.auto_advance:
         # A hold was asked for, and its answer was not noted: either Stripe took it, or another party set one.
         could_sign = len(invoice.metadata) < MOST_KEYS
