@@ -21,7 +21,7 @@ from pacspace_stripe.vocabulary.ledger import ProofSummary
 class PublicPacSpace:
     """The public part of PacSpace, which needs no key. Thread-safe; also a context manager.
 
-    ``transport`` shares connections and rate limits with others; whoever made it closes it. Raises InvalidInput.
+    ``transport`` shares connections and rate limits with others; its owner closes it. Raises InvalidInput.
     """
 
     def __init__(self, *, base_url: str | None = None, transport: Transport | None = None) -> None:
@@ -55,8 +55,8 @@ class PacSpace(PublicPacSpace):
 
     ``balance``, ``proofs``, ``customers`` and ``tenant`` are the Balance API, ``settlement`` is the older settlement
     API, ``reconciliation`` is what the gate compares by. The address is ``base_url`` if given, else for test keys
-    ``sandbox_url`` if given, else PacSpace's own. ``transport`` shares connections and rate limits with others; whoever
-    made it closes it. Raises InvalidInput.
+    ``sandbox_url`` if given, else PacSpace's own. ``transport`` shares connections and rate limits with others; its
+    owner closes it. Raises InvalidInput.
     """
 
     def __init__(

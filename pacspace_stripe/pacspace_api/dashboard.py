@@ -130,7 +130,7 @@ class KeyRow:
 class Dashboard:
     """PacSpace's dashboard for one person. One thread at a time.
 
-    Whoever made ``transport`` closes it. Raises InvalidInput before anything is sent, RemoteError's children after:
+    The owner of ``transport`` closes it. Raises InvalidInput before anything is sent, RemoteError's children after:
     LoginRefused and NotApproved are those that a person can act on.
     """
 
@@ -365,10 +365,10 @@ _HINTS: dict[tuple[type[RemoteError], str], str] = {
 
 def _failure(endpoint: str, answer: Answer) -> RemoteError:
     """Return our error for an answer outside 2xx. 429 and 5xx never come here: the transport raises them."""
-    said, path = answer.error, endpoint.partition(" ")[2]
-    if not said.readable or answer.status < 400:  # noqa: PLR2004  # the first error status
+    body, path = answer.error, endpoint.partition(" ")[2]
+    if not body.readable or answer.status < 400:  # noqa: PLR2004  # the first error status
         kind: type[RemoteError] = UnexpectedAnswer
-    elif (answer.status in {400, 401, 403} and "APPROV" in (said.code or "").upper()) or (
+    elif (answer.status in {400, 401, 403} and "APPROV" in (body.code or "").upper()) or (
         answer.status == 403 and path == _LOGIN  # noqa: PLR2004  # the account is known, and not let in
     ):
         kind = NotApproved
@@ -377,9 +377,9 @@ def _failure(endpoint: str, answer: Answer) -> RemoteError:
     usual = {UnexpectedAnswer: _ADDRESS, LoginRefused: _SESSION_OVER, RemoteRefused: _REFUSED}
     return kind(
         PACSPACE,
-        f"{endpoint}: HTTP {answer.status}{said.suffix}",
+        f"{endpoint}: HTTP {answer.status}{body.suffix}",
         status=answer.status,
-        code=said.code,
+        code=body.code,
         request_id=answer.request_id,
         # None leaves the hint of the error's own class.
         hint=_HINTS.get((kind, path), usual.get(kind)),

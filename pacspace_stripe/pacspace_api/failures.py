@@ -37,15 +37,15 @@ _ADDRESS = "Check PACSPACE_API_BASE_URL: this does not look like PacSpace's Bala
 
 def pacspace_failure(endpoint: str, answer: Answer) -> RemoteError:
     """Return our error for an answer outside 2xx, with PacSpace's own code where it names one."""
-    said = answer.error
-    kind = _kind(answer.status, said)
+    body = answer.error
+    kind = _kind(answer.status, body)
     return kind(
         PACSPACE,
-        f"{endpoint}: HTTP {answer.status}{said.suffix}",
+        f"{endpoint}: HTTP {answer.status}{body.suffix}",
         status=answer.status,
-        code=said.code or _BY_STATUS.get(answer.status, (kind, "API_ERROR"))[1],
+        code=body.code or _BY_STATUS.get(answer.status, (kind, "API_ERROR"))[1],
         request_id=answer.request_id,
-        retry_after=asked_wait(said.retry_after),
+        retry_after=asked_wait(body.retry_after),
         hint=_hint(kind, answer.status),
     )
 
@@ -56,18 +56,18 @@ def checkpoint_failed() -> RemoteRefused:
     return RemoteRefused(PACSPACE, message, code="CHECKPOINT_FAILED", hint="Ask PacSpace why; nothing was proven.")
 
 
-def _kind(status: int, said: ErrorBody) -> type[RemoteError]:
+def _kind(status: int, body: ErrorBody) -> type[RemoteError]:
     """Return the error's class. A 404 is NotFound only in PacSpace's own words: a wrong address answers 404 too."""
     match status:
-        case 400 | 403 if said.code in _BY_CODE:
-            return _BY_CODE[said.code]
+        case 400 | 403 if body.code in _BY_CODE:
+            return _BY_CODE[body.code]
         case 401 | 402 | 403 | 412:
             return _BY_STATUS[status][0]
-        case 404 if said.readable and _is_missing(said):
+        case 404 if body.readable and _is_missing(body):
             return NotFound
         case 408 | 425:
             return RemoteUnavailable
-        case _ if status >= 400 and status != 404 and said.readable:  # noqa: PLR2004  # errors, but no stray 404
+        case _ if status >= 400 and status != 404 and body.readable:  # noqa: PLR2004  # any other error; a 404 of a wrong path is none
             return Conflict if status == 409 else RemoteRefused  # noqa: PLR2004  # conflict
         case _:
             return UnexpectedAnswer
@@ -80,7 +80,7 @@ def _hint(kind: type[RemoteError], status: int) -> str | None:
     return _FORBIDDEN if kind is RemoteRefused and status == 403 else None  # noqa: PLR2004  # forbidden
 
 
-def _is_missing(said: ErrorBody) -> bool:
-    if said.code:
-        return said.code.endswith("NOT_FOUND")
-    return said.message is not None and not said.message.startswith(_NO_ROUTE)
+def _is_missing(body: ErrorBody) -> bool:
+    if body.code:
+        return body.code.endswith("NOT_FOUND")
+    return body.message is not None and not body.message.startswith(_NO_ROUTE)

@@ -228,7 +228,7 @@ class CheckpointRoot(PacSpaceModel):
 
 
 class CheckpointRecord(CheckpointRoot):
-    """A checkpoint with all that the answer says of it (CONTRACT 3.6, CONTRACT 3.7)."""
+    """A checkpoint with all fields of its answer (CONTRACT 3.6, CONTRACT 3.7)."""
 
     customer_id: Text | None = None
     """None: of every active customer."""
@@ -359,7 +359,7 @@ class LedgerReference(PacSpaceModel):
 
 
 class VerifyAnswer(RootFigures):
-    """Public verify of a root with all that the answer says (CONTRACT 3.13)."""
+    """Public verify of a root with all fields of its answer (CONTRACT 3.13)."""
 
     summary: FullSummary | None = None
     records: Deltas = ()

@@ -97,7 +97,7 @@ class ProofsApi:
             return Verification(proof_root=proof_root, verified=False, message=str(unknown))
 
     def verify_answer(self, proof_root: str) -> Mapping[str, object]:
-        """Return public verify's answer unchanged, numbers exact; for an unknown root, one that says so."""
+        """Return public verify's answer unchanged, numbers exact; for an unknown root, that it is not verified."""
         try:
             data = _asked(self._http, proof_root, Source.DB)
         except NotFound as unknown:
@@ -111,7 +111,7 @@ class ProofsApi:
 
 
 def verification_of(data: Data, proof_root: str) -> Verification:
-    """Return all that an answer of public verify says of a root. Raises UnexpectedAnswer."""
+    """Return an answer of public verify with all its fields. Raises UnexpectedAnswer."""
     answer = read_root(VerifyAnswer, data, proof_root)
     summary, entry = answer.summary, answer.verification
     return Verification(
@@ -138,7 +138,7 @@ def proof_summary(http: PacSpaceHttp, proof_root: str, source: Source) -> ProofS
 
 
 def summary_of(data: Data, proof_root: str) -> ProofSummary:
-    """Return what an answer of public verify says of a root. Raises UnexpectedAnswer."""
+    """Return the verdict and the figures in an answer of public verify. Raises UnexpectedAnswer."""
     answer = read_root(RootFigures, data, proof_root)
     return ProofSummary(
         proof_root=proof_root,

@@ -268,7 +268,7 @@ def checkpoint_of(data: Data, account: str) -> CheckpointRoot:
 
 
 def ledger_delta(delta: Delta) -> LedgerDelta:
-    """Return a listed delta for a comparison. Raises UnexpectedAnswer when it does not say enough to be placed."""
+    """Return a listed delta for a comparison. Raises UnexpectedAnswer when it cannot be placed in time."""
     if delta.record_id is None or delta.amount is None or delta.recorded_at is None:
         message = f"derive lists a delta ({delta.record_id or 'no id'}) without its id, amount or time"
         hint = "Nothing was concluded from it. Please report it; PACSPACE_STRIPE_ATTRIBUTION=accepted reads no list."
