@@ -59,7 +59,7 @@ def _moment(written: object) -> datetime:
         raise ValueError(message)
     at = datetime.fromisoformat(written)
     if iso(at) != written:
-        message = "is not a time as it is written here"
+        message = "is not a time in its only spelling"
         raise ValueError(message)
     return at
 

@@ -68,7 +68,7 @@ def strict_json(data: bytes, *, largest: int) -> object:
     except UnicodeDecodeError:
         _refuse("it is not UTF-8")
     except UnicodeEncodeError:
-        _refuse("it holds halves of characters")
+        _refuse("it holds half a surrogate pair")
     except RecursionError:
         _refuse("it is nested too deep")
     except json.JSONDecodeError as error:
@@ -146,13 +146,13 @@ def _is_older(found: Mapping[str, Any]) -> bool:
 
 def _integer(digits: str) -> int:
     if len(digits) > _LONGEST_INTEGER or abs(number := int(digits)) > LARGEST_INTEGER:
-        message = "a number is larger than JSON's readers agree on"
+        message = "a number is larger than all readers of JSON can hold"
         raise ValueError(message)
     return number
 
 
 def _no_fraction(_: str) -> NoReturn:
-    message = "a number is no whole one: quantities are text"
+    message = "a number has a fraction: quantities are text"
     raise ValueError(message)
 
 

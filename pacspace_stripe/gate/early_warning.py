@@ -347,7 +347,7 @@ def _figures(row: Shown) -> tuple[object, ...]:
 
 
 def _journal(finding: Finding, missing: Mapping[str, str]) -> Mapping[str, Json]:
-    document = evidence.found(finding)
+    document = evidence.decision_and_windows(finding)
     return {**document, "proof_missing": dict(missing)} if missing else document
 
 

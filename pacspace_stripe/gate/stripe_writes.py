@@ -47,7 +47,7 @@ class Rendering:
 
     def footer(self, finding: Finding, evidence_sha256: str) -> str:
         """Return our block, from the template, of evidence like every other document. Raises RenderError."""
-        return self.documents.render_footer(footer_view(evidence.found(finding), evidence_sha256))
+        return self.documents.render_footer(footer_view(evidence.decision_and_windows(finding), evidence_sha256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ def test_the_figures_add_up_by_hand(tmp_path: Path, database_url: str) -> None:
             (line["id"], line["quantity"]) for line in window["lines"]
         ]
         assert {(line["start"], line["end"]) for line in lines} == {(window["start"], window["end"])}
-        # What was stamped, and what PacSpace says of it to anybody
+        # The stamp, and PacSpace's public verification of it
         invoice = there.json("stripe/invoice.json")
         assert invoice["metadata"]["pacspace_evidence_sha256"] == there.manifest["evidence_sha256"]
         assert invoice["metadata"] == {
@@ -289,7 +289,7 @@ def test_a_settlement_record_that_grew_since_is_noted(tmp_path: Path) -> None:
         )
 
 
-# -- what does not answer ---------------------------------------------------------------------------------------------
+# -- vendors that do not answer ---------------------------------------------------------------------------------------------
 
 
 def test_without_pacspace_its_files_are_listed_as_missing(tmp_path: Path, database_url: str) -> None:
@@ -373,7 +373,7 @@ def test_a_pacspace_that_no_longer_knows_the_account_is_quoted(tmp_path: Path, u
         assert len(found.notes) == 1
 
 
-# -- what stays in the house ------------------------------------------------------------------------------------------
+# -- what must not be in a bundle ------------------------------------------------------------------------------------------
 
 
 def test_a_bundle_has_no_secret_no_mail_address_and_no_metadata_of_records(tmp_path: Path) -> None:

@@ -30,14 +30,14 @@ def template() -> Iterator[Path]:
 
 
 def drafts(kind: PlantedKind, side: str) -> Iterator[PlantedMonth]:
-    """Months with this fault in a part of them, still drafts: a whole side in the other sign is a setting."""
+    """Yield drafts of months with this fault in a part of them: a whole side with the opposite sign is a setting."""
     months = (plant(seed, kind) for seed in range(1000))
     part = (month for month in months if month.planted.extent is not Extent.ALL)
     yield from (month for month in part if not month.month.final and month.planted.on == side)
 
 
 def stripe_answers(world: Played, command: str) -> httpx.Response:
-    """What ``curl`` would have sent."""
+    """Send what ``curl`` would have sent."""
     words = shlex.split(command)
     assert words[:1] == ["curl"]
     fields = [words[place + 1].partition("=") for place, word in enumerate(words) if word in ("-d", "--data-urlencode")]
@@ -46,7 +46,7 @@ def stripe_answers(world: Played, command: str) -> httpx.Response:
 
 
 def ledger_answers(world: Played, command: str) -> httpx.Response:
-    """What ``pacspace-stripe ledger record`` would have sent."""
+    """Send what ``pacspace-stripe ledger record`` would have sent."""
     given = ledger.commands["record"].make_context("record", shlex.split(command)[3:]).params
     body = {
         "customerId": given["customer"],

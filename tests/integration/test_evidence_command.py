@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def made(tmp_path: Path, database_url: str) -> Iterator[World]:
-    """A world whose vendors no command can reach, and whose keys none is given."""
+    """Yield a world whose vendors no command can reach, and whose keys no command is given."""
     there = World(tmp_path, database_url=database_url)
     there.subscribe()
     yield there
@@ -36,7 +36,7 @@ def run(database_url: str, monkeypatch: pytest.MonkeyPatch) -> "Run":
 
 
 class Run:
-    """Runs a command in this process."""
+    """Return what runs a command in this process."""
 
     def __call__(self, *arguments: str) -> Result:
         return CliRunner().invoke(cli, ["evidence", *arguments])

@@ -17,7 +17,7 @@ from tests.support.worlds import World, world
 
 
 def older(document: dict[str, Any]) -> dict[str, Any]:
-    """The same decision as the earlier version wrote it."""
+    """Return the decision in the shape that the earlier version wrote."""
     windows = [
         {name: value for name, value in window.items() if name != "lines"}
         | {"line_items": [line["id"] for line in window["lines"]]}
@@ -38,7 +38,7 @@ def append_older(town: World, core: dict[str, Any]) -> Evidence:
 
 
 def first_link_by_an_earlier_version(folder: Path, town: World) -> None:
-    """The chain's first link is of last month's invoice, and the later ones are ours."""
+    """Make the chain's first link one of last month's invoice by the earlier version."""
     with world(folder / "before") as before:
         before.subscribe()
         before.use("7")

@@ -31,7 +31,7 @@ SAID = (
 
 @dataclass(slots=True, kw_only=True)
 class Desk:
-    """Somebody who types commands beside both simulators."""
+    """A person who runs commands beside both simulators."""
 
     stripe: StripeSimulator
     pacspace: PacSpaceSimulator
@@ -45,13 +45,13 @@ class Desk:
         return printed
 
     def use(self, quantity: str, at: datetime, *, billed: int = 1) -> None:
-        """One event, sent to Stripe so many times."""
+        """Record one use in the ledger, and send it to Stripe ``billed`` times."""
         for _ in range(billed):
             self.stripe.record_usage("cus_a", METER, quantity, at)
         self.pacspace.record("cus_a", -Decimal(quantity), at)
 
     def invoiced(self) -> str:
-        """Usage of August so far, and its invoice, paid since."""
+        """Make usage of August that agrees, and return its paid invoice."""
         for number in range(28):
             self.use(str(1000 + number * 100), AUGUST + number * DAY + timedelta(hours=3 + number % 7))
         price = self.stripe.add_price(self.stripe.add_meter(METER))
@@ -62,13 +62,13 @@ class Desk:
         return self.stripe.add_past_invoice(subscription, AUGUST, SEPTEMBER)
 
     def doubled(self) -> str:
-        """The same, with three events of one hour that Stripe counted twice."""
+        """Make usage with three events of one hour that Stripe counted twice, and return its paid invoice."""
         for number in range(3):
             self.use("1046.5", AUGUST + timedelta(days=16, hours=14, minutes=20 + number), billed=2)
         return self.invoiced()
 
     def asked(self) -> int:
-        """How often both vendors were asked."""
+        """Return the number of requests to both vendors."""
         return len(self.stripe.log) + len(self.pacspace.log)
 
 

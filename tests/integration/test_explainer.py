@@ -29,7 +29,7 @@ def explained(month: Month) -> Explanation:
 
 
 def around(use: Use) -> Window:
-    """The hour in which it happened."""
+    """Return the hour of a use."""
     start = use.at.replace(minute=0, second=0)
     return Window(start=start, end=start + HOUR)
 
@@ -269,7 +269,7 @@ def test_thousands_of_records_in_another_unit_are_one_place(tmp_path: Path) -> N
 
 
 def a_mess(folder: Path) -> Month:
-    """Nothing agrees, and nothing tells why."""
+    """In this world nothing agrees, and nothing shows why."""
     month = Month(folder)
     month.fill(a_day=3)
     for number, use in enumerate(month.uses):

@@ -23,7 +23,7 @@ _so_far: list[ExplainedFault] = []
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[Path]:
-    """An empty database, and afterwards the confusion table."""
+    """Yield an empty database, and print the confusion table afterwards."""
     where = folder()
     yield empty_database(where)
     shutil.rmtree(where, ignore_errors=True)

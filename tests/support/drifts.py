@@ -29,7 +29,7 @@ def explained(
     within: Window = THAT_HOUR,
     **changes: Change,
 ) -> Explanation:
-    """All of the difference in one hour."""
+    """Return an explanation with all of the difference in one hour."""
     part = LocatedPart(window=within, meter=METER, billed=Decimal(billed), recorded=Decimal(recorded), records=records)
     ordinary = Explanation(
         account="cus_1",

@@ -75,7 +75,7 @@ class Month:
             self.uses.append(Use(at=at, quantity=quantity, customer=customer, meter=meter, reference=name))
 
     def inside(self, customer: str = US, meter: str = METER) -> list[Use]:
-        """What was used in the window, in order of time."""
+        """Return the uses in the window, in order of time."""
         mine = (use for use in self.uses if (use.customer, use.meter) == (customer, meter))
         return sorted((use for use in mine if self.start <= use.at < self.end), key=lambda use: use.at)
 

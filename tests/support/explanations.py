@@ -56,7 +56,7 @@ TWICE = Explanation(
 
 
 def explained(cause: Cause, *, billed: str = "110", recorded: str = "100", records: int = 0) -> Explanation:
-    """One of this cause, all of it in one hour."""
+    """Return an explanation of this cause, with all of the difference in one hour."""
     located = (part(billed=billed, recorded=recorded, records=records),)
     figures = replace(TWICE, billed=Decimal(billed), recorded=Decimal(recorded))
     return replace(figures, cause=cause, located=located, days=(), notes=())

@@ -44,7 +44,7 @@ def entry(quantity: str, hour: float = 14.5, *, reference: str | None = None, da
 
 
 def hour(start: int, billed: str, *recorded: str | UsageEntry, day: datetime = FIFTEENTH) -> WindowPart:
-    """An hour with Stripe's figure and the ledger's records; those given by quantity come in its middle."""
+    """Return an hour with Stripe's figure and the ledger's records; those given by quantity lie in its middle."""
     window = Window(start=at(start, day), end=at(start + 1, day))
     listed = [
         each if isinstance(each, UsageEntry) else entry(each, start + 0.5 + place / 100, day=day)

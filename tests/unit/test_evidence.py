@@ -67,7 +67,7 @@ def core_of(
 
 
 def window_of(found: Finding) -> Change:
-    """The one window of its core."""
+    """Return the one window of a finding's core."""
     windows = core_of(found)["windows"]
     assert isinstance(windows, list)
     (window,) = windows

@@ -48,7 +48,7 @@ def test_the_finding_reads_back_equal() -> None:
 
 
 def changed(**changes: Any) -> bytes:  # noqa: ANN401 - any JSON, right or wrong
-    """The matched document with other values at dotted places; they may be of no kind that evidence has."""
+    """Return the matched document with other values at dotted places, of any JSON kind."""
     document = json.loads(GENUINE["matched"].document)
     for place, value in changes.items():
         *parents, name = place.split("__")

@@ -48,7 +48,7 @@ def core(invoice: Invoice, finding: Finding, policy: Policy, waiver: Waiver | No
         "customer": invoice.customer_id,
         "subscription": invoice.subscription_id,
         "livemode": invoice.livemode,
-        **found(finding),
+        **decision_and_windows(finding),
         "policy": _policy(policy),
         "waiver": (
             {"reason": waived.reason, "by": waived.by, "at": iso(waived.at), "figures": dict(waived.figures)}
@@ -92,7 +92,7 @@ def confirmation_of(links: Iterable[Evidence], sha256: str) -> Evidence | None:
     return next((link for link in links if json.loads(link.document).get("confirms") == sha256), None)
 
 
-def found(finding: Finding) -> dict[str, Json]:
+def decision_and_windows(finding: Finding) -> dict[str, Json]:
     """Return the decision, and both sides' figures with their proofs, window by window."""
     return {
         "decision": {"verdict": finding.verdict.value, "reason": finding.reason.value},
