@@ -59,7 +59,7 @@ class Findings:
     def compared(self, invoice: Invoice, usages: tuple[BilledUsage, ...], state: InvoiceState) -> Finding:
         """Compare both figures per window; nothing is written to either vendor."""
         if not usages:
-            detail = "the metered lines that we held it for are gone"
+            detail = "its metered lines are gone: look up in Stripe what changed, or release it with a reason"
             return Finding(verdict=Verdict.UNPROVEN, reason=Reason.UNKNOWN_SHAPE, detail=detail, windows=())
         # Observed, an invoice that advances is one that the gate would have held and finalized itself.
         observing = self.policy.mode is Mode.OBSERVE and invoice.auto_advance
