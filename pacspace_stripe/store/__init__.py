@@ -50,8 +50,8 @@ __all__ = [
     "ReceivedEvent",
     "SentAlert",
     "Store",
-    "is_alive",
     "evidence_elsewhere",
+    "is_alive",
 ]
 
 

@@ -32,8 +32,24 @@ class ReadingDatabase(Database):
         yield  # pragma: no cover - makes this a generator
 
 
+class PreviewLease(JobLease):
+    """A lease that keeps no other process out, and keeps in memory what is saved."""
+
+    def guard(self) -> None:
+        """Do nothing: there is no lease to lose."""
+
+    def keep(self) -> None:
+        """Do nothing, as above."""
+
+    def save(self, state: InvoiceState, *, also: AlsoWrite = lambda _: None) -> None:  # noqa: ARG002 - alerts nobody
+        self.saved = state
+
+    def give_back(self, state: InvoiceState | None, next_check_at: datetime | None) -> bool:  # noqa: ARG002 - nothing was taken
+        return False
+
+
 class PreviewJobs(Jobs):
-    """Jobs without leases: every preview may check, and its lease keeps what it saves."""
+    """Jobs that every preview may check."""
 
     def acquire(self, kind: JobKind, job_id: str, ttl: timedelta) -> JobLease | None:
         now = self.now()
@@ -48,33 +64,7 @@ class PreviewJobs(Jobs):
             lease_until=None,
             updated_at=now,
         )
-        return JobLease(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.state, renewed_at=now)
-
-    def renew(self, job_id: str, owner: str, ttl: timedelta) -> bool:  # noqa: ARG002 - there is no lease to lose
-        return True
-
-    def has_lease(self, job_id: str, owner: str, *, until: datetime) -> bool:  # noqa: ARG002 - as above
-        return True
-
-    def save(
-        self,
-        job_id: str,  # noqa: ARG002 - the lease itself keeps what was saved
-        owner: str,  # noqa: ARG002 - as above
-        state: InvoiceState,  # noqa: ARG002 - as above
-        ttl: timedelta,  # noqa: ARG002 - as above
-        *,
-        also: AlsoWrite = lambda _: None,  # noqa: ARG002 - a preview alerts nobody
-    ) -> bool:
-        return True
-
-    def give_back(
-        self,
-        job: Job,  # noqa: ARG002 - nothing was taken
-        owner: str,  # noqa: ARG002 - as above
-        state: InvoiceState | None,  # noqa: ARG002 - as above
-        next_check_at: datetime | None,  # noqa: ARG002 - as above
-    ) -> bool | None:
-        return False
+        return PreviewLease(jobs=self, job=job, owner="preview", ttl=ttl, saved=job.state, renewed_at=now)
 
     def end_block(self, job_id: str) -> None:
         """Leave the early warning as it is."""

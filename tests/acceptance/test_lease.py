@@ -95,7 +95,7 @@ def woken_late(place: Town) -> None:
     assert command.wait(timeout=PATIENCE) == 1
     assert "the lease on" in place.log("command")
     assert "Traceback" not in place.log("command")
-    place.until_logged("is gone: nothing", times=2)
+    place.until_logged("is lost: nothing", times=2)
     assert place.all_writes() == written
     with place.store() as store:
         assert [Links.of(store, bill).documents for bill in bills] == decided
