@@ -1,8 +1,8 @@
-"""Database failures in words: what is wrong and what to do, from a driver's exception. Pure.
+"""Database failures in sentences: a driver's exception becomes a problem and a hint.
 
 PostgreSQL names a failure by its SQLSTATE, the operating system by its errno, SQLite by its error name. libpq passes no
-SQLSTATE on while it connects, so a server's refusal there is told by its words, which are English unless the server's
-``lc_messages`` say otherwise; words that are not known are shown as they are. No password is ever part of a message.
+SQLSTATE on while it connects, so a server's refusal there is recognised by its text, which is English unless the
+server's ``lc_messages`` is set otherwise; unknown text is shown unchanged. No password is ever part of a message.
 """
 
 import errno
@@ -23,7 +23,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    what: str
+    problem: str
     hint: str
 
 
@@ -124,7 +124,7 @@ _BY_SQLSTATE = {
     "XX001": _CORRUPT,
     "XX002": _CORRUPT,
 }
-"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""Failures by SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 _BY_SQLSTATE_CLASS = {"08": _CUT}
 _BY_SQLITE = {
     "SQLITE_BUSY": _LOCKED,
@@ -138,7 +138,7 @@ _BY_SQLITE = {
     "SQLITE_NOMEM": _MEMORY,
     "SQLITE_IOERR": _DISK,
 }
-"""https://www.sqlite.org/rescode.html, by the primary code's name: extended ones begin with it."""
+"""Failures by the name of the primary code, with which extended ones begin, https://www.sqlite.org/rescode.html."""
 _BY_ERRNO = {
     errno.ECONNREFUSED: _REFUSED,
     errno.ENOENT: _REFUSED,
@@ -151,7 +151,7 @@ _BY_ERRNO = {
     errno.ENOSPC: _FULL,
     errno.EROFS: _NOT_WRITABLE,
 }
-_BY_WORDS = (
+_BY_TEXT = (
     ('role "" does not exist', _NO_USER),
     ('database "" does not exist', _NO_DATABASE),
     (_BAD_OPTION, _BAD_URL),
@@ -184,29 +184,29 @@ _BY_WORDS = (
     ("the connection is closed", _CUT),
     ("the connection is lost", _CUT),
 )
-"""libpq's, psycopg's and PostgreSQL's own words while they connect, in lower case."""
+"""Failures by the text of libpq, psycopg and PostgreSQL while they connect, in lower case."""
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """Return what a driver's or SQLAlchemy's error means for a person."""
+    """Return the error for a person that a driver's or SQLAlchemy's error stands for."""
     cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     found, code = _named(cause)
     if found is None:
-        words = _own_words(cause)
-        said = f"{type(cause).__name__}: {words}" if words else type(cause).__name__
-        return StoreUnavailable(f"the database does not answer: {said}")
+        text = _driver_text(cause)
+        name = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+        return StoreUnavailable(f"the database does not answer: {name}")
     shown = f" ({code})" if code else ""
-    return StoreUnavailable(f"the database does not answer: {found.what}{shown}", hint=found.hint)
+    return StoreUnavailable(f"the database does not answer: {found.problem}{shown}", hint=found.hint)
 
 
 def is_the_databases(error: exc.DBAPIError) -> bool:
-    """Return whether what drivers class with errors in the query itself is the database's: missing rights, its URL."""
+    """Return whether an error that drivers class with wrong queries is the database's: missing rights, or its URL."""
     state = getattr(error.orig, "sqlstate", None)
     return state in {"42501", "3F000"} or (state is None and _BAD_OPTION in str(error.orig))
 
 
 def _named(cause: BaseException) -> tuple[_Failure | None, str]:
-    """Return the failure and its code: by SQLSTATE, SQLite's error name, errno, and only then by words."""
+    """Return the failure and its code: by SQLSTATE, SQLite's error name or errno, and only then by its text."""
     if isinstance(cause, exc.TimeoutError):
         return _POOL, ""
     state = getattr(cause, "sqlstate", None)
@@ -220,26 +220,26 @@ def _named(cause: BaseException) -> tuple[_Failure | None, str]:
     number = getattr(cause, "errno", None)
     if isinstance(number, int) and not isinstance(cause, ssl.SSLError):
         return _BY_ERRNO.get(number), errno.errorcode.get(number, "")
-    return _by_words(str(cause))
+    return _by_text(str(cause))
 
 
-def _by_words(words: str) -> tuple[_Failure | None, str]:
-    # Names are left out: a database may well be called "ssl error".
-    said = _QUOTED.sub('""', words.lower())
-    for known, found in _BY_WORDS:
-        if known in said:
+def _by_text(text: str) -> tuple[_Failure | None, str]:
+    # Without quoted names: a database may well be called "ssl error".
+    known_text = _QUOTED.sub('""', text.lower())
+    for known, found in _BY_TEXT:
+        if known in known_text:
             return found, ""
-    # libpq writes the system's own words, in the language of this process.
+    # libpq writes the system's own text, in the language of this process.
     for number, found in _BY_ERRNO.items():
-        if os.strerror(number).lower() in said:
+        if os.strerror(number).lower() in known_text:
             return found, errno.errorcode[number]
     return None, ""
 
 
-def _own_words(cause: BaseException) -> str:
-    """Return the last part of what the driver says, on one line and without the password of the connection."""
-    words = " ".join(str(cause).split())
+def _driver_text(cause: BaseException) -> str:
+    """Return the last part of a driver's message, on one line and without the password of the connection."""
+    text = " ".join(str(cause).split())
     password = getattr(getattr(cause, "pgconn", None), "password", None)
     if isinstance(password, bytes) and password:
-        words = words.replace(password.decode(errors="replace"), "…")
-    return printable(words.rpartition(" failed: ")[2][:_LONGEST])
+        text = text.replace(password.decode(errors="replace"), "…")
+    return printable(text.rpartition(" failed: ")[2][:_LONGEST])
