@@ -87,7 +87,7 @@ def test_the_image_holds_everything_that_is_needed(image: Path) -> None:
         path.name for path in (ROOT / "templates").iterdir()
     }
     assert (installed.parent / "webhooks/app.py").is_file()
-    assert list((installed / "migrations/versions").glob("*.py"))
+    assert list((installed / "store/migrations/versions").glob("*.py"))
 
 
 def test_the_image_serves_and_its_health_check_passes(served: str) -> None:
