@@ -496,15 +496,23 @@ class Gap(PacSpaceModel):
     missing: Count | None = Field(default=None, validation_alias="missingCount")
 
 
+def _no_null(value: object) -> object:
+    return refuse("is null, not a list") if value is None else value
+
+
+_Listed = Annotated[list[Any] | None, BeforeValidator(_no_null)]
+"""A list that may be left out. Null is refused, because it may stand for a list that PacSpace could not make."""
+
+
 class GapFigures(PacSpaceModel):
     """The number of gaps in a customer's sequence (CONTRACT 3.12), whose answer PacSpace does not publish."""
 
     total_gaps: Whole | None = None
     gap_count: Whole | None = None
     missing_count: Whole | None = None
-    gaps: list[Any] | None = None
-    missing: list[Any] | None = None
-    missing_sequences: list[Any] | None = None
+    gaps: _Listed = None
+    missing: _Listed = None
+    missing_sequences: _Listed = None
     has_gaps: Flag | None = None
 
     @model_validator(mode="after")

@@ -268,6 +268,7 @@ def test_gaps_are_counted_in_the_known_shapes(data: Mapping[str, object], gaps: 
     [
         *({}, {"complete": True}, {"gaps": None}, {"gaps": 3}, {"totalGaps": "2"}),
         *({"totalGaps": 0, "gaps": [{}]}, {"missingCount": 0, "missing": [3]}, {"totalGaps": 0, "hasGaps": True}),
+        {"totalGaps": 0, "gaps": None},
     ],
 )
 def test_gaps_in_another_shape_are_refused(data: Mapping[str, object]) -> None:
