@@ -73,7 +73,7 @@ def _pdf(lines: list[str]) -> bytes:
     """Return the smallest PDF with one page of text."""
     shown = " ".join(f"({line}) Tj T*" for line in lines)
     stream = f"BT /F1 10 Tf 40 780 Td 14 TL {shown} ET".encode()
-    fonts = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /AlertWorker >> >> >>"
+    fonts = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Courier >> >> >>"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",

@@ -17,7 +17,7 @@ def delta_status(world: World, call: PacSpaceRequest) -> dict[str, Any]:
     """GET /api/v1/balance/delta/{recordId}."""
     record = world.ledger.get(call.values["recordId"])
     if record is None:
-        message = "DeltaRecord not found"
+        message = "Record not found"
         raise PacSpaceRefusal(404, message, "RECORD_NOT_FOUND")
     return answers.delta_status(world, record)
 

@@ -94,7 +94,7 @@ def post_fact(world: World, call: PacSpaceRequest) -> httpx.Response:
         verifies_at=now + world.rules.verify_delay,
     )
     fact = world.settlement.facts.setdefault(name, fact)
-    data = {"contentHash": name, "status": "queued", "message": "PostedFact queued for verification"}
+    data = {"contentHash": name, "status": "queued", "message": "Fact queued for verification"}
     return _answer(202, {**data, "createdAt": answers.stamp(fact.created_at)})
 
 

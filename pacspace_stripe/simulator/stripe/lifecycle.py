@@ -224,7 +224,7 @@ def pay_by_person(account: Account, invoice: StoredInvoice, *, out_of_band: bool
         if invoice.status is StoredInvoiceStatus.PAID:  # type: ignore[comparison-overlap]  # finalize changes it
             return
     if invoice.status is StoredInvoiceStatus.PAID:
-        refuse_state("StoredInvoice is already paid")
+        refuse_state("Invoice is already paid")
     if invoice.status is StoredInvoiceStatus.VOID:
         refuse("You can't pay a voided invoice", "invoice")
     settle(account, invoice, by_person=True, moves_money=not out_of_band)

@@ -112,7 +112,7 @@ def _event_value(meter: StoredMeter, payload: Params) -> Decimal:
     if value is None:
         refuse(f"Invalid value: {text} is not a number", name, "meter_event_invalid_value")
     if too_many_digits(value):
-        message = "StoredMeter event values can have at most 15 significant digits"
+        message = "Meter event values can have at most 15 significant digits"
         refuse(message, name, "meter_event_value_too_many_digits")
     return value
 
