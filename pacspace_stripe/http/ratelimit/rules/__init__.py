@@ -1,1 +1,1 @@
-"""Rules of the rate limits: the rate after a refusal, and each process's share of it."""
+"""Rules of the rate limits: the rate after a 429, and the share of each process in a fleet."""
