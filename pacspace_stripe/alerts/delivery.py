@@ -169,7 +169,7 @@ class AlertSender:
 
     @property
     def switched_off(self) -> bool:
-        """Whether this address answered 410 Gone. A new address is in use at once."""
+        """True once this address answered 410 Gone; a new address is in use at once."""
         return self.store.journal.fact(self._off_fact) == self.receiver.fingerprint
 
     @property

@@ -21,7 +21,7 @@ SECONDS = 12
 """From a draft to its finalization: a killed ``serve`` is back, and its lease is over, before Stripe finalizes a draft
 whose event was taken and that was not held yet."""
 RETRY = "500ms,500ms,1s,1s,2s,4s,15s"
-"""What stays drifted is looked at less and less: each round leaves some behind, and Stripe's rate is limited."""
+"""Drifted invoices are checked at growing intervals: each round leaves some behind, and Stripe's rate is limited."""
 INVOICE = ("/v1/invoices/{id}", "/v1/invoices/{id}/finalize")
 HANDLED = {kind.value for kind in SUBSCRIBED}
 

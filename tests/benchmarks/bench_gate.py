@@ -1,4 +1,4 @@
-"""What the gate itself costs beside its calls: one matched invoice from first sight to release, in process."""
+"""Cost of the gate beside its calls: one matched invoice from first sight to release, in process."""
 
 import statistics
 import time

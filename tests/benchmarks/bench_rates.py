@@ -1,4 +1,4 @@
-"""How much of Stripe's limits is used, against a simulator that enforces them: ratios, printed and not asserted.
+"""Used share of Stripe's limits, against a simulator that enforces them: ratios, printed and not asserted.
 
 The gate runs on compressed time, where only the limits cost any; the processes run on wall time, over sockets.
 """

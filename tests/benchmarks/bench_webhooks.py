@@ -1,4 +1,4 @@
-"""What a webhook costs ``serve``: verified, durable, answered. And what ``serve`` weighs. Prints; asserts no time."""
+"""Cost of a webhook in ``serve``: verified, durable, answered; and the memory of ``serve``. Prints, asserts no time."""
 
 import hashlib
 import hmac

@@ -113,18 +113,18 @@ class Town:
         return dict(self.stripe("invoice", invoice=invoice_id))
 
     def is_right(self, bill: Bill) -> bool:
-        """Whether the invoice, as it is now, bills what the ledger has verified: asked of the simulators alone."""
+        """Return whether the invoice bills now what the ledger has verified, by the simulators alone."""
         lines = self.invoice(bill.invoice_id)["lines"]["data"]
         billed = sum((Decimal(line["quantity_decimal"]) for line in lines), Decimal(0))
         net, _ = self.pacspace("balance", account=bill.customer, start=bill.start, end=bill.end)
         return billed == -Decimal(net)
 
     def charged(self) -> Counter[str]:
-        """How often money was taken, by invoice."""
+        """Return how often money was taken, by invoice."""
         return Counter(charge["invoice"] for charge in self.stripe("snapshot")["charges"])
 
     def writes(self, invoice_id: str) -> list[str]:
-        """What was changed on an invoice through Stripe's API, oldest first, in our words; what was refused, too."""
+        """Return the changes and refused changes of an invoice through Stripe's API, oldest first, in our words."""
         return [
             _in_words(entry) if entry["status"] == 200 else f"refused {_in_words(entry)}"
             for entry in self.stripe.log()
@@ -141,13 +141,13 @@ class Town:
         ]
 
     def listed(self, *arguments: str) -> dict[str, dict[str, Any]]:
-        """What ``pacspace-stripe invoices --json`` says, by invoice."""
+        """Return the output of ``pacspace-stripe invoices --json``, by invoice."""
         done = self.stack.run("invoices", "--json", *arguments)
         assert done.returncode in (0, 1), done.stderr
         return {one["invoice"]: one for one in json.loads(done.stdout)}
 
     def log(self, name: str = "serve") -> str:
-        """What a process said so far."""
+        """Return the log of a process so far."""
         path = self.stack.folder / f"{name}.log"
         return path.read_text() if path.exists() else ""
 
@@ -248,12 +248,12 @@ class Links:
         return cls(tuple(store.chains.of_job(bill.invoice_id)))
 
     def verdicts(self) -> list[str]:
-        """What was decided, oldest first, without what only confirms a decision."""
+        """Return the decisions, oldest first, without those that only confirm one."""
         said = [json.loads(link.document) for link in self.documents]
         return [one["decision"]["verdict"] for one in said if one["confirms"] is None]
 
     def problems(self) -> list[str]:
-        """What is wrong with the chain; empty when it has every link, once, unchanged."""
+        """Return the faults of the chain; empty if it has every link, once, unchanged."""
         found: list[str] = []
         previous: str | None = None
         for place, link in enumerate(self.documents, start=1):

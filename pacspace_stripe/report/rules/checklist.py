@@ -57,7 +57,7 @@ class ChecklistInput:
     events: Mapping[tuple[str, str], int]
     """Numbers of events received, by type and outcome."""
     ledger_webhook: bool
-    """Whether PacSpace's webhook has a secret."""
+    """True if PacSpace's webhook has a secret."""
     database_is_a_file: bool
     refused: tuple[RefusedWebhooks, ...] = ()
     """Requests refused since the last accepted one, per sender."""
