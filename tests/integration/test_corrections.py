@@ -1,4 +1,4 @@
-"""What a plan says, carried out on the simulators by whoever reads it: the two sides then agree."""
+"""Correction plans, carried out on the simulators as a person would: the two sides then agree."""
 
 import json
 import shlex

@@ -60,7 +60,7 @@ class ExplainedFault:
 
     @property
     def story(self) -> str:
-        """What was planted and how it was explained, for a person who debugs it."""
+        """The planted fault and its explanation, for a person who debugs it."""
         fault, whose, found = self.planted.planted, self.planted.subscriber, self.explanation
         places = [f"{part.window} billed {part.billed} recorded {part.recorded}" for part in found.located]
         other = found.counterpart or found.factor or ""
