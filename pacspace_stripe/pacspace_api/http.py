@@ -45,19 +45,23 @@ class PacSpaceHttp:
 
     def get(self, what: str, path: str, named: str | None = None, query: Query | None = None) -> Data:
         """Send a GET; ``named`` is the id in ``path``, ``what`` names the answer in errors."""
-        return data_of(what, self._got(path, named, query, self._key))
+        call = self._call("GET", path, named, headers=self._key, query=query)
+        return data_of(what, _succeeded(call.endpoint, self.transport.send(call)))
 
     def get_rows(self, what: str, path: str, named: str | None, query: Query, *names: str) -> Data:
         """Send a GET for a list; its rows are under the first of ``names``, wherever the answer has them."""
-        return listing_of(what, self._got(path, named, query, self._key), *names)
+        call = self._call("GET", path, named, headers=self._key, query=query)
+        return listing_of(what, _succeeded(call.endpoint, self.transport.send(call)), *names)
 
     def get_public(self, what: str, path: str, named: str, query: Query | None = None) -> Data:
         """Send a GET without our key; the answer may come without an envelope (CONTRACT 3.13)."""
-        return data_of(what, self._got(path, named, query, {}), bare=True)
+        call = self._call("GET", path, named, headers={}, query=query)
+        return data_of(what, _succeeded(call.endpoint, self.transport.send(call)), bare=True)
 
     def get_file(self, path: str, named: str) -> Answer:
         """Send a GET without our key for something that is not JSON."""
-        return self._got(path, named, None, {})
+        call = self._call("GET", path, named, headers={})
+        return _succeeded(call.endpoint, self.transport.send(call))
 
     def post(
         self,
@@ -104,10 +108,6 @@ class PacSpaceHttp:
     def hide(self, text: str) -> str:
         """Return a text without the key, should PacSpace repeat it."""
         return hidden(text, secrets_in(self._key))
-
-    def _got(self, path: str, named: str | None, query: Query | None, headers: Mapping[str, str]) -> Answer:
-        call = self._call("GET", path, named, headers=headers, query=query)
-        return _succeeded(call.endpoint, self.transport.send(call))
 
     def _call(
         self,
