@@ -48,7 +48,7 @@ docs: $(READY) ## write the generated parts of the documents anew
 soak: $(READY) ## run the long tests; SOAK='--stop-after 30' ends after that many minutes
 	$(BIN)/pytest -m soak $(SOAK)
 
-bench: $(READY) ## measure what design and README promise
+bench: $(READY) ## measure the budgets of speed and memory
 	$(BIN)/pytest -q -s -o python_files='bench_*.py' tests/benchmarks
 
 measure: $(READY) ## print the measures of the house: sizes, names, openings of docstrings
