@@ -25,7 +25,7 @@ class Mortal(World):
     validated: bool = False
 
     dies_at: str | None = None
-    """What the request contains: its method and path, a blank, its body."""
+    """Part of the request: its method and path, a blank, its body."""
     arrives: bool = False
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -60,7 +60,7 @@ def world(folder: Path, **settings: str) -> Iterator[Mortal]:
 
 
 def kinds(made: World) -> list[str]:
-    """What the audit trail says was done, in order."""
+    """Return the acts in the audit log, in order."""
     return [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
 
 

@@ -22,7 +22,7 @@ class Forgetful(World):
     """A world in which Stripe does not know some of its objects."""
 
     unknown: str | None = None
-    """What their path holds."""
+    """Part of their path."""
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.unknown and request.method == "GET" and self.unknown in request.url.path:

@@ -180,7 +180,7 @@ class World:
         return self.stripe.invoice(invoice_id or self.invoice_id)
 
     def memory(self, invoice_id: str | None = None) -> InvoiceState:
-        """What we remember of it."""
+        """Return the invoice state that the gate keeps."""
         job = self.app.store.jobs.find(invoice_id or self.invoice_id)
         assert job is not None
         return job.state

@@ -156,7 +156,7 @@ sentences = st.text(st.characters(exclude_characters="—"), max_size=60)
 
 
 def words(text: str | None) -> list[str]:
-    """What is left of a text when white space does not count."""
+    """Return a text without its white space."""
     return (text or "").split()
 
 

@@ -54,7 +54,7 @@ waivers = st.none() | st.text(max_size=2 * LONGEST_VALUE)
 
 
 def after(existing: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
-    """What Stripe has then: it merges, and deletes what is set to nothing."""
+    """Return Stripe's metadata after an update: it merges, and deletes keys that are set to nothing."""
     return {key: value for key, value in {**existing, **changes}.items() if value}
 
 
@@ -267,7 +267,7 @@ def test_the_sign_takes_no_room_from_the_proof(existing: Mapping[str, str], foun
 # -- what a stamp that is there already proves ---------------------------------------------------------------------
 
 READ_ONLY = summarize((result(),))
-"""As FULL, found by a look that only reads: it has no roots."""
+"""FULL as a preview finds it, without roots."""
 
 
 @pytest.mark.parametrize("found", [FULL, READ_ONLY])
