@@ -156,7 +156,7 @@ sentences = st.text(st.characters(exclude_characters="—"), max_size=60)
 
 
 def words(text: str | None) -> list[str]:
-    """Return a text without its white space."""
+    """Return the words of a text: white space does not count."""
     return (text or "").split()
 
 
