@@ -1,4 +1,4 @@
-"""The comparison of one invoice: it reads both sides, and puts them before the rules of ``comparison.rules``."""
+"""The comparer: it reads both sides of one invoice and lets the rules of ``comparison.rules`` judge them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -54,7 +54,7 @@ _TOO_WIDE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparer:
-    """Asks Stripe and PacSpace what the comparison needs, and no more. Only ``prove`` writes anything to either."""
+    """Comparison of one invoice. It asks Stripe and PacSpace what it needs, and no more; only ``prove`` writes."""
 
     stripe: StripeApi
     ledger: Ledger
@@ -196,7 +196,7 @@ class Comparer:
     def _at_period_edge(self, result: WindowResult, usage: BilledUsage, read_meter: ReadMeter) -> WindowResult:
         """Return a drift with ``PERIOD_EDGE`` and the records, if it lies at an edge: see ``rules.period_edge``.
 
-        A read that fails here takes nothing from the drift that was found.
+        A read that fails here changes nothing about the drift that was found.
         """
         window = result.window
         if result.reason.verdict is not Verdict.DRIFTED or window is None or result.recorded is None:

@@ -29,7 +29,7 @@ MOST_RATE_LIMITED_CHECKS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Finds out about an invoice, given its state."""
+    """The finding about one invoice, given its state."""
 
     stripe: StripeApi
     comparer: Comparer

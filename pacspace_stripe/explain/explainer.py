@@ -39,7 +39,7 @@ _MOST_FAULTS_BESIDE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """Reads both vendors and writes nowhere; a vendor that does not answer makes a note, never an error."""
+    """Explainer of drifts. It only reads; a vendor that does not answer leads to a note, never to an error."""
 
     stripe: StripeApi
     ledger: ReconciliationApi
@@ -192,7 +192,7 @@ def _has_drifted(result: WindowResult) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationKeeper:
-    """Explains a drift once, under the lease of the check that found it, and keeps the explanation."""
+    """Keeper of explanations: each drift is explained once, under the lease of the check that found it, and stored."""
 
     explain: Callable[[BillingScope, Finding], tuple[Explanation, ...]]
     store: Store

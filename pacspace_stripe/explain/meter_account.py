@@ -77,7 +77,7 @@ class BillingScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterAccount:
-    """Reads both sides of one meter and customer; writes nowhere. Raises RemoteError's children."""
+    """Reader of both sides of one meter and customer. Every method raises RemoteError's children."""
 
     stripe: StripeApi
     ledger: ReconciliationApi
@@ -90,12 +90,15 @@ class MeterAccount:
     # -- Stripe ---------------------------------------------------------------------------------------------------
 
     def billed(self, window: Window) -> Decimal:
-        """Return what Stripe counted in the whole minutes inside a window: it takes no shorter times (FACTS 4.3)."""
+        """Return what Stripe counted in the whole minutes inside a window, the shortest times it takes (FACTS 4.3)."""
         minutes = window.inner_minutes
         return self.stripe.meter_usage(self.meter_id, self.customer_id, minutes) if minutes else Decimal(0)
 
     def billed_by_day(self, window: Window) -> dict[datetime, Decimal]:
-        """Return it by the start of each UTC day, or part of one at an edge: a call for 100 days, and one an edge."""
+        """Return billed usage by the start of each UTC day, or of a part of a day at an edge.
+
+        Takes one request for 100 days, and one for each edge that cuts a day.
+        """
         found: dict[datetime, Decimal] = {}
         for span in _spans(window, DAY):
             if span.end - span.start < DAY:
@@ -106,7 +109,7 @@ class MeterAccount:
         return found
 
     def billed_by_hour(self, window: Window) -> dict[datetime, Decimal]:
-        """Return it by the start of each hour, or part of one at an edge."""
+        """Return billed usage by the start of each hour, or of a part of an hour at an edge."""
         found: dict[datetime, Decimal] = {}
         for span in _spans(window, HOUR):
             if span.end - span.start < HOUR:
@@ -118,7 +121,7 @@ class MeterAccount:
     # -- the ledger -----------------------------------------------------------------------------------------------
 
     def recorded(self, window: Window) -> tuple[Decimal, int]:
-        """Return usage and number of all records of a time. Only for a selection that counts them all."""
+        """Return usage and number of all records of a window. Use it only for a selection that counts them all."""
         balance = self.ledger.derive(self.account, window)
         return self.selection.usage(balance.net), balance.count
 
@@ -149,7 +152,7 @@ class MeterAccount:
         return [delta for delta in wide if placement(delta, window, attribution) is Placement.INSIDE]
 
     def _deltas(self, window: Window) -> list[LedgerDelta]:
-        """Return all records of a time; asked for in halves where PacSpace refuses so long a time."""
+        """Return all records of a window, which is halved where PacSpace refuses so long a span."""
         try:
             return self._listed(window)
         except ScopeRefused:
@@ -171,7 +174,7 @@ class MeterAccount:
 
 
 def _spans(window: Window, step: timedelta) -> Iterator[Window]:
-    """Cut a window where its first whole step begins and its last one ends; between them, every 100 steps."""
+    """Cut a window at the start of its first whole step, at the end of its last one, and every 100 steps between."""
     first = floor_to(window.start, step)
     first = first if first == window.start else first + step
     last = floor_to(window.end, step)

@@ -34,14 +34,14 @@ _INVOICE_PREFIX = "in_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A meter account whose figures may be the mirror of ours."""
+    """A meter account that may have the opposite difference."""
 
     meter_account: MeterAccount
     cause: Cause
     name: str
 
     def read(self, faults: tuple[LocatedFault, ...], slack: timedelta) -> Neighbour:
-        """Read its figures where ours differ, and a little around: two requests for each fault.
+        """Read its figures around each fault of the drifted window, in two requests for each fault.
 
         Raises RecordsNotListed and RemoteError's children.
         """
@@ -68,7 +68,7 @@ class NeighbourSearch:
     note: Callable[[str], None] = lambda _: None
 
     def candidates(self) -> Iterator[Candidate]:
-        """Yield the likeliest first, and note those that are left out because there are too many."""
+        """Yield the likeliest candidates first, and note those that are left out because there are too many."""
         yield from self._other_meters()
         yield from self._drifted_the_other_way()
         yield from self._without_a_verdict()
@@ -93,7 +93,7 @@ class NeighbourSearch:
             yield Candidate(meter_account=there, cause=Cause.WRONG_METER, name=meter)
 
     def _drifted_the_other_way(self) -> Iterator[Candidate]:
-        """Yield accounts with the opposite drift, first those where it is exactly ours."""
+        """Yield accounts with the opposite drift, first those that drifted by exactly as much."""
         found: list[tuple[bool, InvoiceState, str, str]] = []
         drifted = self.store.coverage.drifting(self.scope.job_id, self.window, most=_MOST_DRIFTED + 1)
         for state in drifted[:_MOST_DRIFTED]:
@@ -147,6 +147,9 @@ class NeighbourSearch:
             self.note(f"of the accounts that are not compared yet, only {_MOST_COVERED_READ} were searched")
 
     def _may_keep_our_meter(self, there: MeterAccount) -> bool:
-        """Tell whether an account may keep our meter: where each meter has an account of its own, only its own one."""
+        """Return whether an account may have records of our meter.
+
+        Where each meter has an account of its own, only that account may.
+        """
         own = ledger_account(self.policy.ledger_account, customer_id=there.customer_id, meter=there.meter, metadata={})
         return "{meter}" not in self.policy.ledger_account or own == there.account

@@ -110,7 +110,7 @@ class WindowSearch:
 
     @contextmanager
     def noting(self, problem: str) -> Iterator[None]:
-        """Note what a vendor does not give, and go on without it."""
+        """Turn a vendor's failure into a note, and go on without its answer."""
         try:
             yield
         except (RemoteError, RecordsNotListed) as error:
@@ -137,7 +137,7 @@ class WindowSearch:
             self.recorded_daily = is_recorded_daily(self.inside)
 
     def _with_edge_minutes(self, days: tuple[WindowPart, ...]) -> tuple[WindowPart, ...]:
-        """Add what is billed in no whole minute of the window: it lies in the minutes that its edges cut."""
+        """Add the billed usage that no whole minute of the window has: it lies in the minutes that its edges cut."""
         rest = subtract(self.billed, total(day.billed for day in days))
         if rest == 0:
             return days
@@ -151,7 +151,7 @@ class WindowSearch:
         return (_with_more_billed(days[0], at_start), *days[1:-1], _with_more_billed(days[-1], at_end))
 
     def _shared_between_edges(self, rest: Decimal, first: WindowPart) -> tuple[Decimal, Decimal]:
-        """Return how much lies at the start and at the end: never more than Stripe counted in those minutes."""
+        """Divide usage between the minutes at start and end: neither gets more than Stripe counted in that minute."""
         start, end = (self._billed_in_minute_of(edge) for edge in (self.window.start, self.window.end))
         for likely in (subtract(first.recorded, first.billed), start, subtract(rest, end), Decimal(0)):
             if 0 <= likely <= start and 0 <= subtract(rest, likely) <= end:
@@ -169,10 +169,10 @@ class WindowSearch:
     # -- bisection: a ledger with too many records to be listed ---------------------------------------------------
 
     def _bisected(self, days: Sequence[WindowPart]) -> tuple[WindowPart, ...]:
-        """Return parts with both sides' figures, from days with Stripe's only; small ones with their records.
+        """Return parts with both sides' figures, from days with Stripe's only; small parts have their records.
 
-        The ledger's balance is asked for one half of what differs at a time, and the other half is the rest. Halves
-        of the same ratio are not halved any further: they show a pattern.
+        Each request asks for the ledger's balance of one half of a part that differs; the other half is the rest.
+        Halves of the same ratio are not halved any further: they show a pattern.
         """
         recorded, count = self.meter_account.recorded(WindowPart.joined(days).window)
         return tuple(self._search_in(tuple(days), recorded, count, depth=0))
@@ -209,14 +209,14 @@ class WindowSearch:
             yield whole
 
     def _billed_hours(self, day: WindowPart) -> tuple[WindowPart, ...]:
-        """Return a day's hours on Stripe's side; what they lack of the day lies at its edge."""
+        """Return a day's hours with Stripe's figures; the last hour gets the usage that no hour has."""
         *hours, last = with_figures(split(day.window, HOUR), self.meter_account.billed_by_hour(day.window), ())
         return (*hours, replace(last, billed=total((day.billed, *(-hour.billed for hour in hours)))))
 
     # -- hours ----------------------------------------------------------------------------------------------------
 
     def read_hours(self) -> None:
-        """Read the hours of the days that differ; of a fault that runs through them, only where it begins and ends."""
+        """Read the hours of the days that differ; of days with one common fault, only the first and the last."""
         if self.newest_of == DAY:
             # The hours of such a meter do not add up to its days.
             return
@@ -251,7 +251,7 @@ class WindowSearch:
     # -- beyond the edges -----------------------------------------------------------------------------------------
 
     def read_edges(self) -> None:
-        """Read what both sides have just before the window, and since its end."""
+        """Read both sides just before the window, and after its end."""
         step = DAY if self.recorded_daily or self.newest_of == DAY else HOUR
         start, end = self.window.start, self.window.end
         until = min(floor_to(self.now, _MINUTE), end + _AFTER)
@@ -265,7 +265,7 @@ class WindowSearch:
                 self.after = self._read_or_nearest(nearest, lambda: self._read_after(until, step))
 
     def _read_or_nearest(self, nearest: Window, read: Callable[[], tuple[WindowPart, ...]]) -> tuple[WindowPart, ...]:
-        """Return what is read; of too many records those nearest to the edge."""
+        """Return what ``read`` returns; if there are too many records, read only the hour nearest to the edge."""
         try:
             return read()
         except TooManyRecords as error:
@@ -273,7 +273,7 @@ class WindowSearch:
             return self._read_around(nearest, HOUR)
 
     def _read_after(self, until: datetime, step: timedelta) -> tuple[WindowPart, ...]:
-        """Read the first days after the window by ``step``, and what follows by day."""
+        """Read the first days after the window by ``step``, and later ones by day."""
         end = self.window.end
         near = floor_to(end + _AFTER_BY_HOUR, DAY)
         if step is DAY or until <= near:
@@ -282,7 +282,7 @@ class WindowSearch:
         return (*soon, *self._read_around(Window(start=near, end=until), DAY))
 
     def _read_around(self, span: Window, step: timedelta) -> tuple[WindowPart, ...]:
-        """Return the parts that differ in a time outside the window."""
+        """Return the parts of a span outside the window that differ."""
         entries = self.meter_account.entries(span)
         by_step = self.meter_account.billed_by_hour if step is HOUR else self.meter_account.billed_by_day
         parts = list(with_figures(split(span, step), by_step(span), entries))
@@ -306,7 +306,7 @@ def _have_same_ratio(one: WindowPart, other: WindowPart) -> bool:
 
 
 def _outlined(hours: list[WindowPart]) -> list[WindowPart]:
-    """Return a day's hours as three parts: before the first that differs, up to the last that differs, after it."""
+    """Return a day's hours as three parts: before, from and after the hours that differ."""
     places = [place for place, hour in enumerate(hours) if hour.differs]
     if not places:
         return hours
@@ -315,7 +315,7 @@ def _outlined(hours: list[WindowPart]) -> list[WindowPart]:
 
 
 def _may_begin_or_end_within(day: WindowPart, days: tuple[WindowPart, ...]) -> bool:
-    """Tell whether a fault may begin or end within this day: a day beside it agrees."""
+    """Return whether a fault may begin or end within this day, because a day beside it agrees."""
     place = days.index(day)
     beside = [days[other] for other in (place - 1, place + 1) if 0 <= other < len(days)]
     return any(not other.differs for other in beside)

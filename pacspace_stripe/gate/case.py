@@ -101,7 +101,7 @@ class CheckContext:
         self.services.log.info("invoice=%s step=%r verdict=%s", state.invoice_id, step, state.verdict)
 
     def alerted(self, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
-        """Give an alert unless it was given before, and return the state that knows of it."""
+        """Give an alert unless it was given before, and return the state that remembers it."""
         alerted = self.services.alerts.give(self.leased, state, kind, detail)
         if alerted.alerted != state.alerted:
             self.did(alerted, str(actions.RaiseAlert(kind=kind)))

@@ -1,4 +1,4 @@
-"""Every way to have an invoice checked: for good, for a backfill, and as a preview that only reads."""
+"""The ways to check an invoice: a check that acts, a check for a backfill, and a preview that only reads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Alerts of the gate, once per kind and invoice: one WARNING line, one row of the audit log, one message per channel.
 
-The message and the state that knows of it are one transaction: a crash neither loses nor doubles it. The messages are
+The message and the state that remembers it are one transaction: a crash neither loses nor doubles it. The messages are
 sent by ``pacspace_stripe.alerts``.
 """
 
@@ -26,17 +26,17 @@ _log = logging.getLogger("pacspace_stripe.alerts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """Giver of alerts, which carry ids and figures, never secrets. ``channels`` get them beside log and audit log."""
+    """Alerts about invoices, with ids and figures, never secrets. ``channels`` get them beside log and audit log."""
 
     store: Store
     channels: tuple[Channel, ...] = ()
     log: logging.Logger = _log
 
     def give(self, leased: JobLease, state: InvoiceState, kind: str, detail: str) -> InvoiceState:
-        """Give an alert once per kind, and return the state that knows of it.
+        """Give an alert once per kind, and return the state that remembers it.
 
-        Of a flapping invoice, the state only keeps that the alert was left out: a later check gives it if the problem
-        stays. Raises LeaseLost: the process that has the lease now gives the alert.
+        If the invoice is flapping, the state only remembers that the alert was left out: a later check gives it if the
+        problem stays. Raises LeaseLost: the process that has the lease now gives the alert.
         """
         if kind in state.alerted:
             return state
@@ -49,7 +49,7 @@ class Alerts:
         return self._saved(leased, replace(state, alerted=(*state.alerted, kind), left_out=left_out), alert)
 
     def recovered(self, leased: JobLease, state: InvoiceState, kind: str | None = None) -> InvoiceState:
-        """Give the all-clear when both sides agree again or a person let it go, if an alert had been given."""
+        """Report a recovery after an alert, once both sides agree again or a person released the invoice."""
         if state.verdict is None or not state.verdict.may_leave:
             return state
         clear = replace(state, alerted=alerted_after_recovery(state.alerted), left_out=())
@@ -73,7 +73,7 @@ class Alerts:
     def _saved(self, leased: JobLease, state: InvoiceState, alert: Alert) -> InvoiceState:
         # Logged before it is saved: a crash in between may log it twice, and never loses it.
         self.log.warning("alert=%s invoice=%s detail=%r", alert.kind, state.invoice_id, alert.detail)
-        # A backfill finds the drifts of years: its report shows them.
+        # A backfill may find the drifts of years: its report shows them, and no channel gets them.
         channels = () if state.past else self.channels
         also = self.store.alerts.sending(alert, fingerprint(state.windows), channels)
         leased.save(_with_alerts(leased, state), also=also)

@@ -80,10 +80,11 @@ def read_again(context: CheckContext, case: Case) -> Case:
 
 
 def gone(context: CheckContext, state: InvoiceState) -> CheckOutcome:
-    """End an invoice that Stripe's events call deleted; one that the gate holds is missed, and not ended.
+    """Handle an invoice that Stripe does not find.
 
-    A subscription's draft cannot be deleted (FACTS 2.2.1): a 404 may be a key of another account, or a read that
-    came too early. An invoice that is not held ends when it is missed again and again.
+    A subscription's draft cannot be deleted (FACTS 2.2.1): a 404 may mean a key of another account, or a read that
+    came too early. A held invoice ends only if one of Stripe's events reports its deletion; until then there is an
+    alert. Any other invoice ends after as many reads in a row as the retry ladder has steps.
     """
     policy = context.services.policy
     detail = None

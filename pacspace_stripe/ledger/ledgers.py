@@ -37,7 +37,7 @@ LONGEST_LINK = 500
 
 
 class Ledger(Protocol):
-    """Where usage is recorded. ``account`` is its name there, and every method raises RemoteError's children."""
+    """The ledger in which usage is recorded, under the name ``account``. Every method raises RemoteError's children."""
 
     @property
     def has_windows(self) -> bool:
@@ -45,7 +45,7 @@ class Ledger(Protocol):
         ...
 
     def recorded(self, account: str, window: Window, meter: str) -> Balance | UnclearRecords:
-        """Return what is recorded of a meter; zero of nothing for an account that the ledger does not know."""
+        """Return the recorded usage of a meter: 0 in 0 records for an account that the ledger does not know."""
         ...
 
     def unsettled(self, account: str, window: Window, meter: str) -> Unsettled:
@@ -80,7 +80,7 @@ class BalanceLedger:
     api: ReconciliationApi
     policy: Policy
     meters_among: Callable[[frozenset[str]], frozenset[str]]
-    """Returns those of some names that are Stripe's meters; called only if deltas name another than the invoice's."""
+    """Returns which of some names are Stripe's meters; called only if deltas name a meter that the invoice does not."""
     now: Callable[[], datetime]
     preview: bool = False
     """True to make no checkpoint."""

@@ -44,7 +44,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
-    """Reads what an invoice bills. The journal remembers which subscriptions have threshold invoices."""
+    """Reader of what an invoice bills. The journal remembers which subscriptions have threshold invoices."""
 
     stripe: StripeApi
     store: Store

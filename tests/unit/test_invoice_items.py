@@ -67,7 +67,7 @@ def test_items_of_one_meter_and_period_add_up() -> None:
         ([item(quantity=None)], "without a quantity"),
         ([item(1), item(2, quantity=None)], "without a quantity"),
         ([item(quantity=Decimal(-1))], "negative quantity"),
-        ([item(amount=-5)], "gives money back"),
+        ([item(amount=-5)], "credits money"),
         ([item(1), item(2, window=ACROSS)], "times that overlap"),
     ],
 )

@@ -65,7 +65,7 @@ def plan(
 
 
 def _of_cause(drift: DriftToCorrect, cause: Cause) -> DriftToCorrect:
-    """Reduce a drift to the places of one cause; a counterpart or factor is known of the main cause only."""
+    """Reduce a drift to the parts with one cause; only the main cause has a known counterpart or factor."""
     found = drift.explanation
     parts = tuple(part for part in found.located if (part.cause or found.cause) is cause)
     is_main = cause is found.cause
@@ -143,7 +143,7 @@ def _ledger_is_wrong(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
 def _either_is_wrong(
     drift: DriftToCorrect, why_stripe: str, why_ledger: str, *, waived_when: str
 ) -> Iterator[Correction]:
-    """Offer to move either side, each on its condition."""
+    """Offer to move either side, each under the condition that this side is wrong."""
     yield from move_stripe(drift, why_stripe)
     yield from move_ledger(drift, why_ledger)
     if not (settles_stripe(drift) and settles_ledger(drift)):
@@ -225,7 +225,7 @@ def _at_the_edge(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
 
 def _waiver(drift: DriftToCorrect, when: str = "once you know that it is right") -> Iterator[Correction]:
     if drift.invoice.status not in (InvoiceStatus.DRAFT, InvoiceStatus.OPEN):
-        return  # there is nothing to release where money was taken already, or is not asked for any more
+        return  # nothing is to be released once the invoice is paid, or is not collected any more
     found = drift.explanation
     reason = (
         f"{found.cause.value}: {found.meter} {iso(found.window.start)} to {iso(found.window.end)}, "

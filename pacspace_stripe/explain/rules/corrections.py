@@ -55,11 +55,11 @@ class Correction:
 
     kind: CorrectionKind
     why: str
-    """The reason: what is likely wrong, what the command does, and why nothing better is possible any more."""
+    """Text for people: what is likely wrong, what the command does, and why nothing better is possible any more."""
     command: str = ""
     """For a shell; empty where there is nothing to run."""
     until: datetime | None = None
-    """Aware UTC: later it has no effect any more; None without a known limit."""
+    """Time (aware UTC) after which it has no effect any more; None without a known limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def _shortfalls_of(part: LocatedPart) -> tuple[Shortfall, ...]:
 
 
 def nothing_to_move(why: str) -> Correction:
-    """Return that nothing is to be moved, and why."""
+    """Return the correction for a drift in which nothing is to be moved, with the reason."""
     return Correction(kind=CorrectionKind.NOTHING, why=why)
 
 
@@ -161,13 +161,13 @@ def move_stripe(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
 
 
 def settles_stripe(drift: DriftToCorrect) -> bool:
-    """Tell whether ``move_stripe`` makes the two sides agree."""
+    """Return whether ``move_stripe`` makes the two sides agree."""
     on_draft = drift.invoice.status is InvoiceStatus.DRAFT
     return on_draft and all(_event_at(drift, each) for each in drift.shortfalls()) and _can_be_counted(drift)
 
 
 def _can_be_counted(drift: DriftToCorrect) -> bool:
-    """Tell whether meter events can make up the difference: a count takes whole events only, and none back."""
+    """Return whether meter events can make up the difference: a count takes whole events only, and never goes down."""
     if drift.formula is Formula.SUM:
         return True
     whole = drift.missing > 0 and drift.missing == drift.missing.to_integral_value()
@@ -297,7 +297,7 @@ def move_ledger(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
 
 
 def settles_ledger(drift: DriftToCorrect) -> bool:
-    """Tell whether ``move_ledger`` makes the two sides agree."""
+    """Return whether ``move_ledger`` makes the two sides agree."""
     if drift.policy.ledger is LedgerProtocol.SETTLEMENT:
         return all(_is_whole(_raw(drift, each)) for each in drift.shortfalls())
     return drift.now < _counts_until(drift)

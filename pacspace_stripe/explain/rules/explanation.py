@@ -236,7 +236,7 @@ _FIGURES = ("account", "meter", "start", "end", "billed", "recorded")
 
 
 def has_drifted(window: Mapping[str, object]) -> bool:
-    """Tell whether the figures of a window, as commands print it, differ; a waiver does not change that."""
+    """Return whether the figures of a window, as commands print it, differ; a waiver does not change that."""
     return Reason(str(window["reason"])).verdict is Verdict.DRIFTED
 
 

@@ -224,7 +224,7 @@ def _fields(explanation: Explanation, *, naming: bool) -> dict[str, str]:
 
 
 def _times(explanation: Explanation) -> str:
-    """Say which side's figures are the other's times the factor, as far as the whole window shows it."""
+    """Return which side's figures are the other's times the factor, as far as the whole window shows it."""
     if explanation.factor is None:
         return ""
     factor, billed, recorded = explanation.factor, explanation.billed, explanation.recorded
@@ -245,7 +245,7 @@ def _both_figures(explanation: Explanation) -> str:
 
 
 def _located_share(explanation: Explanation) -> str:
-    """Say how much of the difference was located, and in how many parts of the window."""
+    """Return how much of the difference was located, and in how many parts of the window."""
     parts = _own_parts(explanation)
     if not parts:
         return "Where in that time they differ could not be located."

@@ -30,9 +30,9 @@ class Rejection:
     meter: str | None
     """The meter's event name, or its id where that could not be read; None when Stripe found no meter."""
     start: datetime
-    """Stripe checked the meter events from here on, …"""
+    """Start of the time in which Stripe checked the meter events; their usage may be older."""
     end: datetime
-    """… until here; their usage may be older."""
+    """End of that time."""
     code: str
     """Stripe's, such as ``meter_event_customer_not_found``."""
     count: int

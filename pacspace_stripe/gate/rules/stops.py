@@ -176,13 +176,14 @@ def _of_subscription(subscription: SubscriptionState, invoice: Invoice, state: I
             kind=StopKind.NOT_COLLECTED,
             about=f"{name}:{subscription.status_text}",
             detail=f"its subscription {name} is {subscription.status_text}: Stripe does not collect for it. Once it is "
-            f"active again, the invoice goes; {_OR_RELEASE}",
+            f"active again, the invoice is released; {_OR_RELEASE}",
         )
     if subscription.paused:
         yield Stop(
             kind=StopKind.PAUSED,
             about=name,
-            detail=f"collection is paused for its subscription {name}. Once that ends, the invoice goes; {_OR_RELEASE}",
+            detail=f"collection is paused for its subscription {name}. Once that ends, the invoice is released; "
+            f"{_OR_RELEASE}",
         )
 
 

@@ -102,7 +102,7 @@ def _usage(meter: str, lines: list[LineItem], subscription_id: str | None) -> Bi
         "an invoice item without a period": any(line.window is None for line in lines),
         "an invoice item without a quantity": any(line.quantity is None for line in lines),
         "an invoice item of a negative quantity": any((line.quantity or 0) < 0 for line in lines),
-        "an invoice item that gives money back: what it says of usage is not known": any(
+        "an invoice item that credits money: what usage it bills is not known": any(
             (line.amount or 0) < 0 for line in lines
         ),
     }

@@ -107,7 +107,7 @@ def judge_lagging_lines(result: WindowResult, usage: BilledUsage, *, strict: boo
 
 
 def may_be_below_zero(result: WindowResult) -> bool:
-    """Return whether nothing is billed and less than nothing recorded: only the meter can explain that."""
+    """Return whether 0 is billed and the recorded usage is negative: only the meter can explain that."""
     return result.billed == 0 and result.recorded is not None and result.recorded < 0
 
 

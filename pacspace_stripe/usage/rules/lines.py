@@ -164,7 +164,7 @@ def meter_of(line: LineItem, prices: Mapping[str, Price]) -> str | None:
 
 
 def split_prorations(invoice: Invoice, lines: Iterable[LineItem], prices: Mapping[str, Price]) -> MeteredLines:
-    """Tell the prorations among an invoice's metered lines from its usage."""
+    """Divide an invoice's metered lines into usage and prorations."""
     lines = tuple(lines)
     credits_ = [line for line in lines if _is_credit(line)]
     used = {meter_of(line, prices) for line in lines if line not in credits_} - {None}

@@ -1,22 +1,22 @@
-"""Rules for one part that differs: each sees the part alone, or beside what was read of its surroundings.
+"""Rules for one part that differs: each reads the part alone, or together with the figures around it.
 
-In this order, the first that holds:
+The first rule that holds, in this order, gives the cause:
 
 1. Stripe has just the newest record of each hour or day, on a meter that counts no other (``newest_only``);
 2. one or more records have the wrong sign (``wrong_sign``);
-3. the other side has it beyond the window's edge (``beyond_the_edge``);
+3. the other side has the usage beyond the window's edge (``beyond_the_edge``);
 4. the ledger has the same reference twice (``same_reference``);
-5. another account or meter has the mirror of it (``mirrored``);
-6. Stripe has a record twice, by its quantity (``twice_in_stripe``);
-7. the ledger has a record twice, by its quantity (``twice_in_ledger``);
+5. another account or meter has the opposite difference (``mirrored``);
+6. Stripe has more by the quantity of one record, so it counted that one twice (``twice_in_stripe``);
+7. the ledger has two records of the same quantity near each other (``twice_in_ledger``);
 8. Stripe lacks a record (``not_in_stripe``);
 9. Stripe has a record with the opposite sign (``wrong_sign_in_stripe``);
 10. a record is in another unit (``other_unit``);
 11. a record lacks its decimals (``without_decimals``);
 12. Stripe lacks several records, or has several twice (``several_records``);
-13. the ledger lacks whatever else Stripe has more (``not_in_ledger``).
+13. Stripe has more for any other reason, so the ledger lacks it (``not_in_ledger``).
 
-Nothing explains what the ledger has more without being a record.
+If the ledger has more and no record or sum of records fits the difference, the part stays unexplained.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ from pacspace_stripe.vocabulary.quantities import total
 from pacspace_stripe.vocabulary.windows import Window, floor_to
 
 _RESENT = timedelta(hours=1)
-"""Time within which something is sent again automatically."""
+"""Time within which a program sends a record again automatically."""
 
 
 def cause_of(part: WindowPart, figures: DriftFigures) -> LocatedFault:
@@ -65,7 +65,7 @@ def cause_of(part: WindowPart, figures: DriftFigures) -> LocatedFault:
 
 
 def newest_only(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe has just the sum of the newest records of each hour or day."""
+    """Find that Stripe counted only the newest record of each hour or day."""
     if figures.newest_of is None:
         return None
     newest: dict[datetime, UsageEntry] = {}
@@ -78,7 +78,7 @@ def newest_only(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
 
 
 def wrong_sign(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find negative records of which Stripe has twice the quantity more."""
+    """Find negative records that Stripe counted with the opposite sign: it has twice their quantity more."""
     negative = tuple(entry for entry in part.entries if entry.quantity < 0)
     for chosen in (*((entry,) for entry in negative), negative):
         if chosen and part.equal(part.excess, -2 * total(entry.quantity for entry in chosen)):
@@ -148,10 +148,10 @@ def _mirrored_before(part: WindowPart, figures: DriftFigures) -> LocatedFault | 
 
 
 def _is_opposite(part: WindowPart, outside: WindowPart) -> bool:
-    """Tell whether a part outside has exactly the mirror, or at least records that make it."""
+    """Return whether a part outside the window has the opposite difference, or records that add up to it."""
     mirror = outside.equal(outside.excess, -part.excess)
     if part.excess > 0:
-        # Stripe may not have counted yet what is new out there, so the ledger's records are enough.
+        # Stripe may not have counted new usage outside the window yet, so the ledger's records are enough.
         return outside.excess < 0 and (mirror or bool(outside.entries_making(part.excess)))
     return mirror
 
@@ -173,7 +173,7 @@ def _at_edge(part: WindowPart, chosen: Iterable[UsageEntry], cause: Cause = Caus
 
 
 def same_reference(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
-    """Find that the ledger has more by a record whose reference it has again, there or elsewhere in the window."""
+    """Find that the ledger has more by a record whose reference another record in the window has too."""
     if part.excess >= 0:
         return None
     times = Counter(entry.reference_id for entry in figures.entries if entry.reference_id is not None)
@@ -189,7 +189,7 @@ def same_reference(part: WindowPart, figures: DriftFigures) -> LocatedFault | No
 
 
 def mirrored(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
-    """Find another account or meter that has too much where ours has too little, or the other way around."""
+    """Find another account or meter whose difference in the same time is ours with the opposite sign."""
     for neighbour in figures.neighbours:
         there = _mirror(part, neighbour)
         if there is not None:
@@ -213,7 +213,7 @@ def _mirror(part: WindowPart, neighbour: Neighbour) -> WindowPart | None:
 
 
 def twice_in_stripe(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe has more by exactly one of the ledger's records there, or just beside: sent again later."""
+    """Find that Stripe has more by exactly one ledger record in this part, or near it: it was sent again later."""
     if part.excess <= 0:
         return None
     first, last = part.window.start - figures.slack, part.window.end + figures.slack
@@ -229,7 +229,7 @@ def twice_in_stripe(part: WindowPart, figures: DriftFigures) -> LocatedFault | N
 
 
 def twice_in_ledger(part: WindowPart, figures: DriftFigures) -> LocatedFault | None:
-    """Find that the ledger has more by a record near which there is another one like it."""
+    """Find that the ledger has more by a record, and that a like one was accepted within an hour of it."""
     entry = part.entry_of(-part.excess) if part.excess < 0 else None
     if entry is None:
         return None
@@ -244,7 +244,7 @@ def _are_alike(one: UsageEntry, other: UsageEntry) -> bool:
 
 
 def not_in_stripe(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find that the ledger has more by exactly one record, or by all that it has there."""
+    """Find that the ledger has more by exactly one record, or by all of its records in this part."""
     if part.excess >= 0:
         return None
     entry = part.entry_of(-part.excess)
@@ -254,13 +254,13 @@ def not_in_stripe(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
 
 
 def wrong_sign_in_stripe(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe has less by twice a record."""
+    """Find that Stripe has less by twice the quantity of one record, so it counted that with the opposite sign."""
     entry = part.entry_of(-part.excess / 2) if part.excess < 0 else None
     return _fault(part, Cause.WRONG_SIGN, (entry,)) if entry and is_distinctive(entry.quantity) else None
 
 
 def other_unit(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe has one of the ledger's records times a known factor between units."""
+    """Find that Stripe counted one of the ledger's records times a known factor between units."""
     for entry in part.entries:
         theirs = part.excess + entry.quantity
         if not entry.quantity or not (is_distinctive(entry.quantity) or is_distinctive(theirs)):
@@ -274,7 +274,7 @@ def other_unit(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
 
 
 def without_decimals(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe lacks a record's decimals, or has decimals more where the ledger has whole numbers."""
+    """Find that one side dropped the decimals of a record: Stripe lacks them, or the ledger has whole numbers only."""
     if part.excess.copy_abs() >= 1:
         return None
     for entry in part.entries:
@@ -298,7 +298,7 @@ def several_records(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
 
 
 def not_in_ledger(part: WindowPart, _: DriftFigures) -> LocatedFault | None:
-    """Find that Stripe has more, whatever it is."""
+    """Find that Stripe has more, for a reason that no earlier rule found."""
     if part.excess <= 0:
         return None
     theirs = LocatedRecord(side=Side.STRIPE, quantity=part.excess, at=None)

@@ -30,7 +30,7 @@ class Diagnosis:
 
     @property
     def unsure(self) -> tuple[LocatedFault, ...]:
-        """The faults that figures from outside the window, or of neighbours, may still correct."""
+        """Faults that figures from outside the window, or of neighbours, may still correct."""
         return tuple(fault for fault in self.faults if not fault.sure)
 
     @property
@@ -81,7 +81,7 @@ def diagnose(figures: DriftFigures) -> Diagnosis:
         return Diagnosis(faults=(through,))
     # 3. Usage that was recorded a little late within the window is no fault.
     parts = without_lag(figures.inside, figures.slack)
-    # 4. Each part by itself; places of one kind that follow each other are one.
+    # 4. Each part has a cause of its own; parts that follow each other with the same cause become one.
     faults: list[LocatedFault] = []
     for fault in (cause_of(part, figures) for part in parts if part.differs):
         last = faults[-1] if faults else None

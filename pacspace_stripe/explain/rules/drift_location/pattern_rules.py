@@ -1,6 +1,7 @@
-"""Rules for one fault that runs through a whole window, or from some moment on: it explains all that differs.
+"""Rules for one fault that runs through a whole window, or a part of it, and explains every difference.
 
-In this order, the first that holds: the sign, everything twice, a factor between units, dropped decimals.
+The first rule that holds, in this order, gives the cause: the sign, everything twice, a factor between units, dropped
+decimals.
 """
 
 from collections import Counter
@@ -55,7 +56,10 @@ def all_twice(inside: Sequence[WindowPart]) -> LocatedFault | None:
 
 
 def unit_of_all(inside: Sequence[WindowPart]) -> LocatedFault | None:
-    """Find one ratio in all parts; in the first and the last one, where it may begin or end, one on the way to it."""
+    """Find one ratio in all parts.
+
+    The first and the last part may have a ratio between that and 1: the fault may begin or end within them.
+    """
     run = _run(inside)
     ratios = [part.billed / part.recorded for part in run if part.billed and part.recorded]
     if not ratios:
@@ -72,9 +76,9 @@ def unit_of_all(inside: Sequence[WindowPart]) -> LocatedFault | None:
 
 
 def truncated_all(inside: Sequence[WindowPart]) -> LocatedFault | None:
-    """Find one side with whole numbers only, less than one behind for each record; others may be whole anyway."""
+    """Find that one side has whole numbers only, and lacks less than one unit for each record."""
     differing = [part for part in inside if part.differs]
-    if not any(part.billed for part in differing):  # nothing at all is no whole number, but something lost
+    if not any(part.billed for part in differing):  # billed 0 is missing usage, not a truncated number
         return None
     if all(map(_is_truncated_in_ledger, differing)):
         return _through(differing, Cause.TRUNCATED_DECIMALS)
@@ -85,13 +89,13 @@ def truncated_all(inside: Sequence[WindowPart]) -> LocatedFault | None:
 
 
 def _is_truncated_in_ledger(part: WindowPart) -> bool:
-    """Tell whether the ledger has whole numbers only, and Stripe less than one more for each of them."""
+    """Return whether the ledger has whole numbers only, and Stripe less than one unit more for each record."""
     whole = bool(part.entries) and all(is_whole(entry.quantity) for entry in part.entries)
     return whole and not is_whole(part.billed) and 0 < part.excess < len(part.entries)
 
 
 def _is_truncated_in_stripe(part: WindowPart) -> bool:
-    """Tell whether Stripe has the ledger's records, or their sum, without decimals."""
+    """Return whether Stripe has the ledger's records, or their sum, without decimals."""
     if not part.entries or not is_whole(part.billed) or part.excess >= 0:
         return False
     cut = total(Decimal(int(entry.quantity)) for entry in part.entries)
@@ -108,7 +112,7 @@ def _run(inside: Sequence[WindowPart]) -> list[WindowPart]:
 
 
 def _with_ratio(run: Sequence[WindowPart], ratio: Decimal) -> list[WindowPart]:
-    """Return the parts of this ratio, if all are but for the first and the last, and these have some of it."""
+    """Return the parts of this ratio; none unless all but the first and the last have it, and these a part of it."""
     if ratio <= 0:
         return []
     near = _KNOWN_FACTOR if known_factor(ratio) is not None else _OTHER_FACTOR
@@ -125,7 +129,7 @@ def _with_ratio(run: Sequence[WindowPart], ratio: Decimal) -> list[WindowPart]:
 def _through(
     run: Sequence[WindowPart], cause: Cause, factor: Decimal | None = None, named: Sequence[UsageEntry] | None = None
 ) -> LocatedFault:
-    """Return the fault of a whole run; ``named`` are the records that have it, unless given all of them."""
+    """Return the fault of a whole run. ``named``: the records that have the fault; None stands for all of them."""
     whole = WindowPart.joined(run)
     concerned = whole.entries if named is None else named
     records = tuple(entry.located() for entry in concerned) if len(concerned) <= _MOST_NAMED else ()
@@ -133,7 +137,7 @@ def _through(
 
 
 def known_factor(ratio: Decimal) -> Decimal | None:
-    """Return the known factor that a ratio is, or its inverse; exact, so that it can be named."""
+    """Return the exact known factor, or the inverse of one, that a ratio stands for; None if it stands for none."""
     if ratio <= 0:
         return None
     both_ways = (factor for known in _FACTORS for factor in (known, 1 / known))
@@ -141,10 +145,10 @@ def known_factor(ratio: Decimal) -> Decimal | None:
 
 
 def is_distinctive(quantity: Decimal) -> bool:
-    """Tell whether a figure has digits enough that meeting it again is no accident."""
+    """Return whether a figure has so many digits that two equal ones are hardly an accident."""
     return len(quantity.normalize().as_tuple().digits) >= _DISTINCTIVE_DIGITS
 
 
 def is_whole(quantity: Decimal) -> bool:
-    """Tell whether a figure has no decimals."""
+    """Return whether a figure has no decimals."""
     return quantity == quantity.to_integral_value()

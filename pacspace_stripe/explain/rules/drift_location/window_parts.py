@@ -17,9 +17,9 @@ from pacspace_stripe.vocabulary.windows import Window, floor_to
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 _MOST_TOGETHER, _MOST_TRIED = 3, 5000
-"""Records that together may make a difference, and sums of them that are tried."""
+"""Most records that are added up to explain a difference, and most sums that are tried."""
 _UNLIKELY = 0.02
-"""Chance below which a sum that fits is no accident."""
+"""Chance below which a sum that fits counts as no accident."""
 _MOST_NEIGHBOURING = 2
 """Records at an edge that may belong to the other side of it."""
 
@@ -34,7 +34,7 @@ class UsageEntry:
     record_id: str | None = None
     reference_id: str | None = None
     used: Window | None = None
-    """When it was used, according to the record itself."""
+    """Usage time that the record itself names."""
 
     def located(self, *, in_ledger: bool = True) -> LocatedRecord:
         """Return the record as an explanation names it; usage that Stripe counted twice has no id and no time."""
@@ -48,11 +48,11 @@ class UsageEntry:
 
     @property
     def accepted_when_used(self) -> bool:
-        """Tell whether the ledger accepted it within its own usage window; a record without one counts as such."""
+        """Return whether the ledger accepted it within its own usage window; True for a record without one."""
         return self.used is None or self.used.start <= self.accepted_at < self.used.end
 
     def placed_at(self, window: Window) -> datetime:
-        """Return when it counts: when it was accepted, unless it names another usage time within the window."""
+        """Return the time at which it counts: its acceptance, unless it names another usage time within the window."""
         if self.used is None or self.accepted_when_used or not window.start <= self.used.start < window.end:
             return self.accepted_at
         return self.used.start
@@ -87,7 +87,7 @@ class WindowPart:
 
     @cached_property
     def excess(self) -> Decimal:
-        """Usage that Stripe has more than the ledger; negative when the ledger has more."""
+        """Billed minus recorded usage: negative when the ledger has more."""
         return subtract(self.billed, self.recorded)
 
     @cached_property
@@ -101,7 +101,7 @@ class WindowPart:
         return self.excess.copy_abs() > self.grain
 
     def equal(self, left: Decimal, right: Decimal) -> bool:
-        """Tell whether two figures of this part are the same but for its grain."""
+        """Return whether two figures of this part differ by no more than its grain."""
         return subtract(left, right).copy_abs() <= self.grain
 
     # -- the records that make a difference ----------------------------------------------------------------------
@@ -111,7 +111,7 @@ class WindowPart:
         return next((entry for entry in reversed(self.entries) if self.equal(entry.quantity, quantity)), None)
 
     def few_adding_up_to(self, quantity: Decimal) -> tuple[UsageEntry, ...]:
-        """Return two or three records that add up to a quantity; none where any might do so by accident."""
+        """Return two or three records that add up to a quantity; none where some records might do so by accident."""
         for size in range(2, _MOST_TOGETHER + 1):
             if comb(len(self.entries), size) > _MOST_TRIED:
                 return ()
@@ -220,13 +220,13 @@ def with_figures(
 
 
 def is_recorded_daily(days: Iterable[WindowPart]) -> bool:
-    """Tell whether the ledger is written once a day: its records then say nothing about hours."""
+    """Return whether the ledger gets one record a day: its records then show nothing about hours."""
     hours = [len({floor_to(entry.accepted_at, HOUR) for entry in day.entries}) for day in days if day.entries]
     return bool(hours) and median(hours) <= 1
 
 
 def hours_are_comparable(day: WindowPart, hours: Iterable[WindowPart], *, recorded_daily: bool) -> bool:
-    """Tell whether a day's hours show more than the day: not when one record stands for several of them."""
+    """Return whether a day's hours can be compared: they cannot when one record stands for several hours."""
     for entry in day.entries:
         if entry.used is not None and entry.used.end - entry.used.start > HOUR and not entry.accepted_when_used:
             return False
@@ -237,9 +237,9 @@ def hours_are_comparable(day: WindowPart, hours: Iterable[WindowPart], *, record
 def neighbouring_entries(
     window: Window, entries: Iterable[UsageEntry], slack: timedelta
 ) -> Iterator[tuple[UsageEntry, ...]]:
-    """Yield the records of a window; then with the first ones after it, or without its own first ones.
+    """Yield the records of a window, then variants with the first records after it, or without its own first ones.
 
-    The edges of another account's part are ours: they may cut that account's own usage in two.
+    The window was chosen for one account. Its edges may lie in the middle of another account's usage.
     """
     listed = sorted(entries, key=lambda entry: entry.accepted_at)
     inside = tuple(entry for entry in listed if window.start <= entry.accepted_at < window.end)
