@@ -101,7 +101,7 @@ def test_the_image_serves_and_its_health_check_passes(served: str) -> None:
 
 
 def healthy(url: str) -> bool:
-    """What the HEALTHCHECK line says."""
+    """Return whether the HEALTHCHECK line succeeds."""
     [line] = [line for line in instructions("HEALTHCHECK") if "CMD" in line]
     python, *arguments = json.loads(line.partition("CMD ")[2])
     assert python == "python"

@@ -13,7 +13,7 @@ from tests.support.documents import is_cut_from, part
 from tests.support.town import PATIENCE
 
 SECONDS = 90
-"""What the demo may take, once everything is installed."""
+"""Seconds that the demo may take, once everything is installed."""
 
 
 def demo(*arguments: str) -> subprocess.Popen[str]:

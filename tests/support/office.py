@@ -183,7 +183,7 @@ class Office:
         wait_for("the line to hold", lambda: not self.line.holding, seconds=PATIENCE)
 
     def made(self, name: str) -> int:
-        """How often the dashboard was asked for something."""
+        """Return how often the dashboard was asked for something."""
         return self.pacspace.calls()[f"POST /dashboard/{name}"]
 
     def run(
@@ -221,7 +221,7 @@ class Office:
         return inherited | {names[name]: value for name, value in secrets.items()}
 
     def settings(self) -> subprocess.CompletedProcess[str]:
-        """What the last line says to do next, but for serving."""
+        """Run the command of the last line, without serving."""
         next_step = next(said for said in reversed(self.said) if "set -a" in said).splitlines()[-1]
         return self.shell(next_step.partition(": ")[2].removesuffix(" && pacspace-stripe serve"))
 

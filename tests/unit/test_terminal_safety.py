@@ -38,7 +38,7 @@ def test_nothing_but_visible_characters_and_spaces_is_left(text: str) -> None:
 
 
 def output(act: Callable[[], object]) -> str:
-    """What a command that does this prints."""
+    """Return the output of a command that does this."""
     return CliRunner().invoke(click.command()(act), []).output
 
 

@@ -105,7 +105,7 @@ class Recorded(_Row):
 
 
 class Both(_Row):
-    """The same usage on both sides."""
+    """Equal usage on both sides."""
 
     at: Moment
     quantity: Decimal
