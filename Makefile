@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Real processes in one worker, where they mostly wait; everything else in the others.
+# Tests with real processes run in one worker, where they mostly wait; all others run in the other workers.
 SIDE_BY_SIDE := -n 3 --dist loadgroup
 READY := $(VENV)/.ready
 
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check docs soak bench measure record clean
 
-help: ## say what there is to make
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv, pinned; again only when pyproject.toml or constraints.txt changed

@@ -2,6 +2,16 @@
 
 ``position`` says what the gate has done to the invoice. It is one of six classes, so that combinations that cannot
 occur cannot be written down either; all other fields are facts that are true whatever the position is.
+
+    Free ── hold ──▶ Held ── finalize, release ──▶ Released ── collected or mailed ──▶ Cleared
+     │ ▲               │
+     │ └── give back ──┤  nothing metered
+     │                 │
+     │                 └── stamp that also lets it advance (finalize=fast) ──┐
+     └── stamp without a hold (fail=open) ───────────────────────────────────┴─▶ Stamped ── confirmed ──▶ Cleared
+
+    Held goes through the steps REQUESTED, HELD, STAMPED, FINALIZED, RELEASING.
+    Any of them ──▶ Ended: nothing metered, voided, deleted, or left with a drift.
 """
 
 from collections.abc import Mapping
