@@ -243,12 +243,10 @@ class RenderError(PacspaceStripeError):
 class UnreadableDocument(PacspaceStripeError):
     """A file that is to be verified is damaged, locked, too large or of another kind: nothing is known of it."""
 
-    hint = (
-        "Get the file again from whoever issued it; one that was printed, merged or re-saved may have lost its proof."
-    )
+    hint = "Get the file again from its issuer; one that was printed, merged or re-saved may have lost its proof."
 
 
 class UnreadableEvidence(UnreadableDocument):
     """Bytes that are no evidence: not JSON, a name twice, a figure out of bounds, a field too many or missing."""
 
-    hint = "Get the document again from whoever issued it; newer evidence may need a newer pacspace-stripe."
+    hint = "Get the document again from its issuer; newer evidence may need a newer pacspace-stripe."

@@ -97,7 +97,7 @@ class Wakeup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wakeups:
-    """Takes verified events of both vendors. Thread-safe. ``livemode`` is the mode of our Stripe key."""
+    """Receiver of verified events of both vendors. Thread-safe. ``livemode`` is the mode of our Stripe key."""
 
     store: Store
     livemode: bool

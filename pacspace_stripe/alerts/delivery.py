@@ -245,7 +245,7 @@ def _signature_headers(message_id: str, at: datetime, body: bytes, secrets: tupl
 
 
 def _reply(answer: Answer) -> str:
-    """Return a receiver's reason for a refusal, from JSON or from a plain word such as Slack's ``, no_service``."""
+    """Return a receiver's reason for a refusal as ``, REASON``, from JSON or a word such as Slack's ``no_service``."""
     if answer.error.suffix:
         return answer.error.suffix
     text = answer.hide(answer.body.decode(errors="replace"))

@@ -93,7 +93,7 @@ class Backfill:
                 if in_check:
                     yield _cut_short(in_check)
             except BaseException:
-                # The caller is gone: what has begun ends, and nobody waits for a rate limit any more.
+                # The caller is gone: checks under way end, and none of them waits for a rate limit any more.
                 self.retries.stop.set()
                 raise
             finally:

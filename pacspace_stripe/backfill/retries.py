@@ -1,4 +1,4 @@
-"""Retries of a backfill: after rate limits, failures and busy leases, until somebody stops it.
+"""Retries of a backfill: after rate limits, failures and busy leases, until the operator stops it.
 
 A backfill has time. It waits for the end of a rate limit (HTTP 429) however long that lasts, and repeats a request that
 gets no answer a few times.
@@ -53,7 +53,7 @@ class RetryPolicy:
         self.raise_if_stopped()
 
     def while_rate_limited(self, act: Callable[[], Found]) -> Found:
-        """Repeat ``act`` while the answer is 429. Raises Stopped, and whatever else ``act`` raises."""
+        """Repeat ``act`` while the answer is 429. Raises Stopped, and what ``act`` raises."""
         repeated = 0
         while True:
             self.raise_if_stopped()

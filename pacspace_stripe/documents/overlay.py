@@ -1,4 +1,4 @@
-"""Stamps any invoice PDF: the footer on every page, the evidence attached, its hash and roots among the keywords.
+"""The stamp on any invoice PDF: the footer on every page, the evidence attached, its hash and roots among the keywords.
 
 Each page grows by a strip at what is shown as its bottom, and the footer is set into that strip. Looking for free room
 on the page instead would need to know what is drawn there, and where stationery, frames or page numbers are; a page
@@ -40,7 +40,7 @@ _NARROWEST, _WIDEST = 200.0, 1000.0
 _STRIP_MADE_AT = datetime(2000, 1, 1, tzinfo=UTC)
 """A fixed date for the drawing's own file, of which only the drawing is kept."""
 _SIGNATURES_EXIST = 1
-"""The bit of ``/SigFlags`` that says so (PDF 32000-1, 12.7.2)."""
+"""Bit of ``/SigFlags`` that is set in a signed file (PDF 32000-1, 12.7.2)."""
 _OUR_KEYWORD = re.compile(r"(?:^|,)\s*(?:evidence-sha256|proof-root):[^,]*")
 _NO_ATTACHMENTS = {"1", "2"}
 """Parts of PDF/A that forbid an attachment like ours: the file no longer claims to conform to one of them."""
@@ -86,7 +86,7 @@ class StampedPdf:
 
 
 class Overlay:
-    """Puts stamps on PDFs. Safe to use from several threads at once."""
+    """Stamper of PDFs. Thread-safe."""
 
     def __init__(self, typesetter: Typesetter) -> None:
         self._typesetter = typesetter

@@ -22,7 +22,7 @@ _KINDS = {"image/png": "png", "image/jpeg": "jpg", "image/svg+xml": "svg"}
 
 
 class Documents:
-    """Renders views with the templates of the settings. Safe to use from several threads at once."""
+    """Renderer of views with the templates of the settings. Thread-safe."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

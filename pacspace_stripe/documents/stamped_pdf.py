@@ -48,7 +48,7 @@ class StampedInvoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceStamper:
-    """Stamps the PDFs of invoices with the footer and evidence of their decisions."""
+    """Stamper of invoices' PDFs with the footer and evidence of their decisions."""
 
     store: Store
     stripe: StripeApi

@@ -60,7 +60,7 @@ class InvoiceDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
-    """Makes usage statements from our evidence and the vendors' answers. Writes to neither vendor."""
+    """Maker of usage statements from our evidence and the vendors' answers. It writes to neither vendor."""
 
     store: Store
     stripe: StripeApi

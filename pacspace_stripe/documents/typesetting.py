@@ -33,7 +33,7 @@ _WITH_ATTACHMENTS = """\
 _ALONE = '#include "/NAME"'
 _PICTURE = '#image(bytes(json(bytes(sys.inputs.picture))), format: "FORMAT")'
 _PPI = 200.0
-"""Resolution of PNG pictures: sharp on today's screens, and two of them fit into a mail."""
+"""Resolution of PNG pictures: sharp on today's screens, and small enough to be mailed."""
 _STANDARD: "list[typst.PDFStandard]" = ["a-3b"]
 
 
@@ -62,7 +62,7 @@ class TemplateValues(Protocol):
 
 
 class Typesetter:
-    """Compiles Typst templates. Safe to use from several threads at once."""
+    """Compiler of Typst templates. Thread-safe."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
@@ -126,7 +126,7 @@ class Typesetter:
 
     @property
     def _compiler(self) -> "typst.Compiler":
-        """One for each thread: threads cannot share one, and a new one costs as much as a few lines of text."""
+        """Compiler of this thread: threads cannot share one, and a new one costs as much as a few lines of text."""
         import typst  # noqa: PLC0415 - as above
 
         if not hasattr(self._own, "compiler"):
@@ -138,7 +138,7 @@ class Typesetter:
 
     @cached_property
     def families(self) -> list[str]:
-        """The user's font families, sorted, so that the order does not depend on the file system."""
+        """Font families of the user, sorted, so that the order does not depend on the file system."""
         import typst  # noqa: PLC0415 - as above
 
         folders = list(self._templates.font_folders)

@@ -63,7 +63,7 @@ class DisputeBundle:
     """Names of all entries, the manifest among them."""
     missing: tuple[MissingFile, ...]
     notes: tuple[str, ...]
-    """Sentences for the person who sends it: nothing is missing, but something is not as it was decided about."""
+    """Sentences for the person who sends it, about files that are there and differ from what was decided about."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class BundleFolder:
     missing: list[MissingFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _silent: dict[str, str] = field(default_factory=dict)
-    """By service that does not answer: why."""
+    """Reason for each service that does not answer."""
 
     def put_json(self, name: str, document: Json) -> None:
         """Add one file of canonical JSON (RFC 8785)."""
@@ -97,7 +97,7 @@ class BundleFolder:
         return None
 
     def has_answered(self, service: str) -> bool:
-        """Tell whether the service answered everything that it was asked."""
+        """Return whether the service answered everything that it was asked."""
         return service not in self._silent
 
     def packed(self, invoice_id: str, evidence_sha256: str, made_at: datetime) -> DisputeBundle:

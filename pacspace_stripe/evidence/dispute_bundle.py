@@ -1,6 +1,6 @@
 """The dispute bundle of one invoice: everything that supports its decision, in one ZIP.
 
-Owns which files go in, and that none goes missing without a word. Does not own the documents in it, nor their
+Owns which files go in, and that the manifest lists those that are missing. Does not own the documents in it, nor their
 verification: ``verify`` reads a bundle without any of this.
 """
 
@@ -38,7 +38,7 @@ _NO_RECORD = (Decimal(0), 0, False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeBundles:
-    """Makes bundles from our evidence and the answers that both vendors give now. Writes to neither vendor."""
+    """Maker of bundles from our evidence and both vendors' present answers. It writes to neither vendor."""
 
     store: Store
     stripe: StripeApi

@@ -79,7 +79,7 @@ def strict_json(data: bytes, *, largest: int) -> object:
 
 
 def is_canonical(found: Mapping[str, Any], data: bytes) -> bool:
-    """Tell whether bytes are the RFC 8785 form of the JSON that was read from them."""
+    """Return whether bytes are the RFC 8785 form of the JSON that was read from them."""
     try:
         return rfc8785.dumps(dict(found)) == data
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 _TIMED_OUT, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 408, 409, 429, 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4.0
 _LONGEST_ASKED = 5.0
-"""Longest Retry-After in seconds that is waited for; for more, the caller had better come back later."""
+"""Longest Retry-After, in seconds, that a call waits for; a longer one makes it fail at once."""
 _KEPT_FOR_LATER_TRIES = 3.0
 
 

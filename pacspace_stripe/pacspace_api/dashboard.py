@@ -144,7 +144,7 @@ class Dashboard:
         self._session = _Session(transport, self.base_url)
 
     def request_access(self, request: AccessRequest) -> None:
-        """Ask PacSpace for access. It gives everybody the same answer at once, and its decision by mail later."""
+        """Ask PacSpace for access. The answer is the same for every person; the decision comes by mail later."""
         self._session.post("/dashboard/auth/request-access", request.body(), repeatable=True)
 
     def register(self, request: AccessRequest, *, password: str, approval_token: str) -> None:

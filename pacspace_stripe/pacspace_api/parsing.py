@@ -1,6 +1,6 @@
 """The reading of PacSpace's answers: field types, spellings, and errors that name a field and repeat no value.
 
-Fields that nobody documented are ignored. A missing or ill-typed field, and two spellings of one field that contradict
+Undocumented fields are ignored. A missing or ill-typed field, and two spellings of one field that contradict
 each other, raise UnexpectedAnswer: neither value is believed. Pure.
 """
 

@@ -51,7 +51,7 @@ class LogFormat(StrEnum):
 
 
 class Settings(BaseSettings):
-    """Everything that configures the product, from the environment only. Built once, by ``load_settings``."""
+    """All settings of the product, from the environment only. Built once, by ``load_settings``."""
 
     model_config = SettingsConfigDict(
         frozen=True,

@@ -89,7 +89,7 @@ CLOSED = (
     ),
     Scenario(
         name="unknown kind",
-        story="both sides say 100, but a rate card's line stands beside it, which nobody here can compare: held, named",
+        story="both sides say 100, but a rate card's line beside it cannot be compared: held, and the line is named",
         customer="cus_unknown_kind",
         billed="100",
         recorded="100",
@@ -137,7 +137,7 @@ KILLED = Scenario(
 
 @dataclass(slots=True, kw_only=True)
 class ScenarioBuilder:
-    """Builds scenarios in a pair of simulators."""
+    """Builder of scenarios in a pair of simulators."""
 
     stripe: ScenarioControl
     pacspace: ScenarioControl

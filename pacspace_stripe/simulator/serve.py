@@ -187,7 +187,7 @@ class _Connection(BaseHTTPRequestHandler):
             return None
         body = self.rfile.read(length)
         if len(body) < length:
-            # Whoever sent it was gone in the middle: nothing of it is done.
+            # The sender closed the connection in the middle: nothing of the request is done.
             self.close_connection = True
             return None
         return body

@@ -41,7 +41,7 @@ class PreviewLease(JobLease):
     def keep(self) -> None:
         """Do nothing, as above."""
 
-    def save(self, state: InvoiceState, *, also: AlsoWrite = lambda _: None) -> None:  # noqa: ARG002 - alerts nobody
+    def save(self, state: InvoiceState, *, also: AlsoWrite = lambda _: None) -> None:  # noqa: ARG002 - gives no alert
         self.saved = state
 
     def give_back(self, state: InvoiceState | None, next_check_at: datetime | None) -> bool:  # noqa: ARG002 - nothing was taken

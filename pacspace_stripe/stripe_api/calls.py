@@ -1,4 +1,4 @@
-"""The way to Stripe and back: the SDK builds and signs requests and reads errors, our HTTP client sends them.
+"""Requests to Stripe: the SDK builds and signs requests and reads errors, our HTTP client sends them.
 
 Answers are read by us, at one API version and with exact numbers: the SDK would read them as floats (FACTS 0.3).
 """

@@ -1,4 +1,4 @@
-"""A dispute bundle from somebody else: its manifest, its chain of evidence, and the other files in it. Pure."""
+"""A dispute bundle of unknown origin: its manifest, its chain of evidence, and the other files in it. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

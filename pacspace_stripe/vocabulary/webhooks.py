@@ -13,7 +13,7 @@ from pacspace_stripe.vocabulary.windows import iso
 STRIPE_SENDER: Final = "stripe"
 PACSPACE_SENDER: Final = "pacspace"
 REFUSALS_IN_A_ROW: Final = 5
-"""Number of consecutive refused requests that makes a wrong setting likely: anybody on the internet may send one."""
+"""Number of consecutive refused requests that makes a wrong setting likely: a stranger may send a few."""
 FOUND_BY_SWEEP: Final = "found by the sweep"
 """Outcome of an event that no webhook delivered."""
 INVOICE_SENT_ARRIVES: Final = "webhooks:stripe:sent"

@@ -227,7 +227,7 @@ def test_only_the_missing_secret_needs_a_look_when_all_is_well() -> None:
             "coming",
             "1 invoice that Stripe will make soon",
         ),
-        (remembered(position=Held()), "inherited", "nobody releases them"),
+        (remembered(position=Held()), "inherited", "nothing releases them"),
         (remembered(None), "history", "observe one billing period"),
         (remembered(agreed_at=NOW, kept_back=kept(until=NOW)), "settling", "1 of 1 invoice agreed only after"),
     ],

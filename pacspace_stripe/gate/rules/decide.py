@@ -311,7 +311,7 @@ def with_kept_back(
 def would_hold(invoice: Invoice, state: InvoiceState, policy: Policy, now: datetime, finding: Finding) -> bool:
     """Return whether the gate keeps the invoice back when Stripe would send it; in observe mode: would keep it.
 
-    Both modes give the same answer for the same finding: the report counts it before anybody enforces. An invoice that
+    Both modes give the same answer for the same finding: the report counts it before the gate enforces. An invoice that
     cannot be stopped any more, or never may be, is not kept back.
     """
     stops = finding.verdict is Verdict.DRIFTED or fails_closed(state, policy)

@@ -104,7 +104,7 @@ class Finalizer(StrEnum):
     STRIPE = "stripe"
     """Stripe's own clock finalized it, before the hold reached it."""
     SENDER = "sender"
-    """A person let it advance, before the hold reached it: nobody is ending it."""
+    """A person let it advance before the hold reached it, and so is not ending it."""
     SOMEBODY = "somebody"
     """A person finalized it without letting it advance, as before a void."""
     UNKNOWN = "unknown"

@@ -48,7 +48,7 @@ class RequestWindow:
     background: int = 0
     """Recent need of urgent calls and of background work: the most in a second, the whole limit if one had to wait."""
     wanting: bool = False
-    """True if a call waited since the fleet was last asked for more."""
+    """True if a call waited since this process last renewed its shares."""
 
     def allowed(self, now: datetime) -> int:
         """Return the requests that may be sent in any second."""

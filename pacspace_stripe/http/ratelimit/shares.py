@@ -19,7 +19,7 @@ _TRY_AGAIN = timedelta(seconds=1)
 _LONGEST_WAIT = 0.5
 """Seconds that a call waits for another call that renews."""
 ASSUMED_PROCESSES = 4
-"""Number of processes that one which could never ask assumes."""
+"""Number of processes that a process assumes if it has never reached the database."""
 
 _log = logging.getLogger(__name__)
 Divide = Callable[[str, Mapping[str, FleetHolding], datetime], FleetHolding]
@@ -41,7 +41,8 @@ class FleetShares:
     """The shares that this process holds; an equal part among those seen last while the database does not answer.
 
     The equal part is safe as long as no process joins meanwhile: the parts then add up to no more than the limit. If
-    the others can still ask, they divide what this process does not renew, and together send at most its part too much.
+    the others still reach the database, they divide what this process does not renew, and together exceed the limit by
+    at most its part.
     """
 
     fleet: Fleet
@@ -106,10 +107,10 @@ class FleetShares:
             return holding
 
         self.fleet.renew(divided)
-        mine, everybody, now = agreed[-1]
-        self._room = {endpoint: free(self.rate, everybody, endpoint, now) for endpoint in mine.shares}
+        mine, holdings, now = agreed[-1]
+        self._room = {endpoint: free(self.rate, holdings, endpoint, now) for endpoint in mine.shares}
         self._held = {endpoint: share.held for endpoint, share in mine.shares.items() if share.demand}
-        self._processes = sum(now < held.until for held in everybody.values())
+        self._processes = sum(now < held.until for held in holdings.values())
         self._asked_at, self._failed_at = asked_at, None
 
     def leave(self) -> None:

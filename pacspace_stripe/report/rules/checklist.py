@@ -302,8 +302,8 @@ def _inherited(given: ChecklistInput) -> CheckPoint:
     if not held:
         return _point("inherited", "Nothing is held from an earlier time of enforcing.", fine=True)
     sentence = (
-        "Held since an earlier time of enforcing, and in observe mode nobody releases them: enforce again, or let them "
-        "advance in Stripe."
+        "Held since an earlier time of enforcing, and in observe mode nothing releases them: enforce again, or let "
+        "them advance in Stripe."
     )
     return _point("inherited", sentence, fine=False, about=(line.invoice_id for line in held))
 

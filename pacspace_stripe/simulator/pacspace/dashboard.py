@@ -23,7 +23,7 @@ Page = Callable[[World, PacSpaceRequest], httpx.Response]
 
 
 def request_access(world: World, call: PacSpaceRequest) -> httpx.Response:
-    """POST …/auth/request-access: the same answer whoever asks."""
+    """POST …/auth/request-access: the same answer for every person."""
     for name in ("name", "organization", "useCase"):
         _text(call, name)
     if call.body.get("buyerMode") != "DIRECT_INFERENCE_VENDOR":

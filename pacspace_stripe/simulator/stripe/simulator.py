@@ -71,7 +71,7 @@ class StripeSimulator(Controlled):
         *,
         api_key: str = "sk_test_simulator",
         account: str = "acct_simulator",
-        webhook_secret: str | Sequence[str] = "whsec_simulator",  # noqa: S107 - nobody's secret
+        webhook_secret: str | Sequence[str] = "whsec_simulator",  # noqa: S107 - opens nothing
         webhook_url: str = "http://127.0.0.1/webhooks/stripe",
         seed: int = 0,
         deliver: Deliver | None = None,

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that the store hands over."""
+"""The entry of Alembic: it runs the migrations on the connection that the store hands over."""
 
 from alembic import context
 
