@@ -21,11 +21,11 @@ from pacspace_stripe.documents.templates import Templates
 from pacspace_stripe.errors import LeaseBusy, LeaseLost
 from pacspace_stripe.evidence.dispute_bundle import DisputeBundles
 from pacspace_stripe.explain.explainer import Explainer, ExplanationKeeper
+from pacspace_stripe.gate.case import Services
 from pacspace_stripe.gate.checker import Checker
 from pacspace_stripe.gate.early_warning import EarlyWarning
 from pacspace_stripe.gate.gate_alerts import Alerts
 from pacspace_stripe.gate.rules.result import CheckResult, result_of
-from pacspace_stripe.gate.services import Services
 from pacspace_stripe.gate.stripe_writes import Rendering
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.http.retries import Timeouts

@@ -43,7 +43,7 @@ from pacspace_stripe.errors import (
 )
 from pacspace_stripe.explain.meter_account import BillingScope
 from pacspace_stripe.gate import foreign_acts, intake
-from pacspace_stripe.gate.case import BackfillRequest, Case, CheckContext, CheckOutcome
+from pacspace_stripe.gate.case import BackfillRequest, Case, CheckContext, CheckOutcome, Services
 from pacspace_stripe.gate.rules import actions, decide, timing
 from pacspace_stripe.gate.rules.stamp import (
     carried,
@@ -62,7 +62,6 @@ from pacspace_stripe.gate.rules.transitions import (
     with_finding,
     with_reading,
 )
-from pacspace_stripe.gate.services import Services
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.store import JobKind, JobLease
 from pacspace_stripe.stripe_api.calls import STRIPE

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 
 from pacspace_stripe.comparison.finding import mapped
 from pacspace_stripe.comparison.rules.verdicts import Finding
-from pacspace_stripe.gate.case import BackfillRequest, CheckContext
+from pacspace_stripe.gate.case import BackfillRequest, CheckContext, Services
 from pacspace_stripe.gate.check import Check, check_invoice
 from pacspace_stripe.gate.rules.result import CheckResult, result_of
 from pacspace_stripe.gate.rules.stamp import carries_good_stamp, changed_stamp
 from pacspace_stripe.gate.rules.state import Waiver
-from pacspace_stripe.gate.services import Services
 from pacspace_stripe.http.client import Transport
 from pacspace_stripe.store import Coverage, JobKind
 from pacspace_stripe.usage.rules import billed_figures, same_figures

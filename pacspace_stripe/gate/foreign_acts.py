@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from pacspace_stripe.errors import RateLimited, RemoteError
+from pacspace_stripe.gate.case import Services
 from pacspace_stripe.gate.rules.state import Finalizer, InvoiceState
-from pacspace_stripe.gate.services import Services
 from pacspace_stripe.vocabulary.invoices import CollectionMethod, Invoice, InvoiceStatus
 from pacspace_stripe.vocabulary.webhooks import INVOICE_SENT_ARRIVES, EventType
 

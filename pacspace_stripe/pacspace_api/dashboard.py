@@ -5,10 +5,13 @@ place where a key is kept.
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+
+import httpx
 
 from pacspace_stripe import __version__
 from pacspace_stripe.errors import (
@@ -27,7 +30,6 @@ from pacspace_stripe.errors import (
 from pacspace_stripe.http.answers import Fields
 from pacspace_stripe.http.calls import Answer, Call
 from pacspace_stripe.http.client import Transport
-from pacspace_stripe.http.cookies import Cookies
 from pacspace_stripe.pacspace_api import inputs
 from pacspace_stripe.pacspace_api.failures import PACSPACE
 from pacspace_stripe.pacspace_api.http import exact_json, success_of
@@ -44,6 +46,47 @@ _TOKEN = re.compile(r"[!-~]{1,8000}")
 _KEY = re.compile(r"pk_(test|live)_[!-~]{1,500}")
 _NAMES, _ADDRESSES = ("environment", "name", "type"), ("baseUrl", "apiBaseUrl", "apiUrl", "sandboxUrl")
 """Fields in which a row of the environments page may have its name and its address: its shape is not published."""
+
+
+# -- cookies ----------------------------------------------------------------------------------------------------------
+
+
+class Cookies:
+    """Cookies that the service at ``base_url`` set, kept in memory only and given back to the same origin alone.
+
+    Domain, path, expiry and ``Secure`` count as in a browser.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._origin = _origin(base_url)
+        self._kept = httpx.Cookies()
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def keep(self, call: Call, answer: Answer) -> None:
+        """Take the cookies that an answer to ``call`` sets."""
+        if _origin(call.url) != self._origin:
+            return
+        # A cookie that is not ASCII could not be sent back.
+        set_by = [("Set-Cookie", value) for value in answer.headers.get_list("Set-Cookie") if value.isascii()]
+        request = httpx.Request(call.method, call.url)
+        with warnings.catch_warnings():  # the jar warns of a header that it cannot read, and leaves it out
+            warnings.simplefilter("ignore")
+            self._kept.extract_cookies(httpx.Response(answer.status, headers=set_by, request=request))
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the header for a request to ``url``; none for another origin."""
+        if _origin(url) != self._origin:
+            return {}
+        request = httpx.Request("GET", url)
+        self._kept.set_cookie_header(request)
+        return {"Cookie": request.headers["Cookie"]} if "Cookie" in request.headers else {}
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

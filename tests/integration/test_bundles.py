@@ -289,7 +289,7 @@ def test_a_settlement_record_that_grew_since_is_noted(tmp_path: Path) -> None:
         )
 
 
-# -- vendors that do not answer ---------------------------------------------------------------------------------------------
+# -- vendors that do not answer ----------------------------------------------------------------------------------------
 
 
 def test_without_pacspace_its_files_are_listed_as_missing(tmp_path: Path, database_url: str) -> None:
@@ -373,7 +373,7 @@ def test_a_pacspace_that_no_longer_knows_the_account_is_quoted(tmp_path: Path, u
         assert len(found.notes) == 1
 
 
-# -- what must not be in a bundle ------------------------------------------------------------------------------------------
+# -- what must not be in a bundle --------------------------------------------------------------------------------------
 
 
 def test_a_bundle_has_no_secret_no_mail_address_and_no_metadata_of_records(tmp_path: Path) -> None:

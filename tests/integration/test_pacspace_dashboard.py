@@ -20,8 +20,7 @@ from pacspace_stripe.errors import (
     UnexpectedAnswer,
 )
 from pacspace_stripe.http.calls import Answer, Call
-from pacspace_stripe.http.cookies import Cookies
-from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, EnvironmentStatus
+from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Cookies, Dashboard, EnvironmentStatus
 from tests.support.dashboards import (
     ADDRESS,
     COOKIE,
