@@ -162,7 +162,9 @@ def test_a_lost_day_is_found_under_either_attribution(tmp_path: Path, attributio
         pytest.param(datetime(2025, 10, 7, 5, tzinfo=UTC), datetime(2026, 10, 7, 5, tzinfo=UTC), id="a year"),
     ],
 )
-def test_a_period_of_any_length(tmp_path: Path, start: datetime, end: datetime) -> None:
+def test_a_record_is_located_to_the_hour_in_a_period_of_any_length(
+    tmp_path: Path, start: datetime, end: datetime
+) -> None:
     month = Month(tmp_path, start=start, end=end, now=end + 3 * DAY)
     month.fill(a_day=2 if end - start > 40 * DAY else 12)
     lost = month.inside()[len(month.inside()) // 2]

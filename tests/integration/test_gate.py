@@ -255,7 +255,7 @@ def test_only_our_own_hold_is_released(tmp_path: Path) -> None:
         assert made.left == set()
 
 
-def test_a_hold_that_somebody_undoes_is_held_again(tmp_path: Path) -> None:
+def test_a_hold_that_a_person_undoes_is_set_again(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.subscribe()
         made.bill("100")

@@ -143,7 +143,7 @@ def settlement(world: World, method: str, path: str, body: object = None) -> htt
         return http.request(method, f"{ADDRESS}/api/v1/{path}", json=body)
 
 
-def test_the_settlement_example_to_the_letter() -> None:
+def test_the_settlement_example_is_answered_to_the_letter() -> None:
     world = World({"verify_delay": 3})
     for bits in (100, 250, 150):
         item = {"key": "settlement-2025-06", "accountId": "customer-acme", "bits": bits, "metadata": {"week": bits}}
@@ -156,7 +156,7 @@ def test_the_settlement_example_to_the_letter() -> None:
     assert data["metadata"] == {"week": 150}
 
 
-def test_a_missing_bucket_is_told_in_the_frameworks_words() -> None:
+def test_a_missing_bucket_is_answered_in_the_frameworks_words() -> None:
     answer = settlement(World(), "GET", "reads/bucket/order-99999")
     assert answer.status_code == 404
     assert answer.json() == {

@@ -46,7 +46,7 @@ def test_events_are_sent_in_order() -> None:
     assert world.ledger.next_due_at() is None
 
 
-def test_the_published_vector_of_a_signature() -> None:
+def test_the_published_vector_gives_the_published_signature() -> None:
     body = b'{"event":"delta.verified","data":{"recordId":"rec_1"}}'
     expected = "v1=8d2ab76f863c13d6d10d5f82e5a3f37e0d34eab4a80d41bebae3fb642e26e304"
     assert signature(body, "1739270400", ("whsec_test",)) == expected

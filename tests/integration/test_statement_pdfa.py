@@ -100,7 +100,7 @@ def test_6_3_annotations_are_links_that_print_and_have_no_other_look(pdf: pikepd
             assert not int(note.F) & (1 | 2 | 32)
 
 
-def test_6_5_no_action_but_a_web_address(pdf: pikepdf.Pdf) -> None:
+def test_6_5_there_is_no_action_but_a_web_address(pdf: pikepdf.Pdf) -> None:
     assert "/OpenAction" not in pdf.Root
     assert "/AA" not in pdf.Root
     for each in dictionaries(pdf):

@@ -218,7 +218,7 @@ def test_a_proration_line_stays_as_it_was(world: StripeWorld) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"collection_method": "send_invoice"}, {"pause": True}])
-def test_no_early_warning_for_sent_invoices_and_paused_subscriptions(
+def test_sent_invoices_and_paused_subscriptions_get_no_early_warning(
     world: StripeWorld, fields: dict[str, Any]
 ) -> None:
     paused = fields.pop("pause", False)
@@ -299,7 +299,7 @@ TIERS: list[dict[str, Any]] = [
         ({"package_size": 100, "unit_amount": 300, "package_round": "down"}, {}, [("1234.5", 3600)]),
     ],
 )
-def test_tiers_and_packages(
+def test_tiers_and_packages_become_their_lines(
     world: StripeWorld, price: dict[str, Any], behaviour: dict[str, Any], expected: list[tuple[str, int]]
 ) -> None:
     world.simulator.configure(**behaviour)

@@ -89,7 +89,7 @@ def test_summaries_of_a_time_without_usage_are_a_switch(world: StripeWorld, swit
     ("formula", "window", "total"),
     [("sum", None, "8.5"), ("count", None, "4"), ("last", None, "2.5"), ("sum", "hour", "6.5"), ("sum", "day", "2.5")],
 )
-def test_every_formula_and_time_window(world: StripeWorld, formula: Any, window: Any, total: str) -> None:  # noqa: ANN401
+def test_each_formula_and_window_has_its_sum(world: StripeWorld, formula: Any, window: Any, total: str) -> None:  # noqa: ANN401
     meter = world.simulator.add_meter("jobs", formula, event_time_window=window)
     for value, at in (("2", MARCH), ("4", MARCH + MINUTE), ("0", MARCH + HOUR), ("2.5", MARCH + 2 * HOUR)):
         world.use(value, at, "jobs")

@@ -126,7 +126,7 @@ def test_delivery_can_be_late(world: StripeWorld) -> None:
     assert world.inbox.types == ["customer.subscription.created"]
 
 
-def test_the_receiver_may_call_back_while_it_is_being_told(world: StripeWorld) -> None:
+def test_the_receiver_may_call_back_during_a_delivery(world: StripeWorld) -> None:
     def hold(request: httpx.Request) -> int:
         event = httpx.Response(200, content=request.content).json()
         if event["type"] == "invoice.created":

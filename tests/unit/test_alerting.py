@@ -125,7 +125,7 @@ def test_a_flapping_invoice_sends_few_messages_a_day_and_counts_the_throttled(fi
         ("test", AlertType.TEST),
     ],
 )
-def test_the_type_of_a_message(kind: str, type_: AlertType) -> None:
+def test_a_message_has_the_type_of_its_kind(kind: str, type_: AlertType) -> None:
     assert Alert(alert_id="msg_1", job_id="in_1", kind=kind, at=NOW).type is type_
 
 
@@ -164,7 +164,7 @@ def test_kinds_that_a_recovery_ends(sent: tuple[str, ...], *, calls_for_it: bool
         pytest.param(410, 10, None, SwitchedOff(at=NOW + DAY), id="gone at the last"),
     ],
 )
-def test_the_outcome_of_an_attempt(
+def test_an_attempt_is_delivered_retried_given_up_or_ends_its_address(
     status: int | None, attempts: int, asked: timedelta | None, outcome: DeliveryOutcome
 ) -> None:
     assert delivery_outcome(status, attempts, NOW, 0.0, retry_after=asked) == outcome

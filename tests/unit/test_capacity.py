@@ -53,7 +53,7 @@ def test_the_limit_that_is_reached_first(rate: Rate, bottleneck: str, per_second
     assert found.per_second == pytest.approx(per_second)
 
 
-def test_held_at_25_a_second_and_released_at_half_of_that_from_the_hour_on() -> None:
+def test_drafts_are_held_at_25_a_second_and_released_at_half_of_that_from_the_hour_on() -> None:
     found = at_once(25_000)
     assert found.secured_after == timedelta(seconds=1020)
     assert found.judged_after == found.leaves_after == HOUR + timedelta(seconds=2040)

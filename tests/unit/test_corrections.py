@@ -94,7 +94,9 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("explanation", "seen", "expected"), TABLE)
-def test_what_can_still_be_done(explanation: Explanation, seen: tuple[Invoice, datetime], expected: list[str]) -> None:
+def test_a_plan_offers_what_can_still_be_done(
+    explanation: Explanation, seen: tuple[Invoice, datetime], expected: list[str]
+) -> None:
     invoice, now = seen
     assert kinds(planned(explanation, invoice, now)) == expected
 

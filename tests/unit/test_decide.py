@@ -142,7 +142,9 @@ RELEASING = replace(FINALIZED, position=Held(step=HoldStep.RELEASING))
         pytest.param(left(InvoiceStatus.UNKNOWN), HELD, CLOSED, LATER, Compare(), id="of a status we do not know"),
     ],
 )
-def test_before_the_comparison(made: Invoice, state: InvoiceState, policy: Policy, now: datetime, step: Step) -> None:
+def test_each_state_has_its_step_before_the_comparison(
+    made: Invoice, state: InvoiceState, policy: Policy, now: datetime, step: Step
+) -> None:
     assert before_comparison(made, state, policy, now) == step
 
 
@@ -399,7 +401,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
         ),
     ],
 )
-def test_after_the_comparison(
+def test_each_finding_has_its_actions_after_the_comparison(
     made: Invoice, state: InvoiceState, policy: Policy, found: Finding, actions: tuple[Action, ...]
 ) -> None:
     assert after_comparison(made, state, policy, LATER, found) == actions

@@ -186,7 +186,7 @@ def test_figures_with_few_digits_are_no_evidence(part: WindowPart, cause: Cause)
     assert causes(found(part)) == [cause]
 
 
-def test_one_record_without_its_decimals_among_other_faults() -> None:
+def test_one_record_without_its_decimals_is_found_among_other_faults() -> None:
     diagnosis = found(hour(3, "5000"), hour(9, "261", "85.75", "176"), hour(14, "261.75", "85", "176.5"))
     assert causes(diagnosis) == [Cause.NOT_IN_LEDGER, Cause.TRUNCATED_DECIMALS, Cause.TRUNCATED_DECIMALS]
     assert named(diagnosis)[1:] == [(Side.LEDGER, "85.75"), (Side.LEDGER, "85")]
@@ -328,7 +328,9 @@ def test_records_accepted_after_the_end_are_late_or_at_the_edge(
         ),
     ],
 )
-def test_usage_on_different_sides_of_an_edge(inside: WindowPart, around: dict[str, tuple[WindowPart, ...]]) -> None:
+def test_usage_on_different_sides_of_an_edge_is_found(
+    inside: WindowPart, around: dict[str, tuple[WindowPart, ...]]
+) -> None:
     (fault,) = found(hour(9, "12", "12"), inside, **around).faults
     assert fault.cause is Cause.PERIOD_EDGE
     assert [record.quantity for record in fault.records] == [Decimal(77)]

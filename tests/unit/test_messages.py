@@ -148,7 +148,7 @@ def test_every_type_has_the_same_fields() -> None:
         (TEST, OWN, "https://billing.example"),
     ],
 )
-def test_the_link_of_a_message(alert: Alert, place: AlertLinks, link: str | None) -> None:
+def test_a_message_links_to_the_console_or_to_stripe(alert: Alert, place: AlertLinks, link: str | None) -> None:
     assert body(alert, place)["link"] == link
     assert any(f"<{link}|" in line for line in slack(alert, place)) is (link is not None)
 
@@ -166,7 +166,7 @@ def test_the_link_of_a_message(alert: Alert, place: AlertLinks, link: str | None
         (TEST, "A test of pacspace-stripe's alerts: nothing happened"),
     ],
 )
-def test_the_headline_of_a_message(alert: Alert, said: str) -> None:
+def test_a_message_begins_with_its_headline(alert: Alert, said: str) -> None:
     assert headline(alert) == said
 
 

@@ -106,7 +106,7 @@ def test_drift_is_exact_to_the_last_digit(billed: str, recorded: str | None, dri
         ({"kept_back": kept(), "status": InvoiceStatus.DRAFT}, Holding.NOW),
     ],
 )
-def test_the_holding_of_an_invoice(changes: dict[str, object], holding: Holding) -> None:
+def test_an_invoice_is_listed_with_how_it_was_held(changes: dict[str, object], holding: Holding) -> None:
     assert line(remembered(Reason.OVERBILLED, **changes)).holding is holding
 
 
@@ -127,7 +127,7 @@ def test_the_holding_of_an_invoice(changes: dict[str, object], holding: Holding)
         ),
     ],
 )
-def test_invoices_that_would_be_held_today(memory: InvoiceState, policy: Policy, stops: bool) -> None:  # noqa: FBT001
+def test_invoices_that_would_be_held_today_are_listed(memory: InvoiceState, policy: Policy, stops: bool) -> None:  # noqa: FBT001
     assert line(memory, policy).stops_today is stops
 
 
@@ -207,7 +207,7 @@ def points(
 ARRIVED = {(f"invoice.{what}", "queued"): 3 for what in ("created", "updated", "finalized")}
 
 
-def test_only_the_missing_secret_needs_a_look_when_all_is_well() -> None:
+def test_only_the_missing_secret_needs_attention_when_all_is_well() -> None:
     found = points(remembered(agreed_at=SEEN_AT + HOUR), events=ARRIVED)
     assert [name for name, point in found.items() if point.standing is Standing.LOOK] == ["ledger_webhook"]
 

@@ -224,7 +224,7 @@ def test_an_invoice_that_nobody_stopped_is_released(made: Invoice) -> None:
     assert {Finalize, Release} <= {type(action) for action in after_comparison(made, HELD, Policy(), LATER, finding())}
 
 
-def test_a_backstop_that_somebody_moved_is_left_where_it_is() -> None:
+def test_a_backstop_that_another_party_moved_is_left_where_it_is() -> None:
     moved = invoice(automatically_finalizes_at=CREATED + 9 * DAY)
     actions = after_comparison(moved, BACKSTOPPED, Policy(fail=FailPolicy.OPEN), LATER, finding())
     assert actions[0] == WriteStamp(footer=True)

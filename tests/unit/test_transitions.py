@@ -52,7 +52,7 @@ def test_a_hold_without_an_answer_is_ours_where_there_was_no_room_for_its_sign()
 
 
 @pytest.mark.parametrize("state", [REQUESTED, HELD_BEFORE], ids=["a first hold", "a hold after an earlier one"])
-def test_a_hold_that_never_arrived_is_sent_again_and_nobody_undid_it(state: InvoiceState) -> None:
+def test_a_hold_that_never_arrived_is_sent_again_and_does_not_count_as_undone(state: InvoiceState) -> None:
     read = with_reading(state, invoice(), LATER)
     assert read.held
     assert before_comparison(invoice(), read, Policy(), LATER) == Hold(again=False)

@@ -74,7 +74,7 @@ def test_an_error_lets_the_next_writer_in() -> None:
             fail()
 
 
-def test_one_writer_at_a_time() -> None:
+def test_one_writer_writes_at_a_time() -> None:
     writers, inside, most = WriterQueue(), [0], [0]
 
     def write(number: int) -> None:

@@ -55,13 +55,13 @@ def made(folder: Path) -> Path:
     return path
 
 
-def test_a_file_of_another_program(tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_named_as_one(tmp_path: Path) -> None:
     (tmp_path / "ours.db").write_text("a letter to a friend " * 100)
     said = failing(f"sqlite:///{tmp_path / 'ours.db'}")
     assert "the file is no SQLite database (SQLITE_NOTADB)" in str(said)
 
 
-def test_a_damaged_file(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named_with_what_to_restore(tmp_path: Path) -> None:
     path = made(tmp_path)
     with path.open("r+b") as file:
         file.seek(4096)
@@ -81,7 +81,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert "(SQLITE_CANTOPEN" in str(said)
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path) -> None:
     room = "PRAGMA max_page_count=1"  # SQLite raises it to the pages that are there
     said = failing(f"sqlite:///{made(tmp_path)}", room, "INSERT INTO t VALUES (zeroblob(1000000))")
     assert "the disk is full (SQLITE_FULL)" in str(said)
@@ -166,7 +166,7 @@ def test_the_right_password_connects(server: sa.URL) -> None:
     engine.dispose()
 
 
-def test_too_many_connections(server: sa.URL) -> None:
+def test_too_many_connections_are_named_with_what_to_raise(server: sa.URL) -> None:
     url = server.set(username="narrow")
     with contextlib.closing(psycopg.connect(written(url.set(drivername="postgresql")))):
         said = failing(written(url))
