@@ -186,7 +186,7 @@ def _echo_explanation(explanation: Explanation) -> None:
         echo_paragraph(paragraph)
     click.echo()
     echo_table(
-        ("where", "meter", "Stripe plural", "ledger recorded", "difference", "cause"),
+        ("where", "meter", "Stripe counted", "ledger recorded", "difference", "cause"),
         [
             (
                 window_in_words(part.window),
@@ -198,7 +198,7 @@ def _echo_explanation(explanation: Explanation) -> None:
             )
             for part in explanation.located
         ],
-        right=frozenset({"Stripe plural", "ledger recorded", "difference"}),
+        right=frozenset({"Stripe counted", "ledger recorded", "difference"}),
     )
     echo_table(
         ("record", "side", "reference", "accepted", "quantity"),

@@ -93,6 +93,7 @@ def test_explain_prints_place_cause_and_corrections(desk: Desk) -> None:
     assert SAID in done.stdout.splitlines()
     said = " ".join(done.stdout.split())
     assert "Stripe counted 72,079, the ledger recorded 68,939.5, so Stripe has 3,139.5 more." in said
+    assert "where meter Stripe counted ledger recorded difference cause" in said
     assert f"17 Aug 2026, 14:00{DASH}15:00 UTC api_calls 6,279 3,139.5 3,139.5" in said
     assert said.count("1,046.5") >= 3
     assert "What can be done now 1. credit note" in said
