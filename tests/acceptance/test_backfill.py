@@ -15,7 +15,7 @@ from typing import Any
 
 from pacspace_stripe.cli.processes import Remote, Stack, kill, wait_for
 from tests.support.office import Terminal
-from tests.support.town import FAST, METER, PATIENCE, discreet
+from tests.support.town import FAST, METER, PATIENCE, assert_logs_hide_secrets
 
 PAGES, PER_PAGE, METERED_PER_PAGE = 3, 100, 4
 HOUR = timedelta(hours=1)
@@ -87,7 +87,7 @@ def archive(folder: Path, database_url: str | None = None) -> Iterator[Archive]:
         made = Archive(stack=stack)
         made.fill()
         yield made
-        discreet(stack)
+        assert_logs_hide_secrets(stack)
 
 
 def inherited() -> dict[str, str]:

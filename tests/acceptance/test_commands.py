@@ -461,7 +461,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(street: Street) -> None:
     bill = place.invoiced()
     place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", skip=1, times=1, seconds=6)
     process = place.stack.launch(place.stack.folder / "interrupted.log", "check", bill.invoice_id, "--apply")
-    place.until_looked_at(bill)
+    place.until_checking(bill)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 130
     assert place.log("interrupted").strip() == ""

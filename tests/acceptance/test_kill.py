@@ -112,8 +112,8 @@ def test_a_killed_process_loses_nothing_and_doubles_nothing(place: Town, seed: i
     place.pacspace("verify_all", account=played.bills["verified_late"].customer)
     # Then every right invoice has left once, no wrong one has
     place.until_paid(*(played.bills[name] for name in ("matched", "also_matched", "turns_matched", "verified_late")))
-    place.until_said("drifted", *(played.bills[name] for name in ("drifted", "turns_drifted_in_the_ledger")))
-    place.until_said("drifted", *(played.bills[name] for name in ("turns_drifted_at_stripe", "fails_late")))
+    place.until_verdict("drifted", *(played.bills[name] for name in ("drifted", "turns_drifted_in_the_ledger")))
+    place.until_verdict("drifted", *(played.bills[name] for name in ("turns_drifted_at_stripe", "fails_late")))
     place.until_acknowledged()
     assert_right(place, played)
     assert_nothing_lost_or_doubled(place, played)

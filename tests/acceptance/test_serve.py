@@ -169,7 +169,7 @@ def test_a_refused_key_is_logged_and_no_event_is_lost(tmp_path: Path) -> None:
         place.stack.environment["STRIPE_API_KEY"] = "sk_test_ofNobody"
         first = place.stack.serve()
         bill = place.invoiced()
-        place.until_said("unproven", bill)
+        place.until_verdict("unproven", bill)
         listed = place.listed()[bill.invoice_id]
         assert listed["reason"] == "STRIPE_UNAVAILABLE"
         assert "Set STRIPE_API_KEY to a valid key of this Stripe account." in listed["detail"]
@@ -229,14 +229,14 @@ def test_the_sweep_finds_invoices_when_every_webhook_is_lost(tmp_path: Path) -> 
         matched, drifted, undone, void = (place.invoiced(recorded=recorded) for recorded in ("100", "90", "90", "90"))
         # invoice.created
         place.until_paid(matched)
-        place.until_said("drifted", drifted, undone, void)
+        place.until_verdict("drifted", drifted, undone, void)
         # invoice.updated: somebody undoes a hold
         place.stripe("set_auto_advance_by_person", invoice=undone.invoice_id, auto_advance=True)
         place.until_held(undone)
         # invoice.finalized, invoice.voided: somebody takes it in hand
         by_person(place, void, "finalize", auto_advance="false")
         by_person(place, void, "void")
-        place.until_said("ended", void)
+        place.until_verdict("ended", void)
         # and when the truth changes there is no event at all
         place.record(drifted.customer, "10")
         place.until_paid(drifted)
@@ -258,8 +258,8 @@ def test_observing_reaches_the_same_verdicts_and_writes_nothing(tmp_path: Path) 
     with town(tmp_path, mode="observe") as place:
         place.stack.serve()
         matched, drifted = place.invoiced(), place.invoiced(recorded="90")
-        place.until_said("matched", matched)
-        place.until_said("drifted", drifted)
+        place.until_verdict("matched", matched)
+        place.until_verdict("drifted", drifted)
         place.until_paid(matched, drifted)
         place.until_logged("alert=drifted:OVERBILLED")
         assert place.all_writes() == []
@@ -280,7 +280,7 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
         # When it is only observed, the hold that was inherited is reported, and stays
         place.stack.environment["PACSPACE_STRIPE_MODE"] = "observe"
         serving = place.stack.serve()
-        place.until_said("matched", bill)
+        place.until_verdict("matched", bill)
         assert place.writes(bill.invoice_id) == ["backstop", "hold"]
         assert bill.invoice_id in place.listed("--status", "held")
         ended(serving)
@@ -314,7 +314,7 @@ def test_serve_stops_in_the_middle_of_its_work(tmp_path: Path) -> None:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=7)
         process = place.stack.serve()
         bills = [place.invoiced() for _ in range(3)]
-        place.until_looked_at(*bills)
+        place.until_checking(*bills)
         ended(process)
         # And whoever comes next finishes it.
         place.stripe("clear_faults")

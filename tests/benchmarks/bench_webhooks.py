@@ -36,7 +36,7 @@ def test_webhooks(tmp_path: Path, database_url: str) -> None:
         tell("idle", latencies(place, bodies("idle", ours=True)))
         bills = [place.invoiced(name="load") for _ in range(INVOICES)]
         weighed, ended = watch(serving)
-        place.until_looked_at(bills[0])
+        place.until_checking(bills[0])
         tell(f"while {INVOICES} invoices are held", latencies(place, bodies("gate", ours=True)))
         place.until_paid(*bills)
         # Each of these wakes a check of an invoice that is not there: a read of Stripe, and our own bookkeeping.

@@ -16,7 +16,7 @@ from pacspace_stripe.pacspace_api.dashboard import AccessRequest, Dashboard, Env
 from pacspace_stripe.pacspace_api.http import PacSpaceHttp
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.stripe_api import StripeApi
-from tests.support.leaks import ECHOES, assert_discreet
+from tests.support.leaks import ECHOES, assert_no_secret_in
 from tests.support.pacspace_calls import CALLS, GATE_CALLS, Names
 
 KEY = "pk_test_public-half.Zq8+/w7vR2kLm4"
@@ -78,7 +78,7 @@ def test_no_answer_makes_the_client_repeat_its_key(caplog: pytest.LogCaptureFixt
     pac = PacSpace(KEY, base_url="https://pacspace.test", transport=over)
     with pytest.raises(RemoteError) as failed:
         pac.balance.emit(NewDelta(customer_id="a", delta=-1, reason="usage"))
-    assert_discreet(failed.value, caplog, KEY)
+    assert_no_secret_in(failed.value, caplog, KEY)
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -92,7 +92,7 @@ def test_no_call_repeats_a_key_or_a_token(caplog: pytest.LogCaptureFixture, repl
         try:
             ask()
         except PacspaceStripeError as error:
-            assert_discreet(error, caplog, KEY)
+            assert_no_secret_in(error, caplog, KEY)
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -100,7 +100,7 @@ def test_a_new_customer_repeats_neither_key_nor_token(caplog: pytest.LogCaptureF
     over = transport(REPLIES[reply], f"{KEY} {SESSION}")
     with pytest.raises(RemoteError) as failed:
         CALLS["customers.create"](PacSpace(KEY, base_url="https://a.test", transport=over), Names(token=SESSION))
-    assert_discreet(failed.value, caplog, KEY, SESSION)
+    assert_no_secret_in(failed.value, caplog, KEY, SESSION)
 
 
 PUBLIC = {"proofs.verify", "verify", "proofs.public_document", "proofs.pdf"}
@@ -112,7 +112,7 @@ def test_a_delta_that_failed_says_why_without_the_key(caplog: pytest.LogCaptureF
     over = transport(lambda _: httpx.Response(200, json={"success": True, "data": failed}), "")
     with pytest.raises(RemoteError, match=r"proxy \\x1b\[2J said") as told:
         PacSpace(KEY, base_url="https://pacspace.test", transport=over).balance.wait_for_verified("rec_1")
-    assert_discreet(told.value, caplog, KEY)
+    assert_no_secret_in(told.value, caplog, KEY)
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -129,7 +129,7 @@ def test_no_answer_makes_the_dashboard_repeat_a_password(
         try:
             ask()
         except PacspaceStripeError as error:
-            assert_discreet(error, caplog, PASSWORD, TOKEN)
+            assert_no_secret_in(error, caplog, PASSWORD, TOKEN)
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -144,7 +144,7 @@ def test_no_answer_makes_a_session_repeat_its_cookie_or_token(
     dashboard.log_in(ME.email, PASSWORD)
     with pytest.raises(RemoteError) as failed:
         dashboard.create_key("name", Environment.SANDBOX)
-    assert_discreet(failed.value, caplog, COOKIE, SESSION, PASSWORD)
+    assert_no_secret_in(failed.value, caplog, COOKIE, SESSION, PASSWORD)
 
 
 def logged_in() -> httpx.Response:
@@ -159,7 +159,7 @@ def test_no_answer_makes_stripe_repeat_its_key(caplog: pytest.LogCaptureFixture,
     for ask in (lambda: api.read_invoice("in_1"), lambda: api.finalize_invoice("in_1")):
         with pytest.raises(RemoteError) as failed:
             ask()
-        assert_discreet(failed.value, caplog, STRIPE_KEY)
+        assert_no_secret_in(failed.value, caplog, STRIPE_KEY)
 
 
 @pytest.mark.parametrize("key", ["pk_test_ünïcödé.0123456789", "sk_test_0123456789\nabc"])
@@ -168,4 +168,4 @@ def test_a_key_that_cannot_be_sent_is_in_no_error(caplog: pytest.LogCaptureFixtu
     with pytest.raises(RemoteError) as failed:
         PacSpaceHttp(over, key, "http://127.0.0.1:9").get("derive", "/api/v1/balance/derive/{id}", "a")
     over.close()
-    assert_discreet(failed.value, caplog, key)
+    assert_no_secret_in(failed.value, caplog, key)

@@ -71,7 +71,7 @@ def registered(at: Desk, ledger: PacSpaceSimulator) -> None:
 
 
 def replies(pages: Mapping[str, httpx.Response]) -> Plan:
-    """A handler that answers by the end of the path; any other path is not found."""
+    """Return a handler that answers by the end of the path, and 404 for any other path."""
     missing = httpx.Response(404, json={"statusCode": 404, "message": "Cannot GET /", "error": "Not Found"})
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -36,7 +36,7 @@ def eventually(what: Callable[[], object], within: float = PATIENCE) -> None:
 
 
 class EngineProcess:
-    """The other end: it starts the process, gives it commands, and keeps its output."""
+    """A started process: takes commands and keeps the process's output."""
 
     def __init__(self, url: str) -> None:
         self._url = url

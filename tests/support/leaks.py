@@ -50,7 +50,7 @@ def parts(secret: str) -> Iterator[str]:
     yield from (quote(secret, safe="")[:12], quote(secret, safe="")[-8:])
 
 
-def assert_discreet(error: BaseException, caplog: pytest.LogCaptureFixture, *secrets: str) -> None:
+def assert_no_secret_in(error: BaseException, caplog: pytest.LogCaptureFixture, *secrets: str) -> None:
     """Assert that no foreign error is attached, and that no part of a secret is in ours or in the log."""
     errors = chain(error)
     assert [each for each in errors if not isinstance(each, PacspaceStripeError)] == []

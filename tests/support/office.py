@@ -1,4 +1,4 @@
-"""Somebody's office: an empty folder, PacSpace's dashboard over a socket, and `onboard`, with or without a person."""
+"""An office: an empty folder, PacSpace's dashboard over a socket, and `onboard`, with or without a person."""
 
 import fcntl
 import os
@@ -41,7 +41,7 @@ _AT_TERMINAL = (
 
 @dataclass(slots=True)
 class Terminal:
-    """One command at a terminal, and who sits there. Also a context manager: what still runs at its end is killed."""
+    """One command at a terminal, and the person who types. Also a context manager that kills the command at its end."""
 
     process: subprocess.Popen[bytes]
     _master: int
@@ -79,20 +79,20 @@ class Terminal:
         os.write(self._master, f"{answer}\n".encode())
 
     def types_unseen(self, question: str, secret: str) -> None:
-        """Type a secret, which it does not."""
+        """Type a secret, which the terminal does not show."""
         self.until(question)
         assert self._is_hiding(), question
         os.write(self._master, f"{secret}\n".encode())
 
     def end(self) -> int:
-        """All that is still shown, and the exit code."""
+        """Read what is still shown, and return the exit code."""
         deadline = time.monotonic() + PATIENCE
         while self._receive(deadline):
             pass
         return self.process.wait(timeout=PATIENCE)
 
     def interrupt(self) -> None:
-        """Ctrl-C, and again where it came while a prompt was being written: Python's readline misses that one."""
+        """Press Ctrl-C until the command ends: Python's readline misses one that comes while a prompt is written."""
         for _ in range(10):
             os.write(self._master, b"\x03")
             with suppress(subprocess.TimeoutExpired):
@@ -100,7 +100,7 @@ class Terminal:
                 return
 
     def kill(self) -> None:
-        """``kill -9``: no cleaning up."""
+        """Send SIGKILL: the command cannot clean up."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=PATIENCE)
 
@@ -110,7 +110,7 @@ class Terminal:
     def _receive(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
         received = b""
-        with suppress(OSError):  # how a terminal says that nobody has it open any more
+        with suppress(OSError):  # the terminal is closed
             received = os.read(self._master, 65536) if ready else b""
         self.shown += received.decode(errors="replace").replace("\r\n", "\n")
         return bool(received)
@@ -126,7 +126,7 @@ class Terminal:
 
 @dataclass(slots=True)
 class Line:
-    """The way to the dashboard. What it does when asked for ``holding`` is answered only when the line is ``cut``."""
+    """The way to the dashboard. A POST to ``holding`` takes effect, and its answer waits until the line is ``cut``."""
 
     pacspace: PacSpaceSimulator
     holding: str = ""
@@ -142,7 +142,7 @@ class Line:
 
 @dataclass(slots=True)
 class Office:
-    """One folder, one dashboard, and everything that any command said."""
+    """One folder, one dashboard, and everything that any command printed."""
 
     folder: Path
     pacspace: PacSpaceSimulator
@@ -160,26 +160,26 @@ class Office:
         return values_of(self.env_file.read_text())
 
     def approved(self, email: str = EMAIL) -> str:
-        """PacSpace approves; the token in its mail."""
+        """Approve the access as PacSpace does, and return the token in its mail."""
         token = self.pacspace.approve_access(email)
         self.secrets.add(token)
         return token
 
     def has_account(self) -> None:
-        """Jane registered in her browser."""
+        """Register Jane, as if she had done so in her browser."""
         who = ("--name", "Jane", "--organization", "Acme", "--key-name", "earlier")
         done = self.run(*who, token=self.approved(), password=PASSWORD)
         assert done.returncode == 0, done.stderr
         self.env_file.unlink()
 
     def keys(self, name: str = "pacspace-stripe") -> list[str]:
-        """The ids of the keys of this name that the dashboard lists."""
+        """Return the ids of the keys of this name that the dashboard lists."""
         session = {"Authorization": f"Bearer {self.pacspace.dashboard_token(EMAIL)}"}
         listed = httpx.get(f"{self.served.url}/dashboard/api-keys", headers=session).json()["data"]["items"]
         return [key["id"] for key in listed if key["name"] == name]
 
     def until_held(self) -> None:
-        """Wait until the dashboard did what the line holds; the answer does not come."""
+        """Wait until the dashboard did what the line holds; its answer does not arrive."""
         wait_for("the line to hold", lambda: not self.line.holding, seconds=PATIENCE)
 
     def made(self, name: str) -> int:
@@ -189,7 +189,7 @@ class Office:
     def run(
         self, *arguments: str, stdin: str | None = None, email: str = EMAIL, at: str | None = None, **secrets: str
     ) -> subprocess.CompletedProcess[str]:
-        """``onboard`` without a person; ``secrets`` by the ends of their variables' names."""
+        """Run ``onboard`` without a person; ``secrets`` are named by the ends of their variables' names."""
         done = subprocess.run(
             [*COMMAND, "onboard", "--dashboard", at or self.served.url, "--email", email, *arguments],
             cwd=self.folder,
@@ -206,7 +206,7 @@ class Office:
 
     @contextmanager
     def at_terminal(self, *arguments: str, **secrets: str) -> Iterator[Terminal]:
-        """``onboard`` with a person."""
+        """Run ``onboard`` with a person at the terminal."""
         command = ("onboard", "--dashboard", self.served.url, *arguments)
         with Terminal.start(command, self.folder, self.environment(**secrets)) as terminal:
             try:
@@ -226,7 +226,7 @@ class Office:
         return self.shell(next_step.partition(": ")[2].removesuffix(" && pacspace-stripe serve"))
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
-        """A few lines typed into a shell."""
+        """Run a few lines in a shell."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return subprocess.run(
             ["sh", "-c", script],  # noqa: S607  # wherever the shell is
@@ -238,8 +238,8 @@ class Office:
             check=False,
         )
 
-    def check_discretion(self) -> None:
-        """No secret was said, nothing was left behind, and only the owner may read what is kept."""
+    def assert_no_secret_shown(self) -> None:
+        """Assert that no secret was shown, no file was left behind, and only the owner may read what is kept."""
         kept = self.env_file.read_text() if self.env_file.exists() else ""
         made = re.findall(r"pk_test_[0-9a-f]+\.([0-9a-f]+)", kept)
         for said in self.said:
@@ -254,7 +254,7 @@ class Office:
 
 @contextmanager
 def office(folder: Path) -> Iterator[Office]:
-    """An office whose dashboard knows nobody. Whatever happens in it, nothing secret is said."""
+    """Open an office whose dashboard has no account; at its end, assert that no command showed a secret."""
     pacspace = PacSpaceSimulator(WallClock())
     line = Line(pacspace)
     with serve(line) as served:
@@ -262,13 +262,13 @@ def office(folder: Path) -> Iterator[Office]:
         try:
             made = Office(folder, pacspace, served, line)
             yield made
-            made.check_discretion()
+            made.assert_no_secret_shown()
         finally:
             line.cut.set()
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """The one line and the hint on standard error."""
+    """Return the one line and the hint on standard error."""
     said, hint = done.stderr.splitlines()
     assert said.startswith("pacspace-stripe: ")
     return said.removeprefix("pacspace-stripe: "), hint.strip()

@@ -60,7 +60,7 @@ class ExplainedFault:
 
     @property
     def story(self) -> str:
-        """The planted fault and its explanation, for a person who debugs it."""
+        """Return the planted fault and its explanation, for a person who debugs it."""
         fault, whose, found = self.planted.planted, self.planted.subscriber, self.explanation
         places = [f"{part.window} billed {part.billed} recorded {part.recorded}" for part in found.located]
         other = found.counterpart or found.factor or ""
@@ -169,7 +169,7 @@ def _same_factor(explanation: Explanation, month: PlantedMonth) -> bool:
 
 
 def _in_place(month: PlantedMonth, explanation: Explanation) -> bool:
-    """Tell whether all of it is located, and at most an hour more on each side; a day where less can be known."""
+    """Return whether all of it is located with at most an hour more on each side, or a day where hours are unknown."""
     fault, located = month.planted, explanation.located
     if not located:
         return False

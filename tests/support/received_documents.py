@@ -39,7 +39,7 @@ class ReceivedDocuments:
 
     @property
     def plain(self) -> bytes:
-        """The statement without an attachment."""
+        """Return the statement without an attachment."""
         return retouched(self.statement, _detach)
 
     @property

@@ -1,7 +1,7 @@
 """The recorded conversations of both adapters: their requests, their recording, their replay.
 
-``python -m tests.recordings`` (``make record``) records them again: with STRIPE_API_KEY or PACSPACE_API_KEY in the
-environment against that vendor's test mode, otherwise against our simulators over a loopback socket. Live keys are
+``python -m tests.support.recordings`` (``make record``) records them again: with STRIPE_API_KEY or PACSPACE_API_KEY in
+the environment against that vendor's test mode, otherwise against our simulators over a loopback socket. Live keys are
 refused. See ``tests/data/cassettes/README.md``.
 """
 
@@ -50,7 +50,7 @@ _PRIVATE_FIELD = re.compile(rf'("(?:{_PRIVATE})"\s*:\s*)"[^"]*"'.encode())
 
 
 def talk_to_stripe(api: StripeApi) -> None:
-    """Every request of the gate to Stripe for one draft with metered usage, which ends up finalized."""
+    """Make every request of the gate to Stripe for one draft with metered usage, which ends up finalized."""
     listed = next(found for found in api.list_invoices(status="draft") if found.subscription_id)
     draft = api.read_invoice(listed.invoice_id)
     assert draft.status is InvoiceStatus.DRAFT
@@ -86,7 +86,7 @@ def talk_to_stripe(api: StripeApi) -> None:
 
 
 def talk_to_pacspace(api: ReconciliationApi, account: str, window: Window, sleep: Callable[[float], object]) -> None:
-    """Every request of the gate to PacSpace for one account with verified usage."""
+    """Make every request of the gate to PacSpace for one account with verified usage."""
     assert not api.derive(NOBODY, window).known
     balance = api.derive(account, window)
     assert balance.count > 0
@@ -260,7 +260,7 @@ def replay_pacspace(folder: Path) -> Cassette:
 
 
 def record(cassettes: Path, environment: Mapping[str, str]) -> list[Path]:
-    """Record both conversations, each with the vendor's test mode if its key is there; the folders written to."""
+    """Record both conversations, each with the vendor's test mode if its key is set; return the folders written to."""
     stripe_key, pacspace_key = environment.get("STRIPE_API_KEY"), environment.get("PACSPACE_API_KEY")
     if (stripe_key and key_livemode(stripe_key)) or (pacspace_key and not pacspace_key.startswith("pk_test_")):
         message = "recordings are made in test mode only: sk_test_… and pk_test_…"

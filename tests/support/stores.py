@@ -72,7 +72,7 @@ class Queue:
 
 
 def broken(_: sa.Connection, _kind: JobKind, _job_id: str, _requested: int) -> None:
-    """A queue that fails."""
+    """Fail as a full queue does."""
     message = "the queue is full"
     raise RuntimeError(message)
 

@@ -52,7 +52,7 @@ class Town:
     def invoiced(
         self, billed: str = "100", recorded: str | None = None, *, verified: bool = True, name: str = "town"
     ) -> Bill:
-        """A new customer whose period ends now: usage on both sides (the same, unless told), and the draft."""
+        """Add a customer whose period ends now, with usage on both sides (equal by default), and return the draft."""
         self._moved_in += 1
         customer, now = f"cus_{name}{self._moved_in}", datetime.now(UTC)
         start = (now - PERIOD).isoformat()
@@ -83,33 +83,33 @@ class Town:
         return self._price
 
     def bill(self, customer: str, quantity: str) -> None:
-        """Usage in the period that ends, reported to Stripe."""
+        """Report usage in the period that ends to Stripe."""
         at = (datetime.now(UTC) - USAGE_AGO).isoformat()
         self.stripe("record_usage", customer=customer, event_name=METER, value=quantity, at=at)
 
     def record(self, customer: str, quantity: str, *, verified: bool = True) -> str:
-        """Usage in the period that ends, recorded in the ledger; the record's id."""
+        """Record usage in the period that ends in the ledger; return the record's id."""
         at = (datetime.now(UTC) - USAGE_AGO).isoformat()
         return str(self.pacspace("record", account=customer, delta=f"-{quantity}", at=at, verified=verified))
 
     def quiet(self) -> None:
-        """No webhook is sent any more."""
+        """Send no webhook any more."""
         self.stripe("set_webhook", enabled_events=[])
 
     # -- what is so ---------------------------------------------------------------------------------------------------
 
     @property
     def stripe(self) -> Remote:
-        """The simulated Stripe."""
+        """Return the simulated Stripe."""
         return self.stack.stripe
 
     @property
     def pacspace(self) -> Remote:
-        """The simulated PacSpace."""
+        """Return the simulated PacSpace."""
         return self.stack.pacspace
 
     def invoice(self, invoice_id: str) -> dict[str, Any]:
-        """The invoice as Stripe has it."""
+        """Return the invoice as Stripe has it."""
         return dict(self.stripe("invoice", invoice=invoice_id))
 
     def is_right(self, bill: Bill) -> bool:
@@ -132,7 +132,7 @@ class Town:
         ]
 
     def all_writes(self) -> list[str]:
-        """Every request that changed something on either side. A comparison changes nothing."""
+        """Return every request that changed something on either side. A comparison changes nothing."""
         entries = [*self.stripe.log(), *self.pacspace.log()]
         return [
             entry["endpoint"]
@@ -153,7 +153,7 @@ class Town:
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """Our own database, for reading."""
+        """Open our own database, for reading."""
         url = self.stack.environment["PACSPACE_STRIPE_DATABASE_URL"]
         opened = Store(
             url.replace("postgresql://", "postgresql+psycopg://"),
@@ -171,8 +171,8 @@ class Town:
         """Wait until money was taken for all of them."""
         wait_for("the payments", lambda: self.charged().keys() >= _ids(bills), seconds=PATIENCE, every=0.2)
 
-    def until_said(self, verdict: str, *bills: Bill) -> None:
-        """Wait until we say so of all of them."""
+    def until_verdict(self, verdict: str, *bills: Bill) -> None:
+        """Wait until the product has this verdict on all of them."""
 
         def said() -> bool:
             with self.store() as store:
@@ -189,18 +189,18 @@ class Town:
 
         wait_for("the holds", held, seconds=PATIENCE)
 
-    def until_looked_at(self, *bills: Bill) -> None:
-        """Wait until some process is in the middle of looking at all of them."""
+    def until_checking(self, *bills: Bill) -> None:
+        """Wait until some process is in the middle of a check of each of them."""
 
         def looked_at() -> bool:
             with self.store() as store:
                 jobs = [store.jobs.find(bill.invoice_id) for bill in bills]
             return all(job is not None and job.lease_owner for job in jobs)
 
-        wait_for("looks", looked_at, seconds=PATIENCE)
+        wait_for("the checks", looked_at, seconds=PATIENCE)
 
     def until_logged(self, text: str, name: str = "serve", times: int = 1) -> None:
-        """Wait until a process has said so."""
+        """Wait until a process has logged this text."""
         wait_for(f"{text!r} in {name}.log", lambda: self.log(name).count(text) >= times, seconds=PATIENCE)
 
     def until_acknowledged(self) -> None:
@@ -214,7 +214,7 @@ class Town:
 
 @contextmanager
 def town(folder: Path, *, database_url: str | None = None, seconds: float = 4, **settings: str) -> Iterator[Town]:
-    """A town whose drafts Stripe finalizes after ``seconds``; ``fail="open"`` is PACSPACE_STRIPE_FAIL.
+    """Open a town whose drafts Stripe finalizes after ``seconds``; ``fail="open"`` is PACSPACE_STRIPE_FAIL.
 
     As at Stripe, that time begins when the endpoint has taken ``invoice.created``: a slow start lets no draft slip.
     """
@@ -223,11 +223,11 @@ def town(folder: Path, *, database_url: str | None = None, seconds: float = 4, *
         stack.stripe("configure", finalization_delay=seconds, payment_delay=0.2, webhook_gate=True)
         stack.stripe("set_webhook", retry_after=[0.3])
         yield Town(stack=stack)
-        discreet(stack)
+        assert_logs_hide_secrets(stack)
 
 
-def discreet(stack: Stack) -> None:
-    """No process logged a secret, a person or what only a programmer reads; asked at the end of every test."""
+def assert_logs_hide_secrets(stack: Stack) -> None:
+    """Assert that no process logged a secret, a person's name or a traceback; called at the end of every test."""
     for log in stack.folder.glob("*.log"):
         said = log.read_text()
         for name in ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "PACSPACE_API_KEY"):

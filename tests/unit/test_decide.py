@@ -657,7 +657,7 @@ WAIVER = Waiver(reason="agreed", by="ada", at=CREATED, figures=FIGURES)
         pytest.param(
             summarize((result(OVER, billed=Decimal("100.0")),)), WAIVER, Verdict.WAIVED, id="written otherwise"
         ),
-        pytest.param(summarize((result(OVER, billed=None),)), WAIVER, Verdict.DRIFTED, id="nobody knows how much"),
+        pytest.param(summarize((result(OVER, billed=None),)), WAIVER, Verdict.DRIFTED, id="an unknown billed figure"),
     ],
 )
 def test_a_waiver_holds_for_exactly_the_quantities_it_names(

@@ -139,7 +139,7 @@ class _Play:
             case "stripe" | "ledger":
                 getattr(self.world.stripe if whose == "stripe" else self.world.ledger, method)(**arguments)
             case _:
-                message = f"nobody knows how to do {act.do}"
+                message = f"unknown act: {act.do}"
                 raise ValueError(message)
 
     def _meant(self, value: Any) -> Any:  # noqa: ANN401 - whatever a TOML table holds
