@@ -92,6 +92,8 @@ class AlertSender:
     """Random number from 0 to 1, for the jitter."""
     cause: Callable[[Alert], DriftCause | None]
     """Return the stored explanation of the drift that an alert reports."""
+    monotonic: Callable[[], float] = time.monotonic
+    """Clock in seconds that is never set back, for the rests of the channel."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _failures: int = 0
@@ -106,12 +108,15 @@ class AlertSender:
         due.
         """
         running = self._thread is not None and self._thread.is_alive()
-        if running or self._stop.is_set() or time.monotonic() < self._rests_until:
+        if running or self._stop.is_set() or self.monotonic() < self._rests_until:
             return
-        if self.store.alerts.any_due(self.receiver.channel) and not self.switched_off:
-            name = f"pacspace-alerts-{self.receiver.channel}"
-            self._thread = threading.Thread(target=self._deliver_due, name=name, daemon=True)
-            self._thread.start()
+        if not self.store.alerts.any_due(self.receiver.channel) or self.switched_off:
+            # Rests grow only while messages wait: a message that fails on its own schedule delays no other one.
+            self._failures = 0
+            return
+        name = f"pacspace-alerts-{self.receiver.channel}"
+        self._thread = threading.Thread(target=self._deliver_due, name=name, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Begin no more deliveries. One under way ends, or its message is due again when its lease expires."""
@@ -131,7 +136,7 @@ class AlertSender:
             while (outcome := self.deliver()) is not None:
                 if not isinstance(outcome, Delivered):
                     self._failures += 1
-                    self._rests_until = time.monotonic() + min(_LONGEST_REST, 2 ** min(self._failures, 6))
+                    self._rests_until = self.monotonic() + min(_LONGEST_REST, 2 ** min(self._failures, 6))
                     return
                 self._failures = 0
                 if self._stop.wait(pause):

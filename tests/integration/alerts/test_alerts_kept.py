@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from pacspace_stripe.alerts.delivery import AlertSender
 from pacspace_stripe.alerts.rules.alert import Channel, Delivered, GivenUp
 from pacspace_stripe.cli import cli
 from pacspace_stripe.errors import LeaseLost
@@ -143,6 +144,31 @@ def test_a_started_sender_delivers_and_stops(sqlite_store: Store) -> None:
         sender.stop()
         sender.close(seconds=30)
     assert len(receiver.requests) == 1
+
+
+def test_failures_of_one_message_on_its_own_schedule_delay_no_other_message(
+    sqlite_store: Store, clock: ManualClock
+) -> None:
+    passed = 0.0
+    with receiving(500) as receiver, sending(sqlite_store, receiver) as sender:
+        sender.monotonic = lambda: passed
+        tell(sqlite_store, "in_1")
+        for failures in range(1, 5):
+            attempt(sender)
+            assert len(receiver.requests) == failures
+            # Longer than the rest after one failure; and nothing is due until the message's own schedule says so.
+            passed += 3
+            attempt(sender)
+            assert len(receiver.requests) == failures
+            clock.advance(3 * HOUR)
+
+
+def attempt(sender: AlertSender) -> None:
+    """Let the sender deliver what is due, and wait until it has ended."""
+    sender.start_if_due()
+    for thread in threading.enumerate():
+        if thread.name.startswith("pacspace-alerts-"):
+            thread.join(timeout=30)
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
