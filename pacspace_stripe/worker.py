@@ -1,7 +1,7 @@
 """The worker: the loop that finds what is due, and the queue that carries immediate triggers.
 
 Invoices, early warnings, the sweep and alert deliveries are rows with a due time and a lease in our own tables. One
-loop finds those that are due, once a second, whatever the queue believes; there is no other scheduler. A due job
+loop finds those that are due, once a second, also those that the queue lost; there is no other scheduler. A due job
 becomes a queued check like one that an event requested; due deliveries are handed to their channel's sender, which has
 a thread and connections of its own, so that a slow receiver delays no check.
 

@@ -66,7 +66,7 @@ class AlertReceiver:
 
     @property
     def fingerprint(self) -> str:
-        """Hash that tells this address from another one without revealing it."""
+        """Hash that identifies this address without revealing it."""
         return digest(self.url.encode())
 
 

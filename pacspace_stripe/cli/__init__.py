@@ -25,7 +25,7 @@ COMMANDS = {
     "release": ("release", "Let a drifted or unproven invoice go, with a written reason."),
     "sweep": ("sweep", "Find, once and now, the invoices that no webhook reported."),
     "backfill": ("backfill", "Compare the invoices of the past; --apply to put the proof on them."),
-    "invoices": ("invoices", "List the invoices that the gate looks after, with their verdicts."),
+    "invoices": ("invoices", "List the invoices that the gate checks, with their verdicts."),
     "report": ("report", "Show what was held, or would have been, with the money at stake."),
     "alerts": ("alerts", "List the alerts and their deliveries; --test to send a test message."),
     "audit": ("audit", "Show every write to an invoice, every release with its reason, every alert."),

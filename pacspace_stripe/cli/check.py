@@ -39,7 +39,7 @@ def check(invoice: str, *, act: bool, as_json: bool) -> None:
         if _SUBSCRIPTION_ID.fullmatch(invoice):
             result = _early_warning(app, invoice, act=act)
         else:
-            # Reading first raises NotFound for a typo, which must not become an invoice that we look after.
+            # Reading first raises NotFound for a typo, which must not become a row of our database.
             read = app.stripe.read_invoice(invoice)
             result = when_free(app, lambda: app.checker.check(invoice)) if act else _preview(app, read)
             result = replace(result, early_warning=early_warning_of(app, read))

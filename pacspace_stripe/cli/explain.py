@@ -100,7 +100,7 @@ def _stored(app: App, invoice: Invoice) -> ExplainedInvoice | None:
 
 
 def _explained_now(app: App, read: Invoice) -> ExplainedInvoice:
-    """Compare both sides, explain each difference, and store the explanations of an invoice that we look after.
+    """Compare both sides, explain each difference, and store the explanations of an invoice in our database.
 
     Takes no lease: nothing is decided, and the stored explanation names the figures that it explains.
     """

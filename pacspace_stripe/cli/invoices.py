@@ -17,7 +17,7 @@ _STATUSES = [*(verdict.value for verdict in Verdict), *(stage.value for stage in
 @click.option("--status", type=click.Choice(_STATUSES), help="List only invoices with this verdict or at this stage.")
 @JSON_OPTION
 def invoices(status: str | None, *, as_json: bool) -> None:
-    """List the invoices that the gate looks after, newest change first."""
+    """List the invoices that the gate checks, newest change first."""
     with parts() as app:
         results = with_causes(app, *map(app.last_result, app.store.jobs.invoices(status=status)))
     if as_json:

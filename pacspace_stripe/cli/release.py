@@ -59,7 +59,7 @@ def release(
         despite = () if all_held else (ANY_STOP,)
         waiver = Waiver(reason=reason, by=by, at=app.now(), figures={}, despite=despite)
         if invoice is not None:
-            # Reading first raises NotFound for a typo, which must not become an invoice that we look after.
+            # Reading first raises NotFound for a typo, which must not become a row of our database.
             read = app.stripe.read_invoice(invoice)
             done = app.checker.preview_of(read, waiver=waiver) if dry_run else _released(app, invoice, waiver)
             (done,) = with_causes(app, done)

@@ -251,7 +251,7 @@ def _box(page: Dictionary, name: Name) -> Box | None:
 
 def _number(value: object, otherwise: float) -> float:
     try:
-        return float(value)  # type: ignore[arg-type]  # whatever the file has there
+        return float(value)  # type: ignore[arg-type]  # any object of the file
     except (TypeError, ValueError):
         return otherwise
 

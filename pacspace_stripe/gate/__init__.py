@@ -1,6 +1,6 @@
 """The gate: one check takes one invoice one step towards its right end state, from fresh reads, at any time.
 
-``check`` tells the eight steps; ``stripe_writes`` has every write; ``rules`` decide. What code cannot say:
+``check`` takes the eight steps in order; ``stripe_writes`` has every write; ``rules`` decide. Invariants:
 
 * Only an invoice that the gate held is ever finalized or released by it, and only after a finding of this very check.
 * Each write is saved as an intent before Stripe gets it and as done afterwards; the lease is checked before each.

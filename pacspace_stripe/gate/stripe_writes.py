@@ -132,7 +132,8 @@ class StripeWrites:
     def hold(self, invoice: Invoice, state: InvoiceState, cause: HoldCause) -> tuple[InvoiceState, Invoice]:
         """Set ``auto_advance=false``, signed as ours; return the invoice as it is then. It is ours to release.
 
-        The sign goes into the same update: it tells our hold from a person's after a crash, and after a lost database.
+        The sign goes into the same update: it distinguishes our hold from a person's after a crash, and after the
+        loss of the database.
         """
         intent = state if state.held else replace(state, position=Held(step=HoldStep.REQUESTED, cause=cause))
         self.leased.save(intent)

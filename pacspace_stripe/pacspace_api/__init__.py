@@ -8,7 +8,7 @@
 * ``events`` reads signed webhooks. No event decides anything: it names the account whose figures to read again.
 
 The room owns neither connections, retries and rate limits (``pacspace_stripe.http``), nor any decision. Facts about
-PacSpace are cited as ``CONTRACT n.n``: see CONTRACT.md beside this file. README.md tells how to use the client.
+PacSpace are cited as ``CONTRACT n.n``: see CONTRACT.md beside this file. README.md describes how to use the client.
 """
 
 from pacspace_stripe.pacspace_api.client import PacSpace, PublicPacSpace

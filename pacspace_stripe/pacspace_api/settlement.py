@@ -56,7 +56,7 @@ class SettlementApi:
     def post_fact(
         self, content: object, *, metadata: Mapping[str, object] | None = None, idempotency_key: str | None = None
     ) -> FactRecord:
-        """Write a fact down: text, or whatever JSON can hold, Decimals exactly. Sent once, like ``write``."""
+        """Store a fact: text, or any JSON value, Decimals exactly. Sent once, like ``write``."""
         body = {"content": content, "metadata": inputs.mapping("metadata", metadata)}
         data = self._http.post("fact", _FACTS, body, key=self._key(idempotency_key), repeatable=False)
         return read(FactRecord, "fact", data)

@@ -57,7 +57,7 @@ _TLS = _Failure(
     f"Compare sslmode and sslrootcert in {_URL} with the server's certificate and its `ssl` setting.",
 )
 _CUT = _Failure(
-    "the server ended the connection", "Nothing to do if it was restarted; else look at the server's log for why."
+    "the server ended the connection", "Nothing to do if it was restarted; else the server's log names the reason."
 )
 _STARTING = _Failure("the server is starting or shutting down", "Wait until PostgreSQL is up; it is tried again.")
 _TOO_MANY = _Failure(

@@ -137,7 +137,7 @@ class Triggers:
     # -- due jobs ---------------------------------------------------------------------------------------------------
 
     def take_due(self, enqueue: Enqueue, *, limit: int = 100) -> list[str]:
-        """Enqueue a check of each due job, whatever the queue believes, and return their ids.
+        """Enqueue a check of each due job, also of one that the queue lost, and return their ids.
 
         Each due job is taken by one process.
         """

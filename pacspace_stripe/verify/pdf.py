@@ -82,7 +82,7 @@ def read_pages(data: bytes) -> tuple[str, ...]:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Turn whatever the PDF libraries raise into UnreadableDocument."""
+    """Turn every error of the PDF libraries into UnreadableDocument."""
     try:
         yield
     except UnreadableDocument:

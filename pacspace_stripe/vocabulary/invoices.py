@@ -235,7 +235,7 @@ class LineItem:
     item_id: str | None = None
     """The subscription item that it bills."""
     amount: int | None = None
-    """Minor units of the invoice's currency. It only tells a tier's flat fee from usage, and is never compared."""
+    """Minor units of the invoice's currency. It only shows which line is a tier's flat fee, and is never compared."""
     parent: LineParent = LineParent.NONE
     """Object that generated the line."""
     unknown: tuple[str, ...] = ()

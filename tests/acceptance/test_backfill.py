@@ -125,7 +125,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         made.stack.serve()
         made.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}", seconds=0.4)
         environment = {**inherited(), **made.stack.environment}
-        # When somebody at a terminal watches the first page be done, and then has enough
+        # When a person at a terminal presses Ctrl-C after the first page
         with Terminal.start((*COMMAND, "--jobs", "1"), tmp_path, environment) as terminal:
             terminal.until(" of 200 invoices listed")
             terminal.interrupt()
@@ -135,10 +135,10 @@ def test_ctrl_c_finishes_what_is_in_flight_and_two_at_once_beside_serve_do_the_r
         assert "stopping after what is in flight" in terminal.shown
         assert "the same command with --resume continues" in terminal.shown
         assert "Traceback" not in terminal.shown
-        # and what it says it stamped is what Stripe has
+        # and the invoices that it counts as stamped are stamped at Stripe
         [stamped] = re.findall(r"([0-9]+) stamped in their metadata", terminal.shown)
         assert int(stamped) == made.stamps().total() > 0, terminal.shown
-        # and two who go on at once do each other no harm
+        # and two backfills that continue at once do each other no harm
         logs = [tmp_path / "one.log", tmp_path / "two.log"]
         both = [made.stack.launch(log, *COMMAND[:4], "--resume") for log in logs]
         codes = [process.wait(timeout=PATIENCE) for process in both]

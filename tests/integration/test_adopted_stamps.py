@@ -54,7 +54,7 @@ def test_a_second_comparison_is_evidence_of_its_own_and_not_the_stamped_one(lost
     assert "it is not what is stamped" in shown.stderr
     exact = evidence(lost, invoice_id, "--json")
     assert hashlib.sha256(exact.stdout_bytes).hexdigest() == link.sha256
-    # and looking again says nothing new
+    # and another check adds nothing
     lost.backfill(apply=True)
     lost.world.app.checker.check(invoice_id)
     assert lost.world.app.store.chains.of_job(invoice_id) == [link]

@@ -128,7 +128,7 @@ class Calls:
         for number, draft in enumerate(drafts):
             first(self, draft)
             secured_at.append(self.clock.now())
-            # Both kinds have as many threads, so as many calls: a closed second look makes twice as many.
+            # Both kinds have as many threads, so as many calls: a closed second check makes twice as many.
             turn = policy is FailPolicy.OPEN or number % 2
             if turn and self.clock.now() >= max(ready_at, secured_at[judged] + SETTLE):
                 second(self, drafts[judged])

@@ -1,4 +1,4 @@
-"""Invoices that somebody else stops under our hold: stamped, alerted and left, whatever the policy."""
+"""Invoices that another party stops under our hold: stamped, alerted and left, whatever the policy."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -40,7 +40,7 @@ def released_by_a_person(made: World) -> None:
 
 
 def left_alone(made: World, kind: str) -> bool:
-    """Stamped, told once, and not collected."""
+    """Return whether it was stamped, alerted once, and not collected."""
     told = [one for one in kinds(made) if one.startswith("alert:not_released")]
     stamped = made.invoice()["metadata"].get("pacspace_verdict") == "matched"
     return stamped and told == [f"alert:not_released:{kind}"] and made.left == set()
@@ -358,7 +358,7 @@ def test_a_precaution_is_not_given_back_to_a_customer_who_canceled(tmp_path: Pat
 
 
 def around_the_hold(made: World, act: Callable[[], object], *, after: bool = False) -> None:
-    """Just before or after our hold reaches Stripe, somebody acts on the draft that we read."""
+    """Let a person act on the draft that we read, just before or after our hold reaches Stripe."""
     answer, acted = made._at_stripe, list[object]()  # noqa: SLF001 - the way to Stripe, with a person beside it
 
     def ambushed(asked: httpx.Request) -> httpx.Response:

@@ -33,13 +33,13 @@ RARELY = {"sweep": "12h"}
 
 @contextmanager
 def alerted(folder: Path, **settings: str) -> Iterator[World]:
-    """A world with two channels that nobody delivers to: what waits there is what was told."""
+    """Make a world with two channels without deliveries: the alerts that were given wait there."""
     with world(folder, **ADDRESSES, **RARELY, **settings) as made:
         made.subscribe()
         yield made
 
 
-def told(made: World) -> list[Alert]:
+def given_alerts(made: World) -> list[Alert]:
     """Oldest first."""
     sent = made.app.store.alerts.sent()
     for one in sent:
@@ -49,7 +49,7 @@ def told(made: World) -> list[Alert]:
 
 
 def types(made: World) -> list[AlertType]:
-    return [alert.type for alert in told(made)]
+    return [alert.type for alert in given_alerts(made)]
 
 
 def test_a_drift_and_its_end_are_alerted_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -57,11 +57,11 @@ def test_a_drift_and_its_end_are_alerted_once_each(tmp_path: Path, caplog: pytes
         made.bill("100")
         made.record("90")
         made.run(4 * HOUR)
-        drift = told(made)[0]
+        drift = given_alerts(made)[0]
         assert types(made) == [AlertType.DRIFTED]
         made.record("10")
         made.run(2 * HOUR)
-        end = told(made)[1]
+        end = given_alerts(made)[1]
         assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED]
         assert (drift.job_id, drift.customer_id, drift.detail) == (
             *(made.invoice_id, "cus_acme"),
@@ -72,7 +72,9 @@ def test_a_drift_and_its_end_are_alerted_once_each(tmp_path: Path, caplog: pytes
         said = [record.getMessage() for record in caplog.records if record.name == "pacspace_stripe.alerts"]
         assert [line.split()[0] for line in said] == ["alert=drifted:OVERBILLED", "alert=recovered:matched"]
         audit = [kind for _, kind, _ in made.app.store.journal.audit_trail(made.invoice_id)]
-        assert [kind for kind in audit if kind.startswith("alert:")] == [f"alert:{alert.kind}" for alert in told(made)]
+        assert [kind for kind in audit if kind.startswith("alert:")] == [
+            f"alert:{alert.kind}" for alert in given_alerts(made)
+        ]
 
 
 def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_message_has_the_figures_that_check_shows(tmp_path: Path) -> None:
         made.bill("100")
         made.record("90")
         made.run(HELD)
-        body = json.loads(webhook_body(told(made)[0], AlertLinks(livemode=False)))
+        body = json.loads(webhook_body(given_alerts(made)[0], AlertLinks(livemode=False)))
         shown = made.app.checker.preview(made.invoice_id).as_json()
         assert {name: body[name] for name in ("invoice", "verdict", "reason", "windows", "detail")} == {
             name: shown[name] for name in ("invoice", "verdict", "reason", "windows", "detail")
@@ -93,7 +95,7 @@ def test_a_message_explains_the_drift_while_the_figures_are_the_same(tmp_path: P
         made.bill("100")
         made.record("90")
         made.run(HELD)
-        (alert,) = told(made)
+        (alert,) = given_alerts(made)
         stored = made.app.store.explanations.find(made.invoice_id)
         assert stored is not None
         for sender in made.app.alert_senders():
@@ -116,7 +118,10 @@ def test_a_waived_invoice_has_recovered(tmp_path: Path) -> None:
         )
         made.run(HOUR)
         assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED]
-        assert (told(made)[1].kind, told(made)[1].detail) == ("recovered:waived", "a person released it: agreed")
+        assert (given_alerts(made)[1].kind, given_alerts(made)[1].detail) == (
+            "recovered:waived",
+            "a person released it: agreed",
+        )
 
 
 def test_an_unproven_invoice_that_heals_in_time_is_not_alerted(tmp_path: Path) -> None:
@@ -173,7 +178,7 @@ def test_a_block_and_its_end_are_alerted_on_the_invoice_it_was_about(tmp_path: P
         made.record("10")
         made.run(3 * HOUR)
         assert types(made) == [AlertType.BLOCKED, AlertType.RECOVERED]
-        assert told(made)[-1].invoice_id == made.invoice_id
+        assert given_alerts(made)[-1].invoice_id == made.invoice_id
 
 
 def test_a_block_that_is_lifted_is_alerted(tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ def test_a_block_that_is_lifted_is_alerted(tmp_path: Path) -> None:
         assert sorted(kinds) == ["upcoming_blocked:OVERBILLED", "upcoming_recovered"]
 
 
-# -- back and forth -------------------------------------------------------------------------------------------------
+# -- flapping invoices ----------------------------------------------------------------------------------------------
 
 
 def flapping(made: World) -> None:
@@ -204,7 +209,7 @@ def flapping(made: World) -> None:
 
 @contextmanager
 def undecided(folder: Path) -> Iterator[World]:
-    """A draft that stays one for weeks, drifted by 10, looked at rarely but when a test says so."""
+    """Make a drifted draft that stays one for weeks, and is checked rarely except when a test asks for it."""
     with world(folder, **ADDRESSES, **RARELY, mode="observe", retry="12h") as made:
         made.stripe.configure(finalization_delay=30 * DAY)
         made.subscribe()
@@ -229,9 +234,9 @@ def test_a_drift_that_stays_is_sent_later_with_the_number_of_alerts_left_out(tmp
         made.run(HOUR)
         made.app.checker.check(made.invoice_id)
         assert types(made) == [AlertType.DRIFTED, AlertType.RECOVERED, AlertType.DRIFTED]
-        assert told(made)[-1].left_out == 2
+        assert given_alerts(made)[-1].left_out == 2
         made.run(DAY)
-        assert len(told(made)) == 3
+        assert len(given_alerts(made)) == 3
 
 
 def test_another_figure_is_sent_but_a_day_has_few_messages(tmp_path: Path) -> None:
@@ -243,7 +248,7 @@ def test_another_figure_is_sent_but_a_day_has_few_messages(tmp_path: Path) -> No
         assert types(made).count(AlertType.DRIFTED) == types(made).count(AlertType.RECOVERED) == MOST_A_DAY
         made.run(26 * HOUR)
         assert types(made).count(AlertType.DRIFTED) == MOST_A_DAY + 1
-        assert told(made)[-1].left_out == 4
+        assert given_alerts(made)[-1].left_out == 4
 
 
 def test_a_hold_that_is_undone_again_and_again_is_alerted_now_and_then(tmp_path: Path) -> None:
@@ -258,10 +263,10 @@ def test_a_hold_that_is_undone_again_and_again_is_alerted_now_and_then(tmp_path:
         made.run(HOUR)
         made.stripe.set_auto_advance_by_person(made.invoice_id, auto_advance=True)
         made.run(timedelta(minutes=2))
-        assert told(made)[-1].left_out == 3
+        assert given_alerts(made)[-1].left_out == 3
 
 
-# -- who is told ----------------------------------------------------------------------------------------------------
+# -- the channels --------------------------------------------------------------------------------------------------
 
 
 def test_invoices_of_the_past_are_alerted_in_the_log_only(tmp_path: Path) -> None:
@@ -282,10 +287,10 @@ def test_an_alert_of_an_earlier_version_is_not_given_again(tmp_path: Path) -> No
         made.bill("100")
         made.record("90")
         made.run(HELD)
-        before: datetime = told(made)[-1].at
+        before: datetime = given_alerts(made)[-1].at
         made.restart(fail="open")
         made.run(3 * HOUR)
-        assert told(made)[-1].at == before
+        assert given_alerts(made)[-1].at == before
 
 
 def test_an_alert_about_several_windows_names_their_number_and_the_largest(tmp_path: Path) -> None:
@@ -300,5 +305,5 @@ def test_an_alert_about_several_windows_names_their_number_and_the_largest(tmp_p
         assert memory.detail == "2 of 3 windows differ, the largest: storage: billed 70, recorded 7: differs by 63"
         assert memory.kept_back is not None
         previewed = made.app.checker.preview(made.invoice_id)
-        assert [alert.detail for alert in told(made)] == [memory.detail] == [memory.kept_back.detail]
+        assert [alert.detail for alert in given_alerts(made)] == [memory.detail] == [memory.kept_back.detail]
         assert previewed.detail == memory.detail

@@ -234,7 +234,7 @@ def test_a_burst_of_deltas_is_one_check_and_one_row(tmp_path: Path, database_url
         made.run(LEDGER_SOON - timedelta(seconds=1))
         assert checks(made) == before
         made.run(MINUTE)
-        # One look that matches reads the invoice twice: before the stamp, and again when it is finalized.
+        # One check that matches reads the invoice twice: before the stamp, and again when it is finalized.
         assert checks(made) == before + 2
         assert made.left == {made.invoice_id}
 

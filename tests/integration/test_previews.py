@@ -150,7 +150,7 @@ def test_previews_hold_at_every_moment_of_generated_worlds(seed: int, where: Pat
         player.app.close()
 
 
-# -- any memory, any invoice, any policy, any finding --------------------------------------------------------------
+# -- any state, any invoice, any policy, any finding --------------------------------------------------------------
 
 POLICIES = st.fixed_dictionaries(
     {

@@ -15,7 +15,7 @@ from pacspace_stripe.explain.rules.explanation_text import paragraphs, sentence
 from pacspace_stripe.report.forms import as_csv, as_json
 from pacspace_stripe.report.report import make_report
 from pacspace_stripe.simulator.serve import serve
-from tests.integration.test_gate_alerts import ADDRESSES, told
+from tests.integration.test_gate_alerts import ADDRESSES, given_alerts
 from tests.support.worlds import MIDDLE, World, world
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -90,7 +90,7 @@ def test_alert_and_report_name_the_rejections(tmp_path: Path) -> None:
         made.run(3 * HOUR)
         known = made.app.store.explanations.find(made.invoice_id)
         assert known is not None
-        (alert,) = (one for one in told(made) if one.kind.startswith("drifted"))
+        (alert,) = (one for one in given_alerts(made) if one.kind.startswith("drifted"))
         why = cause_of(alert, known.fingerprint, known.explanations)
         message = json.loads(webhook_body(alert, AlertLinks(livemode=False), why))
         assert "rejected 2 meter events" in message["explanation"]["sentence"]

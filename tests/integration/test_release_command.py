@@ -30,7 +30,7 @@ REASON = "agreed with the customer by phone"
 
 @dataclass(slots=True, kw_only=True)
 class Desk:
-    """Somebody who types commands beside both simulators and two held invoices."""
+    """A person who runs commands beside both simulators and two held invoices."""
 
     stripe: StripeSimulator
     app: App

@@ -47,7 +47,7 @@ def test_every_row_of_the_previous_version_is_migrated_and_can_be_taken_back(sto
     assert held == {f"in_{number:02}" for number, row in enumerate(OLD_ROWS) if row["held"]}
     revision(store, "downgrade", "0007")
     with store.engine.connect() as connection:
-        back = connection.execute(sa.select(JOBS.c.state).order_by(JOBS.c.subject_id)).scalars().all()
+        back = connection.execute(sa.select(JOBS.c.memory).order_by(JOBS.c.subject_id)).scalars().all()
     decided_by = ("held", "blocked", "past", "finalized_by_us", "updates_unread", "backstop_at", "stamped")
     for row, kept in zip(OLD_ROWS, back, strict=True):
         assert {name: kept[name] for name in decided_by} == {name: row[name] for name in decided_by}
@@ -114,7 +114,7 @@ def recorded(made: World) -> None:
     made.record("100")
 
 
-def nobody(_: World) -> None:
+def nothing(_: World) -> None:
     """Nothing happens but time."""
 
 
@@ -133,18 +133,18 @@ def resumed(made: World) -> None:
 
 STORIES: dict[str, tuple[Callable[[World], None], Callable[[World], None]]] = {
     "held, then recorded": (held, recorded),
-    "held, then nothing": (held, nobody),
-    "held, then somebody lets it advance": (held, resumed),
+    "held, then nothing": (held, nothing),
+    "held, then a person lets it advance": (held, resumed),
     "backstopped, then recorded": (backstopped, recorded),
-    "backstopped, then somebody stops it": (backstopped, stopped),
-    "drifted, then recorded": (drifted, nobody),
+    "backstopped, then a person stops it": (backstopped, stopped),
+    "drifted, then recorded": (drifted, nothing),
     "drifted, then released with a reason": (drifted, waived),
     "held as a precaution, then recorded": (precaution, recorded),
-    "warned early, then recorded": (warned, nobody),
+    "warned early, then recorded": (warned, nothing),
     "a hold whose reply was lost": (lost_hold, recorded),
-    "a finalization whose reply was lost": (lost_finalization, nobody),
-    "released": (released, nobody),
-    "observed": (observed, nobody),
+    "a finalization whose reply was lost": (lost_finalization, nothing),
+    "released": (released, nothing),
+    "observed": (observed, nothing),
 }
 
 

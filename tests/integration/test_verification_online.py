@@ -1,4 +1,4 @@
-"""The verifier online: what it makes of Stripe's and PacSpace's answers, and that it contacts nobody else."""
+"""The verifier online: what it concludes from Stripe's and PacSpace's answers, and that it contacts no other host."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -182,7 +182,7 @@ def refused(request: httpx.Request) -> httpx.Response:
 
 
 def of_many_roots(folder: Path, found: ReceivedDocuments, number: int) -> str:
-    """Return evidence that names many proof roots, as anybody can write it."""
+    """Return evidence that names many proof roots, as a forger can write it."""
     document = found.document
     [window] = document["windows"]
     document["windows"] = [
@@ -430,7 +430,7 @@ other_figures = says(summary={"recordCount": 2, "netChange": -100})
         pytest.param(says(), other_figures, away, StepOutcome.REFUTED, id="both have other figures"),
         pytest.param(unknown, says(), says(), StepOutcome.REFUTED, id="the database does not know it"),
         pytest.param(away, says(), says(), StepOutcome.HOLDS, id="the database cannot tell and the chain can"),
-        pytest.param(away, unknown, unknown, StepOutcome.CANNOT_TELL, id="nobody can tell"),
+        pytest.param(away, unknown, unknown, StepOutcome.CANNOT_TELL, id="no source answers"),
     ],
 )
 def test_every_source_is_asked_and_its_silence_refutes_nothing(

@@ -25,7 +25,7 @@ NONE = Decimal(0)
 signs = st.sampled_from(UsageSign)
 
 
-# -- the first look ---------------------------------------------------------------------------------------------------
+# -- the first read ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_tolerance_turns_a_drift_into_a_match_and_never_the_reverse(
         assert abs(on_line - on_ledger) <= tolerance + Decimal("0.001")
 
 
-# -- the second look --------------------------------------------------------------------------------------------------
+# -- the second read --------------------------------------------------------------------------------------------------
 
 
 def different(on_line: str = "90", on_ledger: str = "100") -> WindowResult:

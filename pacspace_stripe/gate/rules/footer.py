@@ -4,10 +4,10 @@ The footer belongs to the merchant and is often legal text, so everything outsid
 letter. A block reaches from the last opening line before a closing line to that closing line; a marker line without
 its partner is text like any other. What stands between the two is ours, even if a person wrote it.
 
-A block is still ours where the vendor or a person changed white space alone: line ends, spaces at the ends of lines
-or within a marker, of whatever kind and number, empty lines. Where even line breaks were taken out, so that a marker
-shares its line with other text, the two are ours only if a root or hash stands between them: a sentence that quotes
-them stays. The white space that parted such a marker from its neighbours, at most two characters, goes with it.
+A block is still ours where the vendor or a person changed white space alone: line ends, empty lines, and spaces of any
+kind and number at the ends of lines or within a marker. Where even line breaks were taken out, so that a marker shares
+its line with other text, the two are ours only if a root or hash stands between them: a sentence that quotes them
+stays. The white space that parted such a marker from its neighbours, at most two characters, goes with it.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Our keys in an invoice's metadata, within Stripe's limits (FACTS 3.1): the stamp, and the sign of a hold.
 
-The stamp is verdict and proof. The sign says that ``auto_advance`` is false because of us; it is written with the
-hold in one update, so it tells our hold from a person's after a crash, and even when our database was lost. The second
-half compares the stamp that an invoice carries with the one that was written, and with a new finding.
+The stamp is verdict and proof. The sign says that ``auto_advance`` is false because of us; it is written with the hold
+in one update, so it distinguishes our hold from a person's after a crash, and even when our database was lost. The
+second half compares the stamp that an invoice carries with the one that was written, and with a new finding.
 """
 
 import re

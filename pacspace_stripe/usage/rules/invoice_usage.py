@@ -99,7 +99,7 @@ def billed_usage(
     usages = [*(_unless_billed_twice(usage, usages) for usage in usages), *_of_unknown_kinds(invoice)]
     if split:
         return tuple(replace(usage, split_for=invoice.customer_id) for usage in usages)
-    # Several meters on one ledger account cannot be told apart if its records do not name their meter.
+    # Several meters on one ledger account cannot be separated if its records do not name their meter.
     shared = shared_accounts((usage.account, usage.meter) for usage in usages)
     return tuple(
         replace(usage, problem=Reason.UNMAPPED, detail=SHARED_ACCOUNT)

@@ -32,7 +32,7 @@ class LineReading:
 
 
 def read_lines(lines: PriceLines, totals: MeterTotals) -> LineReading:
-    """Return the usage that lines bill. Those of a package price may count usage or packages: the meter tells which."""
+    """Return the usage that lines bill. Those of a package price may count usage or packages: the meter shows which."""
     billed = lines.quantity or Decimal(0)
     if lines.ambiguous:
         doubt = "a tiered price: a line of quantity 1 may be a tier's flat fee or one unit, which cost the same"

@@ -1,4 +1,4 @@
-"""Lines of an invoice, told apart by what they bill: usage, a correction of money, nothing metered, or unknown. Pure.
+"""Lines of an invoice by what they bill: usage, a correction of money, nothing metered, or unknown. Pure.
 
 A line is metered if its price is, or if its price could not be read: unknown is not none. Prorations of metered items
 need more care. Flexible billing mode bills the usage of an item that is removed or replaced inside its period as an
@@ -60,10 +60,10 @@ def _opens_a_period(line: LineItem, invoice: Invoice) -> bool:
 
     Classic billing mode puts one for each metered price on a subscription's first invoice, with the coming period or
     with an empty one (FACTS 12.4). If it were compared, it would cover the period, and the renewal that bills it would
-    be held. Only why and when the invoice was made tells such a line from a real figure. A renewal that bills 0 for its
-    own period, which is over, has to agree with the ledger like any other; so has a threshold's line, whose period is
-    not over either. So a period that has begun counts as not billed yet on a first invoice only; on any other invoice
-    the line's whole period has to lie ahead.
+    be held. Only the reason and the time of the invoice distinguish such a line from a real figure. A renewal that
+    bills 0 for its own period, which is over, has to agree with the ledger like any other; so has a threshold's line,
+    whose period is not over either. So a period that has begun counts as not billed yet on a first invoice only; on
+    any other invoice the line's whole period has to lie ahead.
     """
     if line.quantity != 0 or line.amount not in (0, None) or line.proration:
         return False
@@ -147,7 +147,7 @@ class Cover(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeteredLines:
-    """An invoice's metered lines, told apart by what they bill."""
+    """An invoice's metered lines, grouped by what they bill."""
 
     usage: tuple[LineItem, ...]
     """Lines whose quantities are compared, and those that no rule covers."""
