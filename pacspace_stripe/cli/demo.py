@@ -50,7 +50,7 @@ class Player:
     lines: list[str] = field(default_factory=list)
 
     def say(self, line: str, **style: Any) -> None:  # noqa: ANN401 - as click.style takes it
-        """Add one line."""
+        """Add a line to print."""
         self.lines.append(click.style(line, **style))
 
     def wait(self, what: str, ready: Callable[[], Found | None], *, every: float = 0.05) -> Found:

@@ -119,7 +119,7 @@ def test_a_dry_run_shows_the_verdicts_and_the_requests_it_would_take(desk: Desk)
     assert "          1  matched" in lines
     assert "          1  drifted: OVERBILLED 1" in lines
     assert f"  {drifted}  cus_b  paid  OVERBILLED  billed 100, recorded 90: differs by 10" in lines
-    assert "  2 stamped in their metadata, 0 say so already" in lines
+    assert "  2 stamped in their metadata, 0 carry their stamp already" in lines
     assert "about 4 reads and 2 writes at Stripe" in done.stdout
     assert "0.0% of the 10,000 reads a month" in done.stdout
     begun, ended = done.stderr.splitlines()
@@ -294,7 +294,7 @@ def test_ctrl_c_reports_the_real_writes_and_resume_counts_each_once(desk: Desk, 
     # And the rest is done once, and all of it counted once.
     done = desk.run(*command, "--resume")
     assert done.exit_code == 0, done.output
-    assert "12 stamped in their metadata, 0 said so already" in done.stdout
+    assert "12 stamped in their metadata, 0 carried their stamp already" in done.stdout
     assert "12 stamped PDFs written, 0 there before" in done.stdout
     assert "Beyond" not in done.stdout
     assert posts(desk) == len(ids)

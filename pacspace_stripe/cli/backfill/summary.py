@@ -93,7 +93,7 @@ def _echo_some(title: str, lines: Sequence[str], count: int, where: str) -> None
 
 def _echo_done(bookmark: Bookmark) -> None:
     tally = bookmark.tally
-    click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} said so already")
+    click.echo(f"{tally.stamped:,} stamped in their metadata, {tally.unchanged:,} carried their stamp already")
     if tally.pdfs:
         written, there = tally.pdfs.get(PdfState.WRITTEN, 0), tally.pdfs.get(PdfState.THERE, 0)
         click.echo(f"{plural(written, 'stamped PDF')} written, {there:,} there before")
@@ -111,7 +111,7 @@ def _echo_plan(app: App, bookmark: Bookmark) -> None:
     tally, calls, rate = bookmark.tally, bookmark.tally.calls, app.settings.request_rate
     click.echo("With --apply")
     drafts = f", {plural(tally.drafts, 'draft')} gated" if tally.drafts else ""
-    click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} say so already{drafts}")
+    click.echo(f"  {tally.stamped:,} stamped in their metadata, {tally.unchanged:,} carry their stamp already{drafts}")
     if tally.pdfs:
         missing, there = tally.pdfs.get(PdfState.MISSING, 0), tally.pdfs.get(PdfState.THERE, 0)
         click.echo(f"  {plural(missing, 'stamped PDF')} written, {there:,} there already")

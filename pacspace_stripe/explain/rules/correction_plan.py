@@ -42,7 +42,7 @@ _PERIOD_EDGE = (
     "is to be moved, or it would be billed or recorded twice."
 )
 _NAME_THE_DAY = (
-    "So that it does not come again, name the usage day in each record's reference, such as usage:ID:2026-10-31. "
+    "To avoid this in later periods, name the usage day in each record's reference, such as usage:ID:2026-10-31. "
     "If the dates in your references are no usage days, or Stripe is sent the usage when PacSpace is, set "
     "PACSPACE_STRIPE_ATTRIBUTION=accepted."
 )
@@ -131,7 +131,7 @@ def _stripe_is_wrong(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
 def _moving_stripe(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
     yield from move_stripe(drift, why)
     if not settles_stripe(drift):
-        yield from _waiver(drift, "once the money is right")
+        yield from _waiver(drift, "once the money is corrected")
 
 
 def _ledger_is_wrong(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
@@ -157,7 +157,7 @@ def _under_another_name(drift: DriftToCorrect) -> Iterator[Correction]:
     here = found.meter if found.cause is Cause.WRONG_METER else found.account
     in_stripe, in_ledger = (here, other) if drift.missing < 0 else (other, here)
     both = f"Stripe has it under {in_stripe}, the ledger under {in_ledger}."
-    half = f"this is one half, {other}'s plan the other."
+    half = f"this plan corrects one half, that of {other} the other."
     yield from _either_is_wrong(
         drift,
         f"{both} If it is usage of {in_ledger}, Stripe is wrong: {half}",
@@ -194,9 +194,9 @@ def _in_another_unit(drift: DriftToCorrect) -> Iterator[Correction]:
         why = "What is located there is in another unit on one side."
         yield from _either_is_wrong(
             drift,
-            f"{why} If it is Stripe's that is wrong, this makes it right.",
-            f"{why} If it is the ledger's that is wrong, this makes it right.",
-            waived_when="once the wrong one is made right",
+            f"{why} If Stripe's side is wrong, this corrects it.",
+            f"{why} If the ledger's side is wrong, this corrects it.",
+            waived_when="once the wrong side is corrected",
         )
         return
     units = {**drift.policy.units, found.meter: right}
@@ -216,7 +216,7 @@ def _at_the_edge(drift: DriftToCorrect, why: str) -> Iterator[Correction]:
         yield Correction(
             kind=CorrectionKind.SETTING,
             command=commands.setting("PACSPACE_STRIPE_ATTRIBUTION", Attribution.AUTO.value),
-            why="So that it does not come again, if your records say when the usage was: it is for all invoices.",
+            why="To avoid this in later periods, if your records name the time of their usage; it is for all invoices.",
         )
     else:
         yield nothing_to_move(f"{why} {_NAME_THE_DAY}")

@@ -287,7 +287,7 @@ def _retry(state: InvoiceState, policy: Policy, now: datetime, finding: Finding)
 
 
 def release_showed_effect(invoice: Invoice, *, mailed: bool) -> bool:
-    """Return whether a released invoice moved: a payment was attempted, or Stripe said that it was mailed."""
+    """Return whether a released invoice moved: a payment was attempted, or Stripe reported that it was mailed."""
     return invoice.attempted or invoice.attempt_count > 0 or mailed
 
 

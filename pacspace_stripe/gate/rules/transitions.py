@@ -131,7 +131,7 @@ def reads_of(state: InvoiceState, finding: Finding) -> Mapping[str, MeterRead]:
 
 
 def awaiting(state: InvoiceState, until: datetime) -> InvoiceState:
-    """Return the state whose detail names the time at which missing usage is looked for again."""
+    """Return the state whose detail names the time of the check that looks for the missing usage again."""
     if state.reason is not Reason.NOT_SETTLED or state.verdict is not Verdict.UNPROVEN:
         return state
     detail, kept = with_retry_time(state.detail, until), state.kept_back

@@ -117,7 +117,7 @@ def lines_of_unknown_kinds(invoice: Invoice) -> Iterator[UnknownLines]:
             groups.setdefault((unknown[0], line.window), []).append(line)
     for (_, window), lines in groups.items():
         kinds = dict.fromkeys(kind for line in lines for kind in unknown_kinds(line, invoice))
-        detail = f"a line of a kind that is not known: {', '.join(kinds)}; whether it bills usage cannot be said"
+        detail = f"a line of a kind that is not known: {', '.join(kinds)}; whether it bills usage is not known"
         yield UnknownLines(kind=word(next(iter(kinds))), detail=detail, window=window, lines=tuple(lines))
 
 

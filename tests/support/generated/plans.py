@@ -22,7 +22,7 @@ class Subscription:
     account: str | None = None
     """Ledger account of its own, named in the subscription's metadata."""
     mistyped: bool = False
-    """The metadata names an account that nobody uses, until a person corrects it."""
+    """The metadata names an account without records, until a person corrects it."""
     split_at: datetime | None = None
     """Usage before and after it are separate lines."""
     mailed: bool = False

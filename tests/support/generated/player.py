@@ -686,7 +686,7 @@ class Player(World):
     # -- healing --------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """End every outage, and make both sides agree wherever the plan asks for it; nobody interferes any more."""
+        """End every outage, and make both sides agree wherever the plan asks for it; no person interferes any more."""
         self.crashes, self.ambushes, self.outages, self.stalls = [], [], [], []
         self._fail()
         if self.down_until is not None:

@@ -125,7 +125,7 @@ def _unproven(player: Player, request: Request, truth: Truth) -> Iterator[str]:
         case "waived":
             agreed = player.waived.get(str(request.invoice), [])
             if not any(_named(waived, truth.billed) for waived in agreed):
-                yield f"nobody waived {truth.billed}, but {agreed}"
+                yield f"no person waived {truth.billed}, but {agreed}"
         case verdict:
             yield f"verdict {verdict}"
 
@@ -169,7 +169,7 @@ def _by_hand(player: Player, invoice: StoredInvoice) -> Iterator[str]:
 
 
 def _stops(player: Player, invoice: StoredInvoice) -> list[tuple[datetime, str]]:
-    """Return who held it and when. A hold by somebody between our read and our write cannot be known."""
+    """Return who held it and when. A hold by another party between our read and our write cannot be known."""
     stops = [(request.at, "us") for request in ours(player, invoice) if request.holds and request.after]
     hands = player.touched.get(invoice.id, ())
     return sorted(stops + [(touch.at, "a person") for touch in hands if _stops_it(touch)])
@@ -252,7 +252,7 @@ def _lost_its_footer(player: Player, invoice: StoredInvoice) -> bool:
 
 
 def _names_no_meter(player: Player, accounts: set[str]) -> bool:
-    """Return whether there is a deposit that nobody excludes, where each record has to name its meter."""
+    """Return whether there is a deposit that no setting excludes, where each record has to name its meter."""
     apart = player.plan.setting("meter_from", "account") != "account"
     excluded = player.plan.setting("exclude_reasons", "").split(",")
     records = player.ledger._world.ledger  # noqa: SLF001  # the truth, not an answer about it
@@ -322,7 +322,7 @@ def _wrong_proof(player: Player, invoice: StoredInvoice, one: dict[str, str], ma
     accounts |= {f"typo.{subscription.customer}"} if subscription.mistyped else set()
     if made.get("proofRoot") != one["proof_root"] or made.get("customerId") not in accounts:
         yield f"checkpoint {made} is not that of {one}, {accounts}"
-    elif not any(_spans(made, key) for key in keys):  # type: ignore[arg-type]  # the values looked at are text
+    elif not any(_spans(made, key) for key in keys):  # type: ignore[arg-type]  # these values are text
         yield f"checkpoint {made} is of another window than {one}"
     root = httpx.Request("GET", f"http://127.0.0.1:2/api/v1/verify/{one['proof_root']}")
     verified = json.loads(player.ledger(root).content, parse_float=Decimal)

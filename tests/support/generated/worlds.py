@@ -357,7 +357,7 @@ class _Drawing:
             timedelta(0), self.dice.choice((10 * MINUTE, 2 * HOUR, 8 * HOUR))
         )
         does, during = self.dice.choice(PEOPLE), self.dice.choice((None, 1, 2, 3, 5, 8))
-        # Stripe has no conditional update: what somebody does between our read and our write is lost, or overtaken.
+        # Stripe has no conditional update: a change between our read and our write is lost, or overtaken.
         if does in {"footer", "finalize"}:
             during = None
         return Person(at=at, subscription=place, does=does, during=during)
@@ -384,7 +384,7 @@ class _Drawing:
         vendor = self.dice.choice(("stripe", "ledger"))
         at = START + self.between(timedelta(0), 6 * HOUR)
         fault = self.dice.choice(STRIPE_FAULTS if vendor == "stripe" else LEDGER_FAULTS)
-        hurries = fault in {"429", "lock_timeout"}  # looked at again every few seconds
+        hurries = fault in {"429", "lock_timeout"}  # checked again every few seconds
         lasts = 2 * MINUTE if hurries else self.dice.choice((5 * MINUTE, 30 * MINUTE, 3 * HOUR))
         return Outage(
             at=at,
