@@ -281,7 +281,7 @@ class Jobs:
                 yield states.from_json(found)
 
     def known(self, job_ids: Sequence[str]) -> set[str]:
-        """Return those of the given ids that have a row, ended ones too."""
+        """Return which of the given ids have a row, those of ended jobs included."""
         return self._ids(jobs.c.job_id.in_(job_ids))
 
     def stamped(self, job_ids: Sequence[str]) -> list[InvoiceState]:
@@ -290,12 +290,12 @@ class Jobs:
         return self._states(sa.select(jobs.c.state).where(jobs.c.job_id.in_(job_ids), is_stamped))
 
     def given_up(self, job_ids: Sequence[str]) -> set[str]:
-        """Return those of the given ids that ended without ever being read, because Stripe had no such invoice."""
+        """Return which of the given ids ended without ever being read, because Stripe had no such invoice."""
         never_read = jobs.c.state["first", "at"].as_string().is_(None)
         return self._ids(jobs.c.job_id.in_(job_ids), jobs.c.stage == Stage.ENDED.value, never_read)
 
     def kept_back(self, job_ids: Sequence[str]) -> set[str]:
-        """Return those of the given drafts that are held, by the gate or by another tool before it."""
+        """Return which of the given drafts are held, by the gate or by another tool before it."""
         foreign = jobs.c.state["first", "auto_advance"].as_boolean() == sa.false()
         held = sa.or_(jobs.c.held == sa.true(), foreign)
         return self._ids(jobs.c.job_id.in_(job_ids), jobs.c.stage != Stage.ENDED.value, held)

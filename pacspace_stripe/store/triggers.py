@@ -63,7 +63,7 @@ class Triggers:
             return True
 
     def received(self, event_ids: Sequence[str]) -> set[str]:
-        """Return those of the given events that were recorded before."""
+        """Return which of the given events were recorded before."""
         query = sa.select(events.c.event_id).where(events.c.event_id.in_(event_ids))
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())

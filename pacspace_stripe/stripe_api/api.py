@@ -199,7 +199,7 @@ class StripeApi:
         return self._meters(meter_id)
 
     def meters_among(self, names: frozenset[str]) -> frozenset[str]:
-        """Return those that are event names of meters, also deactivated ones: one call, none where all are known."""
+        """Return which names are event names of meters, deactivated ones included: one call, none if all are known."""
         if not names <= self._event_names:
             meters = map(meter_from_stripe, self._calls.pages("/v1/billing/meters"))
             self._event_names = frozenset(meter.event_name for meter in meters)

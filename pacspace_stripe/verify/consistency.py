@@ -208,7 +208,7 @@ def _lines_once(document: EvidenceDocument) -> Iterator[str]:
 
 
 def _decision(document: EvidenceDocument) -> Iterator[str]:
-    """Check that the worst window decides for all, and that a waiver makes waived only what is not matched."""
+    """Check that the worst window decides for all, and that a match is never waived."""
     decided, follows = document.decision, summarize(document.finding().windows)
     if decided.reason is Reason.CHANGED_AT_FINALIZATION:
         if decided.verdict is not Verdict.DRIFTED or document.invoice_status == "draft":
@@ -251,7 +251,7 @@ def _waives(figure: Decimal | str, window: WindowModel, document: EvidenceDocume
 
 
 def _unproven_match(document: EvidenceDocument) -> Iterator[str]:
-    """Check that an enforcing gate matched nothing whose records have no proof."""
+    """Check that an enforcing gate matched no records without a proof."""
     acts = document.policy.mode is Mode.ENFORCE and document.invoice_status in _LIVING
     if not acts or document.decision.verdict is not Verdict.MATCHED:
         return

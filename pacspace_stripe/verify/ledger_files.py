@@ -35,7 +35,7 @@ class LedgerFiles:
     document: EvidenceDocument
 
     def rows(self) -> Result:
-        """Check that each window's rows are as many as recorded, and sum to as much."""
+        """Check that each window's rows have the recorded number and sum."""
         found = []
         for stem, window in self._windows():
             if window.record is not None:

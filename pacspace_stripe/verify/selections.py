@@ -27,7 +27,7 @@ OTHER_FIGURES = "PacSpace was asked to compare other figures than those named"
 
 
 def problems(window: WindowModel, policy: PolicyModel) -> Iterator[str]:
-    """Check that there is a selection exactly where the policy makes one, and that recorded is what it leaves."""
+    """Check that there is a selection exactly where the policy makes one, and that recorded usage is what it leaves."""
     chosen, selection = Selection.of(policy.choices, window.meter), window.selection
     if selection is None:
         if window.count is not None and not _may_be_plain(chosen):
@@ -94,7 +94,7 @@ def _counted(window: WindowModel, selected: SelectedScope, chosen: Selection) ->
 
 
 def across(document: EvidenceDocument) -> Iterator[str]:
-    """Check that what one window leaves out as another meter's is what that meter's window counts.
+    """Check that the records left out of one window as another meter's are those that the meter's own window counts.
 
     Only windows of one proven scope are checked: without a root they may have been read one after the other, from a
     ledger that grew in between.

@@ -75,7 +75,7 @@ def _named(keywords: str, prefix: str) -> set[str]:
 def on_invoice(
     metadata: Mapping[str, str], footer: str | None, evidence: ReadEvidence, earlier: Sequence[ReadEvidence] = ()
 ) -> Result:
-    """Check that an invoice's metadata and footer say what the evidence says.
+    """Check that an invoice's metadata and footer agree with the evidence.
 
     ``earlier``: decisions about it that the footer may have frozen with.
     """
@@ -125,7 +125,7 @@ class StampedWindow:
     """Number of all records that the root covers, where some of them are no usage of this meter."""
 
     def agrees(self, summary: ProofSummary) -> Result:
-        """Check that public verify says what is stamped. Billed and recorded may differ by a tolerance or a waiver."""
+        """Check that public verify confirms the stamped figures, which may differ by a tolerance or a waiver."""
         if not summary.verified:
             return unconfirmed(summary)
         if summary.record_count is None or summary.net_change is None or self.count is None:
@@ -179,14 +179,14 @@ class InvoiceStamp:
 
     @property
     def unbacked(self) -> bool:
-        """True when it says that usage matched, and names no proof root for it."""
+        """True if the stamp says that usage matched, and names no proof root for it."""
         roots = {suffix for suffix in _SUFFIXES if self.metadata.get(f"{PREFIX}proof_root{suffix}")}
         usages = {suffix: used for suffix in _SUFFIXES if (used := self.metadata.get(f"{PREFIX}usage{suffix}"))}
         bare = not usages or any(decimal_of(used) != 0 for suffix, used in usages.items() if suffix not in roots)
         return self.verdict == Verdict.MATCHED and bare
 
     def whole(self) -> Result:
-        """Check that it names a verdict and evidence."""
+        """Check that the stamp names a verdict and evidence."""
         sha256 = self.metadata.get(EVIDENCE_KEY)
         if sha256 is None:
             return cannot_tell("the invoice carries no stamp")
@@ -209,7 +209,7 @@ class InvoiceStamp:
 
 
 def agrees(summary: ProofSummary, proof: Proof) -> Result:
-    """Check that public verify agrees with the evidence about a root; a stale root must only be known."""
+    """Check that public verify agrees with the evidence about a root; of a stale root, PacSpace only has to know it."""
     if not summary.verified:
         return unconfirmed(summary)
     if proof.stale:

@@ -49,7 +49,7 @@ class Window:
 
     @property
     def halves(self) -> "tuple[Window, Window] | None":
-        """Two windows that make it up and meet at a UTC midnight near its middle; None if no midnight lies inside."""
+        """Both parts of the window, cut at a UTC midnight near its middle; None if no midnight lies inside."""
         middle = floor_to(self.start + (self.end - self.start) / 2, timedelta(days=1))
         if middle <= self.start:
             return None

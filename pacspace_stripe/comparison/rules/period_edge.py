@@ -163,7 +163,7 @@ def _in_time(records: Iterable[EdgeRecord]) -> tuple[EdgeRecord, ...]:
 
 
 def within_minutes(window: Window, recorded: Decimal, totals: MeterTotals) -> str | None:
-    """Return how both sides may agree after all: by what Stripe counted in the minutes at bounds that have seconds."""
+    """Return the text for a drift that Stripe's count in the minutes at the bounds may explain; None if it cannot."""
     inner, outer = totals.inner, totals.outer
     if equal(inner, outer) or not min(inner, outer) <= recorded <= max(inner, outer):
         return None

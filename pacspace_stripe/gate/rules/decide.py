@@ -329,7 +329,7 @@ def would_hold(invoice: Invoice, state: InvoiceState, policy: Policy, now: datet
 
 
 def _got_away(state: InvoiceState, policy: Policy) -> bool:
-    """Return whether it left only because the gate only observes: the gate would have held it as a draft."""
+    """Return whether an invoice left only because the gate observes: enforcing, it would have held the draft."""
     first = state.first
     return policy.mode is Mode.OBSERVE and first is not None and first.auto_advance and _was_draft(state)
 

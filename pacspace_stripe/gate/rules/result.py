@@ -36,7 +36,7 @@ class CheckResult:
 
     @property
     def good(self) -> bool:
-        """Return whether it is matched or waived, or nothing on it is the gate's to compare."""
+        """Return whether the invoice is matched or waived, or bills nothing that the gate compares."""
         return self.verdict is None or self.verdict.may_leave
 
     @property

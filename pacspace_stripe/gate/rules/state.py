@@ -181,7 +181,7 @@ class Waiver:
         return f"{self.by}: {self.reason} ({figures}){overruled}"
 
     def covers(self, other: "Waiver") -> bool:
-        """Return whether it already says everything that another decision about the same figures would say."""
+        """Return whether this waiver already covers another decision about the same figures."""
         return self.of_finding >= other.of_finding and set(other.despite) <= set(self.despite)
 
 

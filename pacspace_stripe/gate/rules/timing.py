@@ -68,6 +68,6 @@ def ladder(policy: Policy, attempts: int) -> timedelta:
 
 
 def left_long_ago(invoice: Invoice, now: datetime) -> bool:
-    """Return whether it was finalized before any invoice that the gate still checks: an invoice of the past."""
+    """Return whether an invoice was finalized so long ago (``GIVE_UP_AFTER``) that the gate gave up checking it."""
     left = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
     return left and now >= (invoice.finalized_at or invoice.created_at) + GIVE_UP_AFTER

@@ -120,7 +120,7 @@ class RequestWindow:
         insort(self.sent, (now, background))
 
     def end(self) -> None:
-        """Note that a request has its answer, or never will."""
+        """Note that a request has its answer, or will get none."""
         self.running -= 1
 
     def demand(self) -> Demand:

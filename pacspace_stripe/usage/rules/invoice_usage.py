@@ -243,7 +243,7 @@ def _formula_problem(meter: Meter, *, reads: bool) -> str | None:
 
 
 def _with_items(metered: list[BilledUsage], items: list[BilledUsage]) -> list[BilledUsage]:
-    """Return both; usage of a meter that its price and an invoice item bill for one time is not compared."""
+    """Join metered usage and the items' usage; neither is compared where both bill one meter for the same time."""
     found = list(metered)
     for usage in items:
         twice = [

@@ -61,7 +61,7 @@ class FleetHolding:
         return share.counts(now) if share and now < self.until + SETTLES else 0
 
     def demand(self, endpoint: str, now: datetime) -> Demand:
-        """Return what it needs at an endpoint; nothing once its shares have expired."""
+        """Return the process's demand at an endpoint; none once its shares have expired."""
         share = self.shares.get(endpoint)
         return share.demand if share and now < self.until else Demand()
 
