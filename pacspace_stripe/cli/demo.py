@@ -58,7 +58,7 @@ class Player:
         return wait_for(what, ready, seconds=self.patience, every=every)
 
     def chosen(self, *scenarios: Scenario) -> list[Scenario]:
-        """Return those of the scenarios that are to be played."""
+        """Return which of the scenarios are to be played."""
         return [scenario for scenario in scenarios if scenario.name in self.only]
 
     def invoice(self, scenario: Scenario) -> dict[str, Any] | None:
@@ -140,7 +140,7 @@ def _write_documents(player: Player, scenario: Scenario, _: str) -> None:
         player.say(f"  {name} written")
 
 
-def _say_why(player: Player, scenario: Scenario, _: str) -> None:
+def _show_reason(player: Player, scenario: Scenario, _: str) -> None:
     listed = player.wait_verdict(scenario, scenario.expected.held_as)
     player.say(f"  {listed['verdict']} {listed['reason']}: {listed['detail']}")
 
@@ -185,7 +185,7 @@ def _upcoming(player: Player, _scenario: Scenario, subscription: str) -> None:
 
 def _wait_held(player: Player, scenario: Scenario, _: str) -> None:
     player.wait("the hold", lambda: (player.invoice(scenario) or {}).get("auto_advance") is False)
-    player.say("  held at birth")
+    player.say("  held as soon as it was made")
     player.wait_verdict(scenario, "drifted")
 
 
@@ -212,7 +212,7 @@ STEPS: dict[str, Callable[[Player, Scenario, str], object]] = {
     "statement": _write_documents,
     "wait unproven": lambda player, scenario, _: player.wait_verdict(scenario, "unproven"),
     "wait drifted": lambda player, scenario, _: player.wait_verdict(scenario, "drifted"),
-    "say why": _say_why,
+    "say why": _show_reason,
     "verify": _verify,
     "waive": _waive,
     "upcoming": _upcoming,

@@ -117,7 +117,7 @@ DISORDER = Scenario(
 )
 UPCOMING = Scenario(
     name="drift at upcoming",
-    story="drift found before the invoice: blocked, the draft held at birth although failing open, fixed, released",
+    story="drift found before the invoice: blocked; the draft is held at once although failing open; fixed, released",
     customer="cus_upcoming",
     billed="100",
     recorded="90",

@@ -157,7 +157,7 @@ def test_kinds_that_a_recovery_ends(sent: tuple[str, ...], *, calls_for_it: bool
         pytest.param(302, 1, None, RetryAt(at=NOW + timedelta(seconds=5)), id="a redirect is a failure"),
         pytest.param(429, 1, MINUTE, RetryAt(at=NOW + MINUTE), id="as late as it asks"),
         pytest.param(503, 3, MINUTE, RetryAt(at=NOW + 30 * MINUTE), id="not sooner than planned"),
-        pytest.param(503, 1, 30 * DAY, RetryAt(at=NOW + DAY), id="nobody may ask for a month"),
+        pytest.param(503, 1, 30 * DAY, RetryAt(at=NOW + DAY), id="no receiver may ask for a month"),
         pytest.param(500, 10, None, GivenUp(), id="the tenth was the last"),
         pytest.param(None, 11, None, GivenUp(), id="and one more, after a crash"),
         pytest.param(410, 1, None, SwitchedOff(at=NOW + timedelta(seconds=5)), id="gone"),

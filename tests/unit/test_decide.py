@@ -316,7 +316,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             CLOSED,
             MATCHED,
             (WriteStamp(footer=False), End(detail="verified after it was finalized")),
-            id="finalized at birth and matched",
+            id="finalized as it was made and matched",
         ),
         pytest.param(
             left(),
@@ -324,7 +324,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             CLOSED,
             DRIFTED,
             (Hold(), WriteStamp(footer=False), RaiseAlert(kind="drifted"), FIRST_RETRY),
-            id="finalized at birth and drifted is stopped",
+            id="finalized as it was made and drifted is stopped",
         ),
         pytest.param(
             left(billing_reason=BillingReason.SUBSCRIPTION_CREATE),
@@ -332,7 +332,7 @@ OVERDUE = replace(HELD, attempts=len(CLOSED.retry))
             CLOSED,
             UNSETTLED,
             (WriteStamp(footer=False), RaiseAlert(kind="unproven"), FIRST_RETRY),
-            id="finalized at birth and unproven",
+            id="finalized as it was made and unproven",
         ),
         pytest.param(
             left(),
@@ -650,7 +650,7 @@ WAIVER = Waiver(reason="agreed", by="ada", at=CREATED, figures=FIGURES)
         pytest.param(DRIFTED, WAIVER, Verdict.WAIVED, id="a drift"),
         pytest.param(UNMAPPED, WAIVER, Verdict.WAIVED, id="an open question"),
         pytest.param(MATCHED, WAIVER, Verdict.MATCHED, id="a match needs none"),
-        pytest.param(DRIFTED, None, Verdict.DRIFTED, id="nobody waived it"),
+        pytest.param(DRIFTED, None, Verdict.DRIFTED, id="not waived"),
         pytest.param(summarize((result(OVER, billed=Decimal(101)),)), WAIVER, Verdict.DRIFTED, id="another quantity"),
         pytest.param(replace(DRIFTED, windows=()), WAIVER, Verdict.DRIFTED, id="nothing is billed any more"),
         pytest.param(summarize((result(OVER), result(meter="storage"))), WAIVER, Verdict.DRIFTED, id="more is billed"),

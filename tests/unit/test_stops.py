@@ -64,12 +64,12 @@ def in_state(status: str) -> SubscriptionState:
 @pytest.mark.parametrize(
     ("made", "state", "kinds"),
     [
-        pytest.param(of(subscription_state()), HELD, [], id="nobody stopped it"),
+        pytest.param(of(subscription_state()), HELD, [], id="not stopped"),
         pytest.param(of(in_state("trialing")), HELD, [], id="in a trial"),
         pytest.param(of(in_state("past_due")), HELD, [], id="another invoice is past due"),
         pytest.param(of(in_state("unpaid")), HELD, [StopKind.NOT_COLLECTED], id="Stripe collects nothing for it"),
         pytest.param(of(in_state("paused")), HELD, [StopKind.NOT_COLLECTED], id="paused by Stripe"),
-        pytest.param(of(in_state("new_status")), HELD, [StopKind.NOT_COLLECTED], id="a status nobody knows"),
+        pytest.param(of(in_state("new_status")), HELD, [StopKind.NOT_COLLECTED], id="an unknown status"),
         pytest.param(of(subscription_state(paused=True)), HELD, [StopKind.PAUSED], id="collection is paused"),
         pytest.param(of(canceled()), HELD, [CANCELED], id="canceled after it was made"),
         pytest.param(of(canceled(canceled_at=CREATED + SECOND)), HELD, [CANCELED], id="canceled a second after"),
@@ -80,7 +80,7 @@ def in_state(status: str) -> SubscriptionState:
             [CANCELED],
             id="canceled in the second in which it was made, after it was seen",
         ),
-        pytest.param(of(canceled(canceled_at=None)), HELD, [CANCELED], id="canceled nobody knows when"),
+        pytest.param(of(canceled(canceled_at=None)), HELD, [CANCELED], id="canceled at an unknown time"),
         pytest.param(
             of(canceled(canceled_at=CREATED - 9 * DAY, ended_at=CREATED + 3 * SECOND)),
             HELD,
@@ -95,10 +95,10 @@ def in_state(status: str) -> SubscriptionState:
         ),
         pytest.param(of(canceled()), KNOWN_CANCELED, [], id="it advanced although its subscription was canceled"),
         pytest.param(
-            of(canceled()), replace(HELD, undone_at=CREATED + HOUR), [], id="somebody let it go on after that"
+            of(canceled()), replace(HELD, undone_at=CREATED + HOUR), [], id="a person let it advance after that"
         ),
         pytest.param(
-            of(canceled()), replace(HELD, undone_at=CREATED + MINUTE), [CANCELED], id="somebody let it go on before"
+            of(canceled()), replace(HELD, undone_at=CREATED + MINUTE), [CANCELED], id="a person let it advance before"
         ),
         pytest.param(of(subscription_state(), canceled()), HELD, [CANCELED], id="one of two subscriptions"),
         pytest.param(held_draft(subscriptions=None), HELD, [UNKNOWN], id="its subscription could not be read"),
@@ -111,13 +111,13 @@ def in_state(status: str) -> SubscriptionState:
             of(subscription_state()),
             replace(HELD, stopped_at=SETTLED),
             [StopKind.STOPPED_BY_SOMEBODY],
-            id="somebody stopped it under our hold",
+            id="a person stopped it under our hold",
         ),
         pytest.param(
             of(subscription_state()),
             replace(HELD, stopped_at=SETTLED, undone_at=SETTLED + SECOND),
             [],
-            id="somebody stopped it and let it go on again",
+            id="a person stopped it and let it advance again",
         ),
         pytest.param(
             of(subscription_state()),
@@ -129,21 +129,21 @@ def in_state(status: str) -> SubscriptionState:
             of(subscription_state()),
             BACKSTOPPED,
             [StopKind.STOPPED_BY_SOMEBODY],
-            id="open, somebody stopped it before its backstop",
+            id="open, a person stopped it before its backstop",
         ),
         pytest.param(of(canceled()), BACKSTOPPED, [CANCELED], id="open, canceled before its backstop"),
-        pytest.param(left(auto_advance=False), HELD, [], id="finalized, and nobody asked by whom"),
+        pytest.param(left(auto_advance=False), HELD, [], id="finalized, and Stripe was not asked by whom"),
         pytest.param(
             left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
             replace(HELD, stamp=WITH_FOOTER, finalizer=Finalizer.US),
             [StopKind.FOOTER_CHANGED],
-            id="finalized without the footer that somebody took off",
+            id="finalized without the footer that a person took off",
         ),
         pytest.param(
             left(auto_advance=False, footer="Acme Ltd.", metadata=STAMP),
             replace(HELD, stamp=WITH_FOOTER, finalizer=Finalizer.US, undone_at=LATER),
             [],
-            id="finalized without it, and somebody let it go on",
+            id="finalized without it, and a person let it advance",
         ),
         pytest.param(
             left(auto_advance=False, footer=WHOLE_FOOTER, metadata=STAMP),
@@ -151,16 +151,19 @@ def in_state(status: str) -> SubscriptionState:
             [],
             id="finalized with its footer",
         ),
-        pytest.param(left(auto_advance=False), FINALIZED, [StopKind.FINALIZED_BY_SOMEBODY], id="finalized by somebody"),
+        pytest.param(left(auto_advance=False), FINALIZED, [StopKind.FINALIZED_BY_SOMEBODY], id="finalized by a person"),
         pytest.param(
-            left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.UNKNOWN), [UNKNOWN], id="by nobody knows"
+            left(auto_advance=False),
+            replace(FINALIZED, finalizer=Finalizer.UNKNOWN),
+            [UNKNOWN],
+            id="by whom is not known",
         ),
         pytest.param(
             left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.STRIPE), [], id="finalized by Stripe"
         ),
         pytest.param(left(auto_advance=False), replace(FINALIZED, finalizer=Finalizer.US), [], id="finalized by us"),
         pytest.param(
-            left(auto_advance=False), replace(FINALIZED, undone_at=PLANNED), [], id="finalized by somebody to go out"
+            left(auto_advance=False), replace(FINALIZED, undone_at=PLANNED), [], id="finalized by a person to go out"
         ),
     ],
 )

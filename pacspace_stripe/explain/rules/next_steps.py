@@ -19,7 +19,7 @@ _NEXT_STEPS: dict[Reason, str] = {
     Reason.DUPLICATE: _DRIFTED,
     Reason.CHANGED_AT_FINALIZATION: (
         "Its lines changed when Stripe finalized it, so its stamp says drifted. Compare the final lines with the"
-        " ledger; then void it in Stripe and bill again, or let it go with"
+        " ledger; then void it in Stripe and bill again, or release it with"
         " `pacspace-stripe release {invoice} --reason TEXT`."
     ),
     Reason.NOT_SETTLED: (
@@ -34,7 +34,7 @@ _NEXT_STEPS: dict[Reason, str] = {
     Reason.ROOT_STALE: (
         "PacSpace's checkpoint covers other records than the ledger has now. `pacspace-stripe evidence {invoice}` shows"
         " both; find out which records came later. If they belong to this period, only"
-        " `pacspace-stripe release {invoice} --reason TEXT` lets it go, and PacSpace's support can say why the"
+        " `pacspace-stripe release {invoice} --reason TEXT` releases it, and PacSpace's support can say why the"
         " checkpoint is frozen."
     ),
     Reason.LEDGER_UNAVAILABLE: (
@@ -51,8 +51,8 @@ _NEXT_STEPS: dict[Reason, str] = {
     ),
     Reason.UNKNOWN_SHAPE: (
         "This version cannot compare what is named above. Check whether a newer pacspace-stripe can; until then compare"
-        " that part by hand, and let the invoice go with `pacspace-stripe release {invoice} --reason TEXT` only if both"
-        " sides agree."
+        " that part by hand, and release the invoice with `pacspace-stripe release {invoice} --reason TEXT` only if"
+        " both sides agree."
     ),
     Reason.UNSUPPORTED_API_VERSION: (
         "Stripe answered in an API version that this version does not read. Install a newer pacspace-stripe; the"

@@ -195,7 +195,7 @@ class KeptBack:
     """Reason of the last finding that kept it back."""
     detail: str
     until: datetime | None = None
-    """Time of the check that found it right, or after which a person let it go."""
+    """Time of the check that found it right, or after which a person released it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,7 +264,7 @@ def warn(account: Account, subscription: StoredSubscription) -> None:
 
 
 def bill_first(account: Account, subscription: StoredSubscription, *, with_usage: bool = False) -> StoredInvoice | None:
-    """Make a subscription's first invoice: finalized at birth if charged automatically, else a draft."""
+    """Make a subscription's first invoice: finalized as it is made if charged automatically, else a draft."""
     lines: list[Line] = []
     for item in subscription.items:
         price = account.prices[item.price]

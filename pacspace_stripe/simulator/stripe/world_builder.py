@@ -125,7 +125,7 @@ class WorldBuilding(ItemBuilding):
             return next(self.account.events.older_than(None)).id
 
     def create_first_invoice(self, subscription: str, *, with_usage: bool = False) -> str | None:
-        """Make the first invoice of a new subscription, finalized at birth if charged automatically. Return its id."""
+        """Make a new subscription's first invoice, finalized as it is made if charged automatically. Return its id."""
         with self._lock:
             invoice = engine.bill_first(self.account, self._subscription(subscription), with_usage=with_usage)
             return invoice.id if invoice else None

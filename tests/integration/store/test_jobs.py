@@ -72,7 +72,7 @@ def seen(*, auto_advance: bool) -> FirstSight:
         pytest.param(replace(HELD, first=seen(auto_advance=True)), True, id="held by us"),
         pytest.param(replace(HELD, first=None), True, id="held by us, never read"),
         pytest.param(replace(HELD, position=Free(), first=seen(auto_advance=False)), True, id="held by another tool"),
-        pytest.param(replace(HELD, position=Free(), first=seen(auto_advance=True)), False, id="held by nobody"),
+        pytest.param(replace(HELD, position=Free(), first=seen(auto_advance=True)), False, id="not held"),
         pytest.param(replace(HELD, position=Free(), first=None), False, id="never read"),
         pytest.param(replace(HELD, position=Ended()), False, id="ended"),
     ],
