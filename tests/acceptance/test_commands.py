@@ -27,7 +27,7 @@ REASON = "agreed with the customer by phone"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Street:
-    """Invoices that only commands look after: nothing serves here."""
+    """Invoices that only commands check: no process serves here."""
 
     place: Town
     matched: Bill
@@ -37,7 +37,7 @@ class Street:
     swept: tuple[subprocess.CompletedProcess[str], ...]
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """One command, with some settings changed."""
+        """Run one command, with some settings changed."""
         environment = self.place.stack.environment
         before = dict(environment)
         environment.update(changes)
@@ -75,7 +75,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """The line and the hint that a command ends with when it cannot do what was asked."""
+    """Return the line and the hint with which a failed command ends."""
     assert done.stdout == ""
     said, hint = done.stderr.splitlines()
     assert said.startswith("pacspace-stripe: ")

@@ -70,13 +70,13 @@ def test_every_scenario_ends_as_expected(tmp_path: Path) -> None:
 def test_an_unexpected_end_state_fails_the_demo(tmp_path: Path) -> None:
     output = tmp_path / "output"
     playing = demo("--output", str(output), "--only", "matched", "--patience", "12")
-    # Given a Stripe whose payments fail, which nobody told the demo
+    # Given a Stripe whose payments fail, which the demo does not know
     announced = output / "closed" / "simulators.env"
     wait_for("the simulators", lambda: announced.exists() and "PACSPACE_API_BASE_URL=" in announced.read_text())
     [url] = [line.partition("=")[2] for line in announced.read_text().splitlines() if line.startswith("STRIPE_API_B")]
     fault = {"method": "configure", "args": {"payments_succeed": False}}
     httpx.post(f"{url}/_simulator/call", json=fault, timeout=30, trust_env=False).raise_for_status()
-    # Then it waits for the payment, says what it found instead, and fails
+    # Then the demo waits for the payment, prints the end state that it found, and fails
     said, complaints = playing.communicate(timeout=PATIENCE)
     assert playing.returncode == 1
     assert "waited 12 s for a released invoice" in said

@@ -1,4 +1,4 @@
-"""``kill -9`` of ``serve`` at random moments: nothing is lost, nothing is doubled, nothing wrong gets out."""
+"""``kill -9`` of ``serve`` at random moments: nothing is lost or doubled, and no wrong invoice leaves."""
 
 import os
 import time
@@ -98,7 +98,7 @@ def test_a_killed_process_loses_nothing_and_doubles_nothing(place: Town, seed: i
     begun_at = len(place.stripe.log())
     played = Round(place=place, seed=seed)
     played.begin()
-    # When the process dies while it holds their drafts, and the truth changes meanwhile
+    # When the process dies while it holds their drafts, and usage changes meanwhile
     played.die(requests=played.chance.randint(1, 20))
     assert {place.invoice(bill.invoice_id)["status"] for bill in played.late} == {"draft"}
     played.change_the_truth()

@@ -25,7 +25,7 @@ def test_serve_and_ten_commands_at_once_end_as_if_one_had_run(tmp_path: Path, da
 
 
 def at_once(place: Town) -> None:
-    # Given services that take their time, so that checks of one invoice would overlap
+    # Given slow vendors, so that checks of one invoice would overlap
     place.stripe("add_fault", name="slow", endpoint="* /v1/invoices/{id}*", seconds=0.25)
     place.pacspace("add_fault", name="slow", seconds=0.25)
     place.stack.serve()
@@ -70,12 +70,12 @@ def woken_late(place: Town) -> None:
     at_checkpoint, at_finalize = place.invoiced(name="paused"), place.invoiced(name="paused")
     place.until_held(at_checkpoint, at_finalize)
     place.quiet()
-    # When it stops with one in the middle of its checkpoint and one in the middle of being finalized
+    # When serve is paused in the middle of a checkpoint of one and of the finalization of the other
     place.pacspace("add_fault", name="slow", endpoint="GET /api/v1/verify/{proofRoot}", times=1, seconds=UNANSWERED)
     place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}/finalize", times=1, seconds=UNANSWERED)
     wait_for("one to be finalized", lambda: finalized(place, at_checkpoint, at_finalize), seconds=PATIENCE, every=0.01)
     pause(place, paused)
-    # and so does a command, in the middle of holding a third
+    # and a command is paused in the middle of the hold of a third
     held_by_command = place.invoiced(name="paused")
     place.stripe("add_fault", name="slow", endpoint="POST /v1/invoices/{id}", times=1, seconds=UNANSWERED)
     command = place.stack.launch(tmp_log(place), "check", held_by_command.invoice_id, "--apply")
@@ -89,7 +89,7 @@ def woken_late(place: Town) -> None:
     with place.store() as store:
         decided = [Links.of(store, bill).documents for bill in bills]
     written = place.all_writes()
-    # and when they wake up, they notice, and write nothing
+    # and when the paused processes continue, they find their leases lost and write nothing
     paused.send_signal(signal.SIGCONT)
     command.send_signal(signal.SIGCONT)
     assert command.wait(timeout=PATIENCE) == 1
@@ -102,7 +102,7 @@ def woken_late(place: Town) -> None:
     for bill in bills:
         assert place.writes(bill.invoice_id) == ALL_THERE_IS_TO_DO
         assert place.charged()[bill.invoice_id] == 1
-    # and the one that serves goes on serving
+    # and serve still answers
     assert httpx.get(f"http://127.0.0.1:{place.stack.port}/readyz", trust_env=False).status_code == 200
     paused.terminate()
     assert paused.wait(timeout=PATIENCE) == 0

@@ -30,7 +30,7 @@ SECONDS_TO_STOP = 30
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """One that serves and gets no webhooks but the test's."""
+    """Start a process that serves and gets no webhooks but the test's."""
     with town(tmp_path_factory.mktemp("endpoint"), seconds=600, log_format="json") as made:
         made.quiet()
         made.stack.serve()
@@ -56,7 +56,7 @@ def event(event_id: str, kind: str = "invoice.updated", invoice_id: str = "in_1"
 def sent(
     place: Town, body: Mapping[str, Any] | bytes, *, ago: timedelta = timedelta(0), secret: str | None = None
 ) -> int:
-    """The status of one delivery, signed as Stripe signs."""
+    """Send one delivery, signed as Stripe signs, and return the status of the answer."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     at = int((datetime.now(UTC) - ago).timestamp())
     key = (secret or place.stack.environment["STRIPE_WEBHOOK_SECRET"]).encode()
@@ -206,7 +206,7 @@ def get(place: Town, path: str) -> int:
 
 
 def test_a_storm_of_rate_limit_errors_ends_matched(tmp_path: Path) -> None:
-    # Given a Stripe that enforces its limits, an operator who thinks they are higher, and refusals on top
+    # Given a Stripe that enforces its limits and refuses some more requests, and a setting of higher limits
     with town(tmp_path, seconds=2, rate="200/200") as place:
         place.stripe("limit_rates", per_endpoint=5, overall=12)
         place.stripe("add_fault", name="429", probability=0.1)
@@ -230,14 +230,14 @@ def test_the_sweep_finds_invoices_when_every_webhook_is_lost(tmp_path: Path) -> 
         # invoice.created
         place.until_paid(matched)
         place.until_verdict("drifted", drifted, undone, void)
-        # invoice.updated: somebody undoes a hold
+        # invoice.updated: a person undoes a hold
         place.stripe("set_auto_advance_by_person", invoice=undone.invoice_id, auto_advance=True)
         place.until_held(undone)
-        # invoice.finalized, invoice.voided: somebody takes it in hand
+        # invoice.finalized, invoice.voided: a person finalizes and voids the invoice
         by_person(place, void, "finalize", auto_advance="false")
         by_person(place, void, "void")
         place.until_verdict("ended", void)
-        # and when the truth changes there is no event at all
+        # a change in the ledger, about which Stripe sends no event
         place.record(drifted.customer, "10")
         place.until_paid(drifted)
         assert place.charged() == {matched.invoice_id: 1, drifted.invoice_id: 1}
@@ -267,7 +267,7 @@ def test_observing_reaches_the_same_verdicts_and_writes_nothing(tmp_path: Path) 
 
 def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
     with town(tmp_path, seconds=600, fail="open", retry="10m", sweep="10m") as place:
-        # Given a draft that Stripe's own clock would let go
+        # Given a draft with a backstop, which Stripe finalizes by its own clock
         serving = place.stack.serve()
         bill = place.invoiced()
         wait_for("the backstop", lambda: place.writes(bill.invoice_id) == ["backstop"], seconds=PATIENCE)
@@ -277,7 +277,7 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
         serving = place.stack.serve()
         place.until_held(bill)
         ended(serving)
-        # When it is only observed, the hold that was inherited is reported, and stays
+        # When the mode is observe, the hold of the earlier process is reported, and stays
         place.stack.environment["PACSPACE_STRIPE_MODE"] = "observe"
         serving = place.stack.serve()
         place.until_verdict("matched", bill)
@@ -289,7 +289,7 @@ def test_a_new_policy_wakes_what_the_old_one_held(tmp_path: Path) -> None:
 def test_two_processes_on_one_database_share_the_work(tmp_path: Path, postgresql_url: str) -> None:
     with town(tmp_path, database_url=postgresql_url, seconds=12) as place:
         place.stripe("add_fault", name="slow", endpoint="GET /v1/invoices/{id}", seconds=0.2)
-        # Given two that start at once, on a database with nothing in it
+        # Given two processes that start at once, on an empty database
         second = free_port()
         with ThreadPoolExecutor() as starts:
             list(starts.map(place.stack.serve, (None, second)))
@@ -316,7 +316,7 @@ def test_serve_stops_in_the_middle_of_its_work(tmp_path: Path) -> None:
         bills = [place.invoiced() for _ in range(3)]
         place.until_checking(*bills)
         ended(process)
-        # And whoever comes next finishes it.
+        # Then the next process finishes the work.
         place.stripe("clear_faults")
         place.stack.serve()
         place.until_held(*bills)

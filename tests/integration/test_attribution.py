@@ -18,7 +18,7 @@ class Busy(World):
     def _answer(self, request: httpx.Request) -> httpx.Response:
         answer = super()._answer(request)
         if DERIVE in request.url.path and self.clock.now() > PERIOD_END:
-            # A list of several pages that is not over yet need not add up: PacSpace documents no order.
+            # Only spans that are over are listed: the pages of others need not add up while records come in.
             assert datetime.fromisoformat(request.url.params["endDate"]) <= self.clock.now()
             self.clock.advance(1)
             self.record("1", at=self.clock.now())

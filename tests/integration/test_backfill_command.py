@@ -214,7 +214,7 @@ def test_the_remaining_time_does_not_grow_while_the_rate_does_not_fall(
     lines = capsys.readouterr().err.splitlines()
     said = [re.search(r"about (\S+h)?\s?(\S+m)?\s?(\S+s)? left", one) for one in lines]
     left = [duration(*one.groups()) if one else None for one in said]
-    # Once more are listed than were estimated, it says so instead: the next figure is another estimate.
+    # Once more are listed than were estimated, the line says that the time left is unknown, until the next estimate.
     for known, part in groupby(left, key=lambda seconds: seconds is not None):
         shown = list(part)
         assert not known or shown == sorted(shown, reverse=True, key=lambda seconds: seconds or 0)
@@ -291,7 +291,7 @@ def test_ctrl_c_reports_the_real_writes_and_resume_counts_each_once(desk: Desk, 
     assert 5 <= int(stamped) + more[0] == posts(desk) < len(ids)
     assert int(pdfs) + more[1] == len(list(folder.iterdir()))
     assert f"not finished, {stamped} invoices done" in stopped.stderr
-    # And the rest is done once, and all of it counted once.
+    # The resumed run does the rest once, and counts each invoice once.
     done = desk.run(*command, "--resume")
     assert done.exit_code == 0, done.output
     assert "12 stamped in their metadata, 0 carried their stamp already" in done.stdout

@@ -1,4 +1,4 @@
-"""Changes of our stamp by somebody else: noticed, audited, alerted and put back; nothing leaves without it."""
+"""Changes of our stamp by another party: noticed, audited, alerted and put back; nothing leaves without it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_a_stamp_changed_weeks_after_it_was_paid_is_put_back(
 def test_a_stamp_of_an_earlier_version_is_put_back_as_the_pdf_names_it(tmp_path: Path) -> None:
     with world(tmp_path, sweep="6h") as made:
         before = paid(made)
-        # An earlier version kept no metadata of its stamps, and its evidence said nothing of the attribution.
+        # An earlier version kept no metadata of its stamps, and its evidence did not name the attribution.
         leased = made.app.store.jobs.acquire(JobKind.INVOICE, made.invoice_id, MINUTE)
         stamped = made.memory().stamp
         assert leased is not None
@@ -171,7 +171,7 @@ def test_a_tool_that_removes_the_stamp_again_and_again_is_left_to_people(tmp_pat
 
 
 def kept_back(made: World) -> None:
-    """A draft that somebody else keeps back, stamped."""
+    """Return a stamped draft that another party keeps back."""
     made.subscribe(customer_footer="Acme Ltd.")
     made.use("100")
     made.run(HOUR + MINUTE)

@@ -1,4 +1,4 @@
-"""A database in which an earlier version wrote evidence: lines by their ids alone, and no word of confirmations."""
+"""A database in which an earlier version wrote evidence: lines by their ids alone, and no confirmations."""
 
 import json
 from pathlib import Path

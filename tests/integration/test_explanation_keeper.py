@@ -54,7 +54,7 @@ def explained(made: World) -> Explained | None:
 
 
 class PlannedExplainer:
-    """Gives one fixed explanation, and remembers the findings that it was asked about."""
+    """An explainer with one fixed explanation, which remembers the findings that it was asked about."""
 
     def __init__(self, *, failing: Exception | None = None) -> None:
         self.asked: list[Finding] = []

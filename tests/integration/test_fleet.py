@@ -189,7 +189,7 @@ def test_renewing_beside_busy_transactions_never_deadlocks(database_url: str) ->
 
 @dataclass
 class Vendor:
-    """Answers everything, and remembers when it was asked."""
+    """A vendor that answers every request, and remembers the times of the requests."""
 
     asked_at: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -372,7 +372,7 @@ class Table:
 
 @dataclass
 class TableFleet:
-    """One process's way to it."""
+    """The access of one process to the table."""
 
     table: Table
     name: str

@@ -19,14 +19,14 @@ POLICIES: list[dict[str, str]] = [{}, {"finalize": "fast"}, {"fail": "open"}]
 
 
 def delete(made: World, path: str, **params: str) -> None:
-    """Somebody's own request of Stripe."""
+    """Send a person's own request to Stripe."""
     url, headers = f"http://127.0.0.1:1{path}", {"Authorization": "Bearer sk_test_simulator"}
     answer = made.stripe(httpx.Request("DELETE", url, headers=headers, params=params))
     assert answer.status_code == 200, answer.text
 
 
 def held(made: World, **options: Any) -> str:  # noqa: ANN401 - the simulator's own
-    """A right invoice, ten minutes after it was made; its subscription."""
+    """Hold a right invoice, ten minutes after it was made; return its subscription."""
     subscription = made.subscribe(**options)
     made.use("5")
     made.run(HOUR + 10 * MINUTE)

@@ -603,7 +603,7 @@ def test_a_lasting_429_of_the_ledger_counts_as_no_answer(tmp_path: Path) -> None
 
 
 def ask(made: World, path: str, **form: str) -> None:
-    """Somebody's own request of Stripe."""
+    """Send a person's own request to Stripe."""
     headers = {"Authorization": "Bearer sk_test_simulator"}
     answer = made.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
     assert answer.status_code == 200, answer.text

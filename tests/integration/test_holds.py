@@ -32,7 +32,7 @@ class Forgetful(World):
 
 
 def lose_database(made: World) -> None:
-    """A new, empty one; the sweep finds what there is at Stripe."""
+    """Start with a new, empty database; the sweep finds the invoices at Stripe."""
     made.database_url = f"sqlite:///{made.folder / 'new.db'}"
     made.app.close()
     made.queue.clear()

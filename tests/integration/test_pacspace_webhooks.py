@@ -45,7 +45,7 @@ def checks(made: World) -> int:
 
 @contextlib.contextmanager
 def held(folder: Path, database_url: str | None = None, **settings: str) -> Iterator[World]:
-    """An invoice that is held: billed 100, recorded 90, and the next look an hour away."""
+    """An invoice that is held: billed 100, recorded 90, and the next check an hour away."""
     with world(folder, **settings) as made:
         if database_url is not None:
             made.app.close()
@@ -298,7 +298,7 @@ def headers(body: bytes = BODY, **more: str) -> dict[str, str]:
 
 @dataclass
 class Nobody:
-    """Stripe's receiver, of whom nothing is asked here."""
+    """Stripe's receiver, which these tests do not use."""
 
     def receive(self, body: bytes, signature_header: str | None) -> Receipt:
         raise NotImplementedError

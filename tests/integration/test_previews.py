@@ -229,7 +229,7 @@ class Stated(Previewed):
                 self.bill("3", at=MIDDLE)
 
     def _ask(self, path: str, **form: str) -> None:
-        """Somebody's own request of Stripe, which may refuse it."""
+        """Send a person's own request to Stripe, which may refuse it."""
         headers = {"Authorization": "Bearer sk_test_simulator"}
         self.stripe(httpx.Request("POST", f"http://127.0.0.1:1{path}", headers=headers, data=form))
 

@@ -115,7 +115,7 @@ def recorded(made: World) -> None:
 
 
 def nothing(_: World) -> None:
-    """Nothing happens but time."""
+    """Do nothing: only time passes."""
 
 
 def waived(made: World) -> None:

@@ -83,7 +83,7 @@ def test_a_lasting_fault_is_unavailable(fault: str, error: type[RemoteError]) ->
     with pytest.raises(error) as trouble:
         world.api.update_invoice(invoice_id, auto_advance=False)
     assert type(trouble.value) is error
-    # Stripe would answer a key with its first 500 for a day; every other trouble is asked about under the same key.
+    # Stripe repeats a first 500 for the same key for a day; after any other failure the same key is sent again.
     assert len({request.headers["Idempotency-Key"] for request in world.seen}) == (3 if fault == "500" else 1)
 
 
@@ -106,7 +106,7 @@ def test_stripes_limits_are_kept_without_a_single_429() -> None:
 
 @dataclass
 class Reply:
-    """Answers everything with one response."""
+    """A vendor that answers every request with one response."""
 
     status: int
     content: bytes | Any

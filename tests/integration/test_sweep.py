@@ -56,7 +56,7 @@ def looked_at_since(made: World, event: dict[str, Any]) -> bool:
 
 
 def nothing(_: World) -> None:
-    """The period just ends."""
+    """Do nothing: the period just ends."""
 
 
 def warned(made: World) -> None:
