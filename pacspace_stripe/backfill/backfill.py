@@ -111,7 +111,7 @@ class Backfill:
         here: ListPosition | None = place
         coming = reads.submit(self._read, selection, place)
         while here is not None:
-            # Finished portions are yielded while the next page is read, and also if it cannot be read.
+            # Finished portions are yielded while the next page is read, even if it cannot be read.
             while in_check and not coming.done():
                 yield _first(in_check)
             try:

@@ -65,7 +65,7 @@ class Comparer:
     """Meter reads of earlier checks of this invoice, by ``WindowResult.key``: a drift needs two equal reads."""
 
     def with_meter_reads(self, reads: Mapping[str, MeterRead]) -> "Comparer":
-        """Return the comparer for one invoice, of which earlier checks read this."""
+        """Return the comparer for one invoice, with the meter reads of its earlier checks."""
         return replace(self, meter_reads=reads)
 
     @property
@@ -141,7 +141,7 @@ class Comparer:
         balance = self.ledger.recorded(account, window, usage.meter)
         if isinstance(balance, UnclearRecords):
             unclear = usage.result(balance.reason, balance.detail)
-            # An early warning fixes by a checkpoint what was read all the same.
+            # An early warning checkpoints what was read, although it cannot be compared.
             return replace(unclear, selected=balance.read.whole) if balance.read and invoice is None else unclear
         result = compare_figures(usage, balance, self.policy.usage_sign, self.policy.tolerance)
         if result.reason is Reason.ZERO:

@@ -61,7 +61,7 @@ class Findings:
         if not usages:
             detail = "its metered lines are gone: look up in Stripe what changed, or release it with a reason"
             return Finding(verdict=Verdict.UNPROVEN, reason=Reason.UNKNOWN_SHAPE, detail=detail, windows=())
-        # Observed, an invoice that advances is one that the gate would have held and finalized itself.
+        # In observe mode, an invoice that advances is one that the gate would have held and finalized itself.
         observing = self.policy.mode is Mode.OBSERVE and invoice.auto_advance
         return self.comparer.with_meter_reads(state.reads).compare(
             invoice,

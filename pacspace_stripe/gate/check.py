@@ -10,8 +10,8 @@
 8. Give the lease back.      With the time of the next check.
 
 Each step takes a :class:`Case`, which is the invoice state with what was read, and returns a new one; a step that ends
-the check returns a :class:`CheckOutcome`. Nothing else is kept between steps but the list of steps for people. Steps 2
-and 3 in detail are in ``intake``.
+the check returns a :class:`CheckOutcome`. Nothing else is kept between steps but the list of steps for people.
+``intake`` has the details of steps 2 and 3.
 """
 
 import logging

@@ -15,7 +15,7 @@ from pacspace_stripe.vocabulary.webhooks import INVOICE_SENT_ARRIVES, EventType
 
 
 def with_updates(services: Services, state: InvoiceState) -> InvoiceState:
-    """Return the state with what updates of another party under our hold say of ``auto_advance``."""
+    """Return the state with the last change of ``auto_advance`` by another party under our hold."""
     journal, stopped_at = services.store.journal, state.stopped_at
     unread: tuple[datetime, ...] = ()
     for at in journal.pending_updates(state.invoice_id):
@@ -67,7 +67,7 @@ def was_deleted(services: Services, state: InvoiceState, now: datetime) -> bool:
 
 
 def was_mailed(services: Services, invoice: Invoice) -> bool | None:
-    """Return whether Stripe mailed the invoice; None when no event would have said so."""
+    """Return whether Stripe mailed the invoice; None when this endpoint gets no event about it."""
     journal = services.store.journal
     if invoice.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY:
         return False

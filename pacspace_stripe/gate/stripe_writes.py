@@ -75,7 +75,7 @@ class StripeWrites:
         if printed := self._printed(invoice, state, finding):
             return replace(state, evidence_sha256=printed)
         chain = invoice.subscription_id or invoice.invoice_id
-        # Without the lease, the chain is not ours to extend: the process that has it now decides.
+        # Without the lease, only the process that has it now may extend the chain.
         self.leased.guard()
         sealed = self.store.chains.append(core, chain=chain, job_id=invoice.invoice_id, decided_at=self.now)
         done = replace(state, evidence_sha256=sealed.sha256, evidence_core=known)
@@ -218,7 +218,7 @@ class StripeWrites:
         if changes:
             self._noted("put_back", invoice, changed=str(changed))
             self.stripe.update_invoice(invoice.invoice_id, **changes)
-        # Counted once Stripe took it: a write without an answer does not tell who changes the stamp.
+        # Counted once Stripe took it: a write without an answer does not show who changes the stamp.
         done = replace(state, put_back=state.put_back + 1)
         self.leased.save(done)
         metadata = {key: value for key, value in {**invoice.metadata, **changed.metadata}.items() if value}
@@ -239,7 +239,7 @@ class StripeWrites:
         try:
             self.stripe.finalize_invoice(invoice.invoice_id)
         except NotEditable:
-            # Another party finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events tell.
+            # Another party finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events show that.
             self.leased.save(state)
             raise
         done = intent.at_step(HoldStep.FINALIZED)

@@ -63,7 +63,7 @@ class Selection:
 
     @property
     def takes_all_of_a_time(self) -> bool:
-        """True if every delta counts whose place in time is the window, whichever clock places it."""
+        """True if every delta that a clock places in the window counts."""
         return self.meter_from == BY_ACCOUNT and not self.exclude_reasons and not self.reads
 
     @property
