@@ -2,8 +2,8 @@
 
 The ledger's records of one account and time vouch for one invoice. Two that overlap in time bill the same only if the
 overlap holds a record: a move to a new subscription often overlaps by seconds without any. So the ledger is asked about
-the overlap alone, and about what it still has to verify there. A record that comes later holds whichever of the two
-invoices has not left, as any other record in the overlap does.
+the overlap alone, and about what it still has to verify there. A later record in the overlap holds the invoice of
+the two that has not left yet.
 """
 
 from collections.abc import Iterable

@@ -239,7 +239,7 @@ class StripeWrites:
         try:
             self.stripe.finalize_invoice(invoice.invoice_id)
         except NotEditable:
-            # Another party finalized it, perhaps to void it, or an earlier request of ours did: Stripe's events show that.
+            # Another party finalized it, maybe to void it, or an earlier request of ours did: Stripe's events show it.
             self.leased.save(state)
             raise
         done = intent.at_step(HoldStep.FINALIZED)
