@@ -79,8 +79,8 @@ _PAGES = (
 _ISSUER = "That this is what the vendor stamped on the invoice: no stamp at Stripe was compared."
 _EVIDENCE = "What was compared: the stamp only names the evidence. Ask the vendor for the statement, and verify that."
 _UNBACKED = (
-    "What was recorded, where no proof root covers it: only the vendor says those figures, not PacSpace. Only the "
-    "vendor can read a settlement record."
+    "What was recorded, where no proof root covers it: nothing of PacSpace stands behind those figures but the "
+    "vendor's word. Only the vendor can read a settlement record."
 )
 _CHAIN = "That the public chain has each proof root: PacSpace did not confirm it for all of them."
 _KNOWN = "That PacSpace knows the proof root: it was not asked."
