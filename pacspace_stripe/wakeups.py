@@ -160,6 +160,9 @@ class Wakeups:
                 named = upcoming_job_id(event.subscription_id, event.period_end) if event.subscription_id else None
                 if named is not None:
                     return Wakeup(kind=JobKind.UPCOMING, job_id=named)
+                if outcome == FOUND_BY_SWEEP:
+                    # It was never delivered: it does not show what this endpoint's events name.
+                    return Wakeup(kind=JobKind.UPCOMING, idle_outcome=LEFT_TO_THE_SWEEP)
                 return Wakeup(
                     kind=JobKind.UPCOMING,
                     idle_outcome=LEFT_TO_THE_SWEEP,

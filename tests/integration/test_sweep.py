@@ -16,8 +16,9 @@ from pacspace_stripe.errors import LeaseBusy, RemoteRefused, RemoteUnavailable, 
 from pacspace_stripe.gate.early_warning import upcoming_job_id
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.store import JobKind
-from pacspace_stripe.vocabulary.webhooks import SUBSCRIBED, EventType
-from pacspace_stripe.wakeups import SWEEP_ID
+from pacspace_stripe.stripe_api.events import event_in
+from pacspace_stripe.vocabulary.webhooks import FOUND_BY_SWEEP, SUBSCRIBED, EventType
+from pacspace_stripe.wakeups import SWEEP_ID, UPCOMING_WITHOUT_PERIOD
 from tests.integration.test_gate import ask, kinds, verdict
 from tests.integration.test_holds import Forgetful
 from tests.support.worlds import ENVIRONMENT, PERIOD_END, START, World, world
@@ -302,6 +303,15 @@ def test_a_subscription_with_upcoming_events_is_left_to_stripe_until_the_day_bef
         assert warning(made) is None
         made.run(2 * HOUR)
         assert warning(made) == "matched"
+
+
+def test_only_a_delivered_event_shows_that_the_endpoint_names_no_period(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        wakeups, journal = made.app.sweep.wakeups, made.app.store.journal
+        for number, (outcome, known) in enumerate([(FOUND_BY_SWEEP, None), ("queued", "yes")]):
+            data = {"id": f"evt_{number}", "type": "v1.invoice.upcoming", "created": "2026-10-01T00:00:00Z"}
+            wakeups.take(event_in({"object": "v2.core.event", "livemode": False, **data}), outcome)
+            assert journal.fact(UPCOMING_WITHOUT_PERIOD) == known
 
 
 def test_no_early_warning_is_begun_twice_or_without_a_meter(tmp_path: Path) -> None:
