@@ -513,13 +513,16 @@ class GapFigures(PacSpaceModel):
     gaps: _Listed = None
     missing: _Listed = None
     missing_sequences: _Listed = None
-    has_gaps: Flag | None = None
+    has_gaps: object = None
+    """Read only where the numbers are 0: it may contradict them. Anything but true and false is refused there."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "GapFigures":
         """Refuse an answer that names no number, or names gaps in one place and none in another."""
         if not self._named:
             refuse("gaps is missing")
+        if not self.count and not isinstance(self.has_gaps, bool | None):
+            refuse("hasGaps is not true or false")
         if not self.count and (any(self._named) or self.has_gaps):
             refuse("gaps contradict each other")
         return self

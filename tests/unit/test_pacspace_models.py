@@ -257,6 +257,7 @@ def test_a_row_of_activity_that_cannot_be_read_is_refused(item: object) -> None:
         ({"totalGaps": 2, "gaps": [{}]}, 2),
         ({"missing": ["3", "4"]}, 2),
         ({"missingSequences": []}, 0),
+        ({"totalGaps": 2, "hasGaps": "yes"}, 2),
     ],
 )
 def test_gaps_are_counted_in_the_known_shapes(data: Mapping[str, object], gaps: int) -> None:
@@ -268,7 +269,7 @@ def test_gaps_are_counted_in_the_known_shapes(data: Mapping[str, object], gaps: 
     [
         *({}, {"complete": True}, {"gaps": None}, {"gaps": 3}, {"totalGaps": "2"}),
         *({"totalGaps": 0, "gaps": [{}]}, {"missingCount": 0, "missing": [3]}, {"totalGaps": 0, "hasGaps": True}),
-        {"totalGaps": 0, "gaps": None},
+        *({"totalGaps": 0, "gaps": None}, {"totalGaps": 0, "hasGaps": "yes"}),
     ],
 )
 def test_gaps_in_another_shape_are_refused(data: Mapping[str, object]) -> None:
