@@ -5,11 +5,11 @@ each other, raise UnexpectedAnswer: neither value is believed. Pure.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -151,10 +151,10 @@ class PacSpaceModel(BaseModel):
         if not isinstance(data, Mapping):
             return data
         kept = dict(data)
-        for names in _spellings(cls):
+        for names, comparable in _spellings(cls):
             values = [kept.pop(name) for name in names if name in kept]
             found = [value for value in values if value is not None]
-            if any(_comparable(value) != _comparable(found[0]) for value in found):
+            if any(comparable(value) != comparable(found[0]) for value in found):
                 refuse(f"{'/'.join(names)} contradict each other")
             if values:
                 kept[names[0]] = found[0] if found else None
@@ -162,16 +162,32 @@ class PacSpaceModel(BaseModel):
 
 
 @cache
-def _spellings(model: type[PacSpaceModel]) -> tuple[tuple[str, ...], ...]:
-    """Return the names of each field that PacSpace spells in several ways."""
-    aliases = (field.validation_alias for field in model.model_fields.values())
-    choices = (alias.choices for alias in aliases if isinstance(alias, AliasChoices))
-    return tuple(tuple(name for name in names if isinstance(name, str)) for names in choices)
+def _spellings(model: type[PacSpaceModel]) -> tuple[tuple[tuple[str, ...], Callable[[object], object]], ...]:
+    """Return the names of each field that PacSpace spells in several ways, and how its values are compared."""
+    fields = [
+        (field.validation_alias.choices, field.annotation)
+        for field in model.model_fields.values()
+        if isinstance(field.validation_alias, AliasChoices)
+    ]
+    return tuple(
+        (tuple(name for name in names if isinstance(name, str)), _as_number if _is_number(kind) else _as_sent)
+        for names, kind in fields
+    )
 
 
-def _comparable(value: object) -> object:
+def _is_number(kind: object) -> bool:
+    return kind is Decimal or any(map(_is_number, get_args(kind)))
+
+
+def _as_number(value: object) -> object:
+    """Return an exact number, which one spelling may have as text and the other one not."""
     number = decimal_of(value)
     return (isinstance(value, bool), value if number is None else number)
+
+
+def _as_sent(value: object) -> object:
+    """Return a value with its type: the text ``1`` is no count, and another id than ``1.0``."""
+    return (type(value), value)
 
 
 Model = TypeVar("Model", bound=PacSpaceModel)

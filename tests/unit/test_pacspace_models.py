@@ -80,6 +80,7 @@ def test_a_balance_is_read_in_every_spelling(data: Mapping[str, object], net: De
         ({"computedBalance": -5, "deltasCount": Decimal("5.0")}, "deltasCount"),
         ({"computedBalance": -5, "deltasCount": -1}, "deltasCount is negative"),
         ({"computedBalance": -5, "deltasCount": 5, "deltaCount": 6}, "deltasCount/deltaCount contradict"),
+        ({"computedBalance": -5, "deltasCount": 5, "deltaCount": "5"}, "deltasCount/deltaCount contradict"),
         ({"computedBalance": -5, "deltasCount": 5, "customerId": "other"}, "customerId is not the one"),
     ],
 )
@@ -452,6 +453,7 @@ def test_any_other_sequence_number_is_refused(value: object) -> None:
     "data",
     [
         {"recordId": "a", "anchorId": "b"},
+        {"recordId": "1", "anchorId": "1.0"},
         {"delta": 1, "amount": 2},
         {"metadata": [1]},
         {"createdAt": "yesterday"},
