@@ -286,7 +286,9 @@ class Jobs:
 
     def stamped(self, job_ids: Sequence[str]) -> list[InvoiceState]:
         """Return the states of those of the given invoices that carry, or should carry, a stamp of ours."""
-        is_stamped = jobs.c.state["stamp", "evidence_sha256"].as_string().is_not(None)
+        # Up to revision 0007 a row had its stamp as `stamped`, and processes of that version may still write some.
+        names = ("stamp", "stamped")
+        is_stamped = sa.or_(*(jobs.c.state[name, "evidence_sha256"].as_string().is_not(None) for name in names))
         return self._states(sa.select(jobs.c.state).where(jobs.c.job_id.in_(job_ids), is_stamped))
 
     def given_up(self, job_ids: Sequence[str]) -> set[str]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pacspace_stripe.gate.rules.state import Waiver
 from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
-from pacspace_stripe.store import Store
+from pacspace_stripe.store import JobKind, Store
 from tests.integration.test_gate import ask
 from tests.support.old_states import JOBS, OLD_ROWS, old_row, revision, take_back_to_0007, write_old_rows
 from tests.support.settings import CREDENTIALS
@@ -51,6 +51,15 @@ def test_every_row_of_the_previous_version_is_migrated_and_can_be_taken_back(sto
     decided_by = ("held", "blocked", "past", "finalized_by_us", "updates_unread", "backstop_at", "stamped")
     for row, kept in zip(OLD_ROWS, back, strict=True):
         assert {name: kept[name] for name in decided_by} == {name: row[name] for name in decided_by}
+
+
+def test_rows_that_the_previous_version_writes_after_the_migration_are_found(store: Store) -> None:
+    store.migrate()
+    stamped = [row for row in OLD_ROWS if row["stamped"]]
+    for number, row in enumerate(stamped):
+        store.triggers.request(JobKind.INVOICE, f"in_{number:02}")
+        write_old_rows(store, {f"in_{number:02}": row})
+    assert len(store.jobs.stamped([f"in_{number:02}" for number in range(len(stamped))])) == len(stamped) > 0
 
 
 # -- the gate goes on -------------------------------------------------------------------------------------------------
