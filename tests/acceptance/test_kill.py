@@ -17,7 +17,7 @@ SEEDS = [
     *range(1, ROUNDS + 1),
     *(pytest.param(100 + seed, marks=pytest.mark.soak) for seed in range(1, SOAK_ROUNDS + 1)),
 ]
-SECONDS = 12
+SECONDS = 20
 """From a draft to its finalization: a killed ``serve`` is back, and its lease is over, before Stripe finalizes a draft
 whose event was taken and that was not held yet."""
 RETRY = "500ms,500ms,1s,1s,2s,4s,15s"
