@@ -1,12 +1,16 @@
 """A world in one process: both simulators, the product and one clock. Tests say what happens, then read the state."""
 
+import atexit
 import contextlib
 import hmac
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ from pacspace_stripe.settings import load_settings
 from pacspace_stripe.simulator.clock import ManualClock
 from pacspace_stripe.simulator.pacspace import PacSpaceSimulator
 from pacspace_stripe.simulator.stripe import StripeSimulator
-from pacspace_stripe.store import JobKind
+from pacspace_stripe.store import JobKind, Store
 from pacspace_stripe.verify import StepOutcome
 from pacspace_stripe.verify.consistency import place, problems
 from pacspace_stripe.wakeups import Receipt
@@ -41,6 +45,17 @@ ENVIRONMENT = {
     "PACSPACE_API_BASE_URL": "http://127.0.0.1:2",
 }
 STRIPE_PORT = 1
+
+
+@cache
+def _empty_database() -> Path:
+    """Return an SQLite database with our tables and nothing in them, made once per process."""
+    path = Path(tempfile.mkdtemp()) / "empty.db"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    store = Store(f"sqlite:///{path}", now=lambda: START, lost_after=timedelta(seconds=35))
+    store.migrate()
+    store.close()
+    return path
 
 
 @dataclass
@@ -64,6 +79,9 @@ class World:
         self._at_stripe = Checked(self.stripe) if self.validated else self.stripe
         self.ledger = PacSpaceSimulator(self.clock, base_url=ENVIRONMENT["PACSPACE_API_BASE_URL"], seed=self.seed)
         self.queue: list[tuple[JobKind, str, int]] = []
+        if self.database_url is None and not (self.folder / "world.db").exists():
+            # Migrating an empty database takes as long as two checks; a copy of one takes none.
+            shutil.copyfile(_empty_database(), self.folder / "world.db")
         self.app = self.restart()
         self.meter = self.stripe.add_meter(METER)
         self.price = self.stripe.add_price(self.meter)
