@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.generated.attempts import folder, tried
 
-WORLDS = 30
+WORLDS = 20
 ONCE_WRONG = (596, 1065, 1310)
 """Seeds beyond the first ones: a lease kept from a block that ended, a waiver of a line that lagged its meter, ..."""
 SOAK_WORLDS = int(os.environ.get("SOAK_WORLDS", "4000"))

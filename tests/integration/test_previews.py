@@ -242,7 +242,7 @@ class Stated(Previewed):
 
 @pytest.mark.no_cover
 @pytest.mark.usefixtures("quiet")
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(
     policy=POLICIES,
     finding=FINDINGS,
