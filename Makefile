@@ -42,7 +42,7 @@ check: $(READY) ## the gate: format, lint, types, import contracts, tests with c
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
-docs: $(READY) ## write the generated parts of the documents anew
+docs: $(READY) ## write the generated parts of the documents again
 	$(BIN)/pytest -q tests/unit/test_docs.py --write-docs
 
 soak: $(READY) ## run the long tests; SOAK='--stop-after 30' ends after that many minutes
@@ -54,7 +54,7 @@ bench: $(READY) ## measure the budgets of speed and memory
 measure: $(READY) ## print the measures of the house: sizes, names, openings of docstrings
 	@$(BIN)/python -m tests.support.measure
 
-record: $(READY) ## record the adapters' cassettes anew: test modes whose keys are in the environment, else simulators
+record: $(READY) ## record the adapters' cassettes again: test modes whose keys are in the environment, else simulators
 	$(BIN)/python -m tests.support.recordings
 
 clean: ## remove everything that was made here, .venv too

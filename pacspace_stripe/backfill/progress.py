@@ -15,7 +15,7 @@ from pacspace_stripe.vocabulary.invoices import ListedInvoice
 from pacspace_stripe.vocabulary.text import plural
 
 _STEPS = 200
-"""Parts of the selected time: the number of invoices is estimated anew where one of them ends."""
+"""Parts of the selected time: the number of invoices is estimated again where one of them ends."""
 _EVERY = 0.1
 """Seconds between two updates on a terminal."""
 _SLOWER = 0.9

@@ -29,7 +29,7 @@ class CsvReport:
 
     @classmethod
     def at(cls, path: Path, kept_bytes: int) -> Self:
-        """Begin anew, or continue after ``kept_bytes`` of an earlier run, whose further rows will be written again."""
+        """Start an empty file, or continue after ``kept_bytes`` of an earlier run; later rows are written again."""
         going_on = kept_bytes > 0 and path.exists() and path.stat().st_size >= kept_bytes
         file = path.open("r+" if going_on else "w", encoding="utf-8", newline="")
         if going_on:

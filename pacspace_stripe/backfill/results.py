@@ -222,7 +222,7 @@ class Bookmarks:
         self.store.journal.remember_fact(_name(selection, open_end=open_end), written)
 
     def forget(self, selection: BackfillSelection, *, open_end: bool) -> None:
-        """Delete the bookmark of a backfill that is finished or begins anew."""
+        """Delete the bookmark of a backfill that is finished or starts from the beginning."""
         self.store.journal.forget_fact(_name(selection, open_end=open_end))
 
 

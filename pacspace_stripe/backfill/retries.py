@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a backfill repeats and when it gives up. ``stop`` is set by a caller who wants it to end."""
+    """Rules for the retries of a backfill. ``stop`` is set by a caller who wants it to end."""
 
     stop: threading.Event
     busy_for: timedelta

@@ -55,7 +55,7 @@ def _preview(app: App, read: Invoice) -> CheckResult:
 
 
 def _early_warning(app: App, subscription_id: str, *, act: bool) -> CheckResult:
-    """Return the newest early warning of a subscription; with ``act``, compare anew first."""
+    """Return the newest early warning of a subscription; with ``act``, compare again first."""
     warnings = app.store.jobs.early_warnings(subscription_id)
     if not warnings:
         message = (

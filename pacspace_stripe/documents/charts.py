@@ -56,7 +56,7 @@ class ChartWindowValues:
     end: str
     """End of the period, which is not part of it."""
     sentence: str
-    """When, by how much and most likely why the two sides differ, in English."""
+    """Time, size and likely cause of the difference, in English."""
     days: list[DayValues]
     """Both sides day by day."""
     days_zero: int

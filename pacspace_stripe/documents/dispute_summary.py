@@ -48,7 +48,7 @@ class SummaryWindowValues:
     record_key: str | None
     """The key of the record that is the proof itself, with the settlement ledger, which has no roots."""
     sentence: str | None
-    """Where and most likely why both figures differ, naming no other customer; none when the cause is not known."""
+    """Place and likely cause of the difference, naming no other customer; empty when the cause is not known."""
     days: list[DayValues]
     """Both sides day by day, where they differ; empty when daily figures are not known."""
     days_zero: int

@@ -59,7 +59,7 @@ class UsageWindow:
     record_verified: bool = True
     """False for a settlement record that PacSpace has not verified: it proves nothing, so no footer names it."""
     sentence: str | None = None
-    """Where and most likely why the two figures differ, in English, without naming another customer."""
+    """Place and likely cause of the difference, in English, without naming another customer."""
     days: tuple[Day, ...] = ()
     """In order; empty when daily figures are not known."""
 
@@ -86,7 +86,7 @@ class StatementView:
     evidence: bytes
     """Canonical bytes of the decision, which are embedded in the PDF."""
     confirmed_at: datetime | None = None
-    """When the finalized invoice was found to bill what the decision names."""
+    """Time at which the finalized invoice was found to bill what the decision names."""
     footer: str
     """The text at the end of every page, as ``render_footer`` made it. One that is longer than an invoice's footer
     can be is replaced by a short one."""
@@ -118,7 +118,7 @@ class SummaryView:
     """True when the decision was made before the invoice was finalized."""
     decided_at: datetime
     confirmed_at: datetime | None
-    """When the finalized invoice was found to bill the same."""
+    """Time at which the finalized invoice was found to bill the same."""
     windows: tuple[UsageWindow, ...]
     evidence_sha256: str
     stamped: bool

@@ -1,4 +1,4 @@
-"""Where and why the two sides of a drifted invoice differ, and what can be done about it.
+"""Explanation of a drift: its place, its cause, and the corrections that are still possible.
 
 A drift is explained once, after the gate acted on it. An explanation decides nothing: whatever goes wrong here, the
 verdict, the hold and the next check stay what they are. It only reads, at most 60 requests per invoice, and gives way

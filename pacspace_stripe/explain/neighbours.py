@@ -1,4 +1,4 @@
-"""Where else the usage may be: the customer's other meters, and ledger accounts with the opposite drift.
+"""Other places of the missing usage: the customer's other meters, and ledger accounts with the opposite drift.
 
 Candidates come from the invoice and from our own store: PacSpace and Stripe are never scanned for all customers.
 """

@@ -34,7 +34,7 @@ _BEFORE = timedelta(days=1)
 _AFTER_BY_HOUR, _AFTER = timedelta(hours=96), timedelta(days=35)
 """The time after the window's end that is searched for late records: Stripe takes events of 35 days (FACTS 4.2)."""
 _DAYS_PER_ANSWER = 4
-"""Whole days whose hours come in one answer."""
+"""Number of whole days whose hours Stripe returns in one answer."""
 _MOST_RUNS = 16
 """Runs of such days that are read by hour."""
 _KEPT_REQUESTS = 25

@@ -1,7 +1,7 @@
 """One check: it takes one invoice one step towards its right end state, from fresh reads, at any time.
 
 1. Take the lease.           Only one process at a time acts on an invoice.
-2. Read.                     The invoice and all its lines are read anew; no earlier decision is replayed.
+2. Read.                     The invoice and all its lines are read again; no earlier decision is replayed.
 3. Nothing metered?          Then the invoice is not ours: it gets no hold and no write.
 4. Hold or backstop, wait.   At first sight the gate stops it, then it waits until usage has settled.
 5. Compare and prove.        Both figures of each window; only what matched is checkpointed and cross-checked.

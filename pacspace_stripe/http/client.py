@@ -237,7 +237,7 @@ class Transport:
         )
 
     def _body(self, call: Call, response: httpx.Response, until: datetime) -> bytes:
-        """Read the body in bounded time and size: httpx's own read timeout starts anew with every chunk."""
+        """Read the body in bounded time and size: httpx's own read timeout restarts with every chunk."""
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk

@@ -1,6 +1,6 @@
 """Connections on which a call ends by its deadline, however slowly the vendor connects, answers or reads.
 
-httpx's own read timeout starts anew with every byte that arrives. This module is a transport, httpx's documented
+httpx's own read timeout restarts with every byte that arrives. This module is a transport, httpx's documented
 seam, over a network backend, httpcore's documented seam. Proxies of the environment are used as httpx would.
 """
 

@@ -1,4 +1,4 @@
-"""When a call is repeated, and how long one try may take. Decisions only: no clock, no sleeping."""
+"""Retries of a call, and the time that one try may take. Decisions only: no clock, no sleeping."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

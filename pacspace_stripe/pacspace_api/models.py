@@ -105,11 +105,11 @@ class Delta(PacSpaceModel):
     sequence_number: Sequence | None = None
     """Counts the customer's deltas; PacSpace sends it as text."""
     recorded_at: Moment | None = Field(default=None, validation_alias=_RECORDED_AT[0])
-    """When PacSpace accepted it."""
+    """Time at which PacSpace accepted it."""
     verified_at: Moment | None = None
     verification_reference: Text | None = spelled(*_REFERENCES)
     error: Text | None = None
-    """Why it failed."""
+    """Reason of its failure."""
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from pacspace_stripe.vocabulary.canonical_json import Json
 _EVIDENCE = "evidence"
 _NOT_HERE = (
     "Set PACSPACE_STRIPE_DATABASE_URL to where it was stamped from. If that is lost, take pacspace_evidence_sha256 off"
-    " the invoice in Stripe, and `pacspace-stripe backfill --apply` compares and stamps it anew."
+    " the invoice in Stripe, and `pacspace-stripe backfill --apply` compares and stamps it again."
 )
 
 

@@ -110,7 +110,7 @@ coverage = sa.Table(
     sa.Column("customer_id", sa.String(255), nullable=False, server_default=""),
     sa.Index("ix_pacspace_claims_invoice", "invoice_id"),
 )
-"""Which invoice bills which ledger account for which window.
+"""Coverage: the invoice that bills a ledger account for a window.
 
 ``meter`` and ``customer_id`` are empty where an invoice covers the whole account.
 """

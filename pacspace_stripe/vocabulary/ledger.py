@@ -72,7 +72,7 @@ class LedgerDelta:
     amount: Decimal
     """Raw and signed, as PacSpace keeps it."""
     accepted_at: datetime
-    """When PacSpace accepted it: the clock of its own windows (CONTRACT 4)."""
+    """Time at which PacSpace accepted it: the clock of its own windows (CONTRACT 4)."""
     reason: str | None = None
     reference_id: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)

@@ -57,7 +57,7 @@ def test_a_receiver_that_does_not_answer_is_a_failed_delivery(world: StripeWorld
     assert world.simulator.account.outbox.next_due_at() is None
 
 
-def test_each_retry_is_signed_anew(world: StripeWorld) -> None:
+def test_each_retry_has_a_signature_of_its_own(world: StripeWorld) -> None:
     world.inbox.answer = lambda _: 500 if len(world.inbox.requests) == 1 else 200
     world.subscribe()
     world.run_until(MARCH + 6 * MINUTE)

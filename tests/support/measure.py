@@ -5,6 +5,7 @@ They are targets to look at, not gates to game. Sizes and counts leave the simul
 
 import argparse
 import ast
+import re
 import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from statistics import quantiles
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("pacspace_stripe", "webhooks")
-BAD_OPENINGS = ("What", "The same", "It", "Of", "As", "How", "Whether", "Those", "With")
+BAD_OPENINGS = re.compile(r"(What|The same|It|Of|As|How|Whether|Those|With|Where|When|Why|Who|Whose|Which)[ ',:]")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -50,14 +51,13 @@ def double_classes(product: Iterable[Module]) -> list[str]:
 
 def badly_opened(product: Iterable[Module]) -> list[str]:
     """Return a line per docstring, attributes' included, that opens with a word that style forbids."""
-    openings = tuple(f"{word}{end}" for word in BAD_OPENINGS for end in " ',:")
     said = (
         (f"{module.path}:{node.lineno}", node.value.value.strip())
         for module in product
         for node in module.nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     )
-    return [f"{place}: {text.splitlines()[0]}" for place, text in said if text.startswith(openings)]
+    return [f"{place}: {text.splitlines()[0]}" for place, text in said if BAD_OPENINGS.match(text)]
 
 
 def main() -> None:

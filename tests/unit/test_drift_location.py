@@ -1,4 +1,4 @@
-"""Where and why two sides differ: hand-made months, hour by hour. One table per rule, then what comes before what."""
+"""Place and cause of a drift: hand-made months, hour by hour. One table per rule, then what comes before what."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -313,7 +313,7 @@ def queue(window: RequestWindow, *waiters: Waiter) -> None:
 
 
 def served(window: RequestWindow, waiters: list[Waiter], clock: ManualClock, seconds: float) -> list[Waiter]:
-    """Who got a turn in so many seconds, when all look again all the time."""
+    """Return the callers that got a turn within some seconds, when all of them ask all the time."""
     ends, order = clock.now() + timedelta(seconds=seconds), []
     while clock.now() < ends:
         for waiter in waiters:

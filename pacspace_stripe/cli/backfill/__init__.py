@@ -314,7 +314,7 @@ class BackfillRun:
             rest = iso(bookmark.place.created_at + timedelta(seconds=1))
             how = f"the same command with --until {rest} does the rest"
         else:
-            how = "a dry run stores nothing: the same command begins anew"
+            how = "a dry run stores nothing: the same command starts from the beginning"
         click.echo(f"backfill: not finished, {plural(bookmark.tally.invoices, 'invoice')} done; {how}", err=True)
 
 

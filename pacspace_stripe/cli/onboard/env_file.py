@@ -146,7 +146,7 @@ def _ending(line: str) -> str:
 
 
 class EnvFile:
-    """One environment file: read anew before each change, replaced in one move, readable by its owner only."""
+    """One environment file: read again before each change, replaced in one move, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

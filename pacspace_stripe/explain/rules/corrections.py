@@ -99,7 +99,7 @@ class DriftToCorrect:
 
     @property
     def planned_finalization(self) -> datetime | None:
-        """When Stripe finalizes the draft; None while it is held."""
+        """Return the time at which Stripe finalizes the draft; None while it is held."""
         return self.invoice.automatically_finalizes_at if self.invoice.auto_advance else None
 
     def shortfalls(self) -> tuple[Shortfall, ...]:

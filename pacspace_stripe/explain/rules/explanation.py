@@ -69,7 +69,7 @@ class LocatedRecord:
     quantity: Decimal
     """Usage in the meter's unit."""
     at: datetime | None
-    """When the ledger accepted it; None on Stripe's side, where only the hour is known."""
+    """Time at which the ledger accepted it; None on Stripe's side, where only the hour is known."""
     record_id: str | None = None
     reference_id: str | None = None
 

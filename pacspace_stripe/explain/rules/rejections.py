@@ -26,7 +26,7 @@ class Rejection:
 
     event_id: str
     at: datetime
-    """When Stripe reported it."""
+    """Time at which Stripe reported it."""
     meter: str | None
     """The meter's event name, or its id where that could not be read; None when Stripe found no meter."""
     start: datetime

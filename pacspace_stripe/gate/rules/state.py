@@ -1,4 +1,4 @@
-"""The invoice state: what the gate keeps about one invoice between two checks. Everything else is read anew each time.
+"""The invoice state: what the gate keeps about one invoice between two checks. Everything else is read again each time.
 
 ``position`` says what the gate has done to the invoice. It is one of six classes, so that combinations that cannot
 occur cannot be written down either; all other fields are facts that are true whatever the position is.

@@ -33,7 +33,7 @@ class PriceLines:
     subscription_id: str | None = None
     """The subscription that the lines name, if it is another than the invoice's own."""
     doubt: str | None = None
-    """Why it is unknown what a line bills, if its own quantity and window do not show it."""
+    """Reason for not knowing what a line bills, if its own quantity and window do not show it."""
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class BilledUsage:
     quantity: Decimal | None
     lines: tuple[BilledLine, ...]
     problem: Reason | None = None
-    """Why this usage cannot be compared; ``detail`` explains it to a person."""
+    """Reason for which this usage cannot be compared; ``detail`` explains it to a person."""
     detail: str = ""
     by_record: bool = False
     """True if ``account`` is the key of a settlement record: see ``usage.rules.accounts``."""

@@ -26,7 +26,7 @@ class LineReading:
     quantity: Decimal | None
     """None if lines and meter do not agree, or if it cannot be known."""
     doubt: str = ""
-    """Why ``quantity`` is None, for a person."""
+    """Reason for a ``quantity`` of None, for a person."""
     differs: bool = False
     """True if the lines contradict the meter: a draft's lines may lag behind it."""
 

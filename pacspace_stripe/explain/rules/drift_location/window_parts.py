@@ -18,7 +18,7 @@ from pacspace_stripe.vocabulary.windows import Window, floor_to
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 _MOST_TOGETHER, _MOST_TRIED = 3, 5000
 """Most records that are added up to explain a difference, and most sums that are tried."""
-_UNLIKELY = 0.02
+_UNLIKELY = Decimal("0.02")
 """Chance below which a sum that fits counts as no accident."""
 _MOST_NEIGHBOURING = 2
 """Records at an edge that may belong to the other side of it."""
@@ -120,12 +120,12 @@ class WindowPart:
                     return chosen if self._chance_of_a_sum(size) < _UNLIKELY else ()
         return ()
 
-    def _chance_of_a_sum(self, size: int) -> float:
+    def _chance_of_a_sum(self, size: int) -> Decimal:
         """Estimate the chance that some sum of so many records fits by accident: sums tried / figures possible."""
         exponents = [int(entry.quantity.normalize().as_tuple().exponent) for entry in self.entries]
         largest = max(entry.quantity.copy_abs() for entry in self.entries) * size
         figures = largest.scaleb(-min(exponents)) if largest else Decimal(1)
-        return float(comb(len(self.entries), size) / figures) if figures else 1.0
+        return comb(len(self.entries), size) / figures if figures else Decimal(1)
 
     def entries_making(self, quantity: Decimal) -> tuple[UsageEntry, ...]:
         """Return the records that make up a quantity: one, all, or a few; none when the figures do not show which."""

@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add two columns, one of them to the primary key, by making the table anew under a free name."""
+    """Add two columns, one of them to the primary key, by making the table again under a free name."""
     op.create_table(
         "pacspace_claims_anew",
         sa.Column("account", sa.String(length=128), nullable=False),
